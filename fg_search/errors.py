@@ -1,0 +1,49 @@
+"""The library's own exceptions.
+
+Every one derives from :class:`FgSearchError` and, next to it, from the built-in type that a caller would
+expect, so that ``except ValueError`` keeps working. Plain bad arguments raise ``ValueError`` or ``TypeError``.
+"""
+
+
+class FgSearchError(Exception):
+    """Base of all errors that fg_search defines."""
+
+
+class NotFittedError(FgSearchError, RuntimeError):
+    """An encoder without a trained head was asked for feature-group embeddings."""
+
+
+class EncoderNotFoundError(FgSearchError, FileNotFoundError):
+    """A folder does not hold a saved encoder, or does not exist."""
+
+
+class ModelMismatchError(FgSearchError, ValueError):
+    """Vectors of one model were offered to, or asked of, an index of another model."""
+
+
+class FormatVersionError(FgSearchError, ValueError):
+    """Something was saved by a newer release than this one can read."""
+
+
+class EmptyIndexError(FgSearchError, LookupError):
+    """A search or a review on an index that holds no points."""
+
+
+class IndexNotFoundError(FgSearchError, FileNotFoundError):
+    """No index at this location, or a collection that is not one of ours."""
+
+
+class UncertainQueryError(FgSearchError, RuntimeError):
+    """The query's confidence is below the threshold and the caller asked to be told by an exception."""
+
+
+class FolderLockedError(FgSearchError, RuntimeError):
+    """The folder is open in another client, of this process or of another one."""
+
+
+class StorageError(FgSearchError, RuntimeError):
+    """The embedded engine could not read or write its folder."""
+
+
+class UnsupportedError(FgSearchError, NotImplementedError):
+    """A request that Qdrant knows and the embedded engine cannot serve."""
