@@ -1,0 +1,1 @@
+"""How an index is kept in Qdrant, embedded or remote. Nothing here knows torch."""

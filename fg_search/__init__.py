@@ -1,0 +1,63 @@
+"""fg_search: vector search that knows when it does not know.
+
+Importing the package loads neither torch nor an engine: each public name is fetched from its module when it
+is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fg_search.codebook import Codebook
+    from fg_search.embeddings import FeatureEmbeddings
+    from fg_search.encoder import FeatureGroupEncoder
+    from fg_search.fit import fit_head
+    from fg_search.head import FeatureGroupHead
+    from fg_search.index import ConfidenceIndex, IndexInfo
+    from fg_search.review.queue import ReviewItem
+    from fg_search.search import Hit, SearchResult
+    from fg_search.storage.edge import EdgeClient
+
+__version__ = version("fg_search")
+
+_MODULES = {
+    "Codebook": "codebook",
+    "ConfidenceIndex": "index",
+    "EdgeClient": "storage.edge",
+    "FeatureEmbeddings": "embeddings",
+    "FeatureGroupEncoder": "encoder",
+    "FeatureGroupHead": "head",
+    "Hit": "search",
+    "IndexInfo": "index",
+    "ReviewItem": "review.queue",
+    "SearchResult": "search",
+    "fit_head": "fit",
+}
+
+__all__ = [
+    "Codebook",
+    "ConfidenceIndex",
+    "EdgeClient",
+    "FeatureEmbeddings",
+    "FeatureGroupEncoder",
+    "FeatureGroupHead",
+    "Hit",
+    "IndexInfo",
+    "ReviewItem",
+    "SearchResult",
+    "__version__",
+    "fit_head",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'fg_search' has no attribute {name!r}")
+    return getattr(import_module(f"fg_search.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

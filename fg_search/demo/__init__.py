@@ -1,0 +1,26 @@
+"""The corpus that ships with the package: support questions of an outdoor shop, over 24 topics."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+
+def corpus() -> list[dict[str, Any]]:
+    """384 questions to index: ``{"id", "text", "label"}``; some are ambiguous between two topics."""
+    return _read("corpus.jsonl")
+
+
+def queries() -> list[dict[str, Any]]:
+    """200 held-out questions: ``{"id", "text", "label", "kind", "also"}``.
+
+    ``kind`` is ``"clear"``, ``"ambiguous"`` (``also`` lists further topics that would be right) or
+    ``"out_of_scope"`` (about nothing in the corpus; ``label`` is ``None``).
+    """
+    return _read("queries.jsonl")
+
+
+def _read(name: str) -> list[dict[str, Any]]:
+    text = (files(__package__) / "data" / name).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]

@@ -1,0 +1,119 @@
+"""Feature-group embeddings of a batch of items: arrays, confidences, and the sparse form that is indexed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fg_search.confidence import confidence, group_confidence
+from fg_search.errors import FormatVersionError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureEmbeddings:
+    """What an encoder makes of n items.
+
+    Attributes:
+        base: ``(n, d)`` float32, the sentence embeddings of the underlying model.
+        probabilities: ``(n, G, K)`` float32, one distribution over K codes for each of G groups.
+    """
+
+    base: npt.NDArray[np.float32]
+    probabilities: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.base.ndim != 2 or self.probabilities.ndim != 3 or len(self.base) != len(self.probabilities):
+            raise ValueError(
+                f"base must be (n, d) and probabilities (n, G, K), got {self.base.shape} and {self.probabilities.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, items: slice | npt.NDArray[Any] | list[int]) -> FeatureEmbeddings:
+        """The chosen items, by slice, index array or boolean mask."""
+        if isinstance(items, (int, np.integer)):
+            raise TypeError(f"embeddings[{items}] would drop the batch axis; use embeddings[{items}:{items + 1}]")
+        return FeatureEmbeddings(self.base[items], self.probabilities[items])
+
+    def __repr__(self) -> str:
+        n, groups, codes = self.probabilities.shape
+        return f"FeatureEmbeddings(n={n}, base={self.base.shape[1]}, features={groups}x{codes})"
+
+    @property
+    def groups(self) -> int:
+        """Number G of groups."""
+        return int(self.probabilities.shape[1])
+
+    @cached_property
+    def codes(self) -> npt.NDArray[np.int64]:
+        """Most probable code of each group, ``(n, G)`` int64."""
+        return np.asarray(self.probabilities.argmax(axis=-1), dtype=np.int64)
+
+    @cached_property
+    def group_confidence(self) -> npt.NDArray[np.float32]:
+        """Largest probability of each group, ``(n, G)`` float32 in [1/K, 1]."""
+        return group_confidence(self.probabilities)
+
+    @cached_property
+    def confidence(self) -> npt.NDArray[np.float32]:
+        """Mean of the group confidences, ``(n,)`` float32 in [1/K, 1]."""
+        return confidence(self.probabilities)
+
+    def sparse(self, threshold: float = 0.05) -> csr_array[Any, tuple[int, int]]:
+        """The vectors that are indexed: probabilities below ``threshold`` dropped, scaled by 1/√G.
+
+        The dot product of two rows is then the similarity ``s = (1/G) Σ_g Σ_k q_gk x_gk`` in [0, 1], the
+        expected share of groups on which two items agree. Every group keeps at least its top code.
+
+        Args:
+            threshold: Smallest probability kept, in [0, 1].
+
+        Returns:
+            ``(n, G·K)`` CSR array, float32, column ``g·K + k`` for code k of group g, indices sorted.
+
+        Raises:
+            ValueError: If the threshold is outside [0, 1].
+        """
+        from scipy.sparse import csr_array
+
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold must be in [0, 1], got {threshold}")
+        n, groups, codes = self.probabilities.shape
+        kept = self.probabilities >= threshold
+        np.put_along_axis(kept, self.codes[..., None], values=True, axis=-1)
+        flat = kept.reshape(n, groups * codes)
+        starts = np.concatenate(([0], np.cumsum(flat.sum(axis=1))))
+        data = self.probabilities.reshape(n, groups * codes)[flat] / np.float32(groups**0.5)
+        return csr_array((data, np.nonzero(flat)[1], starts), shape=flat.shape)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write both arrays to ``path`` as npz, without pickle."""
+        with Path(path).open("wb") as file:
+            np.savez(file, format=np.int64(_FORMAT), base=self.base, probabilities=self.probabilities)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> FeatureEmbeddings:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            FormatVersionError: If a newer release wrote the file.
+        """
+        with np.load(path, allow_pickle=False) as file:
+            version = int(file["format"])
+            if version > _FORMAT:
+                raise FormatVersionError(
+                    f"{path} has format {version}, this release reads up to {_FORMAT}; upgrade fg_search"
+                )
+            return cls(file["base"], file["probabilities"])

@@ -1,0 +1,107 @@
+"""Training a feature-group head on cached embeddings."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from fg_search.codebook import UNSUPERVISED, Codebook
+from fg_search.head import FeatureGroupHead
+from fg_search.validation import check_vectors
+
+_BATCH = 256
+_LEARNING_RATE = 1e-2
+_WEIGHT_DECAY = 1e-4
+_DROPOUT = 0.1
+_NOISE = 0.5  # standard deviation of the input noise, in units of 1/sqrt(d)
+
+
+def fit_head(
+    embeddings: npt.NDArray[np.floating[Any]],
+    codebook: Codebook,
+    *,
+    hidden: int | None = 512,
+    trunks: int = 1,
+    steps: int = 1500,
+    seed: int = 0,
+    show_progress: bool | None = None,
+) -> FeatureGroupHead:
+    """Train a head so that each group classifies the codes of its codebook.
+
+    The loss is the mean over groups of the cross-entropy of the code. AdamW with a one-cycle schedule
+    (Smith & Topin, 2018), dropout, and Gaussian noise on the unit input. The same seed gives the same head,
+    bit for bit on one machine; the caller's random state is left alone.
+
+    Args:
+        embeddings: ``(n, d)`` float array, finite; row i belongs to ``codebook.targets[i]``.
+        codebook: Targets and sizes; rows whose targets are all -1 are left out.
+        hidden: Width of the hidden layer of each trunk; ``None`` for a linear head.
+        trunks: Independent trunks, each with its own hidden layer and its share of the groups.
+        steps: Optimisation steps of up to 256 examples.
+        seed: Seed of the initial weights, the batches, the noise and dropout.
+        show_progress: Draw a progress bar; by default when stderr is a terminal.
+
+    Returns:
+        The trained head on the CPU, in evaluation mode.
+
+    Raises:
+        ValueError: If shapes do not fit, a vector is not finite, or nothing is supervised.
+    """
+    rows = check_vectors(embeddings, name="embeddings")
+    if len(rows) != len(codebook.targets):
+        raise ValueError(
+            f"embeddings has {len(rows)} rows but the codebook has targets for {len(codebook.targets)} examples"
+        )
+    supervised = np.flatnonzero((codebook.targets != UNSUPERVISED).any(axis=1))
+    if not len(supervised):
+        raise ValueError("the codebook holds no targets: make it from the examples to train on")
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}")
+
+    inputs = nn.functional.normalize(torch.from_numpy(rows[supervised]), dim=-1)
+    targets = torch.from_numpy(codebook.targets[supervised])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = FeatureGroupHead(
+            rows.shape[1],
+            codebook.groups,
+            codebook.codes_per_group,
+            hidden_features=hidden,
+            trunks=trunks,
+            dropout=_DROPOUT if hidden is not None else 0.0,
+        )
+        _optimise(head, inputs, targets, steps, show_progress)
+    return head.eval()
+
+
+def _optimise(
+    head: FeatureGroupHead,
+    inputs: torch.Tensor,
+    targets: torch.Tensor,
+    steps: int,
+    show_progress: bool | None,
+) -> None:
+    head.train()
+    optimiser = torch.optim.AdamW(head.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=_LEARNING_RATE, total_steps=steps)
+    noise = _NOISE / inputs.shape[1] ** 0.5
+    batch = min(_BATCH, len(inputs))
+    hide = not (sys.stderr.isatty() if show_progress is None else show_progress)
+    for _ in tqdm(range(steps), desc="fit", unit="step", disable=hide, leave=False):
+        chosen = torch.randint(len(inputs), (batch,))
+        noisy = inputs[chosen] + noise * torch.randn(batch, inputs.shape[1])
+        loss = nn.functional.cross_entropy(
+            head.logits_of_unit(noisy).flatten(0, 1),
+            targets[chosen].flatten(),
+            ignore_index=UNSUPERVISED,
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()

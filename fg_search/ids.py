@@ -1,0 +1,35 @@
+"""Ids as users give them, and the engine's ids made from them."""
+
+from __future__ import annotations
+
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+UserId = int | str
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "fg_search")
+_MAX_INTEGER = 2**64 - 1
+
+
+def point_id(user_id: UserId) -> int | str:
+    """The engine's id for a user's id: itself if it is an unsigned integer or a UUID, else a UUIDv5 of it.
+
+    Raises:
+        TypeError: If it is neither an integer nor a string.
+        ValueError: If it is an integer beyond 64 bits, which JSON readers would round.
+    """
+    if isinstance(user_id, bool) or not isinstance(user_id, (int, str)):
+        raise TypeError(f"an id must be an int or a str, got {type(user_id).__name__}: {user_id!r}")
+    if isinstance(user_id, int):
+        if not -(2**63) <= user_id <= _MAX_INTEGER:
+            raise ValueError(f"the id {user_id} does not fit into 64 bits; use a string")
+        if user_id >= 0:
+            return user_id
+    try:
+        return str(UUID(str(user_id)))
+    except ValueError:
+        return str(uuid5(_NAMESPACE, f"{type(user_id).__name__}:{user_id}"))
+
+
+def text_id(text: str) -> str:
+    """The id of an item that was given none: the same text always gets the same one."""
+    return str(uuid5(_NAMESPACE, f"text:{text}"))

@@ -1,0 +1,69 @@
+"""The items of an index that a person should look at, in the engine's own order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from qdrant_client import models
+
+from fg_search.ids import UserId
+from fg_search.storage.schema import CONFIDENCE_KEY, PAYLOAD_KEY
+
+if TYPE_CHECKING:
+    from fg_search.storage.connect import Client
+
+_UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
+
+
+@dataclass(frozen=True)
+class ReviewItem:
+    """One item to look at.
+
+    Attributes:
+        id: As the user gave it.
+        text: Of the item.
+        label: Of the item, or ``None``.
+        confidence: Of the item's embedding, in [1/K, 1]; low means that the text is ambiguous to the model.
+        group_confidence: The same for each group.
+        reason: A sentence on why it is listed.
+        payload: The user's own.
+    """
+
+    id: UserId
+    text: str
+    label: str | None
+    confidence: float
+    group_confidence: tuple[float, ...] = field(repr=False)
+    reason: str
+    payload: dict[str, Any] = field(repr=False)
+
+
+def ambiguous(
+    client: Client, collection: str, *, limit: int, query_filter: models.Filter | None = None
+) -> list[ReviewItem]:
+    """The ``limit`` least confident items, the least confident first, ordered by the engine."""
+    records, _ = client.scroll(
+        collection,
+        scroll_filter=query_filter,
+        limit=limit,
+        order_by=models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC),
+        with_payload=True,
+    )
+    return [_to_item(record) for record in records]
+
+
+def _to_item(record: models.Record) -> ReviewItem:
+    payload = dict(record.payload or {})
+    features = payload.pop(PAYLOAD_KEY)
+    groups = tuple(features["groups"])
+    undecided = sum(value < _UNDECIDED for value in groups)
+    return ReviewItem(
+        id=features["id"],
+        text=features["text"],
+        label=features["label"],
+        confidence=features["confidence"],
+        group_confidence=groups,
+        reason=f"{undecided} of {len(groups)} groups are undecided (best code below {_UNDECIDED:.0%})",
+        payload=payload,
+    )

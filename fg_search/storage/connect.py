@@ -1,0 +1,61 @@
+"""From a location as users write it to a client with ``QdrantClient``'s methods."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qdrant_client import QdrantClient
+from qdrant_client.http.exceptions import ResponseHandlingException
+
+from fg_search.errors import IndexNotFoundError, StorageError
+from fg_search.storage.edge import EdgeClient
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Client: TypeAlias = QdrantClient | EdgeClient
+    Location: TypeAlias = str | os.PathLike[str] | Client
+
+
+def connect(location: Location, *, api_key: str | None = None, create: bool = True) -> tuple[Client, str]:
+    """Open ``location`` and say what to call it.
+
+    Args:
+        location: A folder (embedded Qdrant Edge), ``":memory:"``, the URL of a server, or a ready client.
+        api_key: For a server.
+        create: Whether a folder that is not there yet may be made.
+
+    Returns:
+        The client, and the location as text.
+
+    Raises:
+        IndexNotFoundError: If the folder is not there and may not be made.
+        FolderLockedError: If the folder is open in another client.
+        StorageError: If the server does not answer.
+    """
+    if not isinstance(location, (str, os.PathLike)):
+        return location, f"{type(location).__name__}"
+    name = os.fspath(location)
+    if name == ":memory:":
+        return QdrantClient(":memory:"), name
+    if is_url(name):
+        return _connect_server(name, api_key), name
+    if not create and not Path(name).exists():
+        raise IndexNotFoundError(f"there is no index at {name!r}; make one with index.add(…) or `fg-search index`")
+    return EdgeClient(name), name
+
+
+def is_url(location: str) -> bool:
+    """Whether ``location`` is a server's address and not a folder."""
+    return location.startswith(("http://", "https://"))
+
+
+def _connect_server(url: str, api_key: str | None) -> QdrantClient:
+    client = QdrantClient(url=url, api_key=api_key, check_compatibility=False)
+    try:
+        client.get_collections()
+    except ResponseHandlingException as error:
+        raise StorageError(f"no Qdrant server answers at {url}: {error}; is it running?") from error
+    return client

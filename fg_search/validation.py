@@ -1,0 +1,89 @@
+"""Checks of what callers hand in, each done once at the edge; an error names the item and the remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Sized
+
+import numpy as np
+import numpy.typing as npt
+
+
+def check_texts(texts: Sequence[str], *, name: str = "texts") -> list[str]:
+    """Return ``texts`` as a list after making sure that each is a text with something in it.
+
+    Raises:
+        TypeError: If ``texts`` is a single string, or an item is not a string; the message names its position.
+        ValueError: If an item is empty or only white space.
+    """
+    if isinstance(texts, str):
+        raise TypeError(f"{name} must be a list of strings, got one string; wrap it: [{texts[:20]!r}]")
+    checked = list(texts)
+    for i, text in enumerate(checked):
+        if text is None:
+            raise TypeError(f"{name}[{i}] is missing (None); drop the item or give it a text")
+        if not isinstance(text, str):
+            raise TypeError(f"{name}[{i}] is {type(text).__name__}, not a string")
+        if not text.strip():
+            raise ValueError(f"{name}[{i}] is empty; drop the item or give it a text")
+    return checked
+
+
+def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -> None:
+    """Make sure that every label is a non-empty string, or ``None`` where it is unknown.
+
+    Raises:
+        TypeError: If a label is of another type; the message names its position.
+        ValueError: If a label is empty.
+    """
+    for i, label in enumerate(labels or ()):
+        if label is None:
+            continue
+        if not isinstance(label, str):
+            raise TypeError(f"{name}[{i}] is {type(label).__name__}, labels are strings; use str(label)")
+        if not label.strip():
+            raise ValueError(f"{name}[{i}] is empty; use None where the label is unknown")
+
+
+def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = None) -> npt.NDArray[np.float32]:
+    """Return a batch of dense vectors as a contiguous float32 array after checking it.
+
+    Args:
+        vectors: ``(n, d)`` numbers.
+        name: What the caller calls them, for the message.
+        dimension: Required d, if there is one.
+
+    Raises:
+        ValueError: If it is not a matrix, has another dimension, or a row holds NaN or infinity; the
+            message names the first such row.
+    """
+    array = np.ascontiguousarray(vectors, dtype=np.float32)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {array.shape}")
+    if dimension is not None and array.shape[1] != dimension:
+        raise ValueError(f"{name} has vectors of dimension {array.shape[1]}, the model needs {dimension}")
+    broken = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if len(broken):
+        raise ValueError(f"{name}[{broken[0]}] holds NaN or infinite numbers ({len(broken)} such row(s) in all)")
+    return array
+
+
+def check_fraction(value: float, *, name: str) -> float:
+    """Return ``value`` after making sure that it lies in [0, 1].
+
+    Raises:
+        ValueError: If it does not, or is NaN.
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must be between 0 and 1, got {value}")
+    return float(value)
+
+
+def check_same_length(expected: int, **columns: Sized | None) -> None:
+    """Make sure that every column that is given has ``expected`` items.
+
+    Raises:
+        ValueError: If one has another length.
+    """
+    for name, column in columns.items():
+        if column is not None and len(column) != expected:
+            raise ValueError(f"{name} has {len(column)} items, texts has {expected}; give one for each text")

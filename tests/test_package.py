@@ -1,0 +1,23 @@
+import subprocess
+import sys
+
+import pytest
+
+import fg_search
+
+
+def test_importing_the_package_loads_neither_torch_nor_an_engine():
+    script = "import sys, fg_search; print([m for m in ('torch', 'qdrant_client', 'qdrant_edge', 'sklearn') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", fg_search.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(fg_search, name) is not None
+    assert name in dir(fg_search)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="Nonsense"):
+        fg_search.Nonsense  # noqa: B018
