@@ -18,13 +18,14 @@ from fg_search.errors import FgSearchError, StorageError
 from fg_search.storage import convert
 from fg_search.storage.convert_config import convert_config, convert_index_schema, info_from_edge
 from fg_search.storage.convert_filter import convert_filter, required_filter
-from fg_search.storage.convert_query import Lookup, QueryConverter, convert_order_by
+from fg_search.storage.convert_query import Lookup, QueryConverter, convert_order_by, has_formula
 from fg_search.storage.folder import COLLECTION_FILE, read_json, write_json
 from fg_search.storage.vectors import VectorSchema
 
 _SHARD_FOLDER = "shard"
 # how the engine's messages begin when the fault is not in the request
 _FAULTS = ("Service runtime error", "Inconsistent storage", "Out of memory", "IO Error", "Operation cancelled")
+_CANCELLED = "process cancelled by service"  # all that the engine says when a formula fails on a point
 _MISSING_POINT = re.compile(r"No point with id (\S+)")
 # written to the log only, that many points take some 0.1 s to flush and would take seconds to replay
 _FLUSH_EVERY = 100_000
@@ -246,20 +247,25 @@ class EdgeCollection:
 
     def query(self, requests: Sequence[models.QueryRequest], lookup: Lookup) -> list[QueryResponse]:
         """Answer several queries with one call to the engine."""
-        converter = QueryConverter(self.schema, lookup)
-        converted = [
-            converter.request(
-                request,
-                self._with_vectors(request.with_vector),
-                convert.convert_with_payload(request.with_payload),
-            )
-            for request in requests
-        ]
-        if not converted:
+        if not requests:
             return []
-        with engine_errors(self._where):
-            answers = self._open().query_batch(edge.QueryBatchRequest(converted))
-            return [convert.response_from_edge(hits) for hits in answers]
+        converter = QueryConverter(self.schema, lookup)
+        selectors = [self._with_vectors(request.with_vector) for request in requests]
+        converted = [
+            converter.request(request, selector, convert.convert_with_payload(request.with_payload))
+            for request, selector in zip(requests, selectors, strict=True)
+        ]
+        try:
+            with engine_errors(self._where):
+                answers = self._open().query_batch(edge.QueryBatchRequest(converted))
+                return list(map(convert.response_from_edge, answers, selectors))
+        except StorageError as error:
+            if _CANCELLED in str(error) and any(has_formula(request) for request in requests):
+                raise ValueError(
+                    "The formula could not be evaluated for a point: it has a variable without a number in the "
+                    "payload or in the defaults, or its value is not finite"
+                ) from error
+            raise
 
     def vector(self, point_id: Any, name: str) -> Any:
         """Return the stored vector of a point, to search with."""
@@ -324,4 +330,6 @@ class EdgeCollection:
         request = edge.FacetRequest(key, limit, exact, convert_filter(facet_filter))
         with engine_errors(self._where):
             hits = self._open().facet(request).hits
-        return models.FacetResponse(hits=[models.FacetValueHit(value=hit.value, count=hit.count) for hit in hits])
+        # the engine lists the values of points that the filter leaves out, too, with a count of zero
+        found = [models.FacetValueHit(value=hit.value, count=hit.count) for hit in hits if hit.count]
+        return models.FacetResponse(hits=found)

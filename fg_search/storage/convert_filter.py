@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timezone
 from typing import Any, TypeVar
 
+import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
@@ -41,19 +42,35 @@ def _line(line: models.GeoLineString) -> list[edge.GeoPoint]:
     return [geo_point(point) for point in line.points]
 
 
-def _utc_text(moment: datetime | date | None) -> str | None:
-    """RFC 3339 text; a moment without a timezone is UTC, as the server and local mode read it."""
-    if moment is None:
-        return None
+def as_utc(moment: datetime | date) -> datetime:
+    """Return a moment with its timezone; without one it is UTC, as the server and local mode read it."""
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time.min)
-    if moment.utcoffset() is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    return moment.isoformat()
+    return moment.replace(tzinfo=timezone.utc) if moment.utcoffset() is None else moment
+
+
+def _bounds(gt: Any, gte: Any, lt: Any, lte: Any) -> dict[str, Any]:
+    """The bounds of a range, one on each side: of ``lt`` and ``lte`` a payload index heeds ``lt`` alone."""
+    if gt is not None and gte is not None:
+        gt, gte = (gt, None) if gt >= gte else (None, gte)
+    if lt is not None and lte is not None:
+        lt, lte = (lt, None) if lt <= lte else (None, lte)
+    return {"gt": gt, "gte": gte, "lt": lt, "lte": lte}
+
+
+def _dates(bounds: models.DatetimeRange) -> edge.RangeDateTime:
+    moments = (bounds.gt, bounds.gte, bounds.lt, bounds.lte)
+    tight = _bounds(*(None if moment is None else as_utc(moment) for moment in moments))
+    return edge.RangeDateTime(**{name: moment and moment.isoformat() for name, moment in tight.items()})
+
+
+def _true_or_false(value: Any) -> Any:
+    """Keep truth apart from numbers: qdrant-edge-py 0.9 takes Python's True for the integer 1, not numpy's."""
+    return np.bool_(value) if isinstance(value, bool) else value
 
 
 _MATCHES: dict[type, Callable[[Any], edge.MatchType]] = {
-    models.MatchValue: lambda m: edge.MatchValue(m.value),
+    models.MatchValue: lambda m: edge.MatchValue(_true_or_false(m.value)),
     models.MatchText: lambda m: edge.MatchText(m.text),
     models.MatchTextAny: lambda m: edge.MatchTextAny(m.text_any),
     models.MatchPhrase: lambda m: edge.MatchPhrase(m.phrase),
@@ -64,10 +81,8 @@ _MATCHES: dict[type, Callable[[Any], edge.MatchType]] = {
 }
 
 _RANGES: dict[type, Callable[[Any], edge.RangeType]] = {
-    models.Range: lambda r: edge.RangeFloat(gte=r.gte, gt=r.gt, lte=r.lte, lt=r.lt),
-    models.DatetimeRange: lambda r: edge.RangeDateTime(
-        gte=_utc_text(r.gte), gt=_utc_text(r.gt), lte=_utc_text(r.lte), lt=_utc_text(r.lt)
-    ),
+    models.Range: lambda r: edge.RangeFloat(**_bounds(r.gt, r.gte, r.lt, r.lte)),
+    models.DatetimeRange: _dates,
 }
 
 # argument of a field condition -> its conversion; exactly the names of models.FieldCondition
@@ -139,7 +154,11 @@ def _min_should(min_should: models.MinShould | None) -> edge.MinShould | None:
         return None
     if min_should.min_count < 1:
         raise ValueError(f"min_count value {min_should.min_count} is invalid. Must be 1 or larger.")
-    return edge.MinShould([convert_condition(one) for one in min_should.conditions], min_should.min_count)
+    conditions = [convert_condition(one) for one in min_should.conditions]
+    if min_should.min_count > len(conditions):
+        # the engine lets points through when one of the conditions is also required, and indexed
+        return edge.MinShould([edge.HasIdCondition(set())], 1)
+    return edge.MinShould(conditions, min_should.min_count)
 
 
 def required_filter(query_filter: models.Filter) -> edge.Filter:

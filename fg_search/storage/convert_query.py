@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timezone
+from datetime import date
 from typing import Any, get_args
 from uuid import UUID
 
@@ -13,7 +13,7 @@ import qdrant_edge as edge
 from qdrant_client import models
 
 from fg_search.errors import UnsupportedError
-from fg_search.storage.convert_filter import convert_filter, dispatch, without_ids
+from fg_search.storage.convert_filter import as_utc, convert_filter, dispatch, without_ids
 from fg_search.storage.convert_formula import convert_formula
 from fg_search.storage.vectors import DEFAULT_VECTOR_NAME, VectorSchema
 
@@ -177,19 +177,14 @@ _DIRECTIONS = {
 }
 
 
-def _start(value: Any) -> Any:
-    if isinstance(value, date):
-        if not isinstance(value, datetime):
-            value = datetime.combine(value, time.min)
-        return (value if value.tzinfo else value.replace(tzinfo=timezone.utc)).isoformat()
-    return value
-
-
 def convert_order_by(order_by: str | models.OrderBy) -> edge.OrderBy:
     """Convert an order by a payload field, given as its key or as a model."""
     if isinstance(order_by, str):
         return edge.OrderBy(order_by)
-    return edge.OrderBy(order_by.key, _DIRECTIONS[order_by.direction], _start(order_by.start_from))
+    start: Any = order_by.start_from
+    if isinstance(start, date):
+        start = as_utc(start).isoformat()
+    return edge.OrderBy(order_by.key, _DIRECTIONS[order_by.direction], start)
 
 
 _VECTOR_QUERIES: dict[type, Callable[[Any, _Scope], edge.ScoringQueryType]] = {
@@ -208,6 +203,16 @@ _PLAIN_QUERIES: dict[type, Callable[[Any], edge.ScoringQueryType]] = {
     models.SampleQuery: lambda _: edge.Sample.Random,
 }
 _NEEDS_PREFETCH = (models.FusionQuery, models.RrfQuery, models.FormulaQuery)
+
+
+def _prefetches(request: models.QueryRequest | models.Prefetch) -> list[models.Prefetch]:
+    prefetch = request.prefetch
+    return prefetch if isinstance(prefetch, list) else [] if prefetch is None else [prefetch]
+
+
+def has_formula(request: models.QueryRequest | models.Prefetch) -> bool:
+    """Whether the query or one of its prefetches is a formula."""
+    return isinstance(request.query, models.FormulaQuery) or any(map(has_formula, _prefetches(request)))
 
 
 def _check_combination(query: Any, using: str | None, has_prefetch: bool, score_threshold: float | None) -> None:
@@ -263,8 +268,7 @@ class QueryConverter:
 
     def _parts(self, request: models.QueryRequest | models.Prefetch, limit: int) -> dict[str, Any]:
         """The arguments that a query and a prefetch have in common."""
-        prefetch = request.prefetch
-        prefetches = prefetch if isinstance(prefetch, list) else [] if prefetch is None else [prefetch]
+        prefetches = _prefetches(request)
         _check_combination(request.query, request.using, bool(prefetches), request.score_threshold)
         scope = _Scope(self.schema, self.lookup, request.using or DEFAULT_VECTOR_NAME, request.lookup_from, limit)
         query = None if request.query is None else _convert(request.query, scope)
