@@ -62,8 +62,10 @@ def _to_record(row: Mapping[str, Any], place: str, text: str, label: str | None,
             raise RecordError(f"{place}: no column {column!r}; there are {', '.join(map(repr, row))}")
     named = {text, label, id_column}
     content = row[text]
-    if not isinstance(content, str) or not content.strip():
-        raise RecordError(f"{place}: {text!r} is {'empty' if content in ('', None) else repr(content)}, not a text")
+    if content is None or (isinstance(content, str) and not content.strip()):
+        raise RecordError(f"{place}: {text!r} is empty")
+    if not isinstance(content, str):
+        raise RecordError(f"{place}: {text!r} is {content!r}, not a text")
     return Record(
         text=content,
         id=None if id_column is None else _check_id(row[id_column], place, id_column),

@@ -1,0 +1,5 @@
+"""``python -m fg_search`` is the command line."""
+
+from fg_search.cli import main
+
+main()

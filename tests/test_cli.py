@@ -1,0 +1,200 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fg_search import cli
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the command line in this process: its exit code, and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fg-search", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        printed = capsys.readouterr()
+        return stopped.value.code or 0, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(tiny_model, corpus, tmp_path_factory):
+    """A model folder, a corpus and queries as files."""
+    folder = tmp_path_factory.mktemp("cli")
+    tiny_model.save(str(folder / "model"))
+    texts, labels = corpus
+    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
+        for i, (text, label) in enumerate(zip(texts, labels, strict=True)):
+            file.write(json.dumps({"key": f"d{i}", "text": text, "label": label, "price": i}) + "\n")
+    (folder / "queries.csv").write_text("text,label,no\nmy card pin,card,1\npizza oven,food,2\n", encoding="utf-8")
+    (folder / "more.jsonl").write_text('{"text": "flight hotel", "label": "travel"}\n', encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(files):
+    """Encoder and index, made by the commands of the README."""
+
+    def call(*arguments):
+        subprocess.run([sys.executable, "-m", "fg_search", *map(str, arguments)], check=True, capture_output=True)
+
+    call(
+        "fit",
+        files / "corpus.jsonl",
+        "--label",
+        "label",
+        "--model",
+        files / "model",
+        "-o",
+        files / "enc",
+        "--groups",
+        4,
+    )
+    call(
+        "index",
+        files / "corpus.jsonl",
+        "--encoder",
+        files / "enc",
+        "--index",
+        files / "idx",
+        "--id",
+        "key",
+        "--label",
+        "label",
+    )
+    return files
+
+
+def test_search_prints_a_table_for_people(run, made):
+    code, out, _ = run("search", "my card pin", "--index", made / "idx", "--limit", 3)
+    assert code == 0
+    assert "answer" in out
+    assert out.count("card") >= 3
+
+
+def test_search_prints_json_for_programs(run, made):
+    code, out, err = run("search", "my card pin", "--index", made / "idx", "--limit", 3, "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert result["query"] == "my card pin"
+    assert result["decision"] == "answer"
+    assert len(result["hits"]) == 3
+    hit = result["hits"][0]
+    assert hit["label"] == "card"
+    assert hit["id"].startswith("d")
+    assert hit["payload"] == {"price": int(hit["id"][1:])}
+    assert len(hit["agreement"]) == 4
+    assert err == ""
+
+
+def test_files_of_queries_are_searched_in_one_call(run, made):
+    code, out, err = run(
+        "search", "--queries", made / "queries.csv", "--queries", made / "more.jsonl", "--index", made / "idx", "--json"
+    )
+    assert code == 0
+    results = [json.loads(line) for line in out.splitlines()]
+    assert [result["query"] for result in results] == ["my card pin", "pizza oven", "flight hotel"]
+    assert [result["hits"][0]["label"] for result in results] == ["card", "food", "travel"]
+    assert results[0]["row"] == {"label": "card", "no": "1"}
+    assert "encoded 3 queries" in err
+    assert "searched 3 queries" in err
+
+
+def test_confidence_options_reach_the_search(run, made):
+    _, out, _ = run(
+        "search",
+        "xyzzy",
+        "--index",
+        made / "idx",
+        "--json",
+        "--min-query-confidence",
+        0.99,
+        "--on-uncertain",
+        "abstain",
+    )
+    assert json.loads(out)["decision"] == "abstain"
+    _, out, _ = run("search", "my card", "--index", made / "idx", "--json", "--min-confidence", 0.5, "--limit", 48)
+    confidences = [hit["confidence"] for hit in json.loads(out)["hits"]]
+    assert confidences
+    assert min(confidences) >= 0.5
+    _, out, _ = run(
+        "search", "my card", "--index", made / "idx", "--json", "--confidence-weight", 2, "--rank-by", "base"
+    )
+    hit = json.loads(out)["hits"][0]
+    assert hit["weighted_score"] == pytest.approx(hit["score"] * hit["confidence"] ** 2)
+
+
+def test_review_lists_the_least_confident_first(run, made):
+    code, out, _ = run("review", "--index", made / "idx", "--limit", 4, "--json")
+    assert code == 0
+    items = [json.loads(line) for line in out.splitlines()]
+    assert len(items) == 4
+    confidences = [item["confidence"] for item in items]
+    assert confidences == sorted(confidences)
+    code, out, _ = run("review", "--index", made / "idx", "--limit", 4)
+    assert items[0]["id"] in out
+
+
+def test_info_tells_the_encoder_and_the_counts(run, made):
+    code, out, _ = run("info", "--index", made / "idx", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["points"] == found["labelled"] == 48
+    assert found["metadata"]["groups"] == 4
+    code, out, _ = run("info", "--index", made / "idx")
+    assert found["metadata"]["fingerprint"] in out
+
+
+def test_indexing_again_changes_nothing(run, made):
+    code, out, _ = run("index", made / "corpus.jsonl", "--index", made / "idx", "--id", "key", "--label", "label")
+    assert code == 0
+    assert "48 in the index" in out
+
+
+def test_fit_without_labels_learns_clusters(run, files, tmp_path):
+    code, out, _ = run(
+        "fit", files / "corpus.jsonl", "--model", files / "model", "-o", tmp_path / "e", "--groups", 2, "--codes", 4
+    )
+    assert code == 0
+    assert "2x4" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fit", "{files}/corpus.jsonl", "--label", "nope", "-o", "{tmp}/e"], "corpus.jsonl:1: no column 'nope'"),
+        (["fit", "{files}/corpus.jsonl", "--text", "nope", "-o", "{tmp}/e"], "corpus.jsonl:1: no column 'nope'"),
+        (["fit", "{files}/none.jsonl", "-o", "{tmp}/e"], "there is no file"),
+        (
+            ["fit", "{files}/more.jsonl", "--label", "label", "--model", "{files}/model", "-o", "{tmp}/e"],
+            "at least 2 distinct",
+        ),
+        (["fit", "{files}/corpus.jsonl", "--model", "{tmp}/no-model", "-o", "{tmp}/e"], "no-model"),
+        (["index", "{files}/corpus.jsonl", "--index", "{tmp}/i"], "no index"),
+        (["index", "{files}/corpus.jsonl", "--index", "{tmp}/i", "--encoder", "{tmp}/none"], "does not exist"),
+        (["search", "x", "--index", "{tmp}/i"], "no index"),
+        (["search", "x", "--index", "{files}/idx", "--min-confidence", "1.5"], "between 0 and 1, got 1.5"),
+        (["search", "x", "--index", "{files}/idx", "--rank-by", "magic"], "rank_by must be one of"),
+        (["search", "  ", "--index", "{files}/idx"], "is empty"),
+        (["search", "x", "--index", "http://127.0.0.1:9"], "no Qdrant server answers"),
+        (["review", "--index", "{files}/corpus.jsonl"], "corpus.jsonl"),
+    ],
+)
+def test_errors_are_one_line_that_says_what_was_wrong(run, made, tmp_path, arguments, message):
+    code, out, err = run(*(argument.format(files=made, tmp=tmp_path) for argument in arguments))
+    assert code == 1
+    assert out == ""
+    assert err.startswith("error: ")
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []  # nothing was left half made
+
+
+def test_a_wrong_command_line_is_told_apart(run, made):
+    assert run("search", "--index", made / "idx")[0] == 2
+    assert run("search", "x", "--queries", made / "queries.csv", "--index", made / "idx")[0] == 2
+    assert run("nonsense")[0] == 2
