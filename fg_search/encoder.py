@@ -152,7 +152,7 @@ class FeatureGroupEncoder:
         embeddings: npt.ArrayLike | None = None,
         hidden: int | None = 512,
         trunks: int = 1,
-        steps: int = 1500,
+        steps: int | None = None,
         seed: int = 0,
         batch_size: int = 64,
         show_progress: bool | None = None,
@@ -167,7 +167,7 @@ class FeatureGroupEncoder:
             embeddings: ``(n, d)`` base embeddings of the texts, if they are already there.
             hidden: Width of the head's hidden layer; ``None`` for a linear head.
             trunks: Independent trunks in the head.
-            steps: Optimisation steps.
+            steps: Optimisation steps; by default by the number of texts.
             seed: Seed of everything random.
             batch_size: Texts the base model encodes at once.
             show_progress: Draw progress bars; by default when stderr is a terminal.

@@ -42,7 +42,9 @@ def test_the_dot_product_of_complete_sparse_rows_is_the_similarity():
 
 
 def test_sparse_keeps_what_reaches_the_threshold_and_each_groups_top_code():
-    probabilities = np.array([[[0.97, 0.03, 0.0], [0.04, 0.9, 0.06]], [[0.34, 0.33, 0.33], [0.0, 0.0, 1.0]]], np.float32)
+    probabilities = np.array(
+        [[[0.97, 0.03, 0.0], [0.04, 0.9, 0.06]], [[0.34, 0.33, 0.33], [0.0, 0.0, 1.0]]], np.float32
+    )
     embeddings = FeatureEmbeddings(np.zeros((2, 3), np.float32), probabilities)
     dense = embeddings.sparse(threshold=0.05).toarray() * np.sqrt(2)
     np.testing.assert_allclose(dense, [[0.97, 0, 0, 0, 0.9, 0.06], [0.34, 0.33, 0.33, 0, 0, 1]], atol=1e-6)
@@ -60,7 +62,9 @@ def test_codes_are_the_most_probable_ones():
     embeddings = make()
     for i in range(6):
         for group in range(4):
-            assert embeddings.probabilities[i, group, embeddings.codes[i, group]] == embeddings.group_confidence[i, group]
+            assert (
+                embeddings.probabilities[i, group, embeddings.codes[i, group]] == embeddings.group_confidence[i, group]
+            )
 
 
 def test_slices_and_masks_choose_items():

@@ -96,7 +96,9 @@ def test_precomputed_embeddings_give_the_same_points(encoder, corpus):
         first.add(texts)
         second.add(texts, embeddings=encoder.encode(texts))
         one, two = points_of(first), points_of(second)
-        assert {k: p.payload["fg"]["codes"] for k, p in one.items()} == {k: p.payload["fg"]["codes"] for k, p in two.items()}
+        assert {k: p.payload["fg"]["codes"] for k, p in one.items()} == {
+            k: p.payload["fg"]["codes"] for k, p in two.items()
+        }
 
 
 def test_many_writes_give_the_same_index_as_one(encoder, monkeypatch, corpus):
@@ -161,7 +163,11 @@ def test_search_finds_the_label_and_describes_each_hit(filled, encoder, corpus):
         assert hit.id == f"d{i}"
         assert hit.payload == {"parity": i % 2}
         assert hit.confidence == pytest.approx(point.confidence[0], abs=1e-5)
-        assert hit.score == hit.weighted_score == pytest.approx((query.sparse() @ point.sparse().T).toarray()[0, 0], abs=1e-5)
+        assert (
+            hit.score
+            == hit.weighted_score
+            == pytest.approx((query.sparse() @ point.sparse().T).toarray()[0, 0], abs=1e-5)
+        )
         assert hit.agreement == tuple((query.codes[0] == point.codes[0]).tolist())
     assert [hit.score for hit in result.hits] == sorted((hit.score for hit in result.hits), reverse=True)
     assert QUESTION in str(result)
@@ -295,7 +301,9 @@ def test_an_empty_index_says_so(index):
     rank_by=st.sampled_from(["features", "base"]),
     question=st.sampled_from(["my card", "loan pizza", "flight hotel help", UNKNOWN]),
 )
-def test_the_engine_ranks_as_brute_force_does(engine, encoder, corpus, limit, min_confidence, weight, rank_by, question):
+def test_the_engine_ranks_as_brute_force_does(
+    engine, encoder, corpus, limit, min_confidence, weight, rank_by, question
+):
     texts, _ = corpus
     hits = engine.search(
         question, limit=limit, min_confidence=min_confidence, confidence_weight=weight, rank_by=rank_by
@@ -467,7 +475,7 @@ def test_a_folder_open_in_another_process_is_refused(tmp_path, saved_encoder, en
 
 
 def test_a_server_that_does_not_answer_is_named(encoder):
-    with pytest.raises(StorageError, match="http://127.0.0.1:9"):
+    with pytest.raises(StorageError, match=r"http://127\.0\.0\.1:9"):
         ConfidenceIndex("http://127.0.0.1:9", encoder)
 
 

@@ -7,7 +7,10 @@ import fg_search
 
 
 def test_importing_the_package_loads_neither_torch_nor_an_engine():
-    script = "import sys, fg_search; print([m for m in ('torch', 'qdrant_client', 'qdrant_edge', 'sklearn') if m in sys.modules])"
+    script = """if True:
+        import sys, fg_search
+        print([name for name in ("torch", "qdrant_client", "qdrant_edge", "sklearn") if name in sys.modules])
+    """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -1,0 +1,65 @@
+import collections
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fg_search import demo
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def normalised(text):
+    return re.sub(r"\W+", " ", text.lower()).strip()
+
+
+def run(*arguments, cwd):
+    environment = {**os.environ, "COLUMNS": "140"}
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_corpus_is_what_it_says():
+    corpus, queries = demo.corpus(), demo.queries()
+    topics = collections.Counter(row["label"] for row in corpus)
+    assert len(corpus) == 384
+    assert set(topics.values()) == {16}
+    assert collections.Counter(row["kind"] for row in queries) == {"clear": 120, "ambiguous": 30, "out_of_scope": 50}
+    texts = [normalised(row["text"]) for row in corpus + queries]
+    assert len(set(texts)) == len(texts)
+    assert len({row["id"] for row in corpus + queries}) == len(texts)
+    for row in queries:
+        assert (row["label"] is None) == (row["kind"] == "out_of_scope")
+        assert {row["label"], *row["also"]} - {None} <= topics.keys()
+
+
+@pytest.mark.model
+def test_the_demo_answers_abstains_and_lists_what_to_review(tmp_path):
+    out = run("-m", "fg_search", "demo", "--folder", tmp_path / "kept", cwd=tmp_path)
+    for step in ("1. Fit", "2. Index", "3. Search", "4. Does abstaining help?", "5. Review"):
+        assert step in out
+    assert re.search(r"answer: query confidence", out)
+    assert re.search(r"abstain: query confidence 0\.\d\d is below", out)
+    always, certain = (int(share) for share in re.findall(r"right \((\d+)%\)", out))
+    assert certain > always
+    assert (tmp_path / "kept" / "encoder" / "modules.json").is_file()
+
+
+@pytest.mark.model
+def test_the_examples_work_one_after_the_other(tmp_path):
+    out = run(EXAMPLES / "index_with_confidence.py", cwd=tmp_path)
+    assert "384 points" in out
+    assert '"confidence"' in out
+    out = run(EXAMPLES / "search_with_confidence.py", cwd=tmp_path)
+    assert out.count("answer: ") >= 1
+    assert out.count("abstain: ") >= 1
+    out = run(EXAMPLES / "review_low_confidence.py", "--limit", 3, cwd=tmp_path)
+    confidences = [float(line.split()[0]) for line in out.splitlines() if re.match(r"0|1", line)]
+    assert len(confidences) == 3
+    assert confidences == sorted(confidences)
