@@ -17,7 +17,7 @@ from fg_search.validation import check_vectors
 
 _BATCH = 256
 _EPOCHS = 25
-_MIN_STEPS, _MAX_STEPS = 600, 1500
+_MIN_STEPS, _MAX_STEPS = 200, 1500
 _LEARNING_RATE = 1e-2
 # A Gaussian prior on the weights counts like so many examples: against n of them its share of the mean loss
 # falls as 1/n. With a constant decay a head fitted on few examples is sure of everything (every confidence of
@@ -49,7 +49,7 @@ def fit_head(
         codebook: Targets and sizes; rows whose targets are all -1 are left out.
         hidden: Width of the hidden layer of each trunk; ``None`` for a linear head.
         trunks: Independent trunks, each with its own hidden layer and its share of the groups.
-        steps: Optimisation steps of up to 256 examples; by default 25 epochs, but 600 to 1,500 steps.
+        steps: Optimisation steps of up to 256 examples; by default 25 epochs, but 200 to 1,500 steps.
         seed: Seed of the initial weights, the batches, the noise and dropout.
         show_progress: Draw a progress bar; by default when stderr is a terminal.
 
