@@ -12,7 +12,11 @@ from pathlib import Path
 
 from fg_search import ConfidenceIndex
 
-QUESTIONS = ["Where's my order at the moment?", "My address has changed.", "What is a good recipe for lentil soup?"]
+QUESTIONS = [
+    "Can I see the courier's route for the parcel with the camping chairs?",
+    "The zip is broken, what can you do for me?",
+    "What is a good recipe for lentil soup?",
+]
 
 
 def main() -> None:

@@ -11,11 +11,11 @@ from fg_search.encoder import DEFAULT_MODEL, FeatureGroupEncoder
 from fg_search.index import ConfidenceIndex
 from fg_search.search import SearchResult
 
-MIN_QUERY_CONFIDENCE = 0.6
+MIN_QUERY_CONFIDENCE = 0.5
 MIN_CONFIDENCE = 0.5
 
-_CLEAR = "Where's my order at the moment?"
-_UNCLEAR = "It came but it's wrong, I want this sorted out"
+_CLEAR = "Can I see the courier's route for the parcel with the camping chairs?"
+_UNCLEAR = "The zip is broken, what can you do for me?"
 _OUT_OF_SCOPE = "What is a good recipe for lentil soup?"
 
 

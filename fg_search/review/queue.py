@@ -57,13 +57,19 @@ def _to_item(record: models.Record) -> ReviewItem:
     payload = dict(record.payload or {})
     features = payload.pop(PAYLOAD_KEY)
     groups = tuple(features["groups"])
-    undecided = sum(value < _UNDECIDED for value in groups)
     return ReviewItem(
         id=features["id"],
         text=features["text"],
         label=features["label"],
         confidence=features["confidence"],
         group_confidence=groups,
-        reason=f"{undecided} of {len(groups)} groups are undecided (best code below {_UNDECIDED:.0%})",
+        reason=_reason(groups),
         payload=payload,
     )
+
+
+def _reason(groups: tuple[float, ...]) -> str:
+    undecided = sum(value < _UNDECIDED for value in groups)
+    if undecided:
+        return f"{undecided} of {len(groups)} groups are undecided (best code below {_UNDECIDED:.0%})"
+    return f"the least sure of {len(groups)} groups gives its best code {min(groups):.0%}"
