@@ -23,7 +23,7 @@ _LEARNING_RATE = 1e-2
 # falls as 1/n. With a constant decay a head fitted on few examples is sure of everything (every confidence of
 # its own corpus is 1.00), and ranks its errors worse.
 _PRIOR_EXAMPLES = 1500
-_MAX_WEIGHT_DECAY = 5.0
+_MAX_WEIGHT_DECAY = 1.0  # a tiny corpus with more never learns its codes
 _DROPOUT = 0.1
 _NOISE = 0.5  # standard deviation of the input noise, in units of 1/sqrt(d)
 
