@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("questions", nargs="*", default=QUESTIONS)
     parser.add_argument("--index", type=Path, default=Path("support-index"))
     parser.add_argument("--min-confidence", type=float, default=0.5)
-    parser.add_argument("--min-query-confidence", type=float, default=0.6)
+    parser.add_argument("--min-query-confidence", type=float, default=0.5)
     options = parser.parse_args()
 
     with ConfidenceIndex(options.index) as index:  # it remembers its encoder

@@ -23,7 +23,9 @@ _LEARNING_RATE = 1e-2
 # falls as 1/n. With a constant decay a head fitted on few examples is sure of everything (every confidence of
 # its own corpus is 1.00), and ranks its errors worse.
 _PRIOR_EXAMPLES = 1500
-_MAX_WEIGHT_DECAY = 1.0  # a tiny corpus with more never learns its codes
+# AdamW holds a weight below 1/decay (Xie & Li, 2024), and so a logit below the L1 norm of the last layer's
+# input over the decay. With less room than this a small head on a small corpus never learns its codes.
+_LARGEST_LOGIT = 100.0
 _DROPOUT = 0.1
 _NOISE = 0.5  # standard deviation of the input noise, in units of 1/sqrt(d)
 
@@ -96,7 +98,9 @@ def _optimise(
     show_progress: bool | None,
 ) -> None:
     head.train()
-    decay = min(_PRIOR_EXAMPLES / len(inputs), _MAX_WEIGHT_DECAY)
+    # L1 norms: of a row after LayerNorm, or of a unit row
+    norm = inputs.shape[1] ** 0.5 if head.hidden_features is None else head.hidden_features
+    decay = min(_PRIOR_EXAMPLES / len(inputs), norm / _LARGEST_LOGIT)
     optimiser = torch.optim.AdamW(head.parameters(), lr=_LEARNING_RATE, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=_LEARNING_RATE, total_steps=steps)
     noise = _NOISE / inputs.shape[1] ** 0.5

@@ -71,8 +71,9 @@ def test_without_labels_it_learns_clusters(tiny_model, corpus):
     assert encoder.encode(texts).confidence.mean() > 0.5
 
 
-def test_saving_and_loading_is_the_identity(encoder, corpus, tmp_path):
+def test_saving_and_loading_is_the_identity(saved_encoder, corpus, tmp_path):
     texts, _ = corpus
+    encoder = FeatureGroupEncoder.load(saved_encoder, device="cpu")
     encoder.save(tmp_path / "copy")
     loaded = FeatureGroupEncoder(tmp_path / "copy", device="cpu")
     np.testing.assert_array_equal(loaded.encode(texts).probabilities, encoder.encode(texts).probabilities)

@@ -11,7 +11,7 @@ from fg_search.encoder import DEFAULT_MODEL, FeatureGroupEncoder
 from fg_search.index import ConfidenceIndex
 from fg_search.search import SearchResult
 
-MIN_QUERY_CONFIDENCE = 0.6
+MIN_QUERY_CONFIDENCE = 0.5
 MIN_CONFIDENCE = 0.5
 
 _CLEAR = "Can I see the courier's route for the parcel with the camping chairs?"
