@@ -136,16 +136,20 @@ def convert_update_mode(mode: models.UpdateMode | None) -> edge.UpdateMode | Non
     return _UPDATE_MODES[mode]
 
 
+def _check_selector(selector: Any, argument: str, accepted: str) -> bool | None:
+    """Whether a selector asks for everything or nothing; None if it names what it wants."""
+    if selector is None or isinstance(selector, bool):
+        return bool(selector)
+    if isinstance(selector, str):
+        raise ValueError(f"{argument} must be {accepted}, got a str: {selector!r}")  # noqa: TRY004  as local mode
+    return None
+
+
 def convert_with_payload(selector: Any) -> edge.WithPayloadType:
     """Convert which payload keys a result brings; an empty list brings an empty payload."""
-    if selector is None:
-        return False
-    if isinstance(selector, bool):
-        return selector
-    if isinstance(selector, str):
-        raise ValueError(  # noqa: TRY004  as local mode
-            f"with_payload must be a bool, a list of payload keys or a PayloadSelector, got a str: {selector!r}"
-        )
+    everything = _check_selector(selector, "with_payload", "a bool, a list of payload keys or a PayloadSelector")
+    if everything is not None:
+        return everything
     if isinstance(selector, models.PayloadSelectorExclude):
         return edge.PayloadSelector.Exclude(selector.exclude)
     if isinstance(selector, models.PayloadSelectorInclude):
@@ -155,15 +159,8 @@ def convert_with_payload(selector: Any) -> edge.WithPayloadType:
 
 def convert_with_vectors(selector: Any) -> edge.WithVectorType:
     """Convert which vectors a result brings."""
-    if selector is None:
-        return False
-    if isinstance(selector, bool):
-        return selector
-    if isinstance(selector, str):
-        raise ValueError(  # noqa: TRY004  as local mode
-            f"with_vectors must be a bool or a list of vector names, got a str: {selector!r}"
-        )
-    return list(selector)
+    everything = _check_selector(selector, "with_vectors", "a bool or a list of vector names")
+    return list(selector) if everything is None else everything
 
 
 # --- back from the engine --------------------------------------------------------------------------------
