@@ -70,8 +70,9 @@ def fit(
 ) -> None:
     """Train a feature-group head on the texts of FILE and save the encoder."""
     records = read_records(file, text=text, label=label)
-    from fg_search.encoder import FeatureGroupEncoder
+    from fg_search.encoder import FeatureGroupEncoder, check_target
 
+    check_target(output)  # before the work, not after it
     with _timed(f"fitted on {len(records):,} texts"):
         encoder = FeatureGroupEncoder(model)
         encoder.fit(

@@ -270,9 +270,7 @@ class FeatureGroupEncoder:
             FileExistsError: If the folder holds something other than a saved encoder.
         """
         head, codebook = self._fitted()
-        target = Path(folder)
-        if target.exists() and not (target / _CONFIG_FILE).is_file() and _has_content(target):
-            raise FileExistsError(f"{os.fspath(folder)!r} exists and is not a saved encoder; choose another folder")
+        target = check_target(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent:
             staged = Path(parent) / "new"
@@ -314,6 +312,18 @@ class FeatureGroupEncoder:
                 "this encoder has no trained head yet; call encoder.fit(texts, labels=…) or load a saved one"
             )
         return self.head, self.codebook
+
+
+def check_target(folder: str | os.PathLike[str]) -> Path:
+    """Return the folder as a path after making sure that saving an encoder there destroys nothing else.
+
+    Raises:
+        FileExistsError: If it holds something other than a saved encoder.
+    """
+    target = Path(folder)
+    if target.exists() and not (target / _CONFIG_FILE).is_file() and _has_content(target):
+        raise FileExistsError(f"{os.fspath(folder)!r} exists and is not a saved encoder; choose another folder")
+    return target
 
 
 def _load_sentence_transformer(name: str, device: str | None) -> SentenceTransformer:

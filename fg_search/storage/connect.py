@@ -11,6 +11,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 
 from fg_search.errors import IndexNotFoundError, StorageError
 from fg_search.storage.edge import EdgeClient
+from fg_search.storage.folder import has_collections
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -42,7 +43,7 @@ def connect(location: Location, *, api_key: str | None = None, create: bool = Tr
         return QdrantClient(":memory:"), name
     if is_url(name):
         return _connect_server(name, api_key), name
-    if not create and not Path(name).exists():
+    if not create and not Path(name).is_file() and not has_collections(Path(name)):
         raise IndexNotFoundError(f"there is no index at {name!r}; make one with index.add(…) or `fg-search index`")
     return EdgeClient(name), name
 

@@ -86,6 +86,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return content  # type: ignore[no-any-return]
 
 
+def has_collections(path: Path) -> bool:
+    """Whether there is a collection in a folder, which need not be there; it is neither opened nor locked."""
+    return any(path.glob(f"[!.]*/{COLLECTION_FILE}"))
+
+
 class StorageFolder:
     """A locked folder of collections.
 
