@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,8 +36,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
-log = Console(stderr=True, highlight=False)
+console = Console(highlight=False, emoji=False)
+log = Console(stderr=True, highlight=False, emoji=False)
 
 INPUT = typer.Argument(help="JSONL or CSV file, UTF-8.", show_default=False)
 TextColumn = Annotated[str, typer.Option("--text", help="Column of the text.")]
@@ -84,7 +85,7 @@ def fit(
             batch_size=batch_size,
         )
         encoder.save(output)
-    console.print(f"{encoder!r} saved in {output}", soft_wrap=True)
+    console.print(f"{encoder!r} saved in {output}", soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -112,7 +113,9 @@ def index(
                 payloads=[record.payload for record in records],
                 batch_size=batch_size,
             )
-        console.print(f"{written:,} items written, {len(target):,} in the index {location}", soft_wrap=True)
+        console.print(
+            f"{written:,} items written, {len(target):,} in the index {location}", soft_wrap=True, markup=False
+        )
 
 
 @app.command()
@@ -144,20 +147,22 @@ def search(
         raise typer.BadParameter("give either a question or --queries FILE")
     records = [record for path in queries or [] for record in read_records(path, text=text)]
     texts = [query] if query is not None else [record.text for record in records]
+    from fg_search.search import SearchOptions
+
+    options: dict[str, Any] = {
+        "limit": limit,
+        "min_confidence": min_confidence,
+        "confidence_weight": confidence_weight,
+        "min_query_confidence": min_query_confidence,
+        "on_uncertain": on_uncertain,
+        "rank_by": rank_by,
+    }
+    SearchOptions(**options)  # refuses what is out of range before the queries are encoded
     with _open(location, encoder, collection, api_key) as target:
         with _timed(f"encoded {len(texts):,} queries", quiet=query is not None):
             embeddings = target.encoder.encode(texts, batch_size=batch_size)
         with _timed(f"searched {len(texts):,} queries", quiet=query is not None):
-            results = target.search_many(
-                texts,
-                embeddings=embeddings,
-                limit=limit,
-                min_confidence=min_confidence,
-                confidence_weight=confidence_weight,
-                min_query_confidence=min_query_confidence,
-                on_uncertain=on_uncertain,
-                rank_by=rank_by,
-            )
+            results = target.search_many(texts, embeddings=embeddings, **options)
     for i, result in enumerate(results):
         if as_json:
             _print_json({**({"row": records[i].payload} if records else {}), **vars(result)})
@@ -229,6 +234,10 @@ def main() -> None:
 def _open(location: str, encoder: Path | None, collection: str, api_key: str | None) -> ConfidenceIndex:
     from fg_search.index import ConfidenceIndex
 
+    if location == ":memory:":
+        raise typer.BadParameter("an index in memory ends with the command; give a folder or a URL")
+    if re.fullmatch(r"[\w.-]+:\d+/?", location):
+        raise typer.BadParameter(f"for a server write http://{location}")
     return ConfidenceIndex(location, encoder, collection=collection, api_key=api_key)
 
 

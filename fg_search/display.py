@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
     from fg_search.search import SearchResult
 
 _BAR_WIDTH = 10
+_MIN_TEXT_WIDTH = 20
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def result(console: Console, found: SearchResult) -> None:
     """One query's decision and hits."""
-    console.print(f"[bold]{escape(found.query)}[/bold]")
+    console.print(f"[bold]{_shown(found.query)}[/bold]")
     style = "green" if found.decision == "answer" and not found.uncertain else "yellow"
     flag = " (uncertain)" if found.uncertain and found.decision == "answer" else ""
-    console.print(f"  [{style}]{found.decision}{flag}[/{style}]: {escape(found.reason)}")
+    console.print(f"  [{style}]{found.decision}{flag}[/{style}]: {_shown(found.reason)}")
     if found.hits:
         table = _table(
             ("score", "right"), ("confidence", "left"), ("agree", "right"), ("label", "left"), ("text", "left")
@@ -32,8 +35,8 @@ def result(console: Console, found: SearchResult) -> None:
                 f"{hit.weighted_score:.3f}",
                 bar(hit.confidence),
                 f"{sum(hit.agreement)}/{len(hit.agreement)}",
-                escape(hit.label or "-"),
-                escape(hit.text),
+                _shown(hit.label or "-"),
+                _shown(hit.text),
             )
         console.print(table)
     console.print()
@@ -44,11 +47,11 @@ def review(console: Console, items: Sequence[ReviewItem]) -> None:
     table = _table(("id", "left"), ("confidence", "left"), ("label", "left"), ("text", "left"), ("why", "left"))
     for item in items:
         table.add_row(
-            escape(str(item.id)),
+            _shown(str(item.id)),
             bar(item.confidence),
-            escape(item.label or "-"),
-            escape(item.text),
-            escape(item.reason),
+            _shown(item.label or "-"),
+            _shown(item.text),
+            _shown(item.reason),
         )
     console.print(table)
 
@@ -57,11 +60,11 @@ def info(console: Console, found: IndexInfo) -> None:
     """What is in an index."""
     meta = found.metadata
     facts = _table(("", "left"), ("", "left"), header=False)
-    facts.add_row("location", escape(found.location))
-    facts.add_row("collection", escape(found.collection))
+    facts.add_row("location", _shown(found.location))
+    facts.add_row("collection", _shown(found.collection))
     facts.add_row("points", f"{found.points:,} ({found.labelled:,} with a label)")
-    facts.add_row("encoder", escape(meta.encoder or "(never saved)"))
-    facts.add_row("model", f"{escape(meta.model_name)}, dimension {meta.dimension}")
+    facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))
+    facts.add_row("model", f"{_shown(meta.model_name)}, dimension {meta.dimension}")
     facts.add_row("features", f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}")
     facts.add_row("fingerprint", meta.fingerprint)
     console.print(facts)
@@ -79,9 +82,19 @@ def bar(fraction: float) -> str:
     return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {fraction:.2f}"
 
 
+def _shown(text: str) -> str:
+    """A user's text, with nothing in it that rich or the terminal would take for an instruction."""
+    return escape(_CONTROL.sub("\ufffd", text))
+
+
 def _table(*columns: tuple[str, str], header: bool = True) -> Table:
     table = Table(box=None, pad_edge=True, show_header=header, header_style="dim")
     for name, justify in columns:
-        wraps = name in ("text", "why", "")
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=not wraps)
+        table.add_column(
+            name,
+            justify="right" if justify == "right" else "left",
+            no_wrap=name in ("score", "confidence", "agree", "points"),
+            overflow="fold",
+            min_width=_MIN_TEXT_WIDTH if name == "text" else None,
+        )
     return table

@@ -27,10 +27,12 @@ class FeatureEmbeddings:
     Attributes:
         base: ``(n, d)`` float32, the sentence embeddings of the underlying model.
         probabilities: ``(n, G, K)`` float32, one distribution over K codes for each of G groups.
+        fingerprint: Of the encoder that made them, if it is known.
     """
 
     base: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
+    fingerprint: str | None = None
 
     def __post_init__(self) -> None:
         if self.base.ndim != 2 or self.probabilities.ndim != 3 or len(self.base) != len(self.probabilities):
@@ -45,7 +47,7 @@ class FeatureEmbeddings:
         """The chosen items, by slice, index array or boolean mask."""
         if isinstance(items, (int, np.integer)):
             raise TypeError(f"embeddings[{items}] would drop the batch axis; use embeddings[{items}:{items + 1}]")
-        return FeatureEmbeddings(self.base[items], self.probabilities[items])
+        return FeatureEmbeddings(self.base[items], self.probabilities[items], self.fingerprint)
 
     def __repr__(self) -> str:
         n, groups, codes = self.probabilities.shape
@@ -101,7 +103,13 @@ class FeatureEmbeddings:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write both arrays to ``path`` as npz, without pickle."""
         with Path(path).open("wb") as file:
-            np.savez(file, format=np.int64(_FORMAT), base=self.base, probabilities=self.probabilities)
+            np.savez(
+                file,
+                format=np.int64(_FORMAT),
+                base=self.base,
+                probabilities=self.probabilities,
+                fingerprint=np.str_(self.fingerprint or ""),
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureEmbeddings:
@@ -116,4 +124,4 @@ class FeatureEmbeddings:
                 raise FormatVersionError(
                     f"{path} has format {version}, this release reads up to {_FORMAT}; upgrade fg_search"
                 )
-            return cls(file["base"], file["probabilities"])
+            return cls(file["base"], file["probabilities"], str(file["fingerprint"]) or None)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import import_from_string
 from typing_extensions import Self
@@ -82,7 +83,8 @@ class FeatureGroupEncoder:
         if not (Path(folder) / _CONFIG_FILE).is_file():
             state = "is not a saved encoder" if Path(folder).is_dir() else "does not exist"
             raise EncoderNotFoundError(
-                f"the folder {os.fspath(folder)!r} {state}; save one with encoder.save(folder) or `fg-search fit`"
+                f"the folder {os.fspath(folder)!r} {state}; save one with encoder.save(folder) or "
+                "`fg-search fit`, or, if it was moved, pass its new folder"
             )
         return cls(folder, device=device)
 
@@ -256,7 +258,7 @@ class FeatureGroupEncoder:
             for start in range(0, len(base), _HEAD_ROWS):
                 rows = slice(start, start + _HEAD_ROWS)
                 probabilities[rows] = head.probabilities(torch.from_numpy(base[rows])).numpy()
-        return FeatureEmbeddings(base, probabilities)
+        return FeatureEmbeddings(base, probabilities, self.fingerprint)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Save model, head and codebook; the folder appears complete or not at all.
@@ -288,6 +290,15 @@ class FeatureGroupEncoder:
         self.folder = target.resolve()
 
     def _read(self, folder: Path, device: str | None) -> None:
+        try:
+            self._read_parts(folder, device)
+        except (KeyError, json.JSONDecodeError, SafetensorError) as error:
+            raise EncoderNotFoundError(
+                f"the saved encoder in {os.fspath(folder)!r} is damaged ({type(error).__name__}: {error}); "
+                "restore the folder or fit the encoder again"
+            ) from error
+
+    def _read_parts(self, folder: Path, device: str | None) -> None:
         config = json.loads((folder / _CONFIG_FILE).read_text(encoding="utf-8"))
         if config["format"] > _FORMAT:
             raise FormatVersionError(

@@ -24,10 +24,17 @@ def point_id(user_id: UserId) -> int | str:
             raise ValueError(f"the id {user_id} does not fit into 64 bits; use a string")
         if user_id >= 0:
             return user_id
+    if isinstance(user_id, str) and _is_uuid(user_id):
+        return user_id
+    return str(uuid5(_NAMESPACE, f"{type(user_id).__name__}:{user_id}"))
+
+
+def _is_uuid(text: str) -> bool:
+    """Whether it is a UUID as UUIDs are written: other spellings of the same one are other ids to their owner."""
     try:
-        return str(UUID(str(user_id)))
+        return str(UUID(text)) == text
     except ValueError:
-        return str(uuid5(_NAMESPACE, f"{type(user_id).__name__}:{user_id}"))
+        return False
 
 
 def text_id(text: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from qdrant_client import models
 from tqdm import tqdm
 from typing_extensions import Self
@@ -43,6 +44,7 @@ from fg_search.storage.schema import (
     sparse_vectors_config,
     vectors_config,
 )
+from fg_search.validation import check_texts, check_vectors
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
@@ -53,6 +55,7 @@ DEFAULT_COLLECTION = "fg_search"
 _ITEMS_PER_WRITE = 1024
 _QUERIES_PER_REQUEST = 128
 _HISTOGRAM_BINS = 10
+_SUM_TOLERANCE = 1e-3  # of float32 probabilities
 
 
 @dataclass(frozen=True)
@@ -269,6 +272,7 @@ class ConfidenceIndex:
             As :meth:`search`; with ``on_uncertain="raise"`` at the first uncertain query.
         """
         chosen = SearchOptions(**options)
+        queries = check_texts(queries, name="queries")
         self._check_not_empty()
         if embeddings is None:
             embeddings = self.encoder.encode(queries, batch_size=batch_size, show_progress=show_progress)
@@ -321,6 +325,8 @@ class ConfidenceIndex:
             metadata = IndexMetadata.of_collection(self.collection, info)
             if self._encoder is not None:
                 self._check_fingerprint(metadata, self._encoder)
+            # whoever made the collection may have been interrupted before its payload indexes were there
+            self._index_payload(known=info.payload_schema)
             return metadata
         if self._encoder is None:
             raise IndexNotFoundError(
@@ -345,11 +351,15 @@ class ConfidenceIndex:
             sparse_vectors_config=sparse_vectors_config(),
             metadata=metadata.to_payload(),
         )
+        self._index_payload(known=())
+        return metadata
+
+    def _index_payload(self, *, known: Container[str]) -> None:
         with warnings.catch_warnings():  # local mode warns that it does without them
             warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
             for key, kind in payload_indexes().items():
-                self.client.create_payload_index(self.collection, field_name=key, field_schema=kind)
-        return metadata
+                if key not in known:
+                    self.client.create_payload_index(self.collection, field_name=key, field_schema=kind)
 
     def _check_fingerprint(self, metadata: IndexMetadata, encoder: FeatureGroupEncoder) -> None:
         if metadata.fingerprint != encoder.fingerprint:
@@ -366,6 +376,18 @@ class ConfidenceIndex:
         wanted = (self.metadata.dimension, self.metadata.groups, self.metadata.codes_per_group)
         if shape != wanted:
             raise ModelMismatchError(f"embeddings have (dimension, groups, codes) = {shape}, this index needs {wanted}")
+        if embeddings.fingerprint not in (None, self.metadata.fingerprint):
+            raise ModelMismatchError(
+                f"embeddings were made by the encoder {embeddings.fingerprint}, {self!r} was filled by "
+                f"{self.metadata.fingerprint}; encode with that one"
+            )
+        check_vectors(embeddings.base, name="embeddings.base")
+        sums = embeddings.probabilities.sum(axis=-1)  # NaN and infinity are no sum of one either
+        wrong = np.flatnonzero(
+            ~(np.abs(sums - 1) < _SUM_TOLERANCE).all(axis=1) | (embeddings.probabilities < 0).any((1, 2))
+        )
+        if len(wrong):
+            raise ValueError(f"embeddings.probabilities[{wrong[0]}] is no distribution: each group must sum to 1")
 
     def _check_not_empty(self) -> None:
         if not len(self):

@@ -31,6 +31,7 @@ Decision = Literal["answer", "abstain"]
 # beyond the candidates can only be missed if its score is below all of theirs.
 _CANDIDATES_PER_HIT = 10
 _MIN_CANDIDATES = 200
+_MAX_WEIGHT = 100  # beyond, confidence^w is zero in the engine's arithmetic
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class SearchOptions:
     Attributes:
         limit: Hits at most, at least 1.
         min_confidence: Points less confident than this are excluded inside the engine; in [0, 1].
-        confidence_weight: w ≥ 0 of the down-weighting ``score · confidence^w``; 0 leaves scores alone.
+        confidence_weight: w in [0, 100] of the down-weighting ``score · confidence^w``; 0 leaves scores alone.
         query_filter: Any Qdrant filter on the user's own payload.
         min_query_confidence: Queries less confident than this are uncertain; in [0, 1].
         on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits), or
@@ -64,8 +65,8 @@ class SearchOptions:
             check_fraction(self.min_confidence, name="min_confidence")
         if self.min_query_confidence is not None:
             check_fraction(self.min_query_confidence, name="min_query_confidence")
-        if not 0 <= self.confidence_weight < float("inf"):
-            raise ValueError(f"confidence_weight must be a finite number of at least 0, got {self.confidence_weight}")
+        if not 0 <= self.confidence_weight <= _MAX_WEIGHT:
+            raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight}")
         _check_choice(self.on_uncertain, OnUncertain, "on_uncertain")
         _check_choice(self.rank_by, RankBy, "rank_by")
         if self.on_uncertain != "flag" and self.min_query_confidence is None:

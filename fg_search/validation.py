@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence, Sized
 
 import numpy as np
@@ -35,7 +36,7 @@ def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -
         TypeError: If a label is of another type; the message names its position.
         ValueError: If a label is empty.
     """
-    for i, label in enumerate(labels or ()):
+    for i, label in enumerate(() if labels is None else labels):
         if label is None:
             continue
         if not isinstance(label, str):
@@ -73,8 +74,8 @@ def check_fraction(value: float, *, name: str) -> float:
     Raises:
         ValueError: If it does not, or is NaN.
     """
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must be between 0 and 1, got {value}")
+    if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+        raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
     return float(value)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qdrant_client import QdrantClient
-from qdrant_client.http.exceptions import ResponseHandlingException
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from fg_search.errors import IndexNotFoundError, StorageError
 from fg_search.storage.edge import EdgeClient
@@ -59,4 +59,9 @@ def _connect_server(url: str, api_key: str | None) -> QdrantClient:
         client.get_collections()
     except ResponseHandlingException as error:
         raise StorageError(f"no Qdrant server answers at {url}: {error}; is it running?") from error
+    except UnexpectedResponse as error:
+        raise StorageError(
+            f"the server at {url} refused the request: {error}; is it a Qdrant server, and is the API key "
+            "(QDRANT_API_KEY) right?"
+        ) from error
     return client
