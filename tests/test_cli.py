@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -200,3 +201,29 @@ def test_a_wrong_command_line_is_told_apart(run, made):
     assert run("search", "--index", made / "idx")[0] == 2
     assert run("search", "x", "--queries", made / "queries.csv", "--index", made / "idx")[0] == 2
     assert run("nonsense")[0] == 2
+
+
+def test_a_location_that_would_keep_nothing_is_refused(run, made):
+    for location in (":memory:", "localhost:6333"):
+        code, _, err = run("info", "--index", location)
+        assert code == 2
+        assert "give a folder" in err or "http://localhost:6333" in err
+
+
+def test_a_damaged_encoder_is_named(run, made, tmp_path):
+    shutil.copytree(made / "enc", tmp_path / "enc")
+    (tmp_path / "enc" / "fg_search.json").write_text("{}")
+    code, _, err = run("search", "x", "--index", made / "idx", "--encoder", tmp_path / "enc")
+    assert code == 1
+    assert "is damaged" in err
+
+
+def test_tables_show_texts_as_they_are(run, made, tmp_path):
+    odd = "time 10:key:20 [bold]x[/b] \x1b[31m"
+    (tmp_path / "odd.jsonl").write_text(json.dumps({"text": odd, "label": "a:warning:b"}), encoding="utf-8")
+    run("index", tmp_path / "odd.jsonl", "--encoder", made / "enc", "--index", tmp_path / "i", "--label", "label")
+    code, out, _ = run("search", odd, "--index", tmp_path / "i", "--rank-by", "base")
+    assert code == 0
+    assert "a:warning:b" in out
+    assert "10:key:20" in out
+    assert "\x1b" not in out.replace(odd, "")

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import QdrantClient, models
 
-from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
+from fg_search import ConfidenceIndex, EdgeClient, FeatureEmbeddings, FeatureGroupEncoder
 from fg_search.errors import (
     EmptyIndexError,
     EncoderNotFoundError,
@@ -483,3 +483,46 @@ def test_payload_is_kept_as_it_was(index):
     payload = {"a.b": [1, {"c": None}], "ü": "ß", "n": 1.5, "deep": {"x": {"y": [True, False]}}}
     index.add(["my card"], payloads=[payload])
     assert json.dumps(index.search("my card").hits[0].payload, sort_keys=True) == json.dumps(payload, sort_keys=True)
+
+
+def test_broken_or_foreign_embeddings_are_refused_before_anything_is_written(filled, encoder, other_encoder, corpus):
+    texts, _ = corpus
+    good = encoder.encode(texts)
+    base, probabilities = good.base.copy(), good.probabilities * 7
+    base[40, 3] = np.inf
+    with pytest.raises(ValueError, match=r"embeddings\.base\[40\] holds NaN or infinite"):
+        filled.add(texts, embeddings=FeatureEmbeddings(base, good.probabilities))
+    with pytest.raises(ValueError, match=r"embeddings\.probabilities\[0\] is no distribution"):
+        filled.add(texts, embeddings=FeatureEmbeddings(good.base, probabilities))
+    with pytest.raises(ModelMismatchError, match=other_encoder.fingerprint):
+        filled.add(texts, embeddings=other_encoder.encode(texts))
+    with pytest.raises(ModelMismatchError, match=other_encoder.fingerprint):
+        filled.search_many(texts, embeddings=other_encoder.encode(texts)[:])
+    assert len(filled) == 48
+
+
+def test_an_interrupted_creation_is_completed_when_the_index_is_opened(tmp_path, encoder, corpus, monkeypatch):
+    texts, _ = corpus
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EdgeClient, "create_payload_index", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            ConfidenceIndex(tmp_path / "i", encoder)
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        index.add(texts)
+        assert len(index.review(limit=5)) == 5
+
+
+def test_labels_may_be_an_array(index, corpus):
+    texts, labels = corpus
+    index.add(texts, labels=np.array(labels))
+    assert index.info().labelled == 48
+    assert index.search(QUESTION, limit=1).hits[0].label == "card"
+
+
+def test_ids_that_spell_one_uuid_differently_are_two(index):
+    index.add(["my card", "my loan"], ids=["A" * 32, "a" * 32])
+    assert len(index) == 2
