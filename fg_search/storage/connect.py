@@ -11,7 +11,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 
 from fg_search.errors import IndexNotFoundError, StorageError
 from fg_search.storage.edge import EdgeClient
-from fg_search.storage.folder import has_collections
+from fg_search.storage.folder import collection_names
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -43,7 +43,7 @@ def connect(location: Location, *, api_key: str | None = None, create: bool = Tr
         return QdrantClient(":memory:"), name
     if is_url(name):
         return _connect_server(name, api_key), name
-    if not create and not Path(name).is_file() and not has_collections(Path(name)):
+    if not create and not Path(name).is_file() and not collection_names(Path(name)):
         raise IndexNotFoundError(f"there is no index at {name!r}; make one with index.add(…) or `fg-search index`")
     return EdgeClient(name), name
 

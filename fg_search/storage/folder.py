@@ -86,9 +86,9 @@ def read_json(path: Path) -> dict[str, Any]:
     return content  # type: ignore[no-any-return]
 
 
-def has_collections(path: Path) -> bool:
-    """Whether there is a collection in a folder, which need not be there; it is neither opened nor locked."""
-    return any(path.glob(f"[!.]*/{COLLECTION_FILE}"))
+def collection_names(path: Path) -> list[str]:
+    """Return the names of the collections in a folder, sorted; it need not be there, and is not locked."""
+    return sorted(file.parent.name for file in path.glob(f"[!.]*/{COLLECTION_FILE}"))
 
 
 class StorageFolder:
@@ -143,7 +143,7 @@ class StorageFolder:
 
     def collections(self) -> list[str]:
         """Return the names of the collections, sorted."""
-        return sorted(file.parent.name for file in self.path.glob(f"[!.]*/{COLLECTION_FILE}"))
+        return collection_names(self.path)
 
     def exists(self, name: str) -> bool:
         """Whether a collection of this name is there."""
