@@ -88,3 +88,36 @@ def check_same_length(expected: int, **columns: Sized | None) -> None:
     for name, column in columns.items():
         if column is not None and len(column) != expected:
             raise ValueError(f"{name} has {len(column)} items, texts has {expected}; give one for each text")
+
+
+def check_booleans(values: npt.ArrayLike, *, name: str) -> npt.NDArray[np.bool_]:
+    """Return a list of booleans, or of zeros and ones, as an array.
+
+    Raises:
+        ValueError: If it is not one list, or holds anything else.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be a list of booleans, got shape {array.shape}")
+    if len(array) and not np.isin(array, (0, 1)).all():
+        odd = int((~np.isin(array, (0, 1))).argmax())
+        raise ValueError(f"{name}[{odd}] is {array[odd]!r}, not a boolean")
+    return array.astype(bool)
+
+
+def check_outcomes(
+    confidence: npt.ArrayLike, correct: npt.ArrayLike
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return confidences and whether each answer was right as two arrays of the same length, at least one long.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a confidence is NaN or infinite.
+    """
+    scores, right = np.asarray(confidence, dtype=np.float64), check_booleans(correct, name="correct")
+    if scores.shape != right.shape or not len(scores):
+        raise ValueError(f"confidence and correct must be two equally long lists, got {scores.shape} and {right.shape}")
+    if not np.isfinite(scores).all():
+        position = int((~np.isfinite(scores)).argmax())
+        found = "NaN" if np.isnan(scores[position]) else "infinite"
+        raise ValueError(f"confidence[{position}] is {found}")
+    return scores, right

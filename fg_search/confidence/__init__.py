@@ -1,0 +1,18 @@
+"""Confidence: measures of an embedding, the calibrated probability of a result, thresholds with a guarantee."""
+
+from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.measures import collision, confidence, group_confidence, margin, normalised_entropy
+from fg_search.confidence.result_features import result_features
+from fg_search.confidence.threshold import PrecisionThreshold, threshold_for_precision
+
+__all__ = [
+    "Calibrator",
+    "PrecisionThreshold",
+    "collision",
+    "confidence",
+    "group_confidence",
+    "margin",
+    "normalised_entropy",
+    "result_features",
+    "threshold_for_precision",
+]

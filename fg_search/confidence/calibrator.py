@@ -1,0 +1,201 @@
+"""The probability that a result is right, learned from judged queries."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from fg_search.errors import FormatVersionError, NotFittedError
+from fg_search.validation import check_booleans
+
+Method = Literal["logistic", "isotonic"]
+
+_FORMAT = 1
+_FOLDS = 5
+
+
+class Calibrator:
+    """Turns what is known about a result into the probability that it is right.
+
+    ``"logistic"`` is a logistic regression on the standardised features (with one feature: Platt, 1999). ``"isotonic"``
+    is a monotone step function, interpolated (Zadrozny & Elkan, 2002): of the one feature, which must rise with
+    correctness, or of the cross-fitted logistic score of several. It needs more data, a thousand queries or so, and
+    does not assume a shape.
+
+    Args:
+        method: ``"logistic"`` or ``"isotonic"``.
+
+    Attributes:
+        features: Names of the features, in order; empty before :meth:`fit`.
+
+    Example:
+        >>> calibrator = Calibrator().fit({"score": [0.1, 0.2, 0.8, 0.9]}, [False, False, True, True])
+        >>> calibrator.predict({"score": [0.15, 0.85]}).round()
+        array([0., 1.])
+    """
+
+    def __init__(self, method: Method = "logistic") -> None:
+        if method not in ("logistic", "isotonic"):
+            raise ValueError(f"method must be 'logistic' or 'isotonic', got {method!r}")
+        self.method = method
+        self.features: tuple[str, ...] = ()
+        self._mean = self._scale = self._weights = np.empty(0)
+        self._intercept = 0.0
+        self._steps: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
+
+    def __repr__(self) -> str:
+        return f"Calibrator({self.method!r}, features={list(self.features)})"
+
+    def fit(self, features: Mapping[str, npt.ArrayLike], correct: npt.ArrayLike) -> Self:
+        """Learn from queries whose results were judged; they must be new to the head.
+
+        Args:
+            features: ``(n,)`` finite numbers by name, one or more (see :func:`result_features`).
+            correct: ``(n,)`` booleans; an out-of-scope query is always wrong.
+
+        Returns:
+            The calibrator itself.
+
+        Raises:
+            ValueError: If lengths differ, a number is not finite, or all outcomes are the same.
+        """
+        right = check_booleans(correct, name="correct")
+        table = _table(features, tuple(features))
+        if len(table) != len(right):
+            raise ValueError(f"the features have {len(table)} rows, correct has {len(right)}")
+        if right.all() or not right.any():
+            which = "right" if len(right) and right.all() else "wrong"
+            raise ValueError(
+                f"all {len(right)} results are {which}: a calibrator needs both, right and wrong; "
+                "add held-out queries of the other kind"
+            )
+        self.features = tuple(features)
+        self._mean, self._scale = table.mean(axis=0), table.std(axis=0)
+        self._scale[self._scale == 0] = 1.0
+        self._steps = None
+        standard = (table - self._mean) / self._scale
+        model = _logistic().fit(standard, right)
+        self._weights, self._intercept = model.coef_[0].astype(np.float64), float(model.intercept_[0])
+        if self.method == "isotonic":
+            self._fit_isotonic(standard, right)
+        return self
+
+    def predict(self, features: Mapping[str, npt.ArrayLike]) -> npt.NDArray[np.float64]:
+        """Probability that each result is right.
+
+        Args:
+            features: ``(n,)`` finite numbers by name; all that were there in :meth:`fit`, others are ignored.
+
+        Returns:
+            ``(n,)`` float64 array in [0, 1].
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If a feature is missing or a number is not finite.
+        """
+        if not self.features:
+            raise NotFittedError("this calibrator was not fitted; call fit(features, correct) on judged queries")
+        missing = [name for name in self.features if name not in features]
+        if missing:
+            raise ValueError(f"the calibrator was fitted with {list(self.features)}; missing here: {missing}")
+        standard = (_table(features, self.features) - self._mean) / self._scale
+        if self._steps is not None:
+            return np.interp(self._score(standard), *self._steps)
+        from scipy.special import expit
+
+        return np.asarray(expit(self._score(standard)), dtype=np.float64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that was learned, as JSON values; the inverse of :meth:`from_dict`."""
+        return {
+            "format": _FORMAT,
+            "method": self.method,
+            "features": list(self.features),
+            "mean": self._mean.tolist(),
+            "scale": self._scale.tolist(),
+            "weights": self._weights.tolist(),
+            "intercept": self._intercept,
+            "steps": None if self._steps is None else [values.tolist() for values in self._steps],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a calibrator from :meth:`to_dict`.
+
+        Raises:
+            FormatVersionError: If a newer release wrote it.
+        """
+        if data["format"] > _FORMAT:
+            raise FormatVersionError(
+                f"the calibrator has format {data['format']}, this release reads up to {_FORMAT}; upgrade fg_search"
+            )
+        calibrator = cls(data["method"])
+        calibrator.features = tuple(data["features"])
+        calibrator._mean, calibrator._scale, calibrator._weights = (
+            np.asarray(data[name], dtype=np.float64) for name in ("mean", "scale", "weights")
+        )
+        calibrator._intercept = float(data["intercept"])
+        if data["steps"] is not None:
+            score, probability = (np.asarray(values, dtype=np.float64) for values in data["steps"])
+            calibrator._steps = score, probability
+        return calibrator
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write JSON to ``path``."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what :meth:`save` wrote."""
+        return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
+
+    def _score(self, standard: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        if self._steps is not None and len(self.features) == 1:
+            return standard[:, 0]
+        return np.asarray(standard @ self._weights + self._intercept)
+
+    def _fit_isotonic(self, standard: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> None:
+        from sklearn.isotonic import IsotonicRegression
+        from sklearn.model_selection import cross_val_predict
+
+        rarer = min(int(right.sum()), int((~right).sum()))
+        if standard.shape[1] == 1:
+            score = standard[:, 0]
+        elif rarer < _FOLDS:
+            raise ValueError(
+                f"isotonic calibration of several features needs {_FOLDS} right and {_FOLDS} wrong results, "
+                f"got {rarer} of one kind; use method='logistic'"
+            )
+        else:  # a score that was fitted to these very outcomes would be trusted too much
+            score = cross_val_predict(_logistic(), standard, right, cv=_FOLDS, method="decision_function")
+        model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(score, right)
+        self._steps = (
+            np.asarray(model.X_thresholds_, dtype=np.float64),
+            np.asarray(model.y_thresholds_, dtype=np.float64),
+        )
+
+
+def _logistic() -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000)
+
+
+def _table(features: Mapping[str, npt.ArrayLike], names: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    """The named features as the columns of an ``(n, f)`` array."""
+    if not names:
+        raise ValueError("there must be at least one feature")
+    columns = [np.asarray(features[name], dtype=np.float64) for name in names]
+    for name, column in zip(names, columns, strict=True):
+        if column.shape != columns[0].shape or column.ndim != 1:
+            raise ValueError(f"feature {name!r} has shape {column.shape}, expected one number for each result")
+        if not np.isfinite(column).all():
+            raise ValueError(f"feature {name!r} is not finite at position {int((~np.isfinite(column)).argmax())}")
+    return np.stack(columns, axis=1)

@@ -1,0 +1,141 @@
+"""The lowest threshold at which answers keep a precision, with a finite-sample guarantee."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fg_search.validation import check_outcomes
+
+_CANDIDATES = 100  # thresholds tried at most: more only add chances to stop early
+
+
+@dataclass(frozen=True)
+class PrecisionThreshold:
+    """A threshold for ``confidence >= threshold``, or the finding that none reaches the target.
+
+    Attributes:
+        threshold: Answer a query if its confidence is at least this; ``None`` if no threshold reaches the target.
+        target: Precision asked for.
+        delta: Allowed chance that the precision on new queries is below the target.
+        coverage: Share of the calibration queries that are answered.
+        precision: Share of right answers among those; ``nan`` if none is answered.
+        queries: Number n of calibration queries.
+        reason: What was found, in a sentence.
+    """
+
+    threshold: float | None
+    target: float
+    delta: float
+    coverage: float
+    precision: float
+    queries: int
+    reason: str
+
+    def __bool__(self) -> bool:
+        return self.threshold is not None
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+def threshold_for_precision(
+    confidence: npt.ArrayLike, correct: npt.ArrayLike, target: float, *, delta: float = 0.1
+) -> PrecisionThreshold:
+    """Choose the lowest threshold whose answers are right with probability ``target``, or say that there is none.
+
+    Over the draw of the n calibration queries, the precision on new queries of the same kind is below ``target`` with
+    probability at most ``delta``. The thresholds are tried in a sequence that is fixed before any answer is looked at,
+    by the number of queries they answer, from few to many; each is tested by the exact binomial test of "the precision
+    is below the target" at level ``delta``, and the last one before the first failure is taken (fixed-sequence testing:
+    Bates et al., 2021; Angelopoulos et al., 2021, "Learn then Test"). Because the sequence runs over ranks, the
+    guarantee assumes what a confidence is for: that the chance to be right does not fall as it rises.
+
+    Args:
+        confidence: ``(n,)`` finite numbers of any scale, higher is surer, of queries that neither head nor calibrator
+            were fitted on.
+        correct: ``(n,)`` booleans, whether the answer is right; an out-of-scope query is always wrong.
+        target: Precision in (0, 1).
+        delta: Risk in (0, 1) that the target is missed.
+
+    Returns:
+        The threshold with its coverage, or one that is falsy and says why none was found.
+
+    Raises:
+        ValueError: If the lists do not fit, a confidence is not finite, or a number is out of range.
+
+    Example:
+        >>> found = threshold_for_precision([0.9] * 80 + [0.2] * 20, [True] * 80 + [False] * 20, target=0.95)
+        >>> found.threshold, found.coverage
+        (0.9, 0.8)
+    """
+    from scipy.stats import binom
+
+    scores, right = check_outcomes(confidence, correct)
+    for name, value in (("target", target), ("delta", delta)):
+        if not 0 < value < 1:
+            raise ValueError(f"{name} must be greater than 0 and less than 1, got {value}")
+    order = np.argsort(-scores, kind="stable")
+    scores, errors = scores[order], np.cumsum(~right[order])
+    last_of_tie = np.searchsorted(-scores, -scores, side="right")  # queries at or above each one's confidence
+    chosen = 0
+    for rank in _sequence(len(scores), target, delta):
+        answered = int(last_of_tie[rank - 1])
+        if binom.cdf(errors[answered - 1], answered, 1 - target) > delta:
+            break
+        chosen = answered
+    if not chosen:
+        return PrecisionThreshold(
+            None, target, delta, 0.0, float("nan"), len(scores), _why_none(len(scores), target, delta)
+        )
+    coverage, precision = chosen / len(scores), 1 - float(errors[chosen - 1]) / chosen
+    return PrecisionThreshold(
+        float(scores[chosen - 1]),
+        target,
+        delta,
+        coverage,
+        precision,
+        len(scores),
+        f"at {scores[chosen - 1]:.4g} and above, {coverage:.1%} of {len(scores):,} queries are answered, {precision:.1%} "
+        f"of them right; new ones reach a precision of {target:.1%} with a confidence of {1 - delta:.0%}",
+    )
+
+
+def _fewest(target: float, delta: float, errors: int = 0) -> int:
+    """Fewest answers that pass the test with so many errors among them."""
+    from scipy.stats import binom
+
+    answers = errors + 1
+    while binom.cdf(errors, answers, 1 - target) > delta:
+        answers += max(1, answers // 50)
+    return answers
+
+
+def _sequence(queries: int, target: float, delta: float) -> list[int]:
+    """Ranks at which thresholds are tried; they depend on nothing but the sizes.
+
+    The first one leaves room for an error or two where there are queries enough: a sequence that begins with the
+    smallest set that could pass would stop at the first stray error in it.
+    """
+    start = next(
+        (first for errors in (3, 2, 1, 0) if (first := _fewest(target, delta, errors)) <= queries // 4),
+        _fewest(target, delta),
+    )
+    if start > queries:
+        return []
+    return sorted({int(rank) for rank in np.linspace(start, queries, min(_CANDIDATES, queries - start + 1))})
+
+
+def _why_none(queries: int, target: float, delta: float) -> str:
+    needed = _fewest(target, delta)
+    if needed > queries:
+        return (
+            f"{queries} queries cannot show a precision of {target:.1%} with a confidence of {1 - delta:.0%}: even without "
+            f"an error it takes {needed}; calibrate on more, or ask for less"
+        )
+    return (
+        f"no threshold reaches a precision of {target:.1%} with a confidence of {1 - delta:.0%} on these {queries:,} "
+        "queries: the surest answers hold too many errors"
+    )

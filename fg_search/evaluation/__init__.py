@@ -1,0 +1,34 @@
+"""Metrics of search that may abstain, each with its source."""
+
+from fg_search.evaluation.bootstrap import Interval, bootstrap_interval
+from fg_search.evaluation.calibration import brier_score, expected_calibration_error
+from fg_search.evaluation.out_of_scope import fpr_at_tpr, out_of_scope_auroc
+from fg_search.evaluation.report import SelectiveReport, selective_report
+from fg_search.evaluation.retrieval import r_auroc, recall_at_k
+from fg_search.evaluation.selective import (
+    abstention_nauc,
+    aurc,
+    auroc,
+    average_precision,
+    coverage_at_precision,
+    excess_aurc,
+)
+
+__all__ = [
+    "Interval",
+    "SelectiveReport",
+    "abstention_nauc",
+    "aurc",
+    "auroc",
+    "average_precision",
+    "bootstrap_interval",
+    "brier_score",
+    "coverage_at_precision",
+    "excess_aurc",
+    "expected_calibration_error",
+    "fpr_at_tpr",
+    "out_of_scope_auroc",
+    "r_auroc",
+    "recall_at_k",
+    "selective_report",
+]
