@@ -6,7 +6,7 @@ as a classifier of *codes* does not. A codebook says which code each training ex
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
-Supervision = Literal["labels", "clusters"]
+Supervision = Literal["labels", "attributes", "pairs", "clusters"]
 
 UNSUPERVISED = -1  # target of an example that teaches a group nothing (torch's ignore_index)
 _CODE_FLOOR = 1e-6  # keeps log p finite where a group gives a label's code no mass at all
@@ -26,12 +26,14 @@ class Codebook:
     """The codes that G groups of K codes learn, and the labels they can be decoded to.
 
     Attributes:
-        supervision: ``"labels"`` or ``"clusters"``.
+        supervision: ``"labels"``, ``"attributes"``, ``"pairs"`` or ``"clusters"``.
         codes_per_group: K.
         targets: ``(n, G)`` int64, the code of each training example in each group, -1 where unknown. Empty
             after loading: a saved codebook keeps what codes mean, not the training set.
-        labels: The L known labels in the order of ``label_codes``; empty for clusters.
-        label_codes: ``(L, G)`` int64, the code of each label in each group.
+        labels: The L known labels in the order of ``label_codes``; empty where nothing was learned from labels.
+        label_codes: ``(L, G)`` int64, the code of each label in each group, -1 in the named groups.
+        attributes: Of the named groups, which come first: the attribute's name and its values; code k of the
+            group is value k.
     """
 
     supervision: Supervision
@@ -39,6 +41,7 @@ class Codebook:
     targets: IntArray = field(repr=False)
     labels: tuple[str, ...] = field(default=(), repr=False)
     label_codes: IntArray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64), repr=False)
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def groups(self) -> int:
@@ -62,21 +65,64 @@ class Codebook:
             ValueError: If there are fewer than two distinct labels, or a size is out of range.
         """
         _check_sizes(groups, codes)
-        known = tuple(sorted({label for label in labels if label is not None}))
+        known = _distinct(labels)
         if len(known) < 2:
             found = f"only {known[0]!r}" if known else "none"
             raise ValueError(
                 f"labels must hold at least 2 distinct labels, found {found}; "
                 "to learn without labels leave them out (clusters are used instead)"
             )
-        rng = np.random.default_rng(seed)
-        label_codes = np.stack([_balanced_codes(len(known), codes, rng) for _ in range(groups)], axis=1)
-        row = {label: i for i, label in enumerate(known)}
-        targets = np.full((len(labels), groups), UNSUPERVISED, dtype=np.int64)
-        for i, label in enumerate(labels):
-            if label is not None:
-                targets[i] = label_codes[row[label]]
-        return cls("labels", codes, targets, known, label_codes)
+        label_codes = _random_codes(len(known), groups, codes, seed)
+        return cls("labels", codes, _targets_of(labels, known, label_codes), known, label_codes)
+
+    @classmethod
+    def from_attributes(
+        cls,
+        attributes: Mapping[str, Sequence[str | None]],
+        *,
+        labels: Sequence[str | None] | None = None,
+        groups: int = 32,
+        codes: int = 32,
+        seed: int = 0,
+    ) -> Codebook:
+        """A group of its own for each attribute, its codes the values; the other groups learn labels.
+
+        Args:
+            attributes: By name (colour, brand, …) one value an example, ``None`` where it is unknown.
+            labels: What the other groups learn, as in :meth:`from_labels`; left out, it is the combination of
+                an example's values, where none of them is missing.
+            groups: Number G of all groups; at least one for each attribute.
+            codes: Number K of codes a group; at least as many as an attribute has values.
+            seed: Seed of the random maps of the other groups.
+
+        Raises:
+            ValueError: If an attribute has fewer than two values or more than K, columns differ in length, or
+                there are fewer groups than attributes.
+        """
+        _check_sizes(groups, codes)
+        _check_attributes(attributes, labels, groups, codes)
+        values = {name: _distinct(column) for name, column in attributes.items()}
+        named = [
+            _targets_of(column, values[name], np.arange(len(values[name]))[:, None])
+            for name, column in attributes.items()
+        ]
+        rest = groups - len(named)
+        shared = _combinations(attributes) if labels is None else labels
+        if not rest or len(_distinct(shared)) < 2:
+            if rest:
+                raise ValueError(
+                    f"{rest} of the {groups} groups have nothing to learn: the attributes' values have fewer than 2 "
+                    f"complete combinations; give labels, or groups={len(named)}"
+                )
+            return cls("attributes", codes, np.concatenate(named, axis=1), attributes=values)
+        other = cls.from_labels(shared, groups=rest, codes=codes, seed=seed)
+        targets = np.concatenate([*named, other.targets], axis=1)
+        if labels is None:
+            return cls("attributes", codes, targets, attributes=values)
+        unnamed = np.full((len(other.labels), len(named)), UNSUPERVISED, dtype=np.int64)
+        return cls(
+            "attributes", codes, targets, other.labels, np.concatenate([unnamed, other.label_codes], axis=1), values
+        )
 
     @classmethod
     def from_clusters(cls, embeddings: FloatArray, *, groups: int = 32, codes: int = 128, seed: int = 0) -> Codebook:
@@ -116,10 +162,46 @@ class Codebook:
             targets[:, group] = kmeans.fit_predict(unit @ basis)
         return cls("clusters", codes, targets)
 
+    @classmethod
+    def from_pairs(
+        cls,
+        queries: FloatArray,
+        documents: FloatArray,
+        *,
+        relevant: Sequence[int] | IntArray,
+        groups: int = 32,
+        codes: int = 128,
+        seed: int = 0,
+    ) -> Codebook:
+        """The codes of the documents are cluster ids; a query learns the codes of its document.
+
+        Train on queries and documents, in this order: ``np.concatenate([queries, documents])``.
+
+        Args:
+            queries: ``(q, d)`` float array.
+            documents: ``(m, d)`` float array, each document once.
+            relevant: For each query the row of its document.
+            groups: Number G of groups.
+            codes: Number K of codes a group.
+            seed: Seed of the clusters.
+
+        Raises:
+            ValueError: If shapes do not fit or ``relevant`` points nowhere.
+        """
+        rows = np.asarray(relevant, dtype=np.int64)
+        if rows.shape != (len(queries),):
+            raise ValueError(f"relevant must name one document for each of {len(queries)} queries, got {rows.shape}")
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(documents)):
+            odd = int(((rows < 0) | (rows >= len(documents))).argmax())
+            raise ValueError(f"relevant[{odd}] is {rows[odd]}, there are {len(documents)} documents")
+        targets = cls.from_clusters(documents, groups=groups, codes=codes, seed=seed).targets
+        return cls("pairs", codes, np.concatenate([targets[rows], targets]))
+
     def decode(self, probabilities: FloatArray) -> npt.NDArray[np.float64]:
         """Posterior over the labels, decoded from the codes.
 
-        ``log P(y) ∝ mean_g log p_g[code_g(y)]``, the geometric mean of the groups' opinions.
+        ``log P(y) ∝ mean_g log p_g[code_g(y)]``, the geometric mean of the groups' opinions, over the groups
+        that learned labels.
 
         Args:
             probabilities: ``(n, G, K)`` float array.
@@ -136,12 +218,33 @@ class Codebook:
             )
         logs = np.log(np.maximum(probabilities, _CODE_FLOOR, dtype=np.float64))
         scores = np.zeros((len(probabilities), len(self.labels)))
-        for group in range(self.groups):
+        learned = range(len(self.attributes), self.groups)
+        for group in learned:
             scores += logs[:, group, self.label_codes[:, group]]
-        scores /= self.groups
+        scores /= len(learned)
         scores -= scores.max(axis=1, keepdims=True)
         posterior = np.exp(scores)
         return np.asarray(posterior / posterior.sum(axis=1, keepdims=True))
+
+    def decode_attribute(self, probabilities: FloatArray, name: str) -> npt.NDArray[np.float64]:
+        """Distribution over the values of an attribute: its own group, without codes that stand for none.
+
+        Args:
+            probabilities: ``(n, G, K)`` float array.
+            name: Of the attribute.
+
+        Returns:
+            ``(n, V)`` float64 array, rows sum to one, columns in the order of ``attributes[name]``.
+
+        Raises:
+            ValueError: If there is no such attribute.
+        """
+        if name not in self.attributes:
+            known = ", ".join(self.attributes) or "none"
+            raise ValueError(f"no group learned the attribute {name!r}; named groups: {known}")
+        group = list(self.attributes).index(name)
+        values = np.maximum(probabilities[:, group, : len(self.attributes[name])], _CODE_FLOOR, dtype=np.float64)
+        return np.asarray(values / values.sum(axis=1, keepdims=True))
 
     def to_dict(self) -> dict[str, Any]:
         """What is worth keeping, as JSON values; the inverse of :meth:`from_dict`."""
@@ -151,6 +254,7 @@ class Codebook:
             "codes_per_group": self.codes_per_group,
             "labels": list(self.labels),
             "label_codes": self.label_codes.tolist(),
+            "attributes": {name: list(values) for name, values in self.attributes.items()},
         }
 
     @classmethod
@@ -163,6 +267,7 @@ class Codebook:
             np.empty((0, groups), dtype=np.int64),
             tuple(data["labels"]),
             np.asarray(data["label_codes"], dtype=np.int64).reshape(-1, groups),
+            {name: tuple(values) for name, values in data["attributes"].items()},
         )
 
 
@@ -171,6 +276,29 @@ def unit_rows(embeddings: FloatArray) -> npt.NDArray[np.float32]:
     rows = np.asarray(embeddings, dtype=np.float32)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny))
+
+
+def _distinct(column: Sequence[str | None]) -> tuple[str, ...]:
+    return tuple(sorted({value for value in column if value is not None}))
+
+
+def _targets_of(column: Sequence[str | None], known: Sequence[str], codes: IntArray) -> IntArray:
+    """The codes ``(V, G)`` of the known values, for each example: ``(n, G)``."""
+    row = {value: i for i, value in enumerate(known)}
+    chosen = np.array([-1 if value is None else row[value] for value in column], dtype=np.int64)
+    return np.where(chosen[:, None] < 0, UNSUPERVISED, codes[chosen])
+
+
+def _combinations(attributes: Mapping[str, Sequence[str | None]]) -> list[str | None]:
+    """The values of each example as one label, ``None`` where one is missing."""
+    rows = zip(*attributes.values(), strict=True)
+    return [None if None in row else "\x1f".join(str(value) for value in row) for row in rows]
+
+
+def _random_codes(labels: int, groups: int, codes: int, seed: int) -> IntArray:
+    """``(labels, groups)`` random codes, in each group balanced."""
+    rng = np.random.default_rng(seed)
+    return np.stack([_balanced_codes(labels, codes, rng) for _ in range(groups)], axis=1)
 
 
 def _balanced_codes(labels: int, codes: int, rng: np.random.Generator) -> IntArray:
@@ -186,3 +314,23 @@ def _check_sizes(groups: int, codes: int) -> None:
         raise ValueError(f"groups must be at least 1, got {groups}")
     if codes < 2:
         raise ValueError(f"codes must be at least 2, got {codes}: one code carries no information")
+
+
+def _check_attributes(
+    attributes: Mapping[str, Sequence[str | None]], labels: Sequence[str | None] | None, groups: int, codes: int
+) -> None:
+    if not attributes:
+        raise ValueError("attributes must name at least one column")
+    if len(attributes) > groups:
+        raise ValueError(f"{len(attributes)} attributes need as many groups, got groups={groups}")
+    lengths = {name: len(column) for name, column in attributes.items()}
+    if labels is not None:
+        lengths["labels"] = len(labels)
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"attributes and labels must be equally long, got {lengths}")
+    for name, column in attributes.items():
+        values = len(_distinct(column))
+        if values < 2:
+            raise ValueError(f"the attribute {name!r} has {values} distinct value(s), a group needs at least 2")
+        if values > codes:
+            raise ValueError(f"the attribute {name!r} has {values} values, a group has {codes} codes; pass codes={values}")

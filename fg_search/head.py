@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from fg_search.fit import FitHistory
 
 
 class FeatureGroupHead(Module):
@@ -16,12 +20,14 @@ class FeatureGroupHead(Module):
 
     ::
 
-        (n, d) ── unit length ──┬─ trunk 1: Linear ─ GELU ─ LayerNorm ─ Linear ─┐
-                                ├─ …                                            ├─ (n, G, K) ─ softmax(· / T) ─ (n, G·K)
-                                └─ trunk t                                      ┘
+        (n, d) ── unit length ──┬─ trunk 1: · √d ─ Linear ─ GELU ─ Linear ─┐
+                                ├─ …                                       ├─ (n, G, K) ─ softmax(· / T) ─ (n, G·K)
+                                └─ trunk t                                 ┘
 
     A trunk is a small network of its own that yields G / trunks of the groups; several trunks are an
-    ensemble inside one head. Without ``hidden_features`` the head is one linear layer.
+    ensemble inside one head. Without ``hidden_features`` the head is one linear layer. There is no
+    LayerNorm: it would blow up the small activations of an input unlike any seen before, and with them
+    the confidence (measured: docs/benchmarks.md).
 
     Append it to any ``SentenceTransformer``: it reads ``sentence_embedding``, keeps it as
     ``base_embedding``, and replaces it by the feature-group (FG) embedding, the concatenation of the G
@@ -34,7 +40,11 @@ class FeatureGroupHead(Module):
         hidden_features: Width of each trunk's hidden layer; ``None`` for a linear head.
         trunks: Number of independent trunks; must divide ``groups``, more than one needs a hidden layer.
         temperature: T > 0 in softmax(z / T); it sharpens or flattens all groups alike.
-        dropout: Dropout probability after the hidden layer, in training only.
+        dropout: Dropout probability after the hidden layer (of a linear head: before it), in training only.
+        normalize: Whether rows are scaled to unit length first, so that the direction alone counts.
+
+    Attributes:
+        history: How :func:`fg_search.fit_head` trained it, if it did; not saved.
 
     Raises:
         ValueError: If an argument is out of its range.
@@ -48,6 +58,7 @@ class FeatureGroupHead(Module):
         "trunks",
         "temperature",
         "dropout",
+        "normalize",
     ]
 
     def __init__(
@@ -59,6 +70,7 @@ class FeatureGroupHead(Module):
         trunks: int = 1,
         temperature: float = 1.0,
         dropout: float = 0.0,
+        normalize: bool = True,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # untyped upstream
         _check_sizes(in_features, groups, codes_per_group, hidden_features, trunks)
@@ -73,37 +85,36 @@ class FeatureGroupHead(Module):
         self.trunks = trunks
         self.temperature = temperature
         self.dropout = dropout
-        out_features = groups * codes_per_group // trunks
+        self.normalize = normalize
+        self.history: FitHistory | None = None
+        self.drop = nn.Dropout(dropout)
         if hidden_features is None:
-            self.networks = nn.ModuleList([nn.Linear(in_features, out_features)])
+            self.output: nn.Module = nn.Linear(in_features, groups * codes_per_group)
         else:
-            self.networks = nn.ModuleList(
-                nn.Sequential(
-                    nn.Linear(in_features, hidden_features),
-                    nn.GELU(),
-                    nn.LayerNorm(hidden_features),
-                    nn.Dropout(dropout),
-                    nn.Linear(hidden_features, out_features),
-                )
-                for _ in range(trunks)
-            )
+            self.hidden = nn.Linear(in_features, trunks * hidden_features)
+            self.output = _TrunkLinear(trunks, hidden_features, groups * codes_per_group // trunks)
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Unnormalised log-probabilities z / T.
 
         Args:
-            embeddings: ``(n, d)`` float tensor of any scale: the direction alone counts.
+            embeddings: ``(n, d)`` float tensor.
 
         Returns:
             ``(n, G, K)`` float tensor.
         """
-        unit = nn.functional.normalize(embeddings, dim=-1)
-        return self.logits_of_unit(unit)
+        rows = nn.functional.normalize(embeddings, dim=-1) if self.normalize else embeddings
+        return self.logits_of_rows(rows)
 
-    def logits_of_unit(self, unit: Tensor) -> Tensor:
+    def logits_of_rows(self, rows: Tensor) -> Tensor:
         """As :meth:`logits`, for rows used as they are (training adds noise to unit vectors)."""
-        flat = torch.cat([network(unit) for network in self.networks], dim=-1)
-        return flat.view(*flat.shape[:-1], self.groups, self.codes_per_group) / self.temperature
+        if self.hidden_features is None:
+            flat = self.output(self.drop(rows))
+        else:
+            # √d brings the entries of a unit vector to the order of one
+            hidden = nn.functional.gelu(self.hidden(rows * self.in_features**0.5))
+            flat = self.output(self.drop(hidden))
+        return flat.view(-1, self.groups, self.codes_per_group) / self.temperature
 
     def probabilities(self, embeddings: Tensor) -> Tensor:
         """The G distributions over K codes: ``(n, d)`` to ``(n, G, K)``, each group summing to one."""
@@ -112,9 +123,15 @@ class FeatureGroupHead(Module):
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Put the FG embedding ``(n, G·K)`` in the place of ``sentence_embedding`` ``(n, d)``."""
         base = features["sentence_embedding"]
-        features["base_embedding"] = base
-        features["sentence_embedding"] = self.probabilities(base).flatten(start_dim=-2)
-        return features
+        if base.shape[-1] != self.in_features:
+            raise ValueError(
+                f"the head reads embeddings of dimension {self.in_features}, this model gives {base.shape[-1]}"
+            )
+        return _Features(
+            features,
+            base_embedding=base,
+            sentence_embedding=self.probabilities(base).flatten(start_dim=-2),
+        )
 
     def get_embedding_dimension(self) -> int:
         """Length G·K of the FG embedding."""
@@ -159,6 +176,72 @@ class FeatureGroupHead(Module):
         head = cls(**{**(init_defaults or {}), **cls.load_config(model_name_or_path, **where)})
         cls.load_torch_weights(model_name_or_path, model=head, **where)
         return head
+
+    @classmethod
+    def from_quaterion(cls, folder: str) -> Self:
+        """Load a ``SoftmaxEmbeddingsHead`` that quaterion-models saved.
+
+        It is a linear head that reads embeddings as they are, without scaling them to unit length.
+
+        Args:
+            folder: With ``config.json`` (``input_embedding_size``, ``output_groups``, ``output_size_per_group``,
+                ``dropout``) and ``weights.bin`` (``projection_layer.weight`` and, if there is one, its bias).
+                The weights are read with ``weights_only=True``: no code in the file is run.
+
+        Returns:
+            The head in evaluation mode; it gives the same numbers as the original.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If they do not describe such a head.
+        """
+        path = Path(folder)
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        sizes = ("input_embedding_size", "output_groups", "output_size_per_group")
+        missing = [name for name in sizes if name not in config]
+        if missing:
+            raise ValueError(f"{path / 'config.json'} is not of a SoftmaxEmbeddingsHead: it lacks {', '.join(missing)}")
+        head = cls(*(config[name] for name in sizes), dropout=config.get("dropout") or 0.0, normalize=False)
+        saved = torch.load(path / "weights.bin", map_location="cpu", weights_only=True)
+        weight, bias = saved.get("projection_layer.weight"), saved.get("projection_layer.bias")
+        expected = (head.get_embedding_dimension(), head.in_features)
+        if weight is None or tuple(weight.shape) != expected:
+            found = "no such weight" if weight is None else f"shape {tuple(weight.shape)}"
+            raise ValueError(f"projection_layer.weight in {path / 'weights.bin'} must have shape {expected}: {found}")
+        zeros = torch.zeros(head.get_embedding_dimension())
+        head.output.load_state_dict({"weight": weight, "bias": zeros if bias is None else bias})
+        return head.eval()
+
+
+class _TrunkLinear(nn.Module):
+    """One linear layer for each trunk, as one batched product: ``(n, t·h)`` to ``(n, t·o)``."""
+
+    def __init__(self, trunks: int, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.trunks = trunks
+        bound = in_features**-0.5
+        self.weight = nn.Parameter(torch.empty(trunks, in_features, out_features).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(trunks, 1, out_features))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        by_trunk = rows.view(len(rows), self.trunks, -1).transpose(0, 1)
+        return torch.baddbmm(self.bias, by_trunk, self.weight).transpose(0, 1).flatten(1)
+
+
+class _Features(dict[str, Any]):
+    """What the head hands on. A caller that cuts the FG embedding afterwards (``truncate_dim``) is refused.
+
+    sentence-transformers truncates by assigning to the dict that comes out of the last module. Cut groups
+    are no distributions: every confidence and similarity of them would be wrong.
+    """
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name == "sentence_embedding" and value.shape[-1] != self[name].shape[-1]:
+            raise ValueError(
+                f"a feature-group embedding cannot be truncated: its {self[name].shape[-1]} numbers are whole groups; "
+                "leave truncate_dim out, or train a head with fewer groups or codes"
+            )
+        super().__setitem__(name, value)
 
 
 def _check_sizes(in_features: int, groups: int, codes_per_group: int, hidden_features: int | None, trunks: int) -> None:
