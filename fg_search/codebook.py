@@ -197,6 +197,17 @@ class Codebook:
         targets = cls.from_clusters(documents, groups=groups, codes=codes, seed=seed).targets
         return cls("pairs", codes, np.concatenate([targets[rows], targets]))
 
+    def targets_of_labels(self, labels: Sequence[str | None]) -> IntArray:
+        """Codes ``(n, G)`` int64 of other examples' labels, -1 where a label is ``None`` or was not learned.
+
+        Raises:
+            ValueError: If this codebook has no labels.
+        """
+        if not self.labels:
+            raise ValueError(f"a codebook made from {self.supervision} has no labels")
+        known = set(self.labels)
+        return _targets_of([label if label in known else None for label in labels], self.labels, self.label_codes)
+
     def decode(self, probabilities: FloatArray) -> npt.NDArray[np.float64]:
         """Posterior over the labels, decoded from the codes.
 
@@ -333,4 +344,6 @@ def _check_attributes(
         if values < 2:
             raise ValueError(f"the attribute {name!r} has {values} distinct value(s), a group needs at least 2")
         if values > codes:
-            raise ValueError(f"the attribute {name!r} has {values} values, a group has {codes} codes; pass codes={values}")
+            raise ValueError(
+                f"the attribute {name!r} has {values} values, a group has {codes} codes; pass codes={values}"
+            )

@@ -2,61 +2,121 @@
 
 from __future__ import annotations
 
+import copy
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from fg_search.codebook import UNSUPERVISED, Codebook
+from fg_search.codebook import UNSUPERVISED, Codebook, IntArray
 from fg_search.head import FeatureGroupHead
+from fg_search.temperature import Temperature, fit_temperature
 from fg_search.validation import check_vectors
 
+TRUNKS, HIDDEN = 8, 256
+
 _BATCH = 256
-_EPOCHS = 25
-_MIN_STEPS, _MAX_STEPS = 200, 1500
+_EPOCHS = 15
+_MIN_STEPS, _MAX_STEPS = 200, 900
 _LEARNING_RATE = 1e-2
 # A Gaussian prior on the weights counts like so many examples: against n of them its share of the mean loss
-# falls as 1/n. With a constant decay a head fitted on few examples is sure of everything (every confidence of
-# its own corpus is 1.00), and ranks its errors worse.
+# falls as 1/n. With a constant decay a head fitted on few examples is sure of everything, and ranks its errors worse.
 _PRIOR_EXAMPLES = 1500
 # AdamW holds a weight below 1/decay (Xie & Li, 2024), and so a logit below the L1 norm of the last layer's
 # input over the decay. With less room than this a small head on a small corpus never learns its codes.
 _LARGEST_LOGIT = 100.0
 _DROPOUT = 0.1
 _NOISE = 0.5  # standard deviation of the input noise, in units of 1/sqrt(d)
+_LABEL_SMOOTHING = 0.05
+
+_HELD_OUT = 0.1  # share of the examples that a trunk does not see
+_CHECKS = 20  # of the held-out loss, over a whole run
+_PATIENCE = 8  # checks without a lower held-out loss before training stops
+_MONITORED = 2048  # held-out examples looked at in a check
+_ROWS = 8192  # rows in one pass without gradients
+
+
+@dataclass(frozen=True)
+class FitCheck:
+    """One look at the losses in the course of training.
+
+    Attributes:
+        step: Optimisation steps made so far.
+        train_loss: Mean loss of the steps since the last check.
+        held_out_loss: Mean cross-entropy of the codes on held-out examples; ``None`` where none was held out.
+    """
+
+    step: int
+    train_loss: float
+    held_out_loss: float | None
+
+
+@dataclass(frozen=True)
+class FitHistory:
+    """How a head was trained.
+
+    Attributes:
+        checks: Losses over time.
+        best_step: The step whose weights were kept: the lowest held-out loss, or the last step.
+        stopped_early: Whether training ended before all steps were made.
+        held_out: Examples that served as held-out ones, each for a part of the head at least.
+        calibration: The fitted temperature with the expected calibration error of the group confidences on
+            held-out examples before and after; ``None`` where none was held out.
+    """
+
+    checks: tuple[FitCheck, ...]
+    best_step: int
+    stopped_early: bool
+    held_out: int
+    calibration: Temperature | None
 
 
 def fit_head(
     embeddings: npt.NDArray[np.floating[Any]],
     codebook: Codebook,
     *,
-    hidden: int | None = 512,
-    trunks: int = 1,
+    hidden: int | None = HIDDEN,
+    trunks: int | None = None,
+    validation: tuple[npt.NDArray[np.floating[Any]], IntArray] | None = None,
     steps: int | None = None,
     seed: int = 0,
+    device: str | None = None,
     show_progress: bool | None = None,
 ) -> FeatureGroupHead:
     """Train a head so that each group classifies the codes of its codebook.
 
-    The loss is the mean over groups of the cross-entropy of the code. AdamW with a one-cycle schedule
-    (Smith & Topin, 2018), dropout, and Gaussian noise on the unit input. The same seed gives the same head,
-    bit for bit on one machine; the caller's random state is left alone.
+    The loss is the mean over groups of the cross-entropy of the code, with label smoothing. AdamW with a
+    one-cycle schedule (Smith & Topin, 2018), dropout, and Gaussian noise on the unit input. The weights with
+    the lowest held-out loss are kept; then one temperature is fitted on held-out examples (Guo et al., 2017),
+    so that group confidences are calibrated probabilities of the code.
+
+    Held-out examples cost next to nothing: unless ``validation`` is given, each trunk leaves out a tenth of
+    the examples, another tenth than the next trunk (a single trunk is an ordinary split of 90 to 10). An
+    example that is alone with its label is never left out.
+
+    The same seed gives the same head, bit for bit on one machine; the caller's random state is left alone.
 
     Args:
         embeddings: ``(n, d)`` float array, finite; row i belongs to ``codebook.targets[i]``.
         codebook: Targets and sizes; rows whose targets are all -1 are left out.
         hidden: Width of the hidden layer of each trunk; ``None`` for a linear head.
-        trunks: Independent trunks, each with its own hidden layer and its share of the groups.
-        steps: Optimisation steps of up to 256 examples; by default 25 epochs, but 200 to 1,500 steps.
+        trunks: Independent trunks, each with its own hidden layer and its share of the groups; by default the
+            largest number up to 8 that divides the groups, for a linear head 1.
+        validation: Held-out embeddings ``(m, d)`` and their codes ``(m, G)``, -1 where unknown (see
+            :meth:`Codebook.targets_of_labels`); then nothing else is held out.
+        steps: Optimisation steps of up to 256 examples; by default 15 epochs, but 200 to 900 steps.
         seed: Seed of the initial weights, the batches, the noise and dropout.
+        device: Where to train (``"cpu"``, ``"cuda"``, ``"mps"``); by default an accelerator if there is one.
         show_progress: Draw a progress bar; by default when stderr is a terminal.
 
     Returns:
-        The trained head on the CPU, in evaluation mode.
+        The trained head on the CPU, in evaluation mode, its ``history`` a :class:`FitHistory`.
 
     Raises:
         ValueError: If shapes do not fit, a vector is not finite, or nothing is supervised.
@@ -73,48 +133,216 @@ def fit_head(
         steps = min(max(_EPOCHS * len(supervised) // _BATCH, _MIN_STEPS), _MAX_STEPS)
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
-
-    inputs = nn.functional.normalize(torch.from_numpy(rows[supervised]), dim=-1)
-    targets = torch.from_numpy(codebook.targets[supervised])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    where = torch.device(device or _accelerator() or "cpu")
+    with _seeded(seed, where):
         head = FeatureGroupHead(
             rows.shape[1],
             codebook.groups,
             codebook.codes_per_group,
             hidden_features=hidden,
-            trunks=trunks,
-            dropout=_DROPOUT if hidden is not None else 0.0,
+            trunks=_default_trunks(codebook.groups, hidden) if trunks is None else trunks,
+            dropout=_DROPOUT,
         )
-        _optimise(head, inputs, targets, steps, show_progress)
-    return head.eval()
+        targets = codebook.targets[supervised]
+        data = _Data.of(rows[supervised], targets, where)
+        if validation is None:
+            parts = _held_out_parts(codebook, targets, head.trunks, seed)
+            held_out = _held_out_of(data, parts, head.trunks)
+            seen = None if held_out is None else torch.from_numpy(parts[:, None] != np.arange(head.trunks)).to(where)
+        else:
+            held_out, seen = _validation_of(validation, head, where), None
+        head.to(where)
+        checks, best_step = _optimise(head, data, seen, held_out, steps, show_progress)
+    head.to("cpu").eval()
+    calibration = None
+    if held_out is not None:
+        calibration = _calibrate(head, held_out)
+        head.temperature = calibration.temperature
+    head.history = FitHistory(
+        checks,
+        best_step,
+        stopped_early=checks[-1].step < steps,
+        held_out=0 if held_out is None else len(held_out.inputs),
+        calibration=calibration,
+    )
+    return head
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Unit rows ``(n, d)`` and codes ``(n, G)``, -1 where a group is not to be judged by an example."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    @classmethod
+    def of(cls, rows: npt.NDArray[np.float32], targets: IntArray, device: torch.device) -> _Data:
+        inputs = nn.functional.normalize(torch.from_numpy(rows), dim=-1)
+        return cls(inputs.to(device), torch.from_numpy(targets).to(device))
+
+
+def stratified_parts(strata: Sequence[Any] | npt.NDArray[Any], parts: int, seed: int) -> IntArray:
+    """Deal n examples into ``parts`` parts at random, the examples of each stratum evenly.
+
+    Returns:
+        ``(n,)`` int64, the part of each example.
+    """
+    order = np.lexsort((np.random.default_rng(seed).random(len(strata)), np.asarray(strata)))
+    dealt = np.empty(len(order), dtype=np.int64)
+    dealt[order] = np.arange(len(order)) % parts
+    return dealt
+
+
+def strata_of(codebook: Codebook, targets: IntArray) -> IntArray:
+    """``(n,)`` int64: equal for examples of the same label; all equal where nothing was learned from labels."""
+    if not codebook.labels:
+        return np.zeros(len(targets), dtype=np.int64)
+    labelled = targets[:, len(codebook.attributes) :]
+    return np.asarray(np.unique(labelled, axis=0, return_inverse=True)[1], dtype=np.int64).reshape(-1)
+
+
+def _held_out_parts(codebook: Codebook, targets: IntArray, trunks: int, seed: int) -> IntArray:
+    """Number of the trunk that leaves out each example; at least ``trunks`` where none does."""
+    strata = strata_of(codebook, targets)
+    parts = stratified_parts(strata, max(trunks, round(1 / _HELD_OUT)), seed)
+    alone = np.bincount(strata)[strata] == 1
+    return np.where(alone, trunks, parts)
+
+
+def _held_out_of(data: _Data, parts: IntArray, trunks: int) -> _Data | None:
+    """The examples that some trunk leaves out, with the targets of that trunk's groups alone."""
+    rows = np.flatnonzero(parts < trunks)
+    if not len(rows):
+        return None
+    device = data.inputs.device
+    groups_per_trunk = data.targets.shape[1] // trunks
+    judged = np.repeat(parts[rows, None] == np.arange(trunks), groups_per_trunk, axis=1)
+    targets = data.targets[torch.from_numpy(rows).to(device)]
+    targets = targets.masked_fill(~torch.from_numpy(judged).to(device), UNSUPERVISED)
+    known = (targets != UNSUPERVISED).any(dim=1)
+    if not known.any():
+        return None
+    return _Data(data.inputs[torch.from_numpy(rows).to(device)][known], targets[known])
+
+
+def _validation_of(
+    validation: tuple[npt.NDArray[np.floating[Any]], IntArray], head: FeatureGroupHead, device: torch.device
+) -> _Data:
+    rows = check_vectors(validation[0], name="validation embeddings", dimension=head.in_features)
+    targets = np.asarray(validation[1], dtype=np.int64)
+    if targets.shape != (len(rows), head.groups):
+        raise ValueError(f"validation codes must have shape {(len(rows), head.groups)}, got {targets.shape}")
+    known = (targets != UNSUPERVISED).any(axis=1)
+    if not known.any():
+        raise ValueError("no validation example has a label that the head learns")
+    return _Data.of(rows[known], targets[known], device)
 
 
 def _optimise(
     head: FeatureGroupHead,
-    inputs: torch.Tensor,
-    targets: torch.Tensor,
+    data: _Data,
+    seen: Tensor | None,
+    held_out: _Data | None,
     steps: int,
     show_progress: bool | None,
-) -> None:
-    head.train()
-    # L1 norms: of a row after LayerNorm, or of a unit row
-    norm = inputs.shape[1] ** 0.5 if head.hidden_features is None else head.hidden_features
-    decay = min(_PRIOR_EXAMPLES / len(inputs), norm / _LARGEST_LOGIT)
-    optimiser = torch.optim.AdamW(head.parameters(), lr=_LEARNING_RATE, weight_decay=decay)
+) -> tuple[tuple[FitCheck, ...], int]:
+    """Train in place; leaves the weights with the lowest held-out loss. ``seen``: ``(n, trunks)`` booleans."""
+    n, dimension = data.inputs.shape
+    norm = dimension**0.5 if head.hidden_features is None else head.hidden_features  # about the L1 norm of a row
+    decay = min(_PRIOR_EXAMPLES / n, norm / _LARGEST_LOGIT)
+    device = data.inputs.device
+    optimiser = torch.optim.AdamW(head.parameters(), lr=_LEARNING_RATE, weight_decay=decay, fused=device.type != "mps")
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=_LEARNING_RATE, total_steps=steps)
-    noise = _NOISE / inputs.shape[1] ** 0.5
-    batch = min(_BATCH, len(inputs))
+    noise = _NOISE / dimension**0.5
+    batch = min(_BATCH, n)
+    every = max(1, steps // _CHECKS)
+    losses: list[Tensor] = []
+    checks: list[FitCheck] = []
+    best: tuple[float, int, dict[str, Tensor]] | None = None
     hide = not (sys.stderr.isatty() if show_progress is None else show_progress)
-    for _ in tqdm(range(steps), desc="fit", unit="step", disable=hide, leave=False):
-        chosen = torch.randint(len(inputs), (batch,))
-        noisy = inputs[chosen] + noise * torch.randn(batch, inputs.shape[1])
-        loss = nn.functional.cross_entropy(
-            head.logits_of_unit(noisy).flatten(0, 1),
-            targets[chosen].flatten(),
-            ignore_index=UNSUPERVISED,
-        )
+    for step in tqdm(range(1, steps + 1), desc="fit", unit="step", disable=hide, leave=False):
+        head.train()
+        chosen = torch.randint(n, (batch,), device=device)
+        noisy = data.inputs[chosen] + noise * torch.randn(batch, dimension, device=device)
+        targets = data.targets[chosen]
+        if seen is not None:
+            groups_per_trunk = head.groups // head.trunks
+            targets = targets.masked_fill(~seen[chosen].repeat_interleave(groups_per_trunk, dim=1), UNSUPERVISED)
+        loss = _loss(head.logits_of_rows(noisy), targets, _LABEL_SMOOTHING)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
+        losses.append(loss.detach())
+        if step % every and step != steps:
+            continue
+        held_out_loss = None if held_out is None else _held_out_loss(head, held_out)
+        checks.append(FitCheck(step, float(torch.stack(losses).mean()), held_out_loss))
+        losses.clear()
+        if held_out_loss is not None and (best is None or held_out_loss < best[0]):
+            best = held_out_loss, len(checks), copy.deepcopy(head.state_dict())
+        elif best is not None and len(checks) - best[1] >= _PATIENCE:
+            break
+    if best is None:
+        return tuple(checks), checks[-1].step
+    head.load_state_dict(best[2])
+    return tuple(checks), checks[best[1] - 1].step
+
+
+def _loss(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy over the groups that are to be judged; 0 for a batch without any."""
+    total = nn.functional.cross_entropy(
+        logits.flatten(0, 1),
+        targets.flatten(),
+        ignore_index=UNSUPERVISED,
+        label_smoothing=label_smoothing,
+        reduction="sum",
+    )
+    return total / (targets != UNSUPERVISED).sum().clamp(min=1)
+
+
+@torch.no_grad()
+def _held_out_loss(head: FeatureGroupHead, held_out: _Data) -> float:
+    head.eval()
+    return float(_loss(head.logits_of_rows(held_out.inputs[:_MONITORED]), held_out.targets[:_MONITORED]))
+
+
+@torch.no_grad()
+def _calibrate(head: FeatureGroupHead, held_out: _Data) -> Temperature:
+    logits, codes = [], []
+    for start in range(0, len(held_out.inputs), _ROWS):
+        rows = slice(start, start + _ROWS)
+        targets = held_out.targets[rows].cpu()
+        judged = targets != UNSUPERVISED
+        logits.append(head.logits_of_rows(held_out.inputs[rows].cpu())[judged])
+        codes.append(targets[judged])
+    return fit_temperature(torch.cat(logits).numpy(), torch.cat(codes).numpy())
+
+
+def _default_trunks(groups: int, hidden: int | None) -> int:
+    return 1 if hidden is None else max(t for t in range(1, TRUNKS + 1) if groups % t == 0)
+
+
+def _accelerator() -> str | None:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else None
+
+
+def _seeded(seed: int, device: torch.device) -> Any:
+    """A context with its own random state, on the CPU and on the device."""
+    devices = [] if device.type == "cpu" else [device.index or 0]
+    context = torch.random.fork_rng(devices, device_type="cuda" if device.type == "cpu" else device.type)
+    return _Seeded(context, seed)
+
+
+class _Seeded:
+    def __init__(self, context: Any, seed: int) -> None:
+        self._context, self._seed = context, seed
+
+    def __enter__(self) -> None:
+        self._context.__enter__()
+        torch.manual_seed(self._seed)
+
+    def __exit__(self, *error: object) -> None:
+        self._context.__exit__(*error)

@@ -98,8 +98,8 @@ def threshold_for_precision(
         coverage,
         precision,
         len(scores),
-        f"at {scores[chosen - 1]:.4g} and above, {coverage:.1%} of {len(scores):,} queries are answered, {precision:.1%} "
-        f"of them right; new ones reach a precision of {target:.1%} with a confidence of {1 - delta:.0%}",
+        f"at {scores[chosen - 1]:.4g} and above, {coverage:.1%} of {len(scores):,} queries are answered, "
+        f"{precision:.1%} of them right; new ones reach a precision of {target:.1%} with a confidence of {1 - delta:.0%}",
     )
 
 
@@ -132,8 +132,8 @@ def _why_none(queries: int, target: float, delta: float) -> str:
     needed = _fewest(target, delta)
     if needed > queries:
         return (
-            f"{queries} queries cannot show a precision of {target:.1%} with a confidence of {1 - delta:.0%}: even without "
-            f"an error it takes {needed}; calibrate on more, or ask for less"
+            f"{queries} queries cannot show a precision of {target:.1%} with a confidence of {1 - delta:.0%}: "
+            f"even without an error it takes {needed}; calibrate on more, or ask for less"
         )
     return (
         f"no threshold reaches a precision of {target:.1%} with a confidence of {1 - delta:.0%} on these {queries:,} "

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from fg_search.evaluation.out_of_scope import fpr_at_tpr, out_of_scope_auroc
 from fg_search.evaluation.selective import (
     abstention_nauc,
-    auroc,
     aurc,
+    auroc,
     average_precision,
     coverage_at_precision,
     excess_aurc,
