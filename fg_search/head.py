@@ -114,7 +114,8 @@ class FeatureGroupHead(Module):
             # √d brings the entries of a unit vector to the order of one
             hidden = nn.functional.gelu(self.hidden(rows * self.in_features**0.5))
             flat = self.output(self.drop(hidden))
-        return flat.view(-1, self.groups, self.codes_per_group) / self.temperature
+        logits: Tensor = flat.view(-1, self.groups, self.codes_per_group)
+        return logits / self.temperature
 
     def probabilities(self, embeddings: Tensor) -> Tensor:
         """The G distributions over K codes: ``(n, d)`` to ``(n, G, K)``, each group summing to one."""
@@ -201,7 +202,8 @@ class FeatureGroupHead(Module):
         missing = [name for name in sizes if name not in config]
         if missing:
             raise ValueError(f"{path / 'config.json'} is not of a SoftmaxEmbeddingsHead: it lacks {', '.join(missing)}")
-        head = cls(*(config[name] for name in sizes), dropout=config.get("dropout") or 0.0, normalize=False)
+        d, groups, codes = (config[name] for name in sizes)
+        head = cls(d, groups, codes, dropout=config.get("dropout") or 0.0, normalize=False)
         saved = torch.load(path / "weights.bin", map_location="cpu", weights_only=True)
         weight, bias = saved.get("projection_layer.weight"), saved.get("projection_layer.bias")
         expected = (head.get_embedding_dimension(), head.in_features)

@@ -420,7 +420,7 @@ class ConfidenceIndex:
         """Unsupervised heads do not out-rank the base embeddings; they serve confidence."""
         if rank_by != "auto":
             return rank_by
-        return "base" if self.metadata.supervision == "clusters" else "features"
+        return "base" if self.metadata.supervision in ("clusters", "pairs") else "features"
 
     def _count(self, condition: models.Filter) -> int:
         return self.client.count(self.collection, count_filter=condition, exact=True).count

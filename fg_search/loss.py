@@ -24,7 +24,7 @@ class FeatureGroupLoss(nn.Module):
         label_smoothing: In [0, 1).
 
     Raises:
-        ValueError: If the last module is no feature-group head.
+        TypeError: If the last module is no feature-group head.
 
     Example:
         >>> loss = FeatureGroupLoss(model)  # doctest: +SKIP
@@ -36,11 +36,12 @@ class FeatureGroupLoss(nn.Module):
         super().__init__()
         *_, head = model
         if not isinstance(head, FeatureGroupHead):
-            raise ValueError(
+            raise TypeError(
                 f"the model's last module must be a FeatureGroupHead, it is {type(head).__name__}; "
                 "append one: SentenceTransformer(modules=[*model, head])"
             )
         self.model = model
+        self.head = head
         self.label_smoothing = label_smoothing
 
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Tensor) -> Tensor:
@@ -53,7 +54,7 @@ class FeatureGroupLoss(nn.Module):
         columns = list(sentence_features)
         if len(columns) != 1:
             raise ValueError(f"FeatureGroupLoss reads one text column, got {len(columns)}")
-        *_, head = self.model
+        head = self.head
         if labels.ndim != 2 or labels.shape[1] != head.groups:
             raise ValueError(
                 f"the label column must hold {head.groups} codes for each text (codebook.targets), "

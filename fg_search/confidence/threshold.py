@@ -99,7 +99,8 @@ def threshold_for_precision(
         precision,
         len(scores),
         f"at {scores[chosen - 1]:.4g} and above, {coverage:.1%} of {len(scores):,} queries are answered, "
-        f"{precision:.1%} of them right; new ones reach a precision of {target:.1%} with a confidence of {1 - delta:.0%}",
+        f"{precision:.1%} of them right; "
+        f"new ones reach a precision of {target:.1%} with a confidence of {1 - delta:.0%}",
     )
 
 

@@ -1,0 +1,46 @@
+"""Short hashes that tell models apart, wherever their weights are stored."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from fg_search.codebook import Codebook
+from fg_search.head import FeatureGroupHead
+
+_SAMPLED_WEIGHTS = 1024  # numbers of each weight tensor of the base model that are hashed
+_DIGITS = 16
+
+
+def base_fingerprint(model: SentenceTransformer, name: str) -> str:
+    """Of a base model: a sample of every weight tensor; of one that shows no weights (ONNX), its name."""
+    return _base_digest(model, name).hexdigest()[:_DIGITS]
+
+
+def encoder_fingerprint(model: SentenceTransformer, name: str, head: FeatureGroupHead, codebook: Codebook) -> str:
+    """Of base model, head and codebook together; head and codebook go in whole."""
+    digest = _base_digest(model, name)
+    digest.update(json.dumps([head.get_config_dict(), codebook.to_dict()], sort_keys=True).encode())
+    for key, weight in head.state_dict().items():
+        digest.update(key.encode() + _bytes_of(weight))
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _base_digest(model: SentenceTransformer, name: str) -> Any:
+    digest = hashlib.sha256(json.dumps([model.prompts, model.default_prompt_name]).encode())
+    weights = model.state_dict()
+    if not weights:
+        digest.update(name.encode())
+    for key, weight in weights.items():
+        flat = weight.detach().reshape(-1)
+        sample = flat[:: max(1, flat.numel() // _SAMPLED_WEIGHTS)]
+        digest.update(f"{key}{tuple(weight.shape)}{weight.dtype}".encode() + _bytes_of(sample))
+    return digest
+
+
+def _bytes_of(weight: torch.Tensor) -> bytes:
+    return weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
