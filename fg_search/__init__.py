@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fg_search.codebook import Codebook
+    from fg_search.confidence.calibrator import Calibrator
+    from fg_search.confidence.threshold import PrecisionThreshold, threshold_for_precision
+    from fg_search.cross_fit import cross_fit
+    from fg_search.describe import Description
     from fg_search.embeddings import FeatureEmbeddings
     from fg_search.encoder import FeatureGroupEncoder
     from fg_search.fit import fit_head
     from fg_search.head import FeatureGroupHead
     from fg_search.index import ConfidenceIndex, IndexInfo
+    from fg_search.loss import FeatureGroupLoss
     from fg_search.review.queue import ReviewItem
     from fg_search.search import Hit, SearchResult
     from fg_search.storage.edge import EdgeClient
@@ -24,6 +29,12 @@ if TYPE_CHECKING:
 __version__ = version("fg_search")
 
 _MODULES = {
+    "Calibrator": "confidence.calibrator",
+    "Description": "describe",
+    "FeatureGroupLoss": "loss",
+    "PrecisionThreshold": "confidence.threshold",
+    "cross_fit": "cross_fit",
+    "threshold_for_precision": "confidence.threshold",
     "Codebook": "codebook",
     "ConfidenceIndex": "index",
     "EdgeClient": "storage.edge",
@@ -38,18 +49,24 @@ _MODULES = {
 }
 
 __all__ = [
+    "Calibrator",
     "Codebook",
     "ConfidenceIndex",
+    "Description",
     "EdgeClient",
     "FeatureEmbeddings",
     "FeatureGroupEncoder",
     "FeatureGroupHead",
+    "FeatureGroupLoss",
     "Hit",
     "IndexInfo",
+    "PrecisionThreshold",
     "ReviewItem",
     "SearchResult",
     "__version__",
+    "cross_fit",
     "fit_head",
+    "threshold_for_precision",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +52,8 @@ class FeatureGroupEncoder:
 
     Raises:
         EncoderNotFoundError: If there is no such model or folder.
-        ValueError: If the model truncates its embeddings, or ends in a head already.
+        TypeError: If the model ends in a feature-group head already.
+        ValueError: If it truncates its embeddings.
 
     Example:
         >>> encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")  # doctest: +SKIP
@@ -252,8 +253,8 @@ class FeatureGroupEncoder:
             known = check_vectors(embeddings, name="embeddings", dimension=self.dimension)
             if len(known) != data.given:
                 raise ValueError(f"embeddings has {len(known)} items, texts has {data.given}; give one for each text")
-        options = {"batch_size": batch_size, "show_progress": show_progress}
-        rest = self.embed(data.texts if known is None else data.texts[data.given :], **options)
+        embed = partial(self.embed, batch_size=batch_size, show_progress=show_progress)
+        rest = embed(data.texts if known is None else data.texts[data.given :])
         vectors = rest if known is None else np.concatenate([known, rest])
         codebook = data.codebook(vectors)
         self.head = fit_head(
@@ -261,9 +262,7 @@ class FeatureGroupEncoder:
             codebook,
             hidden=hidden,
             trunks=trunks,
-            validation=None
-            if held_out is None
-            else (self.embed(held_out[0], **options), codebook.targets_of_labels(held_out[1])),
+            validation=None if held_out is None else (embed(held_out[0]), codebook.targets_of_labels(held_out[1])),
             steps=steps,
             seed=seed,
             show_progress=show_progress,
@@ -416,7 +415,7 @@ def _check_base(model: SentenceTransformer) -> None:
         )
     *_, last = model
     if isinstance(last, FeatureGroupHead):
-        raise ValueError(
+        raise TypeError(
             "the model ends in a feature-group head already; use FeatureGroupEncoder.from_sentence_transformer(model, "
             "codebook), or, for a saved encoder, FeatureGroupEncoder.load(folder)"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -30,7 +29,7 @@ def encoder_fingerprint(model: SentenceTransformer, name: str, head: FeatureGrou
     return digest.hexdigest()[:_DIGITS]
 
 
-def _base_digest(model: SentenceTransformer, name: str) -> Any:
+def _base_digest(model: SentenceTransformer, name: str) -> hashlib._Hash:
     digest = hashlib.sha256(json.dumps([model.prompts, model.default_prompt_name]).encode())
     weights = model.state_dict()
     if not weights:
