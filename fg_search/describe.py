@@ -258,10 +258,10 @@ class _Words:
             self.names = vectorizer.get_feature_names_out()
 
     def of_codes(self, codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
-        """For each code its terms with the highest ``tf · log(1 + A / f)``.
+        """For each code its terms with the highest ``tf · log(1 + (A - f + ½) / (f + ½))``.
 
-        Class-based TF-IDF (Grootendorst, 2022): tf is the term's share of the code's words, f its count under all
-        codes, A the mean number of words of a code.
+        Class-based TF-IDF (Grootendorst, 2022) in its BM25 form, which keeps words that are everywhere out: tf is the
+        term's share of the code's words, f its count under all codes, A the mean number of words of a code.
         """
         from scipy.sparse import csr_array
 
@@ -270,6 +270,8 @@ class _Words:
         member = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(size, len(codes)))
         counts = (member @ self.counts).toarray()
         words = counts.sum(axis=1, keepdims=True)
-        weight = counts / np.maximum(words, 1) * np.log1p(words[words > 0].mean() / counts.sum(axis=0))
+        frequency = counts.sum(axis=0)
+        rarity = np.log1p(np.maximum(words[words > 0].mean() - frequency + 0.5, 0) / (frequency + 0.5))
+        weight = counts / np.maximum(words, 1) * rarity
         best = np.argsort(-weight, axis=1, kind="stable")[:, :_TERMS]
         return [tuple(str(self.names[i]) for i in row if weight[code, i] > 0) for code, row in enumerate(best)]

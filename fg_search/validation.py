@@ -101,7 +101,7 @@ def check_booleans(values: npt.ArrayLike, *, name: str) -> npt.NDArray[np.bool_]
         raise ValueError(f"{name} must be a list of booleans, got shape {array.shape}")
     if len(array) and not np.isin(array, (0, 1)).all():
         odd = int((~np.isin(array, (0, 1))).argmax())
-        raise ValueError(f"{name}[{odd}] is {array[odd]!r}, not a boolean")
+        raise ValueError(f"{name}[{odd}] is {array.tolist()[odd]!r}, not a boolean")
     return array.astype(bool)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -80,12 +81,10 @@ def threshold_for_precision(
     order = np.argsort(-scores, kind="stable")
     scores, errors = scores[order], np.cumsum(~right[order])
     last_of_tie = np.searchsorted(-scores, -scores, side="right")  # queries at or above each one's confidence
-    chosen = 0
-    for rank in _sequence(len(scores), target, delta):
-        answered = int(last_of_tie[rank - 1])
-        if binom.cdf(errors[answered - 1], answered, 1 - target) > delta:
-            break
-        chosen = answered
+    answered = last_of_tie[_sequence(len(scores), target, delta) - 1]
+    passed = binom.cdf(errors[answered - 1], answered, 1 - target) <= delta
+    before_failure = len(passed) if passed.all() else int(passed.argmin())
+    chosen = int(answered[before_failure - 1]) if before_failure else 0
     if not chosen:
         return PrecisionThreshold(
             None, target, delta, 0.0, float("nan"), len(scores), _why_none(len(scores), target, delta)
@@ -104,17 +103,18 @@ def threshold_for_precision(
     )
 
 
+@lru_cache
 def _fewest(target: float, delta: float, errors: int = 0) -> int:
     """Fewest answers that pass the test with so many errors among them."""
     from scipy.stats import binom
 
     answers = errors + 1
     while binom.cdf(errors, answers, 1 - target) > delta:
-        answers += max(1, answers // 50)
+        answers += 1
     return answers
 
 
-def _sequence(queries: int, target: float, delta: float) -> list[int]:
+def _sequence(queries: int, target: float, delta: float) -> npt.NDArray[np.int64]:
     """Ranks at which thresholds are tried; they depend on nothing but the sizes.
 
     The first one leaves room for an error or two where there are queries enough: a sequence that begins with the
@@ -125,8 +125,8 @@ def _sequence(queries: int, target: float, delta: float) -> list[int]:
         _fewest(target, delta),
     )
     if start > queries:
-        return []
-    return sorted({int(rank) for rank in np.linspace(start, queries, min(_CANDIDATES, queries - start + 1))})
+        return np.empty(0, dtype=np.int64)
+    return np.unique(np.linspace(start, queries, min(_CANDIDATES, queries - start + 1)).astype(np.int64))
 
 
 def _why_none(queries: int, target: float, delta: float) -> str:
