@@ -100,3 +100,84 @@ def test_sizes_out_of_range_are_refused(sizes):
         Codebook.from_labels(["a", "b"], **sizes)
     with pytest.raises(ValueError, match="must be at least"):
         Codebook.from_clusters(np.eye(4), **sizes)
+
+
+ATTRIBUTES = {"colour": ["red", "blue", None, "red"], "size": ["s", "m", "m", "l"]}
+
+
+def test_each_attribute_has_a_group_of_its_own_whose_codes_are_its_values():
+    codebook = Codebook.from_attributes(ATTRIBUTES, groups=5, codes=4)
+    assert codebook.attributes == {"colour": ("blue", "red"), "size": ("l", "m", "s")}
+    assert codebook.targets[:, 0].tolist() == [1, 0, -1, 1]
+    assert codebook.targets[:, 1].tolist() == [2, 1, 1, 0]
+    assert codebook.groups == 5
+    # the other groups learn the combination, where it is complete
+    assert (codebook.targets[2, 2:] == -1).all()
+    assert len({tuple(row) for row in codebook.targets[[0, 1, 3], 2:].tolist()}) == 3
+    assert codebook.supervision == "attributes"
+    assert codebook.labels == ()
+
+
+def test_attributes_beside_labels_leave_the_other_groups_to_the_labels():
+    codebook = Codebook.from_attributes(ATTRIBUTES, labels=["a", "b", "c", None], groups=6, codes=3, seed=2)
+    probabilities = np.full((3, 6, 3), 0.01)
+    for example in range(3):
+        for group, code in enumerate(codebook.targets[example]):
+            if code >= 0:
+                probabilities[example, group, code] = 0.98
+    assert codebook.decode(probabilities).argmax(1).tolist() == [0, 1, 2]
+    colours = codebook.decode_attribute(probabilities, "colour")
+    assert colours.shape == (3, 2)
+    np.testing.assert_allclose(colours.sum(1), 1)
+    assert colours[:2].argmax(1).tolist() == [1, 0]
+    loaded = Codebook.from_dict(codebook.to_dict())
+    np.testing.assert_array_equal(loaded.decode(probabilities), codebook.decode(probabilities))
+    np.testing.assert_array_equal(
+        loaded.decode_attribute(probabilities, "size"), codebook.decode_attribute(probabilities, "size")
+    )
+    assert codebook.targets_of_labels(["b"])[0, :2].tolist() == [-1, -1]
+
+
+def test_attributes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="at least one column"):
+        Codebook.from_attributes({})
+    with pytest.raises(ValueError, match="'size' has 3 values, a group has 2 codes; pass codes=3"):
+        Codebook.from_attributes(ATTRIBUTES, codes=2)
+    with pytest.raises(ValueError, match="'colour' has 1 distinct value"):
+        Codebook.from_attributes({"colour": ["red", "red"]})
+    with pytest.raises(ValueError, match="equally long"):
+        Codebook.from_attributes({**ATTRIBUTES, "brand": ["x"]})
+    with pytest.raises(ValueError, match="need as many groups"):
+        Codebook.from_attributes(ATTRIBUTES, groups=1)
+    with pytest.raises(ValueError, match="have nothing to learn"):
+        Codebook.from_attributes({"a": ["x", None, "y"], "b": [None, "u", "v"]}, groups=3)
+    assert Codebook.from_attributes({"a": ["x", None, "y"], "b": [None, "u", "v"]}, groups=2).groups == 2
+    with pytest.raises(ValueError, match="no group learned the attribute 'brand'; named groups: colour, size"):
+        Codebook.from_attributes(ATTRIBUTES, groups=2).decode_attribute(np.ones((1, 2, 32)), "brand")
+
+
+def test_a_query_learns_the_codes_of_its_document():
+    rng = np.random.default_rng(0)
+    documents = rng.standard_normal((12, 16))
+    codebook = Codebook.from_pairs(rng.standard_normal((3, 16)), documents, relevant=[7, 0, 7], groups=4, codes=5)
+    of_queries, of_documents = codebook.targets[:3], codebook.targets[3:]
+    np.testing.assert_array_equal(of_documents, Codebook.from_clusters(documents, groups=4, codes=5).targets)
+    np.testing.assert_array_equal(of_queries, of_documents[[7, 0, 7]])
+    assert codebook.supervision == "pairs"
+
+
+def test_pairs_that_point_nowhere_are_refused():
+    rows = np.eye(3)
+    with pytest.raises(ValueError, match=r"relevant\[1\] is 3, there are 3 documents"):
+        Codebook.from_pairs(rows[:2], rows, relevant=[0, 3])
+    with pytest.raises(ValueError, match="one document for each of 2 queries"):
+        Codebook.from_pairs(rows[:2], rows, relevant=[0])
+
+
+def test_labels_that_were_not_learned_have_no_targets():
+    codebook = Codebook.from_labels(["a", "b"], groups=3)
+    targets = codebook.targets_of_labels(["b", "new", None])
+    np.testing.assert_array_equal(targets[0], codebook.label_codes[1])
+    assert (targets[1:] == -1).all()
+    with pytest.raises(ValueError, match="has no labels"):
+        Codebook.from_clusters(np.eye(4)).targets_of_labels(["a"])

@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from fg_search import Codebook, fit_head
+from fg_search.evaluation import expected_calibration_error
+from fg_search.fit import calibrate_temperature
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_unlabelled_examples_teach_nothing(blobs):
     spoiled = rows.copy()
     spoiled[::2] = 9.0
     heads = [fit_head(r, Codebook.from_labels(partly, groups=2, codes=3), hidden=4, steps=5) for r in (rows, spoiled)]
-    assert torch.equal(heads[0].networks[0][0].weight, heads[1].networks[0][0].weight)
+    assert torch.equal(heads[0].hidden.weight, heads[1].hidden.weight)
 
 
 @pytest.mark.parametrize("options", [{"hidden": None}, {"hidden": 8, "trunks": 2}])
@@ -78,3 +80,107 @@ def test_bad_input_is_refused_before_training(blobs):
         fit_head(rows, codebook, steps=0)
     with pytest.raises(ValueError, match="no targets"):
         fit_head(np.empty((0, 12), np.float32), Codebook.from_dict(codebook.to_dict()))
+
+
+@pytest.fixture
+def noisy():
+    """300 labelled rows, and 2,000 more of the same kind, with classes that overlap."""
+    rng = np.random.default_rng(1)
+    centres = rng.standard_normal((6, 12))
+
+    def draw(n):
+        truth = rng.integers(6, size=n)
+        return (centres[truth] + 1.2 * rng.standard_normal((n, 12))).astype(np.float32), [f"l{t}" for t in truth]
+
+    return draw(300), draw(2000)
+
+
+def ece_of(head, rows, codes):
+    with torch.no_grad():
+        probabilities = head.probabilities(torch.from_numpy(rows)).numpy()
+    return expected_calibration_error(
+        probabilities.max(-1).ravel().clip(0, 1), (probabilities.argmax(-1) == codes).ravel()
+    )
+
+
+def test_group_confidences_of_new_examples_are_calibrated_probabilities(noisy):
+    (rows, labels), (new_rows, new_labels) = noisy
+    codebook = Codebook.from_labels(labels, groups=8, codes=3)
+    head = fit_head(rows, codebook)
+    assert ece_of(head, new_rows, codebook.targets_of_labels(new_labels)) < 0.05
+    found = head.history.calibration
+    assert found.temperature == head.temperature != 1
+    assert found.ece_after < 0.05
+    assert 0 < found.accuracy < 1
+    assert head.history.held_out > 200  # each trunk left out another part
+
+
+def test_the_weights_with_the_lowest_held_out_loss_are_kept(noisy):
+    (rows, labels), (new_rows, new_labels) = noisy
+    codebook = Codebook.from_labels(labels, groups=4, codes=3)
+    validation = new_rows, codebook.targets_of_labels(new_labels)
+    history = fit_head(rows, codebook, validation=validation, steps=1500).history
+    assert history.held_out == 2000
+    losses = {check.step: check.held_out_loss for check in history.checks}
+    assert min(losses, key=losses.get) == history.best_step
+    assert history.stopped_early
+    assert history.checks[-1].step < 1500
+    shorter = fit_head(rows, codebook, validation=validation, steps=1500).history
+    assert shorter == history
+
+
+def test_a_single_example_a_label_trains_without_held_out_ones():
+    rows = np.eye(6, dtype=np.float32)
+    labels = [f"l{i}" for i in range(6)]
+    codebook = Codebook.from_labels(labels, groups=4, codes=4)
+    head = fit_head(rows, codebook)
+    assert head.history.held_out == 0
+    assert head.history.calibration is None
+    assert head.temperature == 1
+    with torch.no_grad():
+        posterior = codebook.decode(head.probabilities(torch.from_numpy(rows)).numpy())
+    assert posterior.argmax(1).tolist() == list(range(6))
+
+
+def test_two_labels_and_ten_thousand_labels_train(noisy):
+    (rows, _), _ = noisy
+    two = Codebook.from_labels(["yes", "no"] * 150, groups=4)
+    assert fit_head(rows, two, steps=5).groups == 4
+    many = Codebook.from_labels([f"l{i}" for i in range(10_000)], groups=4)
+    assert len({tuple(row) for row in many.label_codes.tolist()}) > 9_900
+    head = fit_head(np.random.default_rng(0).standard_normal((10_000, 12)), many, steps=5)
+    assert head.codes_per_group == 32
+
+
+def test_a_rare_label_is_learned_beside_a_frequent_one():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((403, 12)) * 0.3 + np.repeat([[1.0] * 12, [-1.0] * 12], [400, 3], axis=0)
+    labels = ["frequent"] * 400 + ["rare"] * 3
+    codebook = Codebook.from_labels(labels, groups=4)
+    with torch.no_grad():
+        probabilities = fit_head(rows, codebook).probabilities(torch.tensor(rows[-3:], dtype=torch.float32))
+    assert codebook.decode(probabilities.numpy()).argmax(1).tolist() == [1, 1, 1]
+
+
+def test_a_temperature_can_be_fitted_afterwards(noisy):
+    (rows, labels), (new_rows, new_labels) = noisy
+    codebook = Codebook.from_labels(labels, groups=8, codes=3)
+    head = fit_head(rows, codebook)
+    fitted, head.temperature = head.temperature, 0.2
+    codes = codebook.targets_of_labels(new_labels)
+    spoiled = ece_of(head, new_rows, codes)
+    found = calibrate_temperature(head, new_rows, codes)
+    assert head.temperature == found.temperature == pytest.approx(fitted, rel=0.3)
+    assert ece_of(head, new_rows, codes) == pytest.approx(found.ece_after, abs=1e-4)
+    assert found.ece_after < spoiled
+
+
+def test_validation_must_fit_the_codebook(blobs):
+    rows, labels = blobs
+    codebook = Codebook.from_labels(labels, groups=2, codes=3)
+    with pytest.raises(ValueError, match="dimension 5, the model needs 12"):
+        fit_head(rows, codebook, validation=(np.ones((1, 5)), np.zeros((1, 2), int)))
+    with pytest.raises(ValueError, match=r"must have shape \(3, 2\)"):
+        fit_head(rows, codebook, validation=(rows[:3], np.zeros((2, 2), int)))
+    with pytest.raises(ValueError, match="no validation example"):
+        fit_head(rows, codebook, validation=(rows[:3], np.full((3, 2), -1)))

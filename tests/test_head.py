@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -45,9 +47,30 @@ def test_trunks_share_nothing():
     head = FeatureGroupHead(8, 4, 3, hidden_features=6, trunks=2)
     loss = head.logits(torch.randn(5, 8))[:, :2].sum()
     loss.backward()
-    first, second = head.networks
-    assert all(weight.grad is not None for weight in first.parameters())
-    assert not any(weight.grad.any() for weight in second.parameters())
+    assert head.output.weight.grad[0].any()
+    assert not head.output.weight.grad[1].any()
+    assert head.hidden.weight.grad[:6].any()
+    assert not head.hidden.weight.grad[6:].any()
+
+
+def test_a_head_with_trunks_is_as_many_heads_side_by_side():
+    head = FeatureGroupHead(8, 4, 3, hidden_features=6, trunks=2).eval()
+    rows = torch.randn(5, 8)
+    for trunk in range(2):
+        alone = FeatureGroupHead(8, 2, 3, hidden_features=6).eval()
+        hidden = slice(6 * trunk, 6 * trunk + 6)
+        alone.hidden.load_state_dict({"weight": head.hidden.weight[hidden], "bias": head.hidden.bias[hidden]})
+        one = slice(trunk, trunk + 1)
+        alone.output.load_state_dict({"weight": head.output.weight[one], "bias": head.output.bias[one]})
+        torch.testing.assert_close(alone.logits(rows), head.logits(rows)[:, 2 * trunk : 2 * trunk + 2])
+
+
+def test_an_input_like_none_seen_before_is_not_made_up_for():
+    """The activations of a smaller input are smaller, and so is the confidence: no normalisation in the head."""
+    torch.manual_seed(0)
+    head = FeatureGroupHead(8, 4, 3, hidden_features=16, normalize=False).eval()
+    rows = torch.randn(50, 8)
+    assert head.probabilities(0.1 * rows).max(-1).values.mean() < head.probabilities(rows).max(-1).values.mean()
 
 
 def test_forward_replaces_the_sentence_embedding_and_keeps_the_base():
@@ -60,7 +83,9 @@ def test_forward_replaces_the_sentence_embedding_and_keeps_the_base():
     torch.testing.assert_close(out["sentence_embedding"].view(2, 4, 3), head.probabilities(base))
 
 
-@pytest.mark.parametrize("options", [{}, {"hidden_features": 6, "trunks": 2, "temperature": 1.5, "dropout": 0.25}])
+@pytest.mark.parametrize(
+    "options", [{}, {"hidden_features": 6, "trunks": 2, "temperature": 1.5, "dropout": 0.25}, {"normalize": False}]
+)
 def test_saving_and_loading_is_the_identity(tmp_path, options):
     head = FeatureGroupHead(8, 4, 3, **options).eval()
     head.save(str(tmp_path / "head"))
@@ -99,3 +124,105 @@ def test_appended_to_a_sentence_transformer_it_encodes(tiny_model):
 def test_sizes_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         FeatureGroupHead(**{"in_features": 8, "groups": 4, "codes_per_group": 3, **options})
+
+
+def test_a_truncated_feature_group_embedding_is_refused(tiny_model):
+    from sentence_transformers import SentenceTransformer
+
+    modules = [*tiny_model, FeatureGroupHead(24, 4, 3).eval()]
+    with pytest.raises(ValueError, match="cannot be truncated: its 12 numbers are whole groups"):
+        SentenceTransformer(modules=modules, device="cpu", truncate_dim=6).encode(["my card"])
+    model = SentenceTransformer(modules=modules, device="cpu")
+    with pytest.raises(ValueError, match="leave truncate_dim out"):
+        model.encode(["my card"], truncate_dim=3)
+    assert model.encode(["my card"], truncate_dim=12).shape == (1, 12)
+    everything = model.encode(["my card", "pizza"], output_value=None)
+    assert {"sentence_embedding", "base_embedding"} <= set(everything[0])
+
+
+def test_several_processes_encode_the_same(saved_encoder, encoder):
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(saved_encoder), device="cpu", trust_remote_code=True)
+    pool = model.start_multi_process_pool(["cpu", "cpu"])
+    try:
+        together = model.encode(["my card", "pizza oven", "hotel"], pool=pool, chunk_size=2)
+    finally:
+        model.stop_multi_process_pool(pool)
+    np.testing.assert_allclose(
+        together, encoder.to_sentence_transformer().encode(["my card", "pizza oven", "hotel"]), atol=1e-6
+    )
+
+
+def test_a_head_on_a_model_of_another_dimension_says_so(tiny_model):
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(modules=[*tiny_model, FeatureGroupHead(25, 4, 3)], device="cpu")
+    with pytest.raises(ValueError, match="reads embeddings of dimension 25, this model gives 24"):
+        model.encode(["my card"])
+
+
+def test_it_reads_whatever_gives_a_sentence_embedding():
+    """A model of pictures: the head looks at nothing but the embedding."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import InputModule
+
+    class Brightness(InputModule):
+        def preprocess(self, inputs, prompt=None, **_):
+            return {"pixels": torch.tensor(np.stack(inputs), dtype=torch.float32)}
+
+        def forward(self, features, **_):
+            features["sentence_embedding"] = features["pixels"].flatten(1)
+            return features
+
+        def save(self, output_path, *_, **__): ...
+
+    model = SentenceTransformer(modules=[Brightness(), FeatureGroupHead(8, 4, 3).eval()], device="cpu")
+    features = model({"pixels": torch.rand(2, 2, 4)})
+    assert features["sentence_embedding"].shape == (2, 12)
+
+
+@pytest.fixture
+def quaterion_folder(tmp_path):
+    """A folder as quaterion-models' SoftmaxEmbeddingsHead saves it."""
+    projection = torch.nn.Linear(8, 12)
+    config = {"input_embedding_size": 8, "output_groups": 4, "output_size_per_group": 3, "dropout": 0.1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    weights = {f"projection_layer.{name}": value for name, value in projection.state_dict().items()}
+    torch.save(weights, tmp_path / "weights.bin")
+    return tmp_path, projection
+
+
+def test_a_head_of_quaterion_gives_the_same_numbers(quaterion_folder):
+    folder, projection = quaterion_folder
+    head = FeatureGroupHead.from_quaterion(str(folder))
+    rows = 3 * torch.randn(5, 8)
+    expected = projection(rows).view(5, 4, 3).softmax(-1)
+    torch.testing.assert_close(head.probabilities(rows), expected)
+    assert head.dropout == 0.1
+    assert not head.training
+
+
+def test_a_foreign_or_hostile_quaterion_folder_is_refused(quaterion_folder, tmp_path):
+    folder, _ = quaterion_folder
+    torch.save({"projection_layer.weight": torch.zeros(5, 8)}, folder / "weights.bin")
+    with pytest.raises(ValueError, match=r"must have shape \(12, 8\): shape \(5, 8\)"):
+        FeatureGroupHead.from_quaterion(str(folder))
+    torch.save({"projection_layer.weight": _Evil()}, folder / "weights.bin")
+    with pytest.raises(Exception, match="[Ww]eights"):
+        FeatureGroupHead.from_quaterion(str(folder))
+    assert not _Evil.ran
+    (folder / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="lacks input_embedding_size"):
+        FeatureGroupHead.from_quaterion(str(folder))
+
+
+class _Evil:
+    ran = False
+
+    def __reduce__(self):
+        return (_run, ())
+
+
+def _run():
+    _Evil.ran = True

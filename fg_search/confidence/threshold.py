@@ -82,7 +82,7 @@ def threshold_for_precision(
     scores, errors = scores[order], np.cumsum(~right[order])
     last_of_tie = np.searchsorted(-scores, -scores, side="right")  # queries at or above each one's confidence
     answered = last_of_tie[_sequence(len(scores), target, delta) - 1]
-    passed = binom.cdf(errors[answered - 1], answered, 1 - target) <= delta
+    passed = np.asarray(binom.cdf(errors[answered - 1], answered, 1 - target)) <= delta
     before_failure = len(passed) if passed.all() else int(passed.argmin())
     chosen = int(answered[before_failure - 1]) if before_failure else 0
     if not chosen:

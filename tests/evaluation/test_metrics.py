@@ -1,5 +1,7 @@
 """Out of scope, calibration, retrieval and the bootstrap, each against its definition."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -35,7 +37,7 @@ def test_ece_is_the_weighted_gap_of_the_bins(pairs, bins):
     probability, correct = np.array([p for p, _ in pairs]), np.array([ok for _, ok in pairs])
     edges = np.linspace(0, 1, bins + 1)
     total = 0.0
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         inside = (probability > low) & (probability <= high)
         if low == 0:
             inside |= probability == 0

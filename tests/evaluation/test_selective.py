@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -72,7 +74,7 @@ def test_abstention_nauc_is_the_share_of_the_oracle_area_above_a_flat_curve():
 
     def area(order):
         curve = [quality[order][dropped:].mean() for dropped in range(10)]
-        return sum((a + b) / 2 * 0.1 for a, b in zip(curve, curve[1:], strict=False))
+        return sum((a + b) / 2 * 0.1 for a, b in itertools.pairwise(curve))
 
     flat = quality.mean() * 0.9
     expected = (area(np.arange(10)) - flat) / (area(np.argsort(quality)) - flat)
