@@ -40,6 +40,7 @@ _HELD_OUT = 0.1  # share of the examples that a trunk does not see
 _CHECKS = 20  # of the held-out loss, over a whole run
 _PATIENCE = 8  # checks without a lower held-out loss before training stops
 _MONITORED = 2048  # held-out examples looked at in a check
+_TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 _ROWS = 8192  # rows in one pass without gradients
 
 
@@ -50,7 +51,8 @@ class FitCheck:
     Attributes:
         step: Optimisation steps made so far.
         train_loss: Mean loss of the steps since the last check.
-        held_out_loss: Mean cross-entropy of the codes on held-out examples; ``None`` where none was held out.
+        held_out_loss: Mean cross-entropy of the codes on held-out examples, at the best of a few temperatures;
+            ``None`` where none was held out.
     """
 
     step: int
@@ -317,8 +319,10 @@ def _loss(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tens
 
 @torch.no_grad()
 def _held_out_loss(head: FeatureGroupHead, held_out: _Data) -> float:
+    """Loss at the best of a few temperatures: overconfidence alone is mended afterwards, and no reason to stop."""
     head.eval()
-    return float(_loss(head.logits_of_rows(held_out.inputs[:_MONITORED]), held_out.targets[:_MONITORED]))
+    logits, targets = head.logits_of_rows(held_out.inputs[:_MONITORED]), held_out.targets[:_MONITORED]
+    return min(float(_loss(logits / temperature, targets)) for temperature in _TEMPERATURES)
 
 
 @torch.no_grad()
@@ -332,7 +336,7 @@ def _calibrate(head: FeatureGroupHead, held_out: _Data) -> Temperature:
         judged = targets != UNSUPERVISED
         logits.append(head.logits_of_rows(held_out.inputs[rows].cpu())[judged])
         codes.append(targets[judged])
-    found = fit_temperature(torch.cat(logits).numpy(), torch.cat(codes).numpy())
+    found = fit_temperature(torch.cat(logits).numpy(), torch.cat(codes).numpy(), examples=len(held_out.inputs))
     head.temperature = found.temperature
     return found
 
