@@ -51,6 +51,14 @@ ApiKey = Annotated[
     typer.Option(envvar="QDRANT_API_KEY", help="Of a server; better from the environment.", show_default=False),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep base embeddings in this folder, so that the same text is encoded once.",
+        show_default="$FG_SEARCH_CACHE or fg_search in the user's cache folder",
+    ),
+]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep base embeddings.")]
 BatchSize = Annotated[int, typer.Option(help="Texts encoded at once.", min=1)]
 
 DEFAULT_COLLECTION = "fg_search"
@@ -63,10 +71,16 @@ def fit(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new encoder.", show_default=False)],
     text: TextColumn = "text",
     label: Annotated[str | None, typer.Option(help="Column of the label; without it, clusters are learned.")] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(help="Column that gets a group of its own; may be given several times.", show_default=False),
+    ] = None,
     model: Annotated[str, typer.Option(help="A sentence-transformers name or folder.")] = DEFAULT_MODEL,
-    groups: Annotated[int | None, typer.Option(help="Softmax groups; default 16 with labels, 32 without.")] = None,
+    groups: Annotated[int | None, typer.Option(help="Softmax groups; default 32.")] = None,
     codes: Annotated[int | None, typer.Option(help="Codes a group; default 32 with labels, 128 without.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    cache: Cache = None,
+    no_cache: NoCache = False,
     batch_size: BatchSize = 64,
 ) -> None:
     """Train a feature-group head on the texts of FILE and save the encoder."""
@@ -75,10 +89,11 @@ def fit(
 
     check_target(output)  # before the work, not after it
     with _timed(f"fitted on {len(records):,} texts"):
-        encoder = FeatureGroupEncoder(model)
+        encoder = FeatureGroupEncoder(model, cache_folder=_cache_folder(cache, no_cache=no_cache))
         encoder.fit(
             [record.text for record in records],
             labels=None if label is None else [record.label for record in records],
+            attributes=_columns(records, attribute or []),
             groups=groups,
             codes=codes,
             seed=seed,
@@ -100,11 +115,14 @@ def index(
     id: IdColumn = None,  # noqa: A002  # the option's name
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    cache: Cache = None,
+    no_cache: NoCache = False,
     batch_size: BatchSize = 64,
 ) -> None:
     """Encode the texts of FILE and add them to an index; other columns become payload."""
     records = read_records(file, text=text, label=label, id=id)
     with _open(location, encoder, collection, api_key) as target:
+        target.encoder.cache_folder = _cache_folder(cache, no_cache=no_cache)
         with _timed(f"indexed {len(records):,} items"):
             written = target.add(
                 [record.text for record in records],
@@ -239,6 +257,25 @@ def _open(location: str, encoder: Path | None, collection: str, api_key: str | N
     if re.fullmatch(r"[\w.-]+:\d+/?", location):
         raise typer.BadParameter(f"for a server write http://{location}")
     return ConfidenceIndex(location, encoder, collection=collection, api_key=api_key)
+
+
+def _cache_folder(chosen: Path | None, *, no_cache: bool) -> Path | None:
+    from fg_search.cache import default_cache_folder
+
+    if no_cache and chosen is not None:
+        raise typer.BadParameter("--cache and --no-cache exclude each other")
+    return None if no_cache else chosen or default_cache_folder()
+
+
+def _columns(records: list[Record], names: list[str]) -> dict[str, list[str | None]] | None:
+    """The named columns as attributes; an empty or missing value is unknown."""
+    columns: dict[str, list[str | None]] = {}
+    for name in names:
+        values = [record.payload.get(name) for record in records]
+        columns[name] = [None if value is None or value == "" else str(value) for value in values]
+        if not any(columns[name]):
+            raise ValueError(f"no row has a value in the column {name!r}")
+    return columns or None
 
 
 def _ids(records: list[Record]) -> list[UserId]:

@@ -1,0 +1,386 @@
+"""How well feature groups answer and abstain on CLINC150, from texts to table in one run.
+
+    python benchmarks/quality.py --data FOLDER [--seeds 3] [--json FILE] [--end-to-end]
+
+FOLDER holds train, val, test, oos_train, oos_val and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}``
+a line. Index train; query test and oos_test; an out-of-scope query is always wrong; the named number ranks the queries.
+R@1 is over the in-scope queries, everything else over all. What has to be chosen or calibrated uses val and oos_val;
+test is looked at once. Every method gets the same cached embeddings of all-MiniLM-L6-v2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+from fg_search import (
+    Calibrator,
+    Codebook,
+    FeatureEmbeddings,
+    FeatureGroupEncoder,
+    FeatureGroupHead,
+    threshold_for_precision,
+)
+from fg_search.confidence import result_features
+from fg_search.evaluation import auroc as auroc_of
+from fg_search.evaluation import bootstrap_interval, expected_calibration_error, selective_report
+
+OUT_OF_SCOPE = "oos"
+SPLITS = ("train", "val", "test", "oos_train", "oos_val", "oos_test")
+FIGURES = ("recall_at_1", "auroc", "aurc", "coverage_at_95", "coverage_at_99", "out_of_scope_auroc", "fpr_at_95_tpr")
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Held-out queries: texts, base embeddings (n, d), labels, and whether there is an answer to find."""
+
+    texts: list[str]
+    base: np.ndarray
+    labels: np.ndarray
+    in_scope: np.ndarray
+
+
+@dataclass(frozen=True)
+class Answers:
+    """For each query the label of its top hit, and the number that ranks the queries."""
+
+    labels: np.ndarray
+    confidence: np.ndarray
+
+
+class Bench:
+    """The data, embedded once, and the figures found so far."""
+
+    def __init__(self, data: Path) -> None:
+        self.encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
+        rows = {name: _read(data / f"{name}.jsonl") for name in SPLITS}
+        self.encoder.embed([text for text, _ in rows["oos_train"]])  # warm up
+        start = time.perf_counter()
+        self.train = self._queries(rows["train"])
+        self.encoding_seconds = time.perf_counter() - start
+        self.validation = self._queries(rows["val"] + rows["oos_val"])
+        self.test = self._queries(rows["test"] + rows["oos_test"])
+        self.rows: dict[str, list[dict[str, float]]] = {}
+
+    def _queries(self, rows: list[tuple[str, str]]) -> Queries:
+        texts, labels = [text for text, _ in rows], np.array([label for _, label in rows])
+        return Queries(texts, self.encoder.embed(texts), labels, labels != OUT_OF_SCOPE)
+
+    def add(self, name: str, answers: Answers) -> None:
+        """Judge a method's answers to the test queries."""
+        right = (answers.labels == self.test.labels) & self.test.in_scope
+        report = asdict(selective_report(answers.confidence, right, self.test.in_scope))
+        self.rows.setdefault(name, []).append(report)
+        print(f"  {name}: R@1 {report['recall_at_1']:.4f}, AUROC {report['auroc']:.4f}", flush=True)
+
+
+def peers(bench: Bench) -> dict[str, Any]:
+    """The same embeddings without feature groups."""
+    train, test, validation = bench.train, bench.test, bench.validation
+    top, score = _nearest(test.base, train.base)
+    bench.add("base cosine, nearest neighbour", Answers(train.labels[top], score))
+
+    def vote(neighbours: int, queries: Queries) -> Answers:
+        model = KNeighborsClassifier(neighbours, metric="cosine", weights="distance").fit(train.base, train.labels)
+        return _most_probable(model, queries)
+
+    def regression(c: float, queries: Queries) -> Answers:
+        return _most_probable(models[c], queries)
+
+    def best(options: tuple[Any, ...], answer: Callable[[Any, Queries], Answers]) -> Any:
+        def quality(option: Any) -> float:
+            found = answer(option, validation)
+            return auroc_of(found.confidence, (found.labels == validation.labels) & validation.in_scope)
+
+        return max(options, key=quality)
+
+    neighbours = best((5, 10, 20), vote)
+    bench.add("nearest-neighbour vote", vote(neighbours, test))
+    models, seconds = {}, {}
+    for c in (1.0, 10.0, 100.0):
+        start = time.perf_counter()
+        models[c] = LogisticRegression(C=c, max_iter=1000).fit(train.base, train.labels)
+        seconds[c] = time.perf_counter() - start
+    chosen = best(tuple(models), regression)
+    bench.add("logistic regression, max probability", regression(chosen, test))
+    return {"neighbours": neighbours, "regression_c": chosen, "regression_seconds": seconds[chosen]}
+
+
+def feature_groups(bench: Bench, seed: int) -> dict[str, Any]:
+    """The default head, and what else it can tell."""
+    train, test, encoder = bench.train, bench.test, bench.encoder
+    start = time.perf_counter()
+    encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=seed)
+    seconds = time.perf_counter() - start
+    points = encoder.features(train.base)
+    queries = encoder.features(test.base)
+    scores, hits = _top_scores(queries, points)
+    found = train.labels[hits[:, 0]]
+    name = f"fg_search default ({encoder.groups} x {encoder.codes_per_group}), score"
+    bench.add(name, Answers(found, scores[:, 0]))
+    bench.add("  the same, query confidence", Answers(found, queries.confidence))
+
+    held_out = bench.validation
+    of_held_out = encoder.features(held_out.base)
+    held_out_scores, held_out_hits = _top_scores(of_held_out, points)
+    right = (train.labels[held_out_hits[:, 0]] == held_out.labels) & held_out.in_scope
+    known = _result_features(of_held_out, points, held_out_scores, held_out_hits)
+    calibrator = Calibrator().fit(known, right)
+    calibrated = calibrator.predict(_result_features(queries, points, scores, hits))
+    bench.add("  the same, calibrated result confidence", Answers(found, calibrated))
+
+    correct = (found == test.labels) & test.in_scope
+    head, codebook = _trained(encoder)
+    temperature = head.history.calibration if head.history is not None else None
+    if temperature is None:
+        raise RuntimeError("the head was not calibrated")
+    codes = codebook.targets_of_labels([str(label) for label in test.labels])[test.in_scope]
+    sure, hit = queries.group_confidence[test.in_scope].ravel(), (queries.codes[test.in_scope] == codes).ravel()
+    return {
+        "fit_seconds": seconds,
+        "temperature": temperature.temperature,
+        "group_ece_held_out_before": temperature.ece_before,
+        "group_ece_held_out_after": temperature.ece_after,
+        "group_ece_test_in_scope": expected_calibration_error(sure.clip(0, 1), hit),
+        "result_ece_test": expected_calibration_error(calibrated, correct),
+        "auroc_interval": str(bootstrap_interval(auroc_of, scores[:, 0], correct, resamples=300)),
+        "guarantee": _guarantee(scores[:, 0], correct, seed),
+        "codebook_labels": len(codebook.labels),
+    }
+
+
+def variants(bench: Bench, seed: int) -> None:
+    """Other heads, for comparison."""
+    train, test = bench.train, bench.test
+    for name, options in {
+        "linear head, 4 x 128": {"groups": 4, "codes": 128, "hidden": None},
+        "one trunk of 512, 16 x 32": {"groups": 16, "hidden": 512, "trunks": 1},
+    }.items():
+        bench.encoder.fit(
+            train.texts,
+            labels=train.labels.tolist(),
+            embeddings=train.base,
+            seed=seed,
+            **options,  # type: ignore[arg-type]
+        )
+        scores, hits = _top_scores(bench.encoder.features(test.base), bench.encoder.features(train.base))
+        bench.add(f"{name}, score", Answers(train.labels[hits[:, 0]], scores[:, 0]))
+
+
+def unsupervised(bench: Bench, seed: int) -> dict[str, Any]:
+    """Clusters in the place of labels: the base ranks, the feature groups say how sure."""
+    train, test, encoder = bench.train, bench.test, bench.encoder
+    start = time.perf_counter()
+    encoder.fit(train.texts, embeddings=train.base, seed=seed)
+    seconds = time.perf_counter() - start
+    queries = encoder.features(test.base)
+    top, _ = _nearest(test.base, train.base)
+    bench.add("unsupervised, base ranks, query confidence", Answers(train.labels[top], queries.confidence))
+    _, hits = _top_scores(queries, encoder.features(train.base))
+    bench.add("unsupervised, features rank, query confidence", Answers(train.labels[hits[:, 0]], queries.confidence))
+    return {"unsupervised_fit_seconds": seconds}
+
+
+def end_to_end(bench: Bench, seed: int, epochs: int) -> dict[str, Any]:
+    """Head and encoder trained together, from the head that was trained on the frozen encoder."""
+    import tempfile
+
+    from datasets import Dataset
+    from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
+
+    from fg_search import FeatureGroupLoss
+
+    train, test, validation = bench.train, bench.test, bench.validation
+    encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
+    encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=seed)
+    _, codebook = _trained(encoder)
+    model = encoder.to_sentence_transformer()
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        SentenceTransformerTrainer(
+            model=model,
+            args=SentenceTransformerTrainingArguments(
+                folder,
+                num_train_epochs=epochs,
+                per_device_train_batch_size=64,
+                learning_rate=5e-5,
+                warmup_steps=0.1,
+                seed=seed,
+                save_strategy="no",
+                report_to="none",
+            ),
+            train_dataset=Dataset.from_dict({"text": train.texts, "label": codebook.targets.tolist()}),
+            loss=FeatureGroupLoss(model),
+        ).train()
+    seconds = time.perf_counter() - start
+    tuned = FeatureGroupEncoder.from_sentence_transformer(model, codebook)
+    tuned.calibrate_temperature(
+        [text for text, inside in zip(validation.texts, validation.in_scope, strict=True) if inside],
+        validation.labels[validation.in_scope].tolist(),
+    )
+    scores, hits = _top_scores(tuned.encode(test.texts), tuned.encode(train.texts))
+    bench.add("end to end, score", Answers(train.labels[hits[:, 0]], scores[:, 0]))
+    return {"end_to_end_seconds": seconds}
+
+
+def overhead(bench: Bench) -> float:
+    """Time of head and encoder over the time of the encoder's own encode, batch size 64; medians of 7 rounds."""
+    texts = bench.test.texts[:1024]
+    alone, both = [], []
+    for _ in range(7):
+        start = time.perf_counter()
+        bench.encoder.model.encode(texts, batch_size=64, show_progress_bar=False)
+        alone.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        bench.encoder.encode(texts, batch_size=64, show_progress=False)
+        both.append(time.perf_counter() - start)
+    return float(np.median(both) / np.median(alone))
+
+
+def _trained(encoder: FeatureGroupEncoder) -> tuple[FeatureGroupHead, Codebook]:
+    if encoder.head is None or encoder.codebook is None:
+        raise RuntimeError("the encoder was not fitted")
+    return encoder.head, encoder.codebook
+
+
+def _guarantee(confidence: np.ndarray, correct: np.ndarray, seed: int) -> dict[str, float]:
+    """How often a calibrated threshold misses its target, over draws of 1,000 queries from the test queries."""
+    rng = np.random.default_rng(seed)
+    missed, coverages = 0, []
+    for _ in range(500):
+        drawn = rng.integers(len(correct), size=1000)
+        found = threshold_for_precision(confidence[drawn], correct[drawn], 0.95, delta=0.1)
+        coverages.append(found.coverage)
+        missed += found.threshold is not None and correct[confidence >= found.threshold].mean() < 0.95
+    return {"target": 0.95, "delta": 0.1, "missed": missed / 500, "mean_coverage": float(np.mean(coverages))}
+
+
+def _result_features(
+    queries: FeatureEmbeddings, points: FeatureEmbeddings, scores: np.ndarray, hits: np.ndarray
+) -> Any:
+    top = hits[:, 0]
+    cosine = (_unit(queries.base) * _unit(points.base[top])).sum(axis=1)
+    return result_features(
+        scores,
+        query_confidence=queries.confidence,
+        hit_confidence=points.confidence[top],
+        agreement=(queries.codes == points.codes[top]).mean(axis=1),
+        base_cosine=cosine,
+    )
+
+
+def _top_scores(queries: FeatureEmbeddings, points: FeatureEmbeddings, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and rows of the k best points, (n, k) each, the best first; exact."""
+    return _top(
+        queries.probabilities.reshape(len(queries), -1),
+        points.probabilities.reshape(len(points), -1),
+        k,
+        queries.groups,
+    )
+
+
+def _nearest(queries: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scores, rows = _top(_unit(queries), _unit(points), 1, 1)
+    return rows[:, 0], scores[:, 0]
+
+
+def _top(queries: np.ndarray, points: np.ndarray, k: int, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    stored = torch.from_numpy(points)
+    parts = [
+        (torch.from_numpy(queries[start : start + CHUNK]) @ stored.T / scale).topk(k)
+        for start in range(0, len(queries), CHUNK)
+    ]
+    return torch.cat([part.values for part in parts]).numpy(), torch.cat([part.indices for part in parts]).numpy()
+
+
+def _most_probable(model: Any, queries: Queries) -> Answers:
+    probability = model.predict_proba(queries.base)
+    return Answers(model.classes_[probability.argmax(axis=1)], probability.max(axis=1))
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def _read(path: Path) -> list[tuple[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [(row["text"], row["label"]) for row in rows]
+
+
+def show(rows: dict[str, list[dict[str, float]]]) -> None:
+    table = Table("ranked by", "R@1", "AUROC", "AURC x 1000", "cov@95", "cov@99", "OOS AUROC", "FPR@95TPR")
+    for name, reports in rows.items():
+        cells = []
+        for figure in FIGURES:
+            values = np.array([report[figure] for report in reports])
+            scale, digits = (1000, 1) if figure == "aurc" else (1, 3)
+            spread = f" ± {values.std(ddof=1) * scale:.{digits}f}" if len(values) > 1 else ""
+            cells.append(f"{values.mean() * scale:.{digits}f}{spread}")
+        table.add_row(name, *cells)
+    Console(width=150).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--end-to-end", action="store_true", help="also train head and encoder together (long)")
+    parser.add_argument("--epochs", type=int, default=1, help="of end-to-end training")
+    options = parser.parse_args()
+    machine = {
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("fg_search", "torch", "sentence-transformers", "scikit-learn")},
+    }
+    print("python", *sys.argv)
+    print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
+    bench = Bench(options.data)
+    facts: dict[str, Any] = {"encoding_seconds": bench.encoding_seconds, **peers(bench)}
+    by_seed = []
+    for seed in range(options.seeds):
+        print(f"seed {seed}", flush=True)
+        by_seed.append(feature_groups(bench, seed))
+        if not seed:
+            facts["overhead"] = overhead(bench)
+        variants(bench, seed)
+        by_seed[-1] |= unsupervised(bench, seed)
+    facts["by_seed"] = by_seed
+    if options.end_to_end:
+        facts |= end_to_end(bench, 0, options.epochs)
+    show(bench.rows)
+    for name, key in (("fit", "fit_seconds"), ("unsupervised fit", "unsupervised_fit_seconds")):
+        facts[f"{key}_over_encoding"] = float(np.mean([run[key] for run in by_seed]) / bench.encoding_seconds)
+        print(f"{name} takes {facts[f'{key}_over_encoding']:.2f} of the time to encode the corpus")
+    print(
+        f"encoding the corpus {bench.encoding_seconds:.1f} s, logistic regression {facts['regression_seconds']:.1f} s"
+    )
+    print(f"encoder with head over the encoder alone, batch size 64: {facts['overhead']:.3f}")
+    for name, first in by_seed[0].items():
+        values = [f"{run[name]:.4g}" if isinstance(first, float) else str(run[name]) for run in by_seed]
+        print(f"{name}: {', '.join(values)}")
+    if options.json is not None:
+        figures = {"command": sys.argv, "machine": machine, "facts": facts, "rows": bench.rows}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
