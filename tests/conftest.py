@@ -102,6 +102,14 @@ def filled(index, corpus) -> ConfidenceIndex:
     return index
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory):
+    """The command line keeps embeddings on disk: not in the cache of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FG_SEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need a server are skipped, visibly, where there is none."""
     if os.environ.get("QDRANT_URL"):

@@ -209,7 +209,7 @@ def test_a_foreign_or_hostile_quaterion_folder_is_refused(quaterion_folder, tmp_
     with pytest.raises(ValueError, match=r"must have shape \(12, 8\): shape \(5, 8\)"):
         FeatureGroupHead.from_quaterion(str(folder))
     torch.save({"projection_layer.weight": _Evil()}, folder / "weights.bin")
-    with pytest.raises(Exception, match="[Ww]eights"):
+    with pytest.raises(Exception, match=r"[Ww]eights"):
         FeatureGroupHead.from_quaterion(str(folder))
     assert not _Evil.ran
     (folder / "config.json").write_text("{}")
