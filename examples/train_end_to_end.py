@@ -62,9 +62,7 @@ def main() -> None:
     codebook = encoder.codebook
     if codebook is None:
         raise RuntimeError("the encoder was not fitted")
-    print(
-        f"frozen encoder: {accuracy(encoder, new_texts, new_labels):.0%} of {len(new_texts)} new questions decoded right"
-    )
+    print(f"frozen encoder: {accuracy(encoder, new_texts, new_labels):.0%} of {len(new_texts)} new questions right")
 
     # 2. both together: the label column holds the codes of each text
     model = encoder.to_sentence_transformer()
