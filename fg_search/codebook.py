@@ -49,7 +49,7 @@ class Codebook:
         return int(self.targets.shape[1])
 
     @classmethod
-    def from_labels(cls, labels: Sequence[str | None], *, groups: int = 32, codes: int = 32, seed: int = 0) -> Codebook:
+    def from_labels(cls, labels: Sequence[str | None], *, groups: int = 16, codes: int = 64, seed: int = 0) -> Codebook:
         """A random balanced map from labels to codes, a new one for each group.
 
         These are error-correcting output codes (Dietterich & Bakiri, 1995) over an alphabet of ``codes``
@@ -81,8 +81,8 @@ class Codebook:
         attributes: Mapping[str, Sequence[str | None]],
         *,
         labels: Sequence[str | None] | None = None,
-        groups: int = 32,
-        codes: int = 32,
+        groups: int = 16,
+        codes: int = 64,
         seed: int = 0,
     ) -> Codebook:
         """A group of its own for each attribute, its codes the values; the other groups learn labels.

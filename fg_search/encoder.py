@@ -226,9 +226,9 @@ class FeatureGroupEncoder:
                 more documents.
             validation: Other texts with their labels, to stop early and to calibrate on; by default a tenth of
                 the texts serves for each part of the head.
-            groups: Number G of groups; by default 32.
-            codes: Number K of codes a group; by default 32 with labels or attributes (more if an attribute has
-                more values), 128 without.
+            groups: Number G of groups; by default 16 with labels or attributes, 32 without.
+            codes: Number K of codes a group; by default as many as there are labels, up to 64 (more if an attribute
+                has more values); 128 without labels and attributes.
             embeddings: ``(n, d)`` base embeddings of the texts, if they are already there.
             hidden: Width of the hidden layer of each trunk; ``None`` for a linear head.
             trunks: Independent trunks in the head; by default as many as :func:`fg_search.fit_head` chooses.

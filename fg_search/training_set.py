@@ -12,7 +12,8 @@ import numpy.typing as npt
 from fg_search.codebook import Codebook
 from fg_search.validation import check_labels, check_same_length, check_texts
 
-LABEL_CODES = 32
+_GROUPS = 16
+_MOST_CODES = 64  # more would cost accuracy, fewer the speed of search (docs/benchmarks.md)
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,20 @@ def training_set(
     if not own:
         raise ValueError("there are no texts to learn from")
     if attributes is not None:
-        if codes is None:
-            sizes["codes"] = max(LABEL_CODES, *(len(set(column) - {None}) for column in attributes.values()))
+        sizes = {"groups": max(_GROUPS, len(attributes)), "codes": _default_codes(labels, attributes), **sizes}
         codebook = Codebook.from_attributes(attributes, labels=labels, **sizes)
         return TrainingSet(own, len(own), bool(codebook.labels), lambda _: codebook)
     if labels is not None:
-        codebook = Codebook.from_labels(labels, **sizes)
+        codebook = Codebook.from_labels(labels, **{"codes": _default_codes(labels, {}), **sizes})
         return TrainingSet(own, len(own), True, lambda _: codebook)
     return TrainingSet(own, len(own), False, lambda vectors: Codebook.from_clusters(vectors, **sizes))
+
+
+def _default_codes(labels: Sequence[str | None] | None, attributes: Mapping[str, Sequence[str | None]]) -> int:
+    """As many codes as there are labels, so that none is dead, up to a limit; never fewer than an attribute's values."""
+    values = [len(set(column) - {None}) for column in attributes.values()]
+    shared = _MOST_CODES if labels is None else min(_MOST_CODES, len(set(labels) - {None}))
+    return max(2, shared, *values)
 
 
 def _of_pairs(own: list[str], pairs: Sequence[tuple[str, str]], sizes: dict[str, Any]) -> TrainingSet:
