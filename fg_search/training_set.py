@@ -72,7 +72,7 @@ def training_set(
 
 
 def _default_codes(labels: Sequence[str | None] | None, attributes: Mapping[str, Sequence[str | None]]) -> int:
-    """As many codes as there are labels, so that none is dead, up to a limit; never fewer than an attribute's values."""
+    """As many as there are labels, so that none is dead, up to a limit; never fewer than an attribute's values."""
     values = [len(set(column) - {None}) for column in attributes.values()]
     shared = _MOST_CODES if labels is None else min(_MOST_CODES, len(set(labels) - {None}))
     return max(2, shared, *values)
