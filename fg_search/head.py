@@ -87,7 +87,7 @@ class FeatureGroupHead(Module):
         self.dropout = dropout
         self.normalize = normalize
         self.history: FitHistory | None = None
-        self.drop = nn.Dropout(dropout)
+        self.drop = _Dropout(dropout)
         if hidden_features is None:
             self.output: nn.Module = nn.Linear(in_features, groups * codes_per_group)
         else:
@@ -229,6 +229,24 @@ class _TrunkLinear(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         by_trunk = rows.view(len(rows), self.trunks, -1).transpose(0, 1)
         return torch.baddbmm(self.bias, by_trunk, self.weight).transpose(0, 1).flatten(1)
+
+
+class _Dropout(nn.Module):
+    """Dropout whose masks are cheap to draw: a random byte a number, so the probability is a multiple of 1/256.
+
+    On a CPU ``nn.Dropout`` draws its masks slower than a hidden layer is multiplied: a third of the training time.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.dropped = round(256 * probability)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if not self.training or not self.dropped:
+            return rows
+        words = torch.empty(-(-rows.numel() // 8), dtype=torch.int64, device=rows.device).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: rows.numel()].view(rows.shape) >= self.dropped
+        return rows * kept * (256 / (256 - self.dropped))
 
 
 class _Features(dict[str, Any]):
