@@ -24,7 +24,7 @@ TRUNKS, HIDDEN = 8, 256
 
 _BATCH = 128
 _EPOCHS = 25
-_MIN_STEPS, _MAX_STEPS = 200, 1900
+_MIN_STEPS, _MAX_STEPS = 200, 1700
 _LEARNING_RATE = 1e-2
 # A Gaussian prior on the weights counts like so many examples: against n of them its share of the mean loss
 # falls as 1/n. With a constant decay a head fitted on few examples is sure of everything, and ranks its errors worse.
@@ -32,7 +32,7 @@ _PRIOR_EXAMPLES = 1500
 # AdamW holds a weight below 1/decay (Xie & Li, 2024), and so a logit below the L1 norm of the last layer's
 # input over the decay. With less room than this a small head on a small corpus never learns its codes.
 _LARGEST_LOGIT = 100.0
-_DROPOUT = 0.3
+_DROPOUT = 0.15
 _NOISE = 0.5  # standard deviation of the input noise, in units of 1/sqrt(d)
 _LABEL_SMOOTHING = 0.05
 
@@ -115,7 +115,7 @@ def fit_head(
             largest number up to 8 that divides the groups, for a linear head 1.
         validation: Held-out embeddings ``(m, d)`` and their codes ``(m, G)``, -1 where unknown (see
             :meth:`Codebook.targets_of_labels`); then nothing else is held out.
-        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 200 to 1,900 steps.
+        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 200 to 1,700 steps.
         seed: Seed of the initial weights, the batches, the noise and dropout.
         device: Where to train (``"cpu"``, ``"cuda"``, ``"mps"``); by default an accelerator if there is one.
         show_progress: Draw a progress bar; by default when stderr is a terminal.

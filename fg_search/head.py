@@ -20,7 +20,7 @@ class FeatureGroupHead(Module):
 
     ::
 
-        (n, d) ── unit length ──┬─ trunk 1: Linear ─ · √d ─ GELU ─ Linear ─┐
+        (n, d) ── unit length ──┬─ trunk 1: Linear ─ · √d ─ ReLU ─ Linear ─┐
                                 ├─ …                                       ├─ (n, G, K) ─ softmax(· / T) ─ (n, G·K)
                                 └─ trunk t                                 ┘
 
@@ -113,10 +113,11 @@ class FeatureGroupHead(Module):
         else:
             # √d brings the products with a unit vector to the order of one, and spreads the biases as widely: the
             # units bend at many different places (without that, AUROC falls by .01)
-            hidden = nn.functional.gelu(self.hidden(rows) * self.in_features**0.5)
-            flat = self.output(self.drop(hidden))
+            scale = self.in_features**0.5
+            hidden = nn.functional.linear(rows * scale, self.hidden.weight, self.hidden.bias * scale)
+            flat = self.output(self.drop(hidden.relu()))
         logits: Tensor = flat.view(-1, self.groups, self.codes_per_group)
-        return logits / self.temperature
+        return logits if self.temperature == 1 else logits / self.temperature
 
     def probabilities(self, embeddings: Tensor) -> Tensor:
         """The G distributions over K codes: ``(n, d)`` to ``(n, G, K)``, each group summing to one."""
@@ -246,7 +247,7 @@ class _Dropout(nn.Module):
             return rows
         words = torch.empty(-(-rows.numel() // 8), dtype=torch.int64, device=rows.device).random_(-(2**63), None)
         kept = words.view(torch.uint8)[: rows.numel()].view(rows.shape) >= self.dropped
-        return rows * kept * (256 / (256 - self.dropped))
+        return rows * kept.to(rows.dtype).mul_(256 / (256 - self.dropped))
 
 
 class _Features(dict[str, Any]):
