@@ -140,7 +140,7 @@ class Codebook:
         Raises:
             ValueError: If fewer than two rows differ, or a size is out of range.
         """
-        from sklearn.cluster import KMeans
+        from sklearn.cluster import MiniBatchKMeans
 
         _check_sizes(groups, codes)
         unit = unit_rows(embeddings)
@@ -149,14 +149,16 @@ class Codebook:
             raise ValueError(f"clustering needs at least 2 different items, got {distinct}")
         rng = np.random.default_rng(seed)
         dimension = unit.shape[1]
-        subspace = min(dimension, max(8, dimension // 4))
+        subspace = min(dimension, max(8, dimension // 8))
         targets = np.empty((len(unit), groups), dtype=np.int64)
         for group in range(groups):
             basis = np.linalg.qr(rng.standard_normal((dimension, subspace)))[0].astype(np.float32)
-            kmeans = KMeans(
+            # a few passes over batches are enough: groups that are less alike are worth more than tighter clusters
+            kmeans = MiniBatchKMeans(
                 n_clusters=min(codes, distinct),
                 n_init=1,
-                max_iter=25,
+                max_iter=5,
+                batch_size=2048,
                 random_state=int(rng.integers(2**31)),
             )
             targets[:, group] = kmeans.fit_predict(unit @ basis)

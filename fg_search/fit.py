@@ -25,6 +25,7 @@ TRUNKS, HIDDEN = 8, 256
 _BATCH = 128
 _EPOCHS = 25
 _MIN_STEPS, _MAX_STEPS = 200, 1700
+_MAX_CLUSTER_STEPS = 500  # clusters of the embeddings are learned sooner than labels
 _LEARNING_RATE = 1e-2
 # A Gaussian prior on the weights counts like so many examples: against n of them its share of the mean loss
 # falls as 1/n. With a constant decay a head fitted on few examples is sure of everything, and ranks its errors worse.
@@ -115,7 +116,8 @@ def fit_head(
             largest number up to 8 that divides the groups, for a linear head 1.
         validation: Held-out embeddings ``(m, d)`` and their codes ``(m, G)``, -1 where unknown (see
             :meth:`Codebook.targets_of_labels`); then nothing else is held out.
-        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 200 to 1,700 steps.
+        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 200 to 1,700 steps, to
+            500 for clusters.
         seed: Seed of the initial weights, the batches, the noise and dropout.
         device: Where to train (``"cpu"``, ``"cuda"``, ``"mps"``); by default an accelerator if there is one.
         show_progress: Draw a progress bar; by default when stderr is a terminal.
@@ -135,7 +137,8 @@ def fit_head(
     if not len(supervised):
         raise ValueError("the codebook holds no targets: make it from the examples to train on")
     if steps is None:
-        steps = min(max(_EPOCHS * len(supervised) // _BATCH, _MIN_STEPS), _MAX_STEPS)
+        most = _MAX_STEPS if codebook.supervision in ("labels", "attributes") else _MAX_CLUSTER_STEPS
+        steps = min(max(_EPOCHS * len(supervised) // _BATCH, _MIN_STEPS), most)
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
     where = torch.device(device or _accelerator() or "cpu")
