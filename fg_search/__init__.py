@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fg_search.codebook import Codebook
     from fg_search.confidence.calibrator import Calibrator
     from fg_search.confidence.threshold import PrecisionThreshold, threshold_for_precision
-    from fg_search.cross_fit import cross_fit
+    from fg_search.cross_fitting import cross_fit
     from fg_search.describe import Description
     from fg_search.embeddings import FeatureEmbeddings
     from fg_search.encoder import FeatureGroupEncoder
@@ -33,7 +33,7 @@ _MODULES = {
     "Description": "describe",
     "FeatureGroupLoss": "loss",
     "PrecisionThreshold": "confidence.threshold",
-    "cross_fit": "cross_fit",
+    "cross_fit": "cross_fitting",
     "threshold_for_precision": "confidence.threshold",
     "Codebook": "codebook",
     "ConfidenceIndex": "index",

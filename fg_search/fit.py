@@ -365,8 +365,11 @@ def _accelerator() -> str | None:
 
 @contextmanager
 def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """A random state of its own, on the CPU and on the device."""
+    """A random state of its own, on the CPU and on the device; gradients on, whatever the caller does."""
     kind = "cuda" if device.type == "cpu" else device.type
-    with torch.random.fork_rng([] if device.type == "cpu" else [device.index or 0], device_type=kind):
+    with (
+        torch.enable_grad(),
+        torch.random.fork_rng([] if device.type == "cpu" else [device.index or 0], device_type=kind),
+    ):
         torch.manual_seed(seed)
         yield

