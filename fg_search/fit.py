@@ -24,7 +24,7 @@ TRUNKS, HIDDEN = 8, 256
 
 _BATCH = 128
 _EPOCHS = 25
-_MIN_STEPS, _MAX_STEPS = 200, 1700
+_MIN_STEPS, _MAX_STEPS = 200, 1400
 _MAX_CLUSTER_STEPS = 500  # clusters of the embeddings are learned sooner than labels
 _LEARNING_RATE = 1e-2
 # A Gaussian prior on the weights counts like so many examples: against n of them its share of the mean loss
@@ -39,7 +39,7 @@ _LABEL_SMOOTHING = 0.05
 
 _HELD_OUT = 0.1  # share of the examples that a trunk does not see
 _CHECKS = 10  # of the held-out loss, over a whole run
-_PATIENCE = 4  # checks without a lower held-out loss before training stops
+_PATIENCE = 6  # checks without a lower held-out loss before training stops
 _MONITORED = 1024  # held-out examples looked at in a check
 _TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 _ROWS = 8192  # rows in one pass without gradients
@@ -98,7 +98,7 @@ def fit_head(
 
     The loss is the mean over groups of the cross-entropy of the code, with label smoothing. AdamW with a
     one-cycle schedule (Smith & Topin, 2018), dropout, and Gaussian noise on the unit input. Training stops, and
-    returns to its best weights, when the loss on held-out examples has not fallen for two fifths of the steps.
+    returns to its best weights, when the loss on held-out examples has not fallen for three fifths of the steps.
     Then one temperature is fitted on held-out examples (Guo et al., 2017), so that group confidences are
     calibrated probabilities of the code.
 
@@ -116,7 +116,7 @@ def fit_head(
             largest number up to 8 that divides the groups, for a linear head 1.
         validation: Held-out embeddings ``(m, d)`` and their codes ``(m, G)``, -1 where unknown (see
             :meth:`Codebook.targets_of_labels`); then nothing else is held out.
-        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 200 to 1,700 steps, to
+        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 200 to 1,400 steps, to
             500 for clusters.
         seed: Seed of the initial weights, the batches, the noise and dropout.
         device: Where to train (``"cpu"``, ``"cuda"``, ``"mps"``); by default an accelerator if there is one.
