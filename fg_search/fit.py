@@ -24,7 +24,7 @@ TRUNKS, HIDDEN = 8, 256
 
 _BATCH = 128
 _EPOCHS = 25
-_MIN_STEPS, _MAX_STEPS = 200, 1400
+_MIN_STEPS, _MAX_STEPS = 400, 1400
 _MAX_CLUSTER_STEPS = 500  # clusters of the embeddings are learned sooner than labels
 _LEARNING_RATE = 1e-2
 # A Gaussian prior on the weights counts like so many examples: against n of them its share of the mean loss
@@ -39,7 +39,8 @@ _LABEL_SMOOTHING = 0.05
 
 _HELD_OUT = 0.1  # share of the examples that a trunk does not see
 _CHECKS = 10  # of the held-out loss, over a whole run
-_PATIENCE = 6  # checks without a lower held-out loss before training stops
+_PATIENCE = 3  # checks in a row with a held-out loss well above its lowest before training stops
+_WELL_ABOVE = 1.2
 _MONITORED = 1024  # held-out examples looked at in a check
 _TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 _ROWS = 8192  # rows in one pass without gradients
@@ -98,7 +99,7 @@ def fit_head(
 
     The loss is the mean over groups of the cross-entropy of the code, with label smoothing. AdamW with a
     one-cycle schedule (Smith & Topin, 2018), dropout, and Gaussian noise on the unit input. Training stops, and
-    returns to its best weights, when the loss on held-out examples has not fallen for three fifths of the steps.
+    returns to its best weights, when the loss on held-out examples has risen and stays a fifth above its lowest.
     Then one temperature is fitted on held-out examples (Guo et al., 2017), so that group confidences are
     calibrated probabilities of the code.
 
@@ -116,7 +117,7 @@ def fit_head(
             largest number up to 8 that divides the groups, for a linear head 1.
         validation: Held-out embeddings ``(m, d)`` and their codes ``(m, G)``, -1 where unknown (see
             :meth:`Codebook.targets_of_labels`); then nothing else is held out.
-        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 200 to 1,400 steps, to
+        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 400 to 1,400 steps, to
             500 for clusters.
         seed: Seed of the initial weights, the batches, the noise and dropout.
         device: Where to train (``"cpu"``, ``"cuda"``, ``"mps"``); by default an accelerator if there is one.
@@ -270,7 +271,7 @@ def _optimise(
     """Train in place, return the checks and the step of the weights. ``seen``: ``(n, trunks)`` booleans.
 
     A run that goes to its end keeps its last weights: earlier ones of a slightly lower held-out loss, from before the
-    learning rate came to rest, rank errors worse.
+    learning rate came to rest, rank errors worse (measured), as do runs that are stopped at a slight rise.
     """
     n, dimension = data.inputs.shape
     norm = dimension**0.5 if head.hidden_features is None else head.hidden_features  # about the L1 norm of a row
@@ -284,6 +285,7 @@ def _optimise(
     losses: list[Tensor] = []
     checks: list[FitCheck] = []
     best: tuple[float, int, dict[str, Tensor]] | None = None
+    risen = 0
     hide = not (sys.stderr.isatty() if show_progress is None else show_progress)
     for step in tqdm(range(1, steps + 1), desc="fit", unit="step", disable=hide, leave=False):
         head.train()
@@ -304,11 +306,14 @@ def _optimise(
         held_out_loss = None if held_out is None else _held_out_loss(head, held_out)
         checks.append(FitCheck(step, float(torch.stack(losses).mean()), held_out_loss))
         losses.clear()
-        if held_out_loss is not None and (best is None or held_out_loss < best[0]):
-            best = held_out_loss, len(checks), copy.deepcopy(head.state_dict())
-        elif best is not None and len(checks) - best[1] >= _PATIENCE:
+        if held_out_loss is None:
+            continue
+        if best is None or held_out_loss < best[0]:
+            best = held_out_loss, step, copy.deepcopy(head.state_dict())
+        risen = risen + 1 if held_out_loss > _WELL_ABOVE * best[0] else 0
+        if risen == _PATIENCE and step < steps:
             head.load_state_dict(best[2])
-            return tuple(checks), checks[best[1] - 1].step
+            return tuple(checks), best[1]
     return tuple(checks), steps
 
 

@@ -13,7 +13,7 @@ from fg_search.head import FeatureGroupHead
 
 
 class FeatureGroupLoss(nn.Module):
-    """Mean over the groups of the cross-entropy of the code; the gradient reaches the encoder.
+    """Mean over the groups of the cross-entropy of the code, at temperature 1; the gradient reaches the encoder.
 
     For ``SentenceTransformerTrainer``: one text column, and a column ``label`` that holds the G codes of each example,
     a row of ``Codebook.targets`` (-1 where a group learns nothing from it).
@@ -32,7 +32,7 @@ class FeatureGroupLoss(nn.Module):
         >>> SentenceTransformerTrainer(model=model, train_dataset=data, loss=loss).train()  # doctest: +SKIP
     """
 
-    def __init__(self, model: SentenceTransformer, label_smoothing: float = 0.05) -> None:
+    def __init__(self, model: SentenceTransformer, label_smoothing: float = 0.1) -> None:
         super().__init__()
         *_, head = model
         if not isinstance(head, FeatureGroupHead):
@@ -60,7 +60,7 @@ class FeatureGroupLoss(nn.Module):
                 f"the label column must hold {head.groups} codes for each text (codebook.targets), "
                 f"got shape {tuple(labels.shape)}"
             )
-        logits = head.logits(self.model(columns[0])["base_embedding"])
+        logits = head.logits(self.model(columns[0])["base_embedding"]) * head.temperature  # trained at T = 1
         return nn.functional.cross_entropy(
             logits.flatten(0, 1), labels.flatten(), ignore_index=UNSUPERVISED, label_smoothing=self.label_smoothing
         )

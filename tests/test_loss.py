@@ -57,6 +57,7 @@ def test_the_trainer_trains_head_and_encoder_together(model, corpus, tmp_path):
 def test_the_loss_is_the_mean_cross_entropy_of_the_known_codes(model, corpus):
     texts, labels = corpus
     encoder = FeatureGroupEncoder(model).fit(texts, labels=[None, *labels[1:]], steps=3, **SIZES)
+    encoder.head.temperature = 1.0
     pipeline = encoder.to_sentence_transformer().eval()
     codes = torch.from_numpy(encoder.codebook.targets)
     found = FeatureGroupLoss(pipeline, label_smoothing=0.0)([pipeline.preprocess(texts)], codes).item()
