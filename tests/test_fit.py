@@ -115,18 +115,24 @@ def test_group_confidences_of_new_examples_are_calibrated_probabilities(noisy):
     assert head.history.held_out > 200  # each trunk left out another part
 
 
-def test_the_weights_with_the_lowest_held_out_loss_are_kept(noisy):
-    (rows, labels), (new_rows, new_labels) = noisy
-    codebook = Codebook.from_labels(labels, groups=4, codes=3)
-    validation = new_rows, codebook.targets_of_labels(new_labels)
-    history = fit_head(rows, codebook, validation=validation, steps=1500).history
-    assert history.held_out == 2000
+def test_training_stops_when_held_out_examples_are_understood_less_and_less(blobs):
+    rows, labels = blobs
+    codebook = Codebook.from_labels(labels, groups=4, codes=5)
+    misleading = rows, np.roll(codebook.targets, 20, axis=0)  # each group of examples has the codes of the next
+    history = fit_head(rows, codebook, validation=misleading, steps=100).history
+    assert history.held_out == 100
     losses = {check.step: check.held_out_loss for check in history.checks}
-    assert min(losses, key=losses.get) == history.best_step
     assert history.stopped_early
-    assert history.checks[-1].step < 1500
-    shorter = fit_head(rows, codebook, validation=validation, steps=1500).history
-    assert shorter == history
+    assert max(losses) < 100
+    assert history.best_step == min(losses, key=losses.get)
+    assert fit_head(rows, codebook, validation=misleading, steps=100).history == history
+
+
+def test_a_run_to_the_end_keeps_its_last_weights(blobs):
+    rows, labels = blobs
+    history = fit_head(rows, Codebook.from_labels(labels, groups=4), steps=60).history
+    assert (history.best_step, history.checks[-1].step, history.stopped_early) == (60, 60, False)
+    assert history.checks[-1].train_loss < history.checks[0].train_loss
 
 
 def test_a_single_example_a_label_trains_without_held_out_ones():
