@@ -5,7 +5,8 @@
 FOLDER holds train.jsonl, test.jsonl and oos_test.jsonl (Larson et al., 2019), one ``{"text", "label"}`` a
 line. The head is fitted on the training utterances, which are then indexed; all test queries are searched in
 one call. Every step is a process of its own, so its time includes start-up and loading the model; indexing finds
-the base embeddings that fitting left in the cache, which is empty at the start. The time to encoded queries is compared with the time to encode them in the same call.
+the base embeddings that fitting left in the cache, which is empty at the start. The time to search encoded
+queries is compared with the time to encode them in the same call.
 """
 
 from __future__ import annotations
