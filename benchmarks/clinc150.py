@@ -14,18 +14,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
+from machine import machine
 from score_results import read_results, score, show
 
 TIMED = re.compile(r"^(encoded|searched) [\d,]+ queries in ([\d.]+) s$", re.MULTILINE)
@@ -51,13 +49,8 @@ def main() -> None:
 def run(data: Path, work: Path, seed: int) -> dict[str, Any]:
     encoder, index, results = work / "encoder", work / "index", work / "results.jsonl"
     train = data / "train.jsonl"
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("fg_search", "torch", "sentence-transformers", "qdrant-edge-py")},
-    }
-    print(", ".join(f"{name} {value}" for name, value in machine.items()))
+    ran_on = machine("qdrant-edge-py")
+    print(", ".join(f"{name} {value}" for name, value in ran_on.items()))
     steps = {
         "fit": ["fit", train, "--label", "label", "-o", encoder, "--seed", seed],
         "index": ["index", train, "--encoder", encoder, "--index", index, "--id", "id", "--label", "label"],
@@ -95,7 +88,7 @@ def run(data: Path, work: Path, seed: int) -> dict[str, Any]:
     )
     show(reports)
     return {
-        "machine": machine,
+        "machine": ran_on,
         "seed": seed,
         "seconds": seconds,
         "queries": {**timings, "encoding over searching": ratio},

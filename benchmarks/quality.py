@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from machine import machine
 from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
@@ -36,6 +35,7 @@ from fg_search import (
     FeatureGroupHead,
     threshold_for_precision,
 )
+from fg_search.codebook import unit_rows
 from fg_search.confidence import result_features
 from fg_search.evaluation import auroc as auroc_of
 from fg_search.evaluation import bootstrap_interval, expected_calibration_error, selective_report
@@ -291,7 +291,7 @@ def _result_features(
     queries: FeatureEmbeddings, points: FeatureEmbeddings, scores: np.ndarray, hits: np.ndarray
 ) -> Any:
     top = hits[:, 0]
-    cosine = (_unit(queries.base) * _unit(points.base[top])).sum(axis=1)
+    cosine = (unit_rows(queries.base) * unit_rows(points.base[top])).sum(axis=1)
     return result_features(
         scores,
         query_confidence=queries.confidence,
@@ -312,7 +312,7 @@ def _top_scores(queries: FeatureEmbeddings, points: FeatureEmbeddings, k: int = 
 
 
 def _nearest(queries: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scores, rows = _top(_unit(queries), _unit(points), 1, 1)
+    scores, rows = _top(unit_rows(queries), unit_rows(points), 1, 1)
     return rows[:, 0], scores[:, 0]
 
 
@@ -328,10 +328,6 @@ def _top(queries: np.ndarray, points: np.ndarray, k: int, scale: int) -> tuple[n
 def _most_probable(model: Any, queries: Queries) -> Answers:
     probability = model.predict_proba(queries.base)
     return Answers(model.classes_[probability.argmax(axis=1)], probability.max(axis=1))
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _read(path: Path) -> list[tuple[str, str]]:
@@ -361,14 +357,9 @@ def main() -> None:
     parser.add_argument("--end-to-end", action="store_true", help="also train head and encoder together (long)")
     parser.add_argument("--epochs", type=int, default=1, help="of end-to-end training")
     options = parser.parse_args()
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("fg_search", "torch", "sentence-transformers", "scikit-learn")},
-    }
+    ran_on = machine("scikit-learn")
     print("python", *sys.argv)
-    print(", ".join(f"{name} {value}" for name, value in machine.items()), flush=True)
+    print(", ".join(f"{name} {value}" for name, value in ran_on.items()), flush=True)
     bench = Bench(options.data)
     facts: dict[str, Any] = {"encoding_seconds": bench.encoding_seconds, **peers(bench)}
     by_seed = []
@@ -394,7 +385,7 @@ def main() -> None:
         values = [f"{run[name]:.4g}" if isinstance(first, float) else str(run[name]) for run in by_seed]
         print(f"{name}: {', '.join(values)}")
     if options.json is not None:
-        figures = {"command": sys.argv, "machine": machine, "facts": facts, "rows": bench.rows}
+        figures = {"command": sys.argv, "machine": ran_on, "facts": facts, "rows": bench.rows}
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
