@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from fg_search.codebook import UNSUPERVISED, Codebook
 from fg_search.fit import fit_head, strata_of, stratified_parts
@@ -52,6 +51,5 @@ def cross_fit(
         left_out = part == fold
         targets = np.where(left_out[:, None], UNSUPERVISED, codebook.targets)
         head = fit_head(rows, replace(codebook, targets=targets), seed=seed, **options)
-        with torch.inference_mode():
-            probabilities[left_out] = head.probabilities(torch.from_numpy(rows[left_out])).numpy()
+        probabilities[left_out] = head.distributions(rows[left_out])
     return probabilities

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from sentence_transformers import SentenceTransformer
 from typing_extensions import Self
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_MODEL", "FeatureGroupEncoder", "check_target"]
 
-_HEAD_ROWS = 8192  # rows a head pass takes at once: bounds the memory of its hidden layer
 _CACHED_ROWS = 1024  # texts encoded between two writes to the cache
 
 
@@ -338,12 +336,7 @@ class FeatureGroupEncoder:
         """
         head, _ = self._fitted()
         base = check_vectors(embeddings, name="embeddings", dimension=head.in_features)
-        probabilities = np.empty((len(base), head.groups, head.codes_per_group), dtype=np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(base), _HEAD_ROWS):
-                rows = slice(start, start + _HEAD_ROWS)
-                probabilities[rows] = head.probabilities(torch.from_numpy(base[rows])).numpy()
-        return FeatureEmbeddings(base, probabilities, self.fingerprint)
+        return FeatureEmbeddings(base, head.distributions(base), self.fingerprint)
 
     def describe(
         self,

@@ -152,16 +152,15 @@ def fit_head(
             trunks=_default_trunks(codebook.groups, hidden) if trunks is None else trunks,
             dropout=_DROPOUT,
         )
-        targets = codebook.targets[supervised]
-        data = _Data.of(rows[supervised], targets, where)
+        data = _Data.of(rows[supervised], codebook.targets[supervised], where)
         if validation is None:
-            parts = _held_out_parts(codebook, targets, head.trunks, seed)
-            held_out = _held_out_of(data, parts, head.trunks)
-            seen = None if held_out is None else torch.from_numpy(parts[:, None] != np.arange(head.trunks)).to(where)
+            left_out = torch.from_numpy(_left_out(codebook, supervised, head.trunks, seed)).to(where)
+            held_out = data.without(~left_out).known()
+            data = data.without(left_out)
         else:
-            held_out, seen = _validation_of(validation, head, where), None
+            held_out = _validation_of(validation, head, where)
         head.to(where)
-        checks, best_step = _optimise(head, data, seen, held_out, steps, show_progress)
+        checks, best_step = _optimise(head, data, held_out, steps, show_progress)
     head.to("cpu").eval()
     calibration = None if held_out is None else _calibrate(head, held_out)
     head.history = FitHistory(
@@ -202,6 +201,15 @@ class _Data:
         inputs = nn.functional.normalize(torch.from_numpy(rows), dim=-1)
         return cls(inputs.to(device), torch.from_numpy(targets).to(device))
 
+    def without(self, hidden: Tensor) -> _Data:
+        """The same rows, with the codes that ``(n, G)`` booleans hide unknown."""
+        return _Data(self.inputs, self.targets.masked_fill(hidden, UNSUPERVISED))
+
+    def known(self) -> _Data | None:
+        """The rows with a code in some group, if there are any."""
+        rows = (self.targets != UNSUPERVISED).any(dim=1)
+        return _Data(self.inputs[rows], self.targets[rows]) if rows.any() else None
+
 
 def stratified_parts(strata: Sequence[Any] | npt.NDArray[Any], parts: int, seed: int) -> IntArray:
     """Deal n examples into ``parts`` parts at random, the examples of each stratum evenly.
@@ -223,28 +231,13 @@ def strata_of(codebook: Codebook, targets: IntArray) -> IntArray:
     return np.asarray(np.unique(labelled, axis=0, return_inverse=True)[1], dtype=np.int64).reshape(-1)
 
 
-def _held_out_parts(codebook: Codebook, targets: IntArray, trunks: int, seed: int) -> IntArray:
-    """Number of the trunk that leaves out each example; at least ``trunks`` where none does."""
-    strata = strata_of(codebook, targets)
+def _left_out(codebook: Codebook, examples: IntArray, trunks: int, seed: int) -> npt.NDArray[np.bool_]:
+    """``(n, G)``: the groups not trained on each chosen example, those of the trunk that leaves it out."""
+    strata = strata_of(codebook, codebook.targets[examples])
     parts = stratified_parts(strata, max(trunks, round(1 / _HELD_OUT)), seed)
     alone = np.bincount(strata)[strata] == 1
-    return np.where(alone, trunks, parts)
-
-
-def _held_out_of(data: _Data, parts: IntArray, trunks: int) -> _Data | None:
-    """The examples that some trunk leaves out, with the targets of that trunk's groups alone."""
-    rows = np.flatnonzero(parts < trunks)
-    if not len(rows):
-        return None
-    device = data.inputs.device
-    groups_per_trunk = data.targets.shape[1] // trunks
-    judged = np.repeat(parts[rows, None] == np.arange(trunks), groups_per_trunk, axis=1)
-    targets = data.targets[torch.from_numpy(rows).to(device)]
-    targets = targets.masked_fill(~torch.from_numpy(judged).to(device), UNSUPERVISED)
-    known = (targets != UNSUPERVISED).any(dim=1)
-    if not known.any():
-        return None
-    return _Data(data.inputs[torch.from_numpy(rows).to(device)][known], targets[known])
+    by_trunk = (parts[:, None] == np.arange(trunks)) & ~alone[:, None]
+    return np.repeat(by_trunk, codebook.groups // trunks, axis=1)
 
 
 def _validation_of(
@@ -254,21 +247,20 @@ def _validation_of(
     targets = np.asarray(validation[1], dtype=np.int64)
     if targets.shape != (len(rows), head.groups):
         raise ValueError(f"validation codes must have shape {(len(rows), head.groups)}, got {targets.shape}")
-    known = (targets != UNSUPERVISED).any(axis=1)
-    if not known.any():
+    known = _Data.of(rows, targets, device).known()
+    if known is None:
         raise ValueError("no validation example has a label that the head learns")
-    return _Data.of(rows[known], targets[known], device)
+    return known
 
 
 def _optimise(
     head: FeatureGroupHead,
     data: _Data,
-    seen: Tensor | None,
     held_out: _Data | None,
     steps: int,
     show_progress: bool | None,
 ) -> tuple[tuple[FitCheck, ...], int]:
-    """Train in place, return the checks and the step of the weights. ``seen``: ``(n, trunks)`` booleans.
+    """Train in place, return the checks and the step of the weights.
 
     A run that goes to its end keeps its last weights: earlier ones of a slightly lower held-out loss, from before the
     learning rate came to rest, rank errors worse (measured), as do runs that are stopped at a slight rise.
@@ -291,11 +283,7 @@ def _optimise(
         head.train()
         chosen = torch.randint(n, (batch,), device=device)
         noisy = data.inputs[chosen] + noise * torch.randn(batch, dimension, device=device)
-        targets = data.targets[chosen]
-        if seen is not None:
-            groups_per_trunk = head.groups // head.trunks
-            targets = targets.masked_fill(~seen[chosen].repeat_interleave(groups_per_trunk, dim=1), UNSUPERVISED)
-        loss = _loss(head.logits_of_rows(noisy), targets, _LABEL_SMOOTHING)
+        loss = _loss(head.logits_of_rows(noisy), data.targets[chosen])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -317,13 +305,13 @@ def _optimise(
     return tuple(checks), steps
 
 
-def _loss(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy over the groups that are to be judged; 0 for a batch without any."""
+def _loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean smoothed cross-entropy over the groups that are to be judged; 0 for a batch without any."""
     total = nn.functional.cross_entropy(
         logits.flatten(0, 1),
         targets.flatten(),
         ignore_index=UNSUPERVISED,
-        label_smoothing=label_smoothing,
+        label_smoothing=_LABEL_SMOOTHING,
         reduction="sum",
     )
     return total / (targets != UNSUPERVISED).sum().clamp(min=1)

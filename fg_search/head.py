@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
@@ -13,6 +15,8 @@ from typing_extensions import Self
 
 if TYPE_CHECKING:
     from fg_search.fit import FitHistory
+
+_ROWS = 8192  # rows taken at once: bounds the memory of the hidden layer
 
 
 class FeatureGroupHead(Module):
@@ -122,6 +126,15 @@ class FeatureGroupHead(Module):
     def probabilities(self, embeddings: Tensor) -> Tensor:
         """The G distributions over K codes: ``(n, d)`` to ``(n, G, K)``, each group summing to one."""
         return self.logits(embeddings).softmax(dim=-1)
+
+    def distributions(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """As :meth:`probabilities`, for arrays, without gradients, on the CPU: ``(n, d)`` to ``(n, G, K)`` float32."""
+        found = np.empty((len(rows), self.groups, self.codes_per_group), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(rows), _ROWS):
+                some = slice(start, start + _ROWS)
+                found[some] = self.probabilities(torch.from_numpy(rows[some])).numpy()
+        return found
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Put the FG embedding ``(n, G·K)`` in the place of ``sentence_embedding`` ``(n, d)``."""

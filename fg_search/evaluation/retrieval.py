@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.codebook import unit_rows
 from fg_search.evaluation.selective import auroc
 from fg_search.validation import check_booleans, check_vectors
 
@@ -46,7 +47,7 @@ def r_auroc(embeddings: npt.ArrayLike, labels: npt.ArrayLike, confidence: npt.Ar
     names = np.asarray(labels)
     if names.shape != (len(rows),) or len(rows) < 2:
         raise ValueError(f"labels must be one for each of at least 2 embeddings, got {names.shape} for {len(rows)}")
-    unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    unit = unit_rows(rows)
     nearest = np.empty(len(unit), dtype=np.int64)
     for start in range(0, len(unit), _ROWS):
         similarity = unit[start : start + _ROWS] @ unit.T
