@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from fg_search.codebook import UNSUPERVISED, Codebook, IntArray
 from fg_search.head import FeatureGroupHead
+from fg_search.output_layer import solve_output
 from fg_search.temperature import Temperature, fit_temperature
 from fg_search.validation import check_vectors
 
-TRUNKS, HIDDEN = 8, 256
+TRUNKS, HIDDEN = 8, 128
 
 _BATCH = 128
 _EPOCHS = 25
@@ -37,11 +38,11 @@ _DROPOUT = 0.15
 _NOISE = 0.5  # standard deviation of the input noise, in units of 1/sqrt(d)
 _LABEL_SMOOTHING = 0.05
 
-_HELD_OUT = 0.1  # share of the examples that a trunk does not see
+_HELD_OUT, _MOST_HELD_OUT = 0.1, 500  # share of the examples that are held out, and their largest number
 _CHECKS = 10  # of the held-out loss, over a whole run
 _PATIENCE = 3  # checks in a row with a held-out loss well above its lowest before training stops
 _WELL_ABOVE = 1.2
-_MONITORED = 1024  # held-out examples looked at in a check
+_MONITORED = 512  # held-out examples looked at in a check
 _TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 _ROWS = 8192  # rows in one pass without gradients
 
@@ -71,7 +72,7 @@ class FitHistory:
         best_step: The step whose weights were kept: the last, or after an early stop that of the lowest held-out
             loss.
         stopped_early: Whether training ended before all steps were made.
-        held_out: Examples that served as held-out ones, each for a part of the head at least.
+        held_out: Examples that the hidden layer was not trained on.
         calibration: The fitted temperature with the expected calibration error of the group confidences on
             held-out examples before and after; ``None`` where none was held out.
     """
@@ -97,15 +98,17 @@ def fit_head(
 ) -> FeatureGroupHead:
     """Train a head so that each group classifies the codes of its codebook.
 
-    The loss is the mean over groups of the cross-entropy of the code, with label smoothing. AdamW with a
-    one-cycle schedule (Smith & Topin, 2018), dropout, and Gaussian noise on the unit input. Training stops, and
-    returns to its best weights, when the loss on held-out examples has risen and stays a fifth above its lowest.
-    Then one temperature is fitted on held-out examples (Guo et al., 2017), so that group confidences are
-    calibrated probabilities of the code.
+    First by gradient descent. The loss is the mean over groups of the cross-entropy of the code, with label
+    smoothing. AdamW with a one-cycle schedule (Smith & Topin, 2018) and Gaussian noise on the unit input.
+    Training stops, and returns to its best weights, when the loss on held-out examples has risen and stays a
+    fifth above its lowest. The hidden layer that was found, widened by random units, then gets an output layer in
+    closed form (:func:`fg_search.output_layer.solve_output`), except where the codes are clusters. Last, one
+    temperature is fitted on held-out examples (Guo et al., 2017), so that group confidences are calibrated
+    probabilities of the code.
 
-    Held-out examples cost next to nothing: unless ``validation`` is given, each trunk leaves out a tenth of
-    the examples, another tenth than the next trunk (a single trunk is an ordinary split of 90 to 10). An
-    example that is alone with its label is never left out.
+    Held-out examples cost next to nothing: unless ``validation`` is given, a tenth of the examples, at most 500, is
+    kept from the gradient descent. The output layer is solved on all of them, and the temperature is fitted on
+    what it would say of each held-out one without it. An example that is alone with its label is never held out.
 
     The same seed gives the same head, bit for bit on one machine; the caller's random state is left alone.
 
@@ -113,8 +116,8 @@ def fit_head(
         embeddings: ``(n, d)`` float array, finite; row i belongs to ``codebook.targets[i]``.
         codebook: Targets and sizes; rows whose targets are all -1 are left out.
         hidden: Width of the hidden layer of each trunk; ``None`` for a linear head.
-        trunks: Independent trunks, each with its own hidden layer and its share of the groups; by default the
-            largest number up to 8 that divides the groups, for a linear head 1.
+        trunks: Independent trunks in the gradient descent, each with its own hidden layer and its share of the
+            groups; by default the largest number up to 8 that divides the groups, for a linear head 1.
         validation: Held-out embeddings ``(m, d)`` and their codes ``(m, G)``, -1 where unknown (see
             :meth:`Codebook.targets_of_labels`); then nothing else is held out.
         steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 400 to 1,400 steps, to
@@ -137,11 +140,13 @@ def fit_head(
     supervised = np.flatnonzero((codebook.targets != UNSUPERVISED).any(axis=1))
     if not len(supervised):
         raise ValueError("the codebook holds no targets: make it from the examples to train on")
+    clusters = codebook.supervision not in ("labels", "attributes")
     if steps is None:
-        most = _MAX_STEPS if codebook.supervision in ("labels", "attributes") else _MAX_CLUSTER_STEPS
+        most = _MAX_CLUSTER_STEPS if clusters else _MAX_STEPS
         steps = min(max(_EPOCHS * len(supervised) // _BATCH, _MIN_STEPS), most)
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
+    solved = not clusters and hidden is not None
     where = torch.device(device or _accelerator() or "cpu")
     with _seeded(seed, where):
         head = FeatureGroupHead(
@@ -150,19 +155,24 @@ def fit_head(
             codebook.codes_per_group,
             hidden_features=hidden,
             trunks=_default_trunks(codebook.groups, hidden) if trunks is None else trunks,
-            dropout=_DROPOUT,
-        )
+            dropout=0.0 if solved else _DROPOUT,
+        ).to(where)
         data = _Data.of(rows[supervised], codebook.targets[supervised], where)
         if validation is None:
-            left_out = torch.from_numpy(_left_out(codebook, supervised, head.trunks, seed)).to(where)
-            held_out = data.without(~left_out).known()
-            data = data.without(left_out)
+            kept = torch.from_numpy(~_held_out(codebook, supervised, seed)).to(where)
+            seen, held_out = data.at(kept), data.at(~kept).known()
         else:
-            held_out = _validation_of(validation, head, where)
-        head.to(where)
-        checks, best_step = _optimise(head, data, held_out, steps, show_progress)
+            seen, held_out = data, _validation_of(validation, head, where)
+        checks, best_step = _optimise(head, seen, held_out, steps, show_progress)
+        calibration = None
+        if solved:
+            head, leave_one_out = solve_output(head, data.inputs, data.targets)
+            if validation is None and held_out is not None:
+                logits = leave_one_out.logits(held_out.inputs.cpu(), held_out.targets.cpu())
+                calibration = _set_temperature(head, logits, held_out)
     head.to("cpu").eval()
-    calibration = None if held_out is None else _calibrate(head, held_out)
+    if calibration is None and held_out is not None:
+        calibration = _calibrate(head, held_out)
     head.history = FitHistory(
         checks,
         best_step,
@@ -201,14 +211,13 @@ class _Data:
         inputs = nn.functional.normalize(torch.from_numpy(rows), dim=-1)
         return cls(inputs.to(device), torch.from_numpy(targets).to(device))
 
-    def without(self, hidden: Tensor) -> _Data:
-        """The same rows, with the codes that ``(n, G)`` booleans hide unknown."""
-        return _Data(self.inputs, self.targets.masked_fill(hidden, UNSUPERVISED))
+    def at(self, rows: Tensor) -> _Data:
+        return _Data(self.inputs[rows], self.targets[rows])
 
     def known(self) -> _Data | None:
         """The rows with a code in some group, if there are any."""
         rows = (self.targets != UNSUPERVISED).any(dim=1)
-        return _Data(self.inputs[rows], self.targets[rows]) if rows.any() else None
+        return self.at(rows) if rows.any() else None
 
 
 def stratified_parts(strata: Sequence[Any] | npt.NDArray[Any], parts: int, seed: int) -> IntArray:
@@ -231,13 +240,12 @@ def strata_of(codebook: Codebook, targets: IntArray) -> IntArray:
     return np.asarray(np.unique(labelled, axis=0, return_inverse=True)[1], dtype=np.int64).reshape(-1)
 
 
-def _left_out(codebook: Codebook, examples: IntArray, trunks: int, seed: int) -> npt.NDArray[np.bool_]:
-    """``(n, G)``: the groups not trained on each chosen example, those of the trunk that leaves it out."""
+def _held_out(codebook: Codebook, examples: IntArray, seed: int) -> npt.NDArray[np.bool_]:
+    """``(n,)``: the chosen examples that gradient descent is not to see, some of every frequent label."""
     strata = strata_of(codebook, codebook.targets[examples])
-    parts = stratified_parts(strata, max(trunks, round(1 / _HELD_OUT)), seed)
+    parts = max(round(1 / _HELD_OUT), -(-len(examples) // _MOST_HELD_OUT))
     alone = np.bincount(strata)[strata] == 1
-    by_trunk = (parts[:, None] == np.arange(trunks)) & ~alone[:, None]
-    return np.repeat(by_trunk, codebook.groups // trunks, axis=1)
+    return np.asarray((stratified_parts(strata, parts, seed) == 0) & ~alone)
 
 
 def _validation_of(
@@ -321,27 +329,26 @@ def _loss(logits: Tensor, targets: Tensor) -> Tensor:
 def _held_out_loss(head: FeatureGroupHead, held_out: _Data) -> float:
     """Loss at the best of a few temperatures: overconfidence alone is mended afterwards, and no reason to stop."""
     head.eval()
-    logits, targets = _judged(head, held_out.inputs[:_MONITORED], held_out.targets[:_MONITORED])
-    return min(float(nn.functional.cross_entropy(logits / temperature, targets)) for temperature in _TEMPERATURES)
-
-
-def _judged(head: FeatureGroupHead, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits ``(m, K)`` and codes ``(m,)`` of the groups that the examples are to judge."""
+    targets = held_out.targets[:_MONITORED]
     judged = targets != UNSUPERVISED
-    return head.logits_of_rows(inputs)[judged], targets[judged]
+    logits, targets = head.logits_of_rows(held_out.inputs[:_MONITORED])[judged], targets[judged]
+    return min(float(nn.functional.cross_entropy(logits / temperature, targets)) for temperature in _TEMPERATURES)
 
 
 @torch.no_grad()
 def _calibrate(head: FeatureGroupHead, held_out: _Data) -> Temperature:
     """Fit and set the temperature of a head on the CPU."""
     head.temperature = 1.0
-    logits, codes = [], []
-    for start in range(0, len(held_out.inputs), _ROWS):
-        rows = slice(start, start + _ROWS)
-        some_logits, some_codes = _judged(head, held_out.inputs[rows].cpu(), held_out.targets[rows].cpu())
-        logits.append(some_logits)
-        codes.append(some_codes)
-    found = fit_temperature(torch.cat(logits).numpy(), torch.cat(codes).numpy(), examples=len(held_out.inputs))
+    inputs = held_out.inputs.cpu()
+    logits = [head.logits_of_rows(inputs[start : start + _ROWS]) for start in range(0, len(inputs), _ROWS)]
+    return _set_temperature(head, torch.cat(logits), held_out)
+
+
+def _set_temperature(head: FeatureGroupHead, logits: Tensor, held_out: _Data) -> Temperature:
+    """Fit the temperature to logits ``(m, G, K)`` of held-out examples at temperature 1, and set it."""
+    targets = held_out.targets.cpu()
+    judged = targets != UNSUPERVISED
+    found = fit_temperature(logits[judged].numpy(), targets[judged].numpy(), examples=len(targets))
     head.temperature = found.temperature
     return found
 

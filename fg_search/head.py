@@ -46,6 +46,8 @@ class FeatureGroupHead(Module):
         temperature: T > 0 in softmax(z / T); it sharpens or flattens all groups alike.
         dropout: Dropout probability after the hidden layer (of a linear head: before it), in training only.
         normalize: Whether rows are scaled to unit length first, so that the direction alone counts.
+        rank: Of the output layer: the hidden units (of one trunk) give so many scores, and these the logits;
+            ``None`` for a full output layer.
 
     Attributes:
         history: How :func:`fg_search.fit_head` trained it, if it did; not saved.
@@ -63,6 +65,7 @@ class FeatureGroupHead(Module):
         "temperature",
         "dropout",
         "normalize",
+        "rank",
     ]
 
     def __init__(
@@ -75,9 +78,10 @@ class FeatureGroupHead(Module):
         temperature: float = 1.0,
         dropout: float = 0.0,
         normalize: bool = True,
+        rank: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # untyped upstream
-        _check_sizes(in_features, groups, codes_per_group, hidden_features, trunks)
+        _check_sizes(in_features, groups, codes_per_group, hidden_features, trunks, rank)
         if not temperature > 0:
             raise ValueError(f"temperature must be greater than 0, got {temperature}")
         if not 0 <= dropout < 1:
@@ -90,13 +94,18 @@ class FeatureGroupHead(Module):
         self.temperature = temperature
         self.dropout = dropout
         self.normalize = normalize
+        self.rank = rank
         self.history: FitHistory | None = None
         self.drop = _Dropout(dropout)
         if hidden_features is None:
             self.output: nn.Module = nn.Linear(in_features, groups * codes_per_group)
         else:
             self.hidden = nn.Linear(in_features, trunks * hidden_features)
-            self.output = _TrunkLinear(trunks, hidden_features, groups * codes_per_group // trunks)
+            self.output = (
+                _TrunkLinear(trunks, hidden_features, groups * codes_per_group // trunks)
+                if rank is None
+                else _LowRankLinear(hidden_features, rank, groups * codes_per_group)
+            )
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Unnormalised log-probabilities z / T.
@@ -115,13 +124,16 @@ class FeatureGroupHead(Module):
         if self.hidden_features is None:
             flat = self.output(self.drop(rows))
         else:
-            # √d brings the products with a unit vector to the order of one, and spreads the biases as widely: the
-            # units bend at many different places (without that, AUROC falls by .01)
-            scale = self.in_features**0.5
-            hidden = nn.functional.linear(rows * scale, self.hidden.weight, self.hidden.bias * scale)
-            flat = self.output(self.drop(hidden.relu()))
+            flat = self.output(self.drop(self.hidden_units(rows)))
         logits: Tensor = flat.view(-1, self.groups, self.codes_per_group)
         return logits if self.temperature == 1 else logits / self.temperature
+
+    def hidden_units(self, rows: Tensor) -> Tensor:
+        """Activations ``(n, t·h)`` of the hidden layer, for rows ``(n, d)`` used as they are."""
+        # √d brings the products with a unit vector to the order of one, and spreads the biases as widely: the
+        # units bend at many different places (without that, AUROC falls by .01)
+        scale = self.in_features**0.5
+        return nn.functional.linear(rows * scale, self.hidden.weight, self.hidden.bias * scale).relu()
 
     def probabilities(self, embeddings: Tensor) -> Tensor:
         """The G distributions over K codes: ``(n, d)`` to ``(n, G, K)``, each group summing to one."""
@@ -245,6 +257,19 @@ class _TrunkLinear(nn.Module):
         return torch.baddbmm(self.bias, by_trunk, self.weight).transpose(0, 1).flatten(1)
 
 
+class _LowRankLinear(nn.Module):
+    """A linear layer of low rank: ``(n, h)`` to r scores to ``(n, o)``."""
+
+    def __init__(self, in_features: int, rank: int, out_features: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(in_features, rank, bias=False)
+        self.expand = nn.Linear(rank, out_features)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        found: Tensor = self.expand(self.scores(rows))
+        return found
+
+
 class _Dropout(nn.Module):
     """Dropout whose masks are cheap to draw: a random byte a number, so the probability is a multiple of 1/256.
 
@@ -279,7 +304,14 @@ class _Features(dict[str, Any]):
         super().__setitem__(name, value)
 
 
-def _check_sizes(in_features: int, groups: int, codes_per_group: int, hidden_features: int | None, trunks: int) -> None:
+def _check_sizes(
+    in_features: int,
+    groups: int,
+    codes_per_group: int,
+    hidden_features: int | None,
+    trunks: int,
+    rank: int | None,
+) -> None:
     if in_features < 1:
         raise ValueError(f"in_features must be at least 1, got {in_features}")
     if groups < 1:
@@ -292,3 +324,8 @@ def _check_sizes(in_features: int, groups: int, codes_per_group: int, hidden_fea
         raise ValueError(f"trunks must divide groups, got trunks={trunks} and groups={groups}")
     if trunks > 1 and hidden_features is None:
         raise ValueError(f"trunks={trunks} needs hidden_features: linear trunks are one linear layer")
+    if rank is not None and (rank < 1 or hidden_features is None or trunks != 1):
+        raise ValueError(
+            f"rank must be at least 1 and needs a hidden layer of one trunk, got rank={rank}, "
+            f"hidden_features={hidden_features}, trunks={trunks}"
+        )

@@ -1,0 +1,155 @@
+"""The output layer of a head in closed form: ridge regression onto codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from fg_search.codebook import UNSUPERVISED
+from fg_search.head import FeatureGroupHead
+
+RANDOM_UNITS = 2048
+
+_RIDGE = 0.03  # for features of mean square norm one
+_LOGIT = 16.0  # of a code that the regression is sure of; the temperature mends it
+_ROWS = 8192  # rows in one pass
+
+
+@torch.no_grad()
+def solve_output(head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> tuple[FeatureGroupHead, LeaveOneOut]:
+    """Replace the output layer of a trained head by the ridge regression of the codes on all of its hidden units.
+
+    Gradient descent is good at finding units and slow at weighing them against one another. Given the units, the best
+    weights for the squared error have a closed form. Beside the trained units stand random ones, which see what is in
+    the input and not in the labels (a random-feature approximation of the arc-cosine kernel: Cho & Saul, 2009;
+    Rahimi & Recht, 2007; orthogonal, as in Yu et al., 2016): they make the head less sure of inputs unlike any seen.
+
+    Codes that are unknown count as what the trained head takes them for.
+
+    Args:
+        head: With a hidden layer, on the device of the rows.
+        rows: ``(n, d)`` float32 tensor of unit length.
+        targets: ``(n, G)`` int64 tensor, -1 where unknown; in each row some code is known.
+
+    Returns:
+        A head of one wide trunk, on the CPU in evaluation mode at temperature 1, and what its regression would have
+        said of an example that it had not seen.
+    """
+    codes, expand = _regressands(head, rows, targets)
+    wide = _widened(head, rows, None if expand is None else len(expand))
+    mean, scale = _standardisation(wide, rows, head.hidden.out_features)
+    centre = codes.mean(dim=0).cpu().double()
+    size = len(mean)
+    gram = _RIDGE * torch.eye(size, dtype=torch.float64)
+    moment = torch.zeros(size, codes.shape[1], dtype=torch.float64)
+    for some in _passes(len(rows)):
+        units = (wide.hidden_units(rows[some]) - mean) * scale
+        gram += (units.T @ units).cpu()
+        moment += (units.T @ (codes[some] - centre.to(codes))).cpu()
+    factor = torch.linalg.cholesky(gram)
+    weights = torch.cholesky_solve(moment, factor)
+    on_units = scale.cpu().double()[:, None] * weights
+    offset = centre - mean.cpu().double() @ on_units
+    wide.to("cpu")
+    if expand is None:
+        wide.output.load_state_dict({"weight": _LOGIT * on_units[None], "bias": _LOGIT * offset[None, None]})
+    else:
+        codes_of = _LOGIT * expand.cpu().double()
+        wide.output.load_state_dict(
+            {"scores.weight": on_units.T, "expand.weight": codes_of.T, "expand.bias": offset @ codes_of}
+        )
+    return wide, LeaveOneOut(wide, factor, mean.cpu(), scale.cpu(), examples=len(rows))
+
+
+class LeaveOneOut:
+    """What a regression would have said of one of its examples without having seen it (Allen's PRESS, 1974)."""
+
+    def __init__(self, head: FeatureGroupHead, factor: Tensor, mean: Tensor, scale: Tensor, examples: int) -> None:
+        self._head, self._factor, self._mean, self._scale, self._examples = head, factor, mean, scale, examples
+
+    @torch.no_grad()
+    def logits(self, rows: Tensor, targets: Tensor) -> Tensor:
+        """``(m, G, K)`` for examples ``(m, d)`` of the regression, on the CPU, and their codes ``(m, G)``.
+
+        In a group where an example's code is unknown they mean nothing.
+        """
+        units = ((self._head.hidden_units(rows) - self._mean) * self._scale).double()
+        leverage = torch.linalg.solve_triangular(self._factor, units.T, upper=False).square().sum(dim=0)
+        leverage = (leverage + 1 / self._examples).clamp(max=1 - 1e-6)[:, None, None]
+        logits = self._head.logits_of_rows(rows).double()
+        own = _LOGIT * torch.nn.functional.one_hot(targets.clamp(min=0), self._head.codes_per_group)
+        unseen: Tensor = (logits - leverage * own) / (1 - leverage)
+        return unseen.float()
+
+
+def _regressands(head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:
+    """What to regress on: ``(n, C)`` float32, with ``(C, G·K)`` to make codes of it, or codes themselves.
+
+    Examples of few kinds need no more regressions than kinds, and a smaller head.
+    """
+    sizes = head.groups * head.codes_per_group
+    if bool((targets != UNSUPERVISED).all()):
+        kinds, kind = torch.unique(targets, dim=0, return_inverse=True)
+        hidden = head.hidden.out_features + RANDOM_UNITS
+        if len(kinds) * (hidden + sizes) < hidden * sizes:
+            expand = torch.nn.functional.one_hot(kinds, head.codes_per_group).flatten(1).float()
+            return torch.nn.functional.one_hot(kind, len(kinds)).float(), expand
+    codes = torch.nn.functional.one_hot(targets.clamp(min=0), head.codes_per_group).float()
+    unknown = targets == UNSUPERVISED
+    with torch.no_grad():
+        for some in _passes(len(rows)):
+            if unknown[some].any():
+                believed = head.eval().logits_of_rows(rows[some]).softmax(dim=-1)
+                codes[some] = torch.where(unknown[some][..., None], believed, codes[some])
+    return codes.flatten(1), None
+
+
+def _widened(head: FeatureGroupHead, rows: Tensor, rank: int | None) -> FeatureGroupHead:
+    """The trained hidden units and the random ones in one hidden layer, the output layer yet to be set."""
+    weight, bias = _random_units(rows, RANDOM_UNITS)
+    wide = FeatureGroupHead(
+        head.in_features,
+        head.groups,
+        head.codes_per_group,
+        hidden_features=head.hidden.out_features + RANDOM_UNITS,
+        rank=rank,
+    ).to(rows.device)
+    with torch.no_grad():
+        wide.hidden.weight.copy_(torch.cat([head.hidden.weight, weight]))
+        wide.hidden.bias.copy_(torch.cat([head.hidden.bias, bias]))
+    return wide.eval()
+
+
+def _random_units(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Weights ``(count, d)`` and biases for the spread of the rows: embeddings that all point one way spread little."""
+    dimension = rows.shape[1]
+    blocks = []
+    for _ in range(-(-count // dimension)):
+        basis = torch.linalg.qr(torch.randn(dimension, dimension))[0]
+        blocks.append(basis * torch.randn(dimension, dimension).norm(dim=0))
+    mean = rows.mean(dim=0)
+    spread = (rows - mean).square().sum(dim=1).mean().sqrt().clamp(min=1e-6)
+    weight = torch.cat(blocks, dim=1).T[:count].to(rows.device) / spread
+    bias = 2 * torch.rand(count).to(rows.device) - 1 - weight @ mean
+    scale = dimension**0.5  # the head multiplies by it
+    return weight / scale, bias / scale
+
+
+@torch.no_grad()
+def _standardisation(wide: FeatureGroupHead, rows: Tensor, trained: int) -> tuple[Tensor, Tensor]:
+    """Means ``(h,)`` of the units, and scales that give trained and random ones a mean square norm of one each."""
+    total = torch.zeros(wide.hidden.out_features, dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    for some in _passes(len(rows)):
+        units = wide.hidden_units(rows[some])
+        total += units.sum(dim=0).cpu()
+        squares += units.square().sum(dim=0).cpu()
+    norms = [part.sum().div(len(rows)).sqrt().clamp(min=1e-6) for part in (squares[:trained], squares[trained:])]
+    scale = torch.cat([1 / norms[0].expand(trained), 1 / norms[1].expand(len(total) - trained)])
+    return (total / len(rows)).to(rows), scale.to(rows)
+
+
+def _passes(count: int) -> Iterator[slice]:
+    return (slice(start, start + _ROWS) for start in range(0, count, _ROWS))
