@@ -15,7 +15,7 @@ from fg_search import ConfidenceIndex
 QUESTIONS = [
     "Can I see the courier's route for the parcel with the camping chairs?",
     "The zip is broken, what can you do for me?",
-    "What is a good recipe for lentil soup?",
+    "Will it rain in Lisbon tomorrow?",
 ]
 
 

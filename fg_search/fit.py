@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from fg_search.codebook import UNSUPERVISED, Codebook, IntArray
 from fg_search.head import FeatureGroupHead
-from fg_search.output_layer import solve_output
+from fg_search.output_layer import RANDOM_UNITS, OutputRegression, ideal_logits
 from fg_search.temperature import Temperature, fit_temperature
 from fg_search.validation import check_vectors
 
@@ -25,7 +25,7 @@ TRUNKS, HIDDEN = 8, 192
 
 _BATCH = 128
 _EPOCHS = 25
-_MIN_STEPS, _MAX_STEPS = 600, 1400
+_MIN_STEPS, _MAX_STEPS = 400, 1400
 _MAX_CLUSTER_STEPS = 500  # clusters of the embeddings are learned sooner than labels
 _LEARNING_RATE = 1e-2
 # A Gaussian prior on the weights counts like so many examples: against n of them its share of the mean loss
@@ -38,11 +38,14 @@ _DROPOUT = 0.15
 _NOISE = 0.5  # standard deviation of the input noise, in units of 1/sqrt(d)
 _LABEL_SMOOTHING = 0.05
 
-_HELD_OUT, _MOST_HELD_OUT = 0.1, 500  # share of the examples that are held out, and their largest number
+_RIDGES = (0.03, 0.3, 3.0, 30.0)  # tried in this order, for trained and random units of mean square norm one each
+_PAYS = 0.87  # what a larger ridge may leave of the squared error to be taken: the smaller ranks errors better
+_HELD_OUT = 0.1  # share of the examples that a trunk does not see
+_MOST_HELD_OUT = 500  # where all trunks leave out the same
 _CHECKS = 10  # of the held-out loss, over a whole run
 _PATIENCE = 3  # checks in a row with a held-out loss well above its lowest before training stops
 _WELL_ABOVE = 1.2
-_MONITORED = 512  # held-out examples looked at in a check
+_MONITORED = 1024  # held-out examples looked at in a check
 _TEMPERATURES = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 _ROWS = 8192  # rows in one pass without gradients
 
@@ -72,7 +75,7 @@ class FitHistory:
         best_step: The step whose weights were kept: the last, or after an early stop that of the lowest held-out
             loss.
         stopped_early: Whether training ended before all steps were made.
-        held_out: Examples that the hidden layer was not trained on.
+        held_out: Examples that served as held-out ones, each for a part of the head at least.
         calibration: The fitted temperature with the expected calibration error of the group confidences on
             held-out examples before and after; ``None`` where none was held out.
     """
@@ -98,17 +101,19 @@ def fit_head(
 ) -> FeatureGroupHead:
     """Train a head so that each group classifies the codes of its codebook.
 
-    First by gradient descent. The loss is the mean over groups of the cross-entropy of the code, with label
-    smoothing. AdamW with a one-cycle schedule (Smith & Topin, 2018) and Gaussian noise on the unit input.
-    Training stops, and returns to its best weights, when the loss on held-out examples has risen and stays a
-    fifth above its lowest. The hidden layer that was found, widened by random units, then gets an output layer in
-    closed form (:func:`fg_search.output_layer.solve_output`), except where the codes are clusters. Last, one
-    temperature is fitted on held-out examples (Guo et al., 2017), so that group confidences are calibrated
-    probabilities of the code.
+    The loss is the mean over groups of the cross-entropy of the code, with label smoothing. AdamW with a
+    one-cycle schedule (Smith & Topin, 2018), dropout, and Gaussian noise on the unit input. Training stops, and
+    returns to its best weights, when the loss on held-out examples has risen and stays a fifth above its lowest.
+    From 2,048 labelled examples on, the hidden layer is then widened by random units and gets an output layer in
+    closed form (:class:`fg_search.output_layer.OutputRegression`); it is trained without dropout for that.
+    Last, one temperature is fitted on held-out examples (Guo et al., 2017), so that group confidences are
+    calibrated probabilities of the code.
 
-    Held-out examples cost next to nothing: unless ``validation`` is given, a tenth of the examples, at most 500, is
-    kept from the gradient descent. The output layer is solved on all of them, and the temperature is fitted on
-    what it would say of each held-out one without it. An example that is alone with its label is never held out.
+    Held-out examples cost next to nothing. Unless ``validation`` is given, each trunk leaves out a tenth of the
+    examples, another tenth than the next trunk (a single trunk: one tenth, of at most 500 examples). Before an output
+    layer in closed form all trunks leave out the same tenth, of at most 500 examples; the output layer is solved
+    on all, and held-out examples are judged by what it would say without them. An example that is alone with its
+    label is never left out.
 
     The same seed gives the same head, bit for bit on one machine; the caller's random state is left alone.
 
@@ -120,7 +125,7 @@ def fit_head(
             groups; by default the largest number up to 8 that divides the groups, for a linear head 1.
         validation: Held-out embeddings ``(m, d)`` and their codes ``(m, G)``, -1 where unknown (see
             :meth:`Codebook.targets_of_labels`); then nothing else is held out.
-        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 600 to 1,400 steps, to
+        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 400 to 1,400 steps, to
             500 for clusters.
         seed: Seed of the initial weights, the batches, the noise and dropout.
         device: Where to train (``"cpu"``, ``"cuda"``, ``"mps"``); by default an accelerator if there is one.
@@ -146,7 +151,8 @@ def fit_head(
         steps = min(max(_EPOCHS * len(supervised) // _BATCH, _MIN_STEPS), most)
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
-    solved = not clusters and hidden is not None
+    # with fewer examples than random units the regression interpolates, and is too sure of inputs unlike any seen
+    solved = not clusters and hidden is not None and len(supervised) >= RANDOM_UNITS
     where = torch.device(device or _accelerator() or "cpu")
     with _seeded(seed, where):
         head = FeatureGroupHead(
@@ -159,20 +165,16 @@ def fit_head(
         ).to(where)
         data = _Data.of(rows[supervised], codebook.targets[supervised], where)
         if validation is None:
-            kept = torch.from_numpy(~_held_out(codebook, supervised, seed)).to(where)
-            seen, held_out = data.at(kept), data.at(~kept).known()
+            left_out = torch.from_numpy(_left_out(codebook, supervised, 1 if solved else head.trunks, seed)).to(where)
+            seen, held_out = data.without(left_out), data.without(~left_out).known()
         else:
             seen, held_out = data, _validation_of(validation, head, where)
         checks, best_step = _optimise(head, seen, held_out, steps, show_progress)
-        calibration = None
+        logits = None
         if solved:
-            head, leave_one_out = solve_output(head, data.inputs, data.targets)
-            if validation is None and held_out is not None:
-                logits = leave_one_out.logits(held_out.inputs.cpu(), held_out.targets.cpu())
-                calibration = _set_temperature(head, logits, held_out)
+            head, logits = _solve_output(head, data, held_out, unseen=validation is not None)
     head.to("cpu").eval()
-    if calibration is None and held_out is not None:
-        calibration = _calibrate(head, held_out)
+    calibration = None if held_out is None else _set_temperature(head, held_out, logits)
     head.history = FitHistory(
         checks,
         best_step,
@@ -196,7 +198,7 @@ def calibrate_temperature(
     Raises:
         ValueError: If shapes do not fit or no code is known.
     """
-    return _calibrate(head.eval(), _validation_of((embeddings, codes), head, torch.device("cpu")))
+    return _set_temperature(head.eval(), _validation_of((embeddings, codes), head, torch.device("cpu")))
 
 
 @dataclass(frozen=True)
@@ -211,13 +213,14 @@ class _Data:
         inputs = nn.functional.normalize(torch.from_numpy(rows), dim=-1)
         return cls(inputs.to(device), torch.from_numpy(targets).to(device))
 
-    def at(self, rows: Tensor) -> _Data:
-        return _Data(self.inputs[rows], self.targets[rows])
+    def without(self, hidden: Tensor) -> _Data:
+        """The same rows, with the codes that ``(n, G)`` booleans hide unknown."""
+        return _Data(self.inputs, self.targets.masked_fill(hidden, UNSUPERVISED))
 
     def known(self) -> _Data | None:
         """The rows with a code in some group, if there are any."""
         rows = (self.targets != UNSUPERVISED).any(dim=1)
-        return self.at(rows) if rows.any() else None
+        return _Data(self.inputs[rows], self.targets[rows]) if rows.any() else None
 
 
 def stratified_parts(strata: Sequence[Any] | npt.NDArray[Any], parts: int, seed: int) -> IntArray:
@@ -240,12 +243,18 @@ def strata_of(codebook: Codebook, targets: IntArray) -> IntArray:
     return np.asarray(np.unique(labelled, axis=0, return_inverse=True)[1], dtype=np.int64).reshape(-1)
 
 
-def _held_out(codebook: Codebook, examples: IntArray, seed: int) -> npt.NDArray[np.bool_]:
-    """``(n,)``: the chosen examples that gradient descent is not to see, some of every frequent label."""
+def _left_out(codebook: Codebook, examples: IntArray, parts: int, seed: int) -> npt.NDArray[np.bool_]:
+    """``(n, G)``: the groups not trained on each chosen example.
+
+    Each of ``parts`` equal parts of the groups leaves out another tenth of the examples; all groups as one part
+    the same tenth, of at most 500.
+    """
     strata = strata_of(codebook, codebook.targets[examples])
-    parts = max(round(1 / _HELD_OUT), -(-len(examples) // _MOST_HELD_OUT))
+    least = 1 if parts > 1 else -(-len(examples) // _MOST_HELD_OUT)
+    dealt = stratified_parts(strata, max(parts, round(1 / _HELD_OUT), least), seed)
     alone = np.bincount(strata)[strata] == 1
-    return np.asarray((stratified_parts(strata, parts, seed) == 0) & ~alone)
+    by_part = (dealt[:, None] == np.arange(parts)) & ~alone[:, None]
+    return np.repeat(by_part, codebook.groups // parts, axis=1)
 
 
 def _validation_of(
@@ -335,17 +344,46 @@ def _held_out_loss(head: FeatureGroupHead, held_out: _Data) -> float:
     return min(float(nn.functional.cross_entropy(logits / temperature, targets)) for temperature in _TEMPERATURES)
 
 
+def _solve_output(
+    head: FeatureGroupHead, data: _Data, held_out: _Data | None, *, unseen: bool
+) -> tuple[FeatureGroupHead, Tensor | None]:
+    """The head with its output layer in closed form, and its logits of the held-out examples.
+
+    The ridge grows as long as that lowers the squared error on held-out examples by an eighth. They are among
+    the data, and judged by leave-one-out, unless they are ``unseen``.
+    """
+    regression = OutputRegression(head, data.inputs, data.targets)
+    if held_out is None:
+        return regression.solve(_RIDGES[0]), None
+    inputs, targets = held_out.inputs.cpu(), held_out.targets.cpu()
+    judged = targets != UNSUPERVISED
+
+    def attempt(ridge: float) -> tuple[float, FeatureGroupHead, Tensor]:
+        solved = regression.solve(ridge)
+        logits = _logits(solved, inputs) if unseen else regression.leave_one_out(inputs, targets)
+        error = (logits - ideal_logits(solved, targets))[judged].square().sum()
+        return float(error), copy.deepcopy(solved), logits
+
+    best = attempt(_RIDGES[0])
+    for ridge in _RIDGES[1:]:
+        found = attempt(ridge)
+        if found[0] > _PAYS * best[0]:
+            break
+        best = found
+    return best[1], best[2]
+
+
 @torch.no_grad()
-def _calibrate(head: FeatureGroupHead, held_out: _Data) -> Temperature:
-    """Fit and set the temperature of a head on the CPU."""
+def _logits(head: FeatureGroupHead, inputs: Tensor) -> Tensor:
+    """``(m, G, K)`` of a head on the CPU for unit rows ``(m, d)``."""
+    return torch.cat([head.logits_of_rows(inputs[start : start + _ROWS]) for start in range(0, len(inputs), _ROWS)])
+
+
+def _set_temperature(head: FeatureGroupHead, held_out: _Data, logits: Tensor | None = None) -> Temperature:
+    """Fit and set the temperature of a head on the CPU; its logits at temperature 1 may be given."""
     head.temperature = 1.0
-    inputs = held_out.inputs.cpu()
-    logits = [head.logits_of_rows(inputs[start : start + _ROWS]) for start in range(0, len(inputs), _ROWS)]
-    return _set_temperature(head, torch.cat(logits), held_out)
-
-
-def _set_temperature(head: FeatureGroupHead, logits: Tensor, held_out: _Data) -> Temperature:
-    """Fit the temperature to logits ``(m, G, K)`` of held-out examples at temperature 1, and set it."""
+    if logits is None:
+        logits = _logits(head, held_out.inputs.cpu())
     targets = held_out.targets.cpu()
     judged = targets != UNSUPERVISED
     found = fit_temperature(logits[judged].numpy(), targets[judged].numpy(), examples=len(targets))

@@ -12,14 +12,12 @@ from fg_search.head import FeatureGroupHead
 
 RANDOM_UNITS = 2048
 
-_RIDGE = 0.03  # for features of mean square norm one
 _LOGIT = 16.0  # of a code that the regression is sure of; the temperature mends it
 _ROWS = 8192  # rows in one pass
 
 
-@torch.no_grad()
-def solve_output(head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> tuple[FeatureGroupHead, LeaveOneOut]:
-    """Replace the output layer of a trained head by the ridge regression of the codes on all of its hidden units.
+class OutputRegression:
+    """Ridge regression of the codes on all hidden units of a trained head, to replace its output layer.
 
     Gradient descent is good at finding units and slow at weighing them against one another. Given the units, the best
     weights for the squared error have a closed form. Beside the trained units stand random ones, which see what is in
@@ -32,56 +30,63 @@ def solve_output(head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> tuple
         head: With a hidden layer, on the device of the rows.
         rows: ``(n, d)`` float32 tensor of unit length.
         targets: ``(n, G)`` int64 tensor, -1 where unknown; in each row some code is known.
-
-    Returns:
-        A head of one wide trunk, on the CPU in evaluation mode at temperature 1, and what its regression would have
-        said of an example that it had not seen.
     """
-    codes, expand = _regressands(head, rows, targets)
-    wide = _widened(head, rows, None if expand is None else len(expand))
-    mean, scale = _standardisation(wide, rows, head.hidden.out_features)
-    centre = codes.mean(dim=0).cpu().double()
-    size = len(mean)
-    gram = _RIDGE * torch.eye(size, dtype=torch.float64)
-    moment = torch.zeros(size, codes.shape[1], dtype=torch.float64)
-    for some in _passes(len(rows)):
-        units = (wide.hidden_units(rows[some]) - mean) * scale
-        gram += (units.T @ units).cpu()
-        moment += (units.T @ (codes[some] - centre.to(codes))).cpu()
-    factor = torch.linalg.cholesky(gram)
-    weights = torch.cholesky_solve(moment, factor)
-    on_units = scale.cpu().double()[:, None] * weights
-    offset = centre - mean.cpu().double() @ on_units
-    wide.to("cpu")
-    if expand is None:
-        wide.output.load_state_dict({"weight": _LOGIT * on_units[None], "bias": _LOGIT * offset[None, None]})
-    else:
-        codes_of = _LOGIT * expand.cpu().double()
-        wide.output.load_state_dict(
-            {"scores.weight": on_units.T, "expand.weight": codes_of.T, "expand.bias": offset @ codes_of}
-        )
-    return wide, LeaveOneOut(wide, factor, mean.cpu(), scale.cpu(), examples=len(rows))
-
-
-class LeaveOneOut:
-    """What a regression would have said of one of its examples without having seen it (Allen's PRESS, 1974)."""
-
-    def __init__(self, head: FeatureGroupHead, factor: Tensor, mean: Tensor, scale: Tensor, examples: int) -> None:
-        self._head, self._factor, self._mean, self._scale, self._examples = head, factor, mean, scale, examples
 
     @torch.no_grad()
-    def logits(self, rows: Tensor, targets: Tensor) -> Tensor:
-        """``(m, G, K)`` for examples ``(m, d)`` of the regression, on the CPU, and their codes ``(m, G)``.
+    def __init__(self, head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> None:
+        codes, self._codes_of = _regressands(head, rows, targets)
+        self._head = _widened(head, rows, None if self._codes_of is None else len(self._codes_of))
+        mean, scale = _standardisation(self._head, rows, head.hidden.out_features)
+        centre = codes.mean(dim=0)
+        size = len(mean)
+        self._gram = torch.zeros(size, size, dtype=torch.float64)
+        self._moment = torch.zeros(size, codes.shape[1], dtype=torch.float64)
+        for some in _passes(len(rows)):
+            units = (self._head.hidden_units(rows[some]) - mean) * scale
+            self._gram += (units.T @ units).cpu()
+            self._moment += (units.T @ (codes[some] - centre)).cpu()
+        self._head.to("cpu")
+        self._examples = len(rows)
+        self._mean, self._scale, self._centre = mean.cpu(), scale.cpu(), centre.cpu().double()
+        self._factor = torch.empty(0)
 
-        In a group where an example's code is unknown they mean nothing.
+    @torch.no_grad()
+    def solve(self, ridge: float) -> FeatureGroupHead:
+        """The head, of one wide trunk, on the CPU in evaluation mode at temperature 1; the next call changes it."""
+        self._factor = torch.linalg.cholesky(self._gram + ridge * torch.eye(len(self._gram), dtype=torch.float64))
+        weights = self._scale.double()[:, None] * torch.cholesky_solve(self._moment, self._factor)
+        offset = self._centre - self._mean.double() @ weights
+        if self._codes_of is None:
+            layer = {"weight": _LOGIT * weights[None], "bias": _LOGIT * offset[None, None]}
+        else:
+            codes_of = _LOGIT * self._codes_of.cpu().double()
+            layer = {"scores.weight": weights.T, "expand.weight": codes_of.T, "expand.bias": offset @ codes_of}
+        self._head.output.load_state_dict(layer)
+        return self._head
+
+    @torch.no_grad()
+    def leave_one_out(self, rows: Tensor, targets: Tensor) -> Tensor:
+        """What the last regression would have said of its own examples, had it not seen them (PRESS: Allen, 1974).
+
+        Args:
+            rows: ``(m, d)`` float32 tensor on the CPU, unit rows that were regressed on.
+            targets: ``(m, G)`` int64 tensor, their codes.
+
+        Returns:
+            ``(m, G, K)`` logits; where the code of an example is unknown they mean nothing.
         """
         units = ((self._head.hidden_units(rows) - self._mean) * self._scale).double()
         leverage = torch.linalg.solve_triangular(self._factor, units.T, upper=False).square().sum(dim=0)
         leverage = (leverage + 1 / self._examples).clamp(max=1 - 1e-6)[:, None, None]
         logits = self._head.logits_of_rows(rows).double()
-        own = _LOGIT * torch.nn.functional.one_hot(targets.clamp(min=0), self._head.codes_per_group)
-        unseen: Tensor = (logits - leverage * own) / (1 - leverage)
-        return unseen.float()
+        unseen: Tensor = ((logits - leverage * ideal_logits(self._head, targets)) / (1 - leverage)).float()
+        return unseen
+
+
+def ideal_logits(head: FeatureGroupHead, targets: Tensor) -> Tensor:
+    """What a regression aims at: ``(m, G, K)`` float64 logits for codes ``(m, G)``, of no meaning where unknown."""
+    certain: Tensor = torch.nn.functional.one_hot(targets.clamp(min=0), head.codes_per_group).double()
+    return _LOGIT * certain
 
 
 def _regressands(head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:

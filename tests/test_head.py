@@ -84,7 +84,13 @@ def test_forward_replaces_the_sentence_embedding_and_keeps_the_base():
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"hidden_features": 6, "trunks": 2, "temperature": 1.5, "dropout": 0.25}, {"normalize": False}]
+    "options",
+    [
+        {},
+        {"hidden_features": 6, "trunks": 2, "temperature": 1.5, "dropout": 0.25},
+        {"normalize": False},
+        {"hidden_features": 6, "rank": 2},
+    ],
 )
 def test_saving_and_loading_is_the_identity(tmp_path, options):
     head = FeatureGroupHead(8, 4, 3, **options).eval()
@@ -116,6 +122,9 @@ def test_appended_to_a_sentence_transformer_it_encodes(tiny_model):
         ({"hidden_features": 0}, "hidden_features"),
         ({"trunks": 3}, "trunks must divide groups"),
         ({"trunks": 2}, "needs hidden_features"),
+        ({"rank": 2}, "rank must be at least 1 and needs a hidden layer of one trunk"),
+        ({"rank": 0, "hidden_features": 4}, "got rank=0"),
+        ({"rank": 2, "hidden_features": 4, "trunks": 2}, "trunks=2"),
         ({"temperature": 0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"dropout": 1.0}, "dropout"),

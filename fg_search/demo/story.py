@@ -16,7 +16,7 @@ MIN_CONFIDENCE = 0.5
 
 _CLEAR = "Can I see the courier's route for the parcel with the camping chairs?"
 _UNCLEAR = "The zip is broken, what can you do for me?"
-_OUT_OF_SCOPE = "What is a good recipe for lentil soup?"
+_OUT_OF_SCOPE = "Will it rain in Lisbon tomorrow?"
 
 
 def run(console: Console, folder: Path) -> None:
