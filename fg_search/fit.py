@@ -25,7 +25,7 @@ TRUNKS, HIDDEN = 8, 192
 
 _BATCH = 128
 _EPOCHS = 25
-_MIN_STEPS, _MAX_STEPS = 400, 1400
+_MIN_STEPS, _MAX_STEPS = 400, 1250
 _MAX_CLUSTER_STEPS = 500  # clusters of the embeddings are learned sooner than labels
 _LEARNING_RATE = 1e-2
 # A Gaussian prior on the weights counts like so many examples: against n of them its share of the mean loss
@@ -125,7 +125,7 @@ def fit_head(
             groups; by default the largest number up to 8 that divides the groups, for a linear head 1.
         validation: Held-out embeddings ``(m, d)`` and their codes ``(m, G)``, -1 where unknown (see
             :meth:`Codebook.targets_of_labels`); then nothing else is held out.
-        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 400 to 1,400 steps, to
+        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 400 to 1,250 steps, to
             500 for clusters.
         seed: Seed of the initial weights, the batches, the noise and dropout.
         device: Where to train (``"cpu"``, ``"cuda"``, ``"mps"``); by default an accelerator if there is one.

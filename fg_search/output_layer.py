@@ -14,6 +14,7 @@ RANDOM_UNITS = 2048
 
 _LOGIT = 16.0  # of a code that the regression is sure of; the temperature mends it
 _ROWS = 8192  # rows in one pass
+_BLOCK = 512  # columns of the Gram matrix in one product
 
 
 class OutputRegression:
@@ -43,7 +44,9 @@ class OutputRegression:
         self._moment = torch.zeros(size, codes.shape[1], dtype=torch.float64)
         for some in _passes(len(rows)):
             units = (self._head.hidden_units(rows[some]) - mean) * scale
-            self._gram += (units.T @ units).cpu()
+            for start in range(0, size, _BLOCK):  # the lower triangle is all that is needed
+                block = slice(start, start + _BLOCK)
+                self._gram[start:, block] += (units[:, start:].T @ units[:, block]).cpu()
             self._moment += (units.T @ (codes[some] - centre)).cpu()
         self._head.to("cpu")
         self._examples = len(rows)
