@@ -58,7 +58,7 @@ def main() -> None:
     new_texts, new_labels = [row["text"] for row in held_out], [row["label"] for row in held_out]
 
     # 1. the head alone, on the frozen encoder
-    encoder = FeatureGroupEncoder(tiny_model(texts)).fit(texts, labels=labels)
+    encoder = FeatureGroupEncoder(tiny_model(texts)).fit(texts, labels=labels, closed_form=False)
     codebook = encoder.codebook
     if codebook is None:
         raise RuntimeError("the encoder was not fitted")

@@ -208,6 +208,7 @@ class FeatureGroupEncoder:
         hidden: int | None = HIDDEN,
         trunks: int | None = None,
         steps: int | None = None,
+        closed_form: bool | None = None,
         seed: int = 0,
         batch_size: int = 64,
         show_progress: bool | None = None,
@@ -231,6 +232,8 @@ class FeatureGroupEncoder:
             hidden: Width of the hidden layer of each trunk; ``None`` for a linear head.
             trunks: Independent trunks in the head; by default as many as :func:`fg_search.fit_head` chooses.
             steps: Optimisation steps; by default by the number of texts.
+            closed_form: Whether the output layer is solved, see :func:`fg_search.fit_head`; ``False`` before training
+                end to end.
             seed: Seed of everything random.
             batch_size: Texts the base model encodes at once.
             show_progress: Draw progress bars; by default when stderr is a terminal.
@@ -262,6 +265,7 @@ class FeatureGroupEncoder:
             trunks=trunks,
             validation=None if held_out is None else (embed(held_out[0]), codebook.targets_of_labels(held_out[1])),
             steps=steps,
+            closed_form=closed_form,
             seed=seed,
             show_progress=show_progress,
         )

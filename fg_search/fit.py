@@ -25,7 +25,7 @@ TRUNKS, HIDDEN = 8, 192
 
 _BATCH = 128
 _EPOCHS = 25
-_MIN_STEPS, _MAX_STEPS = 400, 1250
+_MIN_STEPS, _MAX_STEPS = 400, 1400
 _MAX_CLUSTER_STEPS = 500  # clusters of the embeddings are learned sooner than labels
 _LEARNING_RATE = 1e-2
 # A Gaussian prior on the weights counts like so many examples: against n of them its share of the mean loss
@@ -95,6 +95,7 @@ def fit_head(
     trunks: int | None = None,
     validation: tuple[npt.NDArray[np.floating[Any]], IntArray] | None = None,
     steps: int | None = None,
+    closed_form: bool | None = None,
     seed: int = 0,
     device: str | None = None,
     show_progress: bool | None = None,
@@ -104,8 +105,8 @@ def fit_head(
     The loss is the mean over groups of the cross-entropy of the code, with label smoothing. AdamW with a
     one-cycle schedule (Smith & Topin, 2018), dropout, and Gaussian noise on the unit input. Training stops, and
     returns to its best weights, when the loss on held-out examples has risen and stays a fifth above its lowest.
-    From 2,048 labelled examples on, the hidden layer is then widened by random units and gets an output layer in
-    closed form (:class:`fg_search.output_layer.OutputRegression`); it is trained without dropout for that.
+    With ``closed_form`` the hidden layer is then widened by random units and gets an output layer that is solved
+    (:class:`fg_search.output_layer.OutputRegression`); it is trained without dropout for that.
     Last, one temperature is fitted on held-out examples (Guo et al., 2017), so that group confidences are
     calibrated probabilities of the code.
 
@@ -125,8 +126,11 @@ def fit_head(
             groups; by default the largest number up to 8 that divides the groups, for a linear head 1.
         validation: Held-out embeddings ``(m, d)`` and their codes ``(m, G)``, -1 where unknown (see
             :meth:`Codebook.targets_of_labels`); then nothing else is held out.
-        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 400 to 1,250 steps, to
+        steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 400 to 1,400 steps, to
             500 for clusters.
+        closed_form: Whether the output layer is solved in closed form; by default from 2,048 examples with labels or
+            attributes on, if there is a hidden layer. Pass ``False`` for a head that is to be trained further, end
+            to end: one that fits its examples as well as the solved one learns little from them.
         seed: Seed of the initial weights, the batches, the noise and dropout.
         device: Where to train (``"cpu"``, ``"cuda"``, ``"mps"``); by default an accelerator if there is one.
         show_progress: Draw a progress bar; by default when stderr is a terminal.
@@ -135,7 +139,8 @@ def fit_head(
         The trained head on the CPU, in evaluation mode, its ``history`` a :class:`FitHistory`.
 
     Raises:
-        ValueError: If shapes do not fit, a vector is not finite, or nothing is supervised.
+        ValueError: If shapes do not fit, a vector is not finite, nothing is supervised, or a linear head is to be
+            solved in closed form.
     """
     rows = check_vectors(embeddings, name="embeddings")
     if len(rows) != len(codebook.targets):
@@ -151,8 +156,12 @@ def fit_head(
         steps = min(max(_EPOCHS * len(supervised) // _BATCH, _MIN_STEPS), most)
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}")
+    if closed_form and hidden is None:
+        raise ValueError("closed_form needs a hidden layer, got hidden=None")
     # with fewer examples than random units the regression interpolates, and is too sure of inputs unlike any seen
     solved = not clusters and hidden is not None and len(supervised) >= RANDOM_UNITS
+    if closed_form is not None:
+        solved = closed_form
     where = torch.device(device or _accelerator() or "cpu")
     with _seeded(seed, where):
         head = FeatureGroupHead(

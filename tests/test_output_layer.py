@@ -53,6 +53,16 @@ def test_fewer_examples_than_random_units_keep_the_trained_output_layer(blobs):
     assert (head.trunks, head.hidden_features, head.rank) == (4, 8, None)
 
 
+@pytest.mark.parametrize(("count", "closed_form", "trunks"), [(400, False, 4), (UNITS - 1, True, 1)])
+def test_the_closed_form_can_be_asked_for_or_refused(blobs, count, closed_form, trunks):
+    rows, labels = blobs
+    codebook = Codebook.from_labels(labels[:count], groups=4, codes=5)
+    head = fit_head(rows[:count], codebook, hidden=8, trunks=4, steps=20, closed_form=closed_form)
+    assert head.trunks == trunks
+    with pytest.raises(ValueError, match="closed_form needs a hidden layer"):
+        fit_head(rows[:count], codebook, hidden=None, closed_form=True)
+
+
 def test_the_same_seed_gives_the_same_head_bit_for_bit(blobs):
     rows, labels = blobs
     codebook = Codebook.from_labels(labels, groups=4, codes=5)
