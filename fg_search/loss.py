@@ -20,7 +20,7 @@ class FeatureGroupLoss(nn.Module):
 
     Args:
         model: A ``SentenceTransformer`` whose last module is a :class:`FeatureGroupHead`; best one that ``fit_head``
-            trained on the frozen encoder.
+            trained on the frozen encoder with ``closed_form=False``.
         label_smoothing: In [0, 1).
 
     Raises:
