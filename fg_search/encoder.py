@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -138,11 +139,11 @@ class FeatureGroupEncoder:
         )
         encoder = cls(base)
         encoder.model_name = name
-        encoder.head, encoder.codebook = head.to("cpu").eval(), codebook
+        encoder.head, encoder.codebook = copy.deepcopy(head).to("cpu").float().eval(), codebook
         return encoder
 
     def to_sentence_transformer(self) -> SentenceTransformer:
-        """Base model and head as one ``SentenceTransformer`` that shares their weights.
+        """Base model and head as one ``SentenceTransformer``: it shares the base model, the head is a copy.
 
         Raises:
             NotFittedError: If there is no trained head.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import tempfile
@@ -113,9 +114,12 @@ def read(folder: str | os.PathLike[str], device: str | None) -> SavedEncoder:
 
 
 def with_head(model: SentenceTransformer, head: FeatureGroupHead) -> SentenceTransformer:
-    """The whole pipeline as one ``SentenceTransformer``; the dot product counts agreeing groups."""
+    """The whole pipeline as one ``SentenceTransformer``; the dot product counts agreeing groups.
+
+    The head is a copy: sentence-transformers moves its modules to one device and dtype.
+    """
     return SentenceTransformer(
-        modules=[*model, head],
+        modules=[*model, copy.deepcopy(head)],
         device=str(model.device),
         prompts={name: prompt for name, prompt in model.prompts.items() if prompt is not None},
         default_prompt_name=model.default_prompt_name,

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from fg_search.codebook import UNSUPERVISED, Codebook, IntArray
 from fg_search.head import FeatureGroupHead
+from fg_search.loss import code_cross_entropy
 from fg_search.output_layer import RANDOM_UNITS, OutputRegression, ideal_logits
 from fg_search.temperature import Temperature, fit_temperature
 from fg_search.validation import check_vectors
@@ -309,7 +310,7 @@ def _optimise(
         head.train()
         chosen = torch.randint(n, (batch,), device=device)
         noisy = data.inputs[chosen] + noise * torch.randn(batch, dimension, device=device)
-        loss = _loss(head.logits_of_rows(noisy), data.targets[chosen])
+        loss = code_cross_entropy(head.logits_of_rows(noisy), data.targets[chosen], _LABEL_SMOOTHING)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -329,18 +330,6 @@ def _optimise(
             head.load_state_dict(best[2])
             return tuple(checks), best[1]
     return tuple(checks), steps
-
-
-def _loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean smoothed cross-entropy over the groups that are to be judged; 0 for a batch without any."""
-    total = nn.functional.cross_entropy(
-        logits.flatten(0, 1),
-        targets.flatten(),
-        ignore_index=UNSUPERVISED,
-        label_smoothing=_LABEL_SMOOTHING,
-        reduction="sum",
-    )
-    return total / (targets != UNSUPERVISED).sum().clamp(min=1)
 
 
 @torch.no_grad()

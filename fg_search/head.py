@@ -278,7 +278,7 @@ class _Dropout(nn.Module):
 
     def __init__(self, probability: float) -> None:
         super().__init__()
-        self.dropped = round(256 * probability)
+        self.dropped = min(round(256 * probability), 255)
 
     def forward(self, rows: Tensor) -> Tensor:
         if not self.training or not self.dropped:

@@ -61,6 +61,16 @@ class FeatureGroupLoss(nn.Module):
                 f"got shape {tuple(labels.shape)}"
             )
         logits = head.logits(self.model(columns[0])["base_embedding"]) * head.temperature  # trained at T = 1
-        return nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), ignore_index=UNSUPERVISED, label_smoothing=self.label_smoothing
-        )
+        return code_cross_entropy(logits, labels, self.label_smoothing)
+
+
+def code_cross_entropy(logits: Tensor, codes: Tensor, label_smoothing: float) -> Tensor:
+    """Mean cross-entropy of logits ``(n, G, K)`` over the codes ``(n, G)`` that are known; 0 where none is."""
+    total = nn.functional.cross_entropy(
+        logits.flatten(0, 1),
+        codes.flatten(),
+        ignore_index=UNSUPERVISED,
+        label_smoothing=label_smoothing,
+        reduction="sum",
+    )
+    return total / (codes != UNSUPERVISED).sum().clamp(min=1)

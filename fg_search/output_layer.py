@@ -35,22 +35,25 @@ class OutputRegression:
 
     @torch.no_grad()
     def __init__(self, head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> None:
-        codes, self._codes_of = _regressands(head, rows, targets)
+        codes = _Regressands(head, rows, targets)
+        self._codes_of = codes.codes_of
         self._head = _widened(head, rows, None if self._codes_of is None else len(self._codes_of))
         mean, scale = _standardisation(self._head, rows, head.hidden.out_features)
-        centre = codes.mean(dim=0)
         size = len(mean)
         self._gram = torch.zeros(size, size, dtype=torch.float64)
-        self._moment = torch.zeros(size, codes.shape[1], dtype=torch.float64)
+        self._moment = torch.zeros(size, codes.columns, dtype=torch.float64)
+        total = torch.zeros(codes.columns, dtype=torch.float64)
         for some in _passes(len(rows)):
             units = (self._head.hidden_units(rows[some]) - mean) * scale
             for start in range(0, size, _BLOCK):  # the lower triangle is all that is needed
                 block = slice(start, start + _BLOCK)
                 self._gram[start:, block] += (units[:, start:].T @ units[:, block]).cpu()
-            self._moment += (units.T @ (codes[some] - centre)).cpu()
+            wanted = codes.of(some)
+            self._moment += (units.T @ wanted).cpu()  # the units are centred, so this need not be
+            total += wanted.sum(dim=0).cpu()
         self._head.to("cpu")
         self._examples = len(rows)
-        self._mean, self._scale, self._centre = mean.cpu(), scale.cpu(), centre.cpu().double()
+        self._mean, self._scale, self._centre = mean.cpu(), scale.cpu(), total / len(rows)
         self._factor = torch.empty(0)
 
     @torch.no_grad()
@@ -92,26 +95,35 @@ def ideal_logits(head: FeatureGroupHead, targets: Tensor) -> Tensor:
     return _LOGIT * certain
 
 
-def _regressands(head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor | None]:
-    """What to regress on: ``(n, C)`` float32, with ``(C, G·K)`` to make codes of it, or codes themselves.
+class _Regressands:
+    """What to regress on, one pass at a time: C numbers an example, and ``(C, G·K)`` to make codes of them if needed.
 
     Examples of few kinds need no more regressions than kinds, and a smaller head.
     """
-    sizes = head.groups * head.codes_per_group
-    if bool((targets != UNSUPERVISED).all()):
-        kinds, kind = torch.unique(targets, dim=0, return_inverse=True)
-        hidden = head.hidden.out_features + RANDOM_UNITS
-        if len(kinds) * (hidden + sizes) < hidden * sizes:
-            expand = torch.nn.functional.one_hot(kinds, head.codes_per_group).flatten(1).float()
-            return torch.nn.functional.one_hot(kind, len(kinds)).float(), expand
-    codes = torch.nn.functional.one_hot(targets.clamp(min=0), head.codes_per_group).float()
-    unknown = targets == UNSUPERVISED
-    with torch.no_grad():
-        for some in _passes(len(rows)):
-            if unknown[some].any():
-                believed = head.eval().logits_of_rows(rows[some]).softmax(dim=-1)
-                codes[some] = torch.where(unknown[some][..., None], believed, codes[some])
-    return codes.flatten(1), None
+
+    def __init__(self, head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> None:
+        self._head, self._rows, self._targets = head.eval(), rows, targets
+        self._kind: Tensor | None = None
+        self.codes_of: Tensor | None = None
+        self.columns = sizes = head.groups * head.codes_per_group
+        if bool((targets != UNSUPERVISED).all()):
+            kinds, kind = torch.unique(targets, dim=0, return_inverse=True)
+            hidden = head.hidden.out_features + RANDOM_UNITS
+            if len(kinds) * (hidden + sizes) < hidden * sizes:
+                self.columns, self._kind = len(kinds), kind
+                self.codes_of = torch.nn.functional.one_hot(kinds, head.codes_per_group).flatten(1).float()
+
+    def of(self, some: slice) -> Tensor:
+        """``(m, C)`` float32."""
+        if self._kind is not None:
+            return torch.nn.functional.one_hot(self._kind[some], self.columns).float()
+        targets = self._targets[some]
+        codes = torch.nn.functional.one_hot(targets.clamp(min=0), self._head.codes_per_group).float()
+        unknown = targets == UNSUPERVISED
+        if unknown.any():
+            believed = self._head.logits_of_rows(self._rows[some]).softmax(dim=-1)
+            codes = torch.where(unknown[..., None], believed, codes)
+        return codes.flatten(1)
 
 
 def _widened(head: FeatureGroupHead, rows: Tensor, rank: int | None) -> FeatureGroupHead:

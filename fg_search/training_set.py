@@ -49,7 +49,8 @@ def training_set(
         TypeError, ValueError: On anything wrong, before a text is encoded.
     """
     own = check_texts(texts)
-    check_same_length(len(own), labels=labels, **(attributes or {}))
+    check_same_length(len(own), {"labels": labels})
+    check_same_length(len(own), attributes or {})
     check_labels(labels)
     for name, column in (attributes or {}).items():
         check_labels(column, name=f"attributes[{name!r}]")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,7 @@ def check_fraction(value: float, *, name: str) -> float:
     return float(value)
 
 
-def check_same_length(expected: int, **columns: Sized | None) -> None:
+def check_same_length(expected: int, columns: Mapping[str, Sized | None]) -> None:
     """Make sure that every column that is given has ``expected`` items.
 
     Raises:

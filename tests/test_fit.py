@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fg_search import Codebook, fit_head
+from fg_search import Codebook, FeatureGroupEncoder, fit_head
 from fg_search.evaluation import expected_calibration_error
 from fg_search.fit import calibrate_temperature
 
@@ -190,3 +190,11 @@ def test_validation_must_fit_the_codebook(blobs):
         fit_head(rows, codebook, validation=(rows[:3], np.zeros((2, 2), int)))
     with pytest.raises(ValueError, match="no validation example"):
         fit_head(rows, codebook, validation=(rows[:3], np.full((3, 2), -1)))
+
+
+def test_an_attribute_may_have_any_name(tiny_model, corpus):
+    texts, labels = corpus
+    attributes = {"labels": labels, "expected": labels, "embeddings": labels}
+    encoder = FeatureGroupEncoder(tiny_model).fit(texts, attributes=attributes, groups=4, hidden=8, steps=5)
+    assert list(encoder.codebook.attributes) == list(attributes)
+    assert encoder.describe(texts, attributes=attributes).to_dict()

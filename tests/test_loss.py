@@ -89,3 +89,22 @@ def test_a_pipeline_is_taken_over_only_with_its_codebook(model, corpus):
         FeatureGroupEncoder.from_sentence_transformer(encoder.to_sentence_transformer(), other)
     with pytest.raises(TypeError, match="ends in a feature-group head already"):
         FeatureGroupEncoder(encoder.to_sentence_transformer())
+
+
+def test_a_batch_without_known_codes_has_no_loss(model, corpus):
+    texts, labels = corpus
+    encoder = FeatureGroupEncoder(model).fit(texts, labels=labels, steps=3, **SIZES)
+    pipeline = encoder.to_sentence_transformer()
+    unknown = torch.full((2, 4), -1)
+    assert FeatureGroupLoss(pipeline)([pipeline.preprocess(texts[:2])], unknown).item() == 0
+
+
+def test_the_pipelines_head_is_a_copy(model, corpus):
+    texts, labels = corpus
+    encoder = FeatureGroupEncoder(model).fit(texts, labels=labels, steps=3, **SIZES)
+    before = encoder.encode(texts[:3]).probabilities
+    pipeline = encoder.to_sentence_transformer()
+    with torch.no_grad():
+        for weight in pipeline[-1].parameters():
+            weight.zero_()
+    np.testing.assert_array_equal(encoder.encode(texts[:3]).probabilities, before)

@@ -47,7 +47,7 @@ def check_items(
             that is not JSON or uses our key, two different items with one id.
     """
     texts = check_texts(texts)
-    check_same_length(len(texts), ids=ids, labels=labels, payloads=payloads)
+    check_same_length(len(texts), {"ids": ids, "labels": labels, "payloads": payloads})
     check_labels(labels)
     items: list[Item] = []
     first: dict[int | str, int] = {}
