@@ -224,8 +224,8 @@ class FeatureGroupEncoder:
             attributes: By name one value an example (``None`` where unknown); each gets a group of its own.
             pairs: Queries, each with a document that answers it (or with its duplicate). ``texts`` may hold
                 more documents.
-            validation: Other texts with their labels, to stop early and to calibrate on; by default a tenth of
-                the texts serves for each part of the head.
+            validation: Other texts with their labels, to stop early and to calibrate on; by default some of
+                the texts serve for it, see :func:`fg_search.fit_head`.
             groups: Number G of groups; by default 16 with labels or attributes, 32 without.
             codes: Number K of codes a group; by default as many as there are labels, up to 64 (more if an attribute
                 has more values); 128 without labels and attributes.
@@ -268,6 +268,7 @@ class FeatureGroupEncoder:
             steps=steps,
             closed_form=closed_form,
             seed=seed,
+            device=str(self.model.device),
             show_progress=show_progress,
         )
         self.codebook = codebook

@@ -407,5 +407,10 @@ def _seeded(seed: int, device: torch.device) -> Iterator[None]:
         torch.enable_grad(),
         torch.random.fork_rng([] if device.type == "cpu" else [device.index or 0], device_type=kind),
     ):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every device
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        elif device.type == "mps":
+            torch.mps.manual_seed(seed)
         yield

@@ -7,6 +7,7 @@ import pytest
 
 from fg_search import FeatureGroupEncoder
 from fg_search.errors import EncoderNotFoundError, FormatVersionError, NotFittedError
+from fg_search.fingerprint import base_fingerprint
 
 SIZES = {"groups": 4, "codes": 3, "hidden": 16, "steps": 30}
 
@@ -51,6 +52,14 @@ def test_cached_embeddings_give_the_same_head(tiny_model, corpus):
     encoder = FeatureGroupEncoder(tiny_model)
     whole = encoder.fit(texts, labels=labels, **SIZES).fingerprint
     assert encoder.fit(texts, labels=labels, embeddings=encoder.embed(texts), **SIZES).fingerprint == whole
+
+
+def test_the_fingerprint_sees_settings_that_are_no_weights(tiny_model, encoder):
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize
+
+    normalized = SentenceTransformer(modules=[*tiny_model, Normalize()], device="cpu")
+    assert base_fingerprint(normalized, "tiny") != base_fingerprint(tiny_model, "tiny")
 
 
 def test_the_fingerprint_sees_the_base_model(tiny_model, saved_encoder):

@@ -87,12 +87,17 @@ def abstention_nauc(confidence: npt.ArrayLike, quality: npt.ArrayLike) -> float:
 
     Returns:
         At most 1; negative if worse than at random. NaN if all answers are equally good.
+
+    Raises:
+        ValueError: If the lists are not equally long or a number is not finite.
     """
     from sklearn.metrics import auc
 
     scores, gain = np.asarray(confidence, dtype=np.float64), np.asarray(quality, dtype=np.float64)
     if scores.shape != gain.shape or scores.ndim != 1 or not len(scores):
         raise ValueError(f"confidence and quality must be two equally long lists, got {scores.shape} and {gain.shape}")
+    if not (np.isfinite(scores).all() and np.isfinite(gain).all()):
+        raise ValueError("confidence and quality must be finite numbers")
     flat = gain.mean() * (_ABSTENTION_RATES[-1] - _ABSTENTION_RATES[0])
     oracle = auc(_ABSTENTION_RATES, _abstention_curve(gain, gain))
     if np.isclose(oracle, flat):

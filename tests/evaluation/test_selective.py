@@ -110,3 +110,8 @@ def test_bad_input_is_refused():
         selective_report([0.1, 0.2], [True, True], [True, False])
     with pytest.raises(ValueError, match="equally long"):
         abstention_nauc([0.1, 0.2], [1.0])
+
+
+def test_the_abstention_curve_refuses_numbers_that_are_none():
+    with pytest.raises(ValueError, match="finite"):
+        abstention_nauc([0.1, float("nan"), 0.3], [1, 0, 1])
