@@ -115,7 +115,7 @@ def fit_head(
     examples, another tenth than the next trunk (a single trunk: one tenth, of at most 500 examples). Before an output
     layer in closed form all trunks leave out the same tenth, of at most 500 examples; the output layer is solved
     on all, and held-out examples are judged by what it would say without them. An example that is alone with its
-    label is never left out.
+    label, or with its value of an attribute, is never left out.
 
     The same seed gives the same head, bit for bit on one machine; the caller's random state is left alone.
 
@@ -130,8 +130,9 @@ def fit_head(
         steps: Optimisation steps of up to 128 examples; by default 25 epochs, but 400 to 1,400 steps, to
             500 for clusters.
         closed_form: Whether the output layer is solved in closed form; by default from 2,048 examples with labels or
-            attributes on, if there is a hidden layer. Pass ``False`` for a head that is to be trained further, end
-            to end: one that fits its examples as well as the solved one learns little from them.
+            attributes on, if there is a hidden layer and an example that can be held out. Pass ``False`` for a
+            head that is to be trained further, end to end: one that fits its examples as well as the solved one
+            learns little from them.
         seed: Seed of the initial weights, the batches, the noise and dropout.
         device: Where to train (``"cpu"``, ``"cuda"``, ``"mps"``); by default an accelerator if there is one.
         show_progress: Draw a progress bar; by default when stderr is a terminal.
@@ -159,8 +160,14 @@ def fit_head(
         raise ValueError(f"steps must be at least 1, got {steps}")
     if closed_form and hidden is None:
         raise ValueError("closed_form needs a hidden layer, got hidden=None")
-    # with fewer examples than random units the regression interpolates, and is too sure of inputs unlike any seen
-    solved = not clusters and hidden is not None and len(supervised) >= RANDOM_UNITS
+    # with fewer examples than random units the regression interpolates, and is too sure of inputs unlike any seen;
+    # without held-out ones nothing tells how sure it may be
+    solved = (
+        not clusters
+        and hidden is not None
+        and len(supervised) >= RANDOM_UNITS
+        and (validation is not None or bool(_left_out(codebook, supervised, 1, seed).any()))
+    )
     if closed_form is not None:
         solved = closed_form
     where = torch.device(device or _accelerator() or "cpu")
@@ -264,7 +271,9 @@ def _left_out(codebook: Codebook, examples: IntArray, parts: int, seed: int) -> 
     dealt = stratified_parts(strata, max(parts, round(1 / _HELD_OUT), least), seed)
     alone = np.bincount(strata)[strata] == 1
     by_part = (dealt[:, None] == np.arange(parts)) & ~alone[:, None]
-    return np.repeat(by_part, codebook.groups // parts, axis=1)
+    columns = (codebook.targets[examples] - UNSUPERVISED).T
+    only_one = np.stack([np.bincount(codes)[codes] == 1 for codes in columns], axis=1)  # a rare value of an attribute
+    return np.asarray(np.repeat(by_part, codebook.groups // parts, axis=1) & ~only_one)
 
 
 def _validation_of(

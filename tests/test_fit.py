@@ -198,3 +198,15 @@ def test_an_attribute_may_have_any_name(tiny_model, corpus):
     encoder = FeatureGroupEncoder(tiny_model).fit(texts, attributes=attributes, groups=4, hidden=8, steps=5)
     assert list(encoder.codebook.attributes) == list(attributes)
     assert encoder.describe(texts, attributes=attributes).to_dict()
+
+
+def test_the_only_example_of_an_attributes_value_is_never_held_out():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((100, 12)).astype(np.float32)
+    rows[99] += 9
+    colours = ["red"] * 99 + ["blue"]
+    for seed in range(10):
+        codebook = Codebook.from_attributes({"colour": colours}, groups=1, codes=2)
+        head = fit_head(rows, codebook, hidden=16, steps=200, seed=seed)
+        blue = head.distributions(rows)[:, 0, codebook.targets[99, 0]]
+        assert blue[99] > blue[:99].max(), seed

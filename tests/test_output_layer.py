@@ -120,10 +120,10 @@ def test_validation_examples_are_judged_as_new_ones(blobs):
 
 def test_labels_alone_with_one_example_leave_nothing_to_calibrate_on():
     rows = np.eye(60, dtype=np.float32)
-    codebook = Codebook.from_labels([f"l{i}" for i in range(60)], groups=4, codes=16)
+    codebook = Codebook.from_labels([f"l{i}" for i in range(60)], groups=8, codes=16)
     head = fit_head(rows, codebook, hidden=8, steps=20)
     assert head.history.calibration is None
-    assert agreement(head, rows, codebook.targets) > 0.95
+    assert head.rank is None  # nothing could tell how sure a closed form may be
 
 
 def test_a_noisy_set_gets_a_larger_ridge(blobs, monkeypatch):
