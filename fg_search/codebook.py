@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.validation import check_vectors
+
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
 Supervision = Literal["labels", "attributes", "pairs", "clusters"]
@@ -143,10 +145,10 @@ class Codebook:
         from sklearn.cluster import MiniBatchKMeans
 
         _check_sizes(groups, codes)
-        unit = unit_rows(embeddings)
-        distinct = len(np.unique(unit.round(5), axis=0))
-        if distinct < 2:
-            raise ValueError(f"clustering needs at least 2 different items, got {distinct}")
+        unit = unit_rows(check_vectors(embeddings, name="embeddings"))
+        clusters = _count_distinct(unit, codes)
+        if clusters < 2:
+            raise ValueError(f"clustering needs at least 2 different items, got {clusters}")
         rng = np.random.default_rng(seed)
         dimension = unit.shape[1]
         subspace = min(dimension, max(8, dimension // 8))
@@ -155,7 +157,7 @@ class Codebook:
             basis = np.linalg.qr(rng.standard_normal((dimension, subspace)))[0].astype(np.float32)
             # a few passes over batches are enough: groups that are less alike are worth more than tighter clusters
             kmeans = MiniBatchKMeans(
-                n_clusters=min(codes, distinct),
+                n_clusters=clusters,
                 n_init=1,
                 max_iter=5,
                 batch_size=2048,
@@ -190,6 +192,7 @@ class Codebook:
         Raises:
             ValueError: If shapes do not fit or ``relevant`` points nowhere.
         """
+        queries, documents = check_vectors(queries, name="queries"), check_vectors(documents, name="documents")
         rows = np.asarray(relevant, dtype=np.int64)
         if rows.shape != (len(queries),):
             raise ValueError(f"relevant must name one document for each of {len(queries)} queries, got {rows.shape}")
@@ -289,6 +292,16 @@ def unit_rows(embeddings: FloatArray) -> npt.NDArray[np.float32]:
     rows = np.asarray(embeddings, dtype=np.float32)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.maximum(norms, np.finfo(np.float32).tiny))
+
+
+def _count_distinct(rows: npt.NDArray[np.float32], limit: int) -> int:
+    """Number of rows that differ in the fifth decimal, counted up to ``limit``."""
+    seen: set[int] = set()
+    for row in rows:
+        seen.add(hash((row.round(5) + 0.0).tobytes()))  # the sum makes -0 a 0
+        if len(seen) == limit:
+            break
+    return len(seen)
 
 
 def _distinct(column: Sequence[str | None]) -> tuple[str, ...]:

@@ -42,10 +42,12 @@ def cross_fit(
         ValueError: If there are fewer than 2 folds or fewer supervised examples than folds, or as ``fit_head``.
     """
     rows = check_vectors(embeddings, name="embeddings")
-    supervised = int((codebook.targets != UNSUPERVISED).any(axis=1).sum())
-    if not 2 <= folds <= supervised:
-        raise ValueError(f"folds must be between 2 and the {supervised} examples that are supervised, got {folds}")
-    part = stratified_parts(strata_of(codebook, codebook.targets), folds, seed)
+    supervised = (codebook.targets != UNSUPERVISED).any(axis=1)
+    count = int(supervised.sum())
+    if not 2 <= folds <= count:
+        raise ValueError(f"folds must be between 2 and the {count} examples that are supervised, got {folds}")
+    part = np.arange(len(rows)) % folds
+    part[supervised] = stratified_parts(strata_of(codebook, codebook.targets[supervised]), folds, seed)
     probabilities = np.empty((len(rows), codebook.groups, codebook.codes_per_group), dtype=np.float32)
     for fold in range(folds):
         left_out = part == fold

@@ -195,11 +195,12 @@ def _describe_group(
     used = np.bincount(codes, minlength=size)
     shares = used[used > 0] / len(codes)
     terms = words.of_codes(codes, size)
-    second = np.argsort(embeddings.probabilities[:, group], axis=-1)[:, -2]
     descriptions = []
     for code in np.argsort(-used, kind="stable")[: len(shares)]:
         members = np.flatnonzero(codes == code)
         by_confidence = members[np.argsort(-sure[members], kind="stable")]
+        unsure = by_confidence[::-1][:_EXAMPLES]
+        second = np.argsort(embeddings.probabilities[unsure, group], axis=-1)[:, -2]
         descriptions.append(
             CodeDescription(
                 code=int(code),
@@ -209,7 +210,7 @@ def _describe_group(
                 attributes={name: column.lifts(members) for name, column in attributes.items()},
                 terms=terms[code],
                 typical=tuple(texts[i] for i in by_confidence[:_EXAMPLES]),
-                boundary=tuple((texts[i], int(second[i])) for i in by_confidence[::-1][:_EXAMPLES]),
+                boundary=tuple((texts[i], int(almost)) for i, almost in zip(unsure, second, strict=True)),
             )
         )
     return GroupDescription(
@@ -240,7 +241,8 @@ class _Column:
         share = counts / counts.sum()
         lift = share / (self.counts / self.counts.sum())
         order = np.lexsort((-lift, -counts))
-        chosen = [i for i in order if counts[i] and lift[i] > 1][:_VALUES]
+        only_one = len(self.values) == 1
+        chosen = [i for i in order if counts[i] and (lift[i] > 1 or only_one)][:_VALUES]
         return tuple(ValueLift(self.values[i], int(counts[i]), float(share[i]), float(lift[i])) for i in chosen)
 
 

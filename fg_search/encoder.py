@@ -27,7 +27,7 @@ from fg_search.head import FeatureGroupHead
 from fg_search.pretrained import DEFAULT_MODEL, load_sentence_transformer
 from fg_search.temperature import Temperature
 from fg_search.training_set import TrainingSet, training_set
-from fg_search.validation import check_texts, check_vectors
+from fg_search.validation import check_labels, check_texts, check_vectors
 
 if TYPE_CHECKING:
     from fg_search.describe import Description
@@ -249,22 +249,25 @@ class FeatureGroupEncoder:
         data = training_set(
             texts, labels=labels, attributes=attributes, pairs=pairs, groups=groups, codes=codes, seed=seed
         )
-        held_out = None if validation is None else _check_validation(data, validation)
+        held_out = None if validation is None else _check_validation(data, validation, labels)
         known = None
         if embeddings is not None:
             known = check_vectors(embeddings, name="embeddings", dimension=self.dimension)
             if len(known) != data.given:
                 raise ValueError(f"embeddings has {len(known)} items, texts has {data.given}; give one for each text")
-        embed = partial(self.embed, batch_size=batch_size, show_progress=show_progress)
-        rest = embed(data.texts if known is None else data.texts[data.given :])
-        vectors = rest if known is None else np.concatenate([known, rest])
+        embed = partial(self._embed, batch_size=batch_size, show_progress=show_progress)
+        if known is None:
+            known = embed(data.texts[: data.given], name="texts")
+        vectors = np.concatenate([known, embed(data.texts[data.given :], name="texts of pairs")])
         codebook = data.codebook(vectors)
         self.head = fit_head(
             vectors,
             codebook,
             hidden=hidden,
             trunks=trunks,
-            validation=None if held_out is None else (embed(held_out[0]), codebook.targets_of_labels(held_out[1])),
+            validation=None
+            if held_out is None
+            else (embed(held_out[0], name="validation texts"), codebook.targets_of_labels(held_out[1])),
             steps=steps,
             closed_form=closed_form,
             seed=seed,
@@ -300,10 +303,21 @@ class FeatureGroupEncoder:
             TypeError, ValueError: If a text is missing or empty, or the model yields NaN; the message
                 names its position.
         """
-        texts = check_texts(texts)
-        show = sys.stderr.isatty() if show_progress is None else show_progress
+        return self._embed(check_texts(texts), name="texts", batch_size=batch_size, show_progress=show_progress)
+
+    def _embed(
+        self, texts: list[str], *, name: str, batch_size: int, show_progress: bool | None
+    ) -> npt.NDArray[np.float32]:
+        """As :meth:`embed`; ``name`` is what the caller calls the texts, for errors."""
+        run = partial(
+            self._run_model,
+            batch_size=batch_size,
+            show_progress=sys.stderr.isatty() if show_progress is None else show_progress,
+        )
         if self.cache_folder is None:
-            return self._embed(texts, batch_size, show)
+            vectors = run(texts)
+            _check_finite(vectors, texts, np.arange(len(texts)), name)
+            return vectors
         cache = EmbeddingCache(self.cache_folder, base_fingerprint(self.model, self.model_name), self.dimension)
         vectors, found = cache.get(texts)
         missing = np.flatnonzero(~found)
@@ -312,7 +326,8 @@ class FeatureGroupEncoder:
         for start in range(0, len(missing), _CACHED_ROWS):
             rows = missing[start : start + _CACHED_ROWS]
             new = [texts[row] for row in rows]
-            vectors[rows] = self._embed(new, batch_size, show)
+            vectors[rows] = run(new)
+            _check_finite(vectors[rows], new, rows, name)
             cache.put(new, vectors[rows])
         return vectors
 
@@ -385,13 +400,13 @@ class FeatureGroupEncoder:
         saved = SavedEncoder(self.model, self.model_name, *self._fitted())
         self.folder = encoder_folder.write(folder, saved, self.fingerprint)
 
-    def _embed(self, texts: list[str], batch_size: int, show_progress: bool) -> npt.NDArray[np.float32]:
+    def _run_model(self, texts: list[str], *, batch_size: int, show_progress: bool) -> npt.NDArray[np.float32]:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
         vectors = self.model.encode(
             texts, batch_size=batch_size, show_progress_bar=show_progress, convert_to_numpy=True
         )
-        return check_vectors(vectors, name="embeddings", dimension=self.dimension)
+        return np.ascontiguousarray(vectors, dtype=np.float32)
 
     def _fitted(self) -> tuple[FeatureGroupHead, Codebook]:
         if self.head is None or self.codebook is None:
@@ -420,12 +435,28 @@ def _check_base(model: SentenceTransformer) -> None:
         )
 
 
+def _check_finite(
+    vectors: npt.NDArray[np.float32], texts: list[str], positions: npt.NDArray[np.int64], name: str
+) -> None:
+    """Make sure that the model gave numbers; row i is of ``texts[i]``, which the caller has at ``positions[i]``."""
+    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(broken):
+        first = broken[positions[broken].argmin()]
+        raise ValueError(
+            f"the model gives NaN or infinite numbers for {name}[{positions[first]}], {texts[first][:60]!r} "
+            f"({len(broken)} such text(s)); drop the text, or run the model in float32"
+        )
+
+
 def _check_validation(
-    data: TrainingSet, validation: tuple[Sequence[str], Sequence[str | None]]
+    data: TrainingSet, validation: tuple[Sequence[str], Sequence[str | None]], learned: Sequence[str | None] | None
 ) -> tuple[list[str], Sequence[str | None]]:
     texts, labels = check_texts(validation[0], name="validation texts"), validation[1]
     if len(texts) != len(labels):
         raise ValueError(f"validation has {len(texts)} texts and {len(labels)} labels")
-    if not data.learns_labels:
+    if not data.learns_labels or learned is None:
         raise ValueError("validation holds labels, but the head does not learn from labels; leave it out")
+    check_labels(labels, name="validation labels")
+    if not set(labels) & set(learned) - {None}:
+        raise ValueError("no validation example has a label that the head learns")
     return texts, labels

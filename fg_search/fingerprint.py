@@ -17,7 +17,7 @@ _DIGITS = 16
 
 
 def base_fingerprint(model: SentenceTransformer, name: str) -> str:
-    """Of a base model: its settings and a sample of every weight tensor; of one that shows none (ONNX), its name."""
+    """Of a base model: its settings and a sample of every weight tensor; where there is none (ONNX), its name."""
     return _base_digest(model, name).hexdigest()[:_DIGITS]
 
 
@@ -32,10 +32,11 @@ def encoder_fingerprint(model: SentenceTransformer, name: str, head: FeatureGrou
 
 def _base_digest(model: SentenceTransformer, name: str) -> hashlib._Hash:
     digest = hashlib.sha256(json.dumps([model.prompts, model.default_prompt_name, model.max_seq_length]).encode())
-    for module in list(model)[1:]:  # pooling, normalisation and the like have settings, not weights
+    weights = model.state_dict()
+    # pooling, normalisation and the like have settings, not weights; so has a model that runs elsewhere (ONNX)
+    for module in list(model)[1 if weights else 0 :]:
         settings = module.get_config_dict() if isinstance(module, Module) else {}
         digest.update(json.dumps([type(module).__name__, settings], sort_keys=True, default=str).encode())
-    weights = model.state_dict()
     if not weights:
         digest.update(name.encode())
     for key, weight in weights.items():

@@ -166,10 +166,16 @@ class FeatureGroupHead(Module):
         return self.groups * self.codes_per_group
 
     def save(self, output_path: str, *_: Any, safe_serialization: bool = True, **__: Any) -> None:
-        """Write ``config.json`` and ``model.safetensors`` into the folder ``output_path``."""
+        """Write ``config.json`` and ``model.safetensors`` into the folder ``output_path``.
+
+        Raises:
+            ValueError: If asked for anything but safetensors: a pickle runs code where it is loaded.
+        """
+        if not safe_serialization:
+            raise ValueError("a feature-group head is saved as safetensors only; leave safe_serialization=False out")
         Path(output_path).mkdir(parents=True, exist_ok=True)
         self.save_config(output_path)
-        self.save_torch_weights(output_path, safe_serialization=safe_serialization)
+        self.save_torch_weights(output_path, safe_serialization=True)
 
     @classmethod
     def load(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -43,14 +44,15 @@ class OutputRegression:
         self._gram = torch.zeros(size, size, dtype=torch.float64)
         self._moment = torch.zeros(size, codes.columns, dtype=torch.float64)
         total = torch.zeros(codes.columns, dtype=torch.float64)
-        for some in _passes(len(rows)):
-            units = (self._head.hidden_units(rows[some]) - mean) * scale
-            for start in range(0, size, _BLOCK):  # the lower triangle is all that is needed
-                block = slice(start, start + _BLOCK)
-                self._gram[start:, block] += (units[:, start:].T @ units[:, block]).cpu()
-            wanted = codes.of(some)
-            self._moment += (units.T @ wanted).cpu()  # the units are centred, so this need not be
-            total += wanted.sum(dim=0).cpu()
+        with _full_precision():
+            for some in _passes(len(rows)):
+                units = (self._head.hidden_units(rows[some]) - mean) * scale
+                for start in range(0, size, _BLOCK):  # the lower triangle is all that is needed
+                    block = slice(start, start + _BLOCK)
+                    self._gram[start:, block] += (units[:, start:].T @ units[:, block]).cpu()
+                wanted = codes.of(some)
+                self._moment += (units.T @ wanted).cpu()  # the units are centred, so this need not be
+                total += wanted.sum(dim=0).cpu()
         self._head.to("cpu")
         self._examples = len(rows)
         self._mean, self._scale, self._centre = mean.cpu(), scale.cpu(), total / len(rows)
@@ -169,6 +171,17 @@ def _standardisation(wide: FeatureGroupHead, rows: Tensor, trained: int) -> tupl
     norms = [part.sum().div(len(rows)).sqrt().clamp(min=1e-6) for part in (squares[:trained], squares[trained:])]
     scale = torch.cat([1 / norms[0].expand(trained), 1 / norms[1].expand(len(total) - trained)])
     return (total / len(rows)).to(rows), scale.to(rows)
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Products of float32 in float32, whatever the program allows elsewhere: a rounded Gram matrix has no factor."""
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(allowed)
 
 
 def _passes(count: int) -> Iterator[slice]:

@@ -181,3 +181,12 @@ def test_labels_that_were_not_learned_have_no_targets():
     assert (targets[1:] == -1).all()
     with pytest.raises(ValueError, match="has no labels"):
         Codebook.from_clusters(np.eye(4)).targets_of_labels(["a"])
+
+
+def test_what_cannot_be_clustered_is_named():
+    rows = np.ones((4, 3))
+    rows[2, 1] = np.nan
+    with pytest.raises(ValueError, match=r"embeddings\[2\] holds NaN"):
+        Codebook.from_clusters(rows)
+    with pytest.raises(ValueError, match=r"queries\[2\] holds NaN"):
+        Codebook.from_pairs(rows, np.ones((2, 3)), relevant=[0, 0, 1, 1])

@@ -58,3 +58,11 @@ def test_a_senseless_number_of_folds_is_refused(data, folds):
     rows, labels = data
     with pytest.raises(ValueError, match="folds must be between 2 and the 100"):
         cross_fit(rows, Codebook.from_labels(labels, groups=2), folds=folds)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_few_labelled_examples_are_spread_over_the_folds(data, seed):
+    rows, labels = data
+    few = [label if i in (0, 99) else None for i, label in enumerate(labels)]
+    codebook = Codebook.from_labels(few, groups=2, codes=2)
+    assert np.isfinite(cross_fit(rows, codebook, folds=2, seed=seed, **OPTIONS)).all()

@@ -96,3 +96,8 @@ def test_lengths_must_fit(embeddings):
         describe(embeddings, TEXTS[:2])
     with pytest.raises(ValueError, match="no texts"):
         describe(embeddings[:0], [])
+
+
+def test_the_only_label_is_shown(embeddings):
+    found = describe(embeddings, [f"text {i}" for i in range(len(embeddings))], ["only"] * len(embeddings))
+    assert [lift.value for lift in found.groups[0].codes[0].labels] == ["only"]

@@ -200,3 +200,31 @@ def test_bad_labels_and_embeddings_are_refused(tiny_model, encoder):
     with pytest.raises(ValueError, match=r"embeddings\[0\] holds NaN"):
         encoder.features(np.full((1, 24), np.nan))
     assert not new.is_fitted
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_text_the_model_fails_on_is_named_as_the_caller_knows_it(tiny_model, tmp_path, monkeypatch, cached):
+    encoder = FeatureGroupEncoder(tiny_model, cache_folder=tmp_path if cached else None)
+    whole = tiny_model.encode
+
+    def failing(texts, **options):
+        rows = np.array(whole(texts, **options))
+        rows[[text == "broken" for text in texts]] = np.nan
+        return rows
+
+    monkeypatch.setattr(tiny_model, "encode", failing)
+    with pytest.raises(ValueError, match=r"texts\[1\], 'broken'"):
+        encoder.embed(["a", "broken", "a longer text that is encoded first"])
+    pairs = [("a question", "an answer"), ("broken", "another answer")]
+    with pytest.raises(ValueError, match=r"texts of pairs\[3\], 'broken'"):
+        encoder.fit(["own"], pairs=pairs, **SIZES)
+
+
+def test_validation_labels_are_checked_before_anything_is_encoded(tiny_model, corpus, monkeypatch):
+    texts, labels = corpus
+    encoder = FeatureGroupEncoder(tiny_model)
+    monkeypatch.setattr(tiny_model, "encode", lambda *_, **__: pytest.fail("encoded"))
+    with pytest.raises(ValueError, match="no validation example has a label that the head learns"):
+        encoder.fit(texts, labels=labels, validation=(["a text"], ["never seen"]))
+    with pytest.raises(TypeError, match=r"validation labels\[0\] is int"):
+        encoder.fit(texts, labels=labels, validation=(["a text"], [3]))

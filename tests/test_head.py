@@ -235,3 +235,9 @@ class _Evil:
 
 def _run():
     _Evil.ran = True
+
+
+def test_it_is_never_saved_as_a_pickle(tmp_path):
+    with pytest.raises(ValueError, match="safetensors only"):
+        FeatureGroupHead(4, 2, 3).save(str(tmp_path), safe_serialization=False)
+    assert not list(tmp_path.iterdir())

@@ -143,3 +143,18 @@ def test_a_noisy_set_gets_a_larger_ridge(blobs, monkeypatch):
     clean, tried[:] = max(tried), []
     fit_head(rows, Codebook.from_labels(shuffled, groups=4, codes=5), hidden=8, steps=20)
     assert max(tried) > clean
+
+
+def test_a_program_that_allows_rounded_products_gets_the_same_head(blobs):
+    rows, labels = blobs
+    codebook = Codebook.from_labels(labels, groups=4, codes=5)
+    options = {"closed_form": True, "hidden": 8, "steps": 10}
+    exact = fit_head(rows, codebook, **options)
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        rounded = fit_head(rows, codebook, **options)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(allowed)
+    np.testing.assert_allclose(rounded.distributions(rows), exact.distributions(rows), atol=0.05)

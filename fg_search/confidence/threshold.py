@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -108,10 +109,10 @@ def _fewest(target: float, delta: float, errors: int = 0) -> int:
     """Fewest answers that pass the test with so many errors among them."""
     from scipy.stats import binom
 
-    answers = errors + 1
-    while binom.cdf(errors, answers, 1 - target) > delta:
-        answers += 1
-    return answers
+    most = errors + 1
+    while binom.cdf(errors, most, 1 - target) > delta:
+        most *= 2
+    return bisect_left(range(most + 1), True, lo=errors + 1, key=lambda n: binom.cdf(errors, n, 1 - target) <= delta)
 
 
 def _sequence(queries: int, target: float, delta: float) -> npt.NDArray[np.int64]:

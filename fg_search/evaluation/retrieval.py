@@ -9,7 +9,7 @@ from fg_search.codebook import unit_rows
 from fg_search.evaluation.selective import auroc
 from fg_search.validation import check_booleans, check_vectors
 
-_ROWS = 1024  # queries compared at once: bounds the memory of the similarity matrix
+_SIMILARITIES = 2**24  # held at once: bounds the memory
 
 
 def recall_at_k(relevant: npt.ArrayLike, k: int) -> float:
@@ -49,9 +49,10 @@ def r_auroc(embeddings: npt.ArrayLike, labels: npt.ArrayLike, confidence: npt.Ar
         raise ValueError(f"labels must be one for each of at least 2 embeddings, got {names.shape} for {len(rows)}")
     unit = unit_rows(rows)
     nearest = np.empty(len(unit), dtype=np.int64)
-    for start in range(0, len(unit), _ROWS):
-        similarity = unit[start : start + _ROWS] @ unit.T
+    rows_at_once = max(1, _SIMILARITIES // len(unit))
+    for start in range(0, len(unit), rows_at_once):
+        similarity = unit[start : start + rows_at_once] @ unit.T
         own = np.arange(len(similarity))
         similarity[own, start + own] = -np.inf
-        nearest[start : start + _ROWS] = similarity.argmax(axis=1)
+        nearest[start : start + rows_at_once] = similarity.argmax(axis=1)
     return auroc(confidence, check_booleans(names[nearest] == names, name="right"))

@@ -95,3 +95,8 @@ def test_bad_input_is_refused():
         threshold_for_precision([0.5], [0.5], 0.9)
     with pytest.raises(ValueError, match="equally long"):
         threshold_for_precision([], [], 0.9)
+
+
+def test_a_target_close_to_one_says_at_once_how_many_queries_it_takes():
+    found = threshold_for_precision([1.0] * 10, [True] * 10, target=0.999999)
+    assert "it takes 2302584" in found.reason
