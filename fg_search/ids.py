@@ -10,8 +10,10 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "fg_search")
 _MAX_INTEGER = 2**64 - 1
 
 
-def point_id(user_id: UserId) -> int | str:
+def point_id(user_id: UserId, *, tenant: str | None = None) -> int | str:
     """The engine's id for a user's id: itself if it is an unsigned integer or a UUID, else a UUIDv5 of it.
+
+    With a tenant it is always a UUIDv5: two tenants may have the same ids.
 
     Raises:
         TypeError: If it is neither an integer nor a string.
@@ -22,11 +24,15 @@ def point_id(user_id: UserId) -> int | str:
     if isinstance(user_id, int):
         if not -(2**63) <= user_id <= _MAX_INTEGER:
             raise ValueError(f"the id {user_id} does not fit into 64 bits; use a string")
-        if user_id >= 0:
+        if user_id >= 0 and tenant is None:
             return user_id
-    if isinstance(user_id, str) and _is_uuid(user_id):
+    if isinstance(user_id, str) and tenant is None and _is_uuid(user_id):
         return user_id
-    return str(uuid5(_NAMESPACE, f"{type(user_id).__name__}:{user_id}"))
+    owner = "" if tenant is None else f"tenant:{len(tenant)}:{tenant}:"
+    try:
+        return str(uuid5(_NAMESPACE, f"{owner}{type(user_id).__name__}:{user_id}"))
+    except UnicodeEncodeError:
+        raise ValueError(f"the id {user_id!r} holds half a character (a lone surrogate)") from None
 
 
 def _is_uuid(text: str) -> bool:

@@ -20,13 +20,27 @@ def check_texts(texts: Sequence[str], *, name: str = "texts") -> list[str]:
         raise TypeError(f"{name} must be a list of strings, got one string; wrap it: [{texts[:20]!r}]")
     checked = list(texts)
     for i, text in enumerate(checked):
-        if text is None:
-            raise TypeError(f"{name}[{i}] is missing (None); drop the item or give it a text")
-        if not isinstance(text, str):
-            raise TypeError(f"{name}[{i}] is {type(text).__name__}, not a string")
-        if not text.strip():
-            raise ValueError(f"{name}[{i}] is empty; drop the item or give it a text")
+        check_text(text, f"{name}[{i}]")
     return checked
+
+
+def check_text(text: object, name: str) -> None:
+    """Make sure that it is a text with something in it.
+
+    Raises:
+        TypeError, ValueError: If it is not; the message begins with ``name``.
+    """
+    if text is None:
+        raise TypeError(f"{name} is missing (None); drop the item or give it a text")
+    if not isinstance(text, str):
+        raise TypeError(f"{name} is {type(text).__name__}, not a string")
+    if not text.strip():
+        raise ValueError(f"{name} is empty; drop the item or give it a text")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{name} holds half a character (a lone surrogate): {text[:60]!r}") from None
 
 
 def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -> None:
@@ -37,12 +51,21 @@ def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -
         ValueError: If a label is empty.
     """
     for i, label in enumerate(() if labels is None else labels):
-        if label is None:
-            continue
-        if not isinstance(label, str):
-            raise TypeError(f"{name}[{i}] is {type(label).__name__}, labels are strings; use str(label)")
-        if not label.strip():
-            raise ValueError(f"{name}[{i}] is empty; use None where the label is unknown")
+        check_label(label, f"{name}[{i}]")
+
+
+def check_label(label: object, name: str) -> None:
+    """Make sure that it is a non-empty string, or ``None``.
+
+    Raises:
+        TypeError, ValueError: If it is not; the message begins with ``name``.
+    """
+    if label is None:
+        return
+    if not isinstance(label, str):
+        raise TypeError(f"{name} is {type(label).__name__}, labels are strings; use str(label)")
+    if not label.strip():
+        raise ValueError(f"{name} is empty; use None where the label is unknown")
 
 
 def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = None) -> npt.NDArray[np.float32]:

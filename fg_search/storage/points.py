@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -12,82 +14,136 @@ from qdrant_client import models
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.ids import UserId, point_id, text_id
-from fg_search.storage.schema import (
-    BASE_VECTOR,
-    FEATURES_VECTOR,
-    PAYLOAD_KEY,
-)
-from fg_search.validation import check_labels, check_same_length, check_texts
+from fg_search.storage.schema import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY, IndexMetadata
+from fg_search.validation import check_label, check_same_length, check_text
+
+_INTEGERS = range(-(2**63), 2**64)  # what the engine keeps exactly
 
 
 @dataclass(frozen=True)
 class Item:
-    """One item of the corpus: a text with the id, label and payload its owner gave it."""
+    """One item of the corpus: a text with the id, label and payload its owner gave it.
+
+    Attributes:
+        point_id: The engine's id.
+        id: The owner's.
+        text: What is encoded and shown.
+        label: What it is now said to be.
+        payload: The owner's own.
+        digest: 16 hexadecimal digits, equal only for the same id, text and payload (and embedding, if one was given).
+        given_label: If a person corrected the label, what the owner said; else ``None``.
+    """
 
     point_id: int | str
     id: UserId
     text: str
     label: str | None
     payload: Mapping[str, Any]
+    digest: str
+    given_label: str | None = None
 
 
-def check_items(
-    texts: Sequence[str],
-    ids: Sequence[UserId] | None,
-    labels: Sequence[str | None] | None,
-    payloads: Sequence[Mapping[str, Any] | None] | None,
-) -> list[Item]:
-    """Validate a whole batch before anything of it is encoded or written.
+@dataclass(frozen=True)
+class Stored:
+    """What the index has of an item already."""
 
-    An item that stands in the batch twice, the same in every field, stays twice: writing it again changes
-    nothing.
+    digest: str
+    label: str | None
+    given_label: str | None
+    is_corrected: bool
+
+    @classmethod
+    def of_payload(cls, payload: Mapping[str, Any]) -> Stored:
+        """Read it from a point's payload."""
+        features = payload[PAYLOAD_KEY]
+        corrected = "given_label" in features
+        label = features["label"]
+        return cls(features["hash"], label, features["given_label"] if corrected else label, corrected)
+
+    def has(self, item: Item) -> bool:
+        """Whether writing the item would change nothing."""
+        return self.digest == item.digest and self.given_label == item.label
+
+    def correct(self, item: Item) -> Item:
+        """The item with the label that a person gave it, as long as its owner still says what was corrected."""
+        if self.is_corrected and self.given_label == item.label:
+            return replace(item, label=self.label, given_label=item.label)
+        return item
+
+
+def checked_items(
+    texts: Iterable[str],
+    ids: Iterable[UserId] | None,
+    labels: Iterable[str | None] | None,
+    payloads: Iterable[Mapping[str, Any] | None] | None,
+    *,
+    embeddings: FeatureEmbeddings | None = None,
+    tenant_key: str | None = None,
+    tenant: str | None = None,
+) -> Iterator[Item]:
+    """Validate items one after the other.
+
+    Args:
+        texts: And what belongs to each of them in the other lists or generators, all of one length.
+        ids: By default derived from the text.
+        labels: ``None`` where unknown.
+        payloads: JSON objects.
+        embeddings: Row i of them belongs to item i.
+        tenant_key: Payload key that names the tenant, in an index that has some.
+        tenant: Whose items they are.
 
     Raises:
         TypeError, ValueError: On the first item that is wrong, with its position: an empty text, a payload
-            that is not JSON or uses our key, two different items with one id.
+            that is not JSON or uses our key, two different items with one id, a list that is too short.
     """
-    texts = check_texts(texts)
-    check_same_length(len(texts), {"ids": ids, "labels": labels, "payloads": payloads})
-    check_labels(labels)
-    items: list[Item] = []
-    first: dict[int | str, int] = {}
-    for i, text in enumerate(texts):
-        user_id = text_id(text) if ids is None else ids[i]
+    if isinstance(texts, str):
+        raise TypeError(f"texts must be a list of strings, got one string; wrap it: [{texts[:20]!r}]")
+    columns = {"ids": ids, "labels": labels, "payloads": payloads, "embeddings": embeddings}
+    if isinstance(texts, Sized):
+        check_same_length(
+            len(texts), {name: column for name, column in columns.items() if isinstance(column, Sized)}
+        )
+    rows = _zipped(texts, ids, labels, payloads)
+    first: dict[int | str, tuple[int, int]] = {}
+    for i, (text, user_id, label, payload) in enumerate(rows):
+        check_text(text, f"texts[{i}]")
+        check_label(label, f"labels[{i}]")
+        own_id = text_id(text) if ids is None else user_id
         try:
-            engine_id = point_id(user_id)
+            engine_id = point_id(own_id, tenant=tenant)
         except (TypeError, ValueError) as error:
             raise type(error)(f"ids[{i}]: {error}") from None
-        payload = _check_payload(payloads[i] if payloads is not None else None, i)
-        item = Item(engine_id, user_id, text, None if labels is None else labels[i], payload)
-        twin = first.setdefault(engine_id, i)
-        if twin != i and items[twin] != item:
+        owned = _check_payload(payload, f"payloads[{i}]", tenant_key, tenant)
+        digest = _digest(own_id, text, owned, f"payloads[{i}]", None if embeddings is None else embeddings.base[i])
+        twin, content = first.setdefault(engine_id, (i, hash((digest, label))))
+        if content != hash((digest, label)):
             raise ValueError(
-                f"items {twin} and {i} share the id {user_id!r} but differ; give each its own id"
+                f"items {twin} and {i} share the id {own_id!r} but differ; give each its own id"
                 if ids is not None
                 else f"texts[{twin}] and texts[{i}] are the same text with different labels or payloads; "
                 "pass ids to keep both, or drop one"
             )
-        items.append(item)
-    return items
+        yield Item(engine_id, own_id, text, label, owned, digest)
 
 
-def to_points(items: Sequence[Item], embeddings: FeatureEmbeddings, fingerprint: str) -> Iterator[models.PointStruct]:
+def to_points(
+    items: Sequence[Item], embeddings: FeatureEmbeddings, metadata: IndexMetadata
+) -> Iterator[models.PointStruct]:
     """Points for ``items``, row i of ``embeddings`` being item i."""
     sparse = embeddings.sparse()
     starts = sparse.indptr.tolist()
     columns, values = sparse.indices.tolist(), sparse.data.tolist()
-    base = embeddings.base.tolist()
+    base = embeddings.base.tolist() if metadata.has_base else None
     confidences = _rounded(embeddings.confidence, 6)
     groups = _rounded(embeddings.group_confidence, 4)
     codes = embeddings.codes.tolist()
     for i, item in enumerate(items):
         row = slice(starts[i], starts[i + 1])
-        yield models.PointStruct(
+        # the parts are known to be right, so that pydantic need not look at each number
+        features = models.SparseVector.model_construct(indices=columns[row], values=values[row])
+        yield models.PointStruct.model_construct(
             id=item.point_id,
-            vector={
-                BASE_VECTOR: base[i],
-                FEATURES_VECTOR: models.SparseVector(indices=columns[row], values=values[row]),
-            },
+            vector={FEATURES_VECTOR: features} if base is None else {BASE_VECTOR: base[i], FEATURES_VECTOR: features},
             payload={
                 **item.payload,
                 PAYLOAD_KEY: {
@@ -97,26 +153,83 @@ def to_points(items: Sequence[Item], embeddings: FeatureEmbeddings, fingerprint:
                     "id": item.id,
                     "label": item.label,
                     "text": item.text,
-                    "model": fingerprint,
+                    "hash": item.digest,
+                    "model": metadata.fingerprint,
+                    **({} if item.given_label is None else {"given_label": item.given_label}),
                 },
             },
         )
 
 
-def _check_payload(payload: Mapping[str, Any] | None, position: int) -> Mapping[str, Any]:
+def _zipped(
+    texts: Iterable[str], *others: Iterable[Any] | None
+) -> Iterator[tuple[Any, ...]]:
+    """Each text with what belongs to it, ``None`` where a column was not given."""
+    columns = [repeat(None) if column is None else column for column in others]
+    iterators = [iter(column) for column in columns]
+    done = object()
+    count = -1
+    for count, text in enumerate(texts):
+        row = [next(iterator, done) for iterator in iterators]
+        if done in row:
+            name = ("ids", "labels", "payloads")[row.index(done)]
+            raise ValueError(f"{name} ends before texts[{count}]; give one for each text")
+        yield (text, *row)
+    for name, column, iterator in zip(("ids", "labels", "payloads"), others, iterators, strict=True):
+        if column is not None and next(iterator, done) is not done:
+            raise ValueError(f"{name} goes on after the last of {count + 1} texts; give one for each text")
+
+
+def _check_payload(
+    payload: Mapping[str, Any] | None, name: str, tenant_key: str | None, tenant: str | None
+) -> Mapping[str, Any]:
     if payload is None:
-        return {}
+        payload = {}
     if not isinstance(payload, Mapping):
-        raise TypeError(f"payloads[{position}] is {type(payload).__name__}, not a mapping")
+        raise TypeError(f"{name} is {type(payload).__name__}, not a mapping")
     if PAYLOAD_KEY in payload:
-        raise ValueError(f"payloads[{position}] uses the key {PAYLOAD_KEY!r}, which is reserved; rename the key")
-    if not payload:
-        return {}
+        raise ValueError(f"{name} uses the key {PAYLOAD_KEY!r}, which is reserved; rename the key")
+    if payload:
+        _check_json(payload, name)
+    if tenant_key is None:
+        return payload
+    if payload.get(tenant_key, tenant) != tenant:
+        raise ValueError(f"{name}[{tenant_key!r}] is {payload[tenant_key]!r}, but this is the tenant {tenant!r}")
+    return {**payload, tenant_key: tenant}
+
+
+def _check_json(value: Any, name: str) -> None:
+    """Refuse what JSON, or the engine, would not give back as it was."""
+    if isinstance(value, bool) or value is None or isinstance(value, (str, float)):
+        return
+    if isinstance(value, int):
+        if value not in _INTEGERS:
+            raise ValueError(f"{name} holds {value}, which does not fit into 64 bits; use a string")
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{name} has the key {key!r}; keys of JSON objects are strings")
+            _check_json(part, name)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _check_json(part, name)
+    else:
+        raise ValueError(f"{name} cannot be stored as JSON: it holds {type(value).__name__}")  # noqa: TRY004
+
+
+def _digest(
+    user_id: UserId, text: str, payload: Mapping[str, Any], name: str, base: np.ndarray[Any, Any] | None
+) -> str:
     try:
-        json.dumps(payload, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"payloads[{position}] cannot be stored as JSON: {error}") from None
-    return payload
+        content = json.dumps([user_id, text, payload], ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} or the text beside it holds half a character (a lone surrogate)") from None
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be stored as JSON: {error}") from None
+    digest = hashlib.blake2b(content, digest_size=8)
+    if base is not None:
+        digest.update(base.tobytes())
+    return digest.hexdigest()
 
 
 def _rounded(values: np.ndarray[Any, Any], decimals: int) -> list[Any]:

@@ -1,0 +1,110 @@
+"""Adding items: what is there already is left alone, the rest is encoded while the batch before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from fg_search.embeddings import FeatureEmbeddings
+from fg_search.index.state import IndexState
+from fg_search.storage.operations import Begin, End, Operation, Work, call
+from fg_search.storage.points import Item, Stored, to_points
+from fg_search.storage.schema import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY
+
+ITEMS_PER_WRITE = 1024
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """What came of adding items.
+
+    Attributes:
+        written: Items that were new or had changed.
+        unchanged: Items that were there already as they are, or came twice.
+    """
+
+    written: int
+    unchanged: int
+
+    def __str__(self) -> str:
+        return f"{self.written:,} items written, {self.unchanged:,} unchanged"
+
+
+def add(
+    state: IndexState,
+    items: Iterable[Item],
+    embeddings: FeatureEmbeddings | None,
+    *,
+    batch_size: int,
+    progress: Callable[[int], object],
+) -> Operation[AddReport]:
+    """Write the items that are not there as they are.
+
+    A write has been acknowledged before the one after the next is begun, so whatever fails, everything up to the batch
+    before the last one is in the index, and nothing is in it by half.
+
+    Args:
+        state: The index.
+        items: In batches they are read, compared, encoded and written.
+        embeddings: Row i of them belongs to item i; by default the texts are encoded.
+        batch_size: Texts the base model encodes at once.
+        progress: Told how many items more are done.
+    """
+    written = unchanged = 0
+    handle: Any = None
+    underway = 0
+    for start, batch in _batches(items):
+        changed = yield from _changed(state, batch)
+        rest = len(batch) - len(changed)
+        unchanged += rest
+        progress(rest)
+        if not changed:
+            continue
+        chosen = list(changed.values())
+        if embeddings is None:
+            rows = yield Work(partial(state.encode, [item.text for item in chosen], batch_size))
+        else:
+            rows = embeddings[start + np.fromiter(changed, dtype=np.int64)]
+        points = yield Work(lambda chosen=chosen, rows=rows: list(to_points(chosen, rows, state.metadata)))  # type: ignore[misc]
+        if handle is not None:
+            yield End(handle)
+            progress(underway)
+        handle = yield Begin(call("upsert", state.collection, points=points, wait=True))
+        underway = len(chosen)
+        written += underway
+    if handle is not None:
+        yield End(handle)
+        progress(underway)
+    return AddReport(written, unchanged)
+
+
+def _changed(state: IndexState, batch: list[Item]) -> Operation[dict[int, Item]]:
+    """By position in the batch, the items that are not in the index as they are; of twins the first."""
+    distinct = {item.point_id: item for item in batch}
+    records = yield call(
+        "retrieve", state.collection, ids=list(distinct), with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY]
+    )
+    stored = {record.id: Stored.of_payload(record.payload) for record in records}
+    changed: dict[int, Item] = {}
+    for i, item in enumerate(batch):
+        if distinct.pop(item.point_id, None) is None:
+            continue
+        known = stored.get(item.point_id)
+        if known is None:
+            changed[i] = item
+        elif not known.has(item):
+            changed[i] = known.correct(item)
+    return changed
+
+
+def _batches(items: Iterable[Item]) -> Iterator[tuple[int, list[Item]]]:
+    """Position of the first item, and the items, of one batch after the other."""
+    iterator, start = iter(items), 0
+    while batch := list(islice(iterator, ITEMS_PER_WRITE)):
+        yield start, batch
+        start += len(batch)

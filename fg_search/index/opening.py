@@ -1,0 +1,116 @@
+"""Finding an index in an engine, or making it there.
+
+The name of an index is an alias. The collection that holds the points carries the encoder's fingerprint in its own
+name, so that another one, filled by another encoder, can grow beside it and take over the alias in one step.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Container
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qdrant_client import models
+from qdrant_client.http.exceptions import UnexpectedResponse
+
+from fg_search.errors import IndexNotFoundError
+from fg_search.index.calibration import Calibration
+from fg_search.index.state import IndexState, check_fingerprint, metadata_of
+from fg_search.storage.operations import Operation, call
+from fg_search.storage.schema import (
+    CALIBRATION_KEY,
+    IndexMetadata,
+    IndexSettings,
+    collection_options,
+    payload_indexes,
+)
+
+if TYPE_CHECKING:
+    from fg_search.encoder import FeatureGroupEncoder
+
+_NOT_FOUND = 404
+
+
+def open_index(
+    name: str, collection: str, encoder: FeatureGroupEncoder | None, settings: IndexSettings | None
+) -> Operation[IndexState]:
+    """Read what a collection remembers; make it, if it is not there and there is an encoder to make it for.
+
+    Raises:
+        IndexNotFoundError: If there is no index and no encoder, or the collection is not ours.
+        ModelMismatchError: If another encoder filled it.
+        FormatVersionError: If another release made it.
+        ValueError: If it is there with other settings.
+    """
+    info = yield from find_collection(collection)
+    if info is None:
+        if encoder is None:
+            raise IndexNotFoundError(
+                f"there is no index {collection!r} at {name}; "
+                "make one with ConfidenceIndex(location, encoder) or `fg-search index`"
+            )
+        metadata = replace(metadata_of(encoder), settings=settings or IndexSettings())
+        physical = yield from create_collection(collection, metadata)
+        yield from point_alias(collection, physical)
+        return IndexState(name, collection, metadata, encoder)
+    metadata = IndexMetadata.of_collection(collection, info)
+    if encoder is not None:
+        check_fingerprint(name, metadata, encoder)
+    if settings is not None and settings != metadata.settings:
+        raise ValueError(
+            f"{name} was made with {metadata.settings}, not with {settings}; leave the settings out, or copy it into "
+            "a new index with `fg-search copy`"
+        )
+    # whoever made the collection may have been interrupted before its payload indexes were there
+    yield from _index_payload(collection, metadata.settings, known=info.payload_schema)
+    calibration = Calibration.of_metadata((info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint)
+    return IndexState(name, collection, metadata, encoder, calibration)
+
+
+def find_collection(collection: str) -> Operation[models.CollectionInfo | None]:
+    """Describe a collection, by its name or an alias; ``None`` if there is none."""
+    try:
+        info: models.CollectionInfo = yield call("get_collection", collection)
+    except UnexpectedResponse as error:
+        if error.status_code != _NOT_FOUND:
+            raise
+        return None
+    except ValueError as error:
+        if "not found" not in str(error):
+            raise
+        return None
+    return info
+
+
+def create_collection(collection: str, metadata: IndexMetadata) -> Operation[str]:
+    """Make the collection for an index's points and say its name; it is taken over if it is there already."""
+    physical = f"{collection}.{metadata.fingerprint}"
+    info = yield from find_collection(physical)
+    if info is None:
+        yield call("create_collection", physical, **collection_options(metadata))
+    known = () if info is None else info.payload_schema
+    yield from _index_payload(physical, metadata.settings, known=known)
+    return physical
+
+
+def point_alias(collection: str, physical: str) -> Operation[None]:
+    """Let the name of an index lead to this collection from now on."""
+    new = models.CreateAlias(collection_name=physical, alias_name=collection)
+    yield call(
+        "update_collection_aliases", change_aliases_operations=[models.CreateAliasOperation(create_alias=new)]
+    )
+
+
+def physical_collection(collection: str) -> Operation[str]:
+    """The name of the collection that an alias leads to; a name that is no alias is its own."""
+    found = yield call("get_aliases")
+    return next((one.collection_name for one in found.aliases if one.alias_name == collection), collection)
+
+
+def _index_payload(collection: str, settings: IndexSettings, *, known: Container[str]) -> Operation[None]:
+    for key, kind in payload_indexes(settings).items():
+        if key not in known:
+            with warnings.catch_warnings():  # local mode warns that it does without them
+                warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
+                yield call("create_payload_index", collection, field_name=key, field_schema=kind)

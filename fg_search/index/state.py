@@ -1,0 +1,159 @@
+"""What an index knows by itself, without asking the engine; every operation works on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qdrant_client import models
+
+from fg_search.embeddings import FeatureEmbeddings
+from fg_search.errors import EncoderNotFoundError, ModelMismatchError
+from fg_search.ids import UserId, point_id
+from fg_search.storage.schema import IndexMetadata
+from fg_search.validation import check_vectors
+
+if TYPE_CHECKING:
+    from fg_search.encoder import FeatureGroupEncoder
+    from fg_search.index.calibration import Calibration
+
+_SUM_TOLERANCE = 1e-3  # of float32 probabilities
+
+
+@dataclass
+class IndexState:
+    """An open index.
+
+    Attributes:
+        name: What to call it in messages.
+        collection: Name by which the engine knows it: an alias of the collection that holds the points.
+        metadata: Of the encoder that filled it, and how it is laid out.
+        known_encoder: The encoder, if it is loaded.
+        calibration: What turns scores into probabilities, if there is one.
+        chosen_tenant: The tenant whose items are seen.
+    """
+
+    name: str
+    collection: str
+    metadata: IndexMetadata
+    known_encoder: FeatureGroupEncoder | None = None
+    calibration: Calibration | None = None
+    chosen_tenant: str | None = None
+
+    @property
+    def encoder(self) -> FeatureGroupEncoder:
+        """The encoder of this index, loaded from where it was saved if it was not handed in.
+
+        Raises:
+            EncoderNotFoundError: If it was never saved, or its folder is gone.
+            ModelMismatchError: If the folder now holds another encoder.
+        """
+        if self.known_encoder is None:
+            if self.metadata.encoder is None:
+                raise EncoderNotFoundError(
+                    f"{self.name} was filled by an encoder that was never saved; pass it as encoder=…"
+                )
+            encoder = load_encoder(self.metadata.encoder)
+            check_fingerprint(self.name, self.metadata, encoder)
+            self.known_encoder = encoder
+        return self.known_encoder
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose items an operation works on, ``None`` for an index without tenants.
+
+        Raises:
+            ValueError: If the index has tenants and none was chosen.
+        """
+        if self.metadata.settings.tenant_key is not None and self.chosen_tenant is None:
+            raise ValueError(f"{self.name} has tenants; choose one first: index.tenant('…')")
+        return self.chosen_tenant
+
+    def scope(self, *conditions: models.Condition | None) -> models.Filter | None:
+        """A filter for all of these conditions and, where the index has tenants, for the tenant's items alone."""
+        must: list[models.Condition] = [one for one in conditions if one is not None]
+        tenant, key = self.tenant, self.metadata.settings.tenant_key
+        if tenant is not None and key is not None:
+            must.insert(0, models.FieldCondition(key=key, match=models.MatchValue(value=tenant)))
+        if len(must) == 1 and isinstance(must[0], models.Filter):
+            return must[0]
+        return models.Filter(must=must) if must else None
+
+    def point_id(self, user_id: UserId) -> int | str:
+        """The engine's id for a user's; that of another tenant's item is another one.
+
+        Raises:
+            TypeError, ValueError: As :func:`fg_search.ids.point_id`.
+        """
+        return point_id(user_id, tenant=self.tenant)
+
+    def check_embeddings(self, embeddings: FeatureEmbeddings, expected: int, of: str = "texts") -> None:
+        """Make sure that embeddings are of so many items, and of this index's encoder.
+
+        Raises:
+            ModelMismatchError: If another encoder made them.
+            ValueError: If there are more or fewer, or they hold anything but numbers and distributions.
+        """
+        if len(embeddings) != expected:
+            raise ValueError(f"embeddings has {len(embeddings)} items, {of} has {expected}")
+        shape = (embeddings.base.shape[1], *embeddings.probabilities.shape[1:])
+        wanted = (self.metadata.dimension, self.metadata.groups, self.metadata.codes_per_group)
+        if shape != wanted:
+            raise ModelMismatchError(f"embeddings have (dimension, groups, codes) = {shape}, this index needs {wanted}")
+        if embeddings.fingerprint not in (None, self.metadata.fingerprint):
+            raise ModelMismatchError(
+                f"embeddings were made by the encoder {embeddings.fingerprint}, {self.name} was filled by "
+                f"{self.metadata.fingerprint}; encode with that one"
+            )
+        check_vectors(embeddings.base, name="embeddings.base")
+        sums = embeddings.probabilities.sum(axis=-1)  # NaN and infinity are no sum of one either
+        wrong = np.flatnonzero(
+            ~(np.abs(sums - 1) < _SUM_TOLERANCE).all(axis=1) | (embeddings.probabilities < 0).any((1, 2))
+        )
+        if len(wrong):
+            raise ValueError(f"embeddings.probabilities[{wrong[0]}] is no distribution: each group must sum to 1")
+
+    def encode(self, texts: Sequence[str], batch_size: int) -> FeatureEmbeddings:
+        """Embed texts, without a progress bar."""
+        return self.encoder.encode(texts, batch_size=batch_size, show_progress=False)
+
+
+def metadata_of(encoder: FeatureGroupEncoder) -> IndexMetadata:
+    """What an index filled by this encoder remembers of it.
+
+    Raises:
+        NotFittedError: If the encoder has no trained head.
+    """
+    return IndexMetadata(
+        fingerprint=encoder.fingerprint,
+        model_name=encoder.model_name,
+        encoder=None if encoder.folder is None else os.fspath(encoder.folder),
+        supervision=encoder.supervision,
+        dimension=encoder.dimension,
+        groups=encoder.groups,
+        codes_per_group=encoder.codes_per_group,
+    )
+
+
+def check_fingerprint(name: str, metadata: IndexMetadata, encoder: FeatureGroupEncoder) -> None:
+    """Refuse any encoder but the one that filled the index.
+
+    Raises:
+        ModelMismatchError: If it is another one.
+    """
+    if metadata.fingerprint != encoder.fingerprint:
+        raise ModelMismatchError(
+            f"{name} was filled by the encoder {metadata.fingerprint} ({metadata.model_name}, saved in "
+            f"{metadata.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}); their vectors "
+            "cannot be compared: use that encoder, re-encode with index.migrate(encoder), or make a new index"
+        )
+
+
+def load_encoder(folder: str | os.PathLike[str]) -> FeatureGroupEncoder:
+    """Load a saved encoder; it imports torch, so only when it is needed."""
+    from fg_search.encoder import FeatureGroupEncoder
+
+    return FeatureGroupEncoder.load(folder)

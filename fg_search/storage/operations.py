@@ -1,0 +1,236 @@
+"""Operations on a Qdrant client, written once and run by synchronous and asynchronous code alike.
+
+An operation is a generator. It yields steps: calls of the client, and work for the processor. Whoever runs it takes
+each step and sends back what came of it, so the operation itself knows no thread and no event loop::
+
+    def count_points(collection: str) -> Operation[int]:
+        found = yield call("count", collection, exact=True)
+        return found.count
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from fg_search.errors import StorageError
+
+T = TypeVar("T")
+
+_ATTEMPTS = 6
+_BUSY = (429, 500, 502, 503, 504)
+# repeating one of the others after a lost answer would fail, or do it twice
+_REPEATABLE = frozenset(
+    {
+        "count",
+        "create_payload_index",
+        "delete",
+        "facet",
+        "get_aliases",
+        "get_collection",
+        "query_batch_points",
+        "query_points_groups",
+        "retrieve",
+        "scroll",
+        "set_payload",
+        "update_collection",
+        "upsert",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of one of the client's methods. A server that is busy or out of reach is asked again."""
+
+    method: str
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A function that keeps the processor busy, such as encoding."""
+
+    function: Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Begin:
+    """A call that may go on while the operation does something else; its answer is the handle to :class:`End` it."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
+class End:
+    """Wait for a call that was begun; its answer is that call's."""
+
+    handle: Any
+
+
+Step: TypeAlias = Call | Work | Begin | End
+Operation: TypeAlias = Generator[Step, Any, T]
+
+
+def call(method: str, *arguments: Any, **options: Any) -> Call:
+    """A step that calls ``client.method(*arguments, **options)``."""
+    return Call(method, arguments, options)
+
+
+def run(client: Any, operation: Operation[T]) -> T:
+    """Run an operation in this thread; what it begins runs in another one.
+
+    Raises:
+        StorageError: If a server stays busy or out of reach.
+    """
+    with ThreadPoolExecutor(max_workers=1) as background:  # leaving it waits for what was begun
+
+        def take(step: Step) -> Any:
+            if isinstance(step, Call):
+                return _call(client, step)
+            if isinstance(step, Work):
+                return step.function()
+            if isinstance(step, Begin):
+                return background.submit(_call, client, step.call)
+            handle: Future[Any] = step.handle
+            return handle.result()
+
+        outcome = _Outcome()
+        while (step := outcome.next_step(operation)) is not None:
+            try:
+                outcome.answer = take(step)
+            except Exception as error:  # noqa: BLE001  the operation may expect it
+                outcome.error = error
+        result: T = outcome.result
+        return result
+
+
+async def run_async(client: Any, operation: Operation[T]) -> T:
+    """Run an operation without blocking the event loop.
+
+    A client without coroutines (such as the embedded engine's) and work for the processor run in threads.
+
+    Raises:
+        StorageError: If a server stays busy or out of reach.
+    """
+    begun: set[asyncio.Task[Any]] = set()
+
+    async def take(step: Step) -> Any:
+        if isinstance(step, Call):
+            return await _call_async(client, step)
+        if isinstance(step, Work):
+            return await asyncio.to_thread(step.function)
+        if isinstance(step, Begin):
+            task = asyncio.create_task(_call_async(client, step.call))
+            begun.add(task)
+            return task
+        begun.discard(step.handle)
+        return await step.handle
+
+    outcome = _Outcome()
+    try:
+        while (step := outcome.next_step(operation)) is not None:
+            try:
+                outcome.answer = await take(step)
+            except Exception as error:  # noqa: BLE001  the operation may expect it
+                outcome.error = error
+    finally:
+        operation.close()
+        await asyncio.gather(*begun, return_exceptions=True)
+    result: T = outcome.result
+    return result
+
+
+class _Outcome:
+    """What came of the last step, to be handed to the operation, and in the end of the whole of it."""
+
+    def __init__(self) -> None:
+        self.answer: Any = None
+        self.error: Exception | None = None
+        self.result: Any = None
+
+    def next_step(self, operation: Operation[Any]) -> Step | None:
+        """The operation's next step, or ``None`` when it is done."""
+        answer, error = self.answer, self.error
+        self.answer = self.error = None
+        try:
+            return operation.send(answer) if error is None else operation.throw(error)
+        except StopIteration as done:
+            self.result = done.value
+            return None
+
+
+def _call(client: Any, step: Call) -> Any:
+    method = getattr(client, step.method)
+    if step.method not in _REPEATABLE:
+        return method(*step.arguments, **step.options)
+    for attempt in Retrying(**_patience(client, step)):
+        with attempt:
+            return method(*step.arguments, **step.options)
+    raise AssertionError("unreachable")
+
+
+async def _call_async(client: Any, step: Call) -> Any:
+    method = getattr(client, step.method)
+
+    def once() -> Awaitable[Any]:
+        if inspect.iscoroutinefunction(method):
+            answer: Awaitable[Any] = method(*step.arguments, **step.options)
+            return answer
+        return asyncio.to_thread(method, *step.arguments, **step.options)
+
+    if step.method not in _REPEATABLE:
+        return await once()
+    async for attempt in AsyncRetrying(**_patience(client, step)):
+        with attempt:
+            return await once()
+    raise AssertionError("unreachable")
+
+
+def _patience(client: Any, step: Call) -> dict[str, Any]:
+    """How long to go on asking: exponential back-off with jitter, or as long as the server says."""
+
+    def give_up(state: RetryCallState) -> Any:
+        error = None if state.outcome is None else state.outcome.exception()
+        raise StorageError(
+            f"{type(client).__name__}.{step.method} failed {state.attempt_number} times, the last time with: {error}; "
+            "what was acknowledged before is kept, so run it again when the server answers"
+        ) from error
+
+    return {
+        "retry": retry_if_exception(is_transient),
+        "wait": _wait,
+        "stop": stop_after_attempt(_ATTEMPTS),
+        "retry_error_callback": give_up,
+    }
+
+
+_backoff = wait_random_exponential(multiplier=0.5, max=20)
+
+
+def _wait(state: RetryCallState) -> float:
+    error = None if state.outcome is None else state.outcome.exception()
+    asked = getattr(error, "retry_after_s", None)
+    return _backoff(state) if asked is None else float(asked)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same request may succeed later: no connection, a timeout, a server that is busy."""
+    from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+    from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code in _BUSY
+    if isinstance(error, ResponseHandlingException):
+        import httpx
+
+        return isinstance(error.source, httpx.TransportError)
+    return isinstance(error, ResourceExhaustedResponse)
