@@ -1,0 +1,38 @@
+"""Rows of a JSONL file: one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from fg_search.records.errors import RecordError
+from fg_search.records.json_value import is_unicode
+from fg_search.records.record import Row
+from fg_search.records.text_file import open_text
+
+
+def read_jsonl(path: Path) -> Iterator[Row | RecordError]:
+    """Read the rows one by one; a line that is none becomes an error in its place. Empty lines are passed over.
+
+    Raises:
+        RecordError: If the file cannot be read.
+    """
+    with open_text(path, newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                yield _parse(line, f"{path}:{number}")
+
+
+def _parse(line: str, place: str) -> Row | RecordError:
+    if not is_unicode(line):
+        return RecordError(place, "not UTF-8")
+    try:
+        row = json.loads(line)
+    except RecursionError:
+        return RecordError(place, "nested too deeply")
+    except ValueError as error:  # JSONDecodeError, or a number of more digits than Python converts
+        return RecordError(place, f"not JSON: {error}")
+    if not isinstance(row, dict):
+        return RecordError(place, f"a {type(row).__name__}, not a JSON object")
+    return Row(place, row)

@@ -1,0 +1,120 @@
+"""Rows of a Parquet file, as JSON values. Needs pyarrow (extra ``parquet``)."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet, types
+
+from fg_search.records.errors import RecordError
+from fg_search.records.record import Row
+
+_BATCH_SIZE = 1024  # rows; in memory at once
+_BUFFER_SIZE = 1 << 20  # bytes a column; without a buffer pyarrow reads whole row groups
+_UNREADABLE = (ValueError, OverflowError, KeyError)  # text not UTF-8; a year beyond 9999; a time zone, or a key twice
+
+_AS_THEY_ARE = (
+    types.is_null,
+    types.is_boolean,
+    types.is_integer,
+    types.is_floating,
+    types.is_decimal,
+    types.is_string,
+    types.is_large_string,
+    types.is_string_view,
+    types.is_date,
+)
+
+
+def read_parquet(path: Path) -> Iterator[Row | RecordError]:
+    """Read the rows in batches; a row with a value that Python cannot express becomes an error in its place.
+
+    Raises:
+        RecordError: If the file is damaged, names a column twice, or has a column of a type that JSON lacks.
+    """
+    try:
+        with parquet.ParquetFile(path, buffer_size=_BUFFER_SIZE, pre_buffer=False) as file:
+            schema = _json_schema(file.schema_arrow, path)
+            number = 0
+            for batch in file.iter_batches(batch_size=_BATCH_SIZE):
+                for values in _to_rows(batch.cast(schema, safe=False)):
+                    number += 1
+                    place = f"{path}:row {number}"
+                    yield RecordError(place, values) if isinstance(values, str) else Row(place, values)
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise RecordError(path, f"not a Parquet file, or a damaged one: {error}") from None
+
+
+def _to_rows(batch: Any) -> list[dict[str, Any] | str]:
+    """The rows as JSON values, or what is wrong with a row."""
+    try:
+        return [_to_json(row) for row in batch.to_pylist(maps_as_pydicts="strict")]
+    except _UNREADABLE:
+        return [_to_row(batch.slice(i, 1)) for i in range(batch.num_rows)]
+
+
+def _to_row(batch: Any) -> dict[str, Any] | str:
+    values = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            [value] = column.to_pylist(maps_as_pydicts="strict")
+        except _UNREADABLE as error:
+            return f"{name!r} cannot be read: {error}"
+        values[name] = _to_json(value)
+    return values
+
+
+def _to_json(value: Any) -> Any:
+    """A value as ``json.loads`` would have made it."""
+    if isinstance(value, dict):
+        return {key: _to_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_to_json(item) for item in value]
+    if isinstance(value, float):
+        return None if math.isnan(value) else value  # data frames write NaN where a number is missing
+    if isinstance(value, (datetime.date, datetime.time)):  # a datetime is a date, too
+        return value.isoformat()
+    if isinstance(value, (decimal.Decimal, uuid.UUID)):
+        return str(value)  # a decimal is chosen for the sake of its digits; a float would lose some
+    return value
+
+
+def _json_schema(schema: Any, path: Path) -> Any:
+    """The types to cast to before values become Python's."""
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise RecordError(path, f"the schema names {', '.join(map(repr, twice))} twice")
+    return pa.schema([_json_field(field, path, field.name) for field in schema])
+
+
+def _json_field(field: Any, path: Path, column: str) -> Any:
+    return field.with_type(_json_type(field.type, path, column))
+
+
+def _json_type(type_: Any, path: Path, column: str) -> Any:
+    """The type with times in microseconds, which is where datetime and Qdrant's comparison of datetimes end."""
+    if isinstance(type_, pa.UuidType) or any(is_type(type_) for is_type in _AS_THEY_ARE):
+        return type_
+    if types.is_timestamp(type_):
+        return pa.timestamp("us", type_.tz)
+    if types.is_time(type_):
+        return pa.time64("us")
+    if types.is_dictionary(type_):
+        return _json_type(type_.value_type, path, column)
+    if types.is_struct(type_):
+        return pa.struct([_json_field(field, path, column) for field in type_])
+    if types.is_fixed_size_list(type_):
+        return pa.list_(_json_field(type_.value_field, path, column), type_.list_size)
+    if types.is_list(type_) or types.is_large_list(type_):
+        make = pa.large_list if types.is_large_list(type_) else pa.list_
+        return make(_json_field(type_.value_field, path, column))
+    if types.is_map(type_) and (types.is_string(type_.key_type) or types.is_large_string(type_.key_type)):
+        return pa.map_(type_.key_type, _json_field(type_.item_field, path, column))
+    raise RecordError(path, f"the column {column!r} holds {type_}, which JSON lacks; convert it or leave it out")

@@ -1,0 +1,35 @@
+"""Text files, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from fg_search.records.errors import RecordError
+
+GZIP_ENDING = ".gz"
+
+
+@contextmanager
+def open_text(path: Path, *, newline: str) -> Iterator[TextIO]:
+    """Open a text file for reading, line by line.
+
+    A byte that is not UTF-8 is read as a lone surrogate, so that it is the error of its row and not of the file.
+
+    Args:
+        path: UTF-8, with or without a byte order mark; gzipped if it ends in ``.gz``.
+        newline: As for ``open``.
+
+    Raises:
+        RecordError: If it cannot be opened, or reading it inside the ``with`` block fails.
+    """
+    opener = gzip.open if path.suffix.lower() == GZIP_ENDING else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline=newline) as file:
+            yield file
+    except (OSError, EOFError, zlib.error) as error:
+        raise RecordError(path, f"cannot be read: {error}") from None
