@@ -100,6 +100,25 @@ class FeatureEmbeddings:
         data = self.probabilities.reshape(n, groups * codes)[flat] / np.float32(groups**0.5)
         return csr_array((data, np.nonzero(flat)[1], starts), shape=flat.shape)
 
+    def mixed(self) -> FeatureEmbeddings:
+        """All items as one: their mean, each weighted by its own confidence.
+
+        For several phrasings of one question. Similarity and cosine are linear in the query, so the mixture's is the
+        weighted mean of theirs; phrasings that disagree spread its mass and make it less confident.
+
+        Returns:
+            One item.
+
+        Raises:
+            ValueError: If there are no items.
+        """
+        if not len(self):
+            raise ValueError("there are no items to mix")
+        weights = (self.confidence / self.confidence.sum()).astype(np.float32)
+        norms = np.maximum(np.linalg.norm(self.base, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        base = np.asarray(weights @ (self.base / norms), dtype=np.float32)[None]
+        return FeatureEmbeddings(base, np.tensordot(weights, self.probabilities, 1)[None], self.fingerprint)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write both arrays to ``path`` as npz, without pickle."""
         with Path(path).open("wb") as file:

@@ -47,3 +47,11 @@ class StorageError(FgSearchError, RuntimeError):
 
 class UnsupportedError(FgSearchError, NotImplementedError):
     """A request that Qdrant knows and the embedded engine cannot serve."""
+
+
+class NotCalibratedError(FgSearchError, RuntimeError):
+    """A precision was asked for that only judged queries can promise, and there are none for this search."""
+
+
+class ItemNotFoundError(FgSearchError, LookupError):
+    """An id that no item of the index has."""

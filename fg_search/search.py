@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
-import numpy as np
-import numpy.typing as npt
 from qdrant_client import models
 
+from fg_search.confidence.threshold import PrecisionThreshold
+from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import UncertainQueryError
 from fg_search.ids import UserId
 from fg_search.storage.schema import (
@@ -21,7 +21,7 @@ from fg_search.storage.schema import (
     FEATURES_VECTOR,
     PAYLOAD_KEY,
 )
-from fg_search.validation import check_fraction
+from fg_search.validation import check_count, check_fraction
 
 RankBy = Literal["auto", "features", "base", "both"]
 OnUncertain = Literal["flag", "abstain", "raise"]
@@ -44,10 +44,13 @@ class SearchOptions:
         confidence_weight: w in [0, 100] of the down-weighting ``score · confidence^w``; 0 leaves scores alone.
         query_filter: Any Qdrant filter on the user's own payload.
         min_query_confidence: Queries less confident than this are uncertain; in [0, 1].
+        target_precision: Share of right answers, in (0, 1), that the answered queries are to reach: a query whose
+            calibrated confidence is below the threshold for it is uncertain.
         on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits), or
             ``"raise"`` (:class:`UncertainQueryError`).
         rank_by: ``"features"`` (FG similarity), ``"base"`` (cosine of the base embeddings), ``"both"``
             (reciprocal-rank fusion of the two), or ``"auto"`` by how the head was trained.
+        offset: Hits to leave out before the first, for paging.
     """
 
     limit: int = 10
@@ -55,24 +58,28 @@ class SearchOptions:
     confidence_weight: float = 0.0
     query_filter: models.Filter | None = None
     min_query_confidence: float | None = None
+    target_precision: float | None = None
     on_uncertain: OnUncertain = "flag"
     rank_by: RankBy = "auto"
+    offset: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.limit, bool) or not isinstance(self.limit, int) or self.limit < 1:
-            raise ValueError(f"limit must be an integer of at least 1, got {self.limit!r}")
+        for name, least in (("limit", 1), ("offset", 0)):
+            check_count(getattr(self, name), name=name, least=least)
         if self.min_confidence is not None:
             check_fraction(self.min_confidence, name="min_confidence")
         if self.min_query_confidence is not None:
             check_fraction(self.min_query_confidence, name="min_query_confidence")
         if not 0 <= self.confidence_weight <= _MAX_WEIGHT:
             raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight}")
+        if self.target_precision is not None and not 0 < self.target_precision < 1:
+            raise ValueError(f"target_precision must be greater than 0 and less than 1, got {self.target_precision}")
         _check_choice(self.on_uncertain, OnUncertain, "on_uncertain")
         _check_choice(self.rank_by, RankBy, "rank_by")
-        if self.on_uncertain != "flag" and self.min_query_confidence is None:
+        if self.on_uncertain != "flag" and self.min_query_confidence is None and self.target_precision is None:
             raise ValueError(
-                f"on_uncertain={self.on_uncertain!r} needs min_query_confidence: "
-                "below which confidence is a query uncertain?"
+                f"on_uncertain={self.on_uncertain!r} needs target_precision or min_query_confidence: "
+                "when is a query uncertain?"
             )
 
 
@@ -100,18 +107,23 @@ class Hit:
     agreement: tuple[bool, ...] = field(repr=False)
     payload: dict[str, Any] = field(repr=False)
 
+    def __str__(self) -> str:
+        return f"{self.weighted_score:.3f}  conf {self.confidence:.2f}  [{self.label or '-'}] {self.text}"
+
 
 @dataclass(frozen=True)
 class SearchResult:
     """The answer to one query.
 
     Attributes:
-        query: The text.
+        query: The text; several phrasings of one question are joined by ``" / "``.
         hits: Best first; empty if the decision is to abstain.
         query_confidence: Of the query's own embedding, in [1/K, 1].
         decision: ``"answer"`` or ``"abstain"``.
-        uncertain: Whether the query's confidence is below ``min_query_confidence``.
+        uncertain: Whether one of the two confidences is below what was asked for.
         reason: A sentence on why it was decided so.
+        confidence: Calibrated probability that the top hit is right, in [0, 1]; ``None`` if the index was not
+            calibrated for this kind of search.
     """
 
     query: str
@@ -120,13 +132,42 @@ class SearchResult:
     decision: Decision
     uncertain: bool
     reason: str
+    confidence: float | None = None
 
     def __str__(self) -> str:
         lines = [self.query, f"  {self.decision}: {self.reason}"]
-        lines += [
-            f"  {hit.weighted_score:.3f}  conf {hit.confidence:.2f}  [{hit.label or '-'}] {hit.text}"
-            for hit in self.hits
-        ]
+        return "\n".join([*lines, *(f"  {hit}" for hit in self.hits)])
+
+
+@dataclass(frozen=True)
+class HitGroup:
+    """The hits that share a value of a payload field.
+
+    Attributes:
+        value: What they share.
+        hits: Best first.
+    """
+
+    value: str | int
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True)
+class GroupedResult:
+    """The answer to one query, its hits by the value of a payload field.
+
+    Attributes:
+        groups: The one with the best hit first; empty if the decision is to abstain.
+        result: Everything else, with the hits of all groups.
+    """
+
+    groups: tuple[HitGroup, ...]
+    result: SearchResult = field(repr=False)
+
+    def __str__(self) -> str:
+        lines = [self.result.query, f"  {self.result.decision}: {self.result.reason}"]
+        for group in self.groups:
+            lines += [f"  {group.value}", *(f"    {hit}" for hit in group.hits)]
         return "\n".join(lines)
 
 
@@ -136,50 +177,105 @@ class QueryVectors:
 
     base: list[float]
     features: models.SparseVector
-    codes: npt.NDArray[np.int64]
+    codes: list[int]
     confidence: float
 
 
-def judge(query: str, confidence: float, options: SearchOptions) -> SearchResult:
+def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
+    """The vectors of n queries."""
+    sparse = embeddings.sparse()
+    starts, columns, values = sparse.indptr.tolist(), sparse.indices.tolist(), sparse.data.tolist()
+    base, codes, confidences = embeddings.base.tolist(), embeddings.codes.tolist(), embeddings.confidence.tolist()
+    return [
+        QueryVectors(
+            base[i],
+            models.SparseVector.model_construct(
+                indices=columns[starts[i] : starts[i + 1]], values=values[starts[i] : starts[i + 1]]
+            ),
+            codes[i],
+            confidences[i],
+        )
+        for i in range(len(embeddings))
+    ]
+
+
+def judge_query(query: str, confidence: float, options: SearchOptions) -> SearchResult:
     """Decide on the query alone; the result has no hits yet.
 
     Raises:
         UncertainQueryError: If the query is uncertain and the caller asked for an exception.
     """
     threshold = options.min_query_confidence
-    if threshold is None or confidence >= threshold:
-        reason = f"query confidence {confidence:.2f}"
-        if threshold is not None:
-            reason += f" reaches {threshold:.2f}"
-        return SearchResult(query, (), confidence, "answer", uncertain=False, reason=reason)
-    reason = f"query confidence {confidence:.2f} is below {threshold:.2f}"
+    reason = f"query confidence {confidence:.2f}"
+    judged = SearchResult(query, (), confidence, "answer", uncertain=False, reason=reason)
+    if threshold is None:
+        return judged
+    if confidence >= threshold:
+        return replace(judged, reason=f"{reason} reaches {threshold:.2f}")
+    return _doubt(judged, f"{reason} is below {threshold:.2f}", options)
+
+
+def judge_hits(
+    judged: SearchResult, hits: tuple[Hit, ...], confidence: float | None, threshold: PrecisionThreshold | None,
+    options: SearchOptions,
+) -> SearchResult:
+    """Decide on what was found for a query that :func:`judge_query` let pass.
+
+    Args:
+        judged: What it said.
+        hits: Best first; none at all is an abstention.
+        confidence: Calibrated, if there is a calibration.
+        threshold: For the target precision, if there is one.
+        options: Of the search.
+
+    Raises:
+        UncertainQueryError: If the result is uncertain and the caller asked for an exception.
+    """
+    if not hits:
+        reason = f"{judged.reason}; no point passes the filters" if not options.offset else "no more hits"
+        return replace(judged, decision="abstain", reason=reason, confidence=confidence)
+    result = replace(judged, hits=hits, confidence=confidence)
+    if confidence is None or threshold is None:
+        return result
+    if threshold.threshold is None:
+        return _doubt(result, threshold.reason, options)
+    wanted = f"what a precision of {threshold.target:.1%} takes ({threshold.threshold:.3f})"
+    if confidence < threshold.threshold:
+        return _doubt(result, f"confidence {confidence:.3f} is below {wanted}", options)
+    return replace(result, reason=f"confidence {confidence:.3f} reaches {wanted}")
+
+
+def _doubt(result: SearchResult, reason: str, options: SearchOptions) -> SearchResult:
     if options.on_uncertain == "raise":
-        raise UncertainQueryError(f"{reason}: {query!r}")
-    decision: Decision = "abstain" if options.on_uncertain == "abstain" else "answer"
-    return SearchResult(query, (), confidence, decision, uncertain=True, reason=reason)
+        raise UncertainQueryError(f"{reason}: {result.query!r}")
+    if options.on_uncertain == "abstain":
+        return replace(result, hits=(), decision="abstain", uncertain=True, reason=reason)
+    return replace(result, uncertain=True, reason=reason)
 
 
-def answer(judged: SearchResult, hits: tuple[Hit, ...]) -> SearchResult:
-    """The result of :func:`judge` with the hits that were found; none at all is an abstention."""
-    if hits:
-        return replace(judged, hits=hits)
-    return replace(judged, decision="abstain", reason=f"{judged.reason}; no point passes the filters")
+def plan(
+    query: QueryVectors, options: SearchOptions, rank_by: RankBy, scope: models.Filter | None
+) -> models.QueryRequest:
+    """The request that has the engine exclude, down-weight and rank.
 
-
-def plan(query: QueryVectors, options: SearchOptions, rank_by: RankBy) -> models.QueryRequest:
-    """The request that has the engine exclude, down-weight and rank; ``rank_by`` is not ``"auto"``."""
+    Args:
+        query: Its vectors.
+        options: Of the search; the filter in them is part of ``scope``.
+        rank_by: Not ``"auto"``.
+        scope: Filter for the points that are searched.
+    """
     weighted = options.confidence_weight > 0
-    wanted = max(_CANDIDATES_PER_HIT * options.limit, _MIN_CANDIDATES) if weighted else options.limit
-    ranked = _ranking(query, rank_by, _with_min_confidence(options), wanted)
+    needed = options.limit + options.offset
+    ranked = _ranking(query, rank_by, scope, max(_CANDIDATES_PER_HIT * needed, _MIN_CANDIDATES) if weighted else needed)
     if weighted:
         ranked = {"prefetch": models.Prefetch(**ranked), "query": _down_weighting(options.confidence_weight)}
-    return models.QueryRequest(**{**ranked, "limit": options.limit, "with_payload": True})
+    page = {"limit": options.limit, "with_payload": True, "offset": options.offset or None}
+    return models.QueryRequest.model_construct(**{**ranked, **page})
 
 
 def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: SearchOptions) -> tuple[Hit, ...]:
     """What the engine returned, as hits."""
-    codes = query.codes.tolist()
-    weight = options.confidence_weight
+    codes, weight = query.codes, options.confidence_weight
     hits = []
     for point in points:
         payload = dict(point.payload or {})
@@ -200,6 +296,13 @@ def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: 
     return tuple(hits)
 
 
+def min_confidence_condition(options: SearchOptions) -> models.FieldCondition | None:
+    """Leaves out the points that are not confident enough."""
+    if options.min_confidence is None:
+        return None
+    return models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=options.min_confidence))
+
+
 def _ranking(query: QueryVectors, rank_by: RankBy, query_filter: models.Filter | None, limit: int) -> dict[str, Any]:
     common: dict[str, Any] = {"filter": query_filter, "limit": limit}
     features = {**common, "query": query.features, "using": FEATURES_VECTOR}
@@ -218,15 +321,6 @@ def _ranking(query: QueryVectors, rank_by: RankBy, query_filter: models.Filter |
 def _down_weighting(weight: float) -> models.FormulaQuery:
     power = models.PowExpression(pow=models.PowParams(base=CONFIDENCE_KEY, exponent=weight))
     return models.FormulaQuery(formula=models.MultExpression(mult=["$score", power]))
-
-
-def _with_min_confidence(options: SearchOptions) -> models.Filter | None:
-    if options.min_confidence is None:
-        return options.query_filter
-    condition = models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=options.min_confidence))
-    if options.query_filter is None:
-        return models.Filter(must=[condition])
-    return models.Filter(must=[condition, options.query_filter])
 
 
 def _check_choice(value: str, choices: Any, name: str) -> None:

@@ -102,6 +102,17 @@ def check_fraction(value: float, *, name: str) -> float:
     return float(value)
 
 
+def check_count(value: int, *, name: str, least: int = 1) -> int:
+    """Return ``value`` after making sure that it is an integer of at least ``least``.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+    return int(value)
+
+
 def check_same_length(expected: int, columns: Mapping[str, Sized | None]) -> None:
     """Make sure that every column that is given has ``expected`` items.
 

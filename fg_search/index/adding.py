@@ -14,7 +14,7 @@ from fg_search.embeddings import FeatureEmbeddings
 from fg_search.index.state import IndexState
 from fg_search.storage.operations import Begin, End, Operation, Work, call
 from fg_search.storage.points import Item, Stored, to_points
-from fg_search.storage.schema import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY
+from fg_search.storage.schema import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
 
 ITEMS_PER_WRITE = 1024
 
@@ -89,7 +89,7 @@ def _changed(state: IndexState, batch: list[Item]) -> Operation[dict[int, Item]]
     records = yield call(
         "retrieve", state.collection, ids=list(distinct), with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY]
     )
-    stored = {record.id: Stored.of_payload(record.payload) for record in records}
+    stored = {record.id: Stored.of_features(record.payload[PAYLOAD_KEY]) for record in records}
     changed: dict[int, Item] = {}
     for i, item in enumerate(batch):
         if distinct.pop(item.point_id, None) is None:

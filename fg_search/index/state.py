@@ -29,6 +29,7 @@ class IndexState:
 
     Attributes:
         name: What to call it in messages.
+        location: Folder, URL, or class of the client.
         collection: Name by which the engine knows it: an alias of the collection that holds the points.
         metadata: Of the encoder that filled it, and how it is laid out.
         known_encoder: The encoder, if it is loaded.
@@ -37,6 +38,7 @@ class IndexState:
     """
 
     name: str
+    location: str
     collection: str
     metadata: IndexMetadata
     known_encoder: FeatureGroupEncoder | None = None

@@ -31,7 +31,8 @@ class Item:
         label: What it is now said to be.
         payload: The owner's own.
         digest: 16 hexadecimal digits, equal only for the same id, text and payload (and embedding, if one was given).
-        given_label: If a person corrected the label, what the owner said; else ``None``.
+        is_corrected: Whether a person corrected the label.
+        given_label: If so, what the owner had said.
     """
 
     point_id: int | str
@@ -40,7 +41,26 @@ class Item:
     label: str | None
     payload: Mapping[str, Any]
     digest: str
+    is_corrected: bool = False
     given_label: str | None = None
+
+    @classmethod
+    def of_record(cls, record: models.Record) -> Item:
+        """What was stored as a point."""
+        payload = dict(record.payload or {})
+        features = payload.pop(PAYLOAD_KEY)
+        stored = Stored.of_features(features)
+        digest = _digest(features["id"], features["text"], payload, f"the payload of {features['id']!r}", None)
+        return cls(
+            record.id,
+            features["id"],
+            features["text"],
+            stored.label,
+            payload,
+            digest,
+            stored.is_corrected,
+            stored.given_label if stored.is_corrected else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -53,21 +73,23 @@ class Stored:
     is_corrected: bool
 
     @classmethod
-    def of_payload(cls, payload: Mapping[str, Any]) -> Stored:
-        """Read it from a point's payload."""
-        features = payload[PAYLOAD_KEY]
+    def of_features(cls, features: Mapping[str, Any]) -> Stored:
+        """Read it from our part of a point's payload."""
         corrected = "given_label" in features
         label = features["label"]
         return cls(features["hash"], label, features["given_label"] if corrected else label, corrected)
 
     def has(self, item: Item) -> bool:
         """Whether writing the item would change nothing."""
-        return self.digest == item.digest and self.given_label == item.label
+        if item.is_corrected and (self.label, self.is_corrected) != (item.label, True):
+            return False
+        owner_says = item.given_label if item.is_corrected else item.label
+        return self.digest == item.digest and self.given_label == owner_says
 
     def correct(self, item: Item) -> Item:
         """The item with the label that a person gave it, as long as its owner still says what was corrected."""
-        if self.is_corrected and self.given_label == item.label:
-            return replace(item, label=self.label, given_label=item.label)
+        if self.is_corrected and not item.is_corrected and self.given_label == item.label:
+            return replace(item, label=self.label, is_corrected=True, given_label=item.label)
         return item
 
 
@@ -155,7 +177,7 @@ def to_points(
                     "text": item.text,
                     "hash": item.digest,
                     "model": metadata.fingerprint,
-                    **({} if item.given_label is None else {"given_label": item.given_label}),
+                    **({"given_label": item.given_label} if item.is_corrected else {}),
                 },
             },
         )

@@ -1,0 +1,177 @@
+"""What an index learned from judged queries: how sure a result is, and from where on it is right often enough."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from fg_search.confidence import Calibrator, PrecisionThreshold, threshold_for_precision
+from fg_search.errors import FormatVersionError, NotCalibratedError
+from fg_search.search import RankBy, SearchOptions
+from fg_search.validation import check_booleans
+
+RelevantBy = Literal["label", "id"]
+
+_FORMAT = 1
+_MOST_KEPT = 20_000  # judged queries kept for thresholds: more would not change them, and fill the collection's metadata
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A calibrator, and other judged queries to choose thresholds on.
+
+    Attributes:
+        fingerprint: Of the encoder.
+        relevant_by: Whether a hit is right by its label or by its id.
+        rank_by: How hits were ranked, which is part of what was calibrated, like the next two.
+        min_confidence: Points less confident were left out.
+        confidence_weight: Of the down-weighting.
+        calibrator: Gives the probability that a top hit is right.
+        queries: Judged queries in all; half of them taught the calibrator.
+        points: Points of the index at that time.
+        confidence: ``(m,)`` float32, calibrated, of the other half.
+        correct: ``(m,)`` booleans.
+    """
+
+    fingerprint: str
+    relevant_by: RelevantBy
+    rank_by: RankBy
+    min_confidence: float | None
+    confidence_weight: float
+    calibrator: Calibrator
+    queries: int
+    points: int
+    confidence: npt.NDArray[np.float32] = field(repr=False)
+    correct: npt.NDArray[np.bool_] = field(repr=False)
+
+    def threshold(self, target: float, delta: float = 0.1) -> PrecisionThreshold:
+        """The confidence from which on results are right often enough, see :func:`fg_search.threshold_for_precision`."""
+        return _threshold(self, target, delta)
+
+    def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:
+        """Whether results of such a search are of the kind that was judged."""
+        return (self.rank_by, self.min_confidence, self.confidence_weight) == (
+            rank_by,
+            options.min_confidence,
+            options.confidence_weight,
+        )
+
+    def describe_search(self) -> str:
+        """The options that a search must have, in words."""
+        return (
+            f"rank_by={self.rank_by!r}, min_confidence={self.min_confidence}, "
+            f"confidence_weight={self.confidence_weight:g}"
+        )
+
+    def to_metadata(self) -> dict[str, Any]:
+        """As JSON values; the inverse of :meth:`of_metadata`."""
+        return {
+            "format": _FORMAT,
+            "fingerprint": self.fingerprint,
+            "relevant_by": self.relevant_by,
+            "rank_by": self.rank_by,
+            "min_confidence": self.min_confidence,
+            "confidence_weight": self.confidence_weight,
+            "calibrator": self.calibrator.to_dict(),
+            "queries": self.queries,
+            "points": self.points,
+            "confidence": base64.b64encode(self.confidence.astype("<f4").tobytes()).decode(),
+            "correct": "".join("1" if right else "0" for right in self.correct),
+        }
+
+    @classmethod
+    def of_metadata(cls, data: Mapping[str, Any] | None, fingerprint: str) -> Self | None:
+        """Read it; ``None`` if there is none, or it is of another encoder.
+
+        Raises:
+            FormatVersionError: If a newer release wrote it.
+        """
+        if data is None or data["fingerprint"] != fingerprint:
+            return None
+        if data["format"] > _FORMAT:
+            raise FormatVersionError(
+                f"the index's calibration has format {data['format']}, this release reads up to {_FORMAT}; "
+                "upgrade fg_search"
+            )
+        return cls(
+            fingerprint=data["fingerprint"],
+            relevant_by=data["relevant_by"],
+            rank_by=data["rank_by"],
+            min_confidence=data["min_confidence"],
+            confidence_weight=data["confidence_weight"],
+            calibrator=Calibrator.from_dict(data["calibrator"]),
+            queries=data["queries"],
+            points=data["points"],
+            confidence=np.frombuffer(base64.b64decode(data["confidence"]), dtype="<f4").astype(np.float32),
+            correct=np.array([right == "1" for right in data["correct"]], dtype=bool),
+        )
+
+
+def calibrate(
+    features: Mapping[str, npt.NDArray[np.float64]], correct: npt.ArrayLike, *, seed: int, **about: Any
+) -> Calibration:
+    """Fit a calibrator on a random half of judged queries; the other half is kept for thresholds.
+
+    The halves are drawn within right and wrong results. Thresholds chosen on queries that the calibrator was fitted on
+    would promise too much.
+
+    Args:
+        features: ``(n,)`` numbers by name, see :func:`fg_search.confidence.result_features`.
+        correct: ``(n,)`` booleans.
+        seed: Of the halves.
+        about: The other attributes of a :class:`Calibration`.
+
+    Raises:
+        ValueError: If there are fewer than two right or two wrong results.
+    """
+    right = check_booleans(correct, name="correct")
+    fewest = min(int(right.sum()), int((~right).sum()))
+    if fewest < 2:
+        raise ValueError(
+            f"of {len(right)} judged results {int(right.sum())} are right; calibration needs at least 2 right and 2 "
+            "wrong ones: add held-out queries, also such as have no answer in the index"
+        )
+    rng = np.random.default_rng(seed)
+    teaches = np.zeros(len(right), dtype=bool)
+    for kind in (np.flatnonzero(right), np.flatnonzero(~right)):
+        teaches[rng.permutation(kind)[: len(kind) // 2]] = True
+    calibrator = Calibrator().fit({name: values[teaches] for name, values in features.items()}, right[teaches])
+    kept = rng.permutation(np.flatnonzero(~teaches))[:_MOST_KEPT]
+    return Calibration(
+        calibrator=calibrator,
+        queries=len(right),
+        confidence=calibrator.predict({name: values[kept] for name, values in features.items()}).astype(np.float32),
+        correct=right[kept],
+        **about,
+    )
+
+
+def required(calibration: Calibration | None, options: SearchOptions, rank_by: RankBy, name: str) -> Calibration:
+    """The calibration for a search with a target precision.
+
+    Raises:
+        NotCalibratedError: If there is none, or it was made for another kind of search.
+    """
+    if calibration is None:
+        raise NotCalibratedError(
+            f"{name} has no calibration, and no threshold is guessed: give target_precision after "
+            "index.calibrate(held_out_queries, relevant=labels_or_ids) or `fg-search calibrate`"
+        )
+    if not calibration.fits(options, rank_by):
+        raise NotCalibratedError(
+            f"{name} was calibrated for searches with {calibration.describe_search()}; search with these, or calibrate "
+            "with the options of this search: index.calibrate(queries, relevant=…, rank_by=…)"
+        )
+    return calibration
+
+
+@lru_cache(maxsize=64)
+def _threshold(calibration: Calibration, target: float, delta: float) -> PrecisionThreshold:
+    return threshold_for_precision(calibration.confidence, calibration.correct, target, delta=delta)

@@ -1,0 +1,182 @@
+"""Deleting and relabelling items, and what an index holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from qdrant_client import models
+
+from fg_search.errors import ItemNotFoundError
+from fg_search.ids import UserId
+from fg_search.index.state import IndexState
+from fg_search.storage.operations import Operation, call
+from fg_search.storage.points import Stored
+from fg_search.storage.schema import (
+    CONFIDENCE_KEY,
+    GIVEN_LABEL_KEY,
+    HASH_KEY,
+    LABEL_KEY,
+    PAYLOAD_KEY,
+    IndexMetadata,
+)
+from fg_search.validation import check_label
+
+_IDS_PER_REQUEST = 1000
+_HISTOGRAM_BINS = 10
+
+
+@dataclass(frozen=True)
+class CalibrationInfo:
+    """What an index was calibrated on.
+
+    Attributes:
+        queries: Judged queries.
+        relevant_by: ``"label"`` or ``"id"``.
+        search: The options of the searches it holds for, in words.
+        points: Points in the index at that time.
+    """
+
+    queries: int
+    relevant_by: str
+    search: str
+    points: int
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What is in an index.
+
+    Attributes:
+        location: Folder, URL, or class of the client.
+        collection: Name of the collection.
+        tenant: Whose items were counted, in an index with tenants.
+        points: Number of points.
+        labelled: Number of points that have a label.
+        corrected: Number of points whose label a person corrected.
+        metadata: Of the encoder that filled it, and its settings.
+        calibration: If there is one.
+        confidence_histogram: Number of points with a confidence in each tenth of [0, 1].
+    """
+
+    location: str
+    collection: str
+    tenant: str | None
+    points: int
+    labelled: int
+    corrected: int
+    metadata: IndexMetadata
+    calibration: CalibrationInfo | None
+    confidence_histogram: tuple[int, ...]
+
+
+def delete(state: IndexState, ids: Sequence[UserId]) -> Operation[int]:
+    """Remove items; ids that are not there are no error.
+
+    Returns:
+        How many were there.
+    """
+    points = list(dict.fromkeys(state.point_id(one) for one in ids))
+    found = 0
+    for chunk in _chunks(points):
+        mine: list[models.Condition] = [models.HasIdCondition(has_id=chunk)]
+        found += (yield call("count", state.collection, count_filter=models.Filter(must=mine), exact=True)).count
+        yield call("delete", state.collection, points_selector=models.PointIdsList(points=chunk), wait=True)
+    return found
+
+
+def delete_where(state: IndexState, query_filter: models.Filter) -> Operation[int]:
+    """Remove all items that match.
+
+    Returns:
+        How many matched.
+    """
+    scope = state.scope(query_filter)
+    found = yield call("count", state.collection, count_filter=scope, exact=True)
+    yield call("delete", state.collection, points_selector=models.FilterSelector(filter=scope), wait=True)
+    return int(found.count)
+
+
+def relabel(state: IndexState, labels: Mapping[UserId, str | None]) -> Operation[int]:
+    """Correct labels. What the label was is kept beside it, so that adding the same data again keeps the correction.
+
+    Returns:
+        How many items have another label now.
+
+    Raises:
+        ItemNotFoundError: If an id is not there; nothing is changed then.
+    """
+    for user_id, label in labels.items():
+        check_label(label, f"labels[{user_id!r}]")
+    wanted = {state.point_id(user_id): label for user_id, label in labels.items()}
+    stored: dict[int | str, Stored] = {}
+    for chunk in _chunks(list(wanted)):
+        records = yield call(
+            "retrieve", state.collection, ids=chunk, with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY]
+        )
+        stored.update((record.id, Stored.of_features(record.payload[PAYLOAD_KEY])) for record in records)
+    missing = [user_id for user_id in labels if state.point_id(user_id) not in stored]
+    if missing:
+        raise ItemNotFoundError(f"{state.name} has no item {missing[0]!r} ({len(missing)} such id(s)); nothing changed")
+    changes: dict[tuple[str | None, str | None], list[int | str]] = defaultdict(list)
+    for point, label in wanted.items():
+        if stored[point].label != label:
+            changes[label, stored[point].given_label].append(point)
+    for (label, given), points in changes.items():
+        for chunk in _chunks(points):
+            if label == given:  # the correction is taken back
+                yield call("set_payload", state.collection, {"label": label}, points=chunk, key=PAYLOAD_KEY, wait=True)
+                yield call("delete_payload", state.collection, [GIVEN_LABEL_KEY], points=chunk, wait=True)
+            else:
+                both = {"label": label, "given_label": given}
+                yield call("set_payload", state.collection, both, points=chunk, key=PAYLOAD_KEY, wait=True)
+    return sum(map(len, changes.values()))
+
+
+def describe_index(state: IndexState) -> Operation[IndexInfo]:
+    """Counts, identity, and a histogram of confidence, all from the engine."""
+    has_label = models.Filter(must_not=[models.IsNullCondition(is_null=models.PayloadField(key=LABEL_KEY))])
+    given = models.PayloadField(key=GIVEN_LABEL_KEY)  # of a corrected label; null if there was none
+    corrected = models.Filter(
+        should=[models.Filter(must_not=[models.IsEmptyCondition(is_empty=given)]), models.IsNullCondition(is_null=given)]
+    )
+    calibration = state.calibration
+    histogram = []
+    for bounds in _bins():
+        histogram.append((yield from _count(state, models.FieldCondition(key=CONFIDENCE_KEY, range=bounds))))
+    return IndexInfo(
+        location=state.location,
+        collection=state.collection,
+        tenant=state.chosen_tenant,
+        points=(yield from _count(state)),
+        labelled=(yield from _count(state, has_label)),
+        corrected=(yield from _count(state, corrected)),
+        metadata=state.metadata,
+        calibration=None
+        if calibration is None
+        else CalibrationInfo(
+            calibration.queries, calibration.relevant_by, calibration.describe_search(), calibration.points
+        ),
+        confidence_histogram=tuple(histogram),
+    )
+
+
+def count(state: IndexState) -> Operation[int]:
+    """Number of items."""
+    return (yield from _count(state))
+
+
+def _count(state: IndexState, *conditions: models.Condition) -> Operation[int]:
+    found = yield call("count", state.collection, count_filter=state.scope(*conditions), exact=True)
+    return int(found.count)
+
+
+def _bins() -> Iterator[models.Range]:
+    for i in range(_HISTOGRAM_BINS - 1):
+        yield models.Range(gte=i / _HISTOGRAM_BINS, lt=(i + 1) / _HISTOGRAM_BINS)
+    yield models.Range(gte=1 - 1 / _HISTOGRAM_BINS, lte=1.0)
+
+
+def _chunks(points: list[int | str]) -> list[list[int | str]]:
+    return [points[start : start + _IDS_PER_REQUEST] for start in range(0, len(points), _IDS_PER_REQUEST)]

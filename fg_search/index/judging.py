@@ -1,0 +1,148 @@
+"""Queries whose answer is known: whether the top hit is right, and what an index learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from qdrant_client import models
+
+from fg_search.ids import UserId
+from fg_search.index.calibration import Calibration, RelevantBy, calibrate
+from fg_search.index.opening import physical_collection
+from fg_search.index.searching import Queries, evidence, ranking
+from fg_search.index.state import IndexState
+from fg_search.search import Hit, SearchOptions
+from fg_search.storage.operations import Operation, Work, call
+from fg_search.storage.schema import CALIBRATION_KEY, LABEL_KEY
+
+Relevant: TypeAlias = UserId | Collection[UserId] | None
+
+_MOST_ASKED = 1000  # relevant values looked up to tell labels from ids
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The top hits of n queries, judged.
+
+    Attributes:
+        relevant_by: Whether they were judged by label or by id.
+        correct: ``(n,)`` booleans, false where nothing was found.
+        in_scope: ``(n,)`` booleans, whether there is a right answer.
+        has_hit: ``(n,)`` booleans, whether anything was found.
+        score: ``(n,)`` of the top hit, 0 where nothing was found.
+        query_confidence: ``(n,)``.
+        features: Numbers about the ``has_hit.sum()`` results that there are, by name.
+    """
+
+    relevant_by: RelevantBy
+    correct: npt.NDArray[np.bool_]
+    in_scope: npt.NDArray[np.bool_]
+    has_hit: npt.NDArray[np.bool_]
+    score: npt.NDArray[np.float64]
+    query_confidence: npt.NDArray[np.float64]
+    features: dict[str, npt.NDArray[np.float64]]
+
+
+def judge(
+    state: IndexState,
+    queries: Queries,
+    relevant: Sequence[Relevant],
+    relevant_by: Literal["auto", "label", "id"],
+    options: SearchOptions,
+) -> Operation[Judged]:
+    """Search for queries whose answer is known.
+
+    Args:
+        state: The index.
+        queries: Encoded.
+        relevant: For each query the label or id of a right answer, several of them, or ``None`` if there is none.
+        relevant_by: What these are; ``"auto"`` finds out.
+        options: Of the search.
+
+    Raises:
+        ValueError: If there are more or fewer answers than queries, or it cannot be told what they are.
+    """
+    if isinstance(relevant, str) or len(relevant) != len(queries.texts):
+        given = "one string" if isinstance(relevant, str) else f"{len(relevant)} items"
+        raise ValueError(f"relevant has {given}, queries has {len(queries.texts)}; give one for each query")
+    answers = [_answers(one, i) for i, one in enumerate(relevant)]
+    kind = (yield from _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
+    hits, features = yield from evidence(state, queries, options, kind)
+    return Judged(
+        relevant_by=kind,
+        correct=np.array([_is_right(one, right, kind) for one, right in zip(hits, answers, strict=True)], dtype=bool),
+        in_scope=np.array([bool(right) for right in answers], dtype=bool),
+        has_hit=np.array([bool(one) for one in hits], dtype=bool),
+        score=np.array([one[0].weighted_score if one else 0.0 for one in hits], dtype=np.float64),
+        query_confidence=np.array([query.confidence for query in queries.vectors], dtype=np.float64),
+        features=features,
+    )
+
+
+def learn(state: IndexState, judged: Judged, options: SearchOptions, seed: int) -> Operation[Calibration]:
+    """Calibrate on judged queries, and keep what was learned with the index."""
+    count = yield call("count", state.collection, exact=True)
+
+    def work() -> Calibration:
+        return calibrate(
+            judged.features,
+            judged.correct[judged.has_hit],
+            seed=seed,
+            fingerprint=state.metadata.fingerprint,
+            relevant_by=judged.relevant_by,
+            rank_by=ranking(state, options.rank_by),
+            min_confidence=options.min_confidence,
+            confidence_weight=options.confidence_weight,
+            points=count.count,
+        )
+
+    calibration: Calibration = yield Work(work)
+    physical = yield from physical_collection(state.collection)
+    yield call("update_collection", physical, metadata={CALIBRATION_KEY: calibration.to_metadata()})
+    return calibration
+
+
+def _answers(relevant: Relevant, position: int) -> frozenset[UserId]:
+    if relevant is None:
+        return frozenset()
+    if isinstance(relevant, (str, int)):
+        return frozenset([relevant])
+    if not isinstance(relevant, Collection):
+        raise TypeError(f"relevant[{position}] is {type(relevant).__name__}; give a label, an id, or a list of them")
+    return frozenset(relevant)
+
+
+def _is_right(hits: tuple[Hit, ...], answers: frozenset[UserId], relevant_by: RelevantBy) -> bool:
+    if not hits:
+        return False
+    return (hits[0].label if relevant_by == "label" else hits[0].id) in answers
+
+
+def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) -> Operation[RelevantBy]:
+    """Whether these are labels or ids of the index.
+
+    Raises:
+        ValueError: If they could be both, or are neither.
+    """
+    values = sorted({value for right in answers for value in right}, key=str)[:_MOST_ASKED]
+    if not values:
+        raise ValueError("relevant is None for all queries; some must have a right answer")
+    names = [value for value in values if isinstance(value, str)]
+    has_label = models.FieldCondition(key=LABEL_KEY, match=models.MatchAny(any=names))
+    labelled = 0
+    if names:
+        found = yield call("count", state.collection, count_filter=state.scope(has_label), exact=True)
+        labelled = found.count
+    records = yield call("retrieve", state.collection, ids=[state.point_id(value) for value in values], with_payload=False)
+    if labelled and records:
+        raise ValueError(
+            f"some of the relevant values, such as {values[0]!r}, are labels and ids of {state.name}; "
+            "say which is meant: relevant_by='label' or relevant_by='id'"
+        )
+    if not labelled and not records:
+        raise ValueError(f"none of the relevant values, such as {values[0]!r}, is a label or an id of {state.name}")
+    return "label" if labelled else "id"

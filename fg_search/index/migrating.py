@@ -1,0 +1,102 @@
+"""Re-encoding an index with another encoder, while it goes on answering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qdrant_client import models
+
+from fg_search.errors import StorageError
+from fg_search.index.adding import ITEMS_PER_WRITE, add
+from fg_search.index.opening import create_collection, physical_collection
+from fg_search.index.state import IndexState, metadata_of
+from fg_search.storage.operations import Operation, call
+from fg_search.storage.points import Item
+
+if TYPE_CHECKING:
+    from fg_search.encoder import FeatureGroupEncoder
+
+_MOST_PASSES = 10
+
+
+def migrate(
+    state: IndexState, encoder: FeatureGroupEncoder, *, batch_size: int, progress: Callable[[int], object]
+) -> Operation[IndexState]:
+    """Fill a collection beside the old one, switch the alias to it, remove the old one.
+
+    What is added, changed or deleted meanwhile is caught up with before the switch. Interrupted, it leaves the old
+    collection in place and goes on from where it was the next time.
+
+    Returns:
+        The state of the new index; it has no calibration yet.
+
+    Raises:
+        StorageError: If the index's name is no alias, or the old collection changes faster than it can be followed.
+    """
+    if encoder.fingerprint == state.metadata.fingerprint:
+        return replace(state, known_encoder=encoder)
+    old = yield from physical_collection(state.collection)
+    if old == state.collection:
+        raise StorageError(
+            f"{state.name} is a collection of that very name, not an alias, so that nothing can take its place; copy it "
+            "with `fg-search copy` into a new index first"
+        )
+    metadata = replace(metadata_of(encoder), settings=state.metadata.settings)
+    new = yield from create_collection(state.collection, metadata)
+    filled = replace(state, collection=new, metadata=metadata, known_encoder=encoder, calibration=None)
+    for attempt in range(_MOST_PASSES):
+        written = yield from _copy_all(old, filled, batch_size, progress if not attempt else _ignore)
+        removed = yield from _remove_extra(old, new)
+        if not written and not removed:
+            break
+    else:
+        raise StorageError(f"{state.name} changes faster than it can be re-encoded; pause what writes to it")
+    switch = [
+        models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=state.collection)),
+        models.CreateAliasOperation(
+            create_alias=models.CreateAlias(collection_name=new, alias_name=state.collection)
+        ),
+    ]
+    yield call("update_collection_aliases", change_aliases_operations=switch)
+    yield call("delete_collection", old)
+    return replace(filled, collection=state.collection)
+
+
+def _copy_all(
+    old: str, filled: IndexState, batch_size: int, progress: Callable[[int], object]
+) -> Operation[int]:
+    """Bring every item of the old collection up to date in the new one; return how many were not."""
+    written, offset = 0, None
+    while True:
+        records, offset = yield call("scroll", old, limit=ITEMS_PER_WRITE, offset=offset, with_payload=True)
+        items = [Item.of_record(record) for record in records]
+        report = yield from add(filled, items, None, batch_size=batch_size, progress=progress)
+        written += report.written
+        if offset is None:
+            return written
+
+
+def _remove_extra(old: str, new: str) -> Operation[int]:
+    """Remove what was deleted from the old collection meanwhile; return how many."""
+    counts = []
+    for name in (old, new):
+        counts.append((yield call("count", name, exact=True)).count)
+    if counts[0] == counts[1]:
+        return 0
+    removed, offset = 0, None
+    while True:
+        records, offset = yield call("scroll", new, limit=ITEMS_PER_WRITE, offset=offset, with_payload=False)
+        ids = [record.id for record in records]
+        known = yield call("retrieve", old, ids=ids, with_payload=False)
+        extra = list(set(ids) - {record.id for record in known})
+        if extra:
+            yield call("delete", new, points_selector=models.PointIdsList(points=extra), wait=True)
+            removed += len(extra)
+        if offset is None:
+            return removed
+
+
+def _ignore(_: int) -> None:
+    return None
