@@ -36,7 +36,7 @@ from fg_search import (
     threshold_for_precision,
 )
 from fg_search.codebook import unit_rows
-from fg_search.confidence import result_features
+from fg_search.confidence import EVIDENCE_HITS, result_features
 from fg_search.evaluation import auroc as auroc_of
 from fg_search.evaluation import bootstrap_interval, expected_calibration_error, selective_report
 
@@ -93,8 +93,8 @@ class Bench:
 def peers(bench: Bench) -> dict[str, Any]:
     """The same embeddings without feature groups."""
     train, test, validation = bench.train, bench.test, bench.validation
-    top, score = _nearest(test.base, train.base)
-    bench.add("base cosine, nearest neighbour", Answers(train.labels[top], score))
+    cosine, nearest = _nearest(test.base, train.base)
+    bench.add("base cosine, nearest neighbour", Answers(train.labels[nearest[:, 0]], cosine[:, 0]))
 
     def vote(neighbours: int, queries: Queries) -> Answers:
         model = KNeighborsClassifier(neighbours, metric="cosine", weights="distance").fit(train.base, train.labels)
@@ -140,9 +140,9 @@ def feature_groups(bench: Bench, seed: int) -> dict[str, Any]:
     of_held_out = encoder.features(held_out.base)
     held_out_scores, held_out_hits = _top_scores(of_held_out, points)
     right = (train.labels[held_out_hits[:, 0]] == held_out.labels) & held_out.in_scope
-    known = _result_features(of_held_out, points, held_out_scores, held_out_hits)
+    known = _evidence(of_held_out, points, held_out_scores, held_out_hits, train.labels)
     calibrator = Calibrator().fit(known, right)
-    calibrated = calibrator.predict(_result_features(queries, points, scores, hits))
+    calibrated = calibrator.predict(_evidence(queries, points, scores, hits, train.labels))
     bench.add("  the same, calibrated result confidence", Answers(found, calibrated))
 
     correct = (found == test.labels) & test.in_scope
@@ -189,15 +189,24 @@ def unsupervised(bench: Bench, seed: int) -> dict[str, Any]:
     start = time.perf_counter()
     encoder.fit(train.texts, embeddings=train.base, seed=seed)
     seconds = time.perf_counter() - start
-    queries = encoder.features(test.base)
-    top, _ = _nearest(test.base, train.base)
-    bench.add("unsupervised, base ranks, query confidence", Answers(train.labels[top], queries.confidence))
-    points = encoder.features(train.base)
-    agreed = (queries.probabilities * points.probabilities[top]).sum(axis=(1, 2)) / queries.groups
-    bench.add("unsupervised, base ranks, score of the top hit", Answers(train.labels[top], agreed))
+    points, queries, of_held_out = (encoder.features(part.base) for part in (train, test, bench.validation))
+    cosines, near = _nearest(test.base, train.base, EVIDENCE_HITS)
+    found = train.labels[near[:, 0]]
+    bench.add("unsupervised, base ranks, query confidence", Answers(found, queries.confidence))
+    similarity = _similarity(queries, points[near[:, 0]])
+    bench.add("unsupervised, base ranks, score of the top hit", Answers(found, similarity))
+    held_out_cosines, held_out_near = _nearest(bench.validation.base, train.base, EVIDENCE_HITS)
+    right = (train.labels[held_out_near[:, 0]] == bench.validation.labels) & bench.validation.in_scope
+    known = _evidence(of_held_out, points, held_out_cosines, held_out_near, train.labels)
+    calibrated = Calibrator().fit(known, right).predict(_evidence(queries, points, cosines, near, train.labels))
+    bench.add("unsupervised, base ranks, calibrated result confidence", Answers(found, calibrated))
     _, hits = _top_scores(queries, points)
     bench.add("unsupervised, features rank, query confidence", Answers(train.labels[hits[:, 0]], queries.confidence))
-    return {"unsupervised_fit_seconds": seconds}
+    correct = (found == test.labels) & test.in_scope
+    return {
+        "unsupervised_fit_seconds": seconds,
+        "unsupervised_result_ece_test": expected_calibration_error(calibrated, correct),
+    }
 
 
 def end_to_end(bench: Bench, seed: int, epochs: int) -> dict[str, Any]:
@@ -287,33 +296,37 @@ def _guarantee(confidence: np.ndarray, correct: np.ndarray, seed: int) -> dict[s
     return {"target": 0.95, "delta": 0.1, "missed": float(missed / 500), "mean_coverage": float(np.mean(coverages))}
 
 
-def _result_features(
-    queries: FeatureEmbeddings, points: FeatureEmbeddings, scores: np.ndarray, hits: np.ndarray
-) -> Any:
-    top = hits[:, 0]
-    cosine = (unit_rows(queries.base) * unit_rows(points.base[top])).sum(axis=1)
+def _evidence(
+    queries: FeatureEmbeddings, points: FeatureEmbeddings, scores: np.ndarray, hits: np.ndarray, labels: np.ndarray
+) -> dict[str, np.ndarray]:
+    top = points[hits[:, 0]]
     return result_features(
         scores,
+        similarity=_similarity(queries, top),
         query_confidence=queries.confidence,
-        hit_confidence=points.confidence[top],
-        agreement=(queries.codes == points.codes[top]).mean(axis=1),
-        base_cosine=cosine,
+        hit_confidence=top.confidence,
+        labels=labels[hits],
     )
 
 
-def _top_scores(queries: FeatureEmbeddings, points: FeatureEmbeddings, k: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and rows of the k best points, (n, k) each, the best first; exact."""
+def _similarity(queries: FeatureEmbeddings, hits: FeatureEmbeddings) -> np.ndarray:
+    """Feature-group similarity of each query and its hit."""
+    return (queries.probabilities * hits.probabilities).sum(axis=(1, 2)) / queries.groups
+
+
+def _top_scores(queries: FeatureEmbeddings, points: FeatureEmbeddings) -> tuple[np.ndarray, np.ndarray]:
+    """Scores and rows of the best points, (n, EVIDENCE_HITS) each, the best first; exact."""
     return _top(
         queries.probabilities.reshape(len(queries), -1),
         points.probabilities.reshape(len(points), -1),
-        k,
+        EVIDENCE_HITS,
         queries.groups,
     )
 
 
-def _nearest(queries: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scores, rows = _top(unit_rows(queries), unit_rows(points), 1, 1)
-    return rows[:, 0], scores[:, 0]
+def _nearest(queries: np.ndarray, points: np.ndarray, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and rows of the k nearest points, (n, k) each."""
+    return _top(unit_rows(queries), unit_rows(points), k, 1)
 
 
 def _top(queries: np.ndarray, points: np.ndarray, k: int, scale: int) -> tuple[np.ndarray, np.ndarray]:

@@ -19,15 +19,25 @@ Method = Literal["logistic", "isotonic"]
 
 _FORMAT = 1
 _FOLDS = 5
+# Half the squared weights are added to the log loss (a Gaussian prior), times these. The first feature is trusted;
+# the others have to earn their weight, so that few outcomes cannot make the ranking worse than its own.
+_PENALTY_OF_FIRST, _PENALTY = 0.1, 3.0
+# Similarities, shares and log odds that differ by less than this differ by rounding: standardised by their own tiny
+# deviation they would decide. It is added to the deviation in squares.
+_RESOLUTION = 0.01
 
 
 class Calibrator:
     """Turns what is known about a result into the probability that it is right.
 
-    ``"logistic"`` is a logistic regression on the standardised features (with one feature: Platt, 1999). ``"isotonic"``
-    is a monotone step function, interpolated (Zadrozny & Elkan, 2002): of the one feature, which must rise with
-    correctness, or of the cross-fitted logistic score of several. It needs more data, a thousand queries or so, and
-    does not assume a shape.
+    Every feature is evidence *for* the result: the probability never falls as one rises. That is known beforehand and
+    need not be learned, and from few outcomes it is easily learned wrongly.
+
+    ``"logistic"`` is a logistic regression with weights of at least zero on the standardised features (with one
+    feature: Platt, 1999), with a Gaussian prior on the weights that trusts the first feature more than the others.
+    ``"isotonic"`` is a monotone step function, interpolated (Zadrozny & Elkan, 2002): of the one feature, or of the
+    cross-fitted logistic score of several. It does not assume a shape, needs a thousand queries or so, and ties the
+    results of a step, so that it ranks less finely.
 
     Args:
         method: ``"logistic"`` or ``"isotonic"``.
@@ -57,7 +67,9 @@ class Calibrator:
         """Learn from queries whose results were judged; they must be new to the head.
 
         Args:
-            features: ``(n,)`` finite numbers by name, one or more (see :func:`result_features`).
+            features: ``(n,)`` finite numbers by name, one or more, the most trusted first (see
+                :func:`result_features`). On the scale of similarities, shares or log odds: a deviation far below .01
+                counts as rounding.
             correct: ``(n,)`` booleans; an out-of-scope query is always wrong.
 
         Returns:
@@ -77,12 +89,10 @@ class Calibrator:
                 "add held-out queries of the other kind"
             )
         self.features = tuple(features)
-        self._mean, self._scale = table.mean(axis=0), table.std(axis=0)
-        self._scale[self._scale == 0] = 1.0
+        self._mean, self._scale = table.mean(axis=0), np.hypot(table.std(axis=0), _RESOLUTION)
         self._steps = None
         standard = (table - self._mean) / self._scale
-        model = _logistic().fit(standard, right)
-        self._weights, self._intercept = model.coef_[0].astype(np.float64), float(model.intercept_[0])
+        self._weights, self._intercept = _fit_logistic(standard, right)
         if self.method == "isotonic":
             self._fit_isotonic(standard, right)
         return self
@@ -163,7 +173,6 @@ class Calibrator:
 
     def _fit_isotonic(self, standard: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> None:
         from sklearn.isotonic import IsotonicRegression
-        from sklearn.model_selection import cross_val_predict
 
         rarer = min(int(right.sum()), int((~right).sum()))
         if standard.shape[1] == 1:
@@ -173,8 +182,8 @@ class Calibrator:
                 f"isotonic calibration of several features needs {_FOLDS} right and {_FOLDS} wrong results, "
                 f"got {rarer} of one kind; use method='logistic'"
             )
-        else:  # a score that was fitted to these very outcomes would be trusted too much
-            score = cross_val_predict(_logistic(), standard, right, cv=_FOLDS, method="decision_function")
+        else:
+            score = _held_out_scores(standard, right)
         model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(score, right)
         self._steps = (
             np.asarray(model.X_thresholds_, dtype=np.float64),
@@ -182,10 +191,47 @@ class Calibrator:
         )
 
 
-def _logistic() -> Any:
-    from sklearn.linear_model import LogisticRegression
+def _fit_logistic(
+    standard: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Weights of at least zero and intercept of the logistic regression with the penalties above."""
+    from scipy.optimize import minimize
+    from scipy.special import expit
 
-    return LogisticRegression(max_iter=1000)
+    count = standard.shape[1]
+    penalty = np.full(count, _PENALTY)
+    penalty[0] = _PENALTY_OF_FIRST
+    share = right.mean()
+
+    def loss(parameters: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        weights, score = parameters[:-1], standard @ parameters[:-1] + parameters[-1]
+        surplus = expit(score) - right
+        value = (np.logaddexp(0, score) - right * score).sum() + (penalty * weights**2).sum() / 2
+        return float(value), np.append(standard.T @ surplus + penalty * weights, surplus.sum())
+
+    found = minimize(
+        loss,
+        np.append(np.zeros(count), np.log(share / (1 - share))),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None)] * count + [(None, None)],
+        options={"maxiter": 1000, "ftol": 1e-12, "gtol": 1e-8},
+    )
+    return np.asarray(found.x[:-1], dtype=np.float64), float(found.x[-1])
+
+
+def _held_out_scores(standard: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Each result's logistic score by weights that were fitted without it.
+
+    A step function of scores that were fitted to these very outcomes would trust them too much.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    scores = np.empty(len(right))
+    for others, held_out in StratifiedKFold(_FOLDS).split(standard, right):
+        weights, intercept = _fit_logistic(standard[others], right[others])
+        scores[held_out] = standard[held_out] @ weights + intercept
+    return scores
 
 
 def _table(features: Mapping[str, npt.ArrayLike], names: tuple[str, ...]) -> npt.NDArray[np.float64]:
