@@ -37,6 +37,8 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "sparse_vectors_config": (None,),
     "hnsw_config": (None,),
     "quantization_config": (None,),
+    "api_key": (None,),
+    "priority": (None, *models.SnapshotPriority),
 }
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import qdrant_edge as edge
 from pydantic import TypeAdapter
@@ -19,10 +19,9 @@ from fg_search.storage import convert
 from fg_search.storage.convert_config import convert_config, convert_index_schema, info_from_edge
 from fg_search.storage.convert_filter import convert_filter, required_filter
 from fg_search.storage.convert_query import Lookup, QueryConverter, convert_order_by, has_formula
-from fg_search.storage.folder import COLLECTION_FILE, read_json, write_json
+from fg_search.storage.folder import COLLECTION_FILE, SHARD_FOLDER, read_json, write_json
 from fg_search.storage.vectors import VectorSchema
 
-_SHARD_FOLDER = "shard"
 # how the engine's messages begin when the fault is not in the request
 _FAULTS = ("Service runtime error", "Inconsistent storage", "Out of memory", "IO Error", "Operation cancelled")
 _CANCELLED = "process cancelled by service"  # all that the engine says when a formula fails on a point
@@ -31,6 +30,7 @@ _MISSING_POINT = re.compile(r"No point with id (\S+)")
 _FLUSH_EVERY = 100_000
 _INDEX_PARAMS: TypeAdapter[models.PayloadSchemaParams] = TypeAdapter(models.PayloadSchemaParams)
 _Operation = edge.UpdateOperation
+_Read = TypeVar("_Read")
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def engine_errors(where: str) -> Iterator[None]:
         if type(error) is not Exception:
             raise
         if "Shard is not initialized" in message:
-            raise RuntimeError(f"{where} was closed or deleted meanwhile") from error
+            raise RuntimeError(f"{where} was closed, deleted or replaced meanwhile") from error
         missing = _MISSING_POINT.search(message)
         if missing is not None:  # as local mode: the other points of the request are written
             point_id = missing.group(1)
@@ -60,7 +60,7 @@ def engine_errors(where: str) -> Iterator[None]:
 def build_shard(folder: Path, config: models.CreateCollection) -> None:
     """Write the engine's files of an empty collection."""
     with engine_errors(f"New collection in {folder}"):
-        edge.EdgeShard.create(str(folder / _SHARD_FOLDER), convert_config(config)).close()
+        edge.EdgeShard.create(str(folder / SHARD_FOLDER), convert_config(config)).close()
 
 
 def collection_content(
@@ -86,6 +86,10 @@ class EdgeCollection:
         self._folder = folder
         self._where = f"Collection {folder.name} in {folder.parent}"
         self._lock = threading.RLock()
+        # the engine writes one operation after the other, so a lock of our own costs writers nothing; with the two
+        # locks a snapshot keeps every change of the files away
+        self._writing = threading.Lock()
+        self._optimizing = threading.Lock()
         self._shard: edge.EdgeShard | None = None
         self._is_closed = False
         self._unflushed = 0
@@ -111,13 +115,13 @@ class EdgeCollection:
             return shard
         with self._lock:
             if self._is_closed:
-                raise RuntimeError(f"{self._where} was closed or deleted meanwhile")
+                raise RuntimeError(f"{self._where} was closed, deleted or replaced meanwhile")
             if self._shard is None:
                 self._shard = self._load()
             return self._shard
 
     def _load(self) -> edge.EdgeShard:
-        path = self._folder / _SHARD_FOLDER
+        path = self._folder / SHARD_FOLDER
         # the engine opens a shard whose segments are gone as an empty one
         if not any((path / "segments").glob("*/")):
             raise self._damaged("its segments are missing")
@@ -181,14 +185,21 @@ class EdgeCollection:
 
     def optimize(self) -> bool:
         """Build the indexes that pay by now; return whether anything was done."""
-        with engine_errors(self._where):
+        with self._optimizing, engine_errors(self._where):
             return self._open().optimize()
+
+    def frozen(self, read: Callable[[Path], _Read]) -> _Read:
+        """Return what ``read`` makes of the collection's folder, in which all is written and nothing changes."""
+        with self._optimizing, self._lock, self._writing:
+            with engine_errors(self._where):
+                self._open().flush()
+            return read(self._folder)
 
     # --- writing ------------------------------------------------------------------------------------------
 
     def _update(self, operation: edge.UpdateOperation, points: int = 0) -> None:
         shard = self._open()
-        with engine_errors(self._where):
+        with self._writing, engine_errors(self._where):
             shard.update(operation)
             self._unflushed += points
             if self._unflushed >= _FLUSH_EVERY:
