@@ -11,6 +11,7 @@ from qdrant_client import models
 from fg_search.errors import FormatVersionError, StorageError
 from fg_search.storage.client_base import ClientBase, check_options
 from fg_search.storage.collection import EdgeCollection
+from fg_search.storage.disk_space import check_space_to_write
 from fg_search.storage.folder import check_collection_name
 from fg_search.storage.snapshot_archive import file_checksum, read_archive
 from fg_search.storage.snapshots import CollectionSnapshots, local_path
@@ -98,6 +99,7 @@ class SnapshotMethods(ClientBase):
             raise StorageError(f"There is no snapshot at {path}; give the path of a file")
         if checksum is not None and file_checksum(path) != checksum.lower():
             raise StorageError(f"The snapshot {path} does not have the checksum {checksum}. Nothing was changed.")
+        check_space_to_write(self._folder.path, f"Recovery of collection {name}", path.stat().st_size)
         with self._folder.building(name) as built:
             read_archive(path, built)
             _check_collection(built, path)

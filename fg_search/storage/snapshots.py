@@ -13,12 +13,14 @@ from __future__ import annotations
 import os
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 from qdrant_client import models
 
 from fg_search.errors import StorageError, UnsupportedError
 from fg_search.storage.collection import EdgeCollection
+from fg_search.storage.disk_space import allocated_size, check_space_to_write
 from fg_search.storage.folder import SNAPSHOTS_FOLDER, UNFINISHED, sync_folder
 from fg_search.storage.snapshot_archive import file_checksum, write_archive
 
@@ -74,7 +76,7 @@ class CollectionSnapshots:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with temporary.open("xb") as file:
-                checksum = collection.frozen(lambda folder: write_archive(folder, file))
+                checksum = collection.frozen(lambda folder: self._write(folder, file))
                 file.flush()
                 os.fsync(file.fileno())
             self._checksum_file(path).write_text(checksum, encoding="ascii")
@@ -89,6 +91,10 @@ class CollectionSnapshots:
         finally:
             temporary.unlink(missing_ok=True)
         return self._describe(path)
+
+    def _write(self, folder: Path, file: IO[bytes]) -> str:
+        check_space_to_write(self._folder, f"Snapshot of collection {self._collection}", allocated_size(folder))
+        return write_archive(folder, file)
 
     def list(self) -> list[models.SnapshotDescription]:
         """Describe all, oldest first."""

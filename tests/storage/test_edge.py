@@ -398,6 +398,8 @@ def test_what_edge_cannot_do_is_named(client: EdgeClient) -> None:
         client.create_full_snapshot()
     with pytest.raises(UnsupportedError, match="Document"):
         client.query_points(C, query=models.Document(text="x", model="y"), using="base")
+    with pytest.raises(UnsupportedError, match="without vectors"):
+        client.create_collection("new", vectors_config={})
     with pytest.raises(UnsupportedError, match="turbo4"):
         client.create_collection(
             "new",
