@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ _ONLY: dict[str, tuple[Any, ...]] = {
     "sparse_vectors_config": (None,),
     "hnsw_config": (None,),
     "quantization_config": (None,),
+    "api_key": (None,),
+    "priority": (None, *models.SnapshotPriority),
 }
 
 
@@ -78,13 +81,11 @@ class ClientBase:
         if self._closed:
             return
         self._closed = True
-        with self._lock:
-            collections, self._collections = self._collections, {}
-            try:
-                for collection in collections.values():
-                    collection.close()
-            finally:
-                self._folder.close()
+        with self._lock, ExitStack() as stack:  # all are closed, also when one of them fails
+            stack.callback(self._folder.close)
+            for collection in self._collections.values():
+                stack.callback(collection.close)
+            self._collections = {}
 
     def __enter__(self) -> Self:
         return self

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import qdrant_edge as edge
 from pydantic import TypeAdapter
@@ -19,18 +19,27 @@ from fg_search.storage import convert
 from fg_search.storage.convert_config import convert_config, convert_index_schema, info_from_edge
 from fg_search.storage.convert_filter import convert_filter, required_filter
 from fg_search.storage.convert_query import Lookup, QueryConverter, convert_order_by, has_formula
-from fg_search.storage.folder import COLLECTION_FILE, read_json, write_json
+from fg_search.storage.disk_space import allocated_size, check_space_to_open, check_space_to_write
+from fg_search.storage.folder import COLLECTION_FILE, SHARD_FOLDER, read_json, write_json
 from fg_search.storage.vectors import VectorSchema
 
-_SHARD_FOLDER = "shard"
 # how the engine's messages begin when the fault is not in the request
 _FAULTS = ("Service runtime error", "Inconsistent storage", "Out of memory", "IO Error", "Operation cancelled")
+_NO_ROOM = re.compile(r"\b(?:os error|code:) (?:27|28|122)\b")  # EFBIG, ENOSPC, EDQUOT, in the words of Rust
 _CANCELLED = "process cancelled by service"  # all that the engine says when a formula fails on a point
 _MISSING_POINT = re.compile(r"No point with id (\S+)")
 # written to the log only, that many points take some 0.1 s to flush and would take seconds to replay
 _FLUSH_EVERY = 100_000
+_PAYLOAD_SIZE = 2048  # of a point, with its sparse vectors; a rough upper bound, to tell whether the disk has room
 _INDEX_PARAMS: TypeAdapter[models.PayloadSchemaParams] = TypeAdapter(models.PayloadSchemaParams)
 _Operation = edge.UpdateOperation
+_Read = TypeVar("_Read")
+
+
+def _advice(message: str) -> str:
+    if _NO_ROOM.search(message):
+        return ". Free some space on the disk and open the folder again; what was written before is safe."
+    return ""
 
 
 @contextmanager
@@ -47,20 +56,21 @@ def engine_errors(where: str) -> Iterator[None]:
         if type(error) is not Exception:
             raise
         if "Shard is not initialized" in message:
-            raise RuntimeError(f"{where} was closed or deleted meanwhile") from error
+            raise RuntimeError(f"{where} was closed, deleted or replaced meanwhile") from error
         missing = _MISSING_POINT.search(message)
         if missing is not None:  # as local mode: the other points of the request are written
             point_id = missing.group(1)
             raise KeyError(int(point_id) if point_id.isdigit() else point_id) from error
         if message.startswith(_FAULTS):
-            raise StorageError(f"{where}: {message}") from error
+            raise StorageError(f"{where}: {message}{_advice(message)}") from error
         raise ValueError(message) from error
 
 
 def build_shard(folder: Path, config: models.CreateCollection) -> None:
     """Write the engine's files of an empty collection."""
+    check_space_to_write(folder, f"New collection in {folder.parent}")
     with engine_errors(f"New collection in {folder}"):
-        edge.EdgeShard.create(str(folder / _SHARD_FOLDER), convert_config(config)).close()
+        edge.EdgeShard.create(str(folder / SHARD_FOLDER), convert_config(config)).close()
 
 
 def collection_content(
@@ -86,6 +96,10 @@ class EdgeCollection:
         self._folder = folder
         self._where = f"Collection {folder.name} in {folder.parent}"
         self._lock = threading.RLock()
+        # the engine writes one operation after the other, so a lock of our own costs writers nothing; with the two
+        # locks a snapshot keeps every change of the files away
+        self._writing = threading.Lock()
+        self._optimizing = threading.Lock()
         self._shard: edge.EdgeShard | None = None
         self._is_closed = False
         self._unflushed = 0
@@ -98,6 +112,8 @@ class EdgeCollection:
         except (KeyError, AttributeError, ValueError) as error:
             raise self._damaged(f"{COLLECTION_FILE} is not readable ({error})") from error
         self.schema = VectorSchema.of(self._config.vectors, self._config.sparse_vectors)
+        # in the log and in the segment
+        self._point_size = 2 * (_PAYLOAD_SIZE + 4 * sum(self.schema.dense.values()))
 
     def _damaged(self, why: str) -> StorageError:
         return StorageError(
@@ -111,13 +127,14 @@ class EdgeCollection:
             return shard
         with self._lock:
             if self._is_closed:
-                raise RuntimeError(f"{self._where} was closed or deleted meanwhile")
+                raise RuntimeError(f"{self._where} was closed, deleted or replaced meanwhile")
             if self._shard is None:
                 self._shard = self._load()
             return self._shard
 
     def _load(self) -> edge.EdgeShard:
-        path = self._folder / _SHARD_FOLDER
+        path = self._folder / SHARD_FOLDER
+        check_space_to_open(self._folder, self._where)
         # the engine opens a shard whose segments are gone as an empty one
         if not any((path / "segments").glob("*/")):
             raise self._damaged("its segments are missing")
@@ -134,8 +151,10 @@ class EdgeCollection:
             shard, self._shard = self._shard, None
         if shard is not None:
             with engine_errors(self._where):
-                shard.flush()
-                shard.close()
+                try:
+                    shard.flush()
+                finally:
+                    shard.close()
 
     # --- settings -----------------------------------------------------------------------------------------
 
@@ -181,14 +200,23 @@ class EdgeCollection:
 
     def optimize(self) -> bool:
         """Build the indexes that pay by now; return whether anything was done."""
-        with engine_errors(self._where):
+        with self._optimizing, engine_errors(self._where):
+            check_space_to_write(self._folder, self._where, allocated_size(self._folder))
             return self._open().optimize()
+
+    def frozen(self, read: Callable[[Path], _Read]) -> _Read:
+        """Return what ``read`` makes of the collection's folder, in which all is written and nothing changes."""
+        with self._optimizing, self._lock, self._writing:
+            with engine_errors(self._where):
+                self._open().flush()
+            return read(self._folder)
 
     # --- writing ------------------------------------------------------------------------------------------
 
     def _update(self, operation: edge.UpdateOperation, points: int = 0) -> None:
         shard = self._open()
-        with engine_errors(self._where):
+        with self._writing, engine_errors(self._where):
+            check_space_to_write(self._folder, self._where, points * self._point_size)
             shard.update(operation)
             self._unflushed += points
             if self._unflushed >= _FLUSH_EVERY:

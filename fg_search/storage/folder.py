@@ -6,7 +6,11 @@ Layout::
     <path>/aliases.json                 alias → collection
     <path>/<collection>/collection.json settings, metadata, payload indexes; a folder without it is no collection
     <path>/<collection>/shard/          the engine's own files
+    <path>/.snapshots/<collection>/     its snapshots, see :mod:`fg_search.storage.snapshots`
     <path>/.creating-*, .deleting-*     leftovers of a process that was killed; removed at the next start
+    <path>/.snapshots/*/.writing-*      the same
+    <path>/.replaced-*/<collection>     a collection whose successor was being put in its place; put back at the
+                                        next start if it was not
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -23,10 +28,13 @@ from fg_search.errors import FolderLockedError, FormatVersionError, StorageError
 from fg_search.storage.vectors import INVALID_NAME_CHARS
 
 COLLECTION_FILE = "collection.json"
+SHARD_FOLDER = "shard"
 FORMAT_VERSION = 1
+SNAPSHOTS_FOLDER = ".snapshots"
+UNFINISHED = ".writing-"  # how the name of a snapshot begins until it is whole
 _LOCK_FILE = ".lock"
 _ALIASES_FILE = "aliases.json"
-_LEFTOVERS = (".creating-*", ".deleting-*")
+_LEFTOVERS = (".creating-*", ".deleting-*", ".replaced-*")
 
 
 def check_collection_name(name: str) -> None:
@@ -42,7 +50,7 @@ def check_collection_name(name: str) -> None:
         raise ValueError("Collection name must be at most 255 bytes long")
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     """Make renames inside a folder durable, where the platform can."""
     if os.name == "nt":
         return
@@ -62,7 +70,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"Cannot write {path}: {error}; check free space and permissions") from error
 
@@ -115,9 +123,7 @@ class StorageFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._acquire()
-            for pattern in _LEFTOVERS:
-                for leftover in self.path.glob(pattern):
-                    shutil.rmtree(leftover, ignore_errors=True)
+            self._tidy_up()
         except OSError as error:
             raise StorageError(f"Cannot use folder {self.path}: {error}; check its permissions") from error
 
@@ -134,6 +140,17 @@ class StorageFolder:
                 "first, share it between threads, or run a Qdrant server for access by several processes."
             ) from error
         self._lock = lock
+
+    def _tidy_up(self) -> None:
+        """Finish or undo what a process that was killed had begun."""
+        for replaced in self.path.glob(".replaced-*/*"):
+            if not (self.path / replaced.name).exists():
+                replaced.rename(self.path / replaced.name)
+        for pattern in _LEFTOVERS:
+            for leftover in self.path.glob(pattern):
+                shutil.rmtree(leftover, ignore_errors=True)
+        for unfinished in self.path.glob(f"{SNAPSHOTS_FOLDER}/*/{UNFINISHED}*"):
+            unfinished.unlink()
 
     def close(self) -> None:
         """Release the lock."""
@@ -165,27 +182,54 @@ class StorageFolder:
             content: What its JSON file holds.
             build: Fills the folder it is given with the engine's files.
         """
-        temporary = self.path / f".creating-{uuid4().hex}"
-        try:
-            temporary.mkdir()
+        with self.building(name) as temporary:
             build(temporary)
             write_json(temporary / COLLECTION_FILE, content)
             temporary.rename(self.path / name)
-            _sync_folder(self.path)
+            sync_folder(self.path)
+
+    @contextmanager
+    def building(self, name: str) -> Iterator[Path]:
+        """Give a new folder to build a collection in; what is not moved from there by the end is removed."""
+        temporary = self.path / f".creating-{uuid4().hex}"
+        try:
+            temporary.mkdir()
+            yield temporary
         except OSError as error:
             raise StorageError(
-                f"Cannot create collection {name} in {self.path}: {error}; check free space, permissions and "
+                f"Cannot write collection {name} in {self.path}: {error}; check free space, permissions and "
                 "whether something else has that name"
             ) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def put(self, name: str, built: Path) -> None:
+        """Make a folder that was built the collection of this name; a closed one that is there is replaced.
+
+        After a crash there is either of the two, whole.
+        """
+        if not self.exists(name):
+            built.rename(self.path / name)
+            sync_folder(self.path)
+            return
+        replaced = self.path / f".replaced-{uuid4().hex}"
+        replaced.mkdir()
+        (self.path / name).rename(replaced / name)
+        try:
+            built.rename(self.path / name)
+        except OSError:
+            (replaced / name).rename(self.path / name)
+            replaced.rmdir()
+            raise
+        sync_folder(self.path)
+        shutil.rmtree(replaced, ignore_errors=True)
 
     def delete(self, name: str) -> None:
         """Remove a collection; from the first step on it is gone for every reader."""
         doomed = self.path / f".deleting-{uuid4().hex}"
         try:
             (self.path / name).rename(doomed)
-            _sync_folder(self.path)
+            sync_folder(self.path)
         except OSError as error:
             raise StorageError(f"Cannot delete collection {name} in {self.path}: {error}") from error
         shutil.rmtree(doomed, ignore_errors=True)

@@ -134,6 +134,8 @@ def check_vector_config(
         _check_vector_name(name)
         if not 1 <= params.size <= _MAX_SIZE:
             raise ValueError(f"Vector size {params.size} is invalid. Must be from 1 to {_MAX_SIZE}.")
+    if not named and not sparse_vectors:
+        raise UnsupportedError("A collection without vectors is not supported by Qdrant Edge; give it one")
     for name in sparse_vectors or ():
         _check_vector_name(name)
         if name == DEFAULT_VECTOR_NAME:

@@ -394,10 +394,12 @@ def test_unknown_arguments_are_refused(client: EdgeClient) -> None:
 
 
 def test_what_edge_cannot_do_is_named(client: EdgeClient) -> None:
-    with pytest.raises(UnsupportedError, match="create_snapshot"):
-        client.create_snapshot(C)
+    with pytest.raises(UnsupportedError, match="create_full_snapshot"):
+        client.create_full_snapshot()
     with pytest.raises(UnsupportedError, match="Document"):
         client.query_points(C, query=models.Document(text="x", model="y"), using="base")
+    with pytest.raises(UnsupportedError, match="without vectors"):
+        client.create_collection("new", vectors_config={})
     with pytest.raises(UnsupportedError, match="turbo4"):
         client.create_collection(
             "new",
