@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
     from fg_search.fit import fit_head
     from fg_search.head import FeatureGroupHead
-    from fg_search.index import ConfidenceIndex, IndexInfo
+    from fg_search.index.changing import IndexInfo
+    from fg_search.index.confidence_index import ConfidenceIndex
     from fg_search.loss import FeatureGroupLoss
     from fg_search.review.queue import ReviewItem
     from fg_search.search import Hit, SearchResult
@@ -36,13 +37,13 @@ _MODULES = {
     "cross_fit": "cross_fitting",
     "threshold_for_precision": "confidence.threshold",
     "Codebook": "codebook",
-    "ConfidenceIndex": "index",
+    "ConfidenceIndex": "index.confidence_index",
     "EdgeClient": "storage.edge",
     "FeatureEmbeddings": "embeddings",
     "FeatureGroupEncoder": "encoder",
     "FeatureGroupHead": "head",
     "Hit": "search",
-    "IndexInfo": "index",
+    "IndexInfo": "index.changing",
     "ReviewItem": "review.queue",
     "SearchResult": "search",
     "fit_head": "fit",

@@ -26,7 +26,7 @@ from fg_search.ids import UserId
 from fg_search.records import Record, read_records
 
 if TYPE_CHECKING:
-    from fg_search.index import ConfidenceIndex
+    from fg_search.index.confidence_index import ConfidenceIndex
 
 app = typer.Typer(
     name="fg-search",
@@ -132,7 +132,7 @@ def index(
                 batch_size=batch_size,
             )
         console.print(
-            f"{written:,} items written, {len(target):,} in the index {location}", soft_wrap=True, markup=False
+            f"{written}, {len(target):,} in the index {location}", soft_wrap=True, markup=False
         )
 
 
@@ -250,7 +250,7 @@ def main() -> None:
 
 
 def _open(location: str, encoder: Path | None, collection: str, api_key: str | None) -> ConfidenceIndex:
-    from fg_search.index import ConfidenceIndex
+    from fg_search.index.confidence_index import ConfidenceIndex
 
     if location == ":memory:":
         raise typer.BadParameter("an index in memory ends with the command; give a folder or a URL")

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from fg_search.index import IndexInfo
+    from fg_search.index.changing import IndexInfo
     from fg_search.review.queue import ReviewItem
     from fg_search.search import SearchResult
 

@@ -216,7 +216,10 @@ def judge_query(query: str, confidence: float, options: SearchOptions) -> Search
 
 
 def judge_hits(
-    judged: SearchResult, hits: tuple[Hit, ...], confidence: float | None, threshold: PrecisionThreshold | None,
+    judged: SearchResult,
+    hits: tuple[Hit, ...],
+    confidence: float | None,
+    threshold: PrecisionThreshold | None,
     options: SearchOptions,
 ) -> SearchResult:
     """Decide on what was found for a query that :func:`judge_query` let pass.

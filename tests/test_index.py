@@ -77,7 +77,7 @@ def test_adding_twice_is_adding_once(filled, corpus):
 
 
 def test_without_ids_the_same_text_is_the_same_item(index):
-    assert index.add(["my card", "my loan", "my card"]) == 2
+    assert index.add(["my card", "my loan", "my card"]).written == 2
     index.add(["my card"], labels=["card"])
     assert len(index) == 2
     assert index.search("my card", limit=1).hits[0].label == "card"
@@ -105,7 +105,7 @@ def test_many_writes_give_the_same_index_as_one(encoder, monkeypatch, corpus):
     texts, _ = corpus
     with ConfidenceIndex(":memory:", encoder) as whole, ConfidenceIndex(":memory:", encoder) as parts:
         whole.add(texts)
-        monkeypatch.setattr("fg_search.index._ITEMS_PER_WRITE", 7)
+        monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 7)
         parts.add(texts)
         assert points_of(whole).keys() == points_of(parts).keys()
 
@@ -245,7 +245,7 @@ def test_more_hits_than_points_gives_all(filled):
 
 
 def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encoder):
-    monkeypatch.setattr("fg_search.index._QUERIES_PER_REQUEST", 2)
+    monkeypatch.setattr("fg_search.index.searching.QUERIES_PER_REQUEST", 2)
     questions = ["my card", UNKNOWN, "pizza oven", "flight hotel", "loan rate"]
     results = filled.search_many(questions, limit=1, min_query_confidence=0.8, on_uncertain="abstain")
     assert [result.query for result in results] == questions
@@ -270,7 +270,7 @@ def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encod
         ({"limit": 2.5}, "limit"),
         ({"rank_by": "magic"}, "'auto', 'features', 'base', 'both'"),
         ({"on_uncertain": "cry"}, "'flag', 'abstain', 'raise'"),
-        ({"on_uncertain": "abstain"}, "needs min_query_confidence"),
+        ({"on_uncertain": "abstain"}, "needs target_precision or min_query_confidence"),
     ],
 )
 def test_options_out_of_range_are_refused(filled, options, message):
@@ -279,8 +279,10 @@ def test_options_out_of_range_are_refused(filled, options, message):
 
 
 def test_a_query_must_be_a_text(filled):
-    with pytest.raises(TypeError, match="search_many"):
-        filled.search(["a", "b"])
+    with pytest.raises(TypeError, match="must be a string or a list of phrasings, got int"):
+        filled.search(3)
+    with pytest.raises(ValueError, match="holds no phrasing"):
+        filled.search([])
     with pytest.raises(ValueError, match=r"\[0\] is empty"):
         filled.search("  ")
 

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fg_search import demo, display
 from fg_search.encoder import DEFAULT_MODEL, FeatureGroupEncoder
-from fg_search.index import ConfidenceIndex
+from fg_search.index.confidence_index import ConfidenceIndex
 from fg_search.search import SearchResult
 
 MIN_QUERY_CONFIDENCE = 0.5

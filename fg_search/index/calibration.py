@@ -20,7 +20,9 @@ from fg_search.validation import check_booleans
 RelevantBy = Literal["label", "id"]
 
 _FORMAT = 1
-_MOST_KEPT = 20_000  # judged queries kept for thresholds: more would not change them, and fill the collection's metadata
+_MOST_KEPT = (
+    20_000  # judged queries kept for thresholds: more would not change them, and fill the collection's metadata
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ class Calibration:
     correct: npt.NDArray[np.bool_] = field(repr=False)
 
     def threshold(self, target: float, delta: float = 0.1) -> PrecisionThreshold:
-        """The confidence from which on results are right often enough, see :func:`fg_search.threshold_for_precision`."""
+        """From which confidence on results are right often enough: :func:`fg_search.threshold_for_precision`."""
         return _threshold(self, target, delta)
 
     def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:

@@ -80,9 +80,9 @@ def delete(state: IndexState, ids: Sequence[UserId]) -> Operation[int]:
     points = list(dict.fromkeys(state.point_id(one) for one in ids))
     found = 0
     for chunk in _chunks(points):
-        mine: list[models.Condition] = [models.HasIdCondition(has_id=chunk)]
+        mine: list[models.Condition] = [models.HasIdCondition(has_id=[*chunk])]
         found += (yield call("count", state.collection, count_filter=models.Filter(must=mine), exact=True)).count
-        yield call("delete", state.collection, points_selector=models.PointIdsList(points=chunk), wait=True)
+        yield call("delete", state.collection, points_selector=models.PointIdsList(points=[*chunk]), wait=True)
     return found
 
 
@@ -92,7 +92,7 @@ def delete_where(state: IndexState, query_filter: models.Filter) -> Operation[in
     Returns:
         How many matched.
     """
-    scope = state.scope(query_filter)
+    scope = state.scope(query_filter) or query_filter
     found = yield call("count", state.collection, count_filter=scope, exact=True)
     yield call("delete", state.collection, points_selector=models.FilterSelector(filter=scope), wait=True)
     return int(found.count)
@@ -139,7 +139,10 @@ def describe_index(state: IndexState) -> Operation[IndexInfo]:
     has_label = models.Filter(must_not=[models.IsNullCondition(is_null=models.PayloadField(key=LABEL_KEY))])
     given = models.PayloadField(key=GIVEN_LABEL_KEY)  # of a corrected label; null if there was none
     corrected = models.Filter(
-        should=[models.Filter(must_not=[models.IsEmptyCondition(is_empty=given)]), models.IsNullCondition(is_null=given)]
+        should=[
+            models.Filter(must_not=[models.IsEmptyCondition(is_empty=given)]),
+            models.IsNullCondition(is_null=given),
+        ]
     )
     calibration = state.calibration
     histogram = []

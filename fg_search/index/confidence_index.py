@@ -2,49 +2,33 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
-import warnings
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from qdrant_client import models
 from tqdm import tqdm
 from typing_extensions import Self
 
 from fg_search.embeddings import FeatureEmbeddings
-from fg_search.errors import (
-    EmptyIndexError,
-    EncoderNotFoundError,
-    IndexNotFoundError,
-    ModelMismatchError,
-)
 from fg_search.ids import UserId
+from fg_search.index import adding, changing, judging, migrating, opening, searching, snapshots
+from fg_search.index.adding import AddReport
+from fg_search.index.calibration import Calibration
+from fg_search.index.changing import IndexInfo
+from fg_search.index.judging import Relevant
+from fg_search.index.searching import Query
+from fg_search.index.state import IndexState, load_encoder
 from fg_search.review.queue import ReviewItem, ambiguous
-from fg_search.search import (
-    OnUncertain,
-    QueryVectors,
-    RankBy,
-    SearchOptions,
-    SearchResult,
-    answer,
-    judge,
-    plan,
-    to_hits,
-)
+from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect
-from fg_search.storage.points import Item, check_items, to_points
-from fg_search.storage.schema import (
-    CONFIDENCE_KEY,
-    LABEL_KEY,
-    IndexMetadata,
-    payload_indexes,
-    sparse_vectors_config,
-    vectors_config,
-)
-from fg_search.validation import check_texts, check_vectors
+from fg_search.storage.operations import Operation, T, run
+from fg_search.storage.points import Item, checked_items
+from fg_search.storage.schema import IndexMetadata, IndexSettings
+from fg_search.validation import check_count
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
@@ -52,49 +36,27 @@ if TYPE_CHECKING:
 
 DEFAULT_COLLECTION = "fg_search"
 
-_ITEMS_PER_WRITE = 1024
-_QUERIES_PER_REQUEST = 128
-_HISTOGRAM_BINS = 10
-_SUM_TOLERANCE = 1e-3  # of float32 probabilities
-
-
-@dataclass(frozen=True)
-class IndexInfo:
-    """What is in an index.
-
-    Attributes:
-        location: Folder, URL, or class of the client.
-        collection: Name of the collection.
-        points: Number of points.
-        labelled: Number of points that have a label.
-        metadata: Of the encoder that filled it.
-        confidence_histogram: Number of points with a confidence in each tenth of [0, 1].
-    """
-
-    location: str
-    collection: str
-    points: int
-    labelled: int
-    metadata: IndexMetadata
-    confidence_histogram: tuple[int, ...]
-
 
 class ConfidenceIndex:
     """Adds, searches and reviews items; the engine is Qdrant, embedded or remote.
+
+    One index may be used by several threads.
 
     Args:
         location: A folder (embedded Qdrant Edge), ``":memory:"`` (qdrant-client's local mode), the URL of a
             Qdrant server, or any ready client with ``QdrantClient``'s methods, which stays the caller's to close.
         encoder: A fitted encoder or the folder of a saved one. Left out, the encoder that the index
             remembers is loaded when it is first needed.
-        collection: Name of the collection.
+        collection: Name of the index: an alias of the collection that holds the points.
         api_key: For a server.
+        settings: How a new index is laid out; one that is there must have been made with the same.
 
     Raises:
         IndexNotFoundError: If there is no index and no encoder to make one with, or the collection is not ours.
         ModelMismatchError: If the index was filled by another encoder.
         FolderLockedError: If the folder is open in another client.
         NotFittedError: If the encoder has no trained head.
+        ValueError: If it was made with other settings.
 
     Example:
         >>> index = ConfidenceIndex("support-index", encoder)  # doctest: +SKIP
@@ -109,19 +71,52 @@ class ConfidenceIndex:
         *,
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
+        settings: IndexSettings | None = None,
     ) -> None:
-        self._encoder = _load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
-        if self._encoder is not None:
-            _ = self._encoder.fingerprint  # an unfitted encoder must not leave an empty folder behind
+        known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
+        if known is not None:
+            _ = known.fingerprint  # an unfitted encoder must not leave an empty folder behind
         self._owns_client = isinstance(location, (str, os.PathLike))
+        self._api_key = api_key
         self.client: Client
-        self.client, self.location = connect(location, api_key=api_key, create=encoder is not None)
+        self.client, name = connect(location, api_key=api_key, create=encoder is not None)
         self.collection = collection
         try:
-            self.metadata = self._open()
+            self._state = self._run(opening.open_index(name, collection, known, settings))
         except BaseException:
             self.close()
             raise
+
+    @classmethod
+    def restore(
+        cls,
+        file: str | os.PathLike[str],
+        location: Location,
+        *,
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        api_key: str | None = None,
+    ) -> Self:
+        """Bring back an index from a file of :meth:`snapshot`; one of this name is replaced as a whole.
+
+        Args:
+            file: Made from the same kind of engine.
+            location: As for the class.
+            encoder: As for the class.
+            collection: Name of the restored index.
+            api_key: For a server.
+
+        Raises:
+            StorageError: If the file is missing, damaged, or of another kind of engine; nothing was changed.
+            IndexNotFoundError: If it holds a collection that is not ours; nothing was changed.
+        """
+        client, name = connect(location, api_key=api_key)
+        try:
+            run(client, snapshots.restore(client, name, collection, os.fspath(file), api_key))
+        finally:
+            if isinstance(location, (str, os.PathLike)):
+                client.close()
+        return cls(location, encoder, collection=collection, api_key=api_key)
 
     def __enter__(self) -> Self:
         return self
@@ -130,15 +125,31 @@ class ConfidenceIndex:
         self.close()
 
     def __len__(self) -> int:
-        return self.client.count(self.collection, exact=True).count
+        return self._run(changing.count(self._state))
 
     def __repr__(self) -> str:
-        return f"ConfidenceIndex({self.location!r}, collection={self.collection!r})"
+        tenant = "" if self._state.chosen_tenant is None else f", tenant={self._state.chosen_tenant!r}"
+        return f"ConfidenceIndex({self.location!r}, collection={self.collection!r}{tenant})"
 
     def close(self) -> None:
         """Release the folder or the connection; a client that was handed in is left open."""
         if self._owns_client:
             self.client.close()
+
+    @property
+    def location(self) -> str:
+        """Folder, URL, or class of the client."""
+        return self._state.location
+
+    @property
+    def metadata(self) -> IndexMetadata:
+        """What the index remembers of the encoder that filled it, and how it is laid out."""
+        return self._state.metadata
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What :meth:`calibrate` learned, if it was called."""
+        return self._state.calibration
 
     @property
     def encoder(self) -> FeatureGroupEncoder:
@@ -148,30 +159,42 @@ class ConfidenceIndex:
             EncoderNotFoundError: If it was never saved, or its folder is gone.
             ModelMismatchError: If the folder now holds another encoder.
         """
-        if self._encoder is None:
-            if self.metadata.encoder is None:
-                raise EncoderNotFoundError(
-                    f"{self!r} was filled by an encoder that was never saved; pass it as encoder=…"
-                )
-            encoder = _load_encoder(self.metadata.encoder)
-            self._check_fingerprint(self.metadata, encoder)
-            self._encoder = encoder
-        return self._encoder
+        return self._state.encoder
+
+    def tenant(self, tenant: str) -> Self:
+        """The same index, restricted to one tenant's items: every operation sees and writes those alone.
+
+        It shares the client of this index, which stays the one to close.
+
+        Args:
+            tenant: Value of the payload key that ``settings.tenant_key`` names; it is set on every item added.
+
+        Raises:
+            ValueError: If the index was made without tenants, or the name is empty.
+        """
+        chosen = copy.copy(self)
+        chosen._state = self._state.of_tenant(tenant)
+        chosen._owns_client = False
+        return chosen
 
     def add(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
-        ids: Sequence[UserId] | None = None,
-        labels: Sequence[str | None] | None = None,
-        payloads: Sequence[Mapping[str, Any] | None] | None = None,
+        ids: Iterable[UserId] | None = None,
+        labels: Iterable[str | None] | None = None,
+        payloads: Iterable[Mapping[str, Any] | None] | None = None,
         embeddings: FeatureEmbeddings | None = None,
+        total: int | None = None,
         batch_size: int = 64,
         show_progress: bool | None = None,
-    ) -> int:
-        """Encode items and write them; adding the same items again changes nothing.
+    ) -> AddReport:
+        """Encode items and write them; what is there already, unchanged, is neither encoded nor written again.
 
-        The whole batch is checked before anything is written. An id that is already there is replaced.
+        Lists are checked as a whole before anything is written. Generators, for more than fits into memory, are
+        checked, encoded and written batch by batch. An id that is already there is replaced, and a label that was
+        corrected by :meth:`relabel` stays corrected as long as the data still say what was wrong. Whatever interrupts
+        it, no item is in the index by half, and calling it again goes on from there.
 
         Args:
             texts: What to encode and to show.
@@ -179,77 +202,111 @@ class ConfidenceIndex:
             labels: One for each, ``None`` where unknown.
             payloads: JSON objects of the user's own; the key ``fg`` is reserved.
             embeddings: What this index's encoder made of the texts, if it is already there.
+            total: Number of items, for the progress bar, if ``texts`` is a generator.
             batch_size: Texts the base model encodes at once.
             show_progress: Draw a progress bar; by default when stderr is a terminal.
 
         Returns:
-            The number of different items written.
+            How many items were written, and how many were there already.
 
         Raises:
             TypeError, ValueError: On the first item that is wrong, with its position.
             ModelMismatchError: If the embeddings have the shape of another encoder.
+            StorageError: If a server stays out of reach.
         """
-        items = check_items(texts, ids, labels, payloads)
-        if embeddings is not None:
-            self._check_embeddings(embeddings, len(items))
-        hide = not (sys.stderr.isatty() if show_progress is None else show_progress)
-        with tqdm(total=len(items), desc="index", unit="item", disable=hide, leave=False) as progress:
-            for start in range(0, len(items), _ITEMS_PER_WRITE):
-                chunk = items[start : start + _ITEMS_PER_WRITE]
-                rows = (
-                    self._encode([item.text for item in chunk], batch_size)
-                    if embeddings is None
-                    else embeddings[start : start + _ITEMS_PER_WRITE]
-                )
-                self._write(chunk, rows)
-                progress.update(len(chunk))
-        return len({item.point_id for item in items})
+        items = self._items(texts, ids, labels, payloads, embeddings)
+        with _progress(len(items) if isinstance(items, Sized) else total, show_progress) as advance:
+            return self._run(adding.add(self._state, items, embeddings, batch_size=batch_size, progress=advance))
+
+    def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
+        """Remove items, by their ids or by a filter.
+
+        Args:
+            ids: Ids that are not there are no error.
+            query_filter: Any Qdrant filter; all items that match are removed.
+
+        Returns:
+            How many items were removed.
+
+        Raises:
+            ValueError: If neither or both are given.
+        """
+        if (ids is None) == (query_filter is None):
+            raise ValueError("give either ids or query_filter")
+        if isinstance(ids, (str, int)):
+            raise TypeError(f"ids must be a list, got {ids!r}; wrap it: [{ids!r}]")
+        if query_filter is not None:
+            return self._run(changing.delete_where(self._state, query_filter))
+        return self._run(changing.delete(self._state, ids or ()))
+
+    def relabel(self, labels: Mapping[UserId, str | None]) -> int:
+        """Correct labels; what they were is kept beside them, so that adding the same data again does not undo it.
+
+        Args:
+            labels: The right label by id; ``None`` for unknown.
+
+        Returns:
+            How many items have another label now.
+
+        Raises:
+            ItemNotFoundError: If an id is not there; nothing is changed then.
+        """
+        return self._run(changing.relabel(self._state, labels))
 
     def search(
         self,
-        query: str,
+        query: Query,
         *,
         limit: int = 10,
+        offset: int = 0,
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
         query_filter: models.Filter | None = None,
+        target_precision: float | None = None,
         min_query_confidence: float | None = None,
-        on_uncertain: OnUncertain = "flag",
-        rank_by: RankBy = "auto",
+        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        embedding: FeatureEmbeddings | None = None,
     ) -> SearchResult:
         """Find the items most similar to ``query``.
 
         Args:
-            query: A text.
+            query: A text, or several phrasings of one question: they are searched as one, each of them weighted by
+                its own confidence.
             limit: Hits at most.
+            offset: Hits to leave out before the first, for paging.
             min_confidence: Exclude less confident points, inside the engine; in [0, 1].
             confidence_weight: Order by ``score · confidence^weight``, computed inside the engine.
             query_filter: Any Qdrant filter, on your own payload or on ``fg.confidence`` and ``fg.label``.
+            target_precision: Share of right answers that the answered queries are to reach, in (0, 1); queries whose
+                calibrated confidence is too low for it are uncertain. Needs :meth:`calibrate`.
             min_query_confidence: A query less confident than this is uncertain; in [0, 1].
-            on_uncertain: ``"flag"``, ``"abstain"`` or ``"raise"`` for an uncertain query.
+            on_uncertain: For an uncertain query: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or ``"raise"``.
             rank_by: ``"features"``, ``"base"``, ``"both"``, or ``"auto"`` by how the head was trained.
+            embedding: What this index's encoder made of the query (one item for each phrasing), if it is there.
 
         Raises:
             EmptyIndexError: If nothing was added yet.
+            NotCalibratedError: If a target precision is asked for and the index was not calibrated for such searches.
             UncertainQueryError: If the query is uncertain and ``on_uncertain`` is ``"raise"``.
             TypeError, ValueError: If an argument is out of its range.
         """
-        if not isinstance(query, str):
-            raise TypeError(f"query must be a string, got {type(query).__name__}; see search_many for several")
-        return self.search_many(
-            [query],
+        options = SearchOptions(
             limit=limit,
+            offset=offset,
             min_confidence=min_confidence,
             confidence_weight=confidence_weight,
             query_filter=query_filter,
+            target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
             rank_by=rank_by,
-        )[0]
+        )
+        return self._run(searching.search_texts(self._state, [query], options, embedding))[0]
 
     def search_many(
         self,
-        queries: Sequence[str],
+        queries: Sequence[Query],
         *,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int = 64,
@@ -259,7 +316,7 @@ class ConfidenceIndex:
         """Search for several queries with few requests to the engine.
 
         Args:
-            queries: Texts.
+            queries: Texts, or lists of phrasings.
             embeddings: What this index's encoder made of the queries, if it is already there.
             batch_size: Texts the base model encodes at once.
             show_progress: Draw progress bars; by default when stderr is a terminal.
@@ -271,14 +328,102 @@ class ConfidenceIndex:
         Raises:
             As :meth:`search`; with ``on_uncertain="raise"`` at the first uncertain query.
         """
+        return self._run(
+            searching.search_texts(
+                self._state,
+                queries,
+                SearchOptions(**options),
+                embeddings,
+                batch_size=batch_size,
+                show_progress=show_progress,
+            )
+        )
+
+    def search_groups(
+        self,
+        query: Query,
+        *,
+        group_by: str,
+        group_size: int = 3,
+        embedding: FeatureEmbeddings | None = None,
+        **options: Any,
+    ) -> GroupedResult:
+        """Find the items most similar to ``query``, at most ``group_size`` of each value of a payload field.
+
+        Args:
+            query: As in :meth:`search`.
+            group_by: Key of the payload; ``"fg.label"`` groups by label.
+            group_size: Hits of one value at most.
+            embedding: As in :meth:`search`.
+            **options: As in :meth:`search`; ``limit`` counts groups, and there is no ``offset``.
+
+        Raises:
+            As :meth:`search`.
+        """
         chosen = SearchOptions(**options)
-        queries = check_texts(queries, name="queries")
-        self._check_not_empty()
-        if embeddings is None:
-            embeddings = self.encoder.encode(queries, batch_size=batch_size, show_progress=show_progress)
-        else:
-            self._check_embeddings(embeddings, len(queries))
-        return self._search(queries, embeddings, chosen)
+        if chosen.offset:
+            raise ValueError("groups have no pages: leave offset out")
+        check_count(group_size, name="group_size")
+        return self._run(searching.search_groups(self._state, query, chosen, group_by, group_size, embedding))
+
+    def calibrate(
+        self,
+        queries: Sequence[Query],
+        relevant: Sequence[Relevant],
+        *,
+        relevant_by: Literal["auto", "label", "id"] = "auto",
+        min_confidence: float | None = None,
+        confidence_weight: float = 0.0,
+        query_filter: models.Filter | None = None,
+        rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        embeddings: FeatureEmbeddings | None = None,
+        seed: int = 0,
+        batch_size: int = 64,
+        show_progress: bool | None = None,
+    ) -> Calibration:
+        """Learn from queries whose answer is known how sure a result is, and keep it with the index.
+
+        From then on results carry a calibrated ``confidence``, and ``target_precision`` may be asked for. It holds for
+        queries like these, searched with these options; calibrate again when the index, the traffic or the options
+        change. A random half of the queries teaches the calibrator, the other half is kept to choose thresholds.
+
+        Args:
+            queries: That the head was not trained on and that are not in the index; some hundreds, better thousands.
+            relevant: For each the label or id of a right answer, several of them, or ``None`` if the index has none.
+            relevant_by: Whether these are labels or ids; by default what they are in this index.
+            min_confidence: Of the searches to come.
+            confidence_weight: Of the searches to come.
+            query_filter: Restricts what is searched now; the searches to come may have other filters.
+            rank_by: Of the searches to come.
+            embeddings: What this index's encoder made of the queries, if it is already there.
+            seed: Of the halves.
+            batch_size: Texts the base model encodes at once.
+            show_progress: Draw a progress bar; by default when stderr is a terminal.
+
+        Raises:
+            EmptyIndexError: If nothing was added yet.
+            ValueError: If the lists do not fit, or nearly all results are right, or nearly all wrong.
+        """
+        options = SearchOptions(
+            min_confidence=min_confidence,
+            confidence_weight=confidence_weight,
+            query_filter=query_filter,
+            rank_by=rank_by,
+        )
+        self._state.calibration = self._run(
+            judging.calibrate_on(
+                self._state,
+                queries,
+                relevant,
+                relevant_by,
+                options,
+                embeddings,
+                seed=seed,
+                batch_size=batch_size,
+                show_progress=show_progress,
+            )
+        )
+        return self._state.calibration
 
     def review(
         self,
@@ -300,150 +445,89 @@ class ConfidenceIndex:
         """
         if kind != "ambiguous":
             raise ValueError(f"kind must be 'ambiguous', got {kind!r}")
-        if limit < 1:
-            raise ValueError(f"limit must be at least 1, got {limit}")
-        self._check_not_empty()
-        return ambiguous(self.client, self.collection, limit=limit, query_filter=query_filter)
+        check_count(limit, name="limit")
+        return self._run(ambiguous(self._state, limit=limit, query_filter=query_filter))
 
     def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of confidence, all from the engine."""
-        return IndexInfo(
-            location=self.location,
-            collection=self.collection,
-            points=len(self),
-            labelled=self._count(
-                models.Filter(must_not=[models.IsNullCondition(is_null=models.PayloadField(key=LABEL_KEY))])
-            ),
-            metadata=self.metadata,
-            confidence_histogram=tuple(self._histogram()),
-        )
+        return self._run(changing.describe_index(self._state))
 
-    def _open(self) -> IndexMetadata:
-        """Metadata of the collection, which is made if there is an encoder to make it for."""
-        if self.client.collection_exists(self.collection):
-            info = self.client.get_collection(self.collection)
-            metadata = IndexMetadata.of_collection(self.collection, info)
-            if self._encoder is not None:
-                self._check_fingerprint(metadata, self._encoder)
-            # whoever made the collection may have been interrupted before its payload indexes were there
-            self._index_payload(known=info.payload_schema)
-            return metadata
-        if self._encoder is None:
-            raise IndexNotFoundError(
-                f"there is no index {self.collection!r} at {self.location!r}; "
-                "make one with ConfidenceIndex(location, encoder) or `fg-search index`"
-            )
-        return self._create(self._encoder)
+    def migrate(
+        self,
+        encoder: FeatureGroupEncoder | str | os.PathLike[str],
+        *,
+        batch_size: int = 64,
+        show_progress: bool | None = None,
+    ) -> None:
+        """Re-encode everything with another encoder, into a new collection that then takes the old one's place.
 
-    def _create(self, encoder: FeatureGroupEncoder) -> IndexMetadata:
-        metadata = IndexMetadata(
-            fingerprint=encoder.fingerprint,
-            model_name=encoder.model_name,
-            encoder=None if encoder.folder is None else os.fspath(encoder.folder),
-            supervision=encoder.supervision,
-            dimension=encoder.dimension,
-            groups=encoder.groups,
-            codes_per_group=encoder.codes_per_group,
-        )
-        self.client.create_collection(
-            self.collection,
-            vectors_config=vectors_config(metadata.dimension),
-            sparse_vectors_config=sparse_vectors_config(),
-            metadata=metadata.to_payload(),
-        )
-        self._index_payload(known=())
-        return metadata
+        The index answers with the old encoder until the switch; what others write meanwhile is caught up with.
+        Interrupted, it goes on from where it was when it is called again. The new index has no calibration.
 
-    def _index_payload(self, *, known: Container[str]) -> None:
-        with warnings.catch_warnings():  # local mode warns that it does without them
-            warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
-            for key, kind in payload_indexes().items():
-                if key not in known:
-                    self.client.create_payload_index(self.collection, field_name=key, field_schema=kind)
+        Args:
+            encoder: A fitted encoder or the folder of a saved one.
+            batch_size: Texts the base model encodes at once.
+            show_progress: Draw a progress bar; by default when stderr is a terminal.
+        """
+        known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
+        total = self.client.count(self.collection, exact=True).count
+        with _progress(total, show_progress) as advance:
+            self._state = self._run(migrating.migrate(self._state, known, batch_size=batch_size, progress=advance))
 
-    def _check_fingerprint(self, metadata: IndexMetadata, encoder: FeatureGroupEncoder) -> None:
-        if metadata.fingerprint != encoder.fingerprint:
-            raise ModelMismatchError(
-                f"{self!r} was filled by the encoder {metadata.fingerprint} ({metadata.model_name}, saved in "
-                f"{metadata.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}); their vectors "
-                "cannot be compared: use that encoder, or a new index for this one"
-            )
+    def snapshot(self, file: str | os.PathLike[str]) -> None:
+        """Write the whole index, as it is at one moment, into one file; :meth:`restore` brings it back.
 
-    def _check_embeddings(self, embeddings: FeatureEmbeddings, expected: int) -> None:
-        if len(embeddings) != expected:
-            raise ValueError(f"embeddings has {len(embeddings)} items, texts has {expected}")
-        shape = (embeddings.base.shape[1], *embeddings.probabilities.shape[1:])
-        wanted = (self.metadata.dimension, self.metadata.groups, self.metadata.codes_per_group)
-        if shape != wanted:
-            raise ModelMismatchError(f"embeddings have (dimension, groups, codes) = {shape}, this index needs {wanted}")
-        if embeddings.fingerprint not in (None, self.metadata.fingerprint):
-            raise ModelMismatchError(
-                f"embeddings were made by the encoder {embeddings.fingerprint}, {self!r} was filled by "
-                f"{self.metadata.fingerprint}; encode with that one"
-            )
-        check_vectors(embeddings.base, name="embeddings.base")
-        sums = embeddings.probabilities.sum(axis=-1)  # NaN and infinity are no sum of one either
-        wrong = np.flatnonzero(
-            ~(np.abs(sums - 1) < _SUM_TOLERANCE).all(axis=1) | (embeddings.probabilities < 0).any((1, 2))
-        )
-        if len(wrong):
-            raise ValueError(f"embeddings.probabilities[{wrong[0]}] is no distribution: each group must sum to 1")
+        Args:
+            file: It appears whole or not at all.
 
-    def _check_not_empty(self) -> None:
-        if not len(self):
-            raise EmptyIndexError(f"{self!r} is empty; fill it with index.add(…) or `fg-search index`")
+        Raises:
+            FileExistsError: If it is there already.
+            StorageError: If it cannot be written.
+            UnsupportedError: For an index in memory.
+        """
+        self._run(snapshots.save(self.client, self._state, os.fspath(file), self._api_key))
 
-    def _encode(self, texts: list[str], batch_size: int) -> FeatureEmbeddings:
-        return self.encoder.encode(texts, batch_size=batch_size, show_progress=False)
+    def _items(
+        self,
+        texts: Iterable[str],
+        ids: Iterable[UserId] | None,
+        labels: Iterable[str | None] | None,
+        payloads: Iterable[Mapping[str, Any] | None] | None,
+        embeddings: FeatureEmbeddings | None,
+    ) -> Iterable[Item]:
+        return items_of(self._state, texts, ids, labels, payloads, embeddings)
 
-    def _write(self, items: list[Item], embeddings: FeatureEmbeddings) -> None:
-        points = list(to_points(items, embeddings, self.metadata.fingerprint))
-        self.client.upsert(self.collection, points=points, wait=True)
-
-    def _search(
-        self, texts: Sequence[str], embeddings: FeatureEmbeddings, options: SearchOptions
-    ) -> list[SearchResult]:
-        vectors = list(_query_vectors(embeddings))
-        results = [judge(text, query.confidence, options) for text, query in zip(texts, vectors, strict=True)]
-        rank_by = self._rank_by(options.rank_by)
-        answered = [i for i, result in enumerate(results) if result.decision == "answer"]
-        for start in range(0, len(answered), _QUERIES_PER_REQUEST):
-            chunk = answered[start : start + _QUERIES_PER_REQUEST]
-            responses = self.client.query_batch_points(
-                self.collection, requests=[plan(vectors[i], options, rank_by) for i in chunk]
-            )
-            for i, response in zip(chunk, responses, strict=True):
-                results[i] = answer(results[i], to_hits(response.points, vectors[i], options))
-        return results
-
-    def _rank_by(self, rank_by: RankBy) -> RankBy:
-        """Unsupervised heads do not out-rank the base embeddings; they serve confidence."""
-        if rank_by != "auto":
-            return rank_by
-        return "base" if self.metadata.supervision in ("clusters", "pairs") else "features"
-
-    def _count(self, condition: models.Filter) -> int:
-        return self.client.count(self.collection, count_filter=condition, exact=True).count
-
-    def _histogram(self) -> Iterator[int]:
-        for i in range(_HISTOGRAM_BINS):
-            lower, upper = i / _HISTOGRAM_BINS, (i + 1) / _HISTOGRAM_BINS
-            last = i == _HISTOGRAM_BINS - 1
-            bounds = models.Range(gte=lower, lte=1.0) if last else models.Range(gte=lower, lt=upper)
-            yield self._count(models.Filter(must=[models.FieldCondition(key=CONFIDENCE_KEY, range=bounds)]))
+    def _run(self, operation: Operation[T]) -> T:
+        return run(self.client, operation)
 
 
-def _query_vectors(embeddings: FeatureEmbeddings) -> Iterator[QueryVectors]:
-    sparse = embeddings.sparse()
-    confidences = embeddings.confidence.tolist()
-    base = embeddings.base.tolist()
-    for i in range(len(embeddings)):
-        row = slice(int(sparse.indptr[i]), int(sparse.indptr[i + 1]))
-        features = models.SparseVector(indices=sparse.indices[row].tolist(), values=sparse.data[row].tolist())
-        yield QueryVectors(base[i], features, embeddings.codes[i], confidences[i])
+def items_of(
+    state: IndexState,
+    texts: Iterable[str],
+    ids: Iterable[UserId] | None,
+    labels: Iterable[str | None] | None,
+    payloads: Iterable[Mapping[str, Any] | None] | None,
+    embeddings: FeatureEmbeddings | None,
+) -> Iterable[Item]:
+    """The items to add: all of them checked if they are lists, else one after the other."""
+    if embeddings is not None:
+        if not isinstance(texts, Sized):
+            raise TypeError("embeddings need a list of texts, not a generator")
+        state.check_embeddings(embeddings, len(texts))
+    items = checked_items(
+        texts,
+        ids,
+        labels,
+        payloads,
+        embeddings=embeddings,
+        tenant_key=state.metadata.settings.tenant_key,
+        tenant=state.tenant,
+    )
+    return list(items) if isinstance(texts, Sized) else items
 
 
-def _load_encoder(folder: str | os.PathLike[str]) -> FeatureGroupEncoder:
-    from fg_search.encoder import FeatureGroupEncoder  # imports torch: only when it is needed
-
-    return FeatureGroupEncoder.load(folder)
+@contextmanager
+def _progress(total: int | None, show: bool | None) -> Iterator[Callable[[int], object]]:
+    hide = not (sys.stderr.isatty() if show is None else show)
+    with tqdm(total=total, desc="index", unit=" items", disable=hide, leave=False) as bar:
+        yield bar.update

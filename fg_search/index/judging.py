@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from fg_search.embeddings import FeatureEmbeddings
 from fg_search.ids import UserId
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
 from fg_search.index.opening import physical_collection
-from fg_search.index.searching import Queries, evidence, ranking
+from fg_search.index.searching import Queries, Query, encode_queries, evidence, ranking
 from fg_search.index.state import IndexState
 from fg_search.search import Hit, SearchOptions
 from fg_search.storage.operations import Operation, Work, call
@@ -83,6 +84,24 @@ def judge(
     )
 
 
+def calibrate_on(
+    state: IndexState,
+    queries: Sequence[Query],
+    relevant: Sequence[Relevant],
+    relevant_by: Literal["auto", "label", "id"],
+    options: SearchOptions,
+    embeddings: FeatureEmbeddings | None,
+    *,
+    seed: int,
+    batch_size: int,
+    show_progress: bool | None,
+) -> Operation[Calibration]:
+    """Encode, search, judge, learn."""
+    encoded = yield from encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
+    judged = yield from judge(state, encoded, relevant, relevant_by, options)
+    return (yield from learn(state, judged, options, seed))
+
+
 def learn(state: IndexState, judged: Judged, options: SearchOptions, seed: int) -> Operation[Calibration]:
     """Calibrate on judged queries, and keep what was learned with the index."""
     count = yield call("count", state.collection, exact=True)
@@ -137,7 +156,9 @@ def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) -> Ope
     if names:
         found = yield call("count", state.collection, count_filter=state.scope(has_label), exact=True)
         labelled = found.count
-    records = yield call("retrieve", state.collection, ids=[state.point_id(value) for value in values], with_payload=False)
+    records = yield call(
+        "retrieve", state.collection, ids=[state.point_id(value) for value in values], with_payload=False
+    )
     if labelled and records:
         raise ValueError(
             f"some of the relevant values, such as {values[0]!r}, are labels and ids of {state.name}; "

@@ -10,7 +10,7 @@ from qdrant_client import models
 
 from fg_search.errors import StorageError
 from fg_search.index.adding import ITEMS_PER_WRITE, add
-from fg_search.index.opening import create_collection, physical_collection
+from fg_search.index.opening import create_collection, physical_collection, switch_alias
 from fg_search.index.state import IndexState, metadata_of
 from fg_search.storage.operations import Operation, call
 from fg_search.storage.points import Item
@@ -40,8 +40,8 @@ def migrate(
     old = yield from physical_collection(state.collection)
     if old == state.collection:
         raise StorageError(
-            f"{state.name} is a collection of that very name, not an alias, so that nothing can take its place; copy it "
-            "with `fg-search copy` into a new index first"
+            f"{state.name} is a collection of that very name, not an alias, so that nothing can take its place; "
+            "copy it with `fg-search copy` into a new index first"
         )
     metadata = replace(metadata_of(encoder), settings=state.metadata.settings)
     new = yield from create_collection(state.collection, metadata)
@@ -53,20 +53,11 @@ def migrate(
             break
     else:
         raise StorageError(f"{state.name} changes faster than it can be re-encoded; pause what writes to it")
-    switch = [
-        models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=state.collection)),
-        models.CreateAliasOperation(
-            create_alias=models.CreateAlias(collection_name=new, alias_name=state.collection)
-        ),
-    ]
-    yield call("update_collection_aliases", change_aliases_operations=switch)
-    yield call("delete_collection", old)
+    yield from switch_alias(state.collection, new)
     return replace(filled, collection=state.collection)
 
 
-def _copy_all(
-    old: str, filled: IndexState, batch_size: int, progress: Callable[[int], object]
-) -> Operation[int]:
+def _copy_all(old: str, filled: IndexState, batch_size: int, progress: Callable[[int], object]) -> Operation[int]:
     """Bring every item of the old collection up to date in the new one; return how many were not."""
     written, offset = 0, None
     while True:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from fg_search.errors import IndexNotFoundError
+from fg_search.errors import IndexNotFoundError, StorageError
 from fg_search.index.calibration import Calibration
 from fg_search.index.state import IndexState, check_fingerprint, metadata_of
 from fg_search.storage.operations import Operation, call
@@ -33,7 +33,7 @@ _NOT_FOUND = 404
 
 
 def open_index(
-    name: str, collection: str, encoder: FeatureGroupEncoder | None, settings: IndexSettings | None
+    location: str, collection: str, encoder: FeatureGroupEncoder | None, settings: IndexSettings | None
 ) -> Operation[IndexState]:
     """Read what a collection remembers; make it, if it is not there and there is an encoder to make it for.
 
@@ -47,25 +47,26 @@ def open_index(
     if info is None:
         if encoder is None:
             raise IndexNotFoundError(
-                f"there is no index {collection!r} at {name}; "
+                f"there is no index {collection!r} at {location!r}; "
                 "make one with ConfidenceIndex(location, encoder) or `fg-search index`"
             )
         metadata = replace(metadata_of(encoder), settings=settings or IndexSettings())
         physical = yield from create_collection(collection, metadata)
-        yield from point_alias(collection, physical)
-        return IndexState(name, collection, metadata, encoder)
+        yield from switch_alias(collection, physical)
+        return IndexState(location, collection, metadata, encoder)
     metadata = IndexMetadata.of_collection(collection, info)
+    calibration = Calibration.of_metadata((info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint)
+    state = IndexState(location, collection, metadata, encoder, calibration)
     if encoder is not None:
-        check_fingerprint(name, metadata, encoder)
+        check_fingerprint(state, encoder)
     if settings is not None and settings != metadata.settings:
         raise ValueError(
-            f"{name} was made with {metadata.settings}, not with {settings}; leave the settings out, or copy it into "
-            "a new index with `fg-search copy`"
+            f"{state.name} was made with {metadata.settings}, not with {settings}; leave the settings out, or copy it "
+            "into a new index with `fg-search copy`"
         )
     # whoever made the collection may have been interrupted before its payload indexes were there
     yield from _index_payload(collection, metadata.settings, known=info.payload_schema)
-    calibration = Calibration.of_metadata((info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint)
-    return IndexState(name, collection, metadata, encoder, calibration)
+    return state
 
 
 def find_collection(collection: str) -> Operation[models.CollectionInfo | None]:
@@ -94,12 +95,25 @@ def create_collection(collection: str, metadata: IndexMetadata) -> Operation[str
     return physical
 
 
-def point_alias(collection: str, physical: str) -> Operation[None]:
-    """Let the name of an index lead to this collection from now on."""
-    new = models.CreateAlias(collection_name=physical, alias_name=collection)
-    yield call(
-        "update_collection_aliases", change_aliases_operations=[models.CreateAliasOperation(create_alias=new)]
-    )
+def switch_alias(collection: str, physical: str) -> Operation[None]:
+    """Let the name of an index lead to this collection from now on; one that it led to before is removed.
+
+    Raises:
+        StorageError: If the name is that of a collection, so that it cannot be an alias.
+    """
+    old = yield from physical_collection(collection)
+    new = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=physical, alias_name=collection))
+    if old == collection:
+        if (yield from find_collection(collection)) is not None:
+            raise StorageError(
+                f"the name {collection!r} is that of a collection, which nothing can take the place of; "
+                "choose another name for the index, or copy that collection first with `fg-search copy`"
+            )
+        yield call("update_collection_aliases", change_aliases_operations=[new])
+        return
+    gone = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=collection))
+    yield call("update_collection_aliases", change_aliases_operations=[gone, new])
+    yield call("delete_collection", old)
 
 
 def physical_collection(collection: str) -> Operation[str]:

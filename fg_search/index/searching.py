@@ -83,9 +83,7 @@ def encode_queries(
     texts = [text for one in phrasings for text in one]
     if embeddings is None:
         encoder = state.encoder
-        embeddings = yield Work(
-            partial(encoder.encode, texts, batch_size=batch_size, show_progress=show_progress)
-        )
+        embeddings = yield Work(partial(encoder.encode, texts, batch_size=batch_size, show_progress=show_progress))
     else:
         state.check_embeddings(embeddings, len(texts), of="queries")
     if len(texts) > len(phrasings):
@@ -95,6 +93,20 @@ def encode_queries(
             np.concatenate([one.base for one in mixed]), np.concatenate([one.probabilities for one in mixed])
         )
     return Queries([" / ".join(one) for one in phrasings], query_vectors(embeddings))
+
+
+def search_texts(
+    state: IndexState,
+    queries: Sequence[Query],
+    options: SearchOptions,
+    embeddings: FeatureEmbeddings | None,
+    *,
+    batch_size: int = 64,
+    show_progress: bool | None = False,
+) -> Operation[list[SearchResult]]:
+    """Results of queries; arguments as of :func:`encode_queries`."""
+    encoded = yield from encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
+    return (yield from search(state, encoded, options))
 
 
 def search(state: IndexState, queries: Queries, options: SearchOptions) -> Operation[list[SearchResult]]:
@@ -107,8 +119,7 @@ def search(state: IndexState, queries: Queries, options: SearchOptions) -> Opera
     """
     judgement = _Judgement.of(state, options)
     results = [
-        judge_query(text, query.confidence, options)
-        for text, query in zip(queries.texts, queries.vectors, strict=True)
+        judge_query(text, query.confidence, options) for text, query in zip(queries.texts, queries.vectors, strict=True)
     ]
     for chunk in _chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
         vectors = [queries.vectors[i] for i in chunk]
@@ -123,15 +134,23 @@ def search(state: IndexState, queries: Queries, options: SearchOptions) -> Opera
 
 
 def search_groups(
-    state: IndexState, queries: Queries, options: SearchOptions, group_by: str, group_size: int
+    state: IndexState,
+    query: Query,
+    options: SearchOptions,
+    group_by: str,
+    group_size: int,
+    embedding: FeatureEmbeddings | None,
 ) -> Operation[GroupedResult]:
-    """The hits of one encoded query by the value of a payload field, as the engine groups them."""
-    (query,), (text,) = queries.vectors, queries.texts
-    judged = judge_query(text, query.confidence, options)
+    """The hits of one query by the value of a payload field, as the engine groups them."""
+    encoded = yield from encode_queries(state, [query], embedding, batch_size=64)
+    (vectors,), (text,) = encoded.vectors, encoded.texts
+    judged = judge_query(text, vectors.confidence, options)
     if judged.decision == "abstain":
         return GroupedResult((), judged)
     judgement = _Judgement.of(state, options)
-    request = plan(query, replace(options, limit=options.limit * group_size), judgement.rank_by, _scope(state, options))
+    request = plan(
+        vectors, replace(options, limit=options.limit * group_size), judgement.rank_by, _scope(state, options)
+    )
     answer = yield call(
         "query_points_groups",
         state.collection,
@@ -143,12 +162,12 @@ def search_groups(
         limit=options.limit,
         group_size=group_size,
     )
-    groups = tuple(HitGroup(group.id, to_hits(group.hits, query, options)) for group in answer.groups)
+    groups = tuple(HitGroup(group.id, to_hits(group.hits, vectors, options)) for group in answer.groups)
     hits = tuple(hit for group in groups for hit in group.hits)
     confidence: float | None = None
     if judgement.calibration is not None and hits:  # what is known is about the best hits, whatever their group
-        best = yield from _find(state, [query], replace(options, limit=EVIDENCE_HITS), judgement)
-        (confidence,) = yield from _confidences(state, [query], best, judgement)
+        best = yield from _find(state, [vectors], replace(options, limit=EVIDENCE_HITS), judgement)
+        (confidence,) = yield from _confidences(state, [vectors], best, judgement)
     if not hits:
         yield from check_not_empty(state)
     result = judge_hits(judged, hits, confidence, judgement.threshold, options)

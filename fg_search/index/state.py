@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,7 +28,6 @@ class IndexState:
     """An open index.
 
     Attributes:
-        name: What to call it in messages.
         location: Folder, URL, or class of the client.
         collection: Name by which the engine knows it: an alias of the collection that holds the points.
         metadata: Of the encoder that filled it, and how it is laid out.
@@ -37,13 +36,17 @@ class IndexState:
         chosen_tenant: The tenant whose items are seen.
     """
 
-    name: str
     location: str
     collection: str
     metadata: IndexMetadata
     known_encoder: FeatureGroupEncoder | None = None
     calibration: Calibration | None = None
     chosen_tenant: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        return f"the index {self.collection!r} at {self.location!r}"
 
     @property
     def encoder(self) -> FeatureGroupEncoder:
@@ -59,7 +62,7 @@ class IndexState:
                     f"{self.name} was filled by an encoder that was never saved; pass it as encoder=…"
                 )
             encoder = load_encoder(self.metadata.encoder)
-            check_fingerprint(self.name, self.metadata, encoder)
+            check_fingerprint(self, encoder)
             self.known_encoder = encoder
         return self.known_encoder
 
@@ -73,6 +76,20 @@ class IndexState:
         if self.metadata.settings.tenant_key is not None and self.chosen_tenant is None:
             raise ValueError(f"{self.name} has tenants; choose one first: index.tenant('…')")
         return self.chosen_tenant
+
+    def of_tenant(self, tenant: str) -> IndexState:
+        """The same index for one tenant.
+
+        Raises:
+            ValueError: If the index was made without tenants, or the name is empty.
+        """
+        if self.metadata.settings.tenant_key is None:
+            raise ValueError(
+                f"{self.name} was made without tenants; make one with settings=IndexSettings(tenant_key='…')"
+            )
+        if not isinstance(tenant, str) or not tenant:
+            raise ValueError(f"a tenant is a non-empty string, got {tenant!r}")
+        return replace(self, chosen_tenant=tenant)
 
     def scope(self, *conditions: models.Condition | None) -> models.Filter | None:
         """A filter for all of these conditions and, where the index has tenants, for the tenant's items alone."""
@@ -140,16 +157,17 @@ def metadata_of(encoder: FeatureGroupEncoder) -> IndexMetadata:
     )
 
 
-def check_fingerprint(name: str, metadata: IndexMetadata, encoder: FeatureGroupEncoder) -> None:
+def check_fingerprint(state: IndexState, encoder: FeatureGroupEncoder) -> None:
     """Refuse any encoder but the one that filled the index.
 
     Raises:
         ModelMismatchError: If it is another one.
     """
-    if metadata.fingerprint != encoder.fingerprint:
+    filled_by = state.metadata
+    if filled_by.fingerprint != encoder.fingerprint:
         raise ModelMismatchError(
-            f"{name} was filled by the encoder {metadata.fingerprint} ({metadata.model_name}, saved in "
-            f"{metadata.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}); their vectors "
+            f"{state.name} was filled by the encoder {filled_by.fingerprint} ({filled_by.model_name}, saved in "
+            f"{filled_by.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}); their vectors "
             "cannot be compared: use that encoder, re-encode with index.migrate(encoder), or make a new index"
         )
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qdrant_client import models
 
 from fg_search.ids import UserId
+from fg_search.index.searching import check_not_empty
+from fg_search.index.state import IndexState
+from fg_search.storage.operations import Operation, call
 from fg_search.storage.schema import CONFIDENCE_KEY, PAYLOAD_KEY
-
-if TYPE_CHECKING:
-    from fg_search.storage.connect import Client
 
 _UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
 
@@ -40,16 +40,19 @@ class ReviewItem:
 
 
 def ambiguous(
-    client: Client, collection: str, *, limit: int, query_filter: models.Filter | None = None
-) -> list[ReviewItem]:
+    state: IndexState, *, limit: int, query_filter: models.Filter | None = None
+) -> Operation[list[ReviewItem]]:
     """The ``limit`` least confident items, the least confident first, ordered by the engine."""
-    records, _ = client.scroll(
-        collection,
-        scroll_filter=query_filter,
+    records, _ = yield call(
+        "scroll",
+        state.collection,
+        scroll_filter=state.scope(query_filter),
         limit=limit,
         order_by=models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC),
         with_payload=True,
     )
+    if not records:
+        yield from check_not_empty(state)
     return [_to_item(record) for record in records]
 
 

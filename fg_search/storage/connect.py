@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     Location: TypeAlias = str | os.PathLike[str] | Client
 
 
+_TIMEOUT = 60  # seconds; a batch of a thousand points that all copies must have takes more than the usual five
+
+
 def connect(location: Location, *, api_key: str | None = None, create: bool = True) -> tuple[Client, str]:
     """Open ``location`` and say what to call it.
 
@@ -54,7 +57,7 @@ def is_url(location: str) -> bool:
 
 
 def _connect_server(url: str, api_key: str | None) -> QdrantClient:
-    client = QdrantClient(url=url, api_key=api_key, check_compatibility=False)
+    client = QdrantClient(url=url, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
     try:
         client.get_collections()
     except ResponseHandlingException as error:

@@ -107,7 +107,7 @@ def run(client: Any, operation: Operation[T]) -> T:
         while (step := outcome.next_step(operation)) is not None:
             try:
                 outcome.answer = take(step)
-            except Exception as error:  # noqa: BLE001  the operation may expect it
+            except Exception as error:
                 outcome.error = error
         result: T = outcome.result
         return result
@@ -140,7 +140,7 @@ async def run_async(client: Any, operation: Operation[T]) -> T:
         while (step := outcome.next_step(operation)) is not None:
             try:
                 outcome.answer = await take(step)
-            except Exception as error:  # noqa: BLE001  the operation may expect it
+            except Exception as error:
                 outcome.error = error
     finally:
         operation.close()

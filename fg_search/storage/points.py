@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from qdrant_client import models
@@ -52,7 +52,7 @@ class Item:
         stored = Stored.of_features(features)
         digest = _digest(features["id"], features["text"], payload, f"the payload of {features['id']!r}", None)
         return cls(
-            record.id,
+            cast("int | str", record.id),
             features["id"],
             features["text"],
             stored.label,
@@ -122,9 +122,7 @@ def checked_items(
         raise TypeError(f"texts must be a list of strings, got one string; wrap it: [{texts[:20]!r}]")
     columns = {"ids": ids, "labels": labels, "payloads": payloads, "embeddings": embeddings}
     if isinstance(texts, Sized):
-        check_same_length(
-            len(texts), {name: column for name, column in columns.items() if isinstance(column, Sized)}
-        )
+        check_same_length(len(texts), {name: column for name, column in columns.items() if isinstance(column, Sized)})
     rows = _zipped(texts, ids, labels, payloads)
     first: dict[int | str, tuple[int, int]] = {}
     for i, (text, user_id, label, payload) in enumerate(rows):
@@ -183,9 +181,7 @@ def to_points(
         )
 
 
-def _zipped(
-    texts: Iterable[str], *others: Iterable[Any] | None
-) -> Iterator[tuple[Any, ...]]:
+def _zipped(texts: Iterable[str], *others: Iterable[Any] | None) -> Iterator[tuple[Any, ...]]:
     """Each text with what belongs to it, ``None`` where a column was not given."""
     columns = [repeat(None) if column is None else column for column in others]
     iterators = [iter(column) for column in columns]

@@ -1,0 +1,72 @@
+"""An index as one file, and back."""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from fg_search.errors import StorageError, UnsupportedError
+from fg_search.index.opening import find_collection, physical_collection, switch_alias
+from fg_search.index.state import IndexState
+from fg_search.storage.connect import is_url
+from fg_search.storage.edge import EdgeClient
+from fg_search.storage.operations import Operation, Work, call
+from fg_search.storage.schema import IndexMetadata
+from fg_search.storage.server_snapshots import download, upload
+
+if TYPE_CHECKING:
+    from fg_search.storage.connect import Client
+
+
+def save(client: Client, state: IndexState, file: str, api_key: str | None) -> Operation[None]:
+    """Have the engine make a snapshot, and bring it into a file."""
+    target = Path(file).absolute()
+    if target.exists():
+        raise FileExistsError(f"there is a file {file!r} already; choose another name or remove it")
+    _check_can(client, state.location)
+    physical = yield from physical_collection(state.collection)
+    made = yield call("create_snapshot", physical)
+    unfinished = target.with_name(f".{target.name}.{uuid4().hex}")
+    try:
+        if isinstance(client, EdgeClient):
+            yield Work(partial(shutil.copyfile, client.snapshot_path(physical, made.name), unfinished))
+        else:
+            yield Work(partial(download, state.location, api_key, physical, made.name, unfinished))
+        unfinished.rename(target)
+    except Exception as error:
+        unfinished.unlink(missing_ok=True)
+        yield call("delete_snapshot", physical, made.name)
+        if isinstance(error, OSError):
+            raise StorageError(f"cannot write the snapshot {file!r}: {error}; check space and permissions") from error
+        raise
+    yield call("delete_snapshot", physical, made.name)
+
+
+def restore(client: Client, location: str, collection: str, file: str, api_key: str | None) -> Operation[None]:
+    """Recover a snapshot into a new collection, make sure that it is an index, and give it the index's name."""
+    _check_can(client, location)
+    if not Path(file).is_file():
+        raise StorageError(f"there is no snapshot {file!r}")
+    physical = f"{collection}.{uuid4().hex[:16]}"
+    try:
+        if isinstance(client, EdgeClient):
+            yield call("recover_snapshot", physical, Path(file).absolute())
+        else:
+            yield Work(partial(upload, location, api_key, physical, Path(file)))
+        info = yield call("get_collection", physical)
+        IndexMetadata.of_collection(collection, info)
+        yield from switch_alias(collection, physical)
+    except Exception:
+        if (yield from find_collection(physical)) is not None:
+            yield call("delete_collection", physical)
+        raise
+
+
+def _check_can(client: Client, location: str) -> None:
+    if not isinstance(client, EdgeClient) and not is_url(location):
+        raise UnsupportedError(
+            f"snapshots need a folder or a server's URL as location, not {location}; make them with the client itself"
+        )
