@@ -28,7 +28,6 @@ from fg_search.storage.connect import connect
 from fg_search.storage.operations import Operation, T, run
 from fg_search.storage.points import Item, checked_items
 from fg_search.storage.schema import IndexMetadata, IndexSettings
-from fg_search.validation import check_count
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
@@ -231,13 +230,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If neither or both are given.
         """
-        if (ids is None) == (query_filter is None):
-            raise ValueError("give either ids or query_filter")
-        if isinstance(ids, (str, int)):
-            raise TypeError(f"ids must be a list, got {ids!r}; wrap it: [{ids!r}]")
-        if query_filter is not None:
-            return self._run(changing.delete_where(self._state, query_filter))
-        return self._run(changing.delete(self._state, ids or ()))
+        return self._run(changing.delete(self._state, ids, query_filter))
 
     def relabel(self, labels: Mapping[UserId, str | None]) -> int:
         """Correct labels; what they were is kept beside them, so that adding the same data again does not undo it.
@@ -360,11 +353,9 @@ class ConfidenceIndex:
         Raises:
             As :meth:`search`.
         """
-        chosen = SearchOptions(**options)
-        if chosen.offset:
-            raise ValueError("groups have no pages: leave offset out")
-        check_count(group_size, name="group_size")
-        return self._run(searching.search_groups(self._state, query, chosen, group_by, group_size, embedding))
+        return self._run(
+            searching.search_groups(self._state, query, SearchOptions(**options), group_by, group_size, embedding)
+        )
 
     def calibrate(
         self,
@@ -443,10 +434,7 @@ class ConfidenceIndex:
             EmptyIndexError: If nothing was added yet.
             ValueError: If the kind is unknown or the limit below 1.
         """
-        if kind != "ambiguous":
-            raise ValueError(f"kind must be 'ambiguous', got {kind!r}")
-        check_count(limit, name="limit")
-        return self._run(ambiguous(self._state, limit=limit, query_filter=query_filter))
+        return self._run(ambiguous(self._state, kind=kind, limit=limit, query_filter=query_filter))
 
     def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of confidence, all from the engine."""
