@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fg_search.index.calibration import Calibration
     from fg_search.index.changing import IndexInfo
     from fg_search.index.confidence_index import ConfidenceIndex
+    from fg_search.index.evaluating import IndexEvaluation, evaluate
     from fg_search.loss import FeatureGroupLoss
     from fg_search.review.queue import ReviewItem
     from fg_search.search import GroupedResult, Hit, HitGroup, SearchResult
@@ -39,6 +40,8 @@ _MODULES = {
     "Calibration": "index.calibration",
     "GroupedResult": "search",
     "HitGroup": "search",
+    "IndexEvaluation": "index.evaluating",
+    "evaluate": "index.evaluating",
     "IndexSettings": "storage.schema",
     "Calibrator": "confidence.calibrator",
     "Description": "describe",
@@ -75,6 +78,7 @@ __all__ = [
     "GroupedResult",
     "Hit",
     "HitGroup",
+    "IndexEvaluation",
     "IndexInfo",
     "IndexSettings",
     "PrecisionThreshold",
@@ -82,6 +86,7 @@ __all__ = [
     "SearchResult",
     "__version__",
     "cross_fit",
+    "evaluate",
     "fit_head",
     "threshold_for_precision",
 ]

@@ -14,11 +14,12 @@ from typing_extensions import Self
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.ids import UserId
-from fg_search.index import adding, changing, judging, migrating, opening, searching
+from fg_search.index import adding, changing, evaluating, judging, migrating, opening, searching
 from fg_search.index.adding import AddReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.changing import IndexInfo
 from fg_search.index.confidence_index import DEFAULT_COLLECTION, items_of
+from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
 from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, load_encoder
@@ -208,6 +209,30 @@ class AsyncConfidenceIndex:
         )
         self._state.calibration = learned
         return learned
+
+    async def evaluate(
+        self,
+        queries: Sequence[Query],
+        relevant: Sequence[Relevant],
+        *,
+        relevant_by: Literal["auto", "label", "id"] = "auto",
+        embeddings: FeatureEmbeddings | None = None,
+        batch_size: int = 64,
+        **options: Any,
+    ) -> IndexEvaluation:
+        """As :meth:`ConfidenceIndex.evaluate`."""
+        return await self._run(
+            evaluating.evaluate_on(
+                self._state,
+                queries,
+                relevant,
+                relevant_by,
+                SearchOptions(**options),
+                embeddings,
+                batch_size=batch_size,
+                show_progress=False,
+            )
+        )
 
     async def review(
         self,
