@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fg_search.review.queue import ReviewItem
     from fg_search.search import GroupedResult, Hit, HitGroup, SearchResult
     from fg_search.storage.edge import EdgeClient
-    from fg_search.storage.schema import IndexSettings
+    from fg_search.storage.settings import IndexSettings
 
 __version__ = version("fg_search")
 
@@ -42,7 +42,7 @@ _MODULES = {
     "HitGroup": "search",
     "IndexEvaluation": "index.evaluating",
     "evaluate": "index.evaluating",
-    "IndexSettings": "storage.schema",
+    "IndexSettings": "storage.settings",
     "Calibrator": "confidence.calibrator",
     "Description": "describe",
     "FeatureGroupLoss": "loss",

@@ -27,7 +27,8 @@ from fg_search.review.queue import ReviewItem, ambiguous
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect_async
 from fg_search.storage.operations import Operation, T, run_async
-from fg_search.storage.schema import IndexMetadata, IndexSettings
+from fg_search.storage.schema import IndexMetadata
+from fg_search.storage.settings import IndexSettings
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder

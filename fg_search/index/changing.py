@@ -11,16 +11,10 @@ from qdrant_client import models
 from fg_search.errors import ItemNotFoundError
 from fg_search.ids import UserId
 from fg_search.index.state import IndexState
+from fg_search.storage.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, call
 from fg_search.storage.points import Stored
-from fg_search.storage.schema import (
-    CONFIDENCE_KEY,
-    GIVEN_LABEL_KEY,
-    HASH_KEY,
-    LABEL_KEY,
-    PAYLOAD_KEY,
-    IndexMetadata,
-)
+from fg_search.storage.schema import IndexMetadata
 from fg_search.validation import check_label
 
 _IDS_PER_REQUEST = 1000

@@ -29,7 +29,8 @@ from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect
 from fg_search.storage.operations import Operation, T, run
 from fg_search.storage.points import Item, checked_items
-from fg_search.storage.schema import IndexMetadata, IndexSettings
+from fg_search.storage.schema import IndexMetadata
+from fg_search.storage.settings import IndexSettings
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder

@@ -13,9 +13,7 @@ from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.index.adding import ITEMS_PER_WRITE
 from fg_search.index.opening import create_collection, find_collection, physical_collection, switch_alias
 from fg_search.index.state import IndexState
-from fg_search.storage.operations import Operation, call, run
-from fg_search.storage.points import Stored
-from fg_search.storage.schema import (
+from fg_search.storage.keys import (
     BASE_VECTOR,
     CALIBRATION_KEY,
     FEATURES_VECTOR,
@@ -23,9 +21,11 @@ from fg_search.storage.schema import (
     HASH_KEY,
     LABEL_KEY,
     PAYLOAD_KEY,
-    IndexMetadata,
-    IndexSettings,
 )
+from fg_search.storage.operations import Operation, call, run
+from fg_search.storage.points import Stored
+from fg_search.storage.schema import IndexMetadata
+from fg_search.storage.settings import IndexSettings
 
 _COMPARED = 256  # points that are compared in full when all are there
 _TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "none": 0.0}

@@ -32,8 +32,8 @@ from fg_search.search import (
     query_vectors,
     to_hits,
 )
+from fg_search.storage.keys import FEATURES_VECTOR
 from fg_search.storage.operations import Operation, Work, call
-from fg_search.storage.schema import FEATURES_VECTOR
 from fg_search.validation import check_count, check_texts
 
 QUERIES_PER_REQUEST = 128

@@ -68,7 +68,7 @@ def read_records(
 
 
 def _records(path: Path, rows: Iterator[Row | RecordError], columns: Columns, on_error: OnError) -> Iterator[Record]:
-    from fg_search.storage.schema import PAYLOAD_KEY  # imports Qdrant's client, which takes a second
+    from fg_search.storage.keys import PAYLOAD_KEY  # imports Qdrant's client, which takes a second
 
     seen = good = 0
     columns_known = False

@@ -10,8 +10,8 @@ from qdrant_client import models
 from fg_search.ids import UserId
 from fg_search.index.searching import check_not_empty
 from fg_search.index.state import IndexState
+from fg_search.storage.keys import CONFIDENCE_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, call
-from fg_search.storage.schema import CONFIDENCE_KEY, PAYLOAD_KEY
 from fg_search.validation import check_count
 
 _UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
