@@ -50,6 +50,15 @@ def convert_id(point_id: Any) -> edge.PointId:
     return point_id
 
 
+def is_id(value: Any) -> bool:
+    """Whether a point could have this id."""
+    try:
+        convert_id(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def convert_ids(point_ids: Iterable[Any]) -> list[edge.PointId]:
     """Check several point ids."""
     return [convert_id(point_id) for point_id in point_ids]

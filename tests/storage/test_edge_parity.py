@@ -587,6 +587,118 @@ def test_facets_count_the_same(worlds: list[Pair], which: int, query_filter: Any
     assert {one.value for one in ours if one.count > least} == {one.value for one in theirs if one.count > least}
 
 
+# --- groups ----------------------------------------------------------------------------------------------
+
+
+def assert_same_groups(ours: models.GroupsResult, theirs: models.GroupsResult) -> None:
+    """The same groups of the same hits in the same order, unless points share a score: their order is left open."""
+    assert len(ours.groups) == len(theirs.groups)
+    if not theirs.groups:
+        return
+    assert ours.groups[0].hits[0].score == about(float(theirs.groups[0].hits[0].score))
+    scores = {hit.id: round(hit.score, 4) for group in theirs.groups for hit in group.hits}
+    if len(set(scores.values())) < len(scores):
+        return
+    for one, other in zip(ours.groups, theirs.groups, strict=True):
+        assert (one.id, type(one.id)) == (other.id, type(other.id))
+        assert [hit.id for hit in one.hits] == [hit.id for hit in other.hits]
+        assert_same_hits(one.hits, other.hits)
+
+
+# formulas and fusions that give few points the same score
+untied = st.one_of(
+    formulas.map(
+        lambda formula: models.FormulaQuery(formula=models.SumExpression(sum=[formula, "$score"]), defaults=DEFAULTS)
+    ),
+    st.just(models.FusionQuery(fusion=models.Fusion.DBSF)),
+    st.integers(1, 60).map(lambda k: models.RrfQuery(rrf=models.Rrf(k=k, weights=[1.0, 0.37]))),
+)
+
+
+@parity
+@given(
+    which=which_world,
+    leaf=leaves(strategies=[None, models.RecommendStrategy.AVERAGE_VECTOR]),
+    group_by=st.sampled_from(["color", "n", "x", "flag", "fg.label", "items[].a", "items[].b", "when", "nope"]),
+    query_filter=maybe_filters,
+    limit=st.integers(1, 6),
+    group_size=st.integers(1, 4),
+    with_payload=selectors,
+    with_vectors=vector_selectors,
+)
+def test_groups_are_the_same(worlds: list[Pair], which: int, leaf: dict[str, Any], **options: Any) -> None:
+    ours, theirs = worlds[which].each(lambda c: outcome(lambda: c.query_points_groups(COLLECTION, **leaf, **options)))
+    if isinstance(theirs, type):
+        assert ours is theirs
+    else:
+        assert_same_groups(ours, theirs)
+
+
+@parity
+@given(
+    which=which_world,
+    sources=st.lists(prefetches(), min_size=2, max_size=2),
+    query=untied,
+    group_by=st.sampled_from(["color", "n", "fg.label", "items[].a"]),
+    group_size=st.integers(1, 3),
+    limit=st.integers(1, 5),
+)
+def test_groups_of_prefetched_points_are_the_same(worlds: list[Pair], which: int, sources: Any, **options: Any) -> None:
+    ours, theirs = worlds[which].each(
+        lambda c: outcome(lambda: c.query_points_groups(COLLECTION, prefetch=sources, **options))
+    )
+    if isinstance(theirs, type):
+        assert ours is theirs
+    else:
+        assert_same_groups(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        None,
+        models.OrderByQuery(order_by=models.OrderBy(key="fg.confidence", direction=models.Direction.DESC)),
+        models.NearestQuery(nearest=[0.3] * SIZE, mmr=models.Mmr(diversity=0.4)),
+        models.DiscoverQuery(
+            discover=models.DiscoverInput(target=[0.3] * SIZE, context=[models.ContextPair(positive=1, negative=2)])
+        ),
+    ],
+)
+def test_groups_of_other_queries_are_the_same(worlds: list[Pair], query: Any) -> None:
+    using = "base" if isinstance(query, (models.NearestQuery, models.DiscoverQuery)) else None
+    ours, theirs = worlds[0].each(
+        lambda c: c.query_points_groups(COLLECTION, "color", query=query, using=using, limit=3, group_size=2)
+    )
+    assert [(group.id, [hit.id for hit in group.hits]) for group in ours.groups] == [
+        (group.id, [hit.id for hit in group.hits]) for group in theirs.groups
+    ]
+
+
+@pytest.mark.parametrize("lookup", ["shops", models.WithLookup(collection="shops", with_vectors=True), "nope"])
+def test_groups_bring_the_points_of_another_collection(worlds: list[Pair], lookup: Any) -> None:
+    pair = worlds[0]
+    for client in (pair.edge, pair.local):
+        if not client.collection_exists("shops"):
+            _create(client, "shops")
+            client.upsert("shops", [models.PointStruct(id=n, vector={"base": Q}, payload={"n": n}) for n in (0, 1, 5)])
+    for key in ("n", "color"):
+        ours, theirs = pair.each(
+            lambda c, key=key: outcome(
+                lambda: (
+                    c.query_points_groups(COLLECTION, key, query=1, using="far", with_lookup=lookup, limit=10).groups
+                )
+            )
+        )
+        if isinstance(theirs, type):
+            assert ours is theirs
+            continue
+        assert [group.id for group in ours] == [group.id for group in theirs]
+        for one, other in zip(ours, theirs, strict=True):
+            assert (one.lookup is None) == (other.lookup is None)
+            if one.lookup is not None:
+                assert_same_records([one.lookup], [other.lookup])
+
+
 # --- writing ---------------------------------------------------------------------------------------------
 
 payloads = st.dictionaries(
@@ -732,6 +844,13 @@ BAD_CALLS: dict[str, Callable[[Any], Any]] = {
     "slice": lambda c: c.count(
         COLLECTION, models.Filter(must=[models.SliceCondition(slice=models.Slice(total=2, index=2))])
     ),
+    "groups limit": lambda c: c.query_points_groups(COLLECTION, "n", query=Q, using="base", limit=0),
+    "group size": lambda c: c.query_points_groups(COLLECTION, "n", query=Q, using="base", group_size=0),
+    "groups of a missing vector": lambda c: c.query_points_groups(COLLECTION, "n", query=Q, using="nope"),
+    "groups prefetch limit": lambda c: c.query_points_groups(
+        COLLECTION, "n", query=RRF, prefetch=models.Prefetch(query=Q, using="nope", limit=5)
+    ),
+    "groups without query": lambda c: c.query_points_groups(COLLECTION, "n", prefetch=PRE),
     "scroll limit": lambda c: c.scroll(COLLECTION, limit=0),
     "scroll offset": lambda c: c.scroll(COLLECTION, order_by="n", offset=1),
     "payload selector": lambda c: c.scroll(COLLECTION, with_payload="fg"),
