@@ -39,7 +39,7 @@ _Read = TypeVar("_Read")
 def _advice(message: str) -> str:
     if _NO_ROOM.search(message):
         return ". Free some space on the disk and open the folder again; what was written before is safe."
-    return ""
+    return ". If this happens again its files are damaged: recover a snapshot, or restore the folder from a backup."
 
 
 @contextmanager
@@ -117,8 +117,8 @@ class EdgeCollection:
 
     def _damaged(self, why: str) -> StorageError:
         return StorageError(
-            f"{self._where} is damaged: {why}. Restore {self._folder} from a backup, or delete the collection and "
-            "add its points again."
+            f"{self._where} is damaged: {why}. Recover a snapshot of it, restore {self._folder} from a backup, "
+            "or delete the collection and add its points again."
         )
 
     def _open(self) -> edge.EdgeShard:

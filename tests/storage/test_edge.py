@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -207,23 +207,52 @@ def test_a_folder_of_local_mode_is_refused(tmp_path: Path) -> None:
         EdgeClient(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["settings", "settings value", "segments", "engine settings"])
-def test_a_damaged_collection_says_what_to_do_and_can_be_deleted(folder: Path, damage: str) -> None:
-    settings = folder / C / "collection.json"
-    if damage == "settings":
-        settings.write_text('{"version": 1, "con')
-    elif damage == "settings value":
-        settings.write_text(json.dumps({"version": 1, "config": {"vectors": 5}, "payload_schema": {}}))
-    elif damage == "segments":
-        shutil.rmtree(folder / C / "shard" / "segments")
-    else:
-        (folder / C / "shard" / "edge_config.json").write_text("{")
-    with EdgeClient(folder) as client:
+def _damage(path: Path, content: bytes) -> None:
+    with path.open("r+b") as file:  # in place, as the engine's files are mostly holes
+        file.write(content)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "settings cut off": lambda c: os.truncate(c / "collection.json", 30),
+    "settings empty": lambda c: os.truncate(c / "collection.json", 0),
+    "settings garbage": lambda c: (c / "collection.json").write_bytes(bytes(range(256))),
+    "settings of another kind": lambda c: (c / "collection.json").write_text("[1]"),
+    "settings without version": lambda c: (c / "collection.json").write_text("{}"),
+    "settings wrong": lambda c: (c / "collection.json").write_text(
+        json.dumps({"version": 1, "config": {"vectors": 5}, "payload_schema": {}})
+    ),
+    "shard gone": lambda c: shutil.rmtree(c / "shard"),
+    "segments gone": lambda c: shutil.rmtree(c / "shard" / "segments"),
+    "engine settings": lambda c: (c / "shard" / "edge_config.json").write_text("{"),
+    "log garbage": lambda c: _damage(c / "shard" / "wal" / "open-1", b"garbage " * 500),
+    **{
+        f"{name} garbage": lambda c, name=name: [_damage(path, b"garbage " * 500) for path in c.rglob(name)]
+        for name in ("segment.json", "mutable_id_tracker.mappings", "page_0.dat")
+    },
+    **{
+        f"{name} cut off": lambda c, name=name: [os.truncate(path, 1) for path in c.rglob(name)]
+        for name in ("segment.json", "version.info")
+    },
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_collection_says_what_to_do_and_can_be_recovered_or_deleted(
+    client: EdgeClient, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    snapshot = client.snapshot_path(C, client.create_snapshot(C).name)
+    client.close()
+    damage(tmp_path / "store" / C)
+    with EdgeClient(tmp_path / "store") as reopened:
         with pytest.raises(StorageError, match="backup"):
-            client.count(C)
-        assert client.delete_collection(C)
-        create(client)
-        assert client.count(C).count == 0
+            reopened.scroll(C, with_vectors=True)
+        reopened.recover_snapshot(C, snapshot)
+        assert [one.id for one in contents(reopened)] == list(range(5))
+    damage(tmp_path / "store" / C)
+    with EdgeClient(tmp_path / "store") as reopened:
+        assert reopened.delete_collection(C)
+        create(reopened)
+        assert reopened.count(C).count == 0
 
 
 def test_a_collection_of_a_newer_format_is_refused(folder: Path) -> None:
