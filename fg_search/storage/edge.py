@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from qdrant_client.client_base import QdrantBase
 
 from fg_search.errors import UnsupportedError
+from fg_search.storage.client_bulk import BulkMethods
 from fg_search.storage.client_collections import CollectionMethods
 from fg_search.storage.client_groups import GroupMethods
 from fg_search.storage.client_snapshots import SnapshotMethods
 
 
-class EdgeClient(CollectionMethods, GroupMethods, SnapshotMethods):
+class EdgeClient(CollectionMethods, BulkMethods, GroupMethods, SnapshotMethods):
     """Qdrant Edge in a folder, with the face of ``qdrant_client.QdrantClient``.
 
     Method names, argument names, ``qdrant_client.models`` in and out, results and errors for bad input are

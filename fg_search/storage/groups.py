@@ -79,13 +79,18 @@ def _by_type(values: Sequence[GroupValue]) -> list[list[Any]]:
 
 
 def _beyond(groups: Groups, group_by: str) -> models.Filter:
-    """What might start a group, or belong to one that is not full."""
-    return models.Filter(
-        must=[
-            models.FieldCondition(key=group_by, match=models.MatchExcept(**{"except": some}))
-            for some in _by_type(groups.full())
-        ]
-    )
+    """What might start a group, or belong to one that is not full: no full value at all, or another one as well."""
+    full = _by_type(groups.full())
+    if not full:
+        return models.Filter()
+    is_full: list[models.Condition] = [
+        models.FieldCondition(key=group_by, match=models.MatchAny(any=some)) for some in full
+    ]
+    # alone it would miss the integers of a field that has a keyword index, and the other way round
+    is_other: list[models.Condition] = [
+        models.FieldCondition(key=group_by, match=models.MatchExcept(**{"except": some})) for some in full
+    ]
+    return models.Filter(should=[models.Filter(must_not=is_full), models.Filter(must=is_other)])
 
 
 def _within(groups: Groups, group_by: str) -> models.Filter:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -700,6 +702,38 @@ def test_groups_bring_the_points_of_another_collection(worlds: list[Pair], looku
                 assert_same_records([one.lookup], [other.lookup])
 
 
+@pytest.mark.parametrize("index", [None, "keyword", "integer"])
+@pytest.mark.parametrize(("limit", "group_size"), [(1, 1), (3, 4), (30, 2), (200, 50)])
+def test_small_groups_are_found_behind_large_ones(
+    tmp_path: Any, index: str | None, limit: int, group_size: int
+) -> None:
+    """The nearest points are all of one group, then come some of no group, then many small groups."""
+    values: list[Any] = ["large"] * 500 + [0.5, True, [1, None], None, []] * 60
+    values += [number % 20 if number % 2 else f"s{number % 19}" for number in range(200)]
+    values += [
+        ["large", 2**63],
+        [7, "s1"],
+    ]
+    points = [
+        models.PointStruct(id=number, vector=[1.0, -number / 1000], payload={"in": {"group": value}})
+        for number, value in enumerate(values)
+    ]
+    with EdgeClient(tmp_path) as edge:
+        pair = Pair(edge, QdrantClient(":memory:"))
+        for client in (pair.edge, pair.local):
+            client.create_collection("c", vectors_config=models.VectorParams(size=2, distance=models.Distance.EUCLID))
+            client.upsert("c", points=points)
+        if index is not None:
+            edge.create_payload_index("c", "in.group", index)
+        ours, theirs = pair.each(
+            lambda c: c.query_points_groups("c", "in.group", [1.0, 0.0], limit=limit, group_size=group_size)
+        )
+        pair.local.close()
+    assert [(group.id, [hit.id for hit in group.hits]) for group in ours.groups] == [
+        (group.id, [hit.id for hit in group.hits]) for group in theirs.groups
+    ]
+
+
 # --- writing ---------------------------------------------------------------------------------------------
 
 payloads = st.dictionaries(
@@ -778,6 +812,77 @@ def test_writes_leave_the_same_points(worlds: list[Pair], changes: list[tuple[st
         assert ours == theirs, method
     ours, theirs = pair.each(lambda c: c.scroll("written", limit=20, with_vectors=True))
     assert_same_records(ours[0], theirs[0])
+
+
+def _operation(method: str, arguments: dict[str, Any]) -> Any:
+    """A write as an operation of a batch."""
+    arguments = dict(arguments)
+    selector = arguments.pop("points_selector", None)
+    points = arguments.get("points")
+    if method in ("set_payload", "overwrite_payload", "delete_payload", "delete_vectors"):
+        points = getattr(points, "points", points)
+        points = getattr(points, "filter", points)
+        arguments["filter" if isinstance(points, models.Filter) else "points"] = points
+        if isinstance(points, models.Filter):
+            del arguments["points"]
+    if method == "delete_vectors":
+        arguments["vector"] = arguments.pop("vectors")
+    if selector is not None:
+        if isinstance(selector, list):
+            selector = models.PointIdsList(points=selector)
+        if isinstance(selector, models.Filter):
+            selector = models.FilterSelector(filter=selector)
+    content, operation = {
+        "upsert": (models.PointsList, models.UpsertOperation),
+        "delete": (None, models.DeleteOperation),
+        "set_payload": (models.SetPayload, models.SetPayloadOperation),
+        "overwrite_payload": (models.SetPayload, models.OverwritePayloadOperation),
+        "delete_payload": (models.DeletePayload, models.DeletePayloadOperation),
+        "clear_payload": (None, models.ClearPayloadOperation),
+        "update_vectors": (models.UpdateVectors, models.UpdateVectorsOperation),
+        "delete_vectors": (models.DeleteVectors, models.DeleteVectorsOperation),
+    }[method]
+    return operation(**{method: selector if content is None else content(**arguments)})
+
+
+@parity
+@given(changes=st.lists(writes, max_size=8))
+def test_a_batch_of_writes_leaves_the_same_points(worlds: list[Pair], changes: list[tuple[str, Any]]) -> None:
+    pair = worlds[1]
+    for client in (pair.edge, pair.local):
+        if not client.collection_exists("written"):
+            _create(client, "written")
+        client.delete("written", points_selector=models.Filter())
+    operations = [_operation(method, arguments) for method, arguments in changes]
+    ours, theirs = pair.each(lambda c: outcome(lambda: len(c.batch_update_points("written", operations))))
+    assert ours == theirs
+    ours, theirs = pair.each(lambda c: c.scroll("written", limit=20, with_vectors=True))
+    assert_same_records(ours[0], theirs[0])
+
+
+def test_columns_become_the_same_points(worlds: list[Pair]) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"base": rng.standard_normal((9, SIZE)), "far": rng.standard_normal((9, SIZE))}
+    pair = worlds[0]
+    for client in (pair.edge, pair.local):
+        _create(client, "columns")
+        client.upload_collection(
+            "columns", columns, payload=({"n": n} for n in range(9)), ids=range(1, 10), batch_size=4
+        )
+        rows = [{"base": row.tolist()} for row in columns["base"]]
+        client.upload_collection("columns", iter(rows), ids=[UUID(int=n) for n in range(3)])
+        client.upload_collection("columns", [])
+    ours, theirs = pair.each(lambda c: c.scroll("columns", limit=100, with_vectors=True)[0])
+    assert len(ours) == 12
+    assert_same_records(ours, theirs)
+    short = columns["base"][:3]
+    ours, theirs = pair.each(lambda c: outcome(lambda: c.upload_collection("columns", {"base": short}, ids=[1, 2])))
+    assert ours is theirs is ValueError
+    uneven = {"base": columns["base"], "far": columns["far"][1:]}
+    ours, theirs = pair.each(lambda c: outcome(lambda: c.upload_collection("columns", uneven, ids=range(50, 60))))
+    assert ours is theirs is ValueError
+    pair.edge.upload_collection("columns", columns)
+    assert pair.edge.count("columns").count == 21
 
 
 NAN, TOO_LONG = float("nan"), [1.0] * (SIZE + 1)
