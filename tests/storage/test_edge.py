@@ -16,7 +16,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
 from fg_search.errors import FolderLockedError, FormatVersionError, StorageError, UnsupportedError
 from fg_search.storage.edge import EdgeClient
@@ -374,6 +374,27 @@ def test_payloads_become_json_values(client: EdgeClient) -> None:
         client.upsert(C, points=[models.PointStruct(id=9, vector={}, payload={"x": float("nan")})])
 
 
+def test_text_and_integers_that_qdrant_does_not_know_are_named(client: EdgeClient) -> None:
+    half = {"x": "half a pair \ud800"}
+    with pytest.raises(ValueError, match="payload of point 9"):
+        client.upsert(C, points=[models.PointStruct(id=9, vector={}, payload=half)])
+    with pytest.raises(ValueError, match="payload"):
+        client.set_payload(C, half, points=[1])
+    large = 2**63
+    for match in (
+        models.MatchValue(value=large),
+        models.MatchAny(any=[large]),
+        models.MatchExcept(**{"except": [large]}),
+    ):
+        with pytest.raises(ValueError, match="64-bit"):
+            client.count(C, models.Filter(must=models.FieldCondition(key="n", match=match)))
+    for wrong in (-1, "abc"):
+        with pytest.raises(ValueError, match="Point id"):
+            client.count(C, models.Filter(must=models.HasIdCondition(has_id=[wrong])))
+        with pytest.raises(ValueError, match="Point id"):
+            client.retrieve(C, [wrong])
+
+
 @pytest.mark.parametrize("point_id", [-1, 2**64, "abc", 1.5, True])
 def test_ids_that_qdrant_does_not_know_are_refused(client: EdgeClient, point_id: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="oint id"):
@@ -435,6 +456,27 @@ def test_what_edge_cannot_do_is_named(client: EdgeClient) -> None:
             vectors_config=models.VectorParams(size=4, distance=models.Distance.DOT, datatype=models.Datatype.TURBO4),
         )
     assert not hasattr(client, "no_such_method")
+
+
+def test_collections_move_to_another_client(client: EdgeClient, tmp_path: Path) -> None:
+    client.update_collection(C, metadata={"a": 1})
+    before = contents(client)
+    local = QdrantClient(":memory:")
+    client.migrate(local, batch_size=2)
+    with EdgeClient(tmp_path / "other") as other:
+        local.migrate(other)
+        assert contents(other) == before
+        assert other.get_collection(C).config.metadata == {"a": 1}
+        with pytest.raises(ValueError, match="already exist"):
+            client.migrate(other)
+        client.migrate(other, [C], recreate_on_collision=True)
+        assert contents(other) == before
+    local.close()
+
+
+def test_the_engine_tells_its_version(client: EdgeClient) -> None:
+    assert client.info().title == "qdrant edge"
+    assert client.info().version >= "0.9"
 
 
 # --- aliases, optimizing ---------------------------------------------------------------------------------
