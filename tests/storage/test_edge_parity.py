@@ -241,6 +241,23 @@ def boxes(draw: st.DrawFn) -> models.GeoBoundingBox:
     )
 
 
+@st.composite
+def polygons(draw: st.DrawFn) -> models.GeoPolygon:
+    """A triangle, perhaps with a hole of its shape."""
+    corners = [(draw(degrees), draw(degrees)) for _ in range(3)]
+    lon, lat = (sum(values) / 3 for values in zip(*corners, strict=True))
+    rings = [
+        models.GeoLineString(
+            points=[
+                models.GeoPoint(lon=lon + scale * (x - lon), lat=lat + scale * (y - lat))
+                for x, y in [*corners, corners[0]]
+            ]
+        )
+        for scale in (1.0, 0.5)
+    ]
+    return models.GeoPolygon(exterior=rings[0], interiors=rings[1:] if draw(st.booleans()) else None)
+
+
 ids = st.integers(0, POINTS + 3).map(_point_id)
 fields = st.one_of(
     st.builds(models.FieldCondition, key=keys, match=matches),
@@ -255,6 +272,7 @@ fields = st.one_of(
         geo_radius=st.builds(models.GeoRadius, center=places, radius=st.floats(1e5, 1e6)),
     ),
     st.builds(models.FieldCondition, key=st.just("place"), geo_bounding_box=boxes()),
+    st.builds(models.FieldCondition, key=st.just("place"), geo_polygon=polygons()),
 )
 nested_fields = st.builds(
     models.FieldCondition,
