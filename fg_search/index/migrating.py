@@ -63,7 +63,7 @@ def _copy_all(old: str, filled: IndexState, batch_size: int, progress: Callable[
     while True:
         records, offset = yield call("scroll", old, limit=ITEMS_PER_WRITE, offset=offset, with_payload=True)
         items = [Item.of_record(record) for record in records]
-        report = yield from add(filled, items, None, batch_size=batch_size, progress=progress)
+        report = yield from add(filled, items, None, batch_size=batch_size, progress=progress, copied=True)
         written += report.written
         if offset is None:
             return written
