@@ -20,16 +20,29 @@ if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
     from fg_search.fit import fit_head
     from fg_search.head import FeatureGroupHead
+    from fg_search.index.adding import AddReport
+    from fg_search.index.async_index import AsyncConfidenceIndex
+    from fg_search.index.calibration import Calibration
     from fg_search.index.changing import IndexInfo
     from fg_search.index.confidence_index import ConfidenceIndex
+    from fg_search.index.evaluating import IndexEvaluation, evaluate
     from fg_search.loss import FeatureGroupLoss
     from fg_search.review.queue import ReviewItem
-    from fg_search.search import Hit, SearchResult
+    from fg_search.search import GroupedResult, Hit, HitGroup, SearchResult
     from fg_search.storage.edge import EdgeClient
+    from fg_search.storage.settings import IndexSettings
 
 __version__ = version("fg_search")
 
 _MODULES = {
+    "AddReport": "index.adding",
+    "AsyncConfidenceIndex": "index.async_index",
+    "Calibration": "index.calibration",
+    "GroupedResult": "search",
+    "HitGroup": "search",
+    "IndexEvaluation": "index.evaluating",
+    "evaluate": "index.evaluating",
+    "IndexSettings": "storage.settings",
     "Calibrator": "confidence.calibrator",
     "Description": "describe",
     "FeatureGroupLoss": "loss",
@@ -50,6 +63,9 @@ _MODULES = {
 }
 
 __all__ = [
+    "AddReport",
+    "AsyncConfidenceIndex",
+    "Calibration",
     "Calibrator",
     "Codebook",
     "ConfidenceIndex",
@@ -59,13 +75,18 @@ __all__ = [
     "FeatureGroupEncoder",
     "FeatureGroupHead",
     "FeatureGroupLoss",
+    "GroupedResult",
     "Hit",
+    "HitGroup",
+    "IndexEvaluation",
     "IndexInfo",
+    "IndexSettings",
     "PrecisionThreshold",
     "ReviewItem",
     "SearchResult",
     "__version__",
     "cross_fit",
+    "evaluate",
     "fit_head",
     "threshold_for_precision",
 ]

@@ -11,7 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from fg_search.confidence.threshold import PrecisionThreshold
     from fg_search.index.changing import IndexInfo
+    from fg_search.index.evaluating import IndexEvaluation
     from fg_search.review.queue import ReviewItem
     from fg_search.search import SearchResult
 
@@ -26,6 +28,8 @@ def result(console: Console, found: SearchResult) -> None:
     style = "green" if found.decision == "answer" and not found.uncertain else "yellow"
     flag = " (uncertain)" if found.uncertain and found.decision == "answer" else ""
     console.print(f"  [{style}]{found.decision}{flag}[/{style}]: {_shown(found.reason)}")
+    if found.confidence is not None:
+        console.print(f"  chance to be right {bar(found.confidence)}")
     if found.hits:
         table = _table(
             ("score", "right"), ("confidence", "left"), ("agree", "right"), ("label", "left"), ("text", "left")
@@ -62,11 +66,21 @@ def info(console: Console, found: IndexInfo) -> None:
     facts = _table(("", "left"), ("", "left"), header=False)
     facts.add_row("location", _shown(found.location))
     facts.add_row("collection", _shown(found.collection))
-    facts.add_row("points", f"{found.points:,} ({found.labelled:,} with a label)")
+    if found.tenant is not None:
+        facts.add_row("tenant", _shown(found.tenant))
+    corrected = f", {found.corrected:,} of them corrected" if found.corrected else ""
+    facts.add_row("points", f"{found.points:,} ({found.labelled:,} with a label{corrected})")
     facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))
     facts.add_row("model", f"{_shown(meta.model_name)}, dimension {meta.dimension}")
     facts.add_row("features", f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}")
     facts.add_row("fingerprint", meta.fingerprint)
+    known = found.calibration
+    facts.add_row(
+        "calibration",
+        "none; see `fg-search calibrate`"
+        if known is None
+        else f"on {known.queries:,} queries judged by {known.relevant_by}, for {known.search}",
+    )
     console.print(facts)
     most = max(found.confidence_histogram) or 1
     histogram = _table(("confidence", "left"), ("points", "right"), ("", "left"))
@@ -74,6 +88,51 @@ def info(console: Console, found: IndexInfo) -> None:
         width = round(count / most * 4 * _BAR_WIDTH)
         histogram.add_row(f"{i / 10:.1f} to {(i + 1) / 10:.1f}", f"{count:,}", "█" * width)
     console.print(histogram)
+
+
+def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:
+    """From which confidence on answers are right often enough."""
+    table = _table(("precision", "right"), ("confidence", "right"), ("coverage", "right"), ("why", "left"))
+    for one in found:
+        threshold = "none" if one.threshold is None else f"{one.threshold:.3f}"
+        table.add_row(f"{one.target:.1%}", threshold, f"{one.coverage:.1%}", _shown(one.reason))
+    console.print(table)
+
+
+def evaluation(console: Console, found: IndexEvaluation) -> None:
+    """Quality of an index, by the number that ranks its answers."""
+    table = _table(
+        ("ranked by", "left"),
+        ("queries", "right"),
+        ("R@1", "right"),
+        ("AUROC", "right"),
+        ("AURC·10³", "right"),
+        ("cov@95", "right"),
+        ("cov@99", "right"),
+        ("out-of-scope AUROC", "right"),
+    )
+    for name, report in found.reports.items():
+        table.add_row(
+            name,
+            f"{report.queries:,}",
+            f"{report.recall_at_1:.3f}",
+            f"{report.auroc:.3f}",
+            f"{report.aurc * 1000:.1f}",
+            f"{report.coverage_at_95:.3f}",
+            f"{report.coverage_at_99:.3f}",
+            f"{report.out_of_scope_auroc:.3f}",
+        )
+    console.print(table)
+    if found.ece is None or found.brier is None:
+        console.print("not calibrated for these searches; see `fg-search calibrate`", style="dim")
+        return
+    console.print(f"confidence: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
+    reached = _table(("target precision", "right"), ("threshold", "right"), ("answered", "right"), ("right", "right"))
+    for one in found.precisions:
+        threshold = "none" if one.threshold is None else f"{one.threshold:.3f}"
+        right = "-" if one.precision != one.precision else f"{one.precision:.1%}"  # NaN
+        reached.add_row(f"{one.target:.0%}", threshold, f"{one.coverage:.1%}", right)
+    console.print(reached)
 
 
 def bar(fraction: float) -> str:

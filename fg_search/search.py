@@ -15,12 +15,7 @@ from fg_search.confidence.threshold import PrecisionThreshold
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import UncertainQueryError
 from fg_search.ids import UserId
-from fg_search.storage.schema import (
-    BASE_VECTOR,
-    CONFIDENCE_KEY,
-    FEATURES_VECTOR,
-    PAYLOAD_KEY,
-)
+from fg_search.storage.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR, PAYLOAD_KEY
 from fg_search.validation import check_count, check_fraction
 
 RankBy = Literal["auto", "features", "base", "both"]

@@ -20,7 +20,7 @@ Method = Literal["logistic", "isotonic"]
 _FORMAT = 1
 _FOLDS = 5
 # Half the squared weights are added to the log loss (a Gaussian prior), times these. The first feature is trusted;
-# the others have to earn their weight, so that few outcomes cannot make the ranking worse than its own.
+# the others have to earn their weight, or few outcomes would make the ranking worse than its own.
 _PENALTY_OF_FIRST, _PENALTY = 0.1, 3.0
 # Similarities, shares and log odds that differ by less than this differ by rounding: standardised by their own tiny
 # deviation they would decide. It is added to the deviation in squares.
@@ -36,8 +36,8 @@ class Calibrator:
     ``"logistic"`` is a logistic regression with weights of at least zero on the standardised features (with one
     feature: Platt, 1999), with a Gaussian prior on the weights that trusts the first feature more than the others.
     ``"isotonic"`` is a monotone step function, interpolated (Zadrozny & Elkan, 2002): of the one feature, or of the
-    cross-fitted logistic score of several. It does not assume a shape, needs a thousand queries or so, and ties the
-    results of a step, so that it ranks less finely.
+    cross-fitted logistic score of several. It does not assume a shape, but needs a thousand queries or so, and gives
+    all results of a step the same probability, so that it ranks less finely.
 
     Args:
         method: ``"logistic"`` or ``"isotonic"``.

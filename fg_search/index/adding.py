@@ -13,9 +13,9 @@ from qdrant_client import models
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.index.state import IndexState
+from fg_search.storage.keys import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Begin, End, Operation, Work, call
 from fg_search.storage.points import Item, Stored, to_points
-from fg_search.storage.schema import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
 
 ITEMS_PER_WRITE = 1024
 

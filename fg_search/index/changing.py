@@ -11,16 +11,10 @@ from qdrant_client import models
 from fg_search.errors import ItemNotFoundError
 from fg_search.ids import UserId
 from fg_search.index.state import IndexState
+from fg_search.storage.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, call
 from fg_search.storage.points import Stored
-from fg_search.storage.schema import (
-    CONFIDENCE_KEY,
-    GIVEN_LABEL_KEY,
-    HASH_KEY,
-    LABEL_KEY,
-    PAYLOAD_KEY,
-    IndexMetadata,
-)
+from fg_search.storage.schema import IndexMetadata
 from fg_search.validation import check_label
 
 _IDS_PER_REQUEST = 1000
@@ -71,30 +65,32 @@ class IndexInfo:
     confidence_histogram: tuple[int, ...]
 
 
-def delete(state: IndexState, ids: Sequence[UserId]) -> Operation[int]:
-    """Remove items; ids that are not there are no error.
+def delete(state: IndexState, ids: Sequence[UserId] | None, query_filter: models.Filter | None) -> Operation[int]:
+    """Remove items, by their ids (those that are not there are no error) or by a filter.
 
     Returns:
-        How many were there.
+        How many were removed.
+
+    Raises:
+        ValueError: If neither or both are given.
     """
-    points = list(dict.fromkeys(state.point_id(one) for one in ids))
-    found = 0
+    if (ids is None) == (query_filter is None):
+        raise ValueError("give either ids or query_filter")
+    if isinstance(ids, (str, int)):
+        raise TypeError(f"ids must be a list, got {ids!r}; wrap it: [{ids!r}]")
+    if query_filter is not None:
+        return (yield from _delete(state, state.scope(query_filter) or query_filter))
+    points = list(dict.fromkeys(state.point_id(one) for one in ids or ()))
+    removed = 0
     for chunk in _chunks(points):
         mine: list[models.Condition] = [models.HasIdCondition(has_id=[*chunk])]
-        found += (yield call("count", state.collection, count_filter=models.Filter(must=mine), exact=True)).count
-        yield call("delete", state.collection, points_selector=models.PointIdsList(points=[*chunk]), wait=True)
-    return found
+        removed += yield from _delete(state, models.Filter(must=mine))
+    return removed
 
 
-def delete_where(state: IndexState, query_filter: models.Filter) -> Operation[int]:
-    """Remove all items that match.
-
-    Returns:
-        How many matched.
-    """
-    scope = state.scope(query_filter) or query_filter
-    found = yield call("count", state.collection, count_filter=scope, exact=True)
-    yield call("delete", state.collection, points_selector=models.FilterSelector(filter=scope), wait=True)
+def _delete(state: IndexState, condition: models.Filter) -> Operation[int]:
+    found = yield call("count", state.collection, count_filter=condition, exact=True)
+    yield call("delete", state.collection, points_selector=models.FilterSelector(filter=condition), wait=True)
     return int(found.count)
 
 

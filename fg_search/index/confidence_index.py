@@ -15,10 +15,12 @@ from typing_extensions import Self
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.ids import UserId
-from fg_search.index import adding, changing, judging, migrating, opening, searching, snapshots
+from fg_search.index import adding, changing, evaluating, judging, migrating, opening, searching, snapshots
 from fg_search.index.adding import AddReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.changing import IndexInfo
+from fg_search.index.copying import CopyReport, copy_index
+from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
 from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, load_encoder
@@ -27,8 +29,8 @@ from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect
 from fg_search.storage.operations import Operation, T, run
 from fg_search.storage.points import Item, checked_items
-from fg_search.storage.schema import IndexMetadata, IndexSettings
-from fg_search.validation import check_count
+from fg_search.storage.schema import IndexMetadata
+from fg_search.storage.settings import IndexSettings
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
@@ -231,13 +233,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If neither or both are given.
         """
-        if (ids is None) == (query_filter is None):
-            raise ValueError("give either ids or query_filter")
-        if isinstance(ids, (str, int)):
-            raise TypeError(f"ids must be a list, got {ids!r}; wrap it: [{ids!r}]")
-        if query_filter is not None:
-            return self._run(changing.delete_where(self._state, query_filter))
-        return self._run(changing.delete(self._state, ids or ()))
+        return self._run(changing.delete(self._state, ids, query_filter))
 
     def relabel(self, labels: Mapping[UserId, str | None]) -> int:
         """Correct labels; what they were is kept beside them, so that adding the same data again does not undo it.
@@ -360,11 +356,9 @@ class ConfidenceIndex:
         Raises:
             As :meth:`search`.
         """
-        chosen = SearchOptions(**options)
-        if chosen.offset:
-            raise ValueError("groups have no pages: leave offset out")
-        check_count(group_size, name="group_size")
-        return self._run(searching.search_groups(self._state, query, chosen, group_by, group_size, embedding))
+        return self._run(
+            searching.search_groups(self._state, query, SearchOptions(**options), group_by, group_size, embedding)
+        )
 
     def calibrate(
         self,
@@ -425,6 +419,82 @@ class ConfidenceIndex:
         )
         return self._state.calibration
 
+    def evaluate(
+        self,
+        queries: Sequence[Query],
+        relevant: Sequence[Relevant],
+        *,
+        relevant_by: Literal["auto", "label", "id"] = "auto",
+        embeddings: FeatureEmbeddings | None = None,
+        batch_size: int = 64,
+        show_progress: bool | None = None,
+        **options: Any,
+    ) -> IndexEvaluation:
+        """Measure the index on queries whose answer is known: quality, and whether it knows when it is wrong.
+
+        Args:
+            queries: New to head, index and calibration.
+            relevant: As in :meth:`calibrate`.
+            relevant_by: As in :meth:`calibrate`.
+            embeddings: What this index's encoder made of the queries, if it is already there.
+            batch_size: Texts the base model encodes at once.
+            show_progress: Draw a progress bar; by default when stderr is a terminal.
+            **options: As in :meth:`search`.
+
+        Raises:
+            EmptyIndexError: If nothing was added yet.
+            ValueError: If the lists do not fit.
+        """
+        return self._run(
+            evaluating.evaluate_on(
+                self._state,
+                queries,
+                relevant,
+                relevant_by,
+                SearchOptions(**options),
+                embeddings,
+                batch_size=batch_size,
+                show_progress=show_progress,
+            )
+        )
+
+    def copy_to(
+        self,
+        location: Location,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        api_key: str | None = None,
+        settings: IndexSettings | None = None,
+        show_progress: bool | None = None,
+    ) -> CopyReport:
+        """Copy the whole index to another place, such as from a folder to a server, or into other settings.
+
+        Points, vectors and calibration are copied as they are; nothing is encoded. Started again after it was
+        interrupted, it writes only what is missing. In the end counts, and a sample of points in full, are compared.
+
+        Args:
+            location: As for the class.
+            collection: Name of the index there.
+            api_key: For a server.
+            settings: Of the new index, if not those of this one.
+            show_progress: Draw a progress bar; by default when stderr is a terminal.
+
+        Raises:
+            ModelMismatchError: If there is an index of another encoder.
+            StorageError: If points are missing or differ in the end.
+            ValueError: If this is one tenant's view, or the settings cannot be had.
+        """
+        if self._state.chosen_tenant is not None:
+            raise ValueError("an index is copied with all its tenants; call copy_to on the index itself")
+        client, _ = connect(location, api_key=api_key)
+        total = self.client.count(self.collection, exact=True).count
+        try:
+            with _progress(total, show_progress, "copy") as advance:
+                return copy_index(self.client, self._state, client, collection, settings, advance)
+        finally:
+            if isinstance(location, (str, os.PathLike)):
+                client.close()
+
     def review(
         self,
         *,
@@ -443,10 +513,7 @@ class ConfidenceIndex:
             EmptyIndexError: If nothing was added yet.
             ValueError: If the kind is unknown or the limit below 1.
         """
-        if kind != "ambiguous":
-            raise ValueError(f"kind must be 'ambiguous', got {kind!r}")
-        check_count(limit, name="limit")
-        return self._run(ambiguous(self._state, limit=limit, query_filter=query_filter))
+        return self._run(ambiguous(self._state, kind=kind, limit=limit, query_filter=query_filter))
 
     def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of confidence, all from the engine."""
@@ -527,7 +594,7 @@ def items_of(
 
 
 @contextmanager
-def _progress(total: int | None, show: bool | None) -> Iterator[Callable[[int], object]]:
+def _progress(total: int | None, show: bool | None, what: str = "index") -> Iterator[Callable[[int], object]]:
     hide = not (sys.stderr.isatty() if show is None else show)
-    with tqdm(total=total, desc="index", unit=" items", disable=hide, leave=False) as bar:
+    with tqdm(total=total, desc=what, unit=" items", disable=hide, leave=False) as bar:
         yield bar.update

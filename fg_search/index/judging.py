@@ -17,8 +17,8 @@ from fg_search.index.opening import physical_collection
 from fg_search.index.searching import Queries, Query, encode_queries, evidence, ranking
 from fg_search.index.state import IndexState
 from fg_search.search import Hit, SearchOptions
+from fg_search.storage.keys import CALIBRATION_KEY, LABEL_KEY
 from fg_search.storage.operations import Operation, Work, call
-from fg_search.storage.schema import CALIBRATION_KEY, LABEL_KEY
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
 

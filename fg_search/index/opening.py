@@ -17,14 +17,10 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from fg_search.errors import IndexNotFoundError, StorageError
 from fg_search.index.calibration import Calibration
 from fg_search.index.state import IndexState, check_fingerprint, metadata_of
+from fg_search.storage.keys import CALIBRATION_KEY
 from fg_search.storage.operations import Operation, call
-from fg_search.storage.schema import (
-    CALIBRATION_KEY,
-    IndexMetadata,
-    IndexSettings,
-    collection_options,
-    payload_indexes,
-)
+from fg_search.storage.schema import IndexMetadata, collection_options, payload_indexes
+from fg_search.storage.settings import IndexSettings
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder

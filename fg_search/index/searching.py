@@ -32,9 +32,9 @@ from fg_search.search import (
     query_vectors,
     to_hits,
 )
+from fg_search.storage.keys import FEATURES_VECTOR
 from fg_search.storage.operations import Operation, Work, call
-from fg_search.storage.schema import FEATURES_VECTOR
-from fg_search.validation import check_texts
+from fg_search.validation import check_count, check_texts
 
 QUERIES_PER_REQUEST = 128
 
@@ -142,6 +142,9 @@ def search_groups(
     embedding: FeatureEmbeddings | None,
 ) -> Operation[GroupedResult]:
     """The hits of one query by the value of a payload field, as the engine groups them."""
+    if options.offset:
+        raise ValueError("groups have no pages: leave offset out")
+    check_count(group_size, name="group_size")
     encoded = yield from encode_queries(state, [query], embedding, batch_size=64)
     (vectors,), (text,) = encoded.vectors, encoded.texts
     judged = judge_query(text, vectors.confidence, options)

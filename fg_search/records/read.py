@@ -11,6 +11,7 @@ from fg_search.records.errors import OnError, RecordError, stop
 from fg_search.records.jsonl import read_jsonl
 from fg_search.records.record import Columns, Record, Row, to_record
 from fg_search.records.text_file import GZIP_ENDING
+from fg_search.storage.keys import PAYLOAD_KEY
 
 
 def iterate_records(
@@ -68,8 +69,6 @@ def read_records(
 
 
 def _records(path: Path, rows: Iterator[Row | RecordError], columns: Columns, on_error: OnError) -> Iterator[Record]:
-    from fg_search.storage.schema import PAYLOAD_KEY  # imports Qdrant's client, which takes a second
-
     seen = good = 0
     columns_known = False
     for row in rows:

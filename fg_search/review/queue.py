@@ -10,8 +10,9 @@ from qdrant_client import models
 from fg_search.ids import UserId
 from fg_search.index.searching import check_not_empty
 from fg_search.index.state import IndexState
+from fg_search.storage.keys import CONFIDENCE_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, call
-from fg_search.storage.schema import CONFIDENCE_KEY, PAYLOAD_KEY
+from fg_search.validation import check_count
 
 _UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
 
@@ -40,9 +41,12 @@ class ReviewItem:
 
 
 def ambiguous(
-    state: IndexState, *, limit: int, query_filter: models.Filter | None = None
+    state: IndexState, *, kind: str, limit: int, query_filter: models.Filter | None = None
 ) -> Operation[list[ReviewItem]]:
     """The ``limit`` least confident items, the least confident first, ordered by the engine."""
+    if kind != "ambiguous":
+        raise ValueError(f"kind must be 'ambiguous', got {kind!r}")
+    check_count(limit, name="limit")
     records, _ = yield call(
         "scroll",
         state.collection,

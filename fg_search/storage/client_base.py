@@ -23,15 +23,16 @@ DONE = models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
 # Arguments of QdrantClient that mean nothing to one shard in this process: writes are always waited for, reads
 # always see them, nothing is sent anywhere.
 _NO_EFFECT = frozenset({"wait", "timeout", "ordering", "consistency", "parallel", "method", "max_retries"})
-# Arguments that ask for what an embedded collection is not, unless they hold one of these values.
-_ONLY: dict[str, tuple[Any, ...]] = {
+# Arguments that ask for what an embedded collection is not, unless they hold one of these values; None: any value,
+# as it changes no answer.
+_ONLY: dict[str, tuple[Any, ...] | None] = {
     "shard_key_selector": (None,),
     "shard_number": (None, 1),
     "sharding_method": (None, models.ShardingMethod.AUTO),
     "replication_factor": (None, 1),
     "write_consistency_factor": (None, 1),
     "strict_mode_config": (None,),
-    "wal_config": (None,),
+    "wal_config": None,
     "collection_params": (None,),
     "optimizers_config": (None,),
     "vectors_config": (None,),
@@ -50,7 +51,8 @@ def check_options(method: str, options: Mapping[str, Any], *also: str) -> None:
             continue
         if name not in also:
             raise TypeError(f"{method}() got an unexpected keyword argument {name!r}")
-        if value not in _ONLY[name]:
+        allowed = _ONLY[name]
+        if allowed is not None and value not in allowed:
             raise UnsupportedError(f"{method}({name}={value!r}): not supported by Qdrant Edge")
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from importlib.metadata import version
+from typing import Any, cast
 
 from qdrant_client import models
+from qdrant_client.client_base import QdrantBase
+from qdrant_client.migrate.migrate import migrate
 
 from fg_search.storage.aliases import apply_alias_operations
 from fg_search.storage.client_base import DONE, ClientBase, check_options
@@ -204,6 +207,30 @@ class CollectionMethods(ClientBase):
         check_options("delete_payload_index", kwargs)
         self._collection(collection_name).delete_index(field_name)
         return DONE.model_copy()
+
+    def info(self) -> models.VersionInfo:
+        """Name and version of the engine."""
+        return models.VersionInfo(title="qdrant edge", version=version("qdrant-edge-py"))
+
+    def migrate(
+        self,
+        dest_client: Any,
+        collection_names: list[str] | None = None,
+        batch_size: int = 100,
+        recreate_on_collision: bool = False,
+    ) -> None:
+        """Copy collections to another client, e.g. of a server.
+
+        Args:
+            dest_client: A ``QdrantClient`` or another ``EdgeClient``.
+            collection_names: Which collections; all by default.
+            batch_size: How many points are in memory at a time.
+            recreate_on_collision: Replace collections that the other client has.
+
+        Raises:
+            ValueError: The other client has one of the collections.
+        """
+        migrate(cast("QdrantBase", self), dest_client, collection_names, recreate_on_collision, batch_size)
 
     def optimize(self, collection_name: str) -> bool:
         """Build HNSW graphs and tidy up, where the collection's settings say so. Blocks; not in QdrantClient.

@@ -32,7 +32,7 @@ class PointMethods(ClientBase):
     ) -> models.UpdateResult:
         """Write points; all of them, or, if one of them is wrong, none."""
         check_options("upsert", kwargs, "shard_key_selector")
-        self._collection(collection_name).upsert(points, update_filter, update_mode)
+        self._collection(collection_name).upserting(points, update_filter, update_mode)()
         return DONE.model_copy()
 
     def upload_points(
@@ -52,7 +52,7 @@ class PointMethods(ClientBase):
         collection = self._collection(collection_name)
         iterator = iter(points)
         while batch := list(islice(iterator, batch_size)):
-            collection.upsert(batch, update_filter, update_mode)
+            collection.upserting(batch, update_filter, update_mode)()
 
     def update_vectors(
         self,
@@ -64,7 +64,7 @@ class PointMethods(ClientBase):
     ) -> models.UpdateResult:
         """Replace some vectors of existing points."""
         check_options("update_vectors", kwargs, "shard_key_selector")
-        self._collection(collection_name).update_vectors(points, update_filter)
+        self._collection(collection_name).updating_vectors(points, update_filter)()
         return DONE.model_copy()
 
     def delete_vectors(

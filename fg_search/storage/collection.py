@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,12 +35,13 @@ _PAYLOAD_SIZE = 2048  # of a point, with its sparse vectors; a rough upper bound
 _INDEX_PARAMS: TypeAdapter[models.PayloadSchemaParams] = TypeAdapter(models.PayloadSchemaParams)
 _Operation = edge.UpdateOperation
 _Read = TypeVar("_Read")
+Write = Callable[[], None]
 
 
 def _advice(message: str) -> str:
     if _NO_ROOM.search(message):
         return ". Free some space on the disk and open the folder again; what was written before is safe."
-    return ""
+    return ". If this happens again its files are damaged: recover a snapshot, or restore the folder from a backup."
 
 
 @contextmanager
@@ -117,8 +119,8 @@ class EdgeCollection:
 
     def _damaged(self, why: str) -> StorageError:
         return StorageError(
-            f"{self._where} is damaged: {why}. Restore {self._folder} from a backup, or delete the collection and "
-            "add its points again."
+            f"{self._where} is damaged: {why}. Recover a snapshot of it, restore {self._folder} from a backup, "
+            "or delete the collection and add its points again."
         )
 
     def _open(self) -> edge.EdgeShard:
@@ -223,14 +225,14 @@ class EdgeCollection:
                 self._unflushed = 0
                 shard.flush()
 
-    def upsert(self, points: Any, condition: models.Filter | None, mode: models.UpdateMode | None) -> None:
-        """Check all points, then write all of them."""
+    def upserting(self, points: Any, condition: models.Filter | None, mode: models.UpdateMode | None) -> Write:
+        """Check all points; the call of what is returned writes all of them."""
         converted = convert.convert_points(points, self.schema)
         operation = _Operation.upsert_points(converted, convert_filter(condition), convert.convert_update_mode(mode))
-        self._update(operation, len(converted))
+        return partial(self._update, operation, len(converted))
 
-    def update_vectors(self, points: Sequence[models.PointVectors], condition: models.Filter | None) -> None:
-        """Replace the named vectors of points; their other vectors stay."""
+    def updating_vectors(self, points: Sequence[models.PointVectors], condition: models.Filter | None) -> Write:
+        """Check vectors; the call of what is returned replaces them, the other vectors of the points stay."""
         if len(points) == 0:
             raise ValueError("must specify points to update")
         converted = [
@@ -240,7 +242,7 @@ class EdgeCollection:
             )
             for point in points
         ]
-        self._update(_Operation.update_vectors(converted, convert_filter(condition)), len(converted))
+        return partial(self._update, _Operation.update_vectors(converted, convert_filter(condition)), len(converted))
 
     def update_selected(self, operation: str, selector: Any, *arguments: Any) -> None:
         """Apply one of the engine's operations to the points that a selector names.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qdrant_client import QdrantClient
+from qdrant_client import AsyncQdrantClient, QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from fg_search.errors import IndexNotFoundError, StorageError
@@ -42,13 +45,27 @@ def connect(location: Location, *, api_key: str | None = None, create: bool = Tr
     if not isinstance(location, (str, os.PathLike)):
         return location, f"{type(location).__name__}"
     name = os.fspath(location)
-    if name == ":memory:":
-        return QdrantClient(":memory:"), name
-    if is_url(name):
-        return _connect_server(name, api_key), name
-    if not create and not Path(name).is_file() and not collection_names(Path(name)):
-        raise IndexNotFoundError(f"there is no index at {name!r}; make one with index.add(…) or `fg-search index`")
-    return EdgeClient(name), name
+    if not is_url(name):
+        return _open_here(name, create), name
+    client = QdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
+    with _connection_errors(name):
+        client.get_collections()
+    return client, name
+
+
+async def connect_async(
+    location: Location | AsyncQdrantClient, *, api_key: str | None = None, create: bool = True
+) -> tuple[Client | AsyncQdrantClient, str]:
+    """As :func:`connect`; a server gets a client whose methods are coroutines."""
+    if isinstance(location, AsyncQdrantClient) or not isinstance(location, (str, os.PathLike)):
+        return location, f"{type(location).__name__}"
+    name = os.fspath(location)
+    if not is_url(name):
+        return await asyncio.to_thread(_open_here, name, create), name
+    client = AsyncQdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
+    with _connection_errors(name):
+        await client.get_collections()
+    return client, name
 
 
 def is_url(location: str) -> bool:
@@ -56,10 +73,18 @@ def is_url(location: str) -> bool:
     return location.startswith(("http://", "https://"))
 
 
-def _connect_server(url: str, api_key: str | None) -> QdrantClient:
-    client = QdrantClient(url=url, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
+def _open_here(name: str, create: bool) -> Client:
+    if name == ":memory:":
+        return QdrantClient(":memory:")
+    if not create and not Path(name).is_file() and not collection_names(Path(name)):
+        raise IndexNotFoundError(f"there is no index at {name!r}; make one with index.add(…) or `fg-search index`")
+    return EdgeClient(name)
+
+
+@contextmanager
+def _connection_errors(url: str) -> Iterator[None]:
     try:
-        client.get_collections()
+        yield
     except ResponseHandlingException as error:
         raise StorageError(f"no Qdrant server answers at {url}: {error}; is it running?") from error
     except UnexpectedResponse as error:
@@ -67,4 +92,3 @@ def _connect_server(url: str, api_key: str | None) -> QdrantClient:
             f"the server at {url} refused the request: {error}; is it a Qdrant server, and is the API key "
             "(QDRANT_API_KEY) right?"
         ) from error
-    return client

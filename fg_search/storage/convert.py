@@ -50,6 +50,15 @@ def convert_id(point_id: Any) -> edge.PointId:
     return point_id
 
 
+def is_id(value: Any) -> bool:
+    """Whether a point could have this id."""
+    try:
+        convert_id(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def convert_ids(point_ids: Iterable[Any]) -> list[edge.PointId]:
     """Check several point ids."""
     return [convert_id(point_id) for point_id in point_ids]
@@ -67,7 +76,8 @@ def json_payload(payload: Any, where: str) -> Any:
         ValueError: It holds what JSON does not know, NaN and infinity included.
     """
     try:
-        return json.loads(json.dumps(payload, allow_nan=False, default=_json_value))
+        text = json.dumps(payload, allow_nan=False, ensure_ascii=False, default=_json_value)
+        return json.loads(text.encode())  # half of a surrogate pair is no text for the engine
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where}: not JSON: {error}") from error
 

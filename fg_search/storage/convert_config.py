@@ -270,6 +270,7 @@ def info_from_edge(
             optimizer_config=models.OptimizersConfig(
                 **{**_OPTIMIZER_DEFAULTS, **(optimizers.model_dump(exclude_none=True) if optimizers else {})}
             ),
+            wal_config=models.WalConfig(wal_capacity_mb=32, wal_segments_ahead=0),
             quantization_config=config.quantization_config,
             metadata=config.metadata,
         ),

@@ -11,8 +11,10 @@ import qdrant_edge as edge
 from qdrant_client import models
 
 from fg_search.errors import UnsupportedError
+from fg_search.storage.convert import convert_ids
 
 T = TypeVar("T")
+_INT64 = range(-(2**63), 2**63)
 
 
 def dispatch(table: Mapping[type, Callable[..., T]], value: object, what: str) -> Callable[..., T]:
@@ -64,20 +66,30 @@ def _dates(bounds: models.DatetimeRange) -> edge.RangeDateTime:
     return edge.RangeDateTime(**{name: moment and moment.isoformat() for name, moment in tight.items()})
 
 
-def _true_or_false(value: Any) -> Any:
+def _value(value: Any) -> Any:
     """Keep truth apart from numbers: qdrant-edge-py 0.9 takes Python's True for the integer 1, not numpy's."""
-    return np.bool_(value) if isinstance(value, bool) else value
+    return np.bool_(value) if isinstance(value, bool) else _int64(value)
+
+
+def _int64(value: Any) -> Any:
+    if isinstance(value, int) and value not in _INT64:
+        raise ValueError(f"A match with {value} is not possible: it is not a signed 64-bit integer")
+    return value
+
+
+def _int64s(values: Any) -> list[Any]:
+    return [_int64(value) for value in values]
 
 
 _MATCHES: dict[type, Callable[[Any], edge.MatchType]] = {
-    models.MatchValue: lambda m: edge.MatchValue(_true_or_false(m.value)),
+    models.MatchValue: lambda m: edge.MatchValue(_value(m.value)),
     models.MatchText: lambda m: edge.MatchText(m.text),
     models.MatchTextAny: lambda m: edge.MatchTextAny(m.text_any),
     models.MatchPhrase: lambda m: edge.MatchPhrase(m.phrase),
     models.MatchPrefix: lambda m: edge.MatchPrefix(m.prefix),
     models.MatchSubstring: lambda m: edge.MatchSubstring(m.substring),
-    models.MatchAny: lambda m: edge.MatchAny(m.any),
-    models.MatchExcept: lambda m: edge.MatchExcept(m.except_),
+    models.MatchAny: lambda m: edge.MatchAny(_int64s(m.any)),
+    models.MatchExcept: lambda m: edge.MatchExcept(_int64s(m.except_)),
 }
 
 _RANGES: dict[type, Callable[[Any], edge.RangeType]] = {
@@ -125,7 +137,7 @@ _CONDITIONS: dict[type, Callable[[Any], edge.ConditionType]] = {
     models.FieldCondition: _field,
     models.IsEmptyCondition: lambda c: edge.IsEmptyCondition(c.is_empty.key),
     models.IsNullCondition: lambda c: edge.IsNullCondition(c.is_null.key),
-    models.HasIdCondition: lambda c: edge.HasIdCondition(set(c.has_id)),
+    models.HasIdCondition: lambda c: edge.HasIdCondition(set(convert_ids(c.has_id))),
     models.HasVectorCondition: lambda c: edge.HasVectorCondition(c.has_vector),
     models.NestedCondition: lambda c: edge.NestedCondition(c.nested.key, required_filter(c.nested.filter)),
     models.SliceCondition: _slice,

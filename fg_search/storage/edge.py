@@ -8,32 +8,39 @@ from typing import TYPE_CHECKING, Any
 from qdrant_client.client_base import QdrantBase
 
 from fg_search.errors import UnsupportedError
+from fg_search.storage.client_bulk import BulkMethods
 from fg_search.storage.client_collections import CollectionMethods
-from fg_search.storage.client_points import PointMethods
+from fg_search.storage.client_groups import GroupMethods
 from fg_search.storage.client_snapshots import SnapshotMethods
 
 
-class EdgeClient(CollectionMethods, PointMethods, SnapshotMethods):
+class EdgeClient(CollectionMethods, BulkMethods, GroupMethods, SnapshotMethods):
     """Qdrant Edge in a folder, with the face of ``qdrant_client.QdrantClient``.
 
     Method names, argument names, ``qdrant_client.models`` in and out, results and errors for bad input are
     those of ``QdrantClient``, so that code written for one runs on the other. Arguments that concern a server
-    (``wait``, ``timeout``, ``ordering``, ``consistency``, ``parallel``, ``method``, ``max_retries``) have no
-    effect.
+    (``wait``, ``timeout``, ``ordering``, ``consistency``, ``parallel``, ``method``, ``max_retries``,
+    ``wal_config``) have no effect. ``docs/edge_client.md`` lists the methods.
 
     What differs:
 
     * ``order_by`` and ``facet`` need a payload index of the field, as on a server. Local mode does without.
     * Vectors with infinite numbers are refused, like those with NaN.
-    * ``with_vectors`` refuses the name of a vector that the collection does not have, as a server does.
-    * A collection's name must not begin with a dot.
-    * Indexes are built when :meth:`optimize` is called, not in the background. Sparse vectors need none;
-      dense ones are searched exactly until then.
-    * There are no snapshots, shard keys, grouping, distance matrices, or inference (``models.Document``).
-      Asked for one of them it raises ``UnsupportedError``.
+    * ``with_vectors`` refuses the name of a vector that the collection does not have, and ``retrieve``,
+      ``scroll`` and ``has_id`` what is no id, as a server does.
+    * Integers of a payload beyond 64 bits become floating-point numbers, as on a server; filters refuse them.
+    * A collection needs a vector, and its name must not begin with a dot.
+    * ``query_points_groups`` gives each prefetch ``group_size`` times its limit, and at least 10,000 candidates.
+      Local mode takes all points.
+    * Indexes are built when :meth:`optimize` is called, not in the background. Dense vectors are searched exactly
+      until then. Sparse vectors need no index: optimizing makes them slower.
+    * Of a collection that exists, only the metadata can be changed.
+    * Shard keys, distance matrices, new names of vectors in an existing collection, inference
+      (``models.Document``), full and shard snapshots, and the datatype ``turbo4`` raise ``UnsupportedError``, a
+      ``NotImplementedError``.
 
-    An acknowledged write survives the death of the process. A collection is created and deleted as a whole.
-    One client at a time has the folder; it may be shared between threads.
+    A write that has returned survives the death of the process. A collection is created, replaced and deleted as a
+    whole. One client at a time has the folder; it may be shared between threads.
 
     Args:
         path: The folder; made if it is missing.

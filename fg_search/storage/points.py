@@ -15,7 +15,8 @@ from qdrant_client import models
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.ids import UserId, point_id, text_id
-from fg_search.storage.schema import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY, IndexMetadata
+from fg_search.storage.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY
+from fg_search.storage.schema import IndexMetadata
 from fg_search.validation import check_label, check_same_length, check_text
 
 _INTEGERS = range(-(2**63), 2**64)  # what the engine keeps exactly

@@ -6,6 +6,7 @@ here before it is written or searched with.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -73,7 +74,8 @@ class VectorSchema:
         Raises:
             ValueError: Unknown name, wrong kind or size, NaN, infinity, malformed sparse vector.
         """
-        self.check_names([name])
+        if name not in self.dense and name not in self.sparse:
+            self.check_names([name])
         if isinstance(vector, _INFERENCE):
             raise UnsupportedError(
                 f"{where}, vector {name!r}: EdgeClient does not embed {type(vector).__name__}s; encode it first"
@@ -90,17 +92,25 @@ class VectorSchema:
 def _sparse(vector: models.SparseVector, name: str, where: str) -> edge.SparseVector:
     indices, values = vector.indices, vector.values
     problem = None
+    try:
+        converted = edge.SparseVector(indices, values)
+    except OverflowError:
+        problem = f"Indices must be between 0 and {_MAX_INDEX}"
     if len(indices) != len(values):
         problem = "Indices and values must have the same length"
     elif len(set(indices)) != len(indices):
         problem = "Indices must be unique"
-    elif indices and (min(indices) < 0 or max(indices) > _MAX_INDEX):
-        problem = f"Indices must be between 0 and {_MAX_INDEX}"
-    elif not all(-_MAX_FLOAT32 <= value <= _MAX_FLOAT32 for value in values):  # False for NaN as well
+    elif not _are_float32(values):
         problem = "Values must be finite numbers"
     if problem is not None:
         raise ValueError(f"Wrong input: {problem}: sparse vector {name!r} of {where}")
-    return edge.SparseVector(indices, values)
+    return converted
+
+
+def _are_float32(values: Sequence[float]) -> bool:
+    if math.hypot(*values) <= _MAX_FLOAT32:  # no less than each of them, and not true of NaN; one pass in C
+        return True
+    return all(-_MAX_FLOAT32 <= value <= _MAX_FLOAT32 for value in values)
 
 
 def _dense(vector: Any, size: int, is_multi: bool, where: str) -> list[float] | list[list[float]]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
 from fg_search.errors import FolderLockedError, FormatVersionError, StorageError, UnsupportedError
 from fg_search.storage.edge import EdgeClient
@@ -207,23 +207,52 @@ def test_a_folder_of_local_mode_is_refused(tmp_path: Path) -> None:
         EdgeClient(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["settings", "settings value", "segments", "engine settings"])
-def test_a_damaged_collection_says_what_to_do_and_can_be_deleted(folder: Path, damage: str) -> None:
-    settings = folder / C / "collection.json"
-    if damage == "settings":
-        settings.write_text('{"version": 1, "con')
-    elif damage == "settings value":
-        settings.write_text(json.dumps({"version": 1, "config": {"vectors": 5}, "payload_schema": {}}))
-    elif damage == "segments":
-        shutil.rmtree(folder / C / "shard" / "segments")
-    else:
-        (folder / C / "shard" / "edge_config.json").write_text("{")
-    with EdgeClient(folder) as client:
+def _damage(path: Path, content: bytes) -> None:
+    with path.open("r+b") as file:  # in place, as the engine's files are mostly holes
+        file.write(content)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "settings cut off": lambda c: os.truncate(c / "collection.json", 30),
+    "settings empty": lambda c: os.truncate(c / "collection.json", 0),
+    "settings garbage": lambda c: (c / "collection.json").write_bytes(bytes(range(256))),
+    "settings of another kind": lambda c: (c / "collection.json").write_text("[1]"),
+    "settings without version": lambda c: (c / "collection.json").write_text("{}"),
+    "settings wrong": lambda c: (c / "collection.json").write_text(
+        json.dumps({"version": 1, "config": {"vectors": 5}, "payload_schema": {}})
+    ),
+    "shard gone": lambda c: shutil.rmtree(c / "shard"),
+    "segments gone": lambda c: shutil.rmtree(c / "shard" / "segments"),
+    "engine settings": lambda c: (c / "shard" / "edge_config.json").write_text("{"),
+    "log garbage": lambda c: _damage(c / "shard" / "wal" / "open-1", b"garbage " * 500),
+    **{
+        f"{name} garbage": lambda c, name=name: [_damage(path, b"garbage " * 500) for path in c.rglob(name)]
+        for name in ("segment.json", "mutable_id_tracker.mappings", "page_0.dat")
+    },
+    **{
+        f"{name} cut off": lambda c, name=name: [os.truncate(path, 1) for path in c.rglob(name)]
+        for name in ("segment.json", "version.info")
+    },
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_collection_says_what_to_do_and_can_be_recovered_or_deleted(
+    client: EdgeClient, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    snapshot = client.snapshot_path(C, client.create_snapshot(C).name)
+    client.close()
+    damage(tmp_path / "store" / C)
+    with EdgeClient(tmp_path / "store") as reopened:
         with pytest.raises(StorageError, match="backup"):
-            client.count(C)
-        assert client.delete_collection(C)
-        create(client)
-        assert client.count(C).count == 0
+            reopened.scroll(C, with_vectors=True)
+        reopened.recover_snapshot(C, snapshot)
+        assert [one.id for one in contents(reopened)] == list(range(5))
+    damage(tmp_path / "store" / C)
+    with EdgeClient(tmp_path / "store") as reopened:
+        assert reopened.delete_collection(C)
+        create(reopened)
+        assert reopened.count(C).count == 0
 
 
 def test_a_collection_of_a_newer_format_is_refused(folder: Path) -> None:
@@ -345,6 +374,27 @@ def test_payloads_become_json_values(client: EdgeClient) -> None:
         client.upsert(C, points=[models.PointStruct(id=9, vector={}, payload={"x": float("nan")})])
 
 
+def test_text_and_integers_that_qdrant_does_not_know_are_named(client: EdgeClient) -> None:
+    half = {"x": "half a pair \ud800"}
+    with pytest.raises(ValueError, match="payload of point 9"):
+        client.upsert(C, points=[models.PointStruct(id=9, vector={}, payload=half)])
+    with pytest.raises(ValueError, match="payload"):
+        client.set_payload(C, half, points=[1])
+    large = 2**63
+    for match in (
+        models.MatchValue(value=large),
+        models.MatchAny(any=[large]),
+        models.MatchExcept(**{"except": [large]}),
+    ):
+        with pytest.raises(ValueError, match="64-bit"):
+            client.count(C, models.Filter(must=models.FieldCondition(key="n", match=match)))
+    for wrong in (-1, "abc"):
+        with pytest.raises(ValueError, match="Point id"):
+            client.count(C, models.Filter(must=models.HasIdCondition(has_id=[wrong])))
+        with pytest.raises(ValueError, match="Point id"):
+            client.retrieve(C, [wrong])
+
+
 @pytest.mark.parametrize("point_id", [-1, 2**64, "abc", 1.5, True])
 def test_ids_that_qdrant_does_not_know_are_refused(client: EdgeClient, point_id: Any) -> None:
     with pytest.raises((ValueError, TypeError), match="oint id"):
@@ -406,6 +456,27 @@ def test_what_edge_cannot_do_is_named(client: EdgeClient) -> None:
             vectors_config=models.VectorParams(size=4, distance=models.Distance.DOT, datatype=models.Datatype.TURBO4),
         )
     assert not hasattr(client, "no_such_method")
+
+
+def test_collections_move_to_another_client(client: EdgeClient, tmp_path: Path) -> None:
+    client.update_collection(C, metadata={"a": 1})
+    before = contents(client)
+    local = QdrantClient(":memory:")
+    client.migrate(local, batch_size=2)
+    with EdgeClient(tmp_path / "other") as other:
+        local.migrate(other)
+        assert contents(other) == before
+        assert other.get_collection(C).config.metadata == {"a": 1}
+        with pytest.raises(ValueError, match="already exist"):
+            client.migrate(other)
+        client.migrate(other, [C], recreate_on_collision=True)
+        assert contents(other) == before
+    local.close()
+
+
+def test_the_engine_tells_its_version(client: EdgeClient) -> None:
+    assert client.info().title == "qdrant edge"
+    assert client.info().version >= "0.9"
 
 
 # --- aliases, optimizing ---------------------------------------------------------------------------------

@@ -5,8 +5,11 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -238,6 +241,23 @@ def boxes(draw: st.DrawFn) -> models.GeoBoundingBox:
     )
 
 
+@st.composite
+def polygons(draw: st.DrawFn) -> models.GeoPolygon:
+    """A triangle, perhaps with a hole of its shape."""
+    corners = [(draw(degrees), draw(degrees)) for _ in range(3)]
+    lon, lat = (sum(values) / 3 for values in zip(*corners, strict=True))
+    rings = [
+        models.GeoLineString(
+            points=[
+                models.GeoPoint(lon=lon + scale * (x - lon), lat=lat + scale * (y - lat))
+                for x, y in [*corners, corners[0]]
+            ]
+        )
+        for scale in (1.0, 0.5)
+    ]
+    return models.GeoPolygon(exterior=rings[0], interiors=rings[1:] if draw(st.booleans()) else None)
+
+
 ids = st.integers(0, POINTS + 3).map(_point_id)
 fields = st.one_of(
     st.builds(models.FieldCondition, key=keys, match=matches),
@@ -252,6 +272,7 @@ fields = st.one_of(
         geo_radius=st.builds(models.GeoRadius, center=places, radius=st.floats(1e5, 1e6)),
     ),
     st.builds(models.FieldCondition, key=st.just("place"), geo_bounding_box=boxes()),
+    st.builds(models.FieldCondition, key=st.just("place"), geo_polygon=polygons()),
 )
 nested_fields = st.builds(
     models.FieldCondition,
@@ -587,6 +608,150 @@ def test_facets_count_the_same(worlds: list[Pair], which: int, query_filter: Any
     assert {one.value for one in ours if one.count > least} == {one.value for one in theirs if one.count > least}
 
 
+# --- groups ----------------------------------------------------------------------------------------------
+
+
+def assert_same_groups(pair: Pair, limit: int, group_size: int, **options: Any) -> None:
+    """The same groups of the same hits in the same order, unless points share a score: their order is left open."""
+
+    def groups(client: Any, limit: int = limit, group_size: int = group_size) -> Any:
+        return client.query_points_groups(COLLECTION, limit=limit, group_size=group_size, **options)
+
+    ours, theirs = pair.each(lambda client: outcome(lambda: groups(client)))
+    if isinstance(theirs, type):
+        assert ours is theirs
+        return
+    assert len(ours.groups) == len(theirs.groups)
+    if not theirs.groups:
+        return
+    assert ours.groups[0].hits[0].score == about(float(theirs.groups[0].hits[0].score))
+    everything = groups(pair.local, POINTS, POINTS)
+    least = min(hit.score for group in theirs.groups for hit in group.hits)
+    ranked = sorted({hit.id: hit.score for group in everything.groups for hit in group.hits}.values(), reverse=True)
+    if any(better - worse < 1e-3 for better, worse in pairwise(ranked) if better >= least - TOLERANCE):
+        return
+    for one, other in zip(ours.groups, theirs.groups, strict=True):
+        assert (one.id, type(one.id)) == (other.id, type(other.id))
+        assert [hit.id for hit in one.hits] == [hit.id for hit in other.hits]
+        assert_same_hits(one.hits, other.hits)
+
+
+# formulas and fusions that give few points the same score
+untied = st.one_of(
+    formulas.map(
+        lambda formula: models.FormulaQuery(formula=models.SumExpression(sum=[formula, "$score"]), defaults=DEFAULTS)
+    ),
+    st.just(models.FusionQuery(fusion=models.Fusion.DBSF)),
+    st.integers(1, 60).map(lambda k: models.RrfQuery(rrf=models.Rrf(k=k, weights=[1.0, 0.37]))),
+)
+
+
+@parity
+@given(
+    which=which_world,
+    leaf=leaves(strategies=[None, models.RecommendStrategy.AVERAGE_VECTOR]),
+    group_by=st.sampled_from(["color", "n", "x", "flag", "fg.label", "items[].a", "items[].b", "when", "nope"]),
+    query_filter=maybe_filters,
+    limit=st.integers(1, 6),
+    group_size=st.integers(1, 4),
+    with_payload=selectors,
+    with_vectors=vector_selectors,
+)
+def test_groups_are_the_same(worlds: list[Pair], which: int, leaf: dict[str, Any], **options: Any) -> None:
+    assert_same_groups(worlds[which], **leaf, **options)
+
+
+@parity
+@given(
+    which=which_world,
+    sources=st.lists(prefetches(), min_size=2, max_size=2),
+    query=untied,
+    group_by=st.sampled_from(["color", "n", "fg.label", "items[].a"]),
+    group_size=st.integers(1, 3),
+    limit=st.integers(1, 5),
+)
+def test_groups_of_prefetched_points_are_the_same(worlds: list[Pair], which: int, sources: Any, **options: Any) -> None:
+    assert_same_groups(worlds[which], prefetch=sources, **options)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        None,
+        models.OrderByQuery(order_by=models.OrderBy(key="fg.confidence", direction=models.Direction.DESC)),
+        models.NearestQuery(nearest=[0.3] * SIZE, mmr=models.Mmr(diversity=0.4)),
+        models.DiscoverQuery(
+            discover=models.DiscoverInput(target=[0.3] * SIZE, context=[models.ContextPair(positive=1, negative=2)])
+        ),
+    ],
+)
+def test_groups_of_other_queries_are_the_same(worlds: list[Pair], query: Any) -> None:
+    using = "base" if isinstance(query, (models.NearestQuery, models.DiscoverQuery)) else None
+    ours, theirs = worlds[0].each(
+        lambda c: c.query_points_groups(COLLECTION, "color", query=query, using=using, limit=3, group_size=2)
+    )
+    assert [(group.id, [hit.id for hit in group.hits]) for group in ours.groups] == [
+        (group.id, [hit.id for hit in group.hits]) for group in theirs.groups
+    ]
+
+
+@pytest.mark.parametrize("lookup", ["shops", models.WithLookup(collection="shops", with_vectors=True), "nope"])
+def test_groups_bring_the_points_of_another_collection(worlds: list[Pair], lookup: Any) -> None:
+    pair = worlds[0]
+    for client in (pair.edge, pair.local):
+        if not client.collection_exists("shops"):
+            _create(client, "shops")
+            client.upsert("shops", [models.PointStruct(id=n, vector={"base": Q}, payload={"n": n}) for n in (0, 1, 5)])
+    for key in ("n", "color"):
+        ours, theirs = pair.each(
+            lambda c, key=key: outcome(
+                lambda: (
+                    c.query_points_groups(COLLECTION, key, query=1, using="far", with_lookup=lookup, limit=10).groups
+                )
+            )
+        )
+        if isinstance(theirs, type):
+            assert ours is theirs
+            continue
+        assert [group.id for group in ours] == [group.id for group in theirs]
+        for one, other in zip(ours, theirs, strict=True):
+            assert (one.lookup is None) == (other.lookup is None)
+            if one.lookup is not None:
+                assert_same_records([one.lookup], [other.lookup])
+
+
+@pytest.mark.parametrize("index", [None, "keyword", "integer"])
+@pytest.mark.parametrize(("limit", "group_size"), [(1, 1), (3, 4), (30, 2), (200, 50)])
+def test_small_groups_are_found_behind_large_ones(
+    tmp_path: Any, index: str | None, limit: int, group_size: int
+) -> None:
+    """The nearest points are all of one group, then come some of no group, then many small groups."""
+    values: list[Any] = ["large"] * 500 + [0.5, True, [1, None], None, []] * 60
+    values += [number % 20 if number % 2 else f"s{number % 19}" for number in range(200)]
+    values += [
+        ["large", 2**63],
+        [7, "s1"],
+    ]
+    points = [
+        models.PointStruct(id=number, vector=[1.0, -number / 1000], payload={"in": {"group": value}})
+        for number, value in enumerate(values)
+    ]
+    with EdgeClient(tmp_path) as edge:
+        pair = Pair(edge, QdrantClient(":memory:"))
+        for client in (pair.edge, pair.local):
+            client.create_collection("c", vectors_config=models.VectorParams(size=2, distance=models.Distance.EUCLID))
+            client.upsert("c", points=points)
+        if index is not None:
+            edge.create_payload_index("c", "in.group", index)
+        ours, theirs = pair.each(
+            lambda c: c.query_points_groups("c", "in.group", [1.0, 0.0], limit=limit, group_size=group_size)
+        )
+        pair.local.close()
+    assert [(group.id, [hit.id for hit in group.hits]) for group in ours.groups] == [
+        (group.id, [hit.id for hit in group.hits]) for group in theirs.groups
+    ]
+
+
 # --- writing ---------------------------------------------------------------------------------------------
 
 payloads = st.dictionaries(
@@ -667,6 +832,77 @@ def test_writes_leave_the_same_points(worlds: list[Pair], changes: list[tuple[st
     assert_same_records(ours[0], theirs[0])
 
 
+def _operation(method: str, arguments: dict[str, Any]) -> Any:
+    """A write as an operation of a batch."""
+    arguments = dict(arguments)
+    selector = arguments.pop("points_selector", None)
+    points = arguments.get("points")
+    if method in ("set_payload", "overwrite_payload", "delete_payload", "delete_vectors"):
+        points = getattr(points, "points", points)
+        points = getattr(points, "filter", points)
+        arguments["filter" if isinstance(points, models.Filter) else "points"] = points
+        if isinstance(points, models.Filter):
+            del arguments["points"]
+    if method == "delete_vectors":
+        arguments["vector"] = arguments.pop("vectors")
+    if selector is not None:
+        if isinstance(selector, list):
+            selector = models.PointIdsList(points=selector)
+        if isinstance(selector, models.Filter):
+            selector = models.FilterSelector(filter=selector)
+    content, operation = {
+        "upsert": (models.PointsList, models.UpsertOperation),
+        "delete": (None, models.DeleteOperation),
+        "set_payload": (models.SetPayload, models.SetPayloadOperation),
+        "overwrite_payload": (models.SetPayload, models.OverwritePayloadOperation),
+        "delete_payload": (models.DeletePayload, models.DeletePayloadOperation),
+        "clear_payload": (None, models.ClearPayloadOperation),
+        "update_vectors": (models.UpdateVectors, models.UpdateVectorsOperation),
+        "delete_vectors": (models.DeleteVectors, models.DeleteVectorsOperation),
+    }[method]
+    return operation(**{method: selector if content is None else content(**arguments)})
+
+
+@parity
+@given(changes=st.lists(writes, max_size=8))
+def test_a_batch_of_writes_leaves_the_same_points(worlds: list[Pair], changes: list[tuple[str, Any]]) -> None:
+    pair = worlds[1]
+    for client in (pair.edge, pair.local):
+        if not client.collection_exists("written"):
+            _create(client, "written")
+        client.delete("written", points_selector=models.Filter())
+    operations = [_operation(method, arguments) for method, arguments in changes]
+    ours, theirs = pair.each(lambda c: outcome(lambda: len(c.batch_update_points("written", operations))))
+    assert ours == theirs
+    ours, theirs = pair.each(lambda c: c.scroll("written", limit=20, with_vectors=True))
+    assert_same_records(ours[0], theirs[0])
+
+
+def test_columns_become_the_same_points(worlds: list[Pair]) -> None:
+    rng = np.random.default_rng(0)
+    columns = {"base": rng.standard_normal((9, SIZE)), "far": rng.standard_normal((9, SIZE))}
+    pair = worlds[0]
+    for client in (pair.edge, pair.local):
+        _create(client, "columns")
+        client.upload_collection(
+            "columns", columns, payload=({"n": n} for n in range(9)), ids=range(1, 10), batch_size=4
+        )
+        rows = [{"base": row.tolist()} for row in columns["base"]]
+        client.upload_collection("columns", iter(rows), ids=[UUID(int=n) for n in range(3)])
+        client.upload_collection("columns", [])
+    ours, theirs = pair.each(lambda c: c.scroll("columns", limit=100, with_vectors=True)[0])
+    assert len(ours) == 12
+    assert_same_records(ours, theirs)
+    short = columns["base"][:3]
+    ours, theirs = pair.each(lambda c: outcome(lambda: c.upload_collection("columns", {"base": short}, ids=[1, 2])))
+    assert ours is theirs is ValueError
+    uneven = {"base": columns["base"], "far": columns["far"][1:]}
+    ours, theirs = pair.each(lambda c: outcome(lambda: c.upload_collection("columns", uneven, ids=range(50, 60))))
+    assert ours is theirs is ValueError
+    pair.edge.upload_collection("columns", columns)
+    assert pair.edge.count("columns").count == 21
+
+
 NAN, TOO_LONG = float("nan"), [1.0] * (SIZE + 1)
 BAD_POINTS = {
     "NaN": {"base": [NAN] * SIZE},
@@ -732,6 +968,13 @@ BAD_CALLS: dict[str, Callable[[Any], Any]] = {
     "slice": lambda c: c.count(
         COLLECTION, models.Filter(must=[models.SliceCondition(slice=models.Slice(total=2, index=2))])
     ),
+    "groups limit": lambda c: c.query_points_groups(COLLECTION, "n", query=Q, using="base", limit=0),
+    "group size": lambda c: c.query_points_groups(COLLECTION, "n", query=Q, using="base", group_size=0),
+    "groups of a missing vector": lambda c: c.query_points_groups(COLLECTION, "n", query=Q, using="nope"),
+    "groups prefetch limit": lambda c: c.query_points_groups(
+        COLLECTION, "n", query=RRF, prefetch=models.Prefetch(query=Q, using="nope", limit=5)
+    ),
+    "groups without query": lambda c: c.query_points_groups(COLLECTION, "n", prefetch=PRE),
     "scroll limit": lambda c: c.scroll(COLLECTION, limit=0),
     "scroll offset": lambda c: c.scroll(COLLECTION, order_by="n", offset=1),
     "payload selector": lambda c: c.scroll(COLLECTION, with_payload="fg"),

@@ -1,0 +1,74 @@
+"""The command line.
+
+Exit codes: 0 done; 1 the work failed (the message says what was wrong and what to do); 2 the command line
+itself was wrong; 130 interrupted. Results go to stdout, as tables for people or with ``--json`` as one JSON object a
+line for programs; progress, timings and bad rows go to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fg_search.cli import indexing, operating, searching, training
+from fg_search.cli.console import console, log
+from fg_search.errors import FgSearchError
+
+app = typer.Typer(
+    name="fg-search",
+    help="Vector search that knows when it does not know.",
+    epilog="Exit codes: 0 done, 1 the work failed, 2 the command line was wrong, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+for command in (
+    training.fit,
+    indexing.index,
+    searching.calibrate,
+    searching.search,
+    searching.evaluate,
+    searching.review,
+    indexing.relabel,
+    training.describe,
+    operating.info,
+    indexing.delete,
+    indexing.migrate,
+    operating.copy,
+    operating.snapshot,
+    operating.restore,
+):
+    app.command()(command)
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep encoder and index here; default: a folder that is removed again.")
+    ] = None,
+) -> None:
+    """Fit, index, calibrate, search and review the support questions that come with the package."""
+    from fg_search.demo import story
+
+    if folder is not None:
+        story.run(console, folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="fg-search-demo-") as temporary:
+        story.run(console, Path(temporary))
+
+
+def main() -> None:
+    """Run the command line; an error that a user can act on is one line, without a traceback."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read by transformers when it is imported
+    try:
+        app()
+    except (FgSearchError, ValueError, TypeError, OSError) as error:
+        log.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,53 @@
+"""What commands print: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import is_dataclass
+from typing import Any
+
+from rich.console import Console
+
+console = Console(highlight=False, emoji=False)
+log = Console(stderr=True, highlight=False, emoji=False)
+
+
+def say(text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def warn(text: str) -> None:
+    """Print a line for people, beside the results."""
+    log.print(text, style="yellow", markup=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON object as one line; NaN, which JSON lacks, as null."""
+    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def timed(done: str, *, quiet: bool = False) -> Iterator[None]:
+    """Say how long something took."""
+    start = time.perf_counter()
+    yield
+    if not quiet:
+        log.print(f"{done} in {time.perf_counter() - start:.1f} s", style="dim")
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = vars(value)
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value

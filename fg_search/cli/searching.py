@@ -1,0 +1,207 @@
+"""``search``, ``calibrate``, ``evaluate`` and ``review``: ask an index, and learn how far to trust it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fg_search import display
+from fg_search.cli.console import console, log, print_json, say, timed
+from fg_search.cli.options import (
+    DEFAULT_COLLECTION,
+    ApiKey,
+    AsJson,
+    BatchSize,
+    Collection,
+    ConfidenceWeight,
+    EncoderFolder,
+    IndexLocation,
+    MinConfidence,
+    OnError,
+    OutOfScope,
+    QueryFiles,
+    RankByOption,
+    Relevant,
+    RelevantBy,
+    Tenant,
+    TextColumn,
+    open_index,
+    search_options,
+)
+from fg_search.cli.rows import queries_of, rows_of
+
+if TYPE_CHECKING:
+    from fg_search.index.confidence_index import ConfidenceIndex
+
+
+def search(
+    location: IndexLocation,
+    query: Annotated[
+        list[str] | None, typer.Argument(help="The question; several are phrasings of one.", show_default=False)
+    ] = None,
+    queries: Annotated[
+        list[Path] | None, typer.Option(help="File of queries; may be given several times.", show_default=False)
+    ] = None,
+    text: TextColumn = "text",
+    on_error: OnError = "skip",
+    limit: Annotated[int, typer.Option(min=1, help="Hits a query.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Hits to leave out before the first.")] = 0,
+    min_confidence: MinConfidence = None,
+    confidence_weight: ConfidenceWeight = 0.0,
+    target_precision: Annotated[
+        float | None, typer.Option(help="Share of right answers to reach; needs `fg-search calibrate`.")
+    ] = None,
+    min_query_confidence: Annotated[
+        float | None, typer.Option(help="Queries less confident than this are uncertain, 0 to 1.")
+    ] = None,
+    on_uncertain: Annotated[str, typer.Option(help="flag, abstain or raise.")] = "flag",
+    rank_by: RankByOption = "auto",
+    encoder: EncoderFolder = None,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+    batch_size: BatchSize = 64,
+) -> None:
+    """Search for QUERY, for every query of a file in one go, or for what is typed in, line by line."""
+    if query and queries:
+        raise typer.BadParameter("give either a question or --queries FILE")
+    options = search_options(
+        limit=limit,
+        offset=offset,
+        min_confidence=min_confidence,
+        confidence_weight=confidence_weight,
+        target_precision=target_precision,
+        min_query_confidence=min_query_confidence,
+        on_uncertain=on_uncertain,
+        rank_by=rank_by,
+    )
+    records = [record for path in queries or [] for record in rows_of(path, on_error, text=text)]
+    with open_index(location, encoder, collection, api_key) as opened:
+        target = opened if tenant is None else opened.tenant(tenant)
+        if query:
+            _print_result(target.search(query, **options), as_json=as_json)
+        elif records:
+            texts = [record.text for record in records]
+            with timed(f"encoded {len(texts):,} queries"):
+                embeddings = target.encoder.encode(texts, batch_size=batch_size)
+            with timed(f"searched {len(texts):,} queries"):
+                results = target.search_many(texts, embeddings=embeddings, **options)
+            for record, result in zip(records, results, strict=True):
+                _print_result(result, as_json=as_json, row=record.payload)
+        else:
+            for line in _typed_in():
+                _print_result(target.search(line, **options), as_json=as_json)
+
+
+def calibrate(
+    location: IndexLocation,
+    queries: QueryFiles,
+    relevant: Relevant = "label",
+    relevant_by: RelevantBy = "auto",
+    out_of_scope: OutOfScope = None,
+    text: TextColumn = "text",
+    on_error: OnError = "skip",
+    min_confidence: MinConfidence = None,
+    confidence_weight: ConfidenceWeight = 0.0,
+    rank_by: RankByOption = "auto",
+    encoder: EncoderFolder = None,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+    batch_size: BatchSize = 64,
+) -> None:
+    """Learn from queries whose answer is known how far results can be trusted.
+
+    The queries must be new to the encoder and the index. What is learned is kept with the index and holds for
+    searches with the same --min-confidence, --confidence-weight and --rank-by.
+    """
+    options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
+    texts, answers = queries_of(queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or ())
+    from fg_search.index.evaluating import TARGETS
+
+    with open_index(location, encoder, collection, api_key) as opened, timed(f"calibrated on {len(texts):,} queries"):
+        target = opened if tenant is None else opened.tenant(tenant)
+        learned = target.calibrate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
+        thresholds = [learned.threshold(wanted) for wanted in TARGETS]
+    if as_json:
+        print_json({"queries": learned.queries, "relevant_by": learned.relevant_by, "thresholds": thresholds})
+        return
+    say(f"{learned.queries:,} queries judged by {learned.relevant_by}; kept with the index")
+    display.thresholds(console, thresholds)
+
+
+def evaluate(
+    location: IndexLocation,
+    queries: QueryFiles,
+    relevant: Relevant = "label",
+    relevant_by: RelevantBy = "auto",
+    out_of_scope: OutOfScope = None,
+    text: TextColumn = "text",
+    on_error: OnError = "skip",
+    min_confidence: MinConfidence = None,
+    confidence_weight: ConfidenceWeight = 0.0,
+    rank_by: RankByOption = "auto",
+    encoder: EncoderFolder = None,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+    batch_size: BatchSize = 64,
+) -> None:
+    """Measure an index on queries whose answer is known: quality, and whether it knows when it is wrong."""
+    options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
+    texts, answers = queries_of(queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or ())
+    with open_index(location, encoder, collection, api_key) as opened, timed(f"evaluated {len(texts):,} queries"):
+        target = opened if tenant is None else opened.tenant(tenant)
+        found = target.evaluate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
+    if as_json:
+        print_json(found)
+    else:
+        display.evaluation(console, found)
+
+
+def review(
+    location: IndexLocation,
+    limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 20,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the items a person should look at: the least confident first."""
+    with open_index(location, None, collection, api_key) as opened:
+        target: ConfidenceIndex = opened if tenant is None else opened.tenant(tenant)
+        items = target.review(kind="ambiguous", limit=limit)
+    if as_json:
+        for item in items:
+            print_json(item)
+    else:
+        display.review(console, items)
+
+
+def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> None:
+    if as_json:
+        print_json({**({} if row is None else {"row": row}), **vars(result)})
+    else:
+        display.result(console, result)
+
+
+def _typed_in() -> Iterator[str]:
+    """Lines from a terminal until an empty one, or all lines of a pipe that hold something."""
+    at_terminal = sys.stdin.isatty()
+    if at_terminal:
+        log.print("Ask; an empty line ends.", style="dim")
+    while True:
+        if at_terminal:
+            log.print("? ", end="", style="bold")
+        line = sys.stdin.readline()
+        if line.strip():
+            yield line.strip()
+        elif at_terminal or not line:
+            return

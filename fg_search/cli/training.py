@@ -1,0 +1,94 @@
+"""``fit`` and ``describe``: train an encoder, and say what it learned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fg_search.cli.console import console, print_json, say, timed
+from fg_search.cli.options import (
+    DEFAULT_MODEL,
+    INPUT,
+    AsJson,
+    BatchSize,
+    Cache,
+    LabelColumn,
+    NoCache,
+    OnError,
+    TextColumn,
+    cache_folder,
+)
+from fg_search.cli.rows import attributes_of, rows_of
+
+Attribute = Annotated[
+    list[str] | None,
+    typer.Option(help="Column that gets a group of its own; may be given several times.", show_default=False),
+]
+
+
+def fit(
+    file: Annotated[Path, INPUT],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new encoder.", show_default=False)],
+    text: TextColumn = "text",
+    label: Annotated[str | None, typer.Option(help="Column of the label; without it, clusters are learned.")] = None,
+    attribute: Attribute = None,
+    model: Annotated[str, typer.Option(help="A sentence-transformers name or folder.")] = DEFAULT_MODEL,
+    groups: Annotated[int | None, typer.Option(help="Softmax groups; default 16 with labels, 32 without.")] = None,
+    codes: Annotated[int | None, typer.Option(help="Codes a group; default up to 64 with labels, 128 without.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    on_error: OnError = "skip",
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    batch_size: BatchSize = 64,
+) -> None:
+    """Train a feature-group head on the texts of FILE and save the encoder."""
+    records = rows_of(file, on_error, text=text, label=label)
+    from fg_search.encoder import FeatureGroupEncoder, check_target
+
+    check_target(output)  # before the work, not after it
+    with timed(f"fitted on {len(records):,} texts"):
+        encoder = FeatureGroupEncoder(model, cache_folder=cache_folder(cache, no_cache=no_cache))
+        encoder.fit(
+            [record.text for record in records],
+            labels=None if label is None else [record.label for record in records],
+            attributes=attributes_of(records, attribute or []),
+            groups=groups,
+            codes=codes,
+            seed=seed,
+            batch_size=batch_size,
+        )
+        encoder.save(output)
+    say(f"{encoder!r} saved in {output}")
+
+
+def describe(
+    file: Annotated[Path, INPUT],
+    encoder: Annotated[Path, typer.Option(help="Folder of the encoder.", show_default=False)],
+    text: TextColumn = "text",
+    label: LabelColumn = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="Column to explain codes by; may be given several times.")
+    ] = None,
+    on_error: OnError = "skip",
+    as_json: AsJson = False,
+    cache: Cache = None,
+    no_cache: NoCache = False,
+    batch_size: BatchSize = 64,
+) -> None:
+    """Say what the groups of an encoder learned and what their codes mean, by the texts of FILE."""
+    records = rows_of(file, on_error, text=text, label=label)
+    from fg_search.encoder import FeatureGroupEncoder
+
+    loaded = FeatureGroupEncoder.load(encoder, cache_folder=cache_folder(cache, no_cache=no_cache))
+    found = loaded.describe(
+        [record.text for record in records],
+        None if label is None else [record.label for record in records],
+        attributes=attributes_of(records, attribute or []),
+        batch_size=batch_size,
+    )
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        console.print(str(found), markup=False)

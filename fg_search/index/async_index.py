@@ -1,0 +1,265 @@
+"""AsyncConfidenceIndex: the same index for code that runs on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from qdrant_client import AsyncQdrantClient, models
+from typing_extensions import Self
+
+from fg_search.embeddings import FeatureEmbeddings
+from fg_search.ids import UserId
+from fg_search.index import adding, changing, evaluating, judging, migrating, opening, searching
+from fg_search.index.adding import AddReport
+from fg_search.index.calibration import Calibration
+from fg_search.index.changing import IndexInfo
+from fg_search.index.confidence_index import DEFAULT_COLLECTION, items_of
+from fg_search.index.evaluating import IndexEvaluation
+from fg_search.index.judging import Relevant
+from fg_search.index.searching import Query
+from fg_search.index.state import IndexState, load_encoder
+from fg_search.review.queue import ReviewItem, ambiguous
+from fg_search.search import GroupedResult, SearchOptions, SearchResult
+from fg_search.storage.connect import connect_async
+from fg_search.storage.operations import Operation, T, run_async
+from fg_search.storage.schema import IndexMetadata
+from fg_search.storage.settings import IndexSettings
+
+if TYPE_CHECKING:
+    from fg_search.encoder import FeatureGroupEncoder
+    from fg_search.storage.connect import Client, Location
+
+    AsyncLocation: TypeAlias = Location | AsyncQdrantClient
+
+
+class AsyncConfidenceIndex:
+    """A :class:`ConfidenceIndex` whose methods are coroutines, with the same arguments, results and errors.
+
+    A server is asked through ``AsyncQdrantClient``; the embedded engine and the encoder run in threads, so the event
+    loop is never blocked. Open it with ``async with``, or with :meth:`open` and :meth:`close`.
+
+    Args:
+        location: As for :class:`ConfidenceIndex`, or a ready ``AsyncQdrantClient``.
+        encoder: As for :class:`ConfidenceIndex`.
+        collection: As for :class:`ConfidenceIndex`.
+        api_key: For a server.
+        settings: As for :class:`ConfidenceIndex`.
+
+    Example:
+        >>> async with AsyncConfidenceIndex("http://localhost:6333", encoder) as index:  # doctest: +SKIP
+        ...     print(await index.search("my card was eaten"))
+    """
+
+    def __init__(
+        self,
+        location: AsyncLocation,
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        api_key: str | None = None,
+        settings: IndexSettings | None = None,
+    ) -> None:
+        self.collection = collection
+        self._location, self._encoder = location, encoder
+        self._api_key, self._settings = api_key, settings
+        self._owns_client = isinstance(location, (str, os.PathLike))
+        self._client: Client | AsyncQdrantClient | None = None
+        self._opened: IndexState | None = None
+
+    async def open(self) -> Self:
+        """Connect, and make the index if it is not there; ``async with`` does it by itself.
+
+        Raises:
+            As :class:`ConfidenceIndex`.
+        """
+        encoder = self._encoder
+        known = await asyncio.to_thread(load_encoder, encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
+        if known is not None:
+            await asyncio.to_thread(lambda: known.fingerprint)
+        self._client, name = await connect_async(self._location, api_key=self._api_key, create=encoder is not None)
+        try:
+            self._opened = await self._run(opening.open_index(name, self.collection, known, self._settings))
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def close(self) -> None:
+        """Release the folder or the connection; a client that was handed in is left open."""
+        client, self._client = self._client, None
+        if client is None or not self._owns_client:
+            return
+        closing = client.close() if inspect.iscoroutinefunction(client.close) else asyncio.to_thread(client.close)
+        await closing
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AsyncConfidenceIndex({self._location!r}, collection={self.collection!r})"
+
+    @property
+    def metadata(self) -> IndexMetadata:
+        """As of :class:`ConfidenceIndex`."""
+        return self._state.metadata
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """As of :class:`ConfidenceIndex`."""
+        return self._state.calibration
+
+    def tenant(self, tenant: str) -> Self:
+        """As :meth:`ConfidenceIndex.tenant`; not a coroutine."""
+        chosen = copy.copy(self)
+        chosen._opened = self._state.of_tenant(tenant)
+        chosen._owns_client = False
+        return chosen
+
+    async def count(self) -> int:
+        """Number of items; ``len(index)`` of a :class:`ConfidenceIndex`."""
+        return await self._run(changing.count(self._state))
+
+    async def add(
+        self,
+        texts: Iterable[str],
+        *,
+        ids: Iterable[UserId] | None = None,
+        labels: Iterable[str | None] | None = None,
+        payloads: Iterable[Mapping[str, Any] | None] | None = None,
+        embeddings: FeatureEmbeddings | None = None,
+        batch_size: int = 64,
+    ) -> AddReport:
+        """As :meth:`ConfidenceIndex.add`, without a progress bar."""
+        items = items_of(self._state, texts, ids, labels, payloads, embeddings)
+        return await self._run(
+            adding.add(self._state, items, embeddings, batch_size=batch_size, progress=lambda _: None)
+        )
+
+    async def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
+        """As :meth:`ConfidenceIndex.delete`."""
+        return await self._run(changing.delete(self._state, ids, query_filter))
+
+    async def relabel(self, labels: Mapping[UserId, str | None]) -> int:
+        """As :meth:`ConfidenceIndex.relabel`."""
+        return await self._run(changing.relabel(self._state, labels))
+
+    async def search(self, query: Query, *, embedding: FeatureEmbeddings | None = None, **options: Any) -> SearchResult:
+        """As :meth:`ConfidenceIndex.search`."""
+        found = await self._run(searching.search_texts(self._state, [query], SearchOptions(**options), embedding))
+        return found[0]
+
+    async def search_many(
+        self,
+        queries: Sequence[Query],
+        *,
+        embeddings: FeatureEmbeddings | None = None,
+        batch_size: int = 64,
+        **options: Any,
+    ) -> list[SearchResult]:
+        """As :meth:`ConfidenceIndex.search_many`."""
+        return await self._run(
+            searching.search_texts(self._state, queries, SearchOptions(**options), embeddings, batch_size=batch_size)
+        )
+
+    async def search_groups(
+        self,
+        query: Query,
+        *,
+        group_by: str,
+        group_size: int = 3,
+        embedding: FeatureEmbeddings | None = None,
+        **options: Any,
+    ) -> GroupedResult:
+        """As :meth:`ConfidenceIndex.search_groups`."""
+        return await self._run(
+            searching.search_groups(self._state, query, SearchOptions(**options), group_by, group_size, embedding)
+        )
+
+    async def calibrate(
+        self,
+        queries: Sequence[Query],
+        relevant: Sequence[Relevant],
+        *,
+        relevant_by: Literal["auto", "label", "id"] = "auto",
+        embeddings: FeatureEmbeddings | None = None,
+        seed: int = 0,
+        batch_size: int = 64,
+        **options: Any,
+    ) -> Calibration:
+        """As :meth:`ConfidenceIndex.calibrate`."""
+        learned = await self._run(
+            judging.calibrate_on(
+                self._state,
+                queries,
+                relevant,
+                relevant_by,
+                SearchOptions(**options),
+                embeddings,
+                seed=seed,
+                batch_size=batch_size,
+                show_progress=False,
+            )
+        )
+        self._state.calibration = learned
+        return learned
+
+    async def evaluate(
+        self,
+        queries: Sequence[Query],
+        relevant: Sequence[Relevant],
+        *,
+        relevant_by: Literal["auto", "label", "id"] = "auto",
+        embeddings: FeatureEmbeddings | None = None,
+        batch_size: int = 64,
+        **options: Any,
+    ) -> IndexEvaluation:
+        """As :meth:`ConfidenceIndex.evaluate`."""
+        return await self._run(
+            evaluating.evaluate_on(
+                self._state,
+                queries,
+                relevant,
+                relevant_by,
+                SearchOptions(**options),
+                embeddings,
+                batch_size=batch_size,
+                show_progress=False,
+            )
+        )
+
+    async def review(
+        self,
+        *,
+        kind: Literal["ambiguous"] = "ambiguous",
+        limit: int = 50,
+        query_filter: models.Filter | None = None,
+    ) -> list[ReviewItem]:
+        """As :meth:`ConfidenceIndex.review`."""
+        return await self._run(ambiguous(self._state, kind=kind, limit=limit, query_filter=query_filter))
+
+    async def info(self) -> IndexInfo:
+        """As :meth:`ConfidenceIndex.info`."""
+        return await self._run(changing.describe_index(self._state))
+
+    async def migrate(self, encoder: FeatureGroupEncoder, *, batch_size: int = 64) -> None:
+        """As :meth:`ConfidenceIndex.migrate`."""
+        self._opened = await self._run(
+            migrating.migrate(self._state, encoder, batch_size=batch_size, progress=lambda _: None)
+        )
+
+    @property
+    def _state(self) -> IndexState:
+        if self._opened is None or self._client is None:
+            raise RuntimeError(f"{self!r} is not open; use `async with`, or await index.open()")
+        return self._opened
+
+    async def _run(self, operation: Operation[T]) -> T:
+        return await run_async(self._client, operation)

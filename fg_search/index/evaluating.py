@@ -1,0 +1,114 @@
+"""How good the answers of an index are, and whether it knows when they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fg_search.embeddings import FeatureEmbeddings
+from fg_search.evaluation import SelectiveReport, brier_score, expected_calibration_error, selective_report
+from fg_search.index.calibration import RelevantBy
+from fg_search.index.judging import Judged, Relevant, judge
+from fg_search.index.searching import Query, encode_queries, ranking
+from fg_search.index.state import IndexState
+from fg_search.search import SearchOptions
+from fg_search.storage.operations import Operation
+
+if TYPE_CHECKING:
+    from fg_search.index.confidence_index import ConfidenceIndex
+
+TARGETS = (0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class ReachedPrecision:
+    """What a target precision gives on the evaluated queries.
+
+    Attributes:
+        target: Precision that was asked for.
+        threshold: Confidence from which on queries are answered, ``None`` if none can promise it.
+        coverage: Share of the queries that are answered, in [0, 1].
+        precision: Share of right answers among those; ``nan`` if none is answered.
+    """
+
+    target: float
+    threshold: float | None
+    coverage: float
+    precision: float
+
+
+@dataclass(frozen=True)
+class IndexEvaluation:
+    """How an index answers queries whose answer is known.
+
+    Attributes:
+        relevant_by: Whether answers were judged by label or by id.
+        reports: By the number that ranks the answers: ``"score"``, ``"query confidence"`` and, if the index is
+            calibrated for these searches, ``"confidence"``.
+        ece: Expected calibration error of the confidence, if there is one.
+        brier: Brier score of the confidence, if there is one.
+        precisions: What target precisions give, if there is a calibration.
+    """
+
+    relevant_by: RelevantBy
+    reports: dict[str, SelectiveReport]
+    ece: float | None
+    brier: float | None
+    precisions: tuple[ReachedPrecision, ...]
+
+
+def evaluate(
+    index: ConfidenceIndex, queries: Sequence[Query], relevant: Sequence[Relevant], **options: Any
+) -> IndexEvaluation:
+    """Measure an index on queries whose answer is known, see :meth:`ConfidenceIndex.evaluate`."""
+    return index.evaluate(queries, relevant, **options)
+
+
+def evaluate_on(
+    state: IndexState,
+    queries: Sequence[Query],
+    relevant: Sequence[Relevant],
+    relevant_by: Literal["auto", "label", "id"],
+    options: SearchOptions,
+    embeddings: FeatureEmbeddings | None,
+    *,
+    batch_size: int,
+    show_progress: bool | None,
+) -> Operation[IndexEvaluation]:
+    """Encode, search, judge, measure."""
+    encoded = yield from encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
+    judged = yield from judge(state, encoded, relevant, relevant_by, options)
+    return _measure(state, judged, options)
+
+
+def _measure(state: IndexState, judged: Judged, options: SearchOptions) -> IndexEvaluation:
+    rankings = {"score": judged.score, "query confidence": judged.query_confidence}
+    calibration = state.calibration
+    if calibration is None or not calibration.fits(options, ranking(state, options.rank_by)):
+        return IndexEvaluation(judged.relevant_by, _reports(rankings, judged), None, None, ())
+    confidence = np.zeros(len(judged.correct))
+    confidence[judged.has_hit] = calibration.calibrator.predict(judged.features)
+    precisions = []
+    for target in TARGETS:
+        threshold = calibration.threshold(target).threshold
+        answered = confidence >= threshold if threshold is not None else np.zeros(len(confidence), dtype=bool)
+        right = judged.correct[answered]
+        precisions.append(
+            ReachedPrecision(
+                target, threshold, float(answered.mean()), float(right.mean()) if len(right) else float("nan")
+            )
+        )
+    return IndexEvaluation(
+        judged.relevant_by,
+        _reports({"confidence": confidence, **rankings}, judged),
+        expected_calibration_error(confidence, judged.correct),
+        brier_score(confidence, judged.correct),
+        tuple(precisions),
+    )
+
+
+def _reports(rankings: dict[str, Any], judged: Judged) -> dict[str, SelectiveReport]:
+    return {name: selective_report(values, judged.correct, judged.in_scope) for name, values in rankings.items()}

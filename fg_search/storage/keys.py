@@ -1,0 +1,13 @@
+"""Names of the vectors and of the payload and metadata keys that are ours."""
+
+BASE_VECTOR = "base"  # dense, cosine: the sentence embedding
+FEATURES_VECTOR = "features"  # sparse, dot: p/√G, so that the dot product is the similarity s in [0, 1]
+
+PAYLOAD_KEY = "fg"  # the one payload key that is ours; all others are the user's
+CONFIDENCE_KEY = f"{PAYLOAD_KEY}.confidence"
+LABEL_KEY = f"{PAYLOAD_KEY}.label"
+GIVEN_LABEL_KEY = f"{PAYLOAD_KEY}.given_label"  # only where a person corrected the label: what it was
+HASH_KEY = f"{PAYLOAD_KEY}.hash"
+
+METADATA_KEY = "fg_search"
+CALIBRATION_KEY = "fg_search_calibration"
