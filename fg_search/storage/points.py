@@ -67,7 +67,7 @@ class Item:
 
     def is_copy_of(self, other: Item) -> bool:
         """Whether both were stored as the same: the payload itself counts, which may have changed in the engine."""
-        return replace(self, payload={}) == replace(other, payload={}) and _are_same(self.payload, other.payload)
+        return replace(self, payload={}) == replace(other, payload={}) and are_same(self.payload, other.payload)
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Stored:
     def of_features(cls, features: Mapping[str, Any]) -> Stored:
         """Read it from our part of a point's payload."""
         corrected = "given_label" in features
-        label = features["label"]
-        return cls(features["hash"], label, features["given_label"] if corrected else label, corrected)
+        label = features.get("label")  # the engine removes a key that is set to null
+        return cls(features["hash"], label, (features["given_label"] or None) if corrected else label, corrected)
 
     def has(self, item: Item) -> bool:
         """Whether writing the item, as its owner gave it, would change nothing."""
@@ -179,10 +179,15 @@ def to_points(
                     "text": item.text,
                     "hash": item.digest,
                     "model": metadata.fingerprint,
-                    **({"given_label": item.given_label} if item.is_corrected else {}),
+                    **(given_label(item.given_label) if item.is_corrected else {}),
                 },
             },
         )
+
+
+def given_label(label: str | None) -> dict[str, str]:
+    """How a point remembers what a corrected label was; no label is "", as null would be no entry to the engine."""
+    return {"given_label": label or ""}
 
 
 def _zipped(texts: Iterable[str], *others: Iterable[Any] | None) -> Iterator[tuple[Any, ...]]:
@@ -243,12 +248,12 @@ def _with_names(value: Mapping[Any, Any], name: str) -> Iterator[tuple[str, Any]
         yield key, part
 
 
-def _are_same(one: Any, other: Any) -> bool:
+def are_same(one: Any, other: Any) -> bool:
     """Whether two JSON values differ by nothing but the rounding of floats."""
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_are_same(part, other[key]) for key, part in one.items())
+        return one.keys() == other.keys() and all(are_same(part, other[key]) for key, part in one.items())
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_are_same, one, other))
+        return len(one) == len(other) and all(map(are_same, one, other))
     if isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=_ROUNDING)
     return type(one) is type(other) and bool(one == other)

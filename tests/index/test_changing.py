@@ -15,7 +15,7 @@ def corpus_index(local, rows) -> ConfidenceIndex:
 
 
 def labels_of(index, points_of):
-    return {key: point.payload["fg"]["label"] for key, point in points_of(index).items()}
+    return {key: point.payload["fg"].get("label") for key, point in points_of(index).items()}
 
 
 # deleting
