@@ -285,7 +285,7 @@ def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: 
                 score=point.score / confidence**weight if weight else point.score,
                 weighted_score=point.score,
                 confidence=confidence,
-                label=features["label"],
+                label=features.get("label"),
                 text=features["text"],
                 agreement=tuple(map(int.__eq__, codes, features["codes"])),
                 payload=payload,

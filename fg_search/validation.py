@@ -36,11 +36,7 @@ def check_text(text: object, name: str) -> None:
         raise TypeError(f"{name} is {type(text).__name__}, not a string")
     if not text.strip():
         raise ValueError(f"{name} is empty; drop the item or give it a text")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise ValueError(f"{name} holds half a character (a lone surrogate): {text[:60]!r}") from None
+    _check_whole(text, name)
 
 
 def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -> None:
@@ -66,6 +62,15 @@ def check_label(label: object, name: str) -> None:
         raise TypeError(f"{name} is {type(label).__name__}, labels are strings; use str(label)")
     if not label.strip():
         raise ValueError(f"{name} is empty; use None where the label is unknown")
+    _check_whole(label, name)
+
+
+def _check_whole(text: str, name: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"{name} holds half a character (a lone surrogate): {text[:60]!r}") from None
 
 
 def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = None) -> npt.NDArray[np.float32]:

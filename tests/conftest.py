@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,30 @@ def filled(index, corpus) -> ConfidenceIndex:
         payloads=[{"parity": i % 2} for i in range(len(texts))],
     )
     return index
+
+
+@pytest.fixture(scope="session")
+def questions() -> Callable[[int, int], tuple[list[str], list[str | None]]]:
+    """Questions and the label of their answer: easy ones, torn ones, and ones that have no answer."""
+
+    def draw(count: int, seed: int) -> tuple[list[str], list[str | None]]:
+        rng = random.Random(seed)
+        texts: list[str] = []
+        labels: list[str | None] = []
+        for _ in range(count):
+            label, other = rng.sample(list(WORDS), 2)
+            words = rng.sample(FILLERS, rng.randint(1, 4))
+            kind = rng.random()
+            if kind < 0.6:
+                words += rng.sample(WORDS[label], rng.randint(1, 3))
+            elif kind < 0.85:
+                words += [rng.choice(WORDS[label]), rng.choice(WORDS[other])]
+            rng.shuffle(words)
+            texts.append(" ".join(words))
+            labels.append(label if kind < 0.85 else None)
+        return texts, labels
+
+    return draw
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
 
 import numpy as np
+from qdrant_client import models
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.index.state import IndexState
@@ -42,6 +43,7 @@ def add(
     *,
     batch_size: int,
     progress: Callable[[int], object],
+    copied: bool = False,
 ) -> Operation[AddReport]:
     """Write the items that are not there as they are.
 
@@ -54,12 +56,13 @@ def add(
         embeddings: Row i of them belongs to item i; by default the texts are encoded.
         batch_size: Texts the base model encodes at once.
         progress: Told how many items more are done.
+        copied: The items are those of another collection: they are to be what they are there, corrections included.
     """
     written = unchanged = 0
     handle: Any = None
-    underway = 0
+    underway: frozenset[int | str] = frozenset()
     for start, batch in _batches(items):
-        changed = yield from _changed(state, batch)
+        changed = yield from _changed(state, batch, underway, copied=copied)
         rest = len(batch) - len(changed)
         unchanged += rest
         progress(rest)
@@ -73,33 +76,47 @@ def add(
         points = yield Work(lambda chosen=chosen, rows=rows: list(to_points(chosen, rows, state.metadata)))  # type: ignore[misc]
         if handle is not None:
             yield End(handle)
-            progress(underway)
+            progress(len(underway))
         handle = yield Begin(call("upsert", state.collection, points=points, wait=True))
-        underway = len(chosen)
-        written += underway
+        underway = frozenset(item.point_id for item in chosen)
+        written += len(chosen)
     if handle is not None:
         yield End(handle)
-        progress(underway)
+        progress(len(underway))
     return AddReport(written, unchanged)
 
 
-def _changed(state: IndexState, batch: list[Item]) -> Operation[dict[int, Item]]:
+def _changed(
+    state: IndexState, batch: list[Item], underway: Container[int | str], *, copied: bool
+) -> Operation[dict[int, Item]]:
     """By position in the batch, the items that are not in the index as they are; of twins the first."""
-    distinct = {item.point_id: item for item in batch}
-    records = yield call(
-        "retrieve", state.collection, ids=list(distinct), with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY]
-    )
-    stored = {record.id: Stored.of_features(record.payload[PAYLOAD_KEY]) for record in records}
+    distinct = {item.point_id: item for item in batch if item.point_id not in underway}
+    records: list[models.Record] = []
+    if distinct:
+        records = yield call(
+            "retrieve",
+            state.collection,
+            ids=list(distinct),
+            with_payload=True if copied else [HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY],
+        )
+    stored = {record.id: record for record in records}
     changed: dict[int, Item] = {}
     for i, item in enumerate(batch):
         if distinct.pop(item.point_id, None) is None:
             continue
-        known = stored.get(item.point_id)
-        if known is None:
-            changed[i] = item
-        elif not known.has(item):
-            changed[i] = known.correct(item)
+        record = stored.get(item.point_id)
+        needed = item if record is None else _needed(record, item, copied=copied)
+        if needed is not None:
+            changed[i] = needed
     return changed
+
+
+def _needed(record: models.Record, item: Item, *, copied: bool) -> Item | None:
+    """What has to be written for an item that is there already; ``None`` if it is there as it is."""
+    if copied:
+        return None if Item.of_record(record).is_copy_of(item) else item
+    known = Stored.of_features((record.payload or {})[PAYLOAD_KEY])
+    return None if known.has(item) else known.correct(item)
 
 
 def _batches(items: Iterable[Item]) -> Iterator[tuple[int, list[Item]]]:

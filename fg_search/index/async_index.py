@@ -22,7 +22,7 @@ from fg_search.index.confidence_index import DEFAULT_COLLECTION, items_of
 from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
 from fg_search.index.searching import Query
-from fg_search.index.state import IndexState, load_encoder
+from fg_search.index.state import IndexState, OpenIndex, load_encoder
 from fg_search.review.queue import ReviewItem, ambiguous
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect_async
@@ -69,7 +69,8 @@ class AsyncConfidenceIndex:
         self._api_key, self._settings = api_key, settings
         self._owns_client = isinstance(location, (str, os.PathLike))
         self._client: Client | AsyncQdrantClient | None = None
-        self._opened: IndexState | None = None
+        self._opened: OpenIndex | None = None
+        self._tenant: str | None = None
 
     async def open(self) -> Self:
         """Connect, and make the index if it is not there; ``async with`` does it by itself.
@@ -83,7 +84,7 @@ class AsyncConfidenceIndex:
             await asyncio.to_thread(lambda: known.fingerprint)
         self._client, name = await connect_async(self._location, api_key=self._api_key, create=encoder is not None)
         try:
-            self._opened = await self._run(opening.open_index(name, self.collection, known, self._settings))
+            self._opened = OpenIndex(await self._run(opening.open_index(name, self.collection, known, self._settings)))
         except BaseException:
             await self.close()
             raise
@@ -119,7 +120,7 @@ class AsyncConfidenceIndex:
     def tenant(self, tenant: str) -> Self:
         """As :meth:`ConfidenceIndex.tenant`; not a coroutine."""
         chosen = copy.copy(self)
-        chosen._opened = self._state.of_tenant(tenant)
+        chosen._tenant = self._shared.state.of_tenant(tenant).chosen_tenant
         chosen._owns_client = False
         return chosen
 
@@ -208,8 +209,7 @@ class AsyncConfidenceIndex:
                 show_progress=False,
             )
         )
-        self._state.calibration = learned
-        return learned
+        return self._shared.calibrated(learned)
 
     async def evaluate(
         self,
@@ -251,12 +251,16 @@ class AsyncConfidenceIndex:
 
     async def migrate(self, encoder: FeatureGroupEncoder, *, batch_size: int = 64) -> None:
         """As :meth:`ConfidenceIndex.migrate`."""
-        self._opened = await self._run(
-            migrating.migrate(self._state, encoder, batch_size=batch_size, progress=lambda _: None)
+        self._shared.migrated(
+            await self._run(migrating.migrate(self._state, encoder, batch_size=batch_size, progress=lambda _: None))
         )
 
     @property
     def _state(self) -> IndexState:
+        return self._shared.of(self._tenant)
+
+    @property
+    def _shared(self) -> OpenIndex:
         if self._opened is None or self._client is None:
             raise RuntimeError(f"{self!r} is not open; use `async with`, or await index.open()")
         return self._opened

@@ -13,7 +13,7 @@ from fg_search.ids import UserId
 from fg_search.index.state import IndexState
 from fg_search.storage.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, call
-from fg_search.storage.points import Stored
+from fg_search.storage.points import Stored, given_label
 from fg_search.storage.schema import IndexMetadata
 from fg_search.validation import check_label
 
@@ -116,29 +116,29 @@ def relabel(state: IndexState, labels: Mapping[UserId, str | None]) -> Operation
     if missing:
         raise ItemNotFoundError(f"{state.name} has no item {missing[0]!r} ({len(missing)} such id(s)); nothing changed")
     changes: dict[tuple[str | None, str | None], list[int | str]] = defaultdict(list)
+    changed = 0
     for point, label in wanted.items():
-        if stored[point].label != label:
-            changes[label, stored[point].given_label].append(point)
+        known = stored[point]
+        changed += known.label != label
+        # a label that was corrected to what it is anyway: taking a correction back was interrupted half way
+        if known.label != label or (known.is_corrected and label == known.given_label):
+            changes[label, known.given_label].append(point)
     for (label, given), points in changes.items():
         for chunk in _chunks(points):
             if label == given:  # the correction is taken back
                 yield call("set_payload", state.collection, {"label": label}, points=chunk, key=PAYLOAD_KEY, wait=True)
                 yield call("delete_payload", state.collection, [GIVEN_LABEL_KEY], points=chunk, wait=True)
             else:
-                both = {"label": label, "given_label": given}
+                both = {"label": label, **given_label(given)}  # the engine removes a label that is set to null
                 yield call("set_payload", state.collection, both, points=chunk, key=PAYLOAD_KEY, wait=True)
-    return sum(map(len, changes.values()))
+    return changed
 
 
 def describe_index(state: IndexState) -> Operation[IndexInfo]:
     """Counts, identity, and a histogram of confidence, all from the engine."""
-    has_label = models.Filter(must_not=[models.IsNullCondition(is_null=models.PayloadField(key=LABEL_KEY))])
-    given = models.PayloadField(key=GIVEN_LABEL_KEY)  # of a corrected label; null if there was none
-    corrected = models.Filter(
-        should=[
-            models.Filter(must_not=[models.IsEmptyCondition(is_empty=given)]),
-            models.IsNullCondition(is_null=given),
-        ]
+    has_label, corrected = (
+        models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))])
+        for key in (LABEL_KEY, GIVEN_LABEL_KEY)
     )
     calibration = state.calibration
     histogram = []

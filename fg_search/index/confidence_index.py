@@ -23,7 +23,7 @@ from fg_search.index.copying import CopyReport, copy_index
 from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
 from fg_search.index.searching import Query
-from fg_search.index.state import IndexState, load_encoder
+from fg_search.index.state import IndexState, OpenIndex, load_encoder
 from fg_search.review.queue import ReviewItem, ambiguous
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect
@@ -80,11 +80,12 @@ class ConfidenceIndex:
             _ = known.fingerprint  # an unfitted encoder must not leave an empty folder behind
         self._owns_client = isinstance(location, (str, os.PathLike))
         self._api_key = api_key
+        self._tenant: str | None = None
         self.client: Client
         self.client, name = connect(location, api_key=api_key, create=encoder is not None)
         self.collection = collection
         try:
-            self._state = self._run(opening.open_index(name, collection, known, settings))
+            self._opened = OpenIndex(self._run(opening.open_index(name, collection, known, settings)))
         except BaseException:
             self.close()
             raise
@@ -130,7 +131,7 @@ class ConfidenceIndex:
         return self._run(changing.count(self._state))
 
     def __repr__(self) -> str:
-        tenant = "" if self._state.chosen_tenant is None else f", tenant={self._state.chosen_tenant!r}"
+        tenant = "" if self._tenant is None else f", tenant={self._tenant!r}"
         return f"ConfidenceIndex({self.location!r}, collection={self.collection!r}{tenant})"
 
     def close(self) -> None:
@@ -175,7 +176,7 @@ class ConfidenceIndex:
             ValueError: If the index was made without tenants, or the name is empty.
         """
         chosen = copy.copy(self)
-        chosen._state = self._state.of_tenant(tenant)
+        chosen._tenant = self._opened.state.of_tenant(tenant).chosen_tenant
         chosen._owns_client = False
         return chosen
 
@@ -404,7 +405,7 @@ class ConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
-        self._state.calibration = self._run(
+        learned = self._run(
             judging.calibrate_on(
                 self._state,
                 queries,
@@ -417,7 +418,7 @@ class ConfidenceIndex:
                 show_progress=show_progress,
             )
         )
-        return self._state.calibration
+        return self._opened.calibrated(learned)
 
     def evaluate(
         self,
@@ -539,7 +540,9 @@ class ConfidenceIndex:
         known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
         total = self.client.count(self.collection, exact=True).count
         with _progress(total, show_progress) as advance:
-            self._state = self._run(migrating.migrate(self._state, known, batch_size=batch_size, progress=advance))
+            self._opened.migrated(
+                self._run(migrating.migrate(self._state, known, batch_size=batch_size, progress=advance))
+            )
 
     def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file; :meth:`restore` brings it back.
@@ -563,6 +566,10 @@ class ConfidenceIndex:
         embeddings: FeatureEmbeddings | None,
     ) -> Iterable[Item]:
         return items_of(self._state, texts, ids, labels, payloads, embeddings)
+
+    @property
+    def _state(self) -> IndexState:
+        return self._opened.of(self._tenant)
 
     def _run(self, operation: Operation[T]) -> T:
         return run(self.client, operation)

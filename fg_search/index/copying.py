@@ -23,7 +23,7 @@ from fg_search.storage.keys import (
     PAYLOAD_KEY,
 )
 from fg_search.storage.operations import Operation, call, run
-from fg_search.storage.points import Stored
+from fg_search.storage.points import Stored, are_same
 from fg_search.storage.schema import IndexMetadata
 from fg_search.storage.settings import IndexSettings
 
@@ -166,7 +166,7 @@ def _verify(source: Any, old: str, destination: Any, new: str, metadata: IndexMe
     }
     for point in drawn:
         copied = copies.get(point.id)
-        if copied is None or copied.payload != point.payload or not _same(point, copied, metadata):
+        if copied is None or not are_same(copied.payload, point.payload) or not _same(point, copied, metadata):
             raise StorageError(f"the point {point.id} of the copy is not that of the source; copy again")
     return counts[0], len(drawn)
 

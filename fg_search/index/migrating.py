@@ -11,7 +11,7 @@ from qdrant_client import models
 from fg_search.errors import StorageError
 from fg_search.index.adding import ITEMS_PER_WRITE, add
 from fg_search.index.opening import create_collection, physical_collection, switch_alias
-from fg_search.index.state import IndexState, metadata_of
+from fg_search.index.state import EncoderSlot, IndexState, metadata_of
 from fg_search.storage.operations import Operation, call
 from fg_search.storage.points import Item
 
@@ -36,7 +36,7 @@ def migrate(
         StorageError: If the index's name is no alias, or the old collection changes faster than it can be followed.
     """
     if encoder.fingerprint == state.metadata.fingerprint:
-        return replace(state, known_encoder=encoder)
+        return replace(state, encoders=EncoderSlot(encoder))
     old = yield from physical_collection(state.collection)
     if old == state.collection:
         raise StorageError(
@@ -45,7 +45,7 @@ def migrate(
         )
     metadata = replace(metadata_of(encoder), settings=state.metadata.settings)
     new = yield from create_collection(state.collection, metadata)
-    filled = replace(state, collection=new, metadata=metadata, known_encoder=encoder, calibration=None)
+    filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
     for attempt in range(_MOST_PASSES):
         written = yield from _copy_all(old, filled, batch_size, progress if not attempt else _ignore)
         removed = yield from _remove_extra(old, new)
@@ -63,7 +63,7 @@ def _copy_all(old: str, filled: IndexState, batch_size: int, progress: Callable[
     while True:
         records, offset = yield call("scroll", old, limit=ITEMS_PER_WRITE, offset=offset, with_payload=True)
         items = [Item.of_record(record) for record in records]
-        report = yield from add(filled, items, None, batch_size=batch_size, progress=progress)
+        report = yield from add(filled, items, None, batch_size=batch_size, progress=progress, copied=True)
         written += report.written
         if offset is None:
             return written

@@ -16,7 +16,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from fg_search.errors import IndexNotFoundError, StorageError
 from fg_search.index.calibration import Calibration
-from fg_search.index.state import IndexState, check_fingerprint, metadata_of
+from fg_search.index.state import EncoderSlot, IndexState, check_fingerprint, metadata_of
 from fg_search.storage.keys import CALIBRATION_KEY
 from fg_search.storage.operations import Operation, call
 from fg_search.storage.schema import IndexMetadata, collection_options, payload_indexes
@@ -49,10 +49,10 @@ def open_index(
         metadata = replace(metadata_of(encoder), settings=settings or IndexSettings())
         physical = yield from create_collection(collection, metadata)
         yield from switch_alias(collection, physical)
-        return IndexState(location, collection, metadata, encoder)
+        return IndexState(location, collection, metadata, EncoderSlot(encoder))
     metadata = IndexMetadata.of_collection(collection, info)
     calibration = Calibration.of_metadata((info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint)
-    state = IndexState(location, collection, metadata, encoder, calibration)
+    state = IndexState(location, collection, metadata, EncoderSlot(encoder), calibration)
     if encoder is not None:
         check_fingerprint(state, encoder)
     if settings is not None and settings != metadata.settings:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,15 +24,30 @@ if TYPE_CHECKING:
 _SUM_TOLERANCE = 1e-3  # of float32 probabilities
 
 
-@dataclass
+class EncoderSlot:
+    """Place of an encoder that all handles of an open index share; it is loaded once, when it is first needed."""
+
+    def __init__(self, encoder: FeatureGroupEncoder | None = None) -> None:
+        self._encoder = encoder
+        self._lock = Lock()
+
+    def get(self, load: Callable[[], FeatureGroupEncoder]) -> FeatureGroupEncoder:
+        """The encoder; ``load`` is called if there is none yet."""
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = load()
+            return self._encoder
+
+
+@dataclass(frozen=True)
 class IndexState:
-    """An open index.
+    """An open index, as it is at one moment.
 
     Attributes:
         location: Folder, URL, or class of the client.
         collection: Name by which the engine knows it: an alias of the collection that holds the points.
         metadata: Of the encoder that filled it, and how it is laid out.
-        known_encoder: The encoder, if it is loaded.
+        encoders: Where the encoder is, once it is loaded.
         calibration: What turns scores into probabilities, if there is one.
         chosen_tenant: The tenant whose items are seen.
     """
@@ -39,7 +55,7 @@ class IndexState:
     location: str
     collection: str
     metadata: IndexMetadata
-    known_encoder: FeatureGroupEncoder | None = None
+    encoders: EncoderSlot = field(default_factory=EncoderSlot)
     calibration: Calibration | None = None
     chosen_tenant: str | None = None
 
@@ -56,15 +72,16 @@ class IndexState:
             EncoderNotFoundError: If it was never saved, or its folder is gone.
             ModelMismatchError: If the folder now holds another encoder.
         """
-        if self.known_encoder is None:
-            if self.metadata.encoder is None:
-                raise EncoderNotFoundError(
-                    f"{self.name} was filled by an encoder that was never saved; pass it as encoder=…"
-                )
-            encoder = load_encoder(self.metadata.encoder)
-            check_fingerprint(self, encoder)
-            self.known_encoder = encoder
-        return self.known_encoder
+        return self.encoders.get(self._load_encoder)
+
+    def _load_encoder(self) -> FeatureGroupEncoder:
+        if self.metadata.encoder is None:
+            raise EncoderNotFoundError(
+                f"{self.name} was filled by an encoder that was never saved; pass it as encoder=…"
+            )
+        encoder = load_encoder(self.metadata.encoder)
+        check_fingerprint(self, encoder)
+        return encoder
 
     @property
     def tenant(self) -> str | None:
@@ -138,6 +155,30 @@ class IndexState:
     def encode(self, texts: Sequence[str], batch_size: int) -> FeatureEmbeddings:
         """Embed texts, without a progress bar."""
         return self.encoder.encode(texts, batch_size=batch_size, show_progress=False)
+
+
+@dataclass
+class OpenIndex:
+    """What all handles of an open index share, those of its tenants too: calibrating and migrating replace the state.
+
+    Attributes:
+        state: Without a tenant.
+    """
+
+    state: IndexState
+
+    def of(self, tenant: str | None) -> IndexState:
+        """The state as it is now, for one tenant if there is one."""
+        return self.state if tenant is None else self.state.of_tenant(tenant)
+
+    def calibrated(self, calibration: Calibration) -> Calibration:
+        """Use this calibration from now on."""
+        self.state = replace(self.state, calibration=calibration)
+        return calibration
+
+    def migrated(self, state: IndexState) -> None:
+        """Use this state from now on."""
+        self.state = replace(state, chosen_tenant=None)
 
 
 def metadata_of(encoder: FeatureGroupEncoder) -> IndexMetadata:

@@ -67,7 +67,7 @@ def _to_item(record: models.Record) -> ReviewItem:
     return ReviewItem(
         id=features["id"],
         text=features["text"],
-        label=features["label"],
+        label=features.get("label"),
         confidence=features["confidence"],
         group_confidence=groups,
         reason=_reason(groups),

@@ -32,6 +32,7 @@ _REPEATABLE = frozenset(
         "count",
         "create_payload_index",
         "delete",
+        "delete_payload",
         "facet",
         "get_aliases",
         "get_collection",

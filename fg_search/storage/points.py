@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -19,6 +20,8 @@ from fg_search.storage.schema import IndexMetadata
 from fg_search.validation import check_label, check_same_length, check_text
 
 _INTEGERS = range(-(2**63), 2**64)  # what the engine keeps exactly
+_DEEPEST = 64  # objects and lists within one another; somewhat beyond a hundred the engine cannot read what it wrote
+_ROUNDING = 1e-14  # by how much, relatively, the engine may give back another float: one unit in the last place
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,20 @@ class Item:
         payload = dict(record.payload or {})
         features = payload.pop(PAYLOAD_KEY)
         stored = Stored.of_features(features)
-        digest = _digest(features["id"], features["text"], payload, f"the payload of {features['id']!r}", None)
         return cls(
             cast("int | str", record.id),
             features["id"],
             features["text"],
             stored.label,
             payload,
-            digest,
+            stored.digest,
             stored.is_corrected,
             stored.given_label if stored.is_corrected else None,
         )
+
+    def is_copy_of(self, other: Item) -> bool:
+        """Whether both were stored as the same: the payload itself counts, which may have changed in the engine."""
+        return replace(self, payload={}) == replace(other, payload={}) and are_same(self.payload, other.payload)
 
 
 @dataclass(frozen=True)
@@ -77,19 +83,16 @@ class Stored:
     def of_features(cls, features: Mapping[str, Any]) -> Stored:
         """Read it from our part of a point's payload."""
         corrected = "given_label" in features
-        label = features["label"]
-        return cls(features["hash"], label, features["given_label"] if corrected else label, corrected)
+        label = features.get("label")  # the engine removes a key that is set to null
+        return cls(features["hash"], label, (features["given_label"] or None) if corrected else label, corrected)
 
     def has(self, item: Item) -> bool:
-        """Whether writing the item would change nothing."""
-        if item.is_corrected and (self.label, self.is_corrected) != (item.label, True):
-            return False
-        owner_says = item.given_label if item.is_corrected else item.label
-        return self.digest == item.digest and self.given_label == owner_says
+        """Whether writing the item, as its owner gave it, would change nothing."""
+        return self.digest == item.digest and self.given_label == item.label
 
     def correct(self, item: Item) -> Item:
         """The item with the label that a person gave it, as long as its owner still says what was corrected."""
-        if self.is_corrected and not item.is_corrected and self.given_label == item.label:
+        if self.is_corrected and self.given_label == item.label:
             return replace(item, label=self.label, is_corrected=True, given_label=item.label)
         return item
 
@@ -176,10 +179,15 @@ def to_points(
                     "text": item.text,
                     "hash": item.digest,
                     "model": metadata.fingerprint,
-                    **({"given_label": item.given_label} if item.is_corrected else {}),
+                    **(given_label(item.given_label) if item.is_corrected else {}),
                 },
             },
         )
+
+
+def given_label(label: str | None) -> dict[str, str]:
+    """How a point remembers what a corrected label was; no label is "", as null would be no entry to the engine."""
+    return {"given_label": label or ""}
 
 
 def _zipped(texts: Iterable[str], *others: Iterable[Any] | None) -> Iterator[tuple[Any, ...]]:
@@ -208,8 +216,7 @@ def _check_payload(
         raise TypeError(f"{name} is {type(payload).__name__}, not a mapping")
     if PAYLOAD_KEY in payload:
         raise ValueError(f"{name} uses the key {PAYLOAD_KEY!r}, which is reserved; rename the key")
-    if payload:
-        _check_json(payload, name)
+    payload = {key: _plain(value, name) for key, value in _with_names(payload, name)}
     if tenant_key is None:
         return payload
     if payload.get(tenant_key, tenant) != tenant:
@@ -217,30 +224,46 @@ def _check_payload(
     return {**payload, tenant_key: tenant}
 
 
-def _check_json(value: Any, name: str) -> None:
-    """Refuse what JSON, or the engine, would not give back as it was."""
+def _plain(value: Any, name: str, depth: int = 1) -> Any:
+    """A copy of a JSON value; what JSON, or the engine, would not give back as it was is refused."""
     if isinstance(value, bool) or value is None or isinstance(value, (str, float)):
-        return
+        return value
     if isinstance(value, int):
         if value not in _INTEGERS:
             raise ValueError(f"{name} holds {value}, which does not fit into 64 bits; use a string")
-    elif isinstance(value, Mapping):
-        for key, part in value.items():
-            if not isinstance(key, str):
-                raise TypeError(f"{name} has the key {key!r}; keys of JSON objects are strings")
-            _check_json(part, name)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            _check_json(part, name)
-    else:
+        return value
+    if not isinstance(value, (Mapping, list, tuple)):
         raise ValueError(f"{name} cannot be stored as JSON: it holds {type(value).__name__}")  # noqa: TRY004
+    if depth >= _DEEPEST:
+        raise ValueError(f"{name} is nested more than {_DEEPEST} levels deep; flatten it, or store it as a string")
+    if isinstance(value, Mapping):
+        return {key: _plain(part, name, depth + 1) for key, part in _with_names(value, name)}
+    return [_plain(part, name, depth + 1) for part in value]
+
+
+def _with_names(value: Mapping[Any, Any], name: str) -> Iterator[tuple[str, Any]]:
+    for key, part in value.items():
+        if not isinstance(key, str):
+            raise TypeError(f"{name} has the key {key!r}; keys of JSON objects are strings")
+        yield key, part
+
+
+def are_same(one: Any, other: Any) -> bool:
+    """Whether two JSON values differ by nothing but the rounding of floats."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(are_same(part, other[key]) for key, part in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(are_same, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=_ROUNDING)
+    return type(one) is type(other) and bool(one == other)
 
 
 def _digest(
     user_id: UserId, text: str, payload: Mapping[str, Any], name: str, base: np.ndarray[Any, Any] | None
 ) -> str:
     try:
-        content = json.dumps([user_id, text, payload], ensure_ascii=False, allow_nan=False).encode()
+        content = json.dumps([user_id, text, payload], ensure_ascii=False, allow_nan=False, sort_keys=True).encode()
     except UnicodeEncodeError:
         raise ValueError(f"{name} or the text beside it holds half a character (a lone surrogate)") from None
     except ValueError as error:
