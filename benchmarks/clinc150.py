@@ -2,11 +2,12 @@
 
     python benchmarks/clinc150.py --data FOLDER [--work FOLDER] [--json FILE] [--seed 0]
 
-FOLDER holds train, val, test, oos_val and oos_test.jsonl (Larson et al., 2019), one ``{"id", "text", "label"}`` a line.
-The head is fitted on the training utterances, which are then indexed; the validation files calibrate; all test queries are
-searched in one call, and evaluated: an out-of-scope query is always wrong. Every step is a process of its own, so its time
-includes start-up and loading the model; indexing finds the base embeddings that fitting left in the cache, which is empty
-at the start. The time to search encoded queries is compared with the time to encode them in the same call.
+FOLDER holds train, val, test, oos_val and oos_test.jsonl (Larson et al., 2019), one ``{"id", "text", "label"}`` a
+line. The head is fitted on the training utterances, which are then indexed; the validation files calibrate; all test
+queries are searched in one call, and evaluated: an out-of-scope query is always wrong. Every step is a process of its
+own, so its time includes start-up and loading the model; indexing finds the base embeddings that fitting left in the
+cache, which is empty at the start. The time to search encoded queries is compared with the time to encode them in the
+same call.
 """
 
 from __future__ import annotations
@@ -107,11 +108,8 @@ def show(quality: dict[str, Any]) -> None:
     console.print(table)
     console.print(f"calibrated confidence: ECE {quality['ece']:.3f}, Brier {quality['brier']:.3f}")
     for reached in quality["precisions"]:
-        console.print(
-            f"target {reached['target']:.0%}: {reached['coverage']:.1%} answered, {reached['precision']:.1%} of them right"
-            if reached["precision"] is not None
-            else f"target {reached['target']:.0%}: none can promise it"
-        )
+        right = "none can promise it" if reached["precision"] is None else f"{reached['precision']:.1%} of them right"
+        console.print(f"target {reached['target']:.0%}: {reached['coverage']:.1%} answered, {right}")
 
 
 if __name__ == "__main__":
