@@ -25,7 +25,7 @@ Decision = Literal["answer", "abstain"]
 # The engine's formula re-scores the candidates of a first search. With score · confidence^w ≤ score, a point
 # beyond the candidates can only be missed if its score is below all of theirs.
 _CANDIDATES_PER_HIT = 10
-_MIN_CANDIDATES = 200
+_MIN_CANDIDATES = 200  # of the fusion, too, so that the first pages are pages of one and the same list
 _MAX_WEIGHT = 100  # beyond, confidence^w is zero in the engine's arithmetic
 
 
@@ -60,13 +60,13 @@ class SearchOptions:
 
     def __post_init__(self) -> None:
         for name, least in (("limit", 1), ("offset", 0)):
-            check_count(getattr(self, name), name=name, least=least)
-        if self.min_confidence is not None:
-            check_fraction(self.min_confidence, name="min_confidence")
-        if self.min_query_confidence is not None:
-            check_fraction(self.min_query_confidence, name="min_query_confidence")
+            self._keep(name, check_count(getattr(self, name), name=name, least=least))
+        for name in ("min_confidence", "min_query_confidence"):
+            if getattr(self, name) is not None:
+                self._keep(name, check_fraction(getattr(self, name), name=name))
         if not 0 <= self.confidence_weight <= _MAX_WEIGHT:
             raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight}")
+        self._keep("confidence_weight", float(self.confidence_weight))
         if self.target_precision is not None and not 0 < self.target_precision < 1:
             raise ValueError(f"target_precision must be greater than 0 and less than 1, got {self.target_precision}")
         _check_choice(self.on_uncertain, OnUncertain, "on_uncertain")
@@ -76,6 +76,10 @@ class SearchOptions:
                 f"on_uncertain={self.on_uncertain!r} needs target_precision or min_query_confidence: "
                 "when is a query uncertain?"
             )
+
+    def _keep(self, name: str, value: float) -> None:
+        """Numbers of numpy become Python's: the engine and JSON know no others."""
+        object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True)
@@ -240,6 +244,8 @@ def judge_hits(
     wanted = f"what a precision of {threshold.target:.1%} takes ({threshold.threshold:.3f})"
     if confidence < threshold.threshold:
         return _doubt(result, f"confidence {confidence:.3f} is below {wanted}", options)
+    if result.uncertain:  # by the query's own confidence
+        return result
     return replace(result, reason=f"confidence {confidence:.3f} reaches {wanted}")
 
 
@@ -309,11 +315,20 @@ def _ranking(query: QueryVectors, rank_by: RankBy, query_filter: models.Filter |
         return features
     if rank_by == "base":
         return base
+    fused = {"limit": _fused_candidates(limit)}
     return {
-        "prefetch": [models.Prefetch(**features), models.Prefetch(**base)],
+        "prefetch": [models.Prefetch(**{**features, **fused}), models.Prefetch(**{**base, **fused})],
         "query": models.FusionQuery(fusion=models.Fusion.RRF),
         "limit": limit,
     }
+
+
+def _fused_candidates(limit: int) -> int:
+    """Hits of each list that are fused. Fused scores depend on it, so it grows in few steps and not by the page."""
+    count = _MIN_CANDIDATES
+    while count < limit:
+        count *= 10
+    return count
 
 
 def _down_weighting(weight: float) -> models.FormulaQuery:

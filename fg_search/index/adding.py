@@ -16,6 +16,7 @@ from fg_search.index.state import IndexState
 from fg_search.storage.keys import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Begin, End, Operation, Work, call
 from fg_search.storage.points import Item, Stored, to_points
+from fg_search.storage.schema import IndexMetadata
 
 ITEMS_PER_WRITE = 1024
 
@@ -77,6 +78,7 @@ def add(
         if handle is not None:
             yield End(handle)
             progress(len(underway))
+        yield from _check_encoder(state)
         handle = yield Begin(call("upsert", state.collection, points=points, wait=True))
         underway = frozenset(item.point_id for item in chosen)
         written += len(chosen)
@@ -109,6 +111,17 @@ def _changed(
         if needed is not None:
             changed[i] = needed
     return changed
+
+
+def _check_encoder(state: IndexState) -> Operation[None]:
+    """Make sure that the index was not re-encoded since it was opened: vectors of two encoders must not mix.
+
+    Raises:
+        ModelMismatchError: If it was.
+    """
+    info = yield call("get_collection", state.collection)
+    if IndexMetadata.of_collection(state.collection, info).fingerprint != state.metadata.fingerprint:
+        raise state.was_re_encoded()
 
 
 def _needed(record: models.Record, item: Item, *, copied: bool) -> Item | None:

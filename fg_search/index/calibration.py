@@ -57,6 +57,10 @@ class Calibration:
         """From which confidence on results are right often enough: :func:`fg_search.threshold_for_precision`."""
         return _threshold(self, target, delta)
 
+    def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
+        """Probability that each result is right, rounded as those that thresholds were chosen among."""
+        return _rounded(self.calibrator, features)
+
     def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:
         """Whether results of such a search are of the kind that was judged."""
         return (self.rank_by, self.min_confidence, self.confidence_weight) == (
@@ -149,7 +153,7 @@ def calibrate(
     return Calibration(
         calibrator=calibrator,
         queries=len(right),
-        confidence=calibrator.predict({name: values[kept] for name, values in features.items()}).astype(np.float32),
+        confidence=_rounded(calibrator, {name: values[kept] for name, values in features.items()}),
         correct=right[kept],
         **about,
     )
@@ -172,6 +176,10 @@ def required(calibration: Calibration | None, options: SearchOptions, rank_by: R
             "with the options of this search: index.calibrate(queries, relevant=…, rank_by=…)"
         )
     return calibration
+
+
+def _rounded(calibrator: Calibrator, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
+    return calibrator.predict(features).astype(np.float32)
 
 
 @lru_cache(maxsize=64)

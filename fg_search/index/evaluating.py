@@ -90,7 +90,7 @@ def _measure(state: IndexState, judged: Judged, options: SearchOptions) -> Index
     if calibration is None or not calibration.fits(options, ranking(state, options.rank_by)):
         return IndexEvaluation(judged.relevant_by, _reports(rankings, judged), None, None, ())
     confidence = np.zeros(len(judged.correct))
-    confidence[judged.has_hit] = calibration.calibrator.predict(judged.features)
+    confidence[judged.has_hit] = calibration.confidences(judged.features)
     precisions = []
     for target in TARGETS:
         threshold = calibration.threshold(target).threshold

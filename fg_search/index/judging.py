@@ -67,6 +67,8 @@ def judge(
     Raises:
         ValueError: If there are more or fewer answers than queries, or it cannot be told what they are.
     """
+    if relevant_by not in ("auto", "label", "id"):
+        raise ValueError(f"relevant_by must be one of 'auto', 'label', 'id', got {relevant_by!r}")
     if isinstance(relevant, str) or len(relevant) != len(queries.texts):
         given = "one string" if isinstance(relevant, str) else f"{len(relevant)} items"
         raise ValueError(f"relevant has {given}, queries has {len(queries.texts)}; give one for each query")

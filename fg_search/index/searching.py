@@ -32,9 +32,9 @@ from fg_search.search import (
     query_vectors,
     to_hits,
 )
-from fg_search.storage.keys import FEATURES_VECTOR
+from fg_search.storage.keys import FEATURES_VECTOR, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, Work, call
-from fg_search.validation import check_count, check_texts
+from fg_search.validation import check_count, check_text, check_texts
 
 QUERIES_PER_REQUEST = 128
 
@@ -74,10 +74,13 @@ def encode_queries(
     if isinstance(queries, str):
         raise TypeError(f"queries must be a list, got one string; wrap it: [{queries[:20]!r}]")
     phrasings = [[query] if isinstance(query, str) else query for query in queries]
-    for i, one in enumerate(phrasings):
+    for i, (query, one) in enumerate(zip(queries, phrasings, strict=True)):
+        if isinstance(query, str):
+            check_text(query, f"queries[{i}]")
+            continue
         if not isinstance(one, (list, tuple)):
             raise TypeError(f"queries[{i}] must be a string or a list of phrasings, got {type(one).__name__}")
-        check_texts(one, name="queries" if isinstance(queries[i], str) else f"queries[{i}]")
+        check_texts(one, name=f"queries[{i}]")
         if not one:
             raise ValueError(f"queries[{i}] holds no phrasing")
     texts = [text for one in phrasings for text in one]
@@ -165,6 +168,7 @@ def search_groups(
         limit=options.limit,
         group_size=group_size,
     )
+    check_model(state, [point for group in answer.groups for point in group.hits])
     groups = tuple(HitGroup(group.id, to_hits(group.hits, vectors, options)) for group in answer.groups)
     hits = tuple(hit for group in groups for hit in group.hits)
     confidence: float | None = None
@@ -226,6 +230,16 @@ def check_not_empty(state: IndexState) -> Operation[None]:
         raise EmptyIndexError(f"{state.name} is empty; fill it with index.add(…) or `fg-search index`")
 
 
+def check_model(state: IndexState, points: Sequence[models.ScoredPoint]) -> None:
+    """Make sure that what was found was embedded by the encoder that embedded the query.
+
+    Raises:
+        ModelMismatchError: If another process re-encoded the index since it was opened.
+    """
+    if any((point.payload or {})[PAYLOAD_KEY]["model"] != state.metadata.fingerprint for point in points):
+        raise state.was_re_encoded()
+
+
 @dataclass(frozen=True)
 class _Judgement:
     """How results of a search are ranked and judged."""
@@ -257,6 +271,7 @@ def _find(
     scope = _scope(state, options)
     requests = [plan(query, options, judgement.rank_by, scope) for query in vectors]
     responses = yield call("query_batch_points", state.collection, requests=requests)
+    check_model(state, [point for response in responses for point in response.points])
     return [to_hits(response.points, query, options) for query, response in zip(vectors, responses, strict=True)]
 
 
@@ -282,7 +297,7 @@ def _confidences(
         features = yield from _features(
             state, [vectors[i] for i in some], [found[i] for i in some], judgement.rank_by, calibration.relevant_by
         )
-        for i, confidence in zip(some, calibration.calibrator.predict(features).tolist(), strict=True):
+        for i, confidence in zip(some, calibration.confidences(features).tolist(), strict=True):
             confidences[i] = confidence
     return confidences
 

@@ -118,6 +118,13 @@ class IndexState:
             return must[0]
         return models.Filter(must=must) if must else None
 
+    def was_re_encoded(self) -> ModelMismatchError:
+        """What to raise where the collection turns out to be of another encoder than when it was opened."""
+        return ModelMismatchError(
+            f"{self.name} was re-encoded with another encoder since it was opened here with "
+            f"{self.metadata.fingerprint}; open it again"
+        )
+
     def point_id(self, user_id: UserId) -> int | str:
         """The engine's id for a user's; that of another tenant's item is another one.
 

@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from qdrant_client import models
 
-from fg_search import ConfidenceIndex, FeatureGroupEncoder
+from fg_search import ConfidenceIndex, FeatureEmbeddings, FeatureGroupEncoder
 from fg_search.errors import (
     EmptyIndexError,
     UncertainQueryError,
@@ -199,3 +199,192 @@ def test_the_engine_ranks_as_brute_force_does(
     if rank_by == "base" and weight and (expected < 0).any():
         return  # down-weighting moves negative cosines up: the order among them is not specified
     np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+# pages
+
+
+@pytest.mark.parametrize("rank_by", ["features", "base", "both"])
+@pytest.mark.parametrize("options", [{}, {"confidence_weight": 1.5}, {"min_confidence": 0.6}])
+def test_pages_together_are_one_long_page(filled, rank_by, options):
+    whole = filled.search(QUESTION, limit=40, rank_by=rank_by, **options).hits
+    pages = [
+        filled.search(QUESTION, limit=7, offset=offset, rank_by=rank_by, **options).hits for offset in range(0, 40, 7)
+    ]
+    together = tuple(hit for page in pages for hit in page)[: len(whole)]
+    np.testing.assert_allclose(
+        [hit.weighted_score for hit in together], [hit.weighted_score for hit in whole], atol=1e-6
+    )
+    assert len({hit.id for hit in together}) == len(whole)
+
+
+def test_pages_are_the_same_with_a_calibration(filled, questions):
+    plain = [filled.search(QUESTION, limit=3, offset=offset).hits for offset in (0, 3, 6, 30, 60)]
+    filled.calibrate(*questions(120, 0))
+    for offset, hits in zip((0, 3, 6, 30, 60), plain, strict=True):
+        result = filled.search(QUESTION, limit=3, offset=offset)
+        assert result.hits == hits
+        assert result.confidence == filled.search(QUESTION).confidence
+
+
+def test_a_page_behind_the_last_hit_has_none(filled):
+    result = filled.search(QUESTION, rank_by="base", limit=5, offset=48)
+    assert (result.hits, result.decision, result.reason) == ((), "abstain", "no more hits")
+    assert len(filled.search(QUESTION, rank_by="base", limit=5, offset=46).hits) == 2
+
+
+# several phrasings
+
+
+@pytest.mark.parametrize("rank_by", ["features", "base"])
+def test_phrasings_are_searched_as_their_mean_weighted_by_confidence(filled, encoder, corpus, rank_by):
+    phrasings = ["my card is stolen", "flight luggage", UNKNOWN]
+    result = filled.search(phrasings, limit=48, rank_by=rank_by)
+    parts = encoder.encode(phrasings)
+    weights = parts.confidence / parts.confidence.sum()
+    assert weights[2] < min(weights[:2])
+    points = encoder.encode(corpus[0])
+    mixed = np.tensordot(weights, parts.probabilities, 1)[None]
+    unit = weights @ (parts.base / np.linalg.norm(parts.base, axis=1, keepdims=True))
+    if rank_by == "base":
+        scores = points.base @ unit / np.linalg.norm(points.base, axis=1) / np.linalg.norm(unit)
+    else:
+        scores = (points.sparse() @ FeatureEmbeddings(unit[None], mixed).sparse().T).toarray()[:, 0]
+    expected = dict(zip(corpus[0], scores, strict=True))
+    assert {hit.text: hit.score for hit in result.hits} == pytest.approx(
+        {hit.text: expected[hit.text] for hit in result.hits}, abs=1e-5
+    )
+    assert result.query == " / ".join(phrasings)
+    assert result.query_confidence == pytest.approx(float(mixed.max(-1).mean()), abs=1e-5)
+
+
+def test_one_phrasing_is_the_question_itself_and_many_questions_may_have_several(filled, encoder):
+    questions = ["my card", ["pizza oven", "cheese"], ["flight"]]
+    results = filled.search_many(questions, limit=3)
+    for result, single in zip(results, [*questions[:2], "flight"], strict=True):
+        alone = filled.search(single, limit=3)
+        assert (result.query, result.query_confidence) == (alone.query, pytest.approx(alone.query_confidence))
+        assert [hit.id for hit in result.hits] == [hit.id for hit in alone.hits]
+    encoded = encoder.encode(["my card", "pizza oven", "cheese", "flight"])
+    assert filled.search_many(questions, limit=3, embeddings=encoded) == results
+    with pytest.raises(ValueError, match="embeddings has 4 items, queries has 3"):
+        filled.search_many(["a", ["b", "c"]], embeddings=encoded)
+
+
+# options of every kind
+
+
+def test_no_questions_have_no_results(filled):
+    assert filled.search_many([]) == []
+
+
+@pytest.mark.parametrize(
+    ("queries", "error", "message"),
+    [
+        ("my card", TypeError, "wrap it"),
+        (["my card", "  "], ValueError, r"queries\[1\] is empty"),
+        (["my card", ["a", ""]], ValueError, r"queries\[1\]\[1\] is empty"),
+        (["my card", None], TypeError, r"queries\[1\]"),
+        (["my card", []], ValueError, r"queries\[1\] holds no phrasing"),
+        (["my card", "half \ud800"], ValueError, r"queries\[1\] holds half a character"),
+    ],
+)
+def test_a_question_that_is_none_is_named_by_its_position(filled, queries, error, message):
+    with pytest.raises(error, match=message):
+        filled.search_many(queries)
+
+
+@pytest.mark.parametrize("rank_by", ["auto", "features", "base", "both"])
+def test_every_ranking_takes_every_filter(filled, rank_by):
+    wanted = {f"d{i}" for i in range(0, 48, 2)} - {"d4"}
+    every = models.Filter(
+        must=[models.Filter(should=[models.FieldCondition(key="parity", match=models.MatchAny(any=[0, 5]))])],
+        must_not=[models.FieldCondition(key="fg.id", match=models.MatchValue(value="d4"))],
+    )
+    hits = filled.search(QUESTION, limit=100, rank_by=rank_by, query_filter=every).hits
+    assert {hit.id for hit in hits} <= wanted
+    if rank_by in ("base", "both"):
+        assert {hit.id for hit in hits} == wanted
+    few = filled.search(QUESTION, limit=100, rank_by=rank_by, query_filter=every, min_confidence=0.8).hits
+    assert {hit.id for hit in few} == {hit.id for hit in hits if hit.confidence >= 0.8}
+    only_labels = models.Filter(must=[models.FieldCondition(key="fg.label", match=models.MatchValue(value="loan"))])
+    assert {hit.label for hit in filled.search(QUESTION, rank_by="base", query_filter=only_labels).hits} == {"loan"}
+
+
+def test_numbers_of_numpy_are_numbers(filled):
+    plain = filled.search(QUESTION, limit=3, offset=1, min_confidence=0.5, confidence_weight=1.5)
+    assert plain == filled.search(
+        QUESTION,
+        limit=np.int64(3),
+        offset=np.int32(1),
+        min_confidence=np.float64(0.5),
+        confidence_weight=np.float32(1.5),
+    )
+
+
+def test_an_index_that_was_emptied_says_so_too(filled):
+    filled.delete([f"d{i}" for i in range(48)])
+    with pytest.raises(EmptyIndexError, match="is empty"):
+        filled.search_many([QUESTION, "my loan"])
+    with pytest.raises(EmptyIndexError, match="is empty"):
+        filled.search(UNKNOWN, min_query_confidence=0.99, on_uncertain="abstain")
+
+
+# groups
+
+
+@pytest.mark.parametrize("rank_by", ["features", "base", "both"])
+def test_groups_hold_the_best_hits_of_each_value(filled, rank_by):
+    grouped = filled.search_groups(QUESTION, group_by="parity", group_size=3, limit=5, rank_by=rank_by)
+    assert sorted(group.value for group in grouped.groups) == [0, 1]
+    everything = filled.search(QUESTION, limit=48, rank_by=rank_by).hits
+    for group in grouped.groups:
+        best = [hit.score for hit in everything if hit.payload["parity"] == group.value][:3]
+        if rank_by != "both":
+            assert [hit.score for hit in group.hits] == pytest.approx(best, abs=1e-5)
+        assert {hit.payload["parity"] for hit in group.hits} == {group.value}
+    firsts = [group.hits[0].score for group in grouped.groups]
+    assert firsts == sorted(firsts, reverse=True)
+    assert grouped.result.hits == tuple(hit for group in grouped.groups for hit in group.hits)
+    assert QUESTION in str(grouped)
+
+
+def test_groups_keep_to_filters_labels_and_the_number_asked_for(filled):
+    odd = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=1))])
+    grouped = filled.search_groups(
+        QUESTION, group_by="fg.label", group_size=2, limit=3, rank_by="base", query_filter=odd, min_confidence=0.5
+    )
+    assert len(grouped.groups) == 3
+    assert grouped.groups[0].value == "card"
+    for group in grouped.groups:
+        assert len(group.hits) <= 2
+        for hit in group.hits:
+            assert (hit.label, hit.payload["parity"], hit.confidence >= 0.5) == (group.value, 1, True)
+    weighted = filled.search_groups(QUESTION, group_by="parity", limit=2, confidence_weight=1.0)
+    for hit in weighted.result.hits:
+        assert hit.weighted_score == pytest.approx(hit.score * hit.confidence, abs=1e-5)
+
+
+def test_groups_of_an_uncertain_question_are_flagged_or_left_out(filled):
+    options = {"group_by": "parity", "min_query_confidence": 0.95}
+    assert filled.search_groups(UNKNOWN, **options).result.uncertain
+    abstained = filled.search_groups(UNKNOWN, **options, on_uncertain="abstain")
+    assert (abstained.groups, abstained.result.decision) == ((), "abstain")
+    with pytest.raises(UncertainQueryError):
+        filled.search_groups(UNKNOWN, **options, on_uncertain="raise")
+    with pytest.raises(ValueError, match="no pages"):
+        filled.search_groups(QUESTION, group_by="parity", offset=3)
+    with pytest.raises(ValueError, match="group_size"):
+        filled.search_groups(QUESTION, group_by="parity", group_size=0)
+
+
+def test_groups_of_a_calibrated_index_have_the_confidence_of_the_search(filled, questions):
+    filled.calibrate(*questions(120, 0))
+    grouped = filled.search_groups(QUESTION, group_by="parity")
+    assert grouped.result.confidence == filled.search(QUESTION).confidence
+    assert filled.search_groups("my", group_by="parity", target_precision=0.5).result.confidence is not None
+
+
+def test_groups_of_an_empty_index_are_an_error(local):
+    with pytest.raises(EmptyIndexError):
+        local.search_groups(QUESTION, group_by="parity")
