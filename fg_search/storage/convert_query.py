@@ -282,7 +282,9 @@ class QueryConverter:
 
 
 def _convert(query: Any, scope: _Scope) -> edge.ScoringQueryType:
-    if isinstance(query, VECTORS) or not isinstance(query, _QUERY_TYPES):  # a vector or an id is short for a nearest query
+    if isinstance(query, VECTORS):
+        return edge.Query.Nearest(scope.vector(query), scope.using)
+    if not isinstance(query, _QUERY_TYPES):  # an id, too, is short for a nearest query
         query = models.NearestQuery.model_construct(nearest=query)
     if type(query) in _VECTOR_QUERIES:
         return _VECTOR_QUERIES[type(query)](query, scope)
