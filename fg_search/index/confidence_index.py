@@ -14,7 +14,7 @@ from tqdm import tqdm
 from typing_extensions import Self
 
 from fg_search.embeddings import FeatureEmbeddings
-from fg_search.errors import ModelMismatchError
+from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.ids import UserId
 from fg_search.index import adding, changing, evaluating, judging, migrating, opening, searching, snapshots
 from fg_search.index.adding import AddReport
@@ -113,14 +113,19 @@ class ConfidenceIndex:
         Raises:
             StorageError: If the file is missing, damaged, or of another kind of engine; nothing was changed.
             IndexNotFoundError: If it holds a collection that is not ours; nothing was changed.
+            ModelMismatchError: If another encoder filled it; nothing was changed.
         """
+        path = os.fspath(file)
+        if not os.path.isfile(path):  # noqa: PTH113  before a folder is made for it
+            raise StorageError(f"there is no snapshot {path!r}")
+        known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
         client, name = connect(location, api_key=api_key)
         try:
-            run(client, snapshots.restore(client, name, collection, os.fspath(file), api_key))
+            run(client, snapshots.restore(client, name, collection, path, known, api_key))
         finally:
             if isinstance(location, (str, os.PathLike)):
                 client.close()
-        return cls(location, encoder, collection=collection, api_key=api_key)
+        return cls(location, known, collection=collection, api_key=api_key)
 
     def __enter__(self) -> Self:
         return self
