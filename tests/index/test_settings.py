@@ -76,7 +76,7 @@ def test_other_settings_than_those_it_was_made_with_are_refused(kind, tmp_path, 
     first = open_with(client, encoder, base_vectors="float16")
     first.add(["my card"])
     for other in ({}, {"base_vectors": "none"}, {"base_vectors": "float16", "tenant_key": "owner"}):
-        with pytest.raises(ValueError, match="was made with IndexSettings.*leave the settings out"):
+        with pytest.raises(ValueError, match=r"was made with IndexSettings.*leave the settings out"):
             open_with(client, encoder, **other)
     assert len(open_with(client, encoder, base_vectors="float16")) == 1
     assert ConfidenceIndex(client, encoder).metadata.settings == IndexSettings(base_vectors="float16")
