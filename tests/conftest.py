@@ -14,6 +14,8 @@ import torch
 
 from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
+pytest_plugins = ["fake_server"]
+
 WORDS = {
     "card": ["card", "blocked", "stolen", "pin", "magnetic"],
     "loan": ["loan", "mortgage", "interest", "borrow", "rate"],

@@ -6,13 +6,14 @@ import asyncio
 import copy
 import inspect
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from qdrant_client import AsyncQdrantClient, models
 from typing_extensions import Self
 
 from fg_search.embeddings import FeatureEmbeddings
+from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
 from fg_search.index import adding, changing, evaluating, judging, migrating, opening, searching
 from fg_search.index.adding import AddReport
@@ -154,7 +155,8 @@ class AsyncConfidenceIndex:
 
     async def search(self, query: Query, *, embedding: FeatureEmbeddings | None = None, **options: Any) -> SearchResult:
         """As :meth:`ConfidenceIndex.search`."""
-        found = await self._run(searching.search_texts(self._state, [query], SearchOptions(**options), embedding))
+        chosen = SearchOptions(**options)
+        found = await self._find(lambda state: searching.search_texts(state, [query], chosen, embedding))
         return found[0]
 
     async def search_many(
@@ -166,8 +168,9 @@ class AsyncConfidenceIndex:
         **options: Any,
     ) -> list[SearchResult]:
         """As :meth:`ConfidenceIndex.search_many`."""
-        return await self._run(
-            searching.search_texts(self._state, queries, SearchOptions(**options), embeddings, batch_size=batch_size)
+        chosen = SearchOptions(**options)
+        return await self._find(
+            lambda state: searching.search_texts(state, queries, chosen, embeddings, batch_size=batch_size)
         )
 
     async def search_groups(
@@ -180,8 +183,9 @@ class AsyncConfidenceIndex:
         **options: Any,
     ) -> GroupedResult:
         """As :meth:`ConfidenceIndex.search_groups`."""
-        return await self._run(
-            searching.search_groups(self._state, query, SearchOptions(**options), group_by, group_size, embedding)
+        chosen = SearchOptions(**options)
+        return await self._find(
+            lambda state: searching.search_groups(state, query, chosen, group_by, group_size, embedding)
         )
 
     async def calibrate(
@@ -251,19 +255,36 @@ class AsyncConfidenceIndex:
 
     async def migrate(self, encoder: FeatureGroupEncoder, *, batch_size: int = 64) -> None:
         """As :meth:`ConfidenceIndex.migrate`."""
-        self._shared.migrated(
-            await self._run(migrating.migrate(self._state, encoder, batch_size=batch_size, progress=lambda _: None))
+        shared = self._shared
+        shared.migrated(
+            await self._run(
+                migrating.migrate(
+                    self._state, encoder, batch_size=batch_size, progress=lambda _: None, announce=shared.announce
+                )
+            )
         )
 
     @property
     def _state(self) -> IndexState:
-        return self._shared.of(self._tenant)
+        return self._shared.state.of(self._tenant)
 
     @property
     def _shared(self) -> OpenIndex:
         if self._opened is None or self._client is None:
             raise RuntimeError(f"{self!r} is not open; use `async with`, or await index.open()")
         return self._opened
+
+    async def _find(self, search: Callable[[IndexState], Operation[T]]) -> T:
+        """As of :class:`ConfidenceIndex`."""
+        state = self._shared.state
+        while True:
+            try:
+                return await self._run(search(state.of(self._tenant)))
+            except ModelMismatchError:
+                newer = self._shared.after(state)
+                if newer is None:
+                    raise
+                state = newer
 
     async def _run(self, operation: Operation[T]) -> T:
         return await run_async(self._client, operation)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from typing_extensions import Self
 
 from fg_search.embeddings import FeatureEmbeddings
+from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.ids import UserId
 from fg_search.index import adding, changing, evaluating, judging, migrating, opening, searching, snapshots
 from fg_search.index.adding import AddReport
@@ -112,14 +113,19 @@ class ConfidenceIndex:
         Raises:
             StorageError: If the file is missing, damaged, or of another kind of engine; nothing was changed.
             IndexNotFoundError: If it holds a collection that is not ours; nothing was changed.
+            ModelMismatchError: If another encoder filled it; nothing was changed.
         """
+        path = os.fspath(file)
+        if not os.path.isfile(path):  # noqa: PTH113  before a folder is made for it
+            raise StorageError(f"there is no snapshot {path!r}")
+        known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
         client, name = connect(location, api_key=api_key)
         try:
-            run(client, snapshots.restore(client, name, collection, os.fspath(file), api_key))
+            run(client, snapshots.restore(client, name, collection, path, known, api_key))
         finally:
             if isinstance(location, (str, os.PathLike)):
                 client.close()
-        return cls(location, encoder, collection=collection, api_key=api_key)
+        return cls(location, known, collection=collection, api_key=api_key)
 
     def __enter__(self) -> Self:
         return self
@@ -299,7 +305,7 @@ class ConfidenceIndex:
             on_uncertain=on_uncertain,
             rank_by=rank_by,
         )
-        return self._run(searching.search_texts(self._state, [query], options, embedding))[0]
+        return self._find(lambda state: searching.search_texts(state, [query], options, embedding))[0]
 
     def search_many(
         self,
@@ -325,11 +331,12 @@ class ConfidenceIndex:
         Raises:
             As :meth:`search`; with ``on_uncertain="raise"`` at the first uncertain query.
         """
-        return self._run(
-            searching.search_texts(
-                self._state,
+        chosen = SearchOptions(**options)
+        return self._find(
+            lambda state: searching.search_texts(
+                state,
                 queries,
-                SearchOptions(**options),
+                chosen,
                 embeddings,
                 batch_size=batch_size,
                 show_progress=show_progress,
@@ -357,9 +364,8 @@ class ConfidenceIndex:
         Raises:
             As :meth:`search`.
         """
-        return self._run(
-            searching.search_groups(self._state, query, SearchOptions(**options), group_by, group_size, embedding)
-        )
+        chosen = SearchOptions(**options)
+        return self._find(lambda state: searching.search_groups(state, query, chosen, group_by, group_size, embedding))
 
     def calibrate(
         self,
@@ -541,7 +547,15 @@ class ConfidenceIndex:
         total = self.client.count(self.collection, exact=True).count
         with _progress(total, show_progress) as advance:
             self._opened.migrated(
-                self._run(migrating.migrate(self._state, known, batch_size=batch_size, progress=advance))
+                self._run(
+                    migrating.migrate(
+                        self._state,
+                        known,
+                        batch_size=batch_size,
+                        progress=advance,
+                        announce=self._opened.announce,
+                    )
+                )
             )
 
     def snapshot(self, file: str | os.PathLike[str]) -> None:
@@ -569,7 +583,19 @@ class ConfidenceIndex:
 
     @property
     def _state(self) -> IndexState:
-        return self._opened.of(self._tenant)
+        return self._opened.state.of(self._tenant)
+
+    def _find(self, search: Callable[[IndexState], Operation[T]]) -> T:
+        """Search; again, if another thread migrated the index in this very moment."""
+        state = self._opened.state
+        while True:
+            try:
+                return self._run(search(state.of(self._tenant)))
+            except ModelMismatchError:
+                newer = self._opened.after(state)
+                if newer is None:
+                    raise
+                state = newer
 
     def _run(self, operation: Operation[T]) -> T:
         return run(self.client, operation)

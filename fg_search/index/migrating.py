@@ -22,12 +22,24 @@ _MOST_PASSES = 10
 
 
 def migrate(
-    state: IndexState, encoder: FeatureGroupEncoder, *, batch_size: int, progress: Callable[[int], object]
+    state: IndexState,
+    encoder: FeatureGroupEncoder,
+    *,
+    batch_size: int,
+    progress: Callable[[int], object],
+    announce: Callable[[IndexState], None],
 ) -> Operation[IndexState]:
     """Fill a collection beside the old one, switch the alias to it, remove the old one.
 
     What is added, changed or deleted meanwhile is caught up with before the switch. Interrupted, it leaves the old
     collection in place and goes on from where it was the next time.
+
+    Args:
+        state: The index.
+        encoder: Takes the place of the one that filled it.
+        batch_size: Texts the base model encodes at once.
+        progress: Told how many items more are done.
+        announce: Told the state of the new index just before the switch.
 
     Returns:
         The state of the new index; it has no calibration yet.
@@ -53,8 +65,10 @@ def migrate(
             break
     else:
         raise StorageError(f"{state.name} changes faster than it can be re-encoded; pause what writes to it")
+    migrated = replace(filled, collection=state.collection)
+    announce(migrated)
     yield from switch_alias(state.collection, new)
-    return replace(filled, collection=state.collection)
+    return migrated
 
 
 def _copy_all(old: str, filled: IndexState, batch_size: int, progress: Callable[[int], object]) -> Operation[int]:

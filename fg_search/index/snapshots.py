@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from fg_search.errors import StorageError, UnsupportedError
 from fg_search.index.opening import find_collection, physical_collection, switch_alias
-from fg_search.index.state import IndexState
+from fg_search.index.state import IndexState, check_fingerprint
 from fg_search.storage.connect import is_url
 from fg_search.storage.edge import EdgeClient
 from fg_search.storage.operations import Operation, Work, call
@@ -18,6 +18,7 @@ from fg_search.storage.schema import IndexMetadata
 from fg_search.storage.server_snapshots import download, upload
 
 if TYPE_CHECKING:
+    from fg_search.encoder import FeatureGroupEncoder
     from fg_search.storage.connect import Client
 
 
@@ -36,7 +37,7 @@ def save(client: Client, state: IndexState, file: str, api_key: str | None) -> O
         else:
             yield Work(partial(download, state.location, api_key, physical, made.name, unfinished))
         unfinished.rename(target)
-    except Exception as error:
+    except BaseException as error:  # an interruption, too, leaves nothing behind
         unfinished.unlink(missing_ok=True)
         yield call("delete_snapshot", physical, made.name)
         if isinstance(error, OSError):
@@ -45,11 +46,16 @@ def save(client: Client, state: IndexState, file: str, api_key: str | None) -> O
     yield call("delete_snapshot", physical, made.name)
 
 
-def restore(client: Client, location: str, collection: str, file: str, api_key: str | None) -> Operation[None]:
+def restore(
+    client: Client,
+    location: str,
+    collection: str,
+    file: str,
+    encoder: FeatureGroupEncoder | None,
+    api_key: str | None,
+) -> Operation[None]:
     """Recover a snapshot into a new collection, make sure that it is an index, and give it the index's name."""
     _check_can(client, location)
-    if not Path(file).is_file():
-        raise StorageError(f"there is no snapshot {file!r}")
     physical = f"{collection}.{uuid4().hex[:16]}"
     try:
         if isinstance(client, EdgeClient):
@@ -57,9 +63,11 @@ def restore(client: Client, location: str, collection: str, file: str, api_key: 
         else:
             yield Work(partial(upload, location, api_key, physical, Path(file)))
         info = yield call("get_collection", physical)
-        IndexMetadata.of_collection(collection, info)
+        metadata = IndexMetadata.of_collection(collection, info)
+        if encoder is not None:
+            check_fingerprint(IndexState(location, collection, metadata), encoder)
         yield from switch_alias(collection, physical)
-    except Exception:
+    except BaseException:
         if (yield from find_collection(physical)) is not None:
             yield call("delete_collection", physical)
         raise

@@ -94,6 +94,10 @@ class IndexState:
             raise ValueError(f"{self.name} has tenants; choose one first: index.tenant('…')")
         return self.chosen_tenant
 
+    def of(self, tenant: str | None) -> IndexState:
+        """The same index for one tenant, if there is one."""
+        return self if tenant is None else self.of_tenant(tenant)
+
     def of_tenant(self, tenant: str) -> IndexState:
         """The same index for one tenant.
 
@@ -169,13 +173,11 @@ class OpenIndex:
 
     Attributes:
         state: Without a tenant.
+        coming: What the state is about to be, while the index's name is switched to a re-encoded collection.
     """
 
     state: IndexState
-
-    def of(self, tenant: str | None) -> IndexState:
-        """The state as it is now, for one tenant if there is one."""
-        return self.state if tenant is None else self.state.of_tenant(tenant)
+    coming: IndexState | None = None
 
     def calibrated(self, calibration: Calibration) -> Calibration:
         """Use this calibration from now on."""
@@ -185,6 +187,15 @@ class OpenIndex:
     def migrated(self, state: IndexState) -> None:
         """Use this state from now on."""
         self.state = replace(state, chosen_tenant=None)
+        self.coming = None
+
+    def announce(self, state: IndexState) -> None:
+        """What the state will be in a moment; the engine may be there already."""
+        self.coming = replace(state, chosen_tenant=None)
+
+    def after(self, state: IndexState) -> IndexState | None:
+        """The state that came, or is coming, in place of an earlier one; ``None`` if that one is still in use."""
+        return next((newer for newer in (self.coming, self.state) if newer is not None and newer is not state), None)
 
 
 def metadata_of(encoder: FeatureGroupEncoder) -> IndexMetadata:

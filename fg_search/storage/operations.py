@@ -113,7 +113,7 @@ def run(client: Any, operation: Operation[T]) -> T:
         while (step := outcome.next_step(operation)) is not None:
             try:
                 outcome.answer = take(step)
-            except Exception as error:
+            except BaseException as error:  # an interruption, too: the operation may have something to clean up
                 outcome.error = error
         result: T = outcome.result
         return result
@@ -138,15 +138,16 @@ async def run_async(client: Any, operation: Operation[T]) -> T:
             task = asyncio.create_task(_call_async(client, step.call))
             begun.add(task)
             return task
+        answer = await asyncio.shield(step.handle)  # cancelled meanwhile, the call is still waited for below
         begun.discard(step.handle)
-        return await step.handle
+        return answer
 
     outcome = _Outcome()
     try:
         while (step := outcome.next_step(operation)) is not None:
             try:
                 outcome.answer = await take(step)
-            except Exception as error:
+            except BaseException as error:  # a cancellation, too
                 outcome.error = error
     finally:
         operation.close()
@@ -160,7 +161,7 @@ class _Outcome:
 
     def __init__(self) -> None:
         self.answer: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.result: Any = None
 
     def next_step(self, operation: Operation[Any]) -> Step | None:

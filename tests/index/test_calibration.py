@@ -11,12 +11,16 @@ QUESTION = "please help my card is stolen"
 UNKNOWN = "quantum chromodynamics lattice"
 
 
-@pytest.fixture
-def calibrated(local, rows, questions) -> ConfidenceIndex:
-    """The corpus, calibrated for searches with the usual options."""
-    local.add(**rows)
-    local.calibrate(*questions(800, 0))
-    return local
+@pytest.fixture(scope="module", params=["edge", "memory"])
+def calibrated(request, tmp_path_factory, encoder, corpus, questions):
+    """The corpus, calibrated for searches with the usual options; no test changes it."""
+    location = tmp_path_factory.mktemp("calibrated") if request.param == "edge" else ":memory:"
+    with ConfidenceIndex(location, encoder) as index:
+        texts, labels = corpus
+        ids = [f"d{i}" for i in range(len(texts))]
+        index.add(texts, ids=ids, labels=labels, payloads=[{"parity": i % 2} for i in range(len(texts))])
+        index.calibrate(*questions(800, 0))
+        yield index
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def test_a_search_that_finds_nothing_has_no_confidence_at_all(calibrated):
 
 @pytest.mark.parametrize("rank_by", ["features", "base", "both"])
 def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questions, rank_by):
-    texts, labels = questions(1500, 1)
+    texts, labels = questions(1000, 1)
     embeddings = encoder.encode(texts)
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         index.add(**rows)
@@ -72,13 +76,13 @@ def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questio
             answers = [
                 result.hits[0].label == label for result, label in zip(results, labels, strict=True) if result.hits
             ]
-            assert np.mean([r.hits[0].label == label for r, label in zip(everything, labels, strict=True)]) < target
+            assert np.mean([one.hits[0].label == label for one, label in zip(everything, labels, strict=True)]) < target
             assert np.mean(answers) >= target
-            assert len(answers) > 300
+            assert len(answers) > 200
             threshold = calibration.threshold(target)
-            assert len(answers) / 1500 == pytest.approx(threshold.coverage, abs=0.06)
+            assert len(answers) / 1000 == pytest.approx(threshold.coverage, abs=0.06)
             for result, whole in zip(results, everything, strict=True):
-                if rank_by != "both":  # where the engine puts first any of the hits that share a fused score
+                if rank_by != "both":  # the engine breaks ties of fused ranks as it likes
                     assert result.confidence == whole.confidence
                 assert (result.confidence >= threshold.threshold) == bool(result.hits) == (not result.uncertain)
                 assert result.decision == ("answer" if result.hits else "abstain")
@@ -142,14 +146,15 @@ def test_without_a_calibration_a_target_precision_is_refused_and_says_what_to_do
 @pytest.mark.parametrize(
     "options", [{"rank_by": "base"}, {"rank_by": "both"}, {"min_confidence": 0.5}, {"confidence_weight": 1.0}]
 )
-def test_a_calibration_holds_for_searches_of_its_kind_alone(calibrated, questions, options):
+def test_a_calibration_holds_for_searches_of_its_kind_alone(corpus_index, questions, options):
+    corpus_index.calibrate(*questions(100, 0))
     with pytest.raises(NotCalibratedError, match=r"for searches with rank_by='features', min_confidence=None"):
-        calibrated.search(QUESTION, target_precision=0.9, **options)
-    assert calibrated.search(QUESTION, **options).confidence is None
-    calibrated.calibrate(*questions(200, 0), **options)
-    assert calibrated.search(QUESTION, target_precision=0.6, **options).confidence is not None
-    assert calibrated.search(QUESTION).confidence is None
-    assert calibrated.info().calibration.queries == 200
+        corpus_index.search(QUESTION, target_precision=0.9, **options)
+    assert corpus_index.search(QUESTION, **options).confidence is None
+    corpus_index.calibrate(*questions(200, 0), **options)
+    assert corpus_index.search(QUESTION, target_precision=0.6, **options).confidence is not None
+    assert corpus_index.search(QUESTION).confidence is None
+    assert corpus_index.info().calibration.queries == 200
 
 
 def test_other_filters_limits_and_policies_keep_the_calibration(calibrated):
