@@ -131,9 +131,7 @@ def index(
                 payloads=[record.payload for record in records],
                 batch_size=batch_size,
             )
-        console.print(
-            f"{written}, {len(target):,} in the index {location}", soft_wrap=True, markup=False
-        )
+        console.print(f"{written}, {len(target):,} in the index {location}", soft_wrap=True, markup=False)
 
 
 @app.command()
