@@ -1,11 +1,12 @@
-"""What feature groups and our layer cost in the engine, against the bare engine, dense search and local mode, in one run.
+"""What feature groups and our layer cost in the engine: beside the bare engine, dense search and local mode, in one run.
 
-    python benchmarks/engine.py [--data FOLDER] [--points 10000 100000] [--full] [--work FOLDER] [--json FILE] [--seed 0]
+    python benchmarks/engine.py [--data FOLDER] [--points 10000 30000 100000] [--full] [--work FOLDER] [--json FILE]
 
-FOLDER of --data holds CLINC150 (Larson et al., 2019) as in benchmarks/quality.py; without it the corpus that ships with
-the package is used. Points are made from real encoder outputs (benchmarks/engine_data.py). Searches begin with a query's
-embedding, not its text. The contestants take turns and the table holds medians; every part is a process of its own, all
-but encoding with one thread for torch and numpy. --full grows the index to 1,000,000 points, which takes most of the time.
+FOLDER of --data holds CLINC150 (Larson et al., 2019) as in benchmarks/quality.py; without it the corpus that ships
+with the package is used. Points are made from real encoder outputs (benchmarks/engine_data.py). Searches begin with a
+query's embedding, not its text. The contestants take turns and the table holds medians; every part is a process of its
+own, all but encoding with one thread for torch and numpy. --full grows the index to 1,000,000 points, which takes most
+of the time.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,11 @@ def add_embeddings(data: Data, scratch: Path) -> dict[str, float]:
     chunks = list(data.chunks(POINTS))
 
     def ours(index: ConfidenceIndex) -> float:
-        return sum(_seconds(lambda chunk=chunk: _add(index, chunk)) for chunk in chunks)  # type: ignore[misc]
+        return sum(_seconds(partial(_add, index, chunk)) for chunk in chunks)
 
     def bare(index: ConfidenceIndex) -> float:
         assert isinstance(index.client, EdgeClient)  # noqa: S101
-        shard = index.client._collection(index.collection)._open()  # noqa: SLF001
+        shard = index.client._collection(index.collection)._open()
         seconds = 0.0
         for chunk in chunks:
             items = list(checked_items(chunk.texts, chunk.ids, chunk.labels, None))
@@ -42,7 +43,7 @@ def add_embeddings(data: Data, scratch: Path) -> dict[str, float]:
                 for point in to_points(items, chunk.embeddings, index.metadata)
             ]
             for start in range(0, len(rows), ITEMS_PER_WRITE):
-                seconds += _seconds(lambda start=start: _upsert(shard, rows[start : start + ITEMS_PER_WRITE]))  # type: ignore[misc]
+                seconds += _seconds(partial(_upsert, shard, rows[start : start + ITEMS_PER_WRITE]))
         return seconds
 
     times = _rounds(data, scratch, {"ours": ours, "bare": bare}, POINT_ROUNDS)

@@ -1,8 +1,9 @@
 """Points and queries for benchmarks/engine.py, as many as wanted, from real encoder outputs.
 
 The texts are encoded once and a head is fitted on them. A point is one of these base embeddings, moved at random until
-its cosine to where it was is about 0.82 (that of two utterances of one intent), and what the head makes of that. So base
-vectors, distributions and confidences are those of real data, however many points there are. Queries are real as they are.
+its cosine to where it was is about 0.82, and what the head makes of that: its groups are then about as sure as those of
+texts that the head was not fitted on. So base vectors, distributions and confidences are like those of real data,
+however many points there are. Queries are real as they are.
 """
 
 from __future__ import annotations

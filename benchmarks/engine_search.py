@@ -38,7 +38,7 @@ class BareEngine:
 
     def __init__(self, client: EdgeClient, collection: str, vector: str, median: float) -> None:
         # the very files that the index has open, which a second shard could not have
-        self.shard = client._collection(collection)._open()  # noqa: SLF001
+        self.shard = client._collection(collection)._open()
         self.vector = vector
         self.median = median
 
