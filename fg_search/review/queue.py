@@ -10,11 +10,14 @@ from qdrant_client import models
 from fg_search.ids import UserId
 from fg_search.index.searching import check_not_empty
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import CONFIDENCE_KEY, PAYLOAD_KEY
+from fg_search.storage.keys import CONFIDENCE_KEY, PAYLOAD_KEY, REVIEWED_KEY
 from fg_search.storage.operations import Operation, call
 from fg_search.validation import check_count
 
 _UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
+
+
+_UNDECIDED_ABOUT = models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{PAYLOAD_KEY}.{REVIEWED_KEY}"))
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def ambiguous(
     records, _ = yield call(
         "scroll",
         state.collection,
-        scroll_filter=state.scope(query_filter),
+        scroll_filter=state.scope(_UNDECIDED_ABOUT, query_filter),
         limit=limit,
         order_by=models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC),
         with_payload=True,
