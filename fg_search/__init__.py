@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from fg_search.index.evaluating import IndexEvaluation, evaluate
     from fg_search.loss import FeatureGroupLoss
     from fg_search.review.decisions import Decision
-    from fg_search.review.queue import ReviewItem
+    from fg_search.review.items import ReviewItem
     from fg_search.search import GroupedResult, Hit, HitGroup, SearchResult
     from fg_search.storage.edge import EdgeClient
     from fg_search.storage.settings import IndexSettings
@@ -59,7 +59,7 @@ _MODULES = {
     "FeatureGroupHead": "head",
     "Hit": "search",
     "IndexInfo": "index.changing",
-    "ReviewItem": "review.queue",
+    "ReviewItem": "review.items",
     "SearchResult": "search",
     "fit_head": "fit",
 }

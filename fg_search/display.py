@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fg_search.confidence.threshold import PrecisionThreshold
     from fg_search.index.changing import IndexInfo
     from fg_search.index.evaluating import IndexEvaluation
-    from fg_search.review.queue import ReviewItem
+    from fg_search.review.items import ReviewItem
     from fg_search.search import SearchResult
 
 _BAR_WIDTH = 10

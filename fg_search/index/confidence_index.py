@@ -26,7 +26,8 @@ from fg_search.index.judging import Relevant
 from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, OpenIndex, load_encoder
 from fg_search.review.decisions import Action, Decision
-from fg_search.review.queue import ReviewItem, ambiguous
+from fg_search.review.items import ReviewItem
+from fg_search.review.queue import ambiguous
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect
 from fg_search.storage.operations import Operation, T, run
