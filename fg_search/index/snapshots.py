@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
     from fg_search.storage.connect import Client
 
+_LOG = logging.getLogger(__name__)
+
 
 def save(client: Client, state: IndexState, file: str, api_key: str | None) -> Operation[None]:
     """Have the engine make a snapshot, and bring it into a file."""
@@ -39,7 +42,10 @@ def save(client: Client, state: IndexState, file: str, api_key: str | None) -> O
         unfinished.rename(target)
     except BaseException as error:  # an interruption, too, leaves nothing behind
         unfinished.unlink(missing_ok=True)
-        yield call("delete_snapshot", physical, made.name)
+        try:
+            yield call("delete_snapshot", physical, made.name)
+        except Exception as another:  # the first one says what is wrong
+            _LOG.warning("the snapshot %s of %s was left in the engine: %s", made.name, physical, another)
         if isinstance(error, OSError):
             raise StorageError(f"cannot write the snapshot {file!r}: {error}; check space and permissions") from error
         raise

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
+from qdrant_client import QdrantClient
+from qdrant_client.local.qdrant_local import QdrantLocal
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
@@ -176,7 +179,7 @@ class _Outcome:
 
 
 def _call(client: Any, step: Call) -> Any:
-    method = getattr(client, step.method)
+    method = _method(client, step.method)
     try:
         return method(*step.arguments, **step.options)
     except Exception as error:
@@ -193,7 +196,7 @@ def _call(client: Any, step: Call) -> Any:
 
 
 async def _call_async(client: Any, step: Call) -> Any:
-    method = getattr(client, step.method)
+    method = _method(client, step.method)
 
     def once() -> Awaitable[Any]:
         if inspect.iscoroutinefunction(method):
@@ -207,6 +210,20 @@ async def _call_async(client: Any, step: Call) -> Any:
         with attempt:
             return await once()
     raise AssertionError("unreachable")
+
+
+def _method(client: Any, name: str) -> Callable[..., Any]:
+    """A client's method; those of qdrant-client's local mode, which is not made for threads, run one at a time."""
+    method: Callable[..., Any] = getattr(client, name)
+    if not isinstance(client, QdrantClient) or not isinstance(client._client, QdrantLocal):
+        return method
+    lock: threading.Lock = client.__dict__.setdefault("_fg_search_lock", threading.Lock())
+
+    def one_at_a_time(*arguments: Any, **options: Any) -> Any:
+        with lock:
+            return method(*arguments, **options)
+
+    return one_at_a_time
 
 
 def _patience(client: Any, step: Call) -> dict[str, Any]:
