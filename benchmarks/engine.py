@@ -1,4 +1,4 @@
-"""What feature groups and our layer cost: beside the bare engine, dense search and local mode, in one run.
+"""What feature groups and our layer cost in the engine: beside the bare one, dense search and local mode, in one run.
 
     python benchmarks/engine.py [--data FOLDER] [--points 10000 30000 100000] [--full] [--work FOLDER] [--json FILE]
 
@@ -63,7 +63,7 @@ class Bench:
         if threads is not None:
             environment |= {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         command = [sys.executable, HERE / f"engine_{part}.py", self.work, *arguments]
-        print("  ", f"engine_{part}", *arguments[1:], flush=True)
+        print("  ", part, *(one for one in arguments if not isinstance(one, Path)), flush=True)
         done = subprocess.run(
             [str(word) for word in command],
             stdout=subprocess.PIPE,

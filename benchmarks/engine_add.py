@@ -22,7 +22,7 @@ from fg_search.storage.edge import EdgeClient
 from fg_search.storage.points import checked_items, to_points
 
 POINTS, POINT_ROUNDS = 3 * 8192, 5
-TEXTS, TEXT_ROUNDS = 3 * ITEMS_PER_WRITE, 5
+TEXTS, TEXT_ROUNDS = 3 * ITEMS_PER_WRITE, 3
 
 
 def add_embeddings(data: Data, scratch: Path) -> dict[str, float]:

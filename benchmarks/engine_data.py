@@ -53,8 +53,8 @@ class Data:
         return cls(encoder, arrays["base"], rows["texts"], rows["labels"], arrays["queries"])
 
     def queries(self, count: int) -> FeatureEmbeddings:
-        """The first queries."""
-        return self.encoder.features(self.query_base[:count])
+        """So many queries, from the first on again if there are fewer."""
+        return self.encoder.features(self.query_base[np.arange(count) % len(self.query_base)])
 
     def chunks(self, points: int, seed: int = 0) -> Iterator[Chunk]:
         """So many points, never more than a chunk of them in memory."""
