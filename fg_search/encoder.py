@@ -195,6 +195,16 @@ class FeatureGroupEncoder:
         """
         return encoder_fingerprint(self.model, self.model_name, *self._fitted())
 
+    @cached_property
+    def base_fingerprint(self) -> str:
+        """16 hexadecimal digits that tell this base model, without the head, from any other."""
+        return base_fingerprint(self.model, self.model_name)
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the attributes that groups of their own learned."""
+        return tuple(self._fitted()[1].attributes)
+
     def fit(
         self,
         texts: Sequence[str] = (),
@@ -278,6 +288,43 @@ class FeatureGroupEncoder:
         self._changed()
         return self
 
+    def refitted(
+        self,
+        texts: Sequence[str],
+        labels: Sequence[str | None],
+        attributes: Mapping[str, Sequence[str | None]] | None = None,
+        *,
+        embeddings: npt.ArrayLike | None = None,
+        seed: int = 0,
+        batch_size: int = 64,
+    ) -> FeatureGroupEncoder:
+        """Another encoder on the same base model, with a new head of the same kind and sizes.
+
+        Args:
+            texts: All examples there are by now.
+            labels: One for each, ``None`` where unknown.
+            attributes: Values of the attributes that this head learned, by name.
+            embeddings: ``(n, d)`` base embeddings of the texts, if they are already there.
+            seed: Seed of everything random.
+            batch_size: Texts the base model encodes at once.
+
+        Raises:
+            NotFittedError: If there is no trained head.
+            ValueError: As :meth:`fit`.
+        """
+        groups = self.groups
+        other = type(self)(self.model, cache_folder=self.cache_folder)
+        other.model_name = self.model_name
+        return other.fit(
+            texts,
+            labels=labels if any(label is not None for label in labels) else None,
+            attributes=attributes or None,
+            groups=groups,
+            embeddings=embeddings,
+            seed=seed,
+            batch_size=batch_size,
+        )
+
     def calibrate_temperature(self, texts: Sequence[str], labels: Sequence[str | None]) -> Temperature:
         """Fit the head's temperature on held-out labelled texts; needed after end-to-end training.
 
@@ -318,7 +365,7 @@ class FeatureGroupEncoder:
             vectors = run(texts)
             _check_finite(vectors, texts, np.arange(len(texts)), name)
             return vectors
-        cache = EmbeddingCache(self.cache_folder, base_fingerprint(self.model, self.model_name), self.dimension)
+        cache = EmbeddingCache(self.cache_folder, self.base_fingerprint, self.dimension)
         vectors, found = cache.get(texts)
         missing = np.flatnonzero(~found)
         # long texts first, as sentence-transformers does within one call: less padding

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qdrant_client import models
@@ -16,7 +17,18 @@ from typing_extensions import Self
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.ids import UserId
-from fg_search.index import adding, changing, deciding, evaluating, judging, migrating, opening, searching, snapshots
+from fg_search.index import (
+    adding,
+    changing,
+    deciding,
+    evaluating,
+    judging,
+    migrating,
+    opening,
+    refitting,
+    searching,
+    snapshots,
+)
 from fg_search.index.adding import AddReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.changing import IndexInfo
@@ -597,6 +609,44 @@ class ConfidenceIndex:
                     )
                 )
             )
+
+    def refit(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        seed: int = 0,
+        batch_size: int = 64,
+        show_progress: bool | None = None,
+    ) -> FeatureGroupEncoder:
+        """Fit a new head on the items as they are now, corrections included, save it, and :meth:`migrate` to it.
+
+        Base embeddings are taken from the index where it has them as float32, so that no text is encoded again. The
+        index has no calibration afterwards.
+
+        Args:
+            folder: Of the new encoder.
+            seed: Seed of everything random.
+            batch_size: Texts the base model encodes at once.
+            show_progress: Draw progress bars; by default when stderr is a terminal.
+
+        Returns:
+            The new encoder.
+
+        Raises:
+            ValueError: If the head learned from pairs or clusters, or this is one tenant's view.
+            FileExistsError: If the folder holds something other than a saved encoder.
+        """
+        from fg_search.encoder import check_target  # imports torch
+
+        if self._tenant is not None:
+            raise ValueError("a head is fitted on the items of all tenants; call refit on the index itself")
+        check_target(Path(folder))
+        total = self.client.count(self.collection, exact=True).count
+        with _progress(total, show_progress, "read") as advance:
+            encoder = self._run(refitting.refit(self._state, seed=seed, batch_size=batch_size, progress=advance))
+        encoder.save(folder)
+        self.migrate(encoder, batch_size=batch_size, show_progress=show_progress)
+        return encoder
 
     def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file; :meth:`restore` brings it back.

@@ -7,6 +7,7 @@ two steps the next one to look at the log carries it out.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -14,12 +15,14 @@ from qdrant_client import models
 
 from fg_search.errors import ItemNotFoundError, NothingToUndoError
 from fg_search.ids import UserId
+from fg_search.index.adding import add
 from fg_search.index.changing import relabel
 from fg_search.index.opening import find_collection
 from fg_search.index.state import IndexState
 from fg_search.review.decisions import Decision, check_action, last_to_undo, now
 from fg_search.storage.keys import PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.storage.operations import Operation, call
+from fg_search.storage.points import Item
 
 _PAGE = 1000
 _NO_VECTOR = "none"  # the embedded engine wants a collection to have some vector; entries have none
@@ -114,10 +117,7 @@ def _carry_out(state: IndexState, entry: Decision) -> Operation[None]:
 def _take_back(state: IndexState, entry: Decision) -> Operation[None]:
     point = state.point_id(entry.id)
     if entry.point is not None:
-        restored = models.PointStruct(
-            id=entry.point["id"], vector=_vectors(entry.point["vectors"]), payload=entry.point["payload"]
-        )
-        yield call("upsert", state.collection, points=[restored], wait=True)
+        yield from _bring_back(state, entry.point)
         return
     yield from _set_label(state, entry)
     earlier = [one for one, _ in (yield from _entries(state)) if one.id == entry.id and one.number < entry.number]
@@ -126,6 +126,17 @@ def _take_back(state: IndexState, entry: Decision) -> Operation[None]:
         yield call("delete_payload", state.collection, [f"{PAYLOAD_KEY}.{REVIEWED_KEY}"], points=[point], wait=True)
     else:
         yield from _mark(state, point, standing)
+
+
+def _bring_back(state: IndexState, point: Mapping[str, Any]) -> Operation[None]:
+    """Restore a deleted item as it was; with vectors of the encoder that the index has by now."""
+    payload = point["payload"]
+    if payload[PAYLOAD_KEY]["model"] == state.metadata.fingerprint:
+        restored = models.PointStruct(id=point["id"], vector=_vectors(point["vectors"]), payload=payload)
+        yield call("upsert", state.collection, points=[restored], wait=True)
+    else:
+        item = Item.of_record(models.Record(id=point["id"], payload=payload))
+        yield from add(state, [item], None, batch_size=1, progress=lambda _: None, copied=True)
 
 
 def _set_label(state: IndexState, entry: Decision) -> Operation[None]:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qdrant_client import models
 
+from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import StorageError
 from fg_search.index.adding import ITEMS_PER_WRITE, add
 from fg_search.index.opening import create_collection, physical_collection, switch_alias
 from fg_search.index.state import EncoderSlot, IndexState, metadata_of
-from fg_search.storage.operations import Operation, call
+from fg_search.storage.keys import BASE_VECTOR
+from fg_search.storage.operations import Operation, Work, call
 from fg_search.storage.points import Item
 
 if TYPE_CHECKING:
@@ -58,8 +62,12 @@ def migrate(
     metadata = replace(metadata_of(encoder), settings=state.metadata.settings)
     new = yield from create_collection(state.collection, metadata)
     filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
+    # stored vectors of the same base model are as good as new ones, unless they were rounded
+    is_same_base = metadata.base == state.metadata.base and metadata.settings.base_vectors == "float32"
     for attempt in range(_MOST_PASSES):
-        written = yield from _copy_all(old, filled, batch_size, progress if not attempt else _ignore)
+        written = yield from _copy_all(
+            old, filled, batch_size, progress if not attempt else _ignore, keep_base=is_same_base
+        )
         removed = yield from _remove_extra(old, new)
         if not written and not removed:
             break
@@ -71,16 +79,31 @@ def migrate(
     return migrated
 
 
-def _copy_all(old: str, filled: IndexState, batch_size: int, progress: Callable[[int], object]) -> Operation[int]:
+def _copy_all(
+    old: str, filled: IndexState, batch_size: int, progress: Callable[[int], object], *, keep_base: bool
+) -> Operation[int]:
     """Bring every item of the old collection up to date in the new one; return how many were not."""
     written, offset = 0, None
     while True:
-        records, offset = yield call("scroll", old, limit=ITEMS_PER_WRITE, offset=offset, with_payload=True)
+        records, offset = yield call(
+            "scroll",
+            old,
+            limit=ITEMS_PER_WRITE,
+            offset=offset,
+            with_payload=True,
+            with_vectors=[BASE_VECTOR] if keep_base else False,
+        )
         items = [Item.of_record(record) for record in records]
-        report = yield from add(filled, items, None, batch_size=batch_size, progress=progress, copied=True)
+        known = (yield Work(partial(_features, filled, records))) if keep_base and records else None
+        report = yield from add(filled, items, known, batch_size=batch_size, progress=progress, copied=True)
         written += report.written
         if offset is None:
             return written
+
+
+def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:
+    vectors: Any = [record.vector for record in records]
+    return filled.encoder.features(np.array([vector[BASE_VECTOR] for vector in vectors], dtype=np.float32))
 
 
 def _remove_extra(old: str, new: str) -> Operation[int]:

@@ -206,6 +206,7 @@ def metadata_of(encoder: FeatureGroupEncoder) -> IndexMetadata:
     """
     return IndexMetadata(
         fingerprint=encoder.fingerprint,
+        base=encoder.base_fingerprint,
         model_name=encoder.model_name,
         encoder=None if encoder.folder is None else os.fspath(encoder.folder),
         supervision=encoder.supervision,

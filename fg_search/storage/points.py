@@ -15,7 +15,7 @@ from qdrant_client import models
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.ids import UserId, point_id, text_id
-from fg_search.storage.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY
+from fg_search.storage.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY, REVIEWED_KEY
 from fg_search.storage.schema import IndexMetadata
 from fg_search.validation import check_label, check_same_length, check_text
 
@@ -41,6 +41,7 @@ class Item:
         digest: 16 hexadecimal digits, equal only for the same id, text and payload (and embedding, if one was given).
         is_corrected: Whether a person corrected the label.
         given_label: If so, what the owner had said.
+        reviewed: What a reviewer decided about it, if one did.
     """
 
     point_id: int | str
@@ -51,6 +52,7 @@ class Item:
     digest: str
     is_corrected: bool = False
     given_label: str | None = None
+    reviewed: Mapping[str, Any] | None = None
 
     @classmethod
     def of_record(cls, record: models.Record) -> Item:
@@ -67,6 +69,7 @@ class Item:
             stored.digest,
             stored.is_corrected,
             stored.given_label if stored.is_corrected else None,
+            features.get(REVIEWED_KEY),
         )
 
     def is_copy_of(self, other: Item) -> bool:
@@ -183,6 +186,7 @@ def to_points(
                     "hash": item.digest,
                     "model": metadata.fingerprint,
                     **(given_label(item.given_label) if item.is_corrected else {}),
+                    **({} if item.reviewed is None else {REVIEWED_KEY: item.reviewed}),
                 },
             },
         )

@@ -27,6 +27,7 @@ class IndexMetadata:
 
     Attributes:
         fingerprint: Of the encoder; vectors of any other encoder are refused.
+        base: Fingerprint of the base model alone: another head on the same one needs no text encoded again.
         model_name: The base model, for people to read.
         encoder: Folder the encoder was saved in, or ``None`` if it never was.
         supervision: How the head was trained (``"labels"``, ``"clusters"``).
@@ -38,6 +39,7 @@ class IndexMetadata:
     """
 
     fingerprint: str
+    base: str
     model_name: str
     encoder: str | None
     supervision: str

@@ -17,6 +17,12 @@ def old(local, rows) -> ConfidenceIndex:
     return local
 
 
+@pytest.fixture(autouse=True)
+def another_base_model(other_encoder):
+    """Texts have to be encoded again: the other encoder says that it is on a base model of its own."""
+    other_encoder.base_fingerprint = "another base"
+
+
 @pytest.fixture
 def during(monkeypatch):
     """Have something happen while a migration encodes its n-th batch."""
