@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from fg_search.index.confidence_index import ConfidenceIndex
     from fg_search.index.evaluating import IndexEvaluation, evaluate
     from fg_search.loss import FeatureGroupLoss
-    from fg_search.review.queue import ReviewItem
+    from fg_search.review.decisions import Decision
+    from fg_search.review.items import ReviewItem
     from fg_search.search import GroupedResult, Hit, HitGroup, SearchResult
     from fg_search.storage.edge import EdgeClient
     from fg_search.storage.settings import IndexSettings
@@ -38,6 +39,7 @@ _MODULES = {
     "AddReport": "index.adding",
     "AsyncConfidenceIndex": "index.async_index",
     "Calibration": "index.calibration",
+    "Decision": "review.decisions",
     "GroupedResult": "search",
     "HitGroup": "search",
     "IndexEvaluation": "index.evaluating",
@@ -57,7 +59,7 @@ _MODULES = {
     "FeatureGroupHead": "head",
     "Hit": "search",
     "IndexInfo": "index.changing",
-    "ReviewItem": "review.queue",
+    "ReviewItem": "review.items",
     "SearchResult": "search",
     "fit_head": "fit",
 }
@@ -69,6 +71,7 @@ __all__ = [
     "Calibrator",
     "Codebook",
     "ConfidenceIndex",
+    "Decision",
     "Description",
     "EdgeClient",
     "FeatureEmbeddings",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fg_search.confidence.threshold import PrecisionThreshold
     from fg_search.index.changing import IndexInfo
     from fg_search.index.evaluating import IndexEvaluation
-    from fg_search.review.queue import ReviewItem
+    from fg_search.review.items import ReviewItem
     from fg_search.search import SearchResult
 
 _BAR_WIDTH = 10
@@ -31,12 +31,13 @@ def result(console: Console, found: SearchResult) -> None:
     if found.confidence is not None:
         console.print(f"  chance to be right {bar(found.confidence)}")
     if found.hits:
-        table = _table(
-            ("score", "right"), ("confidence", "left"), ("agree", "right"), ("label", "left"), ("text", "left")
-        )
+        weighted = any(hit.score != hit.weighted_score for hit in found.hits)
+        scores = (("weighted", "right"), ("score", "right")) if weighted else (("score", "right"),)
+        table = _table(*scores, ("confidence", "left"), ("agree", "right"), ("label", "left"), ("text", "left"))
         for hit in found.hits:
             table.add_row(
-                f"{hit.weighted_score:.3f}",
+                *([f"{hit.weighted_score:.3f}"] if weighted else []),
+                f"{hit.score:.3f}",
                 bar(hit.confidence),
                 f"{sum(hit.agreement)}/{len(hit.agreement)}",
                 _shown(hit.label or "-"),
@@ -109,7 +110,7 @@ def evaluation(console: Console, found: IndexEvaluation) -> None:
         ("AURC·10³", "right"),
         ("cov@95", "right"),
         ("cov@99", "right"),
-        ("out-of-scope AUROC", "right"),
+        ("AUROC oos", "right"),
     )
     for name, report in found.reports.items():
         table.add_row(
@@ -152,7 +153,7 @@ def _table(*columns: tuple[str, str], header: bool = True) -> Table:
         table.add_column(
             name,
             justify="right" if justify == "right" else "left",
-            no_wrap=name in ("score", "confidence", "agree", "points"),
+            no_wrap=name not in ("label", "text", "why", ""),
             overflow="fold",
             min_width=_MIN_TEXT_WIDTH if name == "text" else None,
         )

@@ -55,3 +55,7 @@ class NotCalibratedError(FgSearchError, RuntimeError):
 
 class ItemNotFoundError(FgSearchError, LookupError):
     """An id that no item of the index has."""
+
+
+class NothingToUndoError(FgSearchError, LookupError):
+    """There is no decision that could be taken back."""

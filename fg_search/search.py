@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 from qdrant_client import models
@@ -182,8 +183,7 @@ class QueryVectors:
 
 def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
     """The vectors of n queries."""
-    sparse = embeddings.sparse()
-    starts, columns, values = sparse.indptr.tolist(), sparse.indices.tolist(), sparse.data.tolist()
+    values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
     base, codes, confidences = embeddings.base.tolist(), embeddings.codes.tolist(), embeddings.confidence.tolist()
     return [
         QueryVectors(
@@ -331,6 +331,7 @@ def _fused_candidates(limit: int) -> int:
     return count
 
 
+@lru_cache(maxsize=64)
 def _down_weighting(weight: float) -> models.FormulaQuery:
     power = models.PowExpression(pow=models.PowParams(base=CONFIDENCE_KEY, exponent=weight))
     return models.FormulaQuery(formula=models.MultExpression(mult=["$score", power]))

@@ -90,8 +90,9 @@ def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = 
         raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {array.shape}")
     if dimension is not None and array.shape[1] != dimension:
         raise ValueError(f"{name} has vectors of dimension {array.shape[1]}, the model needs {dimension}")
-    broken = np.flatnonzero(~np.isfinite(array).all(axis=1))
-    if len(broken):
+    finite = np.isfinite(array)
+    if not finite.all():
+        broken = np.flatnonzero(~finite.all(axis=1))
         raise ValueError(f"{name}[{broken[0]}] holds NaN or infinite numbers ({len(broken)} such row(s) in all)")
     return array
 

@@ -1,3 +1,4 @@
+import io
 import json
 import shutil
 import subprocess
@@ -227,3 +228,159 @@ def test_tables_show_texts_as_they_are(run, made, tmp_path):
     assert "a:warning:b" in out
     assert "10:key:20" in out
     assert "\x1b" not in out.replace(odd, "")
+
+
+@pytest.fixture
+def own_index(run, made, corpus, tmp_path):
+    """An index that a test may change, its corpus, and judged queries as files."""
+    code, _, err = run(
+        *("index", made / "corpus.jsonl", "--encoder", made / "enc", "--index", tmp_path / "idx"),
+        *("--id", "key", "--label", "label"),
+    )
+    assert code == 0, err
+    with (tmp_path / "judged.jsonl").open("w", encoding="utf-8") as file:
+        for text, label in zip(*corpus, strict=True):
+            file.write(json.dumps({"text": " ".join(text.split()[:3]), "label": label, "also": []}) + "\n")
+        for i in range(20):
+            file.write(json.dumps({"text": f"zzz {i}", "label": "none of these", "also": []}) + "\n")
+    return tmp_path
+
+
+def test_calibrate_then_search_at_a_precision_then_evaluate(run, own_index, corpus):
+    judged = ("--queries", own_index / "judged.jsonl", "--out-of-scope", "none of these", "--index", own_index / "idx")
+    code, out, err = run("calibrate", *judged, "--json")
+    assert code == 0, err
+    learned = json.loads(out)
+    assert learned["queries"] == 68
+    assert learned["relevant_by"] == "label"
+    assert [one["target"] for one in learned["thresholds"]] == [0.9, 0.95, 0.99]
+    code, out, _ = run("calibrate", *judged, "--relevant", "label", "--relevant", "also")
+    assert code == 0
+    assert "68 queries judged by label" in out
+    search = ("--index", own_index / "idx", "--target-precision", 0.8, "--on-uncertain", "abstain", "--json")
+    decisions = [json.loads(run("search", text, *search)[1])["decision"] for text in corpus[0][::12]]
+    assert decisions.count("answer") >= 2
+    refused = json.loads(run("search", "zzz", *search)[1])
+    assert refused["decision"] == "abstain"
+    assert refused["hits"] == []
+    assert 0 <= refused["confidence"] < 0.5
+    code, out, _ = run("evaluate", *judged, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert set(found["reports"]) == {"confidence", "score", "query confidence"}
+    assert found["reports"]["confidence"]["queries"] == 68
+    assert found["reports"]["confidence"]["auroc"] > 0.9
+    code, out, _ = run("evaluate", *judged)
+    assert "expected calibration error" in out
+
+
+def test_a_calibration_without_right_answers_says_what_is_missing(run, own_index):
+    code, _, err = run("calibrate", "--queries", own_index / "judged.jsonl", "--relevant", "no", "--index", "x")
+    assert code == 1
+    assert "judged.jsonl:1: no column 'no'" in err
+
+
+def test_questions_are_read_from_a_pipe(run, made, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("my card pin\n\npizza oven\n"))
+    code, out, _ = run("search", "--index", made / "idx", "--limit", 1, "--json")
+    assert code == 0
+    assert [json.loads(line)["query"] for line in out.splitlines()] == ["my card pin", "pizza oven"]
+
+
+def test_phrasings_are_searched_as_one(run, made):
+    code, out, _ = run("search", "my card", "--also", "the pin", "--index", made / "idx", "--limit", 1, "--json")
+    assert code == 0
+    assert json.loads(out)["query"] == "my card / the pin"
+    assert run("search", "--also", "the pin", "--index", made / "idx")[0] == 2
+
+
+def test_bad_rows_are_reported_and_left_out_unless_they_are_to_stop(run, made, tmp_path):
+    rows = [{"key": "n1", "text": "the hotel"}, {"key": "n2", "text": " "}, {"key": "n1", "text": "another hotel"}]
+    lines = [json.dumps(row) for row in rows]
+    (tmp_path / "some.jsonl").write_text("\n".join([*lines, "{", lines[0]]), encoding="utf-8")
+    index = ("index", tmp_path / "some.jsonl", "--encoder", made / "enc", "--index", tmp_path / "idx", "--id", "key")
+    code, out, err = run(*index, "--on-error", "stop")
+    assert code == 1
+    assert "some.jsonl:2: 'text' is empty" in err
+    assert not (tmp_path / "idx").exists()
+    code, out, err = run(*index)
+    assert code == 0
+    assert "1 items written, 1 unchanged, 1 in the index" in out
+    for problem in ("some.jsonl:2: 'text' is empty", "some.jsonl:3: it has the id 'n1' of", "some.jsonl:4: not JSON"):
+        assert problem in err
+    assert "3 bad row(s) left out" in err
+
+
+def test_corrected_labels_survive_indexing_the_old_data_again(run, own_index, made):
+    (own_index / "right.csv").write_text("id,text,label\nd0,whatever,food\n", encoding="utf-8")
+    code, out, _ = run("relabel", own_index / "right.csv", "--index", own_index / "idx")
+    assert code == 0
+    assert "1 of 1 items" in out
+    _, out, _ = run("index", made / "corpus.jsonl", "--index", own_index / "idx", "--id", "key", "--label", "label")
+    assert "0 items written, 48 unchanged" in out
+    assert json.loads(run("info", "--index", own_index / "idx", "--json")[1])["corrected"] == 1
+    (own_index / "right.csv").write_text("id,text,label\nnobody,whatever,food\n", encoding="utf-8")
+    code, _, err = run("relabel", own_index / "right.csv", "--index", own_index / "idx")
+    assert code == 1
+    assert "no item 'nobody'" in err
+
+
+def test_items_are_deleted_by_id(run, own_index):
+    code, out, _ = run("delete", "d0", "d1", "nobody", "--index", own_index / "idx")
+    assert code == 0
+    assert "2 items removed, 46 in the index" in out
+
+
+def test_an_index_is_copied_and_kept_in_a_file(run, own_index, made):
+    code, out, _ = run("copy", own_index / "idx", own_index / "copy", "--base-vectors", "none")
+    assert code == 0
+    assert "48 of 48 points written, 48 read back and found equal" in out
+    _, out, _ = run("copy", own_index / "idx", own_index / "copy", "--base-vectors", "none")
+    assert "0 of 48 points written" in out
+    code, out, _ = run("snapshot", own_index / "kept", "--index", own_index / "idx")
+    assert code == 0
+    code, out, _ = run("restore", own_index / "kept", "--index", own_index / "back")
+    assert code == 0
+    assert "48 items" in out
+    found = json.loads(run("info", "--index", own_index / "back", "--json")[1])
+    assert found["points"] == 48
+    assert found["metadata"]["encoder"] == str(made / "enc")
+
+
+def test_an_index_moves_to_another_encoder(run, own_index, made):
+    fit = ("fit", made / "corpus.jsonl", "--label", "label", "--model", made / "model", "--groups", 2)
+    assert run(*fit, "-o", own_index / "other")[0] == 0
+    code, _, err = run("migrate", own_index / "other", "--index", own_index / "idx")
+    assert code == 0, err
+    assert json.loads(run("info", "--index", own_index / "idx", "--json")[1])["metadata"]["groups"] == 2
+    assert json.loads(run("search", "my card", "--index", own_index / "idx", "--json")[1])["hits"]
+
+
+def test_tenants_see_their_own_items(run, made, tmp_path):
+    index = ("index", made / "more.jsonl", "--encoder", made / "enc", "--index", tmp_path / "idx")
+    assert run(*index, "--tenant-key", "customer", "--tenant", "acme")[0] == 0
+    search = ("search", "flight", "--index", tmp_path / "idx", "--json")
+    assert len(json.loads(run(*search, "--tenant", "acme")[1])["hits"]) == 1
+    code, _, err = run(*search, "--tenant", "other")
+    assert code == 1
+    assert "is empty" in err
+    code, _, err = run(*search)
+    assert code == 1
+    assert "choose one first" in err
+
+
+def test_describe_says_what_codes_mean(run, made):
+    describe = ("describe", made / "corpus.jsonl", "--encoder", made / "enc", "--label", "label")
+    code, out, _ = run(*describe)
+    assert code == 0
+    assert "4 groups on 48 items" in out
+    found = json.loads(run(*describe, "--json")[1])
+    assert len(found["groups"]) == 4
+
+
+def test_an_interrupted_command_says_so_by_its_exit_code(run, made, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fg_search.index.confidence_index.ConfidenceIndex.info", interrupted)
+    assert run("info", "--index", made / "idx")[0] == 130

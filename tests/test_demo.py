@@ -42,10 +42,11 @@ def test_the_corpus_is_what_it_says():
 @pytest.mark.model
 def test_the_demo_answers_abstains_and_lists_what_to_review(tmp_path):
     out = run("-m", "fg_search", "demo", "--folder", tmp_path / "kept", cwd=tmp_path)
-    for step in ("1. Fit", "2. Index", "3. Search", "4. Does abstaining help?", "5. Review"):
+    for step in ("1. Fit", "2. Index", "3. Calibrate", "4. Search", "5. Does abstaining help?", "6. Review"):
         assert step in out
-    assert re.search(r"answer: query confidence", out)
-    assert re.search(r"abstain: query confidence 0\.\d\d is below", out)
+    assert re.search(r"answer: confidence 0\.\d+ reaches", out)
+    assert re.search(r"abstain: confidence 0\.\d+ is below", out)
+    assert re.search(r"weighted +score", out)
     always, certain = (int(share) for share in re.findall(r"right \((\d+)%\)", out))
     assert certain > always
     assert (tmp_path / "kept" / "encoder" / "modules.json").is_file()

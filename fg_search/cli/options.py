@@ -52,7 +52,10 @@ QueryFiles = Annotated[
     list[Path], typer.Option("--queries", help="File of queries; may be given several times.", show_default=False)
 ]
 Relevant = Annotated[
-    str, typer.Option(help="Column of the right answer, a label or an id (in JSONL also a list of them).")
+    list[str],
+    typer.Option(
+        help="Column of the right answer, a label or an id (in JSONL also a list of them); may be given several times."
+    ),
 ]
 RelevantBy = Annotated[Literal["auto", "label", "id"], typer.Option(help="What that column holds; default: found out.")]
 OutOfScope = Annotated[

@@ -91,23 +91,23 @@ def attributes_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, 
 
 
 def queries_of(
-    paths: Sequence[Path], on_error: OnBadRow, *, text: str, relevant: str, out_of_scope: Sequence[str]
-) -> tuple[list[str], list[Any]]:
-    """Queries and their right answers, ``None`` where there is none.
+    paths: Sequence[Path], on_error: OnBadRow, *, text: str, relevant: Sequence[str], out_of_scope: Sequence[str]
+) -> tuple[list[str], list[list[Any]]]:
+    """Queries, and for each its right answers; none where the index has none.
 
     Raises:
-        ValueError: If a file has no such column.
+        ValueError: If a row has no such column.
     """
     records = [record for path in paths for record in rows_of(path, on_error, text=text)]
-    none = {None, "", *out_of_scope}
     answers = []
     for record in records:
-        if relevant not in record.payload:
-            raise ValueError(
-                f"{record.place}: no column {relevant!r}; there are {', '.join(map(repr, record.payload))}"
-            )
-        answer = record.payload[relevant]
-        answers.append(None if not isinstance(answer, list) and answer in none else answer)
+        missing = [column for column in relevant if column not in record.payload]
+        if missing:
+            there = ", ".join(map(repr, record.payload))
+            raise ValueError(f"{record.place}: no column {missing[0]!r}; beside the text there are {there}")
+        values = [record.payload[column] for column in relevant]
+        listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
+        answers.append([one for one in listed if one is not None and one != "" and one not in out_of_scope])
     return [record.text for record in records], answers
 
 

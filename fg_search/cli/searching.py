@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
 def search(
     location: IndexLocation,
-    query: Annotated[
-        list[str] | None, typer.Argument(help="The question; several are phrasings of one.", show_default=False)
+    query: Annotated[str | None, typer.Argument(help="The question.", show_default=False)] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="Another phrasing of the question; may be given several times.", show_default=False),
     ] = None,
     queries: Annotated[
         list[Path] | None, typer.Option(help="File of queries; may be given several times.", show_default=False)
@@ -68,8 +70,10 @@ def search(
     batch_size: BatchSize = 64,
 ) -> None:
     """Search for QUERY, for every query of a file in one go, or for what is typed in, line by line."""
-    if query and queries:
+    if query is not None and queries:
         raise typer.BadParameter("give either a question or --queries FILE")
+    if query is None and also:
+        raise typer.BadParameter("--also gives other phrasings of a question; give the question, too")
     options = search_options(
         limit=limit,
         offset=offset,
@@ -83,8 +87,8 @@ def search(
     records = [record for path in queries or [] for record in rows_of(path, on_error, text=text)]
     with open_index(location, encoder, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        if query:
-            _print_result(target.search(query, **options), as_json=as_json)
+        if query is not None:
+            _print_result(target.search([query, *(also or [])], **options), as_json=as_json)
         elif records:
             texts = [record.text for record in records]
             with timed(f"encoded {len(texts):,} queries"):
@@ -101,7 +105,7 @@ def search(
 def calibrate(
     location: IndexLocation,
     queries: QueryFiles,
-    relevant: Relevant = "label",
+    relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
@@ -139,7 +143,7 @@ def calibrate(
 def evaluate(
     location: IndexLocation,
     queries: QueryFiles,
-    relevant: Relevant = "label",
+    relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",

@@ -21,6 +21,11 @@ def queries() -> list[dict[str, Any]]:
     return _read("queries.jsonl")
 
 
+def right_labels(query: dict[str, Any]) -> list[str]:
+    """The labels that are right for one of :func:`queries`; none if it is out of scope."""
+    return [] if query["label"] is None else [query["label"], *query["also"]]
+
+
 def _read(name: str) -> list[dict[str, Any]]:
     text = (files(__package__) / "data" / name).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -74,7 +75,7 @@ def add(
             rows = yield Work(partial(state.encode, [item.text for item in chosen], batch_size))
         else:
             rows = embeddings[start + np.fromiter(changed, dtype=np.int64)]
-        points = yield Work(lambda chosen=chosen, rows=rows: list(to_points(chosen, rows, state.metadata)))  # type: ignore[misc]
+        points = yield Work(partial(_points, chosen, rows, state.metadata))
         if handle is not None:
             yield End(handle)
             progress(len(underway))
@@ -86,6 +87,21 @@ def add(
         yield End(handle)
         progress(len(underway))
     return AddReport(written, unchanged)
+
+
+def _points(items: list[Item], embeddings: FeatureEmbeddings, metadata: IndexMetadata) -> list[models.PointStruct]:
+    """The points of one write, made without a pause for the garbage collector.
+
+    They are thousands of lists and dicts, none of them garbage. The collector would go through them, and every few
+    writes through all other objects of the process, which takes longer than to make the points.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return list(to_points(items, embeddings, metadata))
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _changed(

@@ -15,7 +15,7 @@ from typing_extensions import Self
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
-from fg_search.index import adding, changing, evaluating, judging, migrating, opening, searching
+from fg_search.index import adding, changing, deciding, evaluating, judging, migrating, opening, searching
 from fg_search.index.adding import AddReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.changing import IndexInfo
@@ -24,7 +24,9 @@ from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
 from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, OpenIndex, load_encoder
-from fg_search.review.queue import ReviewItem, ambiguous
+from fg_search.review.decisions import Action, Decision
+from fg_search.review.items import ReviewItem
+from fg_search.review.queue import ambiguous
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect_async
 from fg_search.storage.operations import Operation, T, run_async
@@ -248,6 +250,25 @@ class AsyncConfidenceIndex:
     ) -> list[ReviewItem]:
         """As :meth:`ConfidenceIndex.review`."""
         return await self._run(ambiguous(self._state, kind=kind, limit=limit, query_filter=query_filter))
+
+    async def decide(
+        self,
+        item_id: UserId,
+        action: Action,
+        label: str | None = None,
+        *,
+        reviewer: str = "anonymous",
+    ) -> Decision:
+        """As :meth:`ConfidenceIndex.decide`."""
+        return await self._run(deciding.decide(self._state, item_id, action, label, reviewer))
+
+    async def undo(self, *, reviewer: str = "anonymous") -> Decision:
+        """As :meth:`ConfidenceIndex.undo`."""
+        return await self._run(deciding.undo(self._state, reviewer))
+
+    async def decisions(self) -> list[Decision]:
+        """As :meth:`ConfidenceIndex.decisions`."""
+        return await self._run(deciding.decisions(self._state))
 
     async def info(self) -> IndexInfo:
         """As :meth:`ConfidenceIndex.info`."""

@@ -16,7 +16,7 @@ from typing_extensions import Self
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.ids import UserId
-from fg_search.index import adding, changing, evaluating, judging, migrating, opening, searching, snapshots
+from fg_search.index import adding, changing, deciding, evaluating, judging, migrating, opening, searching, snapshots
 from fg_search.index.adding import AddReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.changing import IndexInfo
@@ -25,7 +25,9 @@ from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
 from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, OpenIndex, load_encoder
-from fg_search.review.queue import ReviewItem, ambiguous
+from fg_search.review.decisions import Action, Decision
+from fg_search.review.items import ReviewItem
+from fg_search.review.queue import ambiguous
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect
 from fg_search.storage.operations import Operation, T, run
@@ -521,6 +523,44 @@ class ConfidenceIndex:
             ValueError: If the kind is unknown or the limit below 1.
         """
         return self._run(ambiguous(self._state, kind=kind, limit=limit, query_filter=query_filter))
+
+    def decide(
+        self,
+        item_id: UserId,
+        action: Action,
+        label: str | None = None,
+        *,
+        reviewer: str = "anonymous",
+    ) -> Decision:
+        """Decide about an item, and keep the decision in a log that is only ever added to.
+
+        The log is in the engine, beside the index. What was written to it is carried out even if the process dies in
+        between. An item that was decided about is not listed by :meth:`review` again.
+
+        Args:
+            item_id: Of the item.
+            action: ``"accept"`` (the suggested label), ``"keep"`` (the label is right), ``"label"`` (set this one),
+                ``"delete"`` (remove the item), ``"unsure"`` (leave it to somebody else).
+            label: For ``"label"``.
+            reviewer: Who decides.
+
+        Raises:
+            ItemNotFoundError: If there is no such item.
+            ValueError: If there is no such action, its label is missing, or there is no suggestion to accept.
+        """
+        return self._run(deciding.decide(self._state, item_id, action, label, reviewer))
+
+    def undo(self, *, reviewer: str = "anonymous") -> Decision:
+        """Take back the latest decision that stands; a deleted item comes back.
+
+        Raises:
+            NothingToUndoError: If there is none.
+        """
+        return self._run(deciding.undo(self._state, reviewer))
+
+    def decisions(self) -> list[Decision]:
+        """The log of decisions, the oldest first."""
+        return self._run(deciding.decisions(self._state))
 
     def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of confidence, all from the engine."""

@@ -157,11 +157,10 @@ class IndexState:
             )
         check_vectors(embeddings.base, name="embeddings.base")
         sums = embeddings.probabilities.sum(axis=-1)  # NaN and infinity are no sum of one either
-        wrong = np.flatnonzero(
-            ~(np.abs(sums - 1) < _SUM_TOLERANCE).all(axis=1) | (embeddings.probabilities < 0).any((1, 2))
-        )
-        if len(wrong):
-            raise ValueError(f"embeddings.probabilities[{wrong[0]}] is no distribution: each group must sum to 1")
+        fits = np.abs(sums - 1) < _SUM_TOLERANCE
+        if not fits.all() or embeddings.probabilities.min(initial=0) < 0:
+            wrong = (~fits.all(axis=1) | (embeddings.probabilities < 0).any((1, 2))).argmax()
+            raise ValueError(f"embeddings.probabilities[{wrong}] is no distribution: each group must sum to 1")
 
     def encode(self, texts: Sequence[str], batch_size: int) -> FeatureEmbeddings:
         """Embed texts, without a progress bar."""

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 from qdrant_client import models
 
-from fg_search.ids import UserId
 from fg_search.index.searching import check_not_empty
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import CONFIDENCE_KEY, PAYLOAD_KEY
+from fg_search.review.items import ReviewItem
+from fg_search.storage.keys import CONFIDENCE_KEY, PAYLOAD_KEY, REVIEWED_KEY
 from fg_search.storage.operations import Operation, call
 from fg_search.validation import check_count
 
 _UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
 
 
-@dataclass(frozen=True)
-class ReviewItem:
-    """One item to look at.
-
-    Attributes:
-        id: As the user gave it.
-        text: Of the item.
-        label: Of the item, or ``None``.
-        confidence: Of the item's embedding, in [1/K, 1]; low means that the text is ambiguous to the model.
-        group_confidence: The same for each group.
-        reason: A sentence on why it is listed.
-        payload: The user's own.
-    """
-
-    id: UserId
-    text: str
-    label: str | None
-    confidence: float
-    group_confidence: tuple[float, ...] = field(repr=False)
-    reason: str
-    payload: dict[str, Any] = field(repr=False)
+_UNDECIDED_ABOUT = models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{PAYLOAD_KEY}.{REVIEWED_KEY}"))
 
 
 def ambiguous(
@@ -50,7 +27,7 @@ def ambiguous(
     records, _ = yield call(
         "scroll",
         state.collection,
-        scroll_filter=state.scope(query_filter),
+        scroll_filter=state.scope(_UNDECIDED_ABOUT, query_filter),
         limit=limit,
         order_by=models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC),
         with_payload=True,
@@ -68,6 +45,8 @@ def _to_item(record: models.Record) -> ReviewItem:
         id=features["id"],
         text=features["text"],
         label=features.get("label"),
+        kind="ambiguous",
+        score=1 - features["confidence"],
         confidence=features["confidence"],
         group_confidence=groups,
         reason=_reason(groups),

@@ -15,7 +15,7 @@ from qdrant_client import models
 from fg_search.errors import UnsupportedError
 from fg_search.storage.convert_filter import as_utc, convert_filter, dispatch, without_ids
 from fg_search.storage.convert_formula import convert_formula
-from fg_search.storage.vectors import DEFAULT_VECTOR_NAME, VectorSchema
+from fg_search.storage.vectors import DEFAULT_VECTOR_NAME, VECTORS, VectorSchema
 
 DEFAULT_LIMIT = 10
 _DEFAULT_RRF_K = 2  # of the server and of local mode
@@ -282,7 +282,9 @@ class QueryConverter:
 
 
 def _convert(query: Any, scope: _Scope) -> edge.ScoringQueryType:
-    if not isinstance(query, _QUERY_TYPES):  # a vector or an id is short for a nearest query
+    if isinstance(query, VECTORS):
+        return edge.Query.Nearest(scope.vector(query), scope.using)
+    if not isinstance(query, _QUERY_TYPES):  # an id, too, is short for a nearest query
         query = models.NearestQuery.model_construct(nearest=query)
     if type(query) in _VECTOR_QUERIES:
         return _VECTOR_QUERIES[type(query)](query, scope)

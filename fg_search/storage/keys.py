@@ -11,3 +11,5 @@ HASH_KEY = f"{PAYLOAD_KEY}.hash"
 
 METADATA_KEY = "fg_search"
 CALIBRATION_KEY = "fg_search_calibration"
+REVIEW_KEY = "review"  # within ours: what was computed about an item for those who review
+REVIEWED_KEY = "reviewed"  # within ours: what one of them decided

@@ -15,6 +15,7 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -95,14 +96,18 @@ def run(client: Any, operation: Operation[T]) -> T:
     Raises:
         StorageError: If a server stays busy or out of reach.
     """
-    with ThreadPoolExecutor(max_workers=1) as background:  # leaving it waits for what was begun
+    with ExitStack() as stack:  # leaving it waits for what was begun
+        background: ThreadPoolExecutor | None = None
 
         def take(step: Step) -> Any:
+            nonlocal background
             if isinstance(step, Call):
                 return _call(client, step)
             if isinstance(step, Work):
                 return step.function()
             if isinstance(step, Begin):
+                if background is None:
+                    background = stack.enter_context(ThreadPoolExecutor(max_workers=1))
                 return background.submit(_call, client, step.call)
             handle: Future[Any] = step.handle
             return handle.result()
@@ -175,12 +180,19 @@ class _Outcome:
 
 def _call(client: Any, step: Call) -> Any:
     method = _method(client, step.method)
-    if step.method not in _REPEATABLE:
+    try:
         return method(*step.arguments, **step.options)
-    for attempt in Retrying(**_patience(client, step)):
-        with attempt:
-            return method(*step.arguments, **step.options)
-    raise AssertionError("unreachable")
+    except Exception as error:
+        if step.method not in _REPEATABLE or not is_transient(error):
+            raise
+        failed = [error]
+
+    def again() -> Any:
+        if failed:  # the first attempt, which was made without the machinery for the others: it is in every search
+            raise failed.pop()
+        return method(*step.arguments, **step.options)
+
+    return Retrying(**_patience(client, step))(again)
 
 
 async def _call_async(client: Any, step: Call) -> Any:

@@ -19,12 +19,16 @@ from fg_search.storage.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY
 from fg_search.storage.schema import IndexMetadata
 from fg_search.validation import check_label, check_same_length, check_text
 
+# one set for all of them: what it costs to make and collect a point grows with the objects that it consists of
+_SPARSE_FIELDS = {"indices", "values"}
+_POINT_FIELDS = {"id", "vector", "payload"}
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True)
 _INTEGERS = range(-(2**63), 2**64)  # what the engine keeps exactly
 _DEEPEST = 64  # objects and lists within one another; somewhat beyond a hundred the engine cannot read what it wrote
 _ROUNDING = 1e-14  # by how much, relatively, the engine may give back another float: one unit in the last place
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One item of the corpus: a text with the id, label and payload its owner gave it.
 
@@ -154,9 +158,7 @@ def to_points(
     items: Sequence[Item], embeddings: FeatureEmbeddings, metadata: IndexMetadata
 ) -> Iterator[models.PointStruct]:
     """Points for ``items``, row i of ``embeddings`` being item i."""
-    sparse = embeddings.sparse()
-    starts = sparse.indptr.tolist()
-    columns, values = sparse.indices.tolist(), sparse.data.tolist()
+    values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
     base = embeddings.base.tolist() if metadata.has_base else None
     confidences = _rounded(embeddings.confidence, 6)
     groups = _rounded(embeddings.group_confidence, 4)
@@ -164,8 +166,9 @@ def to_points(
     for i, item in enumerate(items):
         row = slice(starts[i], starts[i + 1])
         # the parts are known to be right, so that pydantic need not look at each number
-        features = models.SparseVector.model_construct(indices=columns[row], values=values[row])
+        features = models.SparseVector.model_construct(_SPARSE_FIELDS, indices=columns[row], values=values[row])
         yield models.PointStruct.model_construct(
+            _POINT_FIELDS,
             id=item.point_id,
             vector={FEATURES_VECTOR: features} if base is None else {BASE_VECTOR: base[i], FEATURES_VECTOR: features},
             payload={
@@ -263,7 +266,7 @@ def _digest(
     user_id: UserId, text: str, payload: Mapping[str, Any], name: str, base: np.ndarray[Any, Any] | None
 ) -> str:
     try:
-        content = json.dumps([user_id, text, payload], ensure_ascii=False, allow_nan=False, sort_keys=True).encode()
+        content = _JSON.encode([user_id, text, payload]).encode()
     except UnicodeEncodeError:
         raise ValueError(f"{name} or the text beside it holds half a character (a lone surrogate)") from None
     except ValueError as error:

@@ -23,6 +23,7 @@ _MAX_INDEX = 2**32 - 1
 _MAX_SIZE = 65536
 # of collections and vectors, which are kept in folders of their name; the server refuses the same ones
 INVALID_NAME_CHARS = ("<", ">", ":", '"', "/", "\\", "|", "?", "*", "\0", "\x1f")
+VECTORS = (models.SparseVector, list, np.ndarray)  # told from others at once: pydantic's isinstance is slow
 _INFERENCE = (models.Document, models.Image, models.InferenceObject)
 
 
@@ -76,7 +77,7 @@ class VectorSchema:
         """
         if name not in self.dense and name not in self.sparse:
             self.check_names([name])
-        if isinstance(vector, _INFERENCE):
+        if not isinstance(vector, VECTORS) and isinstance(vector, _INFERENCE):
             raise UnsupportedError(
                 f"{where}, vector {name!r}: EdgeClient does not embed {type(vector).__name__}s; encode it first"
             )
@@ -114,6 +115,8 @@ def _are_float32(values: Sequence[float]) -> bool:
 
 
 def _dense(vector: Any, size: int, is_multi: bool, where: str) -> list[float] | list[list[float]]:
+    if type(vector) is list and not is_multi and len(vector) == size and _is_finite(vector):
+        return vector
     try:
         with np.errstate(over="ignore"):  # a number too large for float32 is reported below, as infinite
             array = np.asarray(vector, dtype=np.float32)
@@ -130,6 +133,14 @@ def _dense(vector: Any, size: int, is_multi: bool, where: str) -> list[float] | 
         raise ValueError(f"Wrong input: Vector contains NaN or infinite values {where}")
     # the engine reads a list twice as fast as an array (11 against 24 µs at 384 numbers)
     return cast("list[float] | list[list[float]]", vector if type(vector) is list else array.tolist())
+
+
+def _is_finite(vector: list[float]) -> bool:
+    """Whether all numbers surely fit into float32, told by their norm: 2 µs at 384 numbers, an array takes 8."""
+    try:
+        return math.hypot(*vector) <= _MAX_FLOAT32
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def check_vector_config(

@@ -1,0 +1,188 @@
+"""What people decide about items: first written to a log in the engine, then done, and taken back if they want.
+
+The log is a collection beside the index. An entry says whether it was carried out, so that after a crash between the
+two steps the next one to look at the log carries it out.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from qdrant_client import models
+
+from fg_search.errors import ItemNotFoundError, NothingToUndoError
+from fg_search.ids import UserId
+from fg_search.index.changing import relabel
+from fg_search.index.opening import find_collection
+from fg_search.index.state import IndexState
+from fg_search.review.decisions import Decision, check_action, last_to_undo, now
+from fg_search.storage.keys import PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
+from fg_search.storage.operations import Operation, call
+
+_PAGE = 1000
+_NO_VECTOR = "none"  # the embedded engine wants a collection to have some vector; entries have none
+_DONE = "done"
+
+
+def decide(state: IndexState, user_id: UserId, action: str, label: str | None, reviewer: str) -> Operation[Decision]:
+    """Log a decision and carry it out.
+
+    Raises:
+        ItemNotFoundError: If there is no such item.
+        ValueError: If there is no such action, or its label is missing.
+    """
+    yield from finish(state)
+    point = state.point_id(user_id)
+    records = yield call("retrieve", state.collection, ids=[point], with_payload=True, with_vectors=action == "delete")
+    if not records:
+        raise ItemNotFoundError(f"{state.name} has no item {user_id!r}")
+    (record,) = records
+    features = record.payload[PAYLOAD_KEY]
+    before = features["label"]
+    chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"))
+    entry = Decision(
+        number=_number(),
+        id=user_id,
+        action=action,  # type: ignore[arg-type]  # checked
+        before=before,
+        after=before if chosen is None else chosen,
+        reviewer=reviewer,
+        time=now(),
+        point=_as_json(record) if action == "delete" else None,
+        tenant=state.tenant,
+    )
+    yield from _log(state, entry)
+    yield from _carry_out(state, entry)
+    return entry
+
+
+def undo(state: IndexState, reviewer: str) -> Operation[Decision]:
+    """Take back the latest decision that stands.
+
+    Raises:
+        NothingToUndoError: If there is none.
+    """
+    entries = yield from decisions(state)
+    last = last_to_undo(entries)
+    if last is None:
+        raise NothingToUndoError(f"no decision about an item of {state.name} stands")
+    entry = replace(
+        last,
+        number=_number(),
+        action="undo",
+        before=last.after,
+        after=last.before,
+        reviewer=reviewer,
+        time=now(),
+        undoes=last.number,
+    )
+    yield from _log(state, entry)
+    yield from _carry_out(state, entry)
+    return entry
+
+
+def decisions(state: IndexState) -> Operation[list[Decision]]:
+    """All entries of the log, the oldest first; of one tenant, where the index has some."""
+    yield from finish(state)
+    entries = yield from _entries(state)
+    return [entry for entry, _ in entries if entry.tenant == state.tenant]
+
+
+def finish(state: IndexState) -> Operation[None]:
+    """Carry out what was logged and then interrupted."""
+    entries = yield from _entries(state)
+    for entry, done in entries:
+        if not done and entry.tenant == state.tenant:
+            yield from _carry_out(state, entry)
+
+
+def _carry_out(state: IndexState, entry: Decision) -> Operation[None]:
+    """Do what an entry says; doing it twice is doing it once."""
+    point = state.point_id(entry.id)
+    if entry.action == "undo":
+        yield from _take_back(state, entry)
+    elif entry.action == "delete":
+        yield call("delete", state.collection, points_selector=models.PointIdsList(points=[point]), wait=True)
+    else:
+        yield from _set_label(state, entry)
+        yield from _mark(state, point, entry)
+    yield call("set_payload", _log_name(state), {_DONE: True}, points=[entry.number], wait=True)
+
+
+def _take_back(state: IndexState, entry: Decision) -> Operation[None]:
+    point = state.point_id(entry.id)
+    if entry.point is not None:
+        restored = models.PointStruct(
+            id=entry.point["id"], vector=_vectors(entry.point["vectors"]), payload=entry.point["payload"]
+        )
+        yield call("upsert", state.collection, points=[restored], wait=True)
+        return
+    yield from _set_label(state, entry)
+    earlier = [one for one, _ in (yield from _entries(state)) if one.id == entry.id and one.number < entry.number]
+    standing = last_to_undo([*earlier, entry])
+    if standing is None:
+        yield call("delete_payload", state.collection, [f"{PAYLOAD_KEY}.{REVIEWED_KEY}"], points=[point], wait=True)
+    else:
+        yield from _mark(state, point, standing)
+
+
+def _set_label(state: IndexState, entry: Decision) -> Operation[None]:
+    if entry.before != entry.after:
+        yield from relabel(state, {entry.id: entry.after})
+
+
+def _mark(state: IndexState, point: int | str, entry: Decision) -> Operation[None]:
+    """Let the point say that it was decided about, which takes it out of the queue."""
+    mark = {REVIEWED_KEY: {"action": entry.action, "reviewer": entry.reviewer, "time": entry.time}}
+    yield call("set_payload", state.collection, mark, points=[point], key=PAYLOAD_KEY, wait=True)
+
+
+def _log(state: IndexState, entry: Decision) -> Operation[None]:
+    name = _log_name(state)
+    if (yield from find_collection(name)) is None:
+        sparse = {_NO_VECTOR: models.SparseVectorParams()}
+        yield call("create_collection", name, vectors_config={}, sparse_vectors_config=sparse)
+    payload = {**entry.to_payload(), _DONE: False}
+    yield call("upsert", name, points=[models.PointStruct(id=entry.number, vector={}, payload=payload)], wait=True)
+
+
+def _entries(state: IndexState) -> Operation[list[tuple[Decision, bool]]]:
+    """Each entry, and whether it was carried out, in the order of their numbers."""
+    name = _log_name(state)
+    if (yield from find_collection(name)) is None:
+        return []
+    entries: list[tuple[Decision, bool]] = []
+    offset = None
+    while True:
+        records, offset = yield call("scroll", name, limit=_PAGE, offset=offset, with_payload=True)
+        for record in records:
+            payload = dict(record.payload)
+            done = payload.pop(_DONE)
+            entries.append((Decision.of_payload(payload), done))
+        if offset is None:
+            return entries
+
+
+def _log_name(state: IndexState) -> str:
+    return f"{state.collection}.decisions"
+
+
+def _number() -> int:
+    """Microseconds since 1970: in the order of time, of one's own, and exact in JavaScript."""
+    return time.time_ns() // 1000
+
+
+def _as_json(record: Any) -> dict[str, Any]:
+    vectors = {
+        name: vector.model_dump() if isinstance(vector, models.SparseVector) else list(vector)
+        for name, vector in record.vector.items()
+    }
+    return {"id": record.id, "vectors": vectors, "payload": record.payload}
+
+
+def _vectors(vectors: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: models.SparseVector(**vector) if isinstance(vector, dict) else vector for name, vector in vectors.items()
+    }
