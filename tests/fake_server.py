@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -53,7 +54,7 @@ class FakeServer:
         class Bound(Handler):
             fake = server
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Bound)
+        self._server = _Server(("127.0.0.1", self._port), Bound)
         self._server.daemon_threads = True
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -121,6 +122,13 @@ class FakeServer:
         if path not in self.snapshots:
             return 404, {}, b'{"status": {"error": "Not found: no such snapshot"}}'
         return 200, {}, self.snapshots[path]
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """A client that gave up is no news."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*_)
 
 
 class Handler(BaseHTTPRequestHandler):
