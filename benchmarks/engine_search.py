@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,7 @@ def fill_dense(client: EdgeClient, data: Data, points: int) -> dict[str, float]:
 
 def fill_local(data: Data, points: int) -> tuple[QdrantClient, float]:
     """The points in qdrant-client's local mode; and how many a second went in."""
+    warnings.filterwarnings("ignore", message="Local mode is not recommended")
     client = QdrantClient(":memory:")
     size = int(np.prod(data.queries(1).probabilities.shape[1:]))
     client.create_collection("features", vectors_config=models.VectorParams(size=size, distance=models.Distance.DOT))
