@@ -384,3 +384,16 @@ def test_an_interrupted_command_says_so_by_its_exit_code(run, made, monkeypatch)
 
     monkeypatch.setattr("fg_search.index.confidence_index.ConfidenceIndex.info", interrupted)
     assert run("info", "--index", made / "idx")[0] == 130
+
+
+def test_refreshing_learns_the_corrections_and_moves_the_index(run, own_index, made):
+    (own_index / "right.csv").write_text("id,text,label\nd0,whatever,food\n", encoding="utf-8")
+    run("relabel", own_index / "right.csv", "--index", own_index / "idx")
+    code, out, err = run("fit", "--refresh", own_index / "idx", "-o", own_index / "new")
+    assert code == 0, err
+    assert "has moved to it" in out
+    found = json.loads(run("info", "--index", own_index / "idx", "--json")[1])
+    assert found["metadata"]["encoder"] == str(own_index / "new")
+    assert found["corrected"] == 1
+    assert run("fit", "-o", own_index / "x")[0] == 2
+    assert run("fit", made / "corpus.jsonl", "--refresh", own_index / "idx", "-o", own_index / "x")[0] == 2

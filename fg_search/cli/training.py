@@ -9,16 +9,20 @@ import typer
 
 from fg_search.cli.console import console, print_json, say, timed
 from fg_search.cli.options import (
+    DEFAULT_COLLECTION,
     DEFAULT_MODEL,
     INPUT,
+    ApiKey,
     AsJson,
     BatchSize,
     Cache,
+    Collection,
     LabelColumn,
     NoCache,
     OnError,
     TextColumn,
     cache_folder,
+    open_index,
 )
 from fg_search.cli.rows import attributes_of, rows_of
 
@@ -29,8 +33,19 @@ Attribute = Annotated[
 
 
 def fit(
-    file: Annotated[Path, INPUT],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new encoder.", show_default=False)],
+    file: Annotated[Path | None, INPUT] = None,
+    refresh: Annotated[
+        str | None,
+        typer.Option(
+            metavar="INDEX",
+            help="In place of FILE: learn from the items of this index as they are now, corrections included, and move "
+            "the index to the new encoder. Calibrate it again afterwards.",
+            show_default=False,
+        ),
+    ] = None,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
     text: TextColumn = "text",
     label: Annotated[str | None, typer.Option(help="Column of the label; without it, clusters are learned.")] = None,
     attribute: Attribute = None,
@@ -43,7 +58,16 @@ def fit(
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
 ) -> None:
-    """Train a feature-group head on the texts of FILE and save the encoder."""
+    """Train a feature-group head on the texts of FILE, or of an index, and save the encoder."""
+    if (file is None) == (refresh is None):
+        raise typer.BadParameter("give either FILE or --refresh INDEX")
+    if refresh is not None:
+        with open_index(refresh, None, collection, api_key) as index, timed("fitted and moved"):
+            index.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
+            refitted = index.refit(output, seed=seed, batch_size=batch_size)
+        say(f"{refitted!r} saved in {output}; the index {refresh} has moved to it")
+        return
+    assert file is not None  # noqa: S101  for the type checker
     records = rows_of(file, on_error, text=text, label=label)
     from fg_search.encoder import FeatureGroupEncoder, check_target
 
