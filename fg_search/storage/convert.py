@@ -69,17 +69,28 @@ def _json_value(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else to_jsonable_python(value)
 
 
+_DEEPEST = 100  # levels of a payload: some twenty more, and the engine cannot read its own log
+
+
 def json_payload(payload: Any, where: str) -> Any:
     """Return a payload or metadata as plain JSON values: dates and UUIDs become text, as on the server.
 
     Raises:
-        ValueError: It holds what JSON does not know, NaN and infinity included.
+        ValueError: It holds what JSON does not know, NaN and infinity included, or is nested too deep.
     """
     try:
         text = json.dumps(payload, allow_nan=False, ensure_ascii=False, default=_json_value)
-        return json.loads(text.encode())  # half of a surrogate pair is no text for the engine
-    except (TypeError, ValueError) as error:
+        value = json.loads(text.encode())  # half of a surrogate pair is no text for the engine
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON: {error}") from error
+    if text.count("{") + text.count("[") > _DEEPEST and _depth(value) > _DEEPEST:
+        raise ValueError(f"{where}: nested more than {_DEEPEST} levels deep, which the engine could not read again")
+    return value
+
+
+def _depth(value: Any) -> int:
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if parts is None else 1 + max(map(_depth, parts), default=0)
 
 
 def convert_vectors(vector: Any, schema: VectorSchema, where: str) -> edge.Vector:

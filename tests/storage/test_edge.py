@@ -530,3 +530,22 @@ def test_optimizing_keeps_the_results(tmp_path: Path) -> None:
         assert client.get_collection(C).indexed_vectors_count == 600
         after = [client.query_points(C, query=row).points[0].id for row in vectors[:20]]
         assert before == after == list(range(20))
+
+
+@pytest.mark.parametrize("write", ["upsert", "set_payload"])
+def test_a_payload_that_the_engine_could_not_read_again_is_refused(tmp_path, write):
+    deep: object = 1
+    for _ in range(101):
+        deep = {"a": deep}
+    with EdgeClient(tmp_path) as client:
+        client.create_collection("points", vectors_config=models.VectorParams(size=1, distance=models.Distance.DOT))
+        client.upsert("points", [models.PointStruct(id=1, vector=[1.0])])
+        arguments = {
+            "upsert": {"points": [models.PointStruct(id=2, vector=[1.0], payload={"deep": deep})]},
+            "set_payload": {"payload": {"deep": deep}, "points": [1]},
+        }
+        with pytest.raises(ValueError, match="nested more than 100 levels"):
+            getattr(client, write)("points", **arguments[write])
+        client.set_payload("points", {"deep": deep["a"]["a"]}, points=[1])
+    with EdgeClient(tmp_path) as client:
+        assert client.retrieve("points", [1])[0].payload == {"deep": deep["a"]["a"]}
