@@ -69,6 +69,7 @@ def _json_value(value: Any) -> Any:
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else to_jsonable_python(value)
 
 
+_NESTED = frozenset((dict, list, tuple))
 _DEEPEST = 100  # levels of a payload: some twenty more, and the engine cannot read its own log
 
 
@@ -83,14 +84,27 @@ def json_payload(payload: Any, where: str) -> Any:
         value = json.loads(text.encode())  # half of a surrogate pair is no text for the engine
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON: {error}") from error
-    if text.count("{") + text.count("[") > _DEEPEST and _depth(value) > _DEEPEST:
-        raise ValueError(f"{where}: nested more than {_DEEPEST} levels deep, which the engine could not read again")
+    check_depth(value, where)
     return value
 
 
-def _depth(value: Any) -> int:
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return 0 if parts is None else 1 + max(map(_depth, parts), default=0)
+def check_depth(value: Any, where: str) -> None:
+    """Refuse a payload that the engine would write to its log and not be able to read again.
+
+    Raises:
+        ValueError: It is nested too deep.
+    """
+    level = [value] if type(value) in _NESTED else []
+    for _ in range(_DEEPEST):
+        below: list[Any] = []
+        for one in level:
+            parts = one.values() if type(one) is dict else one
+            if not _NESTED.isdisjoint(map(type, parts)):  # a list of numbers is done with at once
+                below += [part for part in parts if type(part) in _NESTED]
+        level = below
+        if not level:
+            return
+    raise ValueError(f"{where}: nested more than {_DEEPEST} levels deep, which the engine could not read again")
 
 
 def convert_vectors(vector: Any, schema: VectorSchema, where: str) -> edge.Vector:
@@ -111,6 +125,7 @@ def convert_point(point: models.PointStruct, schema: VectorSchema) -> edge.Point
     point_id = convert_id(point.id)
     vectors = convert_vectors(point.vector, schema, where)
     payload = point.payload or None
+    check_depth(payload, f"payload of {where}")
     try:
         return edge.Point(point_id, vectors, payload)
     except (TypeError, ValueError):
