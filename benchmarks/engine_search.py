@@ -116,7 +116,7 @@ def on_bare(engine: BareEngine, queries: Sequence[Any]) -> dict[str, Search]:
 
 
 def in_local_mode(client: QdrantClient, queries: Any, median: float) -> dict[str, Search]:
-    """qdrant-client's own engine in Python, with the feature groups as dense vectors, which it is fastest with."""
+    """qdrant-client's own engine in Python, with the feature groups as dense vectors."""
     dense = queries.probabilities.reshape(len(queries), -1).tolist()
     sure = models.Filter(must=[models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=median))])
     power = models.PowExpression(pow=models.PowParams(base=CONFIDENCE_KEY, exponent=1.0))
