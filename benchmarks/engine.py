@@ -128,11 +128,13 @@ def verdicts(figures: dict[str, Any]) -> list[Verdict]:
     found += [
         at_least(f"speed over local mode, {kind}", 50, ms["local"][kind] / ours[kind]) for kind in ("plain", "filter")
     ]
-    alone = figures["features_alone"]["disk_bytes_per_point"]
+    features = compared_growth(figures)["disk_bytes_per_point"] - figures["search"]["dense_disk_bytes_per_point"]
     found += [
         at_least("rate of adding texts over that of encoding them", 0.95, add["texts_over_encoding"]),
         at_least("rate of adding embeddings over that of bare upserts", 0.6, add["embeddings_over_bare"]),
-        at_most("disk without base vectors", 600, alone, "bytes a point"),
+        at_most(
+            "disk of features, codes and confidences beside vectors, text and label", 600, features, "bytes a point"
+        ),
     ]
     if growth[-1]["points"] >= MOST:
         found.append(at_most("memory for 1,000,000 points", 4, growth[-1]["peak_bytes"] / GIB, "GiB"))
