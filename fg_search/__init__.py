@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fg_search.index.changing import IndexInfo
     from fg_search.index.confidence_index import ConfidenceIndex
     from fg_search.index.evaluating import IndexEvaluation, evaluate
+    from fg_search.index.scoring import LabelScores
     from fg_search.loss import FeatureGroupLoss
     from fg_search.review.decisions import Decision
     from fg_search.review.items import ReviewItem
@@ -43,6 +44,7 @@ _MODULES = {
     "GroupedResult": "search",
     "HitGroup": "search",
     "IndexEvaluation": "index.evaluating",
+    "LabelScores": "index.scoring",
     "evaluate": "index.evaluating",
     "IndexSettings": "storage.settings",
     "Calibrator": "confidence.calibrator",
@@ -84,6 +86,7 @@ __all__ = [
     "IndexEvaluation",
     "IndexInfo",
     "IndexSettings",
+    "LabelScores",
     "PrecisionThreshold",
     "ReviewItem",
     "SearchResult",

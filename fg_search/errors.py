@@ -59,3 +59,7 @@ class ItemNotFoundError(FgSearchError, LookupError):
 
 class NothingToUndoError(FgSearchError, LookupError):
     """There is no decision that could be taken back."""
+
+
+class NotScoredError(FgSearchError, RuntimeError):
+    """Items with contradicted labels were asked for before labels were judged."""

@@ -34,6 +34,7 @@ for command in (
     searching.calibrate,
     searching.search,
     searching.evaluate,
+    searching.score,
     searching.review,
     indexing.relabel,
     training.describe,

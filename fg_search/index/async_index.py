@@ -15,18 +15,19 @@ from typing_extensions import Self
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
-from fg_search.index import adding, changing, deciding, evaluating, judging, migrating, opening, searching
+from fg_search.index import adding, changing, deciding, evaluating, judging, migrating, opening, scoring, searching
 from fg_search.index.adding import AddReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.changing import IndexInfo
 from fg_search.index.confidence_index import DEFAULT_COLLECTION, items_of
 from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
+from fg_search.index.scoring import LabelScores
 from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, OpenIndex, load_encoder
 from fg_search.review.decisions import Action, Decision
 from fg_search.review.items import ReviewItem
-from fg_search.review.queue import ambiguous
+from fg_search.review.queue import ReviewOptions, listed
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect_async
 from fg_search.storage.operations import Operation, T, run_async
@@ -241,15 +242,13 @@ class AsyncConfidenceIndex:
             )
         )
 
-    async def review(
-        self,
-        *,
-        kind: Literal["ambiguous"] = "ambiguous",
-        limit: int = 50,
-        query_filter: models.Filter | None = None,
-    ) -> list[ReviewItem]:
+    async def score_labels(self, *, seed: int = 0) -> LabelScores:
+        """As :meth:`ConfidenceIndex.score_labels`."""
+        return await self._run(scoring.score_labels(self._state, seed=seed, progress=lambda _: None))
+
+    async def review(self, **options: Any) -> list[ReviewItem]:
         """As :meth:`ConfidenceIndex.review`."""
-        return await self._run(ambiguous(self._state, kind=kind, limit=limit, query_filter=query_filter))
+        return await self._run(listed(self._state, ReviewOptions(**options)))
 
     async def decide(
         self,

@@ -26,6 +26,7 @@ from fg_search.index import (
     migrating,
     opening,
     refitting,
+    scoring,
     searching,
     snapshots,
 )
@@ -35,11 +36,12 @@ from fg_search.index.changing import IndexInfo
 from fg_search.index.copying import CopyReport, copy_index
 from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
+from fg_search.index.scoring import LabelScores
 from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, OpenIndex, load_encoder
 from fg_search.review.decisions import Action, Decision
-from fg_search.review.items import ReviewItem
-from fg_search.review.queue import ambiguous
+from fg_search.review.items import Kind, ReviewItem
+from fg_search.review.queue import ReviewOptions, listed
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect
 from fg_search.storage.operations import Operation, T, run
@@ -516,25 +518,54 @@ class ConfidenceIndex:
             if isinstance(location, (str, os.PathLike)):
                 client.close()
 
+    def score_labels(self, *, seed: int = 0, show_progress: bool | None = None) -> LabelScores:
+        """Judge the label of every item by what was learned without it, for ``review(kind="contradicted")``.
+
+        Scores and suggestions are kept with the items. Call it again when many labels or items have changed. All base
+        embeddings have to fit into memory.
+
+        Args:
+            seed: Of everything random.
+            show_progress: Draw a progress bar; by default when stderr is a terminal.
+
+        Returns:
+            How many labels are probably wrong, and for how many another one is suggested.
+
+        Raises:
+            ValueError: If there are no stored base embeddings, or too few labels.
+        """
+        total = self.client.count(self.collection, exact=True).count
+        with _progress(total, show_progress, "read") as advance:
+            return self._run(scoring.score_labels(self._state, seed=seed, progress=advance))
+
     def review(
         self,
         *,
-        kind: Literal["ambiguous"] = "ambiguous",
+        kind: Kind = "ambiguous",
         limit: int = 50,
+        offset: int = 0,
+        label: str | None = None,
+        evidence: int = 0,
         query_filter: models.Filter | None = None,
     ) -> list[ReviewItem]:
-        """Items that a person should look at, most urgent first.
+        """Items that a person should look at and nobody decided about yet, most urgent first.
 
         Args:
-            kind: ``"ambiguous"``: the items whose embedding is least confident, in the engine's order.
+            kind: ``"ambiguous"``: the items whose embedding is least confident, so that the text itself is unclear;
+                ``"contradicted"``: those whose label fits least, see :meth:`score_labels`. Both in the engine's order.
             limit: Items at most.
+            offset: Items to leave out before the first.
+            label: Only items with this label.
+            evidence: Nearest items of the same label, and of others, to show beside each.
             query_filter: Any Qdrant filter.
 
         Raises:
             EmptyIndexError: If nothing was added yet.
-            ValueError: If the kind is unknown or the limit below 1.
+            NotScoredError: For contradicted items, if labels were not judged yet.
+            ValueError: If the kind is unknown or a number out of its range.
         """
-        return self._run(ambiguous(self._state, kind=kind, limit=limit, query_filter=query_filter))
+        options = ReviewOptions(kind, limit, offset, label, evidence, query_filter)
+        return self._run(listed(self._state, options))
 
     def decide(
         self,

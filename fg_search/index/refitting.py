@@ -41,7 +41,6 @@ class Corpus:
 
 def read_corpus(state: IndexState, progress: Callable[[int], object]) -> Operation[Corpus]:
     """Read all items, of all tenants if none was chosen, with their base embeddings; they have to fit into memory."""
-    scope = None if state.chosen_tenant is None else state.scope()
     names = [BASE_VECTOR] if state.metadata.has_base else False
     corpus = Corpus([], [], [], [], [], None)
     vectors: list[npt.NDArray[np.float32]] = []
@@ -50,7 +49,7 @@ def read_corpus(state: IndexState, progress: Callable[[int], object]) -> Operati
         records, offset = yield call(
             "scroll",
             state.collection,
-            scroll_filter=scope,
+            scroll_filter=state.scope_of_all(),
             limit=ITEMS_PER_WRITE,
             offset=offset,
             with_payload=True,

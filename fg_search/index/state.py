@@ -129,6 +129,11 @@ class IndexState:
             f"{self.metadata.fingerprint}; open it again"
         )
 
+    def scope_of_all(self, *conditions: models.Condition) -> models.Filter:
+        """As :meth:`scope`, of all tenants if none was chosen."""
+        own = None if self.chosen_tenant is None else self.scope()
+        return models.Filter(must=[*conditions, *([] if own is None else [own])])
+
     def point_id(self, user_id: UserId) -> int | str:
         """The engine's id for a user's; that of another tenant's item is another one.
 

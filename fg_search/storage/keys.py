@@ -12,4 +12,5 @@ HASH_KEY = f"{PAYLOAD_KEY}.hash"
 METADATA_KEY = "fg_search"
 CALIBRATION_KEY = "fg_search_calibration"
 REVIEW_KEY = "review"  # within ours: what was computed about an item for those who review
+REVIEW_SCORE_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.score"  # how probably its label is wrong
 REVIEWED_KEY = "reviewed"  # within ours: what one of them decided

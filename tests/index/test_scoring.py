@@ -1,0 +1,97 @@
+"""Labels are judged by what is learned without them; what is in doubt is listed with a suggestion and evidence."""
+
+import pytest
+
+from fg_search import ConfidenceIndex, IndexSettings
+from fg_search.errors import NotScoredError
+
+WRONG = {"d1": "travel", "d20": "food", "d40": "card"}
+
+
+@pytest.fixture
+def noisy(local, rows):
+    """The corpus with three wrong labels."""
+    labels = [WRONG.get(user_id, label) for user_id, label in zip(rows["ids"], rows["labels"], strict=True)]
+    local.add(**{**rows, "labels": labels})
+    return local
+
+
+def test_wrong_labels_come_first_with_the_right_one_suggested(noisy, rows):
+    truth = dict(zip(rows["ids"], rows["labels"], strict=True))
+    found = noisy.score_labels()
+    assert (found.items, found.labelled) == (48, 48)
+    assert 0 <= found.lower <= found.wrong <= found.upper <= 1
+    items = noisy.review(kind="contradicted", limit=3)
+    assert {item.id for item in items} == set(WRONG)
+    for item in items:
+        assert item.suggested_label == truth[item.id]
+        assert item.label == WRONG[item.id]
+        assert item.kind == "contradicted"
+        assert 0 < item.suggested_probability <= 1
+        assert repr(item.label) in item.reason
+        assert repr(item.suggested_label) in item.reason
+    scores = [item.score for item in noisy.review(kind="contradicted", limit=48)]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_accepting_corrects_the_label_and_takes_the_item_out_of_the_list(noisy, points_of):
+    noisy.score_labels()
+    item = noisy.review(kind="contradicted", limit=1)[0]
+    noisy.decide(item.id, "accept", reviewer="ann")
+    assert points_of(noisy)[item.id].payload["fg"]["label"] == item.suggested_label
+    assert item.id not in {one.id for one in noisy.review(kind="contradicted", limit=48)}
+    noisy.undo()
+    assert noisy.review(kind="contradicted", limit=1)[0].id == item.id
+
+
+def test_evidence_is_the_nearest_items_on_both_sides(noisy, rows):
+    noisy.score_labels()
+    (item,) = noisy.review(kind="contradicted", limit=1, evidence=3)
+    assert [one.label for one in item.agreeing] == [item.label] * 3
+    assert item.label not in {one.label for one in item.contradicting}
+    for examples in (item.agreeing, item.contradicting):
+        similarities = [one.similarity for one in examples]
+        assert similarities == sorted(similarities, reverse=True)
+        assert item.id not in {one.id for one in examples}
+    assert noisy.review(kind="ambiguous", limit=1, evidence=2)[0].contradicting
+
+
+def test_lists_have_pages_and_labels(noisy):
+    whole = noisy.review(limit=20)
+    assert [item.id for item in noisy.review(limit=5, offset=10)] == [item.id for item in whole[10:15]]
+    assert {item.label for item in noisy.review(limit=48, label="food")} == {"food"}
+
+
+def test_scoring_again_replaces_what_was_scored_before(noisy, rows):
+    noisy.score_labels()
+    noisy.relabel(dict(zip(rows["ids"], rows["labels"], strict=True)))
+    noisy.score_labels()
+    assert not set(WRONG) & {item.id for item in noisy.review(kind="contradicted", limit=48) if item.score > 0.5}
+
+
+def test_without_scores_the_list_says_what_to_do(noisy):
+    with pytest.raises(NotScoredError, match="score_labels"):
+        noisy.review(kind="contradicted")
+    with pytest.raises(ValueError, match="'ambiguous' or 'contradicted'"):
+        noisy.review(kind="odd")
+    with pytest.raises(ValueError, match="evidence"):
+        noisy.review(evidence=-1)
+
+
+def test_an_index_without_base_vectors_cannot_judge(encoder, rows):
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(base_vectors="none")) as index:
+        index.add(**rows)
+        with pytest.raises(ValueError, match="without base vectors"):
+            index.score_labels()
+
+
+def test_a_tenants_labels_are_judged_by_its_own(encoder, rows):
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="owner")) as index:
+        one, two = index.tenant("one"), index.tenant("two")
+        one.add(**rows)
+        two.add(**{**rows, "labels": [f"other {label}" for label in rows["labels"]]})
+        assert one.score_labels().items == 48
+        suggested = {item.suggested_label for item in one.review(kind="contradicted", limit=48)}
+        assert not any(label.startswith("other") for label in suggested)
+        with pytest.raises(ValueError, match="choose one first"):
+            index.review(kind="contradicted")
