@@ -15,7 +15,18 @@ from typing_extensions import Self
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
-from fg_search.index import adding, changing, deciding, evaluating, judging, migrating, opening, scoring, searching
+from fg_search.index import (
+    adding,
+    changing,
+    deciding,
+    evaluating,
+    judging,
+    migrating,
+    opening,
+    scoring,
+    searching,
+    snapshots,
+)
 from fg_search.index.adding import AddReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.changing import IndexInfo
@@ -45,7 +56,8 @@ class AsyncConfidenceIndex:
     """A :class:`ConfidenceIndex` whose methods are coroutines, with the same arguments, results and errors.
 
     A server is asked through ``AsyncQdrantClient``; the embedded engine and the encoder run in threads, so the event
-    loop is never blocked. Open it with ``async with``, or with :meth:`open` and :meth:`close`.
+    loop is never blocked. Open it with ``async with``, or with :meth:`open` and :meth:`close`. What is done once and by
+    hand (restoring, copying, refitting) is left to :class:`ConfidenceIndex`.
 
     Args:
         location: As for :class:`ConfidenceIndex`, or a ready ``AsyncQdrantClient``.
@@ -283,6 +295,11 @@ class AsyncConfidenceIndex:
                 )
             )
         )
+
+    async def snapshot(self, file: str | os.PathLike[str]) -> None:
+        """As :meth:`ConfidenceIndex.snapshot`."""
+        client: Any = self._client
+        await self._run(snapshots.save(client, self._state, os.fspath(file), self._api_key))
 
     @property
     def _state(self) -> IndexState:
