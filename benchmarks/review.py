@@ -2,14 +2,14 @@
 
     python benchmarks/review.py --data FOLDER [--seeds 3] [--json FILE]
 
-FOLDER holds train, test, oos_train and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}`` a line. A share
-of the training labels is replaced: half of them by any other label, half by a nearby one. Nearby is drawn in two ways:
-the label whose mean embedding is closest to that of the true label, and the one whose mean is closest to the item
+FOLDER holds train, test, oos_train and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}`` a line. A
+share of the training labels is replaced: half of them by any other label, half by a nearby one. Nearby is drawn in two
+ways: the label whose mean embedding is closest to that of the true label, and the one whose mean is closest to the item
 itself (harder). The peers are what cleanlab ranks by, on the same embeddings: self-confidence and normalised margin of
 cross-validated logistic regression (5 folds). Precision at n: n is the number of wrong labels.
 
-Then a reviewer who is always right looks at 500 items, and the head is fitted again on the mended labels. The embeddings
-of all-MiniLM-L6-v2 are made once.
+Then a reviewer who is always right looks at 500 items, and the head is fitted again on the mended labels. The
+embeddings of all-MiniLM-L6-v2 are made once.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from fg_search.codebook import unit_rows
 from fg_search.confidence import confidence
 from fg_search.evaluation import aurc, auroc, expected_calibration_error
 from fg_search.review.scores import (
+    LabelJudge,
     ambiguity,
     confused_labels,
     fit_label_judge,
@@ -110,11 +111,13 @@ def regression(bench: Bench, given: np.ndarray, seed: int) -> dict[str, dict[str
     }
 
 
-def wrong_labels(bench: Bench, nearby: str, seed: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """The rankings, and how well our probabilities are calibrated."""
+def wrong_labels(
+    bench: Bench, nearby: str, seed: int
+) -> tuple[dict[str, dict[str, float]], dict[str, float], dict[str, float]]:
+    """The rankings, how well our probabilities are calibrated, and the noise estimate."""
     given = bench.noisy(0.1, nearby, seed)
     start = time.perf_counter()
-    judged, _ = judge_labels(bench.train, given.tolist(), seed=seed)
+    judged, judge = judge_labels(bench.train, given.tolist(), seed=seed)
     seconds = time.perf_counter() - start
     suggested = np.array(judged.suggested)
     rows = {OURS: found(bench, given, judged.score, suggested, seconds), **regression(bench, given, seed)}
@@ -126,16 +129,17 @@ def wrong_labels(bench: Bench, nearby: str, seed: int) -> tuple[dict[str, dict[s
         "changes_suggested": float(changed.sum()),
         "changes_right": float(right[changed].mean()),
     }
-    return rows, calibration
+    return rows, calibration, _estimate(judge, 0.1)
 
 
-def noise(bench: Bench, nearby: str, seed: int) -> list[dict[str, float]]:
-    rows = []
-    for share in (0.0, 0.05, 0.1, 0.2):
-        given = bench.noisy(share, nearby, seed)
-        estimate = fit_label_judge(bench.train, given.tolist(), seed=seed).noise.share
-        rows.append({"wrong": share, "estimate": estimate.estimate, "low": estimate.low, "high": estimate.high})
-    return rows
+def noise(bench: Bench, nearby: str, share: float, seed: int) -> dict[str, float]:
+    given = bench.noisy(share, nearby, seed)
+    return _estimate(fit_label_judge(bench.train, given.tolist(), seed=seed), share)
+
+
+def _estimate(judge: LabelJudge, wrong: float) -> dict[str, float]:
+    share = judge.noise.share
+    return {"wrong": wrong, "estimate": share.estimate, "low": share.low, "high": share.high}
 
 
 def loop(bench: Bench, seed: int) -> dict[str, dict[str, float]]:
@@ -250,7 +254,7 @@ def show(figures: dict[str, Any]) -> None:
             [name, _cell(parts["mended"], 0), _cell(parts["recall_at_1"], 4), _cell(parts["aurc"], 1, scale=1000)]
         )
     _show("The loop", ["reviewed", "labels mended", "R@1", "AURC x 1000"], rows)
-    for group in ("calibration", "other"):
+    for group in ("calibration", "no_noise", "other"):
         print()
         for name in figures[group][0]:
             print(f"{name}: {', '.join(f'{run[name]:.4g}' for run in figures[group])}")
@@ -269,11 +273,15 @@ def main() -> None:
     bench = Bench(options.data)
     figures: dict[str, Any] = {"command": sys.argv, "machine": ran_on}
     judged = {nearby: [wrong_labels(bench, nearby, seed) for seed in seeds] for nearby in NEARBY}
-    figures["wrong_labels"] = {nearby: [rows for rows, _ in runs] for nearby, runs in judged.items()}
-    figures["calibration"] = [calibration for runs in judged.values() for _, calibration in runs]
-    figures["noise"] = {nearby: [noise(bench, nearby, seed) for seed in seeds] for nearby in NEARBY}
+    figures["wrong_labels"] = {nearby: [rows for rows, _, _ in runs] for nearby, runs in judged.items()}
+    figures["calibration"] = [calibration for runs in judged.values() for _, calibration, _ in runs]
+    figures["noise"] = {
+        nearby: [[noise(bench, nearby, 0.05, seed), runs[seed][2], noise(bench, nearby, 0.2, seed)] for seed in seeds]
+        for nearby, runs in judged.items()
+    }
+    figures["no_noise"] = [noise(bench, "label", 0.0, 0)]
     figures["loop"] = [loop(bench, seed) for seed in seeds]
-    figures["other"] = [other_scores(bench, seed) for seed in seeds]
+    figures["other"] = [other_scores(bench, 0)]
     show(figures)
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
