@@ -183,7 +183,7 @@ def judge_labels(
     known = np.flatnonzero([label is not None for label in labels])
     if len(known) > most_fitted:
         known = np.sort(np.random.default_rng(seed).permutation(known)[:most_fitted])
-    judge, leverage = _fit(rows[known], [labels[i] for i in known], seed)
+    judge, leverage = _fit(rows[known], [labels[int(i)] for i in known], seed)
     seen, by_row = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=np.float32)
     seen[known], by_row[known] = True, leverage
     return judge._judge(rows, _numbers(labels, judge.labels), seen, by_row), judge

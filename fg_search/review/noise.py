@@ -16,7 +16,7 @@ Block = tuple[IntArray, npt.NDArray[np.floating]]
 _RESAMPLES = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NoiseEstimate:
     """The share of labels that are probably wrong.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fg_search.review.confusion import ConfusedLabels
 from fg_search.review.noise import NoiseEstimate
 
-_SURE_OF_NOTHING, _CLOSE = 0.5, 0.2
-_ANSWERED = 60  # characters of a quoted text
+_LOW, _CLOSE = 0.5, 0.2
+_QUOTED = 60  # characters of a quoted text
 
 
 def contradiction_reason(
@@ -47,7 +47,7 @@ def ambiguity_reason(
         agreement: Share of its neighbours with the commonest label among them.
         candidates: The two most probable labels.
     """
-    parts = [f"{'low ' if confidence < _SURE_OF_NOTHING else ''}confidence {confidence:.2f}"]
+    parts = [f"{'low ' if confidence < _LOW else ''}confidence {confidence:.2f}"]
     if margin is not None:
         between = "the two most probable labels" if candidates is None else f"{candidates[0]!r} and {candidates[1]!r}"
         parts.append(f"{between} are {_percent(margin)} apart{', nearly a tie' if margin < _CLOSE else ''}")
@@ -62,7 +62,7 @@ def ambiguity_reason(
 
 def outlier_reason(score: float) -> str:
     """Why an item is far from everything; ``score`` as of :func:`fg_search.review.outliers.outlier_scores`."""
-    return f"unlike anything else: similarity to its nearest items is {1 - score:.2f} at most beyond a few"
+    return f"unlike anything else: all but its few nearest items have a similarity of at most {1 - score:.2f}"
 
 
 def duplicate_reason(similarity: float, first: str, second: str) -> str:
@@ -98,4 +98,4 @@ def _percent(value: float) -> str:
 
 def _quote(text: str) -> str:
     short = " ".join(text.split())
-    return f"“{short if len(short) <= _ANSWERED else short[: _ANSWERED - 1] + '…'}”"
+    return f"“{short if len(short) <= _QUOTED else short[: _QUOTED - 1] + '…'}”"

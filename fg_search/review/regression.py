@@ -78,12 +78,12 @@ class LabelRegression:
     @property
     def dimension(self) -> int:
         """Of the embeddings."""
-        return len(self._weight)
+        return int(self._weight.shape[0])
 
     @property
     def width(self) -> int:
         """Most numbers that are held for one row."""
-        return max(self._solution.shape)
+        return int(max(self._solution.shape))
 
     def predict(self, embeddings: FloatArray) -> FloatArray:
         """``(n, L)`` float32: about 1 for the label, 0 for others; for rows that were not fitted."""

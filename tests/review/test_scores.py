@@ -1,0 +1,243 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fg_search.review import duplicates, neighbours
+from fg_search.review import scores as review
+from fg_search.review.scores import (
+    agreeing_and_contradicting,
+    ambiguity,
+    confused_labels,
+    estimate_noise,
+    near_duplicates,
+    nearest,
+    neighbour_agreement,
+    outlier_scores,
+    same_text,
+    spread_copies,
+)
+
+SEEDS = st.integers(0, 10_000)
+
+
+def rows_of(seed, n=30, d=5):
+    return np.random.default_rng(seed).standard_normal((n, d)).astype(np.float32)
+
+
+def cosines_of(rows):
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit @ unit.T
+
+
+@pytest.fixture(params=[(3, 7), (1024, 4096)], ids=["small blocks", "one block"])
+def blocks(request, monkeypatch):
+    monkeypatch.setattr(neighbours, "_QUERIES", request.param[0])
+    monkeypatch.setattr(neighbours, "_POINTS", request.param[1])
+    monkeypatch.setattr(duplicates, "_ROWS", request.param[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.usefixtures("blocks")
+def test_neighbours_are_those_of_a_full_sort(seed):
+    rows = rows_of(seed)
+    labels = np.array([None, "a", "b", "c"], dtype=object)[np.random.default_rng(seed).integers(4, size=30)]
+    cosines = cosines_of(rows)
+    np.fill_diagonal(cosines, -np.inf)
+    np.testing.assert_array_equal(nearest(rows, k=4).rows, np.argsort(-cosines, axis=1)[:, :4])
+    agreeing, contradicting = agreeing_and_contradicting(rows, labels, [3, 8, 29], k=12)
+    for place, row in enumerate([3, 8, 29]):
+        for found, same in ((agreeing, True), (contradicting, False)):
+            usable = [
+                i
+                for i in np.argsort(-cosines[row])
+                if i != row and labels[row] and labels[i] and (labels[i] == labels[row]) == same
+            ][:12]
+            assert [i for i in found.rows[place] if i >= 0] == usable
+            np.testing.assert_allclose(found.similarity[place][: len(usable)], cosines[row][usable], atol=1e-5)
+            assert (found.similarity[place][len(usable) :] == 0).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.usefixtures("blocks")
+def test_near_duplicates_are_those_of_all_pairs(seed):
+    rows = rows_of(seed)
+    labels = [None if i % 7 == 0 else "ab"[i % 2] for i in range(30)]
+    cosines = cosines_of(rows)
+    pairs = sorted(
+        ((cosines[i, j], i, j) for i in range(30) for j in range(i + 1, 30) if cosines[i, j] >= 0.5), reverse=True
+    )
+    every = near_duplicates(rows, similarity=0.5)
+    assert [(pair.first, pair.second) for pair in every] == [(i, j) for _, i, j in pairs]
+    few = near_duplicates(rows, similarity=0.5, limit=5)
+    assert few == every[:5]
+    differing = near_duplicates(rows, labels, similarity=0.5)
+    assert [(pair.first, pair.second) for pair in differing] == [
+        (i, j) for _, i, j in pairs if labels[i] and labels[j] and labels[i] != labels[j]
+    ]
+
+
+def test_a_thousand_copies_do_not_fill_the_memory():
+    found = near_duplicates(np.ones((1000, 3)), limit=10)
+    assert len(found) == 10
+    assert (found[0].first, found[0].second) == (0, 1)
+
+
+def test_same_text_looks_past_case_punctuation_and_spaces():
+    texts = ["What's my PIN?", "what s  my pin", "other", "\uff37HAT'S my pin", "???", "!!!"]
+    assert same_text(texts) == [(0, 1, 3)]
+    assert same_text(texts, ["a", "a", "b", None, "a", "b"]) == []
+    assert same_text(texts, ["a", "b", "b", None, "a", "b"]) == [(0, 1, 3)]
+    with pytest.raises(ValueError, match="labels has 1 items, texts has 6"):
+        same_text(texts, ["a"])
+
+
+def test_an_item_far_from_everything_is_an_outlier():
+    rows = np.concatenate([np.eye(4)[0] + 0.05 * rows_of(0, 40, 4), [[0, 0, 0, 1.0]]])
+    scores = outlier_scores(rows)
+    assert scores.argmax() == 40
+    assert scores[40] > 0.9
+    assert scores[:40].max() < 0.1
+    assert outlier_scores(rows[:1]).tolist() == [1.0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, n=st.integers(1, 20))
+def test_outlier_scores_are_in_range_whatever_the_order(seed, n):
+    rows = rows_of(seed, n)
+    scores = outlier_scores(rows, k=3)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    order = np.random.default_rng(seed).permutation(n)
+    np.testing.assert_allclose(outlier_scores(rows[order], k=3), scores[order], atol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=10))
+def test_ambiguity_rises_as_each_ingredient_falls(numbers):
+    sure, lead, agreed = np.array(numbers).T
+    found = ambiguity(sure, codes_per_group=4, margin=lead, agreement=agreed)
+    assert ((found.score >= 0) & (found.score <= 1)).all()
+    for less in ((sure / 2, lead, agreed), (sure, lead / 2, agreed), (sure, lead, agreed / 2)):
+        other = ambiguity(less[0], codes_per_group=4, margin=less[1], agreement=less[2])
+        assert (other.score >= found.score).all()
+    assert ambiguity([1.0, 0.25], codes_per_group=4).score.tolist() == [0, 1]
+
+
+def test_ambiguity_refuses_what_is_no_share():
+    with pytest.raises(ValueError, match=r"margin\[1\] is 1.5, not between 0 and 1"):
+        ambiguity([0.5, 0.5], codes_per_group=4, margin=[0.5, 1.5])
+    with pytest.raises(ValueError, match="agreement must be one number for each item"):
+        ambiguity([0.5, 0.5], codes_per_group=4, agreement=[0.5])
+    with pytest.raises(ValueError, match=r"confidence\[0\] is nan"):
+        ambiguity([np.nan], codes_per_group=4)
+    with pytest.raises(ValueError, match="codes_per_group must be at least 2"):
+        ambiguity([0.5], codes_per_group=1)
+
+
+def test_neighbours_agree_by_the_share_of_the_commonest_label():
+    agreement = neighbour_agreement([["a", "a", "b", None], [None] * 4, ["a", "b", "c", "d"]])
+    np.testing.assert_allclose(agreement, [2 / 3, 1, 0.25])
+
+
+def test_labels_confused_both_ways_come_before_mislabelled_ones():
+    given_labels = ["a"] * 10 + ["b"] * 10 + ["c"] * 10 + [None]
+    predicted = ["b"] * 4 + ["a"] * 6 + ["a"] * 3 + ["b"] * 7 + ["a"] * 9 + ["c"] + ["a"]
+    first, second = confused_labels(given_labels, predicted)
+    assert (first.first, first.second, first.first_as_second, first.second_as_first) == ("a", "b", 4, 3)
+    assert first.score == pytest.approx((0.4 * 0.3) ** 0.5)
+    assert first.examples == (0, 10, 1, 11, 2, 12)
+    assert (second.first, second.second, second.first_as_second, second.second_as_first) == ("a", "c", 0, 9)
+    assert second.score == 0
+    with pytest.raises(ValueError, match="given has 31 items, predicted has 1"):
+        confused_labels(given_labels, ["a"])
+
+
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_the_confident_joint_counts_what_was_planted(pieces):
+    rng = np.random.default_rng(0)
+    truth = rng.integers(5, size=4000)
+    label = np.where(rng.random(4000) < 0.2, rng.integers(5, size=4000), truth)
+    logits = 3 * np.eye(5)[truth] + rng.standard_normal((4000, 5))
+    posterior = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+
+    def blocks():
+        return zip(np.array_split(label, pieces), np.array_split(posterior, pieces), strict=True)
+
+    found = estimate_noise(blocks, 5)
+    planted = (label != truth).mean()
+    assert abs(found.share.estimate - planted) < 0.02
+    assert found.share.low < planted < found.share.high
+    assert found.examples == 4000
+    assert found.by_label.shape == (5,)
+    assert "of the labels are probably wrong" in str(found)
+    assert found.share == estimate_noise(blocks, 5).share
+    with pytest.raises(ValueError, match="posterior must have shape"):
+        estimate_noise(lambda: [(label, posterior)], 6)
+    with pytest.raises(ValueError, match="no labels to judge"):
+        estimate_noise(list, 6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, n=st.integers(1, 25), window=st.integers(1, 6))
+def test_copies_are_spread_as_long_as_there_is_anything_else(seed, n, window):
+    rng = np.random.default_rng(seed)
+    rows = np.eye(8)[rng.integers(3, size=n)]
+    order = spread_copies(rows, window=window)
+    assert sorted(order) == list(range(n))
+    kinds = rows[order].argmax(1)
+    for i in range(n):
+        if kinds[i] in kinds[max(0, i - window + 1) : i]:  # a copy: then everything left is one
+            assert set(kinds[i:]) <= set(kinds[max(0, i - window + 1) : i])
+
+
+def test_a_ranking_without_copies_is_left_alone():
+    assert spread_copies(np.eye(6)).tolist() == list(range(6))
+    assert spread_copies(np.eye(6), limit=2).tolist() == [0, 1]
+    copies = np.array([[1, 0], [1, 0], [1, 0], [0, 1]])
+    assert spread_copies(copies, window=2).tolist() == [0, 3, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nearest(np.eye(3), [3]), r"rows\[0\] is 3, there are 3 embeddings"),
+        (lambda: nearest(np.eye(3), k=0), "k must be an integer of at least 1"),
+        (lambda: agreeing_and_contradicting(np.eye(3), ["a"]), "labels must be one for each of 3"),
+        (lambda: near_duplicates(np.eye(3), similarity=2), "similarity must be between 0 and 1"),
+        (lambda: spread_copies(np.eye(3), window=0), "window must be an integer of at least 1"),
+        (lambda: outlier_scores([1.0, 2.0]), "embeddings must be a matrix"),
+    ],
+)
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_reasons_are_sentences_of_their_ingredients():
+    text = review.contradiction_reason("refund", "delay", 0.973, contradicting="where is my\nparcel", agreeing="x" * 99)
+    assert "labelled 'refund'" in text
+    assert "'delay' (probability 97%)" in text
+    assert "“where is my parcel”" in text
+    assert len(text) < 300
+    assert "over 99%" in review.contradiction_reason("a", "b", 0.9999)
+    text = review.ambiguity_reason(0.41, margin=0.05, agreement=0.4, candidates=("a", "b"))
+    assert (
+        text
+        == "low confidence 0.41; 'a' and 'b' are 5% apart, nearly a tie; only 40% of its neighbours share one label"
+    )
+    assert review.ambiguity_reason(0.8, agreement=1.0) == "confidence 0.80; all its neighbours have one label"
+    assert "at most 0.20" in review.outlier_reason(0.8)
+    assert review.duplicate_reason(1.0, "a", "b") == "the same text, once labelled 'a' and once 'b'"
+    assert "0.951" in review.duplicate_reason(0.951, "a", "b")
+    (pair,) = confused_labels(["a", "b"], ["b", "a"])
+    assert "1 item labelled 'a' read as 'b'" in review.confusion_reason(pair)
+    noise = estimate_noise(lambda: [(np.array([0, 1] * 50), np.eye(2)[[0, 1] * 50])], 2)
+    assert review.noise_reason(noise) == "of 100 labels, 0 to 0 are probably wrong"
+
+
+def test_nothing_loads_torch():
+    import subprocess
+    import sys
+
+    check = "import sys, fg_search.review.scores; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
