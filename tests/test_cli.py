@@ -397,3 +397,47 @@ def test_refreshing_learns_the_corrections_and_moves_the_index(run, own_index, m
     assert found["corrected"] == 1
     assert run("fit", "-o", own_index / "x")[0] == 2
     assert run("fit", made / "corpus.jsonl", "--refresh", own_index / "idx", "-o", own_index / "x")[0] == 2
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "label-studio"])
+def test_what_is_exported_and_filled_in_is_imported(run, own_index, form):
+    assert run("score", "--index", own_index / "idx")[0] == 0
+    file = own_index / "todo"
+    export = ("export", file, "--index", own_index / "idx", "--format", form, "--limit", 3, "--kind", "ambiguous")
+    code, out, err = run(*export)
+    assert code == 0, err
+    assert "3 items written" in out
+    assert run(*export)[0] == 2  # nothing is overwritten
+    text = file.read_text(encoding="utf-8")
+    if form == "csv":
+        head, first, *rest = text.splitlines()
+        text = "\n".join([head, first + "brand new", *rest])
+    elif form == "jsonl":
+        first, *rest = text.splitlines()
+        text = "\n".join([json.dumps({**json.loads(first), "corrected_label": "brand new"}), *rest])
+    else:
+        tasks = json.loads(text)
+        assert {one["value"] for one in tasks[0]["data"]["labels"]} == {"card", "loan", "travel", "food"}
+        tasks[0]["annotations"] = [{"result": [{"from_name": "label", "value": {"choices": ["brand new"]}}]}]
+        text = json.dumps(tasks)
+    file.write_text(text, encoding="utf-8")
+    code, out, err = run("import", file, "--index", own_index / "idx", "--format", form)
+    assert code == 0, err
+    assert "1 decisions taken" in out
+    assert json.loads(run("info", "--index", own_index / "idx", "--json")[1])["corrected"] == 1
+
+
+def test_contradicted_labels_are_listed_after_scoring(run, own_index):
+    review = ("review", "--index", own_index / "idx", "--kind", "contradicted", "--json", "--evidence", 2)
+    code, _, err = run(*review)
+    assert code == 1
+    assert "fg-search score" in err
+    (own_index / "wrong.csv").write_text("id,text,label\nd0,whatever,food\n", encoding="utf-8")
+    run("relabel", own_index / "wrong.csv", "--index", own_index / "idx")
+    code, out, _ = run("score", "--index", own_index / "idx", "--json")
+    assert code == 0
+    assert json.loads(out)["labelled"] == 48
+    first = json.loads(run(*review)[1].splitlines()[0])
+    assert first["id"] == "d0"
+    assert first["suggested_label"] == "card"
+    assert len(first["agreeing"]) == len(first["contradicting"]) == 2

@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from fg_search.cli import indexing, operating, searching, training
+from fg_search.cli import indexing, operating, reviewing, searching, training
 from fg_search.cli.console import console, log
 from fg_search.errors import FgSearchError
 
@@ -34,8 +34,9 @@ for command in (
     searching.calibrate,
     searching.search,
     searching.evaluate,
-    searching.score,
-    searching.review,
+    reviewing.score,
+    reviewing.review,
+    reviewing.export,
     indexing.relabel,
     training.describe,
     operating.info,
@@ -46,6 +47,7 @@ for command in (
     operating.restore,
 ):
     app.command()(command)
+app.command("import")(reviewing.import_)
 
 
 @app.command()

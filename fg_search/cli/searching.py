@@ -1,4 +1,4 @@
-"""``search``, ``calibrate``, ``evaluate`` and ``review``: ask an index, and learn how far to trust it."""
+"""``search``, ``calibrate`` and ``evaluate``: ask an index, and learn how far to trust it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ from fg_search.cli.options import (
     search_options,
 )
 from fg_search.cli.rows import queries_of, rows_of
-from fg_search.review.items import Kind
 
 
 def search(
@@ -166,51 +165,6 @@ def evaluate(
         print_json(found)
     else:
         display.evaluation(console, found)
-
-
-def review(
-    location: IndexLocation,
-    kind: Annotated[
-        Kind, typer.Option(help="Unclear texts, or labels that do not fit (after `fg-search score`).")
-    ] = "ambiguous",
-    limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 20,
-    offset: Annotated[int, typer.Option(min=0, help="Items to leave out before the first.")] = 0,
-    label: Annotated[str | None, typer.Option(help="Only items with this label.", show_default=False)] = None,
-    evidence: Annotated[
-        int, typer.Option(min=0, help="With --json: nearest items of the same and of other labels, beside each.")
-    ] = 0,
-    collection: Collection = DEFAULT_COLLECTION,
-    api_key: ApiKey = None,
-    tenant: Tenant = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the items a person should look at, most urgent first, without those that were decided about."""
-    with open_index(location, None, collection, api_key) as opened:
-        target = opened if tenant is None else opened.tenant(tenant)
-        items = target.review(kind=kind, limit=limit, offset=offset, label=label, evidence=evidence)
-    if as_json:
-        for item in items:
-            print_json(item)
-    else:
-        display.review(console, items)
-
-
-def score(
-    location: IndexLocation,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    collection: Collection = DEFAULT_COLLECTION,
-    api_key: ApiKey = None,
-    tenant: Tenant = None,
-    as_json: AsJson = False,
-) -> None:
-    """Judge every label by what is learned without it, for `fg-search review --kind contradicted`."""
-    with open_index(location, None, collection, api_key) as opened, timed("judged"):
-        target = opened if tenant is None else opened.tenant(tenant)
-        found = target.score_labels(seed=seed)
-    if as_json:
-        print_json(found)
-    else:
-        say(str(found))
 
 
 def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> None:

@@ -281,6 +281,10 @@ class AsyncConfidenceIndex:
         """As :meth:`ConfidenceIndex.decisions`."""
         return await self._run(deciding.decisions(self._state))
 
+    async def labels(self, limit: int = 1000) -> list[str]:
+        """As :meth:`ConfidenceIndex.labels`."""
+        return await self._run(changing.labels(self._state, limit))
+
     async def info(self) -> IndexInfo:
         """As :meth:`ConfidenceIndex.info`."""
         return await self._run(changing.describe_index(self._state))

@@ -15,7 +15,7 @@ from fg_search.storage.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, HASH_KEY, LA
 from fg_search.storage.operations import Operation, call
 from fg_search.storage.points import Stored, given_label
 from fg_search.storage.schema import IndexMetadata
-from fg_search.validation import check_label
+from fg_search.validation import check_count, check_label
 
 _IDS_PER_REQUEST = 1000
 _HISTOGRAM_BINS = 10
@@ -159,6 +159,13 @@ def describe_index(state: IndexState) -> Operation[IndexInfo]:
         ),
         confidence_histogram=tuple(histogram),
     )
+
+
+def labels(state: IndexState, limit: int) -> Operation[list[str]]:
+    """The labels of the items, the most frequent first."""
+    check_count(limit, name="limit")
+    found = yield call("facet", state.collection, LABEL_KEY, facet_filter=state.scope(), limit=limit, exact=True)
+    return [str(hit.value) for hit in found.hits]
 
 
 def count(state: IndexState) -> Operation[int]:

@@ -605,6 +605,14 @@ class ConfidenceIndex:
         """The log of decisions, the oldest first."""
         return self._run(deciding.decisions(self._state))
 
+    def labels(self, limit: int = 1000) -> list[str]:
+        """The labels in the index, the most frequent first.
+
+        Args:
+            limit: Labels at most.
+        """
+        return self._run(changing.labels(self._state, limit))
+
     def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of confidence, all from the engine."""
         return self._run(changing.describe_index(self._state))
