@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from fg_search.cli import indexing, operating, searching, training
+from fg_search.cli import indexing, operating, searching, serving, training
 from fg_search.cli.console import console, log
 from fg_search.errors import FgSearchError
 
@@ -43,6 +43,7 @@ for command in (
     operating.copy,
     operating.snapshot,
     operating.restore,
+    serving.serve,
 ):
     app.command()(command)
 
