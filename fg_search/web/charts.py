@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fg_search.web.statistics import CurvePoint, ReliabilityBin
 
 WIDTH, HEIGHT = 360, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 26, 40
 _SMALLEST, _LARGEST = 3.0, 8.0  # radius of a dot
-_NICE = (0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
+_NICE = (0.04, 0.08, 0.2, 0.4, 0.6, 0.8, 1.0)  # a quarter of each is a round number
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import get_args
 
 from fastapi import APIRouter, HTTPException
 from pydantic import TypeAdapter, ValidationError
+from qdrant_client import models
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -25,7 +26,6 @@ LISTED = 100  # items fetched, which is what "left" counts up to
 KINDS: dict[ReviewKind, str] = {kind: kind.capitalize() for kind in get_args(ReviewKind)}
 
 _LABELS = 1000  # offered at most
-_NEIGHBOURS = 12  # looked at for evidence
 _SHOWN = 3  # of them on each side, and labels offered with a key of their own
 _RECENT = 5
 _UPCOMING = 6
@@ -155,22 +155,31 @@ def _back(fields: Mapping[str, str], **where: str | int | None) -> Response:
 
 def _evidence(site: Site, item: ReviewItem) -> Evidence:
     """What the item brings, or else its nearest neighbours."""
-    agreeing, contradicting = list(item.agreeing), list(item.contradicting)
+    agreeing: Sequence[Example] = item.agreeing
+    contradicting: Sequence[Example] = item.contradicting
     if not agreeing and not contradicting:
-        for example in _neighbours(site, item):
-            side = agreeing if item.label is not None and example.label == item.label else contradicting
-            side.append(example)
+        agreeing, contradicting = _neighbours(site, item)
     labels = [item.suggested_label, *(example.label for example in contradicting)]
     choices = [label for label in dict.fromkeys(labels) if label not in (None, item.label)]
     return Evidence(agreeing[:_SHOWN], contradicting[:_SHOWN], [str(label) for label in choices[:_SHOWN]])
 
 
-def _neighbours(site: Site, item: ReviewItem) -> list[Example]:
+def _neighbours(site: Site, item: ReviewItem) -> tuple[Sequence[Example], Sequence[Example]]:
+    """The nearest items of the same label, and of others."""
     try:
-        hits = site.index.search(item.text, limit=_NEIGHBOURS).hits
-    except (FgSearchError, ValueError):  # without its encoder an index can still be reviewed
-        return []
-    return [Example(hit.id, hit.text, hit.label, hit.score) for hit in hits if hit.id != item.id]
+        embedding = site.index.encoder.encode([item.text], show_progress=False)
+    except FgSearchError:  # without its encoder an index can still be reviewed
+        return (), ()
+
+    def nearest(wanted: models.Filter | None) -> list[Example]:
+        # one more than is shown: the item itself may be among them
+        hits = site.index.search(item.text, limit=_SHOWN + 1, query_filter=wanted, embedding=embedding).hits
+        return [Example(hit.id, hit.text, hit.label, hit.score) for hit in hits if hit.id != item.id]
+
+    if item.label is None:
+        return (), nearest(None)
+    same: models.Condition = models.FieldCondition(key=LABEL_KEY, match=models.MatchValue(value=item.label))
+    return nearest(models.Filter(must=[same])), nearest(models.Filter(must_not=[same]))
 
 
 def _labels(site: Site) -> list[str]:

@@ -37,11 +37,13 @@ class Found:
     Attributes:
         result: The decision and the hits.
         threshold: The chance to be right that was asked for, if one was.
+        is_checked: Whether anything was asked for that the answer could have failed.
         notice: What the person should know about how it was searched.
     """
 
     result: SearchResult
     threshold: float | None
+    is_checked: bool
     notice: str | None
 
 
@@ -59,8 +61,8 @@ def router(site: Site) -> APIRouter:
                 asked = _request(given)
             except ValidationError as error:
                 errors = problems(error)
-        is_empty = not len(site.index)
-        if asked is not None and not is_empty:
+        items = len(site.index)
+        if asked is not None and items:
             found = _find(site, asked)
         return site.page(
             request,
@@ -70,7 +72,7 @@ def router(site: Site) -> APIRouter:
             asked=asked,
             errors=errors,
             found=found,
-            is_empty=is_empty,
+            items=items,
             thresholds=thresholds,
             most=MAX_QUERY,
             pages=_pages(given, asked, found),
@@ -107,11 +109,12 @@ def _find(site: Site, asked: SearchRequest) -> Found:
         # promised about them
         lenient = asked.model_copy(update={"target_precision": None, "on_uncertain": "flag"})
         result = site.index.search(lenient.query, **lenient.options())
-        known = "no judged queries" if calibration is None else f"queries judged with {calibration.describe_search()}"
-        return Found(result, None, f"No precision is promised for these options: there are {known}.")
+        known = "not calibrated" if calibration is None else f"calibrated for {calibration.describe_search()}"
+        notice = f"How often answers are right is not promised for these settings: the index is {known}."
+        return Found(result, None, lenient.min_query_confidence is not None, notice)
     if calibration is None or asked.target_precision is None:
-        return Found(result, None, None)
-    return Found(result, calibration.threshold(asked.target_precision).threshold, None)
+        return Found(result, None, asked.min_query_confidence is not None, None)
+    return Found(result, calibration.threshold(asked.target_precision).threshold, True, None)
 
 
 def _thresholds(site: Site) -> list[PrecisionThreshold]:
