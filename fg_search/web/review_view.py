@@ -27,6 +27,7 @@ KINDS: dict[ReviewKind, str] = {kind: kind.capitalize() for kind in get_args(Rev
 
 _LABELS = 1000  # offered at most
 _SHOWN = 3  # of them on each side, and labels offered with a key of their own
+_NEAR = 0.25  # of the nearest one's similarity: the label of what is farther away is no choice worth a key
 _RECENT = 5
 _UPCOMING = 6
 _DIGITS = 6
@@ -159,7 +160,9 @@ def _evidence(site: Site, item: ReviewItem) -> Evidence:
     contradicting: Sequence[Example] = item.contradicting
     if not agreeing and not contradicting:
         agreeing, contradicting = _neighbours(site, item)
-    labels = [item.suggested_label, *(example.label for example in contradicting)]
+    nearest = max((example.similarity for example in (*agreeing, *contradicting)), default=0.0)
+    near = [example.label for example in contradicting if example.similarity >= _NEAR * nearest]
+    labels = [item.suggested_label, *near]
     choices = [label for label in dict.fromkeys(labels) if label not in (None, item.label)]
     return Evidence(agreeing[:_SHOWN], contradicting[:_SHOWN], [str(label) for label in choices[:_SHOWN]])
 
