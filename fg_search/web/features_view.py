@@ -21,7 +21,7 @@ def router(site: Site) -> APIRouter:
     def features(request: Request) -> Response:
         if not len(site.index):
             return site.page(request, "features.html", description=None, overlap=None, is_empty=True)
-        description = site.survey.description.get(_PATIENCE)
+        description = _description(site)
         if description is None:
             return _still_computing(request)
         return site.page(
@@ -30,14 +30,14 @@ def router(site: Site) -> APIRouter:
 
     @routes.get("/features/{group}")
     def one_group(request: Request, group: int) -> Response:
-        description = site.survey.description.get(_PATIENCE)
+        description = _description(site)
         if description is None:
             return _still_computing(request)
         return site.page(request, "group.html", description=description, group=_group(description, group))
 
     @routes.get("/features/{group}/{code}")
     def one_code(request: Request, group: int, code: int) -> Response:
-        description = site.survey.description.get(_PATIENCE)
+        description = _description(site)
         if description is None:
             return _still_computing(request)
         chosen = _group(description, group)
@@ -51,6 +51,12 @@ def router(site: Site) -> APIRouter:
         return response
 
     return routes
+
+
+def _description(site: Site) -> Description | None:
+    if not len(site.index):
+        raise HTTPException(404)
+    return site.survey.description.get(_PATIENCE)
 
 
 def _group(description: Description, number: int) -> GroupDescription:
