@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from fg_search.cli import indexing, operating, reviewing, searching, training
+from fg_search.cli import indexing, operating, reviewing, searching, serving, training
 from fg_search.cli.console import console, log
 from fg_search.errors import FgSearchError
 
@@ -45,6 +45,7 @@ for command in (
     operating.copy,
     operating.snapshot,
     operating.restore,
+    serving.serve,
 ):
     app.command()(command)
 app.command("import")(reviewing.import_)

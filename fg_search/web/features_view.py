@@ -1,0 +1,84 @@
+"""The view Features: what each group learned, and what each of its codes means."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fg_search.describe import CodeDescription, Description, GroupDescription
+from fg_search.web.site import Site
+
+_PATIENCE = 3.0  # seconds until the page says that it is still being computed
+_AGAIN = "2"  # seconds until the browser asks again
+
+
+def router(site: Site) -> APIRouter:
+    """All groups, one group, one code."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/features")
+    def features(request: Request) -> Response:
+        if not len(site.index):
+            return site.page(request, "features.html", description=None, overlap=None, is_empty=True)
+        description = _description(site)
+        if description is None:
+            return _still_computing(request)
+        return site.page(
+            request, "features.html", description=description, overlap=_overlap(description), is_empty=False
+        )
+
+    @routes.get("/features/{group}")
+    def one_group(request: Request, group: int) -> Response:
+        description = _description(site)
+        if description is None:
+            return _still_computing(request)
+        return site.page(request, "group.html", description=description, group=_group(description, group))
+
+    @routes.get("/features/{group}/{code}")
+    def one_code(request: Request, group: int, code: int) -> Response:
+        description = _description(site)
+        if description is None:
+            return _still_computing(request)
+        chosen = _group(description, group)
+        return site.page(
+            request, "code.html", description=description, group=chosen, code=_code(chosen, code), number=code
+        )
+
+    def _still_computing(request: Request) -> Response:
+        response = site.page(request, "computing.html")
+        response.headers["Refresh"] = _AGAIN
+        return response
+
+    return routes
+
+
+def _description(site: Site) -> Description | None:
+    if not len(site.index):
+        raise HTTPException(404)
+    return site.survey.description.get(_PATIENCE)
+
+
+def _group(description: Description, number: int) -> GroupDescription:
+    if not 0 <= number < len(description.groups):
+        raise HTTPException(404)
+    return description.groups[number]
+
+
+def _code(group: GroupDescription, number: int) -> CodeDescription | None:
+    """Its description; ``None`` for a code that no item of the sample has."""
+    if number in group.dead_codes:
+        return None
+    for code in group.codes:
+        if code.code == number:
+            return code
+    raise HTTPException(404)
+
+
+def _overlap(description: Description) -> float | None:
+    """Mean mutual information between two groups."""
+    count = len(description.groups)
+    if count == 1:
+        return None
+    shared = description.mutual_information
+    return float((shared.sum() - count) / (count * (count - 1)))

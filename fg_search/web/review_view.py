@@ -1,0 +1,195 @@
+"""The view Review: one item at a time, decided by a key, and everything can be taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import get_args
+
+from fastapi import APIRouter, HTTPException
+from pydantic import TypeAdapter, ValidationError
+from qdrant_client import models
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from fg_search.errors import EmptyIndexError, FgSearchError
+from fg_search.ids import UserId
+from fg_search.review.decisions import Decision
+from fg_search.review.items import Example, ReviewItem
+from fg_search.storage.keys import LABEL_KEY
+from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewKind, problems
+from fg_search.web.site import FormFields, Site, link
+
+LISTED = 100  # items fetched, which is what "left" counts up to
+KINDS: dict[ReviewKind, str] = {kind: kind.capitalize() for kind in get_args(ReviewKind)}
+
+_LABELS = 1000  # offered at most
+_SHOWN = 3  # of them on each side, and labels offered with a key of their own
+_NEAR = 0.25  # of the nearest one's similarity: the label of what is farther away is no choice worth a key
+_RECENT = 5
+_UPCOMING = 6
+_DIGITS = 6
+_ITEM_ID: TypeAdapter[UserId] = TypeAdapter(ItemId)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Items like the one that is reviewed.
+
+    Attributes:
+        agreeing: Of the same label, the nearest first.
+        contradicting: Of other labels.
+        choices: Labels worth a button of their own.
+    """
+
+    agreeing: Sequence[Example]
+    contradicting: Sequence[Example]
+    choices: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one has come.
+
+    Attributes:
+        today: Decisions made today that stand.
+        recent: The latest of all decisions that stand, the latest first.
+    """
+
+    today: int
+    recent: Sequence[Decision]
+
+    @classmethod
+    def of(cls, log: Sequence[Decision]) -> Progress:
+        """Count a log."""
+        undone = {entry.undoes for entry in log}
+        standing = [entry for entry in log if entry.action != "undo" and entry.number not in undone]
+        return cls(sum(map(_is_of_today, standing)), standing[: -_RECENT - 1 : -1])
+
+
+def router(site: Site) -> APIRouter:
+    """The view, and what its forms are sent to."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/review")
+    def review(request: Request) -> Response:
+        kind, wanted = _kind(request.query_params.get("kind")), request.query_params
+        items, problem = _queue(site, kind)
+        position = _position(items, wanted.get("item"), wanted.get("skip"))
+        item = items[position] if items else None
+        return site.page(
+            request,
+            "review.html",
+            409 if problem else 200,
+            kinds=KINDS,
+            kind=kind,
+            item=item,
+            item_id=None if item is None else json.dumps(item.id),
+            evidence=None if item is None else _evidence(site, item),
+            labels=_labels(site),
+            queue=list(enumerate(items))[position + 1 :][:_UPCOMING],
+            position=position,
+            following=(position + 1) % max(len(items), 1),
+            left=len(items),
+            is_more=len(items) == LISTED,
+            progress=Progress.of(site.index.decisions()),
+            is_undone="undone" in wanted,
+            problem=problem,
+            longest_label=MAX_LABEL,
+        )
+
+    @routes.post("/review/decide")
+    def decide(fields: FormFields) -> Response:
+        asked = _decision(fields)
+        site.decide(asked.id, asked.action, asked.label)
+        return _back(fields, skip=fields.get("skip"))
+
+    @routes.post("/review/undo")
+    def undo(fields: FormFields) -> Response:
+        taken_back = site.undo()
+        return _back(fields, item=json.dumps(taken_back.id), undone=1)
+
+    return routes
+
+
+def _kind(name: str | None) -> ReviewKind:
+    for kind in KINDS:
+        if name in (None, kind):
+            return kind
+    raise HTTPException(404, "There is no such list.")
+
+
+def _queue(site: Site, kind: ReviewKind) -> tuple[list[ReviewItem], str | None]:
+    """The items, or what is to be done first."""
+    try:
+        return site.index.review(kind=kind, limit=LISTED), None
+    except EmptyIndexError:
+        return [], None
+    except FgSearchError as error:
+        return [], str(error)
+
+
+def _position(items: Sequence[ReviewItem], item: str | None, skip: str | None) -> int:
+    """Where in the queue one is: at a certain item, or after so many; a queue that got shorter ends earlier."""
+    if item is not None:
+        return next((i for i, one in enumerate(items) if json.dumps(one.id) == item), 0)
+    wanted = int(skip) if skip is not None and skip.isascii() and skip.isdigit() and len(skip) < _DIGITS else 0
+    return max(0, min(wanted, len(items) - 1))
+
+
+def _decision(fields: Mapping[str, str]) -> DecisionRequest:
+    action = fields.get("action")
+    try:
+        item_id = _ITEM_ID.validate_json(fields.get("item", ""))
+        label = fields.get("label") if action == "label" else None
+        return DecisionRequest.model_validate({"id": item_id, "action": action, "label": label})
+    except ValidationError as error:
+        raise HTTPException(422, "; ".join(problems(error))) from error
+
+
+def _back(fields: Mapping[str, str], **where: str | int | None) -> Response:
+    # a kind that there is not would only lead to an error page
+    return RedirectResponse(link("/review", kind=fields.get("kind"), **where) + "#item", 303)
+
+
+def _evidence(site: Site, item: ReviewItem) -> Evidence:
+    """What the item brings, or else its nearest neighbours."""
+    agreeing: Sequence[Example] = item.agreeing
+    contradicting: Sequence[Example] = item.contradicting
+    if not agreeing and not contradicting:
+        agreeing, contradicting = _neighbours(site, item)
+    nearest = max((example.similarity for example in (*agreeing, *contradicting)), default=0.0)
+    near = [example.label for example in contradicting if example.similarity >= _NEAR * nearest]
+    labels = [item.suggested_label, *near]
+    choices = [label for label in dict.fromkeys(labels) if label not in (None, item.label)]
+    return Evidence(agreeing[:_SHOWN], contradicting[:_SHOWN], [str(label) for label in choices[:_SHOWN]])
+
+
+def _neighbours(site: Site, item: ReviewItem) -> tuple[Sequence[Example], Sequence[Example]]:
+    """The nearest items of the same label, and of others."""
+    try:
+        embedding = site.index.encoder.encode([item.text], show_progress=False)
+    except FgSearchError:  # without its encoder an index can still be reviewed
+        return (), ()
+
+    def nearest(wanted: models.Filter | None) -> list[Example]:
+        # one more than is shown: the item itself may be among them
+        hits = site.index.search(item.text, limit=_SHOWN + 1, query_filter=wanted, embedding=embedding).hits
+        return [Example(hit.id, hit.text, hit.label, hit.score) for hit in hits if hit.id != item.id]
+
+    if item.label is None:
+        return (), nearest(None)
+    same: models.Condition = models.FieldCondition(key=LABEL_KEY, match=models.MatchValue(value=item.label))
+    return nearest(models.Filter(must=[same])), nearest(models.Filter(must_not=[same]))
+
+
+def _labels(site: Site) -> list[str]:
+    """The labels in use."""
+    found = site.index.client.facet(site.index.collection, LABEL_KEY, facet_filter=site.scope(), limit=_LABELS)
+    return sorted(str(one.value) for one in found.hits)
+
+
+def _is_of_today(entry: Decision) -> bool:
+    return datetime.fromisoformat(entry.time).astimezone().date() == datetime.now().astimezone().date()

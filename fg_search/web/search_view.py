@@ -1,0 +1,147 @@
+"""The view Search: a question, the decision on it, and the hits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fg_search.confidence.threshold import PrecisionThreshold
+from fg_search.errors import NotCalibratedError
+from fg_search.search import SearchResult
+from fg_search.web.parameters import MAX_OFFSET, MAX_QUERY, SearchRequest, problems
+from fg_search.web.site import Site, link
+
+_TARGETS = (0.8, 0.9, 0.95, 0.99)
+_DEFAULT_TARGET = 0.9
+_FIELDS = (
+    "limit",
+    "offset",
+    "min_confidence",
+    "confidence_weight",
+    "target_precision",
+    "min_query_confidence",
+    "rank_by",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a question got.
+
+    Attributes:
+        result: The decision and the hits.
+        threshold: The chance to be right that was asked for, if one was.
+        is_checked: Whether anything was asked for that the answer could have failed.
+        notice: What the person should know about how it was searched.
+    """
+
+    result: SearchResult
+    threshold: float | None
+    is_checked: bool
+    notice: str | None
+
+
+def router(site: Site) -> APIRouter:
+    """The view; everything about a search is in its address."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/")
+    def search(request: Request) -> Response:
+        thresholds = _thresholds(site)
+        given = _given(request.query_params, _default_target(thresholds))
+        asked, errors, found = None, [], None
+        if given["q"].strip():
+            try:
+                asked = _request(given)
+            except ValidationError as error:
+                errors = problems(error)
+        items = len(site.index)
+        if asked is not None and items:
+            found = _find(site, asked)
+        return site.page(
+            request,
+            "search.html",
+            422 if errors else 200,
+            given=given,
+            asked=asked,
+            errors=errors,
+            found=found,
+            items=items,
+            thresholds=thresholds,
+            most=MAX_QUERY,
+            pages=_pages(given, asked, found),
+        )
+
+    return routes
+
+
+def _given(parameters: Mapping[str, str], target: str) -> dict[str, str]:
+    """The fields of the form: empty ones too, and the target precision that is asked for unasked."""
+    empty = dict.fromkeys(("q", *_FIELDS, "doubtful"), "")
+    return {**empty, "target_precision": target, **{name: parameters[name] for name in empty if name in parameters}}
+
+
+def _request(given: Mapping[str, str]) -> SearchRequest:
+    """What the form asks for; an empty field is none, and no least confidence at all is none either."""
+    chosen: dict[str, Any] = {name: given[name] for name in _FIELDS if given[name].strip()}
+    request = SearchRequest(query=given["q"].strip(), **chosen)
+    can_doubt = request.target_precision is not None or request.min_query_confidence is not None
+    return request.model_copy(
+        update={
+            "min_confidence": request.min_confidence or None,
+            "on_uncertain": "abstain" if can_doubt and given["doubtful"] != "show" else "flag",
+        }
+    )
+
+
+def _find(site: Site, asked: SearchRequest) -> Found:
+    calibration = site.index.calibration
+    try:
+        result = site.index.search(asked.query, **asked.options())
+    except NotCalibratedError:
+        # the options ask for hits of another kind than were judged; they are shown, and it is said that nothing is
+        # promised about them
+        lenient = asked.model_copy(update={"target_precision": None, "on_uncertain": "flag"})
+        result = site.index.search(lenient.query, **lenient.options())
+        known = "not calibrated" if calibration is None else f"calibrated for {calibration.describe_search()}"
+        notice = f"How often answers are right is not promised for these settings: the index is {known}."
+        return Found(result, None, lenient.min_query_confidence is not None, notice)
+    if calibration is None or asked.target_precision is None:
+        return Found(result, None, asked.min_query_confidence is not None, None)
+    return Found(result, calibration.threshold(asked.target_precision).threshold, True, None)
+
+
+def _thresholds(site: Site) -> list[PrecisionThreshold]:
+    calibration = site.index.calibration
+    return [] if calibration is None else [calibration.threshold(target) for target in _TARGETS]
+
+
+def _default_target(thresholds: list[PrecisionThreshold]) -> str:
+    """The strictest of the usual targets that can be promised."""
+    reached = [one.target for one in thresholds if one and one.target <= _DEFAULT_TARGET]
+    return f"{max(reached):g}" if reached else ""
+
+
+def _pages(given: Mapping[str, str], asked: SearchRequest | None, found: Found | None) -> dict[str, str | None]:
+    """Addresses of the neighbouring pages, and of the same question with its doubtful hits."""
+    if asked is None or found is None:
+        return {"before": None, "after": None, "anyway": None}
+    after, before = asked.offset + asked.limit, asked.offset - asked.limit
+    has_more = len(found.result.hits) == asked.limit and after <= MAX_OFFSET
+    return {
+        "before": _again(given, offset=max(before, 0) or "") if asked.offset else None,
+        "after": _again(given, offset=after) if has_more else None,
+        "anyway": _again(given, offset="", doubtful="show") if found.result.uncertain else None,
+    }
+
+
+def _again(given: Mapping[str, str], **changed: Any) -> str:
+    # an empty target is a choice of its own: none
+    target = "" if given["target_precision"] else "&target_precision="
+    return link("/", **{**given, **changed}) + target

@@ -1,0 +1,186 @@
+"""What every request passes before it reaches a view, and what every response carries.
+
+Each class is an ASGI application around another one, none of which knows what the page shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from fg_search.web.tokens import SESSION_COOKIE, Signer, same
+
+MAX_BODY = 64 * 1024
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+LOGIN_PATH = "/login"
+STATIC_PATH = "/static"
+API_PATH = "/api"
+
+_POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+_READING = ("GET", "HEAD", "OPTIONS")
+
+
+class SecureHeaders:
+    """Adds to every response what tells a browser to run, load and frame nothing of others; pages are not kept."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                headers["Cache-Control"] = "no-cache" if scope["path"].startswith(STATIC_PATH) else "no-store"
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+class KnownHosts:
+    """Refuses a request for another name: a site whose name points here could read the page (DNS rebinding)."""
+
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
+        self.app, self.hosts = app, hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] == "http" and self.hosts is not None:
+            host = host_name(Headers(scope=scope).get("host", ""))
+            if host not in self.hosts:
+                refusal = PlainTextResponse("This address is not served here. See --allowed-host.\n", status_code=421)
+                await refusal(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+class BoundedBody:
+    """Reads a request's body before anything works on it, and refuses one that is too long."""
+
+    def __init__(self, app: ASGIApp, most: int = MAX_BODY) -> None:
+        self.app, self.most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the browser has gone
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self.most:
+                refusal = PlainTextResponse(f"More than {self.most:,} bytes.\n", status_code=413)
+                await refusal(scope, receive, send)
+                return
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self.app(scope, replay, send)
+
+
+class SameSite:
+    """Refuses what changes something and comes from another site, as far as browsers tell.
+
+    Forms carry a token as well; a JSON body is of a type that a browser does not send across sites unasked.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        refusal = None
+        if scope["type"] == "http" and scope["method"] not in _READING:
+            headers = Headers(scope=scope)
+            if _is_foreign(headers):
+                refusal = PlainTextResponse("A request from another site.\n", status_code=403)
+            elif _is_api(scope) and not headers.get("content-type", "").lower().startswith("application/json"):
+                refusal = PlainTextResponse("The API takes application/json.\n", status_code=415)
+        await (refusal or self.app)(scope, receive, send)
+
+
+class TokenNeeded:
+    """Lets only those in who know the token: ``Authorization: Bearer``, or a browser that has logged in."""
+
+    def __init__(self, app: ASGIApp, token: str, signer: Signer) -> None:
+        self.app, self.token, self.signer = app, token, signer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http" or _is_open(scope["path"]) or self._knows(Request(scope)):
+            await self.app(scope, receive, send)
+            return
+        await self._refuse(scope)(scope, receive, send)
+
+    def _knows(self, request: Request) -> bool:
+        kind, _, given = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return same(self.token, given.strip())
+        return self.signer.session_stands(request.cookies.get(SESSION_COOKIE))
+
+    def _refuse(self, scope: Scope) -> Response:
+        if _is_api(scope):
+            headers = {"WWW-Authenticate": "Bearer"}
+            return JSONResponse({"error": "a token is needed: Authorization: Bearer …"}, 401, headers)
+        if scope["method"] not in _READING:
+            return RedirectResponse(LOGIN_PATH, 303)
+        query = scope["query_string"].decode("latin-1")
+        wanted = scope["path"] + (f"?{query}" if query else "")
+        return RedirectResponse(f"{LOGIN_PATH}?next={quote(wanted, safe='')}", 303)
+
+
+def host_name(host: str) -> str:
+    """Name or address in a Host header, without port and brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].rstrip(".").lower()
+
+
+def _is_foreign(headers: Headers) -> bool:
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    origin = headers.get("origin", "null")  # "null" is what our own no-referrer policy makes browsers send
+    return origin != "null" and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+
+
+def _is_open(path: str) -> bool:
+    return path == LOGIN_PATH or path.startswith(f"{STATIC_PATH}/")
+
+
+def _is_api(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path == API_PATH or path.startswith(f"{API_PATH}/")

@@ -1,0 +1,134 @@
+"""What all views share: the index, the templates, who reviews, and forms that only this page can send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Annotated, Any, TypeAlias
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import Depends, HTTPException
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from qdrant_client import models
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from fg_search.ids import UserId
+from fg_search.index.confidence_index import ConfidenceIndex
+from fg_search.review.decisions import Action, Decision
+from fg_search.web.security import STATIC_PATH
+from fg_search.web.survey import Survey, tenant_filter
+from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
+
+_MAX_FIELDS = 20
+
+
+@dataclass(frozen=True)
+class Site:
+    """One index, served.
+
+    Attributes:
+        index: Of the tenant, if there is one.
+        tenant: Whose items are served.
+        reviewer: Who decides, for the log.
+        has_login: Whether one logs in, and can log out.
+        signer: Of forms and sessions.
+        survey: What a sample of the items tells.
+        deciding: Decisions are made one after the other, so that undo takes back the one that was seen.
+        templates: Every value in them is escaped.
+    """
+
+    index: ConfidenceIndex
+    tenant: str | None
+    reviewer: str
+    has_login: bool
+    signer: Signer
+    survey: Survey
+    deciding: Lock = field(default_factory=Lock)
+    templates: Environment = field(default_factory=lambda: _templates(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """What the index is called on the page: its folder or server, without the way there."""
+        place = self.index.location.rstrip("/")
+        name = place.rpartition("/")[2] if "://" in place else Path(place).name or place
+        return name if self.tenant is None else f"{name}, {self.tenant}"
+
+    def scope(self) -> models.Filter | None:
+        """A filter for the tenant's items, for what is asked of the engine directly."""
+        return tenant_filter(self.index, self.tenant)
+
+    def decide(self, item_id: UserId, action: Action, label: str | None) -> Decision:
+        """As ``ConfidenceIndex.decide``, in the name of who reviews here."""
+        with self.deciding:
+            decision = self.index.decide(item_id, action, label, reviewer=self.reviewer)
+        self.survey.forget()
+        return decision
+
+    def undo(self) -> Decision:
+        """As ``ConfidenceIndex.undo``."""
+        with self.deciding:
+            decision = self.index.undo(reviewer=self.reviewer)
+        self.survey.forget()
+        return decision
+
+    def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
+        """A page, with the token that its forms send back."""
+        known = request.cookies.get(CSRF_COOKIE)
+        cookie = known if known is not None and is_csrf_cookie(known) else self.signer.new_csrf_cookie()
+        text = self.templates.get_template(template).render(
+            site=self, path=request.url.path, csrf=self.signer.csrf_token(cookie), **values
+        )
+        response = HTMLResponse(text, status)
+        if cookie != known:
+            set_cookie(response, request, CSRF_COOKIE, cookie)
+        return response
+
+
+async def form_fields(request: Request) -> dict[str, str]:
+    """The fields of a form that this page sent.
+
+    Raises:
+        HTTPException: If it comes from elsewhere.
+    """
+    fields = _fields((await request.body()).decode("utf-8", "replace"))
+    signer: Signer = request.app.state.signer
+    if not signer.csrf_fits(request.cookies.get(CSRF_COOKIE), fields.pop("csrf", None)):
+        raise HTTPException(403, "This form is out of date. Go back, reload the page, and send it again.")
+    return fields
+
+
+FormFields: TypeAlias = Annotated[dict[str, str], Depends(form_fields)]
+
+
+def set_cookie(response: Response, request: Request, name: str, value: str) -> None:
+    """Set a cookie that scripts cannot read and other sites cannot have sent."""
+    secure = request.url.scheme == "https"
+    response.set_cookie(name, value, httponly=True, samesite="strict", secure=secure, path="/")
+
+
+def link(path: str, **parameters: Any) -> str:
+    """A path with those parameters that have a value."""
+    given = {name: value for name, value in parameters.items() if value not in (None, "")}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _fields(body: str) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+    except ValueError as error:
+        raise HTTPException(422, f"A form of at most {_MAX_FIELDS} fields is expected.") from error
+
+
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("fg_search.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(link=link, static=STATIC_PATH)
+    environment.filters["percent"] = lambda share: f"{share:.0%}"
+    return environment

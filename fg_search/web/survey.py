@@ -1,0 +1,187 @@
+"""A bounded sample of an index's items, read from the engine, and what it tells."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from qdrant_client import models
+
+from fg_search.describe import Description
+from fg_search.embeddings import FeatureEmbeddings
+from fg_search.ids import UserId
+from fg_search.index.confidence_index import ConfidenceIndex
+from fg_search.storage.keys import FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY
+from fg_search.web.background import Background
+
+MAX_ITEMS = 5_000
+_PAGE = 1_000
+_KEYS = [f"{PAYLOAD_KEY}.{key}" for key in ("id", "text", "label", REVIEW_KEY)]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Up to :data:`MAX_ITEMS` items.
+
+    Attributes:
+        ids: As their owner gave them.
+        texts: Of the items.
+        labels: ``None`` where unknown.
+        suggested: What the model takes each for, where labels were checked.
+        probabilities: ``(n, G, K)``, as they are stored: small ones are missing.
+        is_whole: Whether these are all items that there are.
+    """
+
+    ids: Sequence[UserId]
+    texts: Sequence[str]
+    labels: Sequence[str | None]
+    suggested: Sequence[str | None]
+    probabilities: npt.NDArray[np.float32]
+    is_whole: bool
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Two labels that are taken for one another.
+
+    Attributes:
+        label: What items say.
+        suggested: What the model takes them for.
+        count: How many items.
+    """
+
+    label: str
+    suggested: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Items that say the same.
+
+    Attributes:
+        text: Of the first of them.
+        ids: Of all.
+        labels: The different ones among theirs.
+    """
+
+    text: str
+    ids: Sequence[UserId]
+    labels: Sequence[str]
+
+
+class Survey:
+    """The sample and its description, each computed when it is first asked for.
+
+    Args:
+        index: Whose items.
+        tenant: Its tenant, if it has any.
+    """
+
+    def __init__(self, index: ConfidenceIndex, tenant: str | None) -> None:
+        self.sample = Background(lambda: read_sample(index, tenant), lambda: _version(index))
+        self.description = Background(
+            lambda: describe_sample(index, read_sample(index, tenant)), lambda: _version(index)
+        )
+
+    def forget(self) -> None:
+        """Look again: something was decided."""
+        self.sample.forget()
+        self.description.forget()
+
+
+def tenant_filter(index: ConfidenceIndex, tenant: str | None) -> models.Filter | None:
+    """A filter for a tenant's items, in an index that has tenants."""
+    key = index.metadata.settings.tenant_key
+    if key is None or tenant is None:
+        return None
+    return models.Filter(must=[models.FieldCondition(key=key, match=models.MatchValue(value=tenant))])
+
+
+def read_sample(index: ConfidenceIndex, tenant: str | None) -> Sample:
+    """The first items in the order of the engine's ids, which for all but numbers says nothing about the items."""
+    records: list[Any] = []
+    offset: Any = None
+    while len(records) < MAX_ITEMS:
+        page, offset = index.client.scroll(
+            index.collection,
+            scroll_filter=tenant_filter(index, tenant),
+            limit=min(_PAGE, MAX_ITEMS - len(records)),
+            offset=offset,
+            with_payload=_KEYS,
+            with_vectors=[FEATURES_VECTOR],
+        )
+        records += page
+        if offset is None:
+            break
+    features = [record.payload[PAYLOAD_KEY] for record in records]
+    return Sample(
+        ids=[one["id"] for one in features],
+        texts=[one["text"] for one in features],
+        labels=[one.get("label") for one in features],
+        suggested=[(one.get(REVIEW_KEY) or {}).get("suggested") for one in features],
+        probabilities=_probabilities([record.vector[FEATURES_VECTOR] for record in records], index),
+        is_whole=offset is None,
+    )
+
+
+def describe_sample(index: ConfidenceIndex, sample: Sample) -> Description | None:
+    """What the groups and codes mean; ``None`` without items. Nothing is encoded: the vectors are there already."""
+    if not len(sample):
+        return None
+    embeddings = FeatureEmbeddings(np.zeros((len(sample), 0), dtype=np.float32), sample.probabilities)
+    labels = sample.labels if any(sample.labels) else None
+    return index.encoder.describe(sample.texts, labels, embeddings=embeddings)
+
+
+def confusions(labels: Sequence[str | None], suggested: Sequence[str | None], most: int = 20) -> list[Confusion]:
+    """The pairs of a label and another suggested one, the most frequent first.
+
+    Args:
+        labels: What n items say.
+        suggested: What a model that was not trained on an item takes it for; ``None`` where it was not asked.
+        most: Pairs at most.
+    """
+    pairs = Counter(
+        (label, other)
+        for label, other in zip(labels, suggested, strict=True)
+        if label is not None and other is not None and label != other
+    )
+    return [Confusion(label, other, count) for (label, other), count in pairs.most_common(most)]
+
+
+def duplicates(sample: Sample, most: int = 20) -> list[Duplicates]:
+    """Items of the same text, upper and lower case and white space aside; those whose labels differ first."""
+    same: dict[str, list[int]] = defaultdict(list)
+    for position, text in enumerate(sample.texts):
+        same[" ".join(text.casefold().split())].append(position)
+    found = [
+        Duplicates(
+            text=sample.texts[members[0]],
+            ids=[sample.ids[i] for i in members],
+            labels=sorted({label for i in members if (label := sample.labels[i]) is not None}),
+        )
+        for members in same.values()
+        if len(members) > 1
+    ]
+    return sorted(found, key=lambda one: (-len(one.labels), -len(one.ids)))[:most]
+
+
+def _version(index: ConfidenceIndex) -> tuple[int, str]:
+    return len(index), index.metadata.fingerprint
+
+
+def _probabilities(vectors: Sequence[models.SparseVector], index: ConfidenceIndex) -> npt.NDArray[np.float32]:
+    groups, codes = index.metadata.groups, index.metadata.codes_per_group
+    dense = np.zeros((len(vectors), groups * codes), dtype=np.float32)
+    for row, vector in zip(dense, vectors, strict=True):
+        row[vector.indices] = vector.values
+    dense *= np.float32(groups**0.5)
+    return dense.reshape(len(vectors), groups, codes)

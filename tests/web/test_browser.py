@@ -1,0 +1,293 @@
+"""A person's way through the page, in a real browser: Chromium, from the distribution."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from fg_search import ConfidenceIndex
+from fg_search.web.app import create_app
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 800}
+TOKEN = "correct horse battery staple"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium, or its path in CHROMIUM"),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser for all tests of this file; it ends with them, since its event loop would disturb others."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # CI runs as root, under which Chromium has no sandbox; it sees nothing but our own page
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """Serves an index on a port of its own, and tells the address."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(index: ConfidenceIndex, **options: Any) -> str:
+        app = create_app(index, reviewer="Ada", **options)
+        config = uvicorn.Config(app, port=0, log_level="error", ws="none", lifespan="off")
+        server = uvicorn.Server(config)
+        listener = config.bind_socket()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def open_page(chromium) -> Iterator[Callable[..., Any]]:
+    """Opens an address; whatever the browser complains about or asks of others fails the test."""
+    contexts, complaints = [], []
+
+    def start(address: str, **options: Any) -> Any:
+        context = chromium.new_context(base_url=address, **{"viewport": DESK, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
+        page.on("request", lambda request: request.url.startswith(address) or complaints.append(request.url))
+        page.goto("/")
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _is_complaint(message: Any) -> bool:
+    # that a page came with the status of an error is what some tests are about
+    return message.type == "error" and not message.text.startswith("Failed to load resource: the server responded")
+
+
+def follow(page: Any, name: str) -> None:
+    with page.expect_navigation():
+        page.get_by_role("link", name=name, exact=True).click()
+
+
+def ask(page: Any, question: str) -> None:
+    follow(page, "Search")
+    page.get_by_text("More settings").click()
+    page.get_by_label("Hits", exact=True).fill("100")
+    page.get_by_label("In doubt").select_option("show")
+    page.get_by_label("Question", exact=True).fill(question)
+    press(page, "Enter")
+
+
+def press(page: Any, key: str) -> None:
+    """A key that leads to another page."""
+    with page.expect_navigation():
+        page.keyboard.press(key)
+
+
+def test_a_whole_round(serve, open_page, calibrated):
+    """Search, abstain, review five items, undo one, and see the label change in search."""
+    page = open_page(serve(calibrated))
+    page.get_by_label("Right answers, at least").select_option("0.8")
+    page.get_by_label("Question", exact=True).fill("card stolen pin")
+    page.get_by_role("button", name="Search").click()
+    assert page.locator("#decision").inner_text() == "Answer"
+    assert page.locator(".hit .label").first.inner_text() == "card"
+
+    page.get_by_label("Question", exact=True).fill("zebra")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".decision.abstain")
+    assert page.locator("#decision").inner_text() == "No answer"
+    assert page.locator(".hit").count() == 0
+    page.get_by_role("link", name="Show the nearest items anyway").click()
+    page.wait_for_selector(".decision.doubt")
+    assert page.locator(".hit").count() > 0
+
+    follow(page, "Review")
+    reviewed = []
+    for decide in ("k", "u", "d", "label", "n", "k"):
+        reviewed.append(page.locator("#text").inner_text())
+        if decide == "label":
+            page.keyboard.press("l")
+            page.keyboard.type("looked at")
+            press(page, "Enter")
+        else:
+            press(page, decide)
+    assert page.locator("#decided").inner_text() == "5"
+    assert len(set(reviewed)) == 6
+    assert [entry.action for entry in calibrated.decisions()] == ["keep", "unsure", "delete", "label", "keep"]
+    assert {entry.reviewer for entry in calibrated.decisions()} == {"Ada"}
+
+    press(page, "z")
+    assert page.locator("#decided").inner_text() == "4"
+    assert page.locator("#text").inner_text() == reviewed[5]
+    assert "taken back" in page.get_by_role("status").inner_text()
+
+    ask(page, reviewed[3])
+    changed = page.locator(".hit", has_text=reviewed[3]).first
+    assert changed.locator(".label").first.inner_text() == "looked at"
+    ask(page, reviewed[2])
+    assert page.locator(".hit .text", has_text=reviewed[2]).count() == 0  # it was deleted
+
+
+def test_a_hostile_item_is_only_text(serve, open_page, hostile):
+    page = open_page(serve(hostile))
+    ask(page, "card blocked")
+    page.get_by_text("<script>document.title='owned'</script><img").first.wait_for()
+    page.locator(".hit", has_text="<script>").locator("summary").click()
+    assert "</pre><script>" in page.locator(".hit", has_text="<script>").locator("pre").inner_text().replace(
+        "\\u003c", "<"
+    ).replace("\\u003e", ">")
+    place = next(i for i, item in enumerate(hostile.review(limit=100)) if item.id == "<i>id</i>")
+    page.goto(f"/review?skip={place}")
+    assert page.locator("#text").inner_text().startswith("<script>")
+    assert page.locator("main script, main img, main b b, .label b").count() == 0
+    page.keyboard.press("k")
+    page.wait_for_url("**#item")
+    page.goto("/health")
+    assert "owned" not in page.title()
+
+
+def test_keys_do_nothing_while_one_types_or_when_they_are_off(serve, open_page, served):
+    page = open_page(serve(served))
+    page.goto("/review")
+    first = page.locator("#text").inner_text()
+    page.keyboard.press("l")
+    page.keyboard.type("kund")
+    assert page.locator("#label").input_value() == "kund"
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.id") != "label"
+    page.keyboard.press("?")
+    page.get_by_label("Single keys work outside of fields").uncheck()
+    page.locator("h1").click()
+    page.keyboard.press("k")
+    page.reload()
+    page.keyboard.press("k")
+    assert page.locator("#text").inner_text() == first
+    assert served.decisions() == []
+    page.keyboard.press("Control+k")
+    page.locator("#keys summary").click()
+    page.get_by_label("Single keys work outside of fields").check()
+    page.locator("h1").click()
+    press(page, "k")
+    assert [entry.action for entry in served.decisions()] == ["keep"]
+
+
+def test_everything_can_be_reached_with_the_tab_key(serve, open_page, served):
+    page = open_page(serve(served))
+    page.goto("/review")
+    reached = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.innerText || document.activeElement.id"))
+    names = " ".join(reached)
+    assert reached[0] == "Skip to the content"
+    for name in ("Search", "Keep label", "Unsure", "Delete", "Next", "label", "Keys"):
+        assert name in names
+
+
+def test_the_slider_shows_its_number(serve, open_page, served):
+    page = open_page(serve(served))
+    slider = page.get_by_label("Confidence of items, at least")
+    slider.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert page.locator("output").inner_text() == "0.03"
+    page.get_by_label("Question", exact=True).fill("card")
+    press(page, "Enter")
+    assert "min_confidence=0.03" in page.url
+    assert slider.input_value() == "0.03"
+
+
+def test_a_round_without_javascript(serve, open_page, served):
+    page = open_page(serve(served), java_script_enabled=False)
+    page.locator("#q").fill("card blocked")
+    page.get_by_role("button", name="Search").click()
+    assert page.locator(".hit").count() == 10
+    follow(page, "Review")
+    first = page.locator("#text").inner_text()
+    page.get_by_role("button", name="Keep label").click()
+    assert page.locator("#text").inner_text() != first
+    page.get_by_role("button", name="Undo the last").click()
+    assert page.locator("#text").inner_text() == first
+    follow(page, "Features")
+    page.get_by_role("link", name="Group 0").click()
+    page.get_by_role("link", name="Code").first.click()
+    page.get_by_text("Surest").wait_for()
+
+
+def test_logging_in(serve, open_page, served):
+    page = open_page(serve(served, token=TOKEN))
+    page.get_by_label("Token").fill(TOKEN)
+    with page.expect_navigation():
+        page.get_by_role("button", name="Log in").click()
+    follow(page, "Review")
+    press(page, "k")
+    assert served.decisions()[0].action == "keep"
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_label("Token").wait_for()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        pytest.param({"color_scheme": "light", "viewport": DESK}, id="light"),
+        pytest.param({"color_scheme": "dark", "viewport": DESK}, id="dark"),
+        pytest.param({"color_scheme": "light", "viewport": PHONE}, id="phone"),
+        pytest.param({"color_scheme": "dark", "viewport": PHONE}, id="dark phone"),
+    ],
+)
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(serve, open_page, calibrated, look, monkeypatch):
+    import axe_playwright_python.sync_playwright as axe
+
+    page = open_page(serve(calibrated), **look)
+    calibrated.decide("d1", "label", "brand new")
+    served = ["/", "/?q=card+stolen+pin&target_precision=0.8", "/?q=zebra&target_precision=0.8"]
+    served += ["/?q=zebra&target_precision=0.8&doubtful=show", "/?q=card&target_precision=", "/review"]
+    served += ["/features", "/features/0", "/features/0/0", "/health"]
+    for address in served:
+        page.goto(address)
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        violations = axe.Axe().run(page).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == [], address
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+
+
+def test_the_pages_of_errors_and_of_nothing_are_accessible_too(serve, open_page, empty):
+    import axe_playwright_python.sync_playwright as axe
+
+    page = open_page(serve(empty, token=TOKEN))
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        assert axe.Axe().run(page).violations_count == 0, page.url
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_role("button", name="Log in").click()
+    for address in ("/?q=card", "/?q=card&limit=999", "/review", "/features", "/health", "/review?kind=nonsense"):
+        response = page.goto(address)
+        assert axe.Axe().run(page).violations_count == 0, (address, response.status)
+
+
+def test_the_browser_that_is_used_is_the_one_that_is_installed():
+    assert CHROMIUM is not None
+    assert Path(CHROMIUM).exists()

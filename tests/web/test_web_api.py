@@ -1,0 +1,99 @@
+import re
+
+import pytest
+
+
+def test_search(browse, served):
+    found = browse(served).post("/api/search", json={"query": "card blocked", "limit": 2}).json()
+    wanted = served.search("card blocked", limit=2)
+    assert found["decision"] == wanted.decision
+    assert found["query_confidence"] == pytest.approx(wanted.query_confidence)
+    assert [hit["id"] for hit in found["hits"]] == [hit.id for hit in wanted.hits]
+    assert found["hits"][0]["agreement"] == list(wanted.hits[0].agreement)
+
+
+def test_several_phrasings(browse, served):
+    response = browse(served).post("/api/search", json={"query": ["card", "pin"]})
+    assert response.json()["query"] == "card / pin"
+
+
+def test_abstaining(browse, served):
+    asked = {"query": "zebra", "min_query_confidence": 0.99, "on_uncertain": "abstain"}
+    found = browse(served).post("/api/search", json=asked).json()
+    assert (found["decision"], found["hits"]) == ("abstain", [])
+
+
+def test_review_decide_and_undo(browse, served):
+    client = browse(served, reviewer="Ada")
+    items = client.get("/api/review", params={"limit": 2}).json()
+    assert [item["id"] for item in items] == [item.id for item in served.review(limit=2)]
+    made = client.post("/api/decisions", json={"id": items[0]["id"], "action": "label", "label": "loan"})
+    assert made.status_code == 201
+    assert (made.json()["after"], made.json()["reviewer"]) == ("loan", "Ada")
+    assert "point" not in made.json()
+    undone = client.post("/api/undo", json={}).json()
+    assert undone["undoes"] == made.json()["number"]
+    log = client.get("/api/decisions").json()
+    assert [entry["action"] for entry in log] == ["label", "undo"]
+    assert len(client.get("/api/decisions", params={"limit": 1}).json()) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/api/search", {}, 422),
+        ("POST", "/api/search", {"query": ""}, 422),
+        ("POST", "/api/search", {"query": "   "}, 422),
+        ("POST", "/api/search", {"query": "x" * 2001}, 422),
+        ("POST", "/api/search", {"query": ["x"] * 9}, 422),
+        ("POST", "/api/search", {"query": []}, 422),
+        ("POST", "/api/search", {"query": "x", "limit": 101}, 422),
+        ("POST", "/api/search", {"query": "x", "limit": 0}, 422),
+        ("POST", "/api/search", {"query": "x", "surprise": 1}, 422),
+        ("POST", "/api/search", {"query": "x", "on_uncertain": "abstain"}, 422),
+        ("POST", "/api/search", {"query": "x", "on_uncertain": "raise"}, 422),
+        ("POST", "/api/search", {"query": "x", "target_precision": 0.9}, 409),
+        ("POST", "/api/search", {"query": "\ud800"}, 422),
+        ("POST", "/api/decisions", {"id": "nobody", "action": "keep"}, 404),
+        ("POST", "/api/decisions", {"id": True, "action": "keep"}, 422),
+        ("POST", "/api/decisions", {"id": "d0", "action": "accept"}, 422),
+        ("POST", "/api/decisions", {"id": "d0", "action": "keep", "label": "x"}, 422),
+        ("POST", "/api/decisions", {"id": "d0", "action": "label", "label": "x" * 201}, 422),
+        ("POST", "/api/undo", {}, 409),
+        ("GET", "/api/review?limit=201", None, 422),
+        ("GET", "/api/review?kind=nonsense", None, 422),
+        ("GET", "/api/decisions?limit=0", None, 422),
+        ("GET", "/api/nothing", None, 404),
+    ],
+)
+def test_bad_requests_get_a_status_and_one_sentence(browse, served, method, path, body, status):
+    import json
+
+    # with surrogates as escapes, which is how they can reach a server
+    content = None if body is None else json.dumps(body).encode()
+    response = browse(served).request(method, path, content=content, headers={"content-type": "application/json"})
+    assert response.status_code == status
+    assert isinstance(response.json()["error"], str)
+
+
+def test_an_empty_index(browse, empty):
+    client = browse(empty)
+    assert client.post("/api/search", json={"query": "x"}).status_code == 409
+    assert client.get("/api/review").status_code == 409
+
+
+def test_openapi_describes_the_api_and_no_documentation_loads_scripts_from_elsewhere(browse, served):
+    client = browse(served)
+    described = client.get("/api/openapi.json").json()
+    assert set(described["paths"]) == {"/api/search", "/api/review", "/api/decisions", "/api/undo"}
+    assert "SearchRequest" in described["components"]["schemas"]
+    assert client.get("/docs").status_code == 404
+    assert client.get("/redoc").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/", "/?q=card", "/review", "/features", "/features/0", "/health", "/nothing"])
+def test_pages_refer_to_nothing_elsewhere_and_have_no_script_or_style_inside(browse, calibrated, path):
+    text = browse(calibrated).get(path).text
+    assert not re.findall(r'(?:src|href|action)="(?:https?:)?//', text)
+    assert re.findall(r"<script[^>]*>", text) == ['<script src="/static/page.js" defer>']
+    assert not re.findall(r"<style|\sstyle=|\son\w+=", text)

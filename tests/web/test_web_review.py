@@ -1,0 +1,159 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from fg_search.review.items import Example
+from fg_search.web.review_view import LISTED
+
+
+def item_on(page):
+    return re.search(r'<h2 id="text" class="text">([^<]*)</h2>', page.text)[1]
+
+
+def test_the_least_confident_item_comes_first_with_evidence_on_both_sides(browse, served):
+    page = browse(served).get("/review")
+    first = served.review(limit=1)[0]
+    assert item_on(page) == first.text
+    same, other = page.text.split("Nearest with other labels")
+    assert f'<span class="label">{first.label}</span>' in same.split("Nearest with the same label")[1]
+    assert f'<span class="label">{first.label}</span>' not in other.split("</section>")[0]
+    assert "0</b> decided today" in page.text
+    assert '<b id="left">48</b>' in page.text
+
+
+def test_keep_takes_the_item_out_of_the_list_and_counts(browse, served):
+    client = browse(served, reviewer="Ada")
+    first, second = served.review(limit=2)
+    response = client.submit("/review", "/review/decide", action="keep")
+    assert response.status_code == 303
+    page = client.get(response.headers["location"])
+    assert item_on(page) == second.text
+    assert '<b id="decided">1</b>' in page.text
+    (entry,) = served.decisions()
+    assert (entry.id, entry.action, entry.reviewer) == (first.id, "keep", "Ada")
+
+
+def test_another_label_is_set_and_undone(browse, served):
+    client = browse(served)
+    first = served.review(limit=1)[0]
+    client.submit("/review", "/review/decide", action="label", label=" brand new ")
+    assert served.decisions()[0].after == "brand new"
+    assert 'value="brand new"' in client.get("/review").text  # offered from now on
+    page = client.get(client.submit("/review", "/review/undo").headers["location"])
+    assert item_on(page) == first.text
+    assert "was taken back" in page.text
+    assert '<b id="decided">0</b>' in page.text
+
+
+def test_a_deleted_item_comes_back(browse, served):
+    client = browse(served)
+    client.submit("/review", "/review/decide", action="delete")
+    assert len(served) == 47
+    client.submit("/review", "/review/undo")
+    assert len(served) == 48
+
+
+def test_next_goes_on_without_a_decision_and_starts_again_at_the_end(browse, served):
+    client = browse(served)
+    items = served.review(limit=LISTED)
+    page = client.get("/review?skip=1")
+    assert item_on(page) == items[1].text
+    assert 'href="/review?kind=ambiguous&amp;skip=2#item" data-key="n"' in page.text
+    assert 'skip=0#item" data-key="n"' in client.get("/review?skip=47").text
+    assert item_on(client.get("/review?skip=99999")) == items[47].text
+    assert item_on(client.get("/review?skip=-1")) == item_on(client.get("/review?skip=²")) == items[0].text
+
+
+def test_a_decision_stays_at_its_place_in_the_list(browse, served):
+    client = browse(served)
+    items = served.review(limit=4)
+    response = client.submit("/review?skip=2", "/review/decide", action="unsure")
+    assert item_on(client.get(response.headers["location"])) == items[3].text
+
+
+def test_accept_is_offered_only_where_something_is_suggested(browse, served, monkeypatch):
+    client = browse(served)
+    assert 'value="accept"' not in client.get("/review").text
+    item = served.review(limit=1)[0]
+    point = served.client.scroll(served.collection, limit=100)[0]
+    point_id = next(one.id for one in point if one.payload["fg"]["id"] == item.id)
+    served.client.set_payload(served.collection, {"review": {"suggested": "loan"}}, points=[point_id], key="fg")
+    suggesting = replace(
+        item,
+        suggested_label="loan",
+        suggested_probability=0.91,
+        agreeing=(Example("a", "one like it", item.label, 0.5),),
+        contradicting=(Example("b", "one unlike it", "loan", 0.8),),
+    )
+    monkeypatch.setattr(served, "review", lambda **_: [suggesting])
+    page = client.get("/review")
+    assert "one like it" in page.text
+    assert "one unlike it" in page.text
+    assert "0.91" in page.text
+    assert 'data-key="1"' in page.text  # the suggestion, among the labels with a key
+    assert client.submit("/review", "/review/decide", action="accept").status_code == 303
+    assert (served.decisions()[0].action, served.decisions()[0].after) == ("accept", "loan")
+
+
+def test_nothing_to_accept_and_nothing_to_undo_are_told(browse, served):
+    client = browse(served)
+    refused = client.submit("/review", "/review/decide", action="accept")
+    assert refused.status_code == 422
+    assert "no suggested label" in refused.text
+    client.submit("/review", "/review/decide", action="keep")
+    hidden = re.search(r'name="csrf" value="([^"]+)"', client.get("/review").text)[1]
+    assert client.post("/review/undo", data={"csrf": hidden}).status_code == 200
+    nothing = client.post("/review/undo", data={"csrf": hidden})
+    assert nothing.status_code == 409
+    assert "No decision" in nothing.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"action": "burn"}, 422),
+        ({"action": "undo"}, 422),
+        ({"action": "label"}, 422),
+        ({"action": "label", "label": "  "}, 422),
+        ({"action": "label", "label": "x" * 201}, 422),
+        ({"action": "keep", "item": '"nobody"'}, 404),
+        ({"action": "keep", "item": "{}"}, 422),
+        ({"action": "keep", "item": "true"}, 422),
+        ({"action": "keep", "item": "not json"}, 422),
+        ({"action": "keep", "item": "9" * 30}, 422),
+    ],
+)
+def test_bad_decisions_are_refused_and_not_logged(browse, served, fields, status):
+    refused = browse(served).submit("/review", "/review/decide", **fields)
+    assert refused.status_code == status
+    assert 'class="card problem"' in refused.text
+    assert served.decisions() == []
+
+
+def test_integer_ids_stay_integers(browse, empty, corpus):
+    texts, labels = corpus
+    empty.add(texts, ids=range(len(texts)), labels=labels)
+    browse(empty).submit("/review", "/review/decide", action="keep")
+    assert isinstance(empty.decisions()[0].id, int)
+
+
+def test_items_without_a_label(browse, empty, corpus):
+    empty.add(corpus[0][:5])
+    page = browse(empty).get("/review")
+    assert "no label" in page.text
+    assert "The item has no label." in page.text
+
+
+def test_an_unknown_list_is_not_there(browse, served):
+    assert browse(served).get("/review?kind=nonsense").status_code == 404
+
+
+def test_an_empty_index_and_a_finished_list(browse, empty, corpus):
+    client = browse(empty)
+    assert "Nothing to review" in client.get("/review").text
+    empty.add(corpus[0][:1])
+    client.submit("/review", "/review/decide", action="keep")
+    page = client.get("/review")
+    assert "All done" in page.text
+    assert page.status_code == 200

@@ -1,0 +1,140 @@
+import html
+import re
+
+import pytest
+
+from fg_search import ConfidenceIndex
+
+
+def shown(page):
+    """What a person reads, without the marks."""
+    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page.text)))
+
+
+def test_the_first_page_asks(browse, served):
+    page = browse(served).get("/")
+    assert page.status_code == 200
+    assert 'name="q"' in page.text
+    assert "48 items" in shown(page)
+
+
+def test_hits_have_label_confidence_and_agreement(browse, served):
+    page = browse(served).get("/", params={"q": "card blocked", "limit": 3})
+    text = shown(page)
+    assert text.count("Groups agree") == 3
+    assert "4 of 4" in text
+    assert page.text.count('<span class="label">card</span>') == 3
+    assert "Answer, not checked" in text  # nothing was asked for that it could fail
+
+
+def test_the_question_is_in_its_field_again(browse, served):
+    assert 'value="card &#34;blocked&#34;"' in browse(served).get("/", params={"q": 'card "blocked"'}).text
+
+
+def test_a_clear_question_is_answered_and_one_about_nothing_is_not(browse, calibrated):
+    client = browse(calibrated)
+    clear = client.get("/", params={"q": "card stolen pin", "target_precision": "0.8"})
+    assert '<h2 id="decision">Answer</h2>' in clear.text
+    nothing = client.get("/", params={"q": "zebra", "target_precision": "0.8"})
+    assert '<h2 id="decision">No answer</h2>' in nothing.text
+    assert "below" in shown(nothing)
+    assert 'class="card hit"' not in nothing.text
+
+
+def test_an_abstention_leads_to_its_doubtful_hits(browse, calibrated):
+    client = browse(calibrated)
+    page = client.get("/", params={"q": "zebra", "target_precision": "0.8"})
+    address = html.unescape(re.search(r'href="([^"]*)">Show the nearest items anyway', page.text)[1])
+    doubtful = client.get(address)
+    assert '<h2 id="decision">Doubtful answer</h2>' in doubtful.text
+    assert 'class="card hit"' in doubtful.text
+
+
+def test_a_precision_is_asked_for_unasked_but_none_is_a_choice(browse, calibrated):
+    client = browse(calibrated)
+    assert "Answer, not checked" in shown(client.get("/", params={"q": "card", "target_precision": ""}))
+    assert re.search(r'<option value="0.\d+" selected', client.get("/").text)
+
+
+def test_settings_that_nothing_is_promised_for_say_so_and_show_hits(browse, calibrated):
+    page = browse(calibrated).get("/", params={"q": "card", "target_precision": "0.8", "min_confidence": "0.3"})
+    assert "is not promised for these settings" in shown(page)
+    assert "Answer, not checked" in shown(page)
+    assert 'class="card hit"' in page.text
+
+
+def test_the_least_confidence_of_items_reaches_the_engine(browse, served):
+    page = browse(served).get("/", params={"q": "card", "min_confidence": "1"})
+    assert "No point passes the filters" not in shown(page)
+    assert '<h2 id="decision">No answer</h2>' in page.text
+
+
+def test_an_unclear_question_is_not_answered_where_clear_ones_are_asked_for(browse, served):
+    page = browse(served).get("/", params={"q": "zebra", "min_query_confidence": "0.99"})
+    assert '<h2 id="decision">No answer</h2>' in page.text
+
+
+def test_pages_of_hits(browse, served):
+    client = browse(served)
+    first = client.get("/", params={"q": "card", "limit": 5, "target_precision": ""})
+    address = html.unescape(re.search(r'rel="next" href="([^"]*)"', first.text)[1])
+    second = client.get(address)
+    assert 'start="6"' in second.text
+    assert 'rel="prev"' in second.text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "wrong"),
+    [
+        ({"limit": "101"}, "limit"),
+        ({"limit": "many"}, "limit"),
+        ({"min_confidence": "1.5"}, "min confidence"),
+        ({"min_confidence": "nan"}, "min confidence"),
+        ({"target_precision": "1"}, "target precision"),
+        ({"rank_by": "luck"}, "rank by"),
+        ({"confidence_weight": "-1"}, "confidence weight"),
+        ({"offset": "1001"}, "offset"),
+        ({"q": "x" * 2001}, "query"),
+    ],
+)
+def test_bad_settings_are_named(browse, served, parameters, wrong):
+    page = browse(served).get("/", params={"q": "card", **parameters})
+    assert page.status_code == 422
+    assert f"<li>{wrong}: " in page.text
+
+
+def test_half_a_character_is_no_crash(browse, served):
+    assert browse(served).get("/?q=%ED%A0%80").status_code in (200, 422)
+
+
+def test_an_empty_index_says_how_to_fill_it(browse, empty):
+    page = browse(empty).get("/", params={"q": "card"})
+    assert page.status_code == 200
+    assert "Nothing is indexed yet" in page.text
+
+
+def test_one_tenant_sees_its_own_items(browse, tmp_path, encoder, corpus):
+    from fg_search import IndexSettings
+
+    texts, labels = corpus
+    with ConfidenceIndex(tmp_path / "i", encoder, settings=IndexSettings(tenant_key="customer")) as index:
+        index.tenant("acme").add(texts[:12], labels=labels[:12])
+        index.tenant("other").add(texts[12:], labels=labels[12:])
+        client = browse(index, tenant="acme")
+        assert "12 items" in shown(client.get("/"))
+        for text in texts:
+            page = client.get("/", params={"q": text, "limit": 50}).text
+            assert page.count("acme") > page.count('class="card hit"')  # in each one's payload, and above
+            assert "&#34;other&#34;" not in page
+        assert re.findall(r'<option value="(\w+)"></option>', client.get("/review").text) == sorted(set(labels[:12]))
+        assert "as shown by 12 items" in shown(client.get("/features"))
+
+
+def test_an_index_with_tenants_needs_one(browse, tmp_path, encoder):
+    from fg_search import IndexSettings
+
+    with (
+        ConfidenceIndex(tmp_path / "i", encoder, settings=IndexSettings(tenant_key="customer")) as index,
+        pytest.raises(ValueError, match="tenants"),
+    ):
+        browse(index)
