@@ -43,7 +43,7 @@ def decide(state: IndexState, user_id: UserId, action: str, label: str | None, r
         raise ItemNotFoundError(f"{state.name} has no item {user_id!r}")
     (record,) = records
     features = record.payload[PAYLOAD_KEY]
-    before = features["label"]
+    before = features.get("label")  # the engine removes a key that is set to null
     chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"))
     entry = Decision(
         number=_number(),
