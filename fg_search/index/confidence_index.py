@@ -15,7 +15,7 @@ from tqdm import tqdm
 from typing_extensions import Self
 
 from fg_search.embeddings import FeatureEmbeddings
-from fg_search.errors import ModelMismatchError, StorageError
+from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
 from fg_search.index import (
     adding,
@@ -129,9 +129,7 @@ class ConfidenceIndex:
             IndexNotFoundError: If it holds a collection that is not ours; nothing was changed.
             ModelMismatchError: If another encoder filled it; nothing was changed.
         """
-        path = os.fspath(file)
-        if not os.path.isfile(path):  # noqa: PTH113  before a folder is made for it
-            raise StorageError(f"there is no snapshot {path!r}")
+        path = snapshots.existing_file(file)
         known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
         client, name = connect(location, api_key=api_key)
         try:
@@ -293,8 +291,10 @@ class ConfidenceIndex:
             limit: Hits at most.
             offset: Hits to leave out before the first, for paging.
             min_confidence: Exclude less confident points, inside the engine; in [0, 1].
-            confidence_weight: Order by ``score · confidence^weight``, computed inside the engine.
-            query_filter: Any Qdrant filter, on your own payload or on ``fg.confidence`` and ``fg.label``.
+            confidence_weight: Order by ``score · confidence^weight``, computed inside the engine for the points of the
+                best scores: ten times as many as ``offset + limit``, and at least 200.
+            query_filter: Any Qdrant filter, on your own payload or on ``fg.confidence``, ``fg.label`` and ``fg.id``
+                (your own ids; ``HasIdCondition`` takes the engine's).
             target_precision: Share of right answers that the answered queries are to reach, in (0, 1); queries whose
                 calibrated confidence is too low for it are uncertain. Needs :meth:`calibrate`.
             min_query_confidence: A query less confident than this is uncertain; in [0, 1].
