@@ -5,6 +5,7 @@ Everything here is a pure function or a result; :mod:`fg_search.index` joins it 
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -65,11 +66,12 @@ class SearchOptions:
         for name in ("min_confidence", "min_query_confidence"):
             if getattr(self, name) is not None:
                 self._keep(name, check_fraction(getattr(self, name), name=name))
-        if not 0 <= self.confidence_weight <= _MAX_WEIGHT:
-            raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight}")
+        if not (_is_number(self.confidence_weight) and 0 <= self.confidence_weight <= _MAX_WEIGHT):
+            raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight!r}")
         self._keep("confidence_weight", float(self.confidence_weight))
-        if self.target_precision is not None and not 0 < self.target_precision < 1:
-            raise ValueError(f"target_precision must be greater than 0 and less than 1, got {self.target_precision}")
+        target = self.target_precision
+        if target is not None and not (_is_number(target) and 0 < target < 1):
+            raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target!r}")
         _check_choice(self.on_uncertain, OnUncertain, "on_uncertain")
         _check_choice(self.rank_by, RankBy, "rank_by")
         if self.on_uncertain != "flag" and self.min_query_confidence is None and self.target_precision is None:
@@ -335,6 +337,10 @@ def _fused_candidates(limit: int) -> int:
 def _down_weighting(weight: float) -> models.FormulaQuery:
     power = models.PowExpression(pow=models.PowParams(base=CONFIDENCE_KEY, exponent=weight))
     return models.FormulaQuery(formula=models.MultExpression(mult=["$score", power]))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real)
 
 
 def _check_choice(value: str, choices: Any, name: str) -> None:
