@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from fg_search.search import SearchResult
 
 _BAR_WIDTH = 10
-_MIN_TEXT_WIDTH = 20
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -155,6 +154,5 @@ def _table(*columns: tuple[str, str], header: bool = True) -> Table:
             justify="right" if justify == "right" else "left",
             no_wrap=name not in ("label", "text", "why", ""),
             overflow="fold",
-            min_width=_MIN_TEXT_WIDTH if name == "text" else None,
         )
     return table

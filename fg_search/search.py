@@ -5,6 +5,7 @@ Everything here is a pure function or a result; :mod:`fg_search.index` joins it 
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -24,9 +25,11 @@ OnUncertain = Literal["flag", "abstain", "raise"]
 Decision = Literal["answer", "abstain"]
 
 # The engine's formula re-scores the candidates of a first search. With score · confidence^w ≤ score, a point
-# beyond the candidates can only be missed if its score is below all of theirs.
+# beyond the candidates can only be missed if its score is below all of theirs. What is found depends on their number,
+# so it grows in few steps: the first pages are pages of one and the same list.
 _CANDIDATES_PER_HIT = 10
-_MIN_CANDIDATES = 200  # of the fusion, too, so that the first pages are pages of one and the same list
+_LEAST_RESCORED = 1000
+_LEAST_FUSED = 200
 _MAX_WEIGHT = 100  # beyond, confidence^w is zero in the engine's arithmetic
 
 
@@ -65,11 +68,12 @@ class SearchOptions:
         for name in ("min_confidence", "min_query_confidence"):
             if getattr(self, name) is not None:
                 self._keep(name, check_fraction(getattr(self, name), name=name))
-        if not 0 <= self.confidence_weight <= _MAX_WEIGHT:
-            raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight}")
+        if not (_is_number(self.confidence_weight) and 0 <= self.confidence_weight <= _MAX_WEIGHT):
+            raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight!r}")
         self._keep("confidence_weight", float(self.confidence_weight))
-        if self.target_precision is not None and not 0 < self.target_precision < 1:
-            raise ValueError(f"target_precision must be greater than 0 and less than 1, got {self.target_precision}")
+        target = self.target_precision
+        if target is not None and not (_is_number(target) and 0 < target < 1):
+            raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target!r}")
         _check_choice(self.on_uncertain, OnUncertain, "on_uncertain")
         _check_choice(self.rank_by, RankBy, "rank_by")
         if self.on_uncertain != "flag" and self.min_query_confidence is None and self.target_precision is None:
@@ -270,7 +274,8 @@ def plan(
     """
     weighted = options.confidence_weight > 0
     needed = options.limit + options.offset
-    ranked = _ranking(query, rank_by, scope, max(_CANDIDATES_PER_HIT * needed, _MIN_CANDIDATES) if weighted else needed)
+    wanted = _in_steps(_LEAST_RESCORED, _CANDIDATES_PER_HIT * needed) if weighted else needed
+    ranked = _ranking(query, rank_by, scope, wanted)
     if weighted:
         ranked = {"prefetch": models.Prefetch(**ranked), "query": _down_weighting(options.confidence_weight)}
     page = {"limit": options.limit, "with_payload": True, "offset": options.offset or None}
@@ -315,7 +320,7 @@ def _ranking(query: QueryVectors, rank_by: RankBy, query_filter: models.Filter |
         return features
     if rank_by == "base":
         return base
-    fused = {"limit": _fused_candidates(limit)}
+    fused = {"limit": _in_steps(_LEAST_FUSED, limit)}
     return {
         "prefetch": [models.Prefetch(**{**features, **fused}), models.Prefetch(**{**base, **fused})],
         "query": models.FusionQuery(fusion=models.Fusion.RRF),
@@ -323,10 +328,10 @@ def _ranking(query: QueryVectors, rank_by: RankBy, query_filter: models.Filter |
     }
 
 
-def _fused_candidates(limit: int) -> int:
-    """Hits of each list that are fused. Fused scores depend on it, so it grows in few steps and not by the page."""
-    count = _MIN_CANDIDATES
-    while count < limit:
+def _in_steps(least: int, wanted: int) -> int:
+    """The first of ``least``, ten times that, a hundred times … that is enough."""
+    count = least
+    while count < wanted:
         count *= 10
     return count
 
@@ -335,6 +340,10 @@ def _fused_candidates(limit: int) -> int:
 def _down_weighting(weight: float) -> models.FormulaQuery:
     power = models.PowExpression(pow=models.PowParams(base=CONFIDENCE_KEY, exponent=weight))
     return models.FormulaQuery(formula=models.MultExpression(mult=["$score", power]))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real)
 
 
 def _check_choice(value: str, choices: Any, name: str) -> None:

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
-from fg_search import cli
+from fg_search import cli, display
+from fg_search.review.items import ReviewItem
 
 
 @pytest.fixture
@@ -139,6 +141,27 @@ def test_review_lists_the_least_confident_first(run, made):
     assert confidences == sorted(confidences)
     code, out, _ = run("review", "--index", made / "idx", "--limit", 4)
     assert items[0]["id"] in out
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_no_column_runs_out_of_the_terminal(width):
+    item = ReviewItem(
+        id="q212",
+        text="alpha beta gamma delta " * 5,
+        label="stock_availability",
+        kind="ambiguous",
+        score=0.1,
+        confidence=0.9,
+        group_confidence=(),
+        reason="undecided " * 8,
+        payload={},
+    )
+    shown = io.StringIO()
+    display.review(Console(file=shown, width=width), [item])
+    words = shown.getvalue().split()
+    assert words.count("undecided") == 8
+    assert words.count("delta") == 5
+    assert max(map(len, shown.getvalue().splitlines())) <= width
 
 
 def test_info_tells_the_encoder_and_the_counts(run, made):
@@ -280,6 +303,20 @@ def test_a_calibration_without_right_answers_says_what_is_missing(run, own_index
     assert "judged.jsonl:1: no column 'no'" in err
 
 
+def test_a_judged_query_without_its_answer_is_a_bad_row(run, own_index):
+    with (own_index / "judged.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"text": "my card pin"}\n')
+    evaluate = ("evaluate", "--queries", own_index / "judged.jsonl", "--index", own_index / "idx", "--json")
+    code, out, err = run(*evaluate)
+    assert code == 0, err
+    assert json.loads(out)["reports"]["score"]["queries"] == 68
+    assert "judged.jsonl:69: no column 'label'" in err
+    assert "1 bad row(s) left out" in err
+    code, _, err = run(*evaluate, "--on-error", "stop")
+    assert code == 1
+    assert "judged.jsonl:69: no column 'label'" in err
+
+
 def test_questions_are_read_from_a_pipe(run, made, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("my card pin\n\npizza oven\n"))
     code, out, _ = run("search", "--index", made / "idx", "--limit", 1, "--json")
@@ -323,6 +360,13 @@ def test_corrected_labels_survive_indexing_the_old_data_again(run, own_index, ma
     code, _, err = run("relabel", own_index / "right.csv", "--index", own_index / "idx")
     assert code == 1
     assert "no item 'nobody'" in err
+
+
+def test_corrections_need_no_texts(run, own_index):
+    (own_index / "right.csv").write_text("id,label\nd0,food\n", encoding="utf-8")
+    code, out, err = run("relabel", own_index / "right.csv", "--index", own_index / "idx")
+    assert code == 0, err
+    assert "1 of 1 items" in out
 
 
 def test_items_are_deleted_by_id(run, own_index):

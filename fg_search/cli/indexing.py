@@ -92,14 +92,13 @@ def relabel(
     location: IndexLocation,
     id: Annotated[str, typer.Option("--id", help="Column of the id.")] = "id",  # noqa: A002
     label: Annotated[str, typer.Option("--label", help="Column of the right label; empty for unknown.")] = "label",
-    text: Annotated[str, typer.Option("--text", help="Column of the text, for people to read.")] = "text",
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
     """Correct the labels of items; indexing the old data again keeps the corrections."""
-    records = rows_of(file, on_error, text=text, label=label, id=id)
+    records = rows_of(file, on_error, text=None, label=label, id=id)
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         changed = target.relabel(dict(zip(ids_of(records), (record.label for record in records), strict=True)))

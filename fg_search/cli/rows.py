@@ -17,7 +17,7 @@ from fg_search.records import OnError, Record, RecordError, SkippedRows, iterate
 def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Record]:
     """All good rows of a file; bad ones are reported on stderr."""
     skipped = SkippedRows(report=warn)
-    records = read_records(path, on_error=stop if on_error == "stop" else skipped, **columns)  # type: ignore[arg-type]
+    records = read_records(path, on_error=stop if on_error == "stop" else skipped, **columns)
     _summarise(path, skipped)
     return records
 
@@ -55,7 +55,7 @@ class ItemRows:
     def read(self, on_error: OnError) -> Iterator[Record]:
         """The good rows; of rows that share an id and differ, the first is good."""
         seen: dict[int | str, tuple[str, int]] = {}
-        for record in iterate_records(self.path, on_error=on_error, **self.columns):  # type: ignore[arg-type]
+        for record in iterate_records(self.path, on_error=on_error, **self.columns):
             try:
                 key = point_id(text_id(record.text) if record.id is None else record.id)
             except ValueError as error:
@@ -96,15 +96,24 @@ def queries_of(
     """Queries, and for each its right answers; none where the index has none.
 
     Raises:
-        ValueError: If a row has no such column.
+        RecordError: If the first row of a file has no such column, or another one, if it is to stop.
     """
-    records = [record for path in paths for record in rows_of(path, on_error, text=text)]
+    records: list[Record] = []
+    for path in paths:
+        skipped = SkippedRows(report=warn)
+        for i, record in enumerate(rows_of(path, on_error, text=text)):
+            missing = [column for column in relevant if column not in record.payload]
+            if not missing:
+                records.append(record)
+                continue
+            there = ", ".join(map(repr, record.payload)) or "none"
+            error = RecordError(record.place, f"no column {missing[0]!r}; beside the text there are {there}")
+            if not i or on_error == "stop":  # in the first row it is a mistyped name
+                raise error
+            skipped(error)
+        _summarise(path, skipped)
     answers = []
     for record in records:
-        missing = [column for column in relevant if column not in record.payload]
-        if missing:
-            there = ", ".join(map(repr, record.payload))
-            raise ValueError(f"{record.place}: no column {missing[0]!r}; beside the text there are {there}")
         values = [record.payload[column] for column in relevant]
         listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
         answers.append([one for one in listed if one is not None and one != "" and one not in out_of_scope])

@@ -55,9 +55,10 @@ if TYPE_CHECKING:
 class AsyncConfidenceIndex:
     """A :class:`ConfidenceIndex` whose methods are coroutines, with the same arguments, results and errors.
 
+    It has all of them but ``refit`` and ``copy_to``.
+
     A server is asked through ``AsyncQdrantClient``; the embedded engine and the encoder run in threads, so the event
-    loop is never blocked. Open it with ``async with``, or with :meth:`open` and :meth:`close`. What is done once and by
-    hand (restoring, copying, refitting) is left to :class:`ConfidenceIndex`.
+    loop is never blocked. Open it with ``async with``, or with :meth:`open` and :meth:`close`.
 
     Args:
         location: As for :class:`ConfidenceIndex`, or a ready ``AsyncQdrantClient``.
@@ -106,6 +107,27 @@ class AsyncConfidenceIndex:
             raise
         return self
 
+    @classmethod
+    async def restore(
+        cls,
+        file: str | os.PathLike[str],
+        location: AsyncLocation,
+        *,
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        collection: str = DEFAULT_COLLECTION,
+        api_key: str | None = None,
+    ) -> Self:
+        """As :meth:`ConfidenceIndex.restore`; the index is open: leave it with ``async with``, or close it."""
+        path = snapshots.existing_file(file)
+        known = await asyncio.to_thread(load_encoder, encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
+        index = cls(location, known, collection=collection, api_key=api_key)
+        index._client, name = await connect_async(location, api_key=api_key)
+        try:
+            await index._run(snapshots.restore(index._client, name, collection, path, known, api_key))
+        finally:
+            await index.close()
+        return await index.open()
+
     async def close(self) -> None:
         """Release the folder or the connection; a client that was handed in is left open."""
         client, self._client = self._client, None
@@ -115,7 +137,7 @@ class AsyncConfidenceIndex:
         await closing
 
     async def __aenter__(self) -> Self:
-        return await self.open()
+        return await self.open() if self._client is None else self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
@@ -155,7 +177,7 @@ class AsyncConfidenceIndex:
         batch_size: int = 64,
     ) -> AddReport:
         """As :meth:`ConfidenceIndex.add`, without a progress bar."""
-        items = items_of(self._state, texts, ids, labels, payloads, embeddings)
+        items = await asyncio.to_thread(items_of, self._state, texts, ids, labels, payloads, embeddings)
         return await self._run(
             adding.add(self._state, items, embeddings, batch_size=batch_size, progress=lambda _: None)
         )
@@ -302,8 +324,7 @@ class AsyncConfidenceIndex:
 
     async def snapshot(self, file: str | os.PathLike[str]) -> None:
         """As :meth:`ConfidenceIndex.snapshot`."""
-        client: Any = self._client
-        await self._run(snapshots.save(client, self._state, os.fspath(file), self._api_key))
+        await self._run(snapshots.save(self._client, self._state, os.fspath(file), self._api_key))
 
     @property
     def _state(self) -> IndexState:

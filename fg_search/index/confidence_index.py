@@ -15,7 +15,7 @@ from tqdm import tqdm
 from typing_extensions import Self
 
 from fg_search.embeddings import FeatureEmbeddings
-from fg_search.errors import ModelMismatchError, StorageError
+from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
 from fg_search.index import (
     adding,
@@ -131,9 +131,7 @@ class ConfidenceIndex:
             IndexNotFoundError: If it holds a collection that is not ours; nothing was changed.
             ModelMismatchError: If another encoder filled it; nothing was changed.
         """
-        path = os.fspath(file)
-        if not os.path.isfile(path):  # noqa: PTH113  before a folder is made for it
-            raise StorageError(f"there is no snapshot {path!r}")
+        path = snapshots.existing_file(file)
         known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
         client, name = connect(location, api_key=api_key)
         try:
@@ -295,8 +293,10 @@ class ConfidenceIndex:
             limit: Hits at most.
             offset: Hits to leave out before the first, for paging.
             min_confidence: Exclude less confident points, inside the engine; in [0, 1].
-            confidence_weight: Order by ``score · confidence^weight``, computed inside the engine.
-            query_filter: Any Qdrant filter, on your own payload or on ``fg.confidence`` and ``fg.label``.
+            confidence_weight: Order by ``score · confidence^weight``, computed inside the engine for the points of the
+                best scores: at least 1,000, and ten times ``offset + limit``.
+            query_filter: Any Qdrant filter, on your own payload or on ``fg.confidence``, ``fg.label`` and ``fg.id``
+                (your own ids; ``HasIdCondition`` takes the engine's).
             target_precision: Share of right answers that the answered queries are to reach, in (0, 1); queries whose
                 calibrated confidence is too low for it are uncertain. Needs :meth:`calibrate`.
             min_query_confidence: A query less confident than this is uncertain; in [0, 1].
@@ -492,8 +492,8 @@ class ConfidenceIndex:
     ) -> CopyReport:
         """Copy the whole index to another place, such as from a folder to a server, or into other settings.
 
-        Points, vectors and calibration are copied as they are; nothing is encoded. Started again after it was
-        interrupted, it writes only what is missing. In the end counts, and a sample of points in full, are compared.
+        Points, vectors, calibration and decisions are copied as they are; nothing is encoded. Started again after it
+        was interrupted, it writes only what is missing. In the end counts, and a sample of points in full, are compared.
 
         Args:
             location: As for the class.
@@ -689,6 +689,8 @@ class ConfidenceIndex:
 
     def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file; :meth:`restore` brings it back.
+
+        The log of decisions is not part of it; :meth:`copy_to` takes it along.
 
         Args:
             file: It appears whole or not at all.

@@ -11,19 +11,12 @@ from qdrant_client import models
 
 from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.index.adding import ITEMS_PER_WRITE
+from fg_search.index.decision_log import append_entries, read_entries
 from fg_search.index.opening import create_collection, find_collection, physical_collection, switch_alias
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import (
-    BASE_VECTOR,
-    CALIBRATION_KEY,
-    FEATURES_VECTOR,
-    GIVEN_LABEL_KEY,
-    HASH_KEY,
-    LABEL_KEY,
-    PAYLOAD_KEY,
-)
+from fg_search.storage.keys import BASE_VECTOR, CALIBRATION_KEY, FEATURES_VECTOR
 from fg_search.storage.operations import Operation, call, run
-from fg_search.storage.points import Stored, are_same
+from fg_search.storage.points import are_same
 from fg_search.storage.schema import IndexMetadata
 from fg_search.storage.settings import IndexSettings
 
@@ -57,7 +50,7 @@ def copy_index(
     settings: IndexSettings | None,
     progress: Callable[[int], object],
 ) -> CopyReport:
-    """Copy all points with their vectors, the settings and the calibration; started again, it goes on where it was.
+    """Copy points with their vectors, settings, calibration and decisions; started again, it goes on where it was.
 
     Args:
         source: Client of the source.
@@ -84,6 +77,7 @@ def copy_index(
         if offset is None:
             break
     points, compared = _verify(source, state.collection, destination, collection, metadata)
+    run(destination, append_entries(collection, run(source, read_entries(state.collection))))
     if state.calibration is not None:
         run(destination, _keep_calibration(collection, state.calibration.to_metadata()))
     return CopyReport(points, written, compared)
@@ -121,16 +115,9 @@ def _write_missing(collection: str, records: list[models.Record], metadata: Inde
     """Write those of the records that are not in the destination as they are; return how many."""
     if not records:
         return 0
-    found = yield call(
-        "retrieve",
-        collection,
-        ids=[record.id for record in records],
-        with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY],
-    )
-    there = {record.id: Stored.of_features(record.payload[PAYLOAD_KEY]) for record in found}
-    missing = [
-        record for record in records if there.get(record.id) != Stored.of_features((record.payload or {})[PAYLOAD_KEY])
-    ]
+    found = yield call("retrieve", collection, ids=[record.id for record in records], with_payload=True)
+    there = {record.id: record.payload for record in found}
+    missing = [record for record in records if not are_same(there.get(record.id), record.payload)]
     if missing:
         points = [
             models.PointStruct(id=record.id, vector=_vectors(record, metadata), payload=record.payload)
@@ -148,7 +135,12 @@ def _vectors(record: models.Record, metadata: IndexMetadata) -> Any:
 def _verify(source: Any, old: str, destination: Any, new: str, metadata: IndexMetadata) -> tuple[int, int]:
     """Compare the counts, and a sample of the points in full; return both numbers."""
     counts = [client.count(name, exact=True).count for client, name in ((source, old), (destination, new))]
-    if counts[0] != counts[1]:
+    if counts[0] < counts[1]:
+        raise StorageError(
+            f"the source has {counts[0]:,} points, the copy {counts[1]:,}: what was deleted from the source since an "
+            "earlier copy, or was added to the copy, is not removed; delete it there, or copy to another collection"
+        )
+    if counts[0] > counts[1]:
         raise StorageError(
             f"the source has {counts[0]:,} points, the copy {counts[1]:,}: something else writes to one of them; "
             "pause that and copy again, only what differs is written"

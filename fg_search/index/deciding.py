@@ -17,16 +17,12 @@ from fg_search.errors import ItemNotFoundError, NothingToUndoError
 from fg_search.ids import UserId
 from fg_search.index.adding import add
 from fg_search.index.changing import relabel
-from fg_search.index.opening import find_collection
+from fg_search.index.decision_log import append_entries, mark_done, read_entries
 from fg_search.index.state import IndexState
 from fg_search.review.decisions import Decision, check_action, last_to_undo, now
 from fg_search.storage.keys import PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.storage.operations import Operation, call
 from fg_search.storage.points import Item
-
-_PAGE = 1000
-_NO_VECTOR = "none"  # the embedded engine wants a collection to have some vector; entries have none
-_DONE = "done"
 
 
 def decide(state: IndexState, user_id: UserId, action: str, label: str | None, reviewer: str) -> Operation[Decision]:
@@ -43,7 +39,7 @@ def decide(state: IndexState, user_id: UserId, action: str, label: str | None, r
         raise ItemNotFoundError(f"{state.name} has no item {user_id!r}")
     (record,) = records
     features = record.payload[PAYLOAD_KEY]
-    before = features["label"]
+    before = features.get("label")  # the engine removes a key that is set to null
     chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"))
     entry = Decision(
         number=_number(),
@@ -56,7 +52,7 @@ def decide(state: IndexState, user_id: UserId, action: str, label: str | None, r
         point=_as_json(record) if action == "delete" else None,
         tenant=state.tenant,
     )
-    yield from _log(state, entry)
+    yield from append_entries(state.collection, [(entry, False)])
     yield from _carry_out(state, entry)
     return entry
 
@@ -81,7 +77,7 @@ def undo(state: IndexState, reviewer: str) -> Operation[Decision]:
         time=now(),
         undoes=last.number,
     )
-    yield from _log(state, entry)
+    yield from append_entries(state.collection, [(entry, False)])
     yield from _carry_out(state, entry)
     return entry
 
@@ -89,13 +85,13 @@ def undo(state: IndexState, reviewer: str) -> Operation[Decision]:
 def decisions(state: IndexState) -> Operation[list[Decision]]:
     """All entries of the log, the oldest first; of one tenant, where the index has some."""
     yield from finish(state)
-    entries = yield from _entries(state)
+    entries = yield from read_entries(state.collection)
     return [entry for entry, _ in entries if entry.tenant == state.tenant]
 
 
 def finish(state: IndexState) -> Operation[None]:
     """Carry out what was logged and then interrupted."""
-    entries = yield from _entries(state)
+    entries = yield from read_entries(state.collection)
     for entry, done in entries:
         if not done and entry.tenant == state.tenant:
             yield from _carry_out(state, entry)
@@ -111,7 +107,7 @@ def _carry_out(state: IndexState, entry: Decision) -> Operation[None]:
     else:
         yield from _set_label(state, entry)
         yield from _mark(state, point, entry)
-    yield call("set_payload", _log_name(state), {_DONE: True}, points=[entry.number], wait=True)
+    yield from mark_done(state.collection, entry)
 
 
 def _take_back(state: IndexState, entry: Decision) -> Operation[None]:
@@ -120,7 +116,11 @@ def _take_back(state: IndexState, entry: Decision) -> Operation[None]:
         yield from _bring_back(state, entry.point)
         return
     yield from _set_label(state, entry)
-    earlier = [one for one, _ in (yield from _entries(state)) if one.id == entry.id and one.number < entry.number]
+    earlier = [
+        one
+        for one, _ in (yield from read_entries(state.collection))
+        if one.id == entry.id and one.number < entry.number
+    ]
     standing = last_to_undo([*earlier, entry])
     if standing is None:
         yield call("delete_payload", state.collection, [f"{PAYLOAD_KEY}.{REVIEWED_KEY}"], points=[point], wait=True)
@@ -148,36 +148,6 @@ def _mark(state: IndexState, point: int | str, entry: Decision) -> Operation[Non
     """Let the point say that it was decided about, which takes it out of the queue."""
     mark = {REVIEWED_KEY: {"action": entry.action, "reviewer": entry.reviewer, "time": entry.time}}
     yield call("set_payload", state.collection, mark, points=[point], key=PAYLOAD_KEY, wait=True)
-
-
-def _log(state: IndexState, entry: Decision) -> Operation[None]:
-    name = _log_name(state)
-    if (yield from find_collection(name)) is None:
-        sparse = {_NO_VECTOR: models.SparseVectorParams()}
-        yield call("create_collection", name, vectors_config={}, sparse_vectors_config=sparse)
-    payload = {**entry.to_payload(), _DONE: False}
-    yield call("upsert", name, points=[models.PointStruct(id=entry.number, vector={}, payload=payload)], wait=True)
-
-
-def _entries(state: IndexState) -> Operation[list[tuple[Decision, bool]]]:
-    """Each entry, and whether it was carried out, in the order of their numbers."""
-    name = _log_name(state)
-    if (yield from find_collection(name)) is None:
-        return []
-    entries: list[tuple[Decision, bool]] = []
-    offset = None
-    while True:
-        records, offset = yield call("scroll", name, limit=_PAGE, offset=offset, with_payload=True)
-        for record in records:
-            payload = dict(record.payload)
-            done = payload.pop(_DONE)
-            entries.append((Decision.of_payload(payload), done))
-        if offset is None:
-            return entries
-
-
-def _log_name(state: IndexState) -> str:
-    return f"{state.collection}.decisions"
 
 
 def _number() -> int:

@@ -44,7 +44,8 @@ def open_index(
         if encoder is None:
             raise IndexNotFoundError(
                 f"there is no index {collection!r} at {location!r}; "
-                "make one with ConfidenceIndex(location, encoder) or `fg-search index`"
+                "make one by giving an encoder: ConfidenceIndex(location, encoder) or "
+                "`fg-search index … --encoder FOLDER`"
             )
         metadata = replace(metadata_of(encoder), settings=settings or IndexSettings())
         physical = yield from create_collection(collection, metadata)

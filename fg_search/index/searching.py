@@ -73,6 +73,7 @@ def encode_queries(
     """
     if isinstance(queries, str):
         raise TypeError(f"queries must be a list, got one string; wrap it: [{queries[:20]!r}]")
+    queries = list(queries)
     phrasings = [[query] if isinstance(query, str) else query for query in queries]
     for i, (query, one) in enumerate(zip(queries, phrasings, strict=True)):
         if isinstance(query, str):
@@ -178,6 +179,9 @@ def search_groups(
     if not hits:
         yield from check_not_empty(state)
     result = judge_hits(judged, hits, confidence, judgement.threshold, options)
+    if not hits:
+        reason = f"{judged.reason}; no point that passes the filters has a text or an integer in {group_by!r}"
+        result = replace(result, reason=reason)
     return GroupedResult(groups if result.hits else (), result)
 
 

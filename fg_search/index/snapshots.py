@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from functools import partial
 from pathlib import Path
@@ -19,13 +20,29 @@ from fg_search.storage.schema import IndexMetadata
 from fg_search.storage.server_snapshots import download, upload
 
 if TYPE_CHECKING:
+    from qdrant_client import AsyncQdrantClient
+
     from fg_search.encoder import FeatureGroupEncoder
     from fg_search.storage.connect import Client
 
 _LOG = logging.getLogger(__name__)
 
 
-def save(client: Client, state: IndexState, file: str, api_key: str | None) -> Operation[None]:
+def existing_file(file: str | os.PathLike[str]) -> str:
+    """The path of a snapshot, looked for before a folder is made for what is in it.
+
+    Raises:
+        StorageError: If it is not there.
+    """
+    path = os.fspath(file)
+    if not Path(path).is_file():
+        raise StorageError(f"there is no snapshot {path!r}")
+    return path
+
+
+def save(
+    client: Client | AsyncQdrantClient | None, state: IndexState, file: str, api_key: str | None
+) -> Operation[None]:
     """Have the engine make a snapshot, and bring it into a file."""
     target = Path(file).absolute()
     if target.exists():
@@ -53,7 +70,7 @@ def save(client: Client, state: IndexState, file: str, api_key: str | None) -> O
 
 
 def restore(
-    client: Client,
+    client: Client | AsyncQdrantClient | None,
     location: str,
     collection: str,
     file: str,
@@ -79,7 +96,7 @@ def restore(
         raise
 
 
-def _check_can(client: Client, location: str) -> None:
+def _check_can(client: object, location: str) -> None:
     if not isinstance(client, EdgeClient) and not is_url(location):
         raise UnsupportedError(
             f"snapshots need a folder or a server's URL as location, not {location}; make them with the client itself"

@@ -147,8 +147,14 @@ class IndexState:
 
         Raises:
             ModelMismatchError: If another encoder made them.
+            TypeError: If they are something else, such as base embeddings alone.
             ValueError: If there are more or fewer, or they hold anything but numbers and distributions.
         """
+        if not isinstance(embeddings, FeatureEmbeddings):
+            raise TypeError(
+                f"embeddings must be FeatureEmbeddings, got {type(embeddings).__name__}; make them with "
+                "encoder.encode(texts), or with encoder.features(array) from base embeddings"
+            )
         if len(embeddings) != expected:
             raise ValueError(f"embeddings has {len(embeddings)} items, {of} has {expected}")
         shape = (embeddings.base.shape[1], *embeddings.probabilities.shape[1:])

@@ -17,7 +17,7 @@ from fg_search.storage.keys import PAYLOAD_KEY
 def iterate_records(
     path: Path,
     *,
-    text: str,
+    text: str | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # the column's name
     on_error: OnError = stop,
@@ -27,7 +27,7 @@ def iterate_records(
     Args:
         path: ``.jsonl`` or ``.ndjson`` (one JSON object a line), ``.csv`` or ``.tsv`` (with a header), each UTF-8
             and perhaps gzipped (``.jsonl.gz``), or ``.parquet``.
-        text: Column of the text; no row may lack it or leave it empty.
+        text: Column of the text; no row may lack it or leave it empty. ``None`` if the texts are not needed.
         label: Column of the label; no row may lack it, an empty or null value means unknown.
         id: Column of the id; no row may lack it or leave it empty.
         on_error: Called with the error of each bad row; if it returns, the row is skipped.
@@ -48,7 +48,7 @@ def iterate_records(
 def read_records(
     path: Path,
     *,
-    text: str,
+    text: str | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # the column's name
     on_error: OnError = stop,

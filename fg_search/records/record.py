@@ -17,7 +17,7 @@ class Record:
     """One row: the columns that were named, and the rest of it as payload.
 
     Attributes:
-        text: Never empty.
+        text: Never empty, unless no column of texts was named.
         id: ``None`` if no column of ids was named.
         label: ``None`` if it is unknown, or no column of labels was named.
         payload: All other columns, as JSON values.
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 class Columns:
     """The names of the columns that are more than payload."""
 
-    text: str
+    text: str | None
     label: str | None
     id: str | None
 
@@ -72,7 +72,7 @@ def to_record(row: Row, columns: Columns, *, reserved: str) -> Record:
     columns.check_present(row)
     named = {columns.text, columns.label, columns.id}
     record = Record(
-        text=_check_text(row, columns.text),
+        text="" if columns.text is None else _check_text(row, columns.text),
         id=None if columns.id is None else _check_id(row, columns.id),
         label=None if columns.label is None else _check_label(row, columns.label),
         payload={key: value for key, value in row.values.items() if key not in named},

@@ -41,8 +41,10 @@ def connect(location: Location, *, api_key: str | None = None, create: bool = Tr
         IndexNotFoundError: If the folder is not there and may not be made.
         FolderLockedError: If the folder is open in another client.
         StorageError: If the server does not answer.
+        TypeError: If it is none of these.
     """
     if not isinstance(location, (str, os.PathLike)):
+        _check_client(location)
         return location, f"{type(location).__name__}"
     name = os.fspath(location)
     if not is_url(name):
@@ -58,6 +60,7 @@ async def connect_async(
 ) -> tuple[Client | AsyncQdrantClient, str]:
     """As :func:`connect`; a server gets a client whose methods are coroutines."""
     if isinstance(location, AsyncQdrantClient) or not isinstance(location, (str, os.PathLike)):
+        _check_client(location)
         return location, f"{type(location).__name__}"
     name = os.fspath(location)
     if not is_url(name):
@@ -73,11 +76,21 @@ def is_url(location: str) -> bool:
     return location.startswith(("http://", "https://"))
 
 
+def _check_client(location: object) -> None:
+    if not hasattr(location, "query_batch_points"):
+        raise TypeError(
+            f"location must be a folder, ':memory:', a URL or a client with QdrantClient's methods, got {location!r}"
+        )
+
+
 def _open_here(name: str, create: bool) -> Client:
     if name == ":memory:":
         return QdrantClient(":memory:")
     if not create and not Path(name).is_file() and not collection_names(Path(name)):
-        raise IndexNotFoundError(f"there is no index at {name!r}; make one with index.add(…) or `fg-search index`")
+        raise IndexNotFoundError(
+            f"there is no index at {name!r}; make one by giving an encoder: ConfidenceIndex(location, encoder) or "
+            "`fg-search index … --encoder FOLDER`"
+        )
     return EdgeClient(name)
 
 

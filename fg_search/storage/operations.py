@@ -29,6 +29,7 @@ from fg_search.errors import StorageError
 T = TypeVar("T")
 
 _ATTEMPTS = 6
+_LONGEST_PAUSE = 120.0  # seconds, whatever a server asks for
 _BUSY = (429, 500, 502, 503, 504)
 # repeating one of the others after a lost answer would fail, or do it twice
 _REPEATABLE = frozenset(
@@ -250,7 +251,7 @@ _backoff = wait_random_exponential(multiplier=0.5, max=20)
 def _wait(state: RetryCallState) -> float:
     error = None if state.outcome is None else state.outcome.exception()
     asked = getattr(error, "retry_after_s", None)
-    return _backoff(state) if asked is None else float(asked)
+    return _backoff(state) if asked is None else min(float(asked), _LONGEST_PAUSE)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -12,7 +12,9 @@ from fg_search.errors import (
     FolderLockedError,
     IndexNotFoundError,
     NotCalibratedError,
+    StorageError,
     UncertainQueryError,
+    UnsupportedError,
 )
 
 QUESTION = "please help my card is stolen"
@@ -94,6 +96,23 @@ def test_the_event_loop_is_free_while_the_encoder_works(location, encoder, rows,
     assert asyncio.run(work()).written == len(rows["texts"])
 
 
+def test_lists_are_checked_beside_the_event_loop(location, encoder, rows):
+    class Texts(list):
+        def __iter__(self):
+            read_by.add(threading.current_thread())
+            return super().__iter__()
+
+    read_by = set()
+
+    async def work():
+        async with AsyncConfidenceIndex(location, encoder) as index:
+            return await index.add(Texts(rows["texts"]))
+
+    assert asyncio.run(work()).written == len(rows["texts"])
+    assert read_by
+    assert threading.main_thread() not in read_by
+
+
 def test_searches_run_side_by_side(location, encoder, rows):
     async def work():
         async with AsyncConfidenceIndex(location, encoder) as index:
@@ -120,6 +139,31 @@ def test_errors_are_those_of_the_synchronous_index(location, encoder, rows, tmp_
         with pytest.raises(IndexNotFoundError):
             async with AsyncConfidenceIndex(tmp_path / "nothing"):
                 pass
+
+    asyncio.run(work())
+
+
+def test_an_index_is_kept_in_a_file(encoder, rows, tmp_path):
+    async def work():
+        async with AsyncConfidenceIndex(tmp_path / "index", encoder) as index:
+            await index.add(**rows)
+            expected = await index.search(QUESTION)
+            await index.snapshot(tmp_path / "kept")
+        restored = await AsyncConfidenceIndex.restore(tmp_path / "kept", tmp_path / "back", encoder=encoder)
+        async with restored as index:
+            assert await index.search(QUESTION) == expected
+        with pytest.raises(StorageError, match="there is no snapshot"):
+            await AsyncConfidenceIndex.restore(tmp_path / "nothing", tmp_path / "new")
+        assert not (tmp_path / "new").exists()
+
+    asyncio.run(work())
+
+
+def test_an_index_in_memory_is_not_kept(encoder, tmp_path):
+    async def work():
+        async with AsyncConfidenceIndex(AsyncQdrantClient(":memory:"), encoder) as index:
+            with pytest.raises(UnsupportedError):
+                await index.snapshot(tmp_path / "kept")
 
     asyncio.run(work())
 

@@ -31,6 +31,14 @@ def test_each_action_does_what_it_says(full, points_of):
     assert not {item.id for item in full.review(limit=100)} & {"d0", "d1", "d2", "d3"}
 
 
+def test_an_item_that_lost_its_label_can_be_decided_about(full, points_of):
+    full.relabel({"d0": None})
+    assert full.decide("d0", "keep").before is None
+    assert full.decide("d0", "label", "food").before is None
+    full.undo()
+    assert points_of(full)["d0"].payload["fg"].get("label") is None
+
+
 def test_undo_takes_back_one_decision_after_the_other(full, points_of):
     before = {user_id: stored(full, user_id, points_of) for user_id in ("d0", "d1", "d2")}
     full.decide("d0", "keep")

@@ -66,7 +66,7 @@ def test_an_encoder_that_was_never_saved_has_to_be_handed_in(tmp_path, other_enc
 
 
 def test_no_index_is_made_by_looking_for_one(tmp_path):
-    with pytest.raises(IndexNotFoundError, match="no index"):
+    with pytest.raises(IndexNotFoundError, match=r"no index.*giving an encoder"):
         ConfidenceIndex(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
@@ -75,6 +75,12 @@ def test_an_unfitted_encoder_leaves_nothing_behind(tmp_path, tiny_model):
     with pytest.raises(NotFittedError):
         ConfidenceIndex(tmp_path / "i", FeatureGroupEncoder(tiny_model))
     assert not (tmp_path / "i").exists()
+
+
+@pytest.mark.parametrize("location", [None, 3, b"folder"])
+def test_what_is_no_location_is_refused(encoder, location):
+    with pytest.raises(TypeError, match=r"location must be a folder, ':memory:', a URL or a client"):
+        ConfidenceIndex(location, encoder)
 
 
 def test_an_unknown_encoder_folder_is_named(tmp_path):

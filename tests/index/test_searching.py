@@ -131,6 +131,9 @@ def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encod
         ({"min_query_confidence": 2}, "min_query_confidence"),
         ({"confidence_weight": -1}, "confidence_weight"),
         ({"confidence_weight": float("inf")}, "confidence_weight"),
+        ({"confidence_weight": "1"}, "confidence_weight must be between 0 and 100, got '1'"),
+        ({"confidence_weight": None}, "confidence_weight"),
+        ({"target_precision": "0.9"}, "target_precision must be greater than 0 and less than 1, got '0.9'"),
         ({"limit": 0}, "limit"),
         ({"limit": 2.5}, "limit"),
         ({"rank_by": "magic"}, "'auto', 'features', 'base', 'both'"),
@@ -150,6 +153,11 @@ def test_a_query_must_be_a_text(filled):
         filled.search([])
     with pytest.raises(ValueError, match=r"\[0\] is empty"):
         filled.search("  ")
+
+
+def test_questions_may_come_from_a_generator(filled):
+    questions = [QUESTION, "pizza oven"]
+    assert filled.search_many(one for one in questions) == filled.search_many(questions)
 
 
 def test_an_empty_index_says_so(index):
@@ -313,13 +321,15 @@ def test_every_ranking_takes_every_filter(filled, rank_by):
 
 def test_numbers_of_numpy_are_numbers(filled):
     plain = filled.search(QUESTION, limit=3, offset=1, min_confidence=0.5, confidence_weight=1.5)
-    assert plain == filled.search(
+    same = filled.search(
         QUESTION,
         limit=np.int64(3),
         offset=np.int32(1),
         min_confidence=np.float64(0.5),
         confidence_weight=np.float32(1.5),
     )
+    # hits of equal scores come in any order
+    assert [hit.weighted_score for hit in same.hits] == [hit.weighted_score for hit in plain.hits]
 
 
 def test_an_index_that_was_emptied_says_so_too(filled):
@@ -383,6 +393,12 @@ def test_groups_of_a_calibrated_index_have_the_confidence_of_the_search(filled, 
     grouped = filled.search_groups(QUESTION, group_by="parity")
     assert grouped.result.confidence == filled.search(QUESTION).confidence
     assert filled.search_groups("my", group_by="parity", target_precision=0.5).result.confidence is not None
+
+
+def test_groups_of_a_field_that_no_point_has_say_so(filled):
+    found = filled.search_groups(QUESTION, group_by="no_such_key")
+    assert found.groups == ()
+    assert "has a text or an integer in 'no_such_key'" in found.result.reason
 
 
 def test_groups_of_an_empty_index_are_an_error(local):
