@@ -116,11 +116,8 @@ def _take_back(state: IndexState, entry: Decision) -> Operation[None]:
         yield from _bring_back(state, entry.point)
         return
     yield from _set_label(state, entry)
-    earlier = [
-        one
-        for one, _ in (yield from read_entries(state.collection))
-        if one.id == entry.id and one.number < entry.number
-    ]
+    entries = yield from read_entries(state.collection)
+    earlier = [one for one, _ in entries if one.id == entry.id and one.number < entry.number]
     standing = last_to_undo([*earlier, entry])
     if standing is None:
         yield call("delete_payload", state.collection, [f"{PAYLOAD_KEY}.{REVIEWED_KEY}"], points=[point], wait=True)
