@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -131,4 +132,5 @@ def _templates() -> Environment:
     )
     environment.globals.update(link=link, static=STATIC_PATH)
     environment.filters["percent"] = lambda share: f"{share:.0%}"
+    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment

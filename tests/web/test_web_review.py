@@ -91,7 +91,7 @@ def test_accept_is_offered_only_where_something_is_suggested(browse, served, mon
     assert "one like it" in page.text
     assert "one unlike it" in page.text
     assert "0.91" in page.text
-    assert 'data-key="1"' in page.text  # the suggestion, among the labels with a key
+    assert 'data-key="a"' in page.text
     assert client.submit("/review", "/review/decide", action="accept").status_code == 303
     assert (served.decisions()[0].action, served.decisions()[0].after) == ("accept", "loan")
 

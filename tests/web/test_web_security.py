@@ -66,7 +66,7 @@ def test_a_hostile_item_is_shown_as_text_with_its_payload(browse, hostile):
     assert "&lt;script&gt;document.title=" in page
     assert "&lt;b&gt;bold" in page
     assert "&lt;i&gt;id" in page
-    assert "u003cscript" in page  # in the payload
+    assert "&lt;/pre&gt;&lt;script&gt;" in page  # in the payload
 
 
 def test_a_hostile_item_can_be_decided_about(browse, hostile):
