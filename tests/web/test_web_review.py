@@ -1,4 +1,5 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -157,3 +158,16 @@ def test_an_empty_index_and_a_finished_list(browse, empty, corpus):
     page = client.get("/review")
     assert "All done" in page.text
     assert page.status_code == 200
+
+
+def test_many_at_once(browse, served):
+    client = browse(served)
+    ids = [item.id for item in served.review(limit=24)]
+
+    def work(item_id):
+        client.post("/api/search", json={"query": "card"})
+        return client.post("/api/decisions", json={"id": item_id, "action": "keep"}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(work, ids)) == {201}
+    assert sorted(entry.id for entry in served.decisions()) == sorted(ids)
