@@ -49,8 +49,9 @@ def serve(
     try:
         import uvicorn
 
-        from fg_search.web.app import MIN_TOKEN, create_app
+        from fg_search.web.app import create_app
         from fg_search.web.security import LOOPBACK_HOSTS
+        from fg_search.web.tokens import MIN_TOKEN, checked_token
     except ModuleNotFoundError as error:
         raise FgSearchError(f"the page needs {error.name}; pip install 'fg-search[web]'") from None
 
@@ -61,8 +62,11 @@ def serve(
             "listen on 127.0.0.1",
             param_hint="--host",
         )
-    if token is not None and len(token) < MIN_TOKEN:
-        raise typer.BadParameter(f"it takes at least {MIN_TOKEN} characters", param_hint="--token")
+    if token is not None:
+        try:
+            checked_token(token)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--token") from None
     names = {*LOOPBACK_HOSTS, host, *(allowed_host or ())} if is_here or allowed_host else None
     with _listen(host, port) as listener, open_index(location, encoder, collection, api_key) as opened:
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)

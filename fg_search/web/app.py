@@ -24,9 +24,7 @@ from fg_search.web.security import (
 )
 from fg_search.web.site import Site
 from fg_search.web.survey import Survey
-from fg_search.web.tokens import Signer
-
-MIN_TOKEN = 16  # characters: what nobody guesses
+from fg_search.web.tokens import Signer, checked_token
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -50,12 +48,9 @@ def create_app(
             with a token only.
 
     Raises:
-        ValueError: If the index has tenants and none is given, or the token is too short.
+        ValueError: If the index has tenants and none is given, or the token can be guessed.
     """
-    if token is not None and len(token) < MIN_TOKEN:
-        raise ValueError(
-            f"the token has {len(token)} characters, it takes at least {MIN_TOKEN}: it must not be guessed"
-        )
+    token = None if token is None else checked_token(token)
     served = index if tenant is None else index.tenant(tenant)
     len(served)  # whether a tenant is missing is found out now
     site = Site(served, tenant, reviewer, token is not None, signer := Signer(), Survey(served, tenant))

@@ -162,8 +162,7 @@ def _evidence(site: Site, item: ReviewItem) -> Evidence:
         agreeing, contradicting = _neighbours(site, item)
     nearest = max((example.similarity for example in (*agreeing, *contradicting)), default=0.0)
     near = [example.label for example in contradicting if example.similarity >= _NEAR * nearest]
-    labels = [item.suggested_label, *near]
-    choices = [label for label in dict.fromkeys(labels) if label not in (None, item.label)]
+    choices = [label for label in dict.fromkeys(near) if label not in (None, item.label, item.suggested_label)]
     return Evidence(agreeing[:_SHOWN], contradicting[:_SHOWN], [str(label) for label in choices[:_SHOWN]])
 
 

@@ -74,7 +74,7 @@ class KnownHosts:
         if scope["type"] == "http" and self.hosts is not None:
             host = host_name(Headers(scope=scope).get("host", ""))
             if host not in self.hosts:
-                refusal = PlainTextResponse("This address is not served here. See --allowed-host.\n", status_code=421)
+                refusal = _refusal(scope, 421, "this name is not served here; see --allowed-host")
                 await refusal(scope, receive, send)
                 return
         await self.app(scope, receive, send)
@@ -100,7 +100,7 @@ class BoundedBody:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self.most:
-                refusal = PlainTextResponse(f"More than {self.most:,} bytes.\n", status_code=413)
+                refusal = _refusal(scope, 413, f"more than {self.most:,} bytes")
                 await refusal(scope, receive, send)
                 return
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
@@ -126,9 +126,9 @@ class SameSite:
         if scope["type"] == "http" and scope["method"] not in _READING:
             headers = Headers(scope=scope)
             if _is_foreign(headers):
-                refusal = PlainTextResponse("A request from another site.\n", status_code=403)
+                refusal = _refusal(scope, 403, "a request from another site")
             elif _is_api(scope) and not headers.get("content-type", "").lower().startswith("application/json"):
-                refusal = PlainTextResponse("The API takes application/json.\n", status_code=415)
+                refusal = _refusal(scope, 415, "the API takes application/json")
         await (refusal or self.app)(scope, receive, send)
 
 
@@ -167,6 +167,10 @@ def host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].rstrip(".").lower()
+
+
+def _refusal(scope: Scope, status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status) if _is_api(scope) else PlainTextResponse(f"{message}\n", status)
 
 
 def _is_foreign(headers: Headers) -> bool:

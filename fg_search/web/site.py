@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -22,6 +23,7 @@ from fg_search.web.survey import Survey, tenant_filter
 from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
 
 _MAX_FIELDS = 20
+_LONGEST = 4_000  # characters of a text that are shown
 
 
 @dataclass(frozen=True)
@@ -131,4 +133,11 @@ def _templates() -> Environment:
     )
     environment.globals.update(link=link, static=STATIC_PATH)
     environment.filters["percent"] = lambda share: f"{share:.0%}"
+    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    environment.filters["clip"] = _clip
     return environment
+
+
+def _clip(text: str, most: int = _LONGEST) -> str:
+    """The beginning of a long text: a page is to be read, and the API gives the whole."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 SESSION_COOKIE = "fg_session"
 CSRF_COOKIE = "fg_csrf"
+MIN_TOKEN = 16  # characters: what nobody guesses
 SESSION_SECONDS = 12 * 3600
 _CSRF_LENGTHS = range(16, 65)
 
@@ -50,6 +51,18 @@ class Signer:
 
     def _sign(self, purpose: str, value: str) -> str:
         return hmac.new(self.secret, f"{purpose}:{value}".encode(), hashlib.sha256).hexdigest()
+
+
+def checked_token(token: str) -> str:
+    """A token that is fit to be sent in a header and hard to guess; white space around it is not part of it.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    stripped = token.strip()
+    if len(stripped) < MIN_TOKEN or not (stripped.isascii() and stripped.isprintable()):
+        raise ValueError(f"a token takes at least {MIN_TOKEN} characters, all of them printable ASCII")
+    return stripped
 
 
 def is_csrf_cookie(cookie: str | None) -> bool:

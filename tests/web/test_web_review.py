@@ -1,4 +1,5 @@
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -91,7 +92,7 @@ def test_accept_is_offered_only_where_something_is_suggested(browse, served, mon
     assert "one like it" in page.text
     assert "one unlike it" in page.text
     assert "0.91" in page.text
-    assert 'data-key="1"' in page.text  # the suggestion, among the labels with a key
+    assert 'data-key="a"' in page.text
     assert client.submit("/review", "/review/decide", action="accept").status_code == 303
     assert (served.decisions()[0].action, served.decisions()[0].after) == ("accept", "loan")
 
@@ -157,3 +158,16 @@ def test_an_empty_index_and_a_finished_list(browse, empty, corpus):
     page = client.get("/review")
     assert "All done" in page.text
     assert page.status_code == 200
+
+
+def test_many_at_once(browse, served):
+    client = browse(served)
+    ids = [item.id for item in served.review(limit=24)]
+
+    def work(item_id):
+        client.post("/api/search", json={"query": "card"})
+        return client.post("/api/decisions", json={"id": item_id, "action": "keep"}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(work, ids)) == {201}
+    assert sorted(entry.id for entry in served.decisions()) == sorted(ids)

@@ -66,7 +66,7 @@ def test_a_hostile_item_is_shown_as_text_with_its_payload(browse, hostile):
     assert "&lt;script&gt;document.title=" in page
     assert "&lt;b&gt;bold" in page
     assert "&lt;i&gt;id" in page
-    assert "u003cscript" in page  # in the payload
+    assert "&lt;/pre&gt;&lt;script&gt;" in page  # in the payload
 
 
 def test_a_hostile_item_can_be_decided_about(browse, hostile):
@@ -222,9 +222,15 @@ def test_a_session_ends_and_is_of_one_process(monkeypatch):
     assert not signer.session_stands(session)
 
 
-def test_a_short_token_is_refused(served):
+@pytest.mark.parametrize("token", ["", "short", f"short{' ' * 20}", "ümläuts do not fit a header", "a\nb" * 9])
+def test_a_token_that_is_short_or_fits_no_header_is_refused(served, token):
     with pytest.raises(ValueError, match="at least 16"):
-        create_app(served, token="short")
+        create_app(served, token=token)
+
+
+def test_white_space_around_a_token_is_not_part_of_it(browse, served):
+    client = browse(served, token=f"{TOKEN}\n")
+    assert client.get("/api/review", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
 
 
 # bounds
@@ -241,6 +247,20 @@ def test_a_long_body_is_refused_however_it_is_sent(browse, served):
     assert client.post("/api/search", content=b"x" * (MAX_BODY + 1), headers=headers).status_code == 413
     assert client.post("/api/search", content=pieces(), headers=headers).status_code == 413
     assert client.post("/api/search", content=b"x" * MAX_BODY, headers=headers).status_code == 422
+
+
+def test_refusals_of_the_api_are_json(browse, served):
+    headers = {"content-type": "application/json"}
+    assert "bytes" in browse(served).post("/api/search", content=b"x" * (MAX_BODY + 1), headers=headers).json()["error"]
+    assert browse(served).get("/api/review", headers={"host": "evil.example"}).json()["error"]
+
+
+def test_long_texts_and_payloads_are_shown_in_part(browse, empty):
+    empty.add(["card " * 5000], payloads=[{"notes": "n" * 50_000, "ä": "ü"}])
+    client = browse(empty)
+    for path in ("/?q=card", "/review", "/features/0", "/health"):
+        assert len(client.get(path).text) < 40_000
+    assert "(25,000 characters)" in client.get("/review").text
 
 
 def test_many_fields_are_refused(browse, served):
