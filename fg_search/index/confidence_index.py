@@ -493,7 +493,7 @@ class ConfidenceIndex:
         """Copy the whole index to another place, such as from a folder to a server, or into other settings.
 
         Points, vectors, calibration and decisions are copied as they are; nothing is encoded. Started again after it
-        was interrupted, it writes only what is missing. In the end counts, and a sample of points in full, are compared.
+        was interrupted, it writes only what is missing. In the end counts are compared, and a sample of points in full.
 
         Args:
             location: As for the class.
