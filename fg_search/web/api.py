@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from fg_search.ids import UserId
 from fg_search.review.decisions import Decision
-from fg_search.review.items import ReviewItem
+from fg_search.review.items import Kind, ReviewItem
 from fg_search.search import SearchResult
-from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewKind, SearchRequest
+from fg_search.web.parameters import MAX_LISTED, DecisionRequest, SearchRequest
 from fg_search.web.security import API_PATH
 from fg_search.web.site import Site
 
@@ -116,9 +116,7 @@ def router(site: Site) -> APIRouter:
         return ResultBody.of(site.index.search(request.query, **request.options()))
 
     @routes.get("/review", summary="Items to review", tags=["review"])
-    def review(
-        kind: ReviewKind = "ambiguous", limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50
-    ) -> list[ItemBody]:
+    def review(kind: Kind = "ambiguous", limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50) -> list[ItemBody]:
         """Items that a person should look at, most urgent first."""
         return [ItemBody.of(item) for item in site.index.review(kind=kind, limit=limit)]
 

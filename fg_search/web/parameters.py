@@ -17,7 +17,6 @@ MAX_LISTED = 200  # items to review
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY)]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LABEL)]
 ItemId = Annotated[int, Field(strict=True)] | Annotated[str, StringConstraints(strict=True, max_length=MAX_ID)]
-ReviewKind = Literal["ambiguous"]
 Deciding = Literal["accept", "keep", "label", "delete", "unsure"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 

@@ -17,13 +17,13 @@ from starlette.responses import RedirectResponse, Response
 from fg_search.errors import EmptyIndexError, FgSearchError
 from fg_search.ids import UserId
 from fg_search.review.decisions import Decision
-from fg_search.review.items import Example, ReviewItem
+from fg_search.review.items import Example, Kind, ReviewItem
 from fg_search.storage.keys import LABEL_KEY
-from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewKind, problems
+from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, problems
 from fg_search.web.site import FormFields, Site, link
 
 LISTED = 100  # items fetched, which is what "left" counts up to
-KINDS: dict[ReviewKind, str] = {kind: kind.capitalize() for kind in get_args(ReviewKind)}
+KINDS: dict[Kind, str] = {kind: kind.capitalize() for kind in get_args(Kind)}
 
 _LABELS = 1000  # offered at most
 _SHOWN = 3  # of them on each side, and labels offered with a key of their own
@@ -114,14 +114,14 @@ def router(site: Site) -> APIRouter:
     return routes
 
 
-def _kind(name: str | None) -> ReviewKind:
+def _kind(name: str | None) -> Kind:
     for kind in KINDS:
         if name in (None, kind):
             return kind
     raise HTTPException(404, "There is no such list.")
 
 
-def _queue(site: Site, kind: ReviewKind) -> tuple[list[ReviewItem], str | None]:
+def _queue(site: Site, kind: Kind) -> tuple[list[ReviewItem], str | None]:
     """The items, or what is to be done first."""
     try:
         return site.index.review(kind=kind, limit=LISTED), None
