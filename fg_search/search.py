@@ -28,7 +28,7 @@ Decision = Literal["answer", "abstain"]
 # beyond the candidates can only be missed if its score is below all of theirs. What is found depends on their number,
 # so it grows in few steps: the first pages are pages of one and the same list.
 _CANDIDATES_PER_HIT = 10
-_LEAST_RESCORED = 1000
+_LEAST_RESCORED = 200
 _LEAST_FUSED = 200
 _MAX_WEIGHT = 100  # beyond, confidence^w is zero in the engine's arithmetic
 

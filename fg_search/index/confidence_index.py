@@ -294,7 +294,7 @@ class ConfidenceIndex:
             offset: Hits to leave out before the first, for paging.
             min_confidence: Exclude less confident points, inside the engine; in [0, 1].
             confidence_weight: Order by ``score · confidence^weight``, computed inside the engine for the points of the
-                best scores: at least 1,000, and ten times ``offset + limit``.
+                best scores: at least 200, and ten times ``offset + limit``.
             query_filter: Any Qdrant filter, on your own payload or on ``fg.confidence``, ``fg.label`` and ``fg.id``
                 (your own ids; ``HasIdCondition`` takes the engine's).
             target_precision: Share of right answers that the answered queries are to reach, in (0, 1); queries whose
