@@ -1,23 +1,35 @@
 """Metrics of search that may abstain, each with its source."""
 
 from fg_search.evaluation.bootstrap import Interval, bootstrap_interval
-from fg_search.evaluation.calibration import brier_score, expected_calibration_error
+from fg_search.evaluation.calibration import (
+    ReliabilityBin,
+    brier_score,
+    expected_calibration_error,
+    reliability_bins,
+    wilson_interval,
+)
 from fg_search.evaluation.out_of_scope import fpr_at_tpr, out_of_scope_auroc
 from fg_search.evaluation.report import SelectiveReport, selective_report
 from fg_search.evaluation.retrieval import r_auroc, recall_at_k
 from fg_search.evaluation.selective import (
+    CurvePoint,
     abstention_nauc,
+    at_coverages,
     aurc,
     auroc,
     average_precision,
     coverage_at_precision,
     excess_aurc,
+    risk_coverage_curve,
 )
 
 __all__ = [
+    "CurvePoint",
     "Interval",
+    "ReliabilityBin",
     "SelectiveReport",
     "abstention_nauc",
+    "at_coverages",
     "aurc",
     "auroc",
     "average_precision",
@@ -30,5 +42,8 @@ __all__ = [
     "out_of_scope_auroc",
     "r_auroc",
     "recall_at_k",
+    "reliability_bins",
+    "risk_coverage_curve",
     "selective_report",
+    "wilson_interval",
 ]

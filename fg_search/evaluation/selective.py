@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from fg_search.validation import check_outcomes
 
 _ABSTENTION_RATES = np.linspace(0, 1, 11)[:-1]
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What answering the surest queries costs.
+
+    Attributes:
+        coverage: Share of the queries that are answered.
+        risk: Share of wrong answers among these.
+        threshold: The least confidence of these.
+    """
+
+    coverage: float
+    risk: float
+    threshold: float
 
 
 def auroc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
@@ -40,6 +58,35 @@ def average_precision(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> floa
     return float(average_precision_score(right, scores)) if right.any() else float("nan")
 
 
+def risk_coverage_curve(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> list[CurvePoint]:
+    """The risk at each coverage that a threshold can have: items of equal confidence are answered together.
+
+    El-Yaniv & Wiener (2010).
+
+    Args:
+        confidence: ``(n,)`` finite numbers, higher is surer.
+        correct: ``(n,)`` booleans.
+
+    Returns:
+        From the surest answers alone to all.
+    """
+    values, errors, sizes = _errors_by_confidence(confidence, correct)
+    answered, wrong = np.cumsum(sizes), np.cumsum(errors)
+    return [
+        CurvePoint(float(count / answered[-1]), float(errors_there / count), float(value))
+        for count, errors_there, value in zip(answered, wrong, values, strict=True)
+    ]
+
+
+def at_coverages(curve: Sequence[CurvePoint], steps: int = 10) -> list[CurvePoint]:
+    """The points of a curve nearest above each tenth of coverage, for a table."""
+    chosen: dict[float, CurvePoint] = {}
+    for step in range(1, steps + 1):
+        point = next(point for point in curve if point.coverage >= step / steps - 1e-9)
+        chosen[point.coverage] = point
+    return list(chosen.values())
+
+
 def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     """Area under the risk-coverage curve: the mean over k of the error rate among the k most confident.
 
@@ -48,7 +95,7 @@ def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     Returns:
         A number in [0, 1], lower is better.
     """
-    errors, sizes = _errors_by_confidence(confidence, correct)
+    _, errors, sizes = _errors_by_confidence(confidence, correct)
     spread = np.repeat(errors / sizes, sizes)
     return float((np.cumsum(spread) / np.arange(1, len(spread) + 1)).mean())
 
@@ -69,7 +116,7 @@ def coverage_at_precision(confidence: npt.ArrayLike, correct: npt.ArrayLike, pre
     Items of equal confidence stand or fall together. It describes the data at hand; it is no guarantee (see
     :func:`fg_search.confidence.threshold_for_precision`).
     """
-    errors, sizes = _errors_by_confidence(confidence, correct)
+    _, errors, sizes = _errors_by_confidence(confidence, correct)
     answered = np.cumsum(sizes)
     enough = np.flatnonzero(1 - np.cumsum(errors) / answered >= precision)
     return float(answered[enough[-1]] / answered[-1]) if len(enough) else 0.0
@@ -114,8 +161,8 @@ def _abstention_curve(scores: npt.NDArray[np.float64], quality: npt.NDArray[np.f
 
 def _errors_by_confidence(
     confidence: npt.ArrayLike, correct: npt.ArrayLike
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Errors and items at each distinct confidence, the highest first."""
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Each distinct confidence, the highest first, and the errors and items that have it."""
     scores, right = check_outcomes(confidence, correct)
-    _, block, sizes = np.unique(-scores, return_inverse=True, return_counts=True)
-    return np.bincount(block, weights=~right).astype(np.int64), sizes
+    negated, block, sizes = np.unique(-scores, return_inverse=True, return_counts=True)
+    return -negated, np.bincount(block, weights=~right).astype(np.int64), sizes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fg_search.web.statistics import CurvePoint, ReliabilityBin
+from fg_search.evaluation import CurvePoint, ReliabilityBin
 
 WIDTH, HEIGHT = 360, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 26, 40

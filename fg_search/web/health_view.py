@@ -9,11 +9,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fg_search.confidence.threshold import PrecisionThreshold
-from fg_search.evaluation import aurc, brier_score, expected_calibration_error
+from fg_search.evaluation import (
+    CurvePoint,
+    ReliabilityBin,
+    at_coverages,
+    aurc,
+    brier_score,
+    expected_calibration_error,
+    reliability_bins,
+    risk_coverage_curve,
+)
 from fg_search.index.calibration import Calibration
 from fg_search.web import charts
 from fg_search.web.site import Site
-from fg_search.web.statistics import CurvePoint, ReliabilityBin, at_coverages, reliability, risk_coverage
 from fg_search.web.survey import confusions, duplicates
 
 _TARGETS = (0.8, 0.9, 0.95, 0.99)
@@ -50,7 +58,7 @@ class Belief:
     def of(cls, calibration: Calibration) -> Belief:
         """Look at a calibration."""
         confidence, correct = calibration.confidence, calibration.correct
-        bins, curve = reliability(confidence, correct), risk_coverage(confidence, correct)
+        bins, curve = reliability_bins(confidence, correct), risk_coverage_curve(confidence, correct)
         return cls(
             queries=len(correct),
             error=expected_calibration_error(confidence, correct),

@@ -16,6 +16,8 @@ from fg_search.evaluation import (
     out_of_scope_auroc,
     r_auroc,
     recall_at_k,
+    reliability_bins,
+    wilson_interval,
 )
 
 judged = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=60)
@@ -62,6 +64,37 @@ def test_recall_at_k_counts_queries_with_a_relevant_hit():
         recall_at_k(relevant, 4)
     with pytest.raises(ValueError, match="at least one query"):
         recall_at_k(np.empty((0, 3)), 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.booleans()), min_size=1, max_size=60), st.sampled_from([1, 8, 10]))
+def test_reliability_bins_are_what_lies_between_their_edges(pairs, bins):
+    probability, correct = np.array([p / 40 for p, _ in pairs]), np.array([ok for _, ok in pairs])
+    found = reliability_bins(probability, correct, bins=bins)
+    assert sum(one.queries for one in found) == len(pairs)
+    assert [one.low for one in found] == sorted({one.low for one in found})
+    for one in found:
+        inside = (probability > one.low if one.low else probability >= 0) & (probability <= one.high)
+        assert one.high - one.low == pytest.approx(1 / bins)
+        assert one.queries == inside.sum()
+        assert one.right == pytest.approx(correct[inside].mean())
+        assert one.promised == pytest.approx(probability[inside].mean())
+        assert 0 <= one.interval[0] <= one.right <= one.interval[1] <= 1
+    gaps = sum(one.queries / len(pairs) * abs(one.right - one.promised) for one in found)
+    assert expected_calibration_error(probability, correct, bins=bins) == pytest.approx(gaps)
+
+
+def test_reliability_bins_refuse_what_is_no_probability():
+    with pytest.raises(ValueError, match=r"probability\[1\] is 1.5, outside 0 to 1"):
+        reliability_bins([0.5, 1.5], [True, False])
+    with pytest.raises(ValueError, match="bins must be an integer of at least 1"):
+        reliability_bins([0.5], [True], bins=0)
+
+
+def test_wilson_interval_of_a_textbook():
+    # 10 of 20: Newcombe (1998) and every table of it give .299 to .701
+    assert wilson_interval(0.5, 20) == pytest.approx((0.299, 0.701), abs=5e-4)
+    assert wilson_interval(1.0, 5)[1] == 1.0
+    assert wilson_interval(0.0, 5)[0] == 0.0
 
 
 def test_r_auroc_judges_the_nearest_other_item():

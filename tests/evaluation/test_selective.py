@@ -8,11 +8,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from fg_search.evaluation import (
     abstention_nauc,
+    at_coverages,
     aurc,
     auroc,
     average_precision,
     coverage_at_precision,
     excess_aurc,
+    risk_coverage_curve,
     selective_report,
 )
 
@@ -54,6 +56,26 @@ def test_excess_aurc_is_the_distance_to_the_best_order(pairs):
     best = sum(max(0, k - (n - wrong)) / k for k in range(1, n + 1)) / n
     assert excess_aurc(confidence, correct) == pytest.approx(aurc(confidence, correct) - best)
     assert excess_aurc(correct, correct) == pytest.approx(0)
+
+
+@given(answers)
+def test_a_risk_coverage_curve_has_a_point_for_every_threshold(pairs):
+    confidence, correct = columns(pairs)
+    curve = risk_coverage_curve(confidence, correct)
+    assert [point.threshold for point in curve] == sorted(set(confidence), reverse=True)
+    for point in curve:
+        answered = confidence >= point.threshold
+        assert point.coverage == pytest.approx(answered.mean())
+        assert point.risk == pytest.approx((~correct[answered]).mean())
+
+
+def test_the_table_of_a_curve_holds_the_points_nearest_above_each_tenth():
+    curve = risk_coverage_curve([0.9, 0.9, 0.5, 0.2], [True, False, True, False])
+    assert [(point.coverage, point.risk) for point in at_coverages(curve)] == [
+        (0.5, 0.5),
+        (0.75, pytest.approx(1 / 3)),
+        (1.0, 0.5),
+    ]
 
 
 @given(answers, st.sampled_from([0.5, 0.9, 1.0]))

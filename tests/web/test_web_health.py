@@ -1,8 +1,7 @@
 import numpy as np
-import pytest
 
+from fg_search.evaluation import risk_coverage_curve
 from fg_search.web import charts
-from fg_search.web.statistics import at_coverages, reliability, risk_coverage, wilson
 from fg_search.web.survey import Confusion, confusions
 
 
@@ -55,38 +54,6 @@ def test_confusions_are_counted_by_pair():
     assert confusions(labels, suggested, most=1) == [Confusion("a", "b", 2)]
 
 
-def test_reliability_by_brute_force():
-    rng = np.random.default_rng(0)
-    confidence = rng.random(500).astype(np.float32)
-    confidence[0] = 1.0
-    correct = rng.random(500) < confidence
-    for one in reliability(confidence, correct):
-        inside = [
-            (float(c), bool(r))
-            for c, r in zip(confidence, correct, strict=True)
-            if one.low <= c < one.high or (c == 1 and one.high == 1)
-        ]
-        assert one.queries == len(inside)
-        assert one.right == pytest.approx(np.mean([r for _, r in inside]))
-        assert one.promised == pytest.approx(np.mean([c for c, _ in inside]))
-        assert one.interval[0] <= one.right <= one.interval[1]
-
-
-def test_risk_and_coverage_by_brute_force():
-    confidence = np.array([0.9, 0.9, 0.5, 0.2], dtype=np.float32)
-    correct = np.array([True, False, True, False])
-    curve = [(point.coverage, point.risk) for point in risk_coverage(confidence, correct)]
-    assert curve == [(0.5, 0.5), (0.75, pytest.approx(1 / 3)), (1.0, 0.5)]
-    assert [point.coverage for point in at_coverages(risk_coverage(confidence, correct))] == [0.5, 0.75, 1.0]
-
-
-def test_wilson_interval_of_a_textbook():
-    # 10 of 20: Newcombe (1998) and every table of it give .299 to .701
-    assert wilson(0.5, 20) == pytest.approx((0.299, 0.701), abs=5e-4)
-    assert wilson(1.0, 5)[1] == 1.0
-    assert wilson(0.0, 5)[0] == 0.0
-
-
 def test_charts_stay_inside_their_frame():
     histogram = charts.histogram([0, 3, 9, 0])
     for bar in histogram.bars:
@@ -97,5 +64,5 @@ def test_charts_stay_inside_their_frame():
 
 def test_a_risk_of_zero_or_one_can_be_drawn():
     for correct in ([True, True], [False, False]):
-        curve = risk_coverage(np.array([0.9, 0.1], dtype=np.float32), np.array(correct))
+        curve = risk_coverage_curve(np.array([0.9, 0.1], dtype=np.float32), np.array(correct))
         assert charts.risk_coverage(curve).path.startswith("M")
