@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,9 @@ from fg_search.cli.options import (
     search_options,
 )
 from fg_search.cli.rows import queries_of, rows_of
+
+if TYPE_CHECKING:
+    from fg_search.index.evaluating import IndexEvaluation
 
 
 def search(
@@ -152,19 +155,47 @@ def evaluate(
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Draw diagrams into this folder, as PNG and SVG: risk_coverage, reliability (of a calibrated index), "
+            "confused_labels (judged by label) and confidence (of the items). Those there are replaced.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
     batch_size: BatchSize = 64,
 ) -> None:
     """Measure an index on queries whose answer is known: quality, and whether it knows when it is wrong."""
     options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
     texts, answers = queries_of(queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or ())
+    if plots is not None:
+        from fg_search.plots import check_matplotlib
+
+        check_matplotlib()
+        plots.mkdir(parents=True, exist_ok=True)
     with open_index(location, encoder, collection, api_key) as opened, timed(f"evaluated {len(texts):,} queries"):
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.evaluate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
+        histogram = target.info().confidence_histogram
     if as_json:
-        print_json(found)
+        print_json({name: value for name, value in vars(found).items() if name != "outcomes"})
     else:
         display.evaluation(console, found)
+    if plots is not None:
+        _draw(found, histogram, plots)
+
+
+def _draw(found: IndexEvaluation, histogram: Sequence[int], folder: Path) -> None:
+    """Write all diagrams; none before all are drawn."""
+    from fg_search.plots import confidence_histogram, evaluation_figures, save
+
+    figures = {**evaluation_figures(found), "confidence": confidence_histogram(histogram)}
+    for name, figure in figures.items():
+        for ending in ("png", "svg"):
+            save(figure, folder / f"{name}.{ending}")
+    log.print(f"diagrams in {folder}: {', '.join(figures)} (.png, .svg)", markup=False, soft_wrap=True)
 
 
 def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> None:

@@ -98,7 +98,8 @@ def wilson_interval(share: float, count: int) -> tuple[float, float]:
     square = _Z * _Z
     middle = (share + square / (2 * count)) / (1 + square / count)
     half = _Z * ((share * (1 - share) + square / (4 * count)) / count) ** 0.5 / (1 + square / count)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # of 0 and 1 an end of the interval is the share itself, which rounding would miss
+    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))
 
 
 def _bins(promised: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:

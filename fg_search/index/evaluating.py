@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.evaluation import SelectiveReport, brier_score, expected_calibration_error, selective_report
+from fg_search.ids import UserId
 from fg_search.index.calibration import RelevantBy
 from fg_search.index.judging import Judged, Relevant, judge
 from fg_search.index.searching import Query, encode_queries, ranking
@@ -40,6 +42,25 @@ class ReachedPrecision:
     precision: float
 
 
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """The evaluated queries one by one, as :mod:`fg_search.plots` draws them.
+
+    Attributes:
+        rankings: By the names of :attr:`IndexEvaluation.reports`, ``(n,)`` numbers, higher is surer.
+        correct: ``(n,)`` booleans, whether the top hit is right.
+        in_scope: ``(n,)`` booleans, whether there is a right answer.
+        wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
+        found: ``(n,)`` labels or ids of the top hits, ``None`` where nothing was found.
+    """
+
+    rankings: dict[str, npt.NDArray[np.float64]]
+    correct: npt.NDArray[np.bool_]
+    in_scope: npt.NDArray[np.bool_]
+    wanted: Sequence[UserId | None]
+    found: Sequence[UserId | None]
+
+
 @dataclass(frozen=True)
 class IndexEvaluation:
     """How an index answers queries whose answer is known.
@@ -51,6 +72,7 @@ class IndexEvaluation:
         ece: Expected calibration error of the confidence, if there is one.
         brier: Brier score of the confidence, if there is one.
         precisions: What target precisions give, if there is a calibration.
+        outcomes: Query by query; evaluations are compared by their figures alone.
     """
 
     relevant_by: RelevantBy
@@ -58,6 +80,7 @@ class IndexEvaluation:
     ece: float | None
     brier: float | None
     precisions: tuple[ReachedPrecision, ...]
+    outcomes: Outcomes = field(repr=False, compare=False)
 
 
 def evaluate(
@@ -88,7 +111,8 @@ def _measure(state: IndexState, judged: Judged, options: SearchOptions) -> Index
     rankings = {"score": judged.score, "query confidence": judged.query_confidence}
     calibration = state.calibration
     if calibration is None or not calibration.fits(options, ranking(state, options.rank_by)):
-        return IndexEvaluation(judged.relevant_by, _reports(rankings, judged), None, None, ())
+        outcomes = _outcomes(rankings, judged)
+        return IndexEvaluation(judged.relevant_by, _reports(outcomes), None, None, (), outcomes)
     confidence = np.zeros(len(judged.correct))
     confidence[judged.has_hit] = calibration.confidences(judged.features)
     precisions = []
@@ -101,14 +125,23 @@ def _measure(state: IndexState, judged: Judged, options: SearchOptions) -> Index
                 target, threshold, float(answered.mean()), float(right.mean()) if len(right) else float("nan")
             )
         )
+    outcomes = _outcomes({"confidence": confidence, **rankings}, judged)
     return IndexEvaluation(
         judged.relevant_by,
-        _reports({"confidence": confidence, **rankings}, judged),
+        _reports(outcomes),
         expected_calibration_error(confidence, judged.correct),
         brier_score(confidence, judged.correct),
         tuple(precisions),
+        outcomes,
     )
 
 
-def _reports(rankings: dict[str, Any], judged: Judged) -> dict[str, SelectiveReport]:
-    return {name: selective_report(values, judged.correct, judged.in_scope) for name, values in rankings.items()}
+def _outcomes(rankings: dict[str, npt.NDArray[np.float64]], judged: Judged) -> Outcomes:
+    return Outcomes(rankings, judged.correct, judged.in_scope, judged.wanted, judged.found)
+
+
+def _reports(outcomes: Outcomes) -> dict[str, SelectiveReport]:
+    return {
+        name: selective_report(values, outcomes.correct, outcomes.in_scope)
+        for name, values in outcomes.rankings.items()
+    }

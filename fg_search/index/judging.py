@@ -37,6 +37,8 @@ class Judged:
         score: ``(n,)`` of the top hit, 0 where nothing was found.
         query_confidence: ``(n,)``.
         features: Numbers about the ``has_hit.sum()`` results that there are, by name.
+        wanted: The right label or id, ``None`` where there is none or more than one.
+        found: That of the top hit, ``None`` where it has none or nothing was found.
     """
 
     relevant_by: RelevantBy
@@ -46,6 +48,8 @@ class Judged:
     score: npt.NDArray[np.float64]
     query_confidence: npt.NDArray[np.float64]
     features: dict[str, npt.NDArray[np.float64]]
+    wanted: Sequence[UserId | None]
+    found: Sequence[UserId | None]
 
 
 def judge(
@@ -75,14 +79,17 @@ def judge(
     answers = [_answers(one, i) for i, one in enumerate(relevant)]
     kind = (yield from _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
     hits, features = yield from evidence(state, queries, options, kind)
+    found = [_answer(one[0], kind) if one else None for one in hits]
     return Judged(
         relevant_by=kind,
-        correct=np.array([_is_right(one, right, kind) for one, right in zip(hits, answers, strict=True)], dtype=bool),
+        correct=np.array([one in right for one, right in zip(found, answers, strict=True)], dtype=bool),
         in_scope=np.array([bool(right) for right in answers], dtype=bool),
         has_hit=np.array([bool(one) for one in hits], dtype=bool),
         score=np.array([one[0].weighted_score if one else 0.0 for one in hits], dtype=np.float64),
         query_confidence=np.array([query.confidence for query in queries.vectors], dtype=np.float64),
         features=features,
+        wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
+        found=found,
     )
 
 
@@ -137,10 +144,8 @@ def _answers(relevant: Relevant, position: int) -> frozenset[UserId]:
     return frozenset(relevant)
 
 
-def _is_right(hits: tuple[Hit, ...], answers: frozenset[UserId], relevant_by: RelevantBy) -> bool:
-    if not hits:
-        return False
-    return (hits[0].label if relevant_by == "label" else hits[0].id) in answers
+def _answer(hit: Hit, relevant_by: RelevantBy) -> UserId | None:
+    return hit.label if relevant_by == "label" else hit.id
 
 
 def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) -> Operation[RelevantBy]:

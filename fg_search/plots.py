@@ -1,0 +1,292 @@
+"""Diagrams of how far an index can be trusted, as matplotlib figures. Needs matplotlib (extra ``plots``).
+
+The numbers come from :mod:`fg_search.evaluation`; here they are only drawn. No window is opened and no global state of
+matplotlib is touched: a figure is returned, to be shown in a notebook, changed, or written with :func:`save`.
+
+Example:
+    >>> evaluation = index.evaluate(queries, relevant)  # doctest: +SKIP
+    >>> for name, figure in evaluation_figures(evaluation).items():  # doctest: +SKIP
+    ...     save(figure, f"{name}.png")
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from fg_search.errors import FgSearchError
+from fg_search.evaluation import CurvePoint, ReliabilityBin, reliability_bins, risk_coverage_curve
+from fg_search.review.confusion import ConfusedLabels, confused_labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fg_search.index.evaluating import IndexEvaluation
+
+FORMATS = ("png", "svg", "pdf")
+
+_INK, _SOFT, _GRID, _PAPER = "#1c1c1a", "#5d5a54", "#e3e0da", "#ffffff"
+# Okabe & Ito (2008): told apart with any kind of colour blindness; the strokes differ, too, for print in grey
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_STROKES = ("-", "--", "-.", ":")
+_SIZE = (6.4, 4.2)  # inches
+_DOTS_PER_INCH = 150
+_SMALLEST, _LARGEST = 20.0, 140.0  # area of a dot, in points²
+_MOST_PAIRS = 12
+
+
+def confidence_histogram(counts: Sequence[int], *, what: str = "items") -> Figure:
+    """How many items have which confidence.
+
+    Args:
+        counts: Of equal intervals of [0, 1], such as
+            :attr:`IndexInfo.confidence_histogram <fg_search.IndexInfo.confidence_histogram>`.
+        what: What was counted.
+
+    Raises:
+        FgSearchError: If matplotlib is missing.
+        ValueError: If there are no counts.
+    """
+    if not len(counts):
+        raise ValueError("counts is empty; give one count for each interval")
+    figure, axes = _figure(f"Confidence of the {what}", f"{sum(counts):,} {what}")
+    width = 1 / len(counts)
+    bars = axes.bar([(i + 0.5) * width for i in range(len(counts))], counts, 0.9 * width, color=_COLOURS[0], zorder=2)
+    axes.bar_label(bars, [f"{count:,}" if count else "" for count in counts], padding=2, color=_SOFT, fontsize=8)
+    axes.set_ylim(0, 1.08 * max(*counts, 1))
+    axes.yaxis.get_major_locator().set_params(integer=True)
+    _label(axes, "confidence", what, percent="x")
+    return figure
+
+
+def reliability_diagram(bins: Sequence[ReliabilityBin], *, note: str = "") -> Figure:
+    """Whether promised chances come true: on the diagonal they do.
+
+    Args:
+        bins: From :func:`fg_search.evaluation.reliability_bins`.
+        note: Stands under the title, after the number of queries.
+
+    Raises:
+        FgSearchError: If matplotlib is missing.
+        ValueError: If there are no bins.
+    """
+    if not bins:
+        raise ValueError("bins is empty; there is nothing to draw")
+    queries = sum(one.queries for one in bins)
+    figure, axes = _figure("Reliability diagram", f"{queries:,} queries{note and f'; {note}'}")
+    (ideal,) = axes.plot((0, 1), (0, 1), "--", color=_SOFT, linewidth=1, label="promised comes true")
+    promised, right = [one.promised for one in bins], [one.right for one in bins]
+    below = [one.right - one.interval[0] for one in bins]
+    above = [one.interval[1] - one.right for one in bins]
+    whiskers = axes.errorbar(
+        promised, right, (below, above), fmt="none", ecolor=_COLOURS[0], alpha=0.6, label="95% interval"
+    )
+    most = max(one.queries for one in bins)
+    areas = [_SMALLEST + (_LARGEST - _SMALLEST) * one.queries / most for one in bins]
+    dots = axes.scatter(promised, right, areas, color=_COLOURS[0], zorder=3, label="queries; larger: more of them")
+    axes.set_ylim(-0.02, 1.02)
+    _label(axes, "promised chance to be right", "share that was right", percent="xy")
+    _legend(axes, [ideal, dots, whiskers], loc="upper left")
+    return figure
+
+
+def risk_coverage_plot(curves: Mapping[str, Sequence[CurvePoint]], *, note: str = "") -> Figure:
+    """What answering more queries costs: the share of wrong answers among those given. Lower is better.
+
+    Args:
+        curves: By name, each from :func:`fg_search.evaluation.risk_coverage_curve`.
+        note: Stands under the title.
+
+    Raises:
+        FgSearchError: If matplotlib is missing.
+        ValueError: If there are no curves, or one is empty.
+    """
+    if not curves:
+        raise ValueError("curves is empty; there is nothing to draw")
+    empty = [name for name, curve in curves.items() if not curve]
+    if empty:
+        raise ValueError(f"curves[{empty[0]!r}] is empty; there is nothing to draw")
+    figure, axes = _figure("Risk-coverage curve", note)
+    lines = []
+    for i, (name, curve) in enumerate(curves.items()):
+        lines += axes.plot(
+            [point.coverage for point in curve],
+            [point.risk for point in curve],
+            _STROKES[i % len(_STROKES)],
+            color=_COLOURS[i % len(_COLOURS)],
+            marker="o" if len(curve) == 1 else "",
+            linewidth=1.8,
+            label=name,
+        )
+    highest = max(point.risk for curve in curves.values() for point in curve)
+    axes.set_ylim(0, min(1.02, max(1.05 * highest, 0.01)))
+    _label(axes, "coverage: queries answered, the surest first", "risk: wrong answers among them", percent="xy")
+    _legend(axes, lines, loc="upper left")
+    return figure
+
+
+def confusion_plot(pairs: Sequence[ConfusedLabels]) -> Figure:
+    """Labels that are taken for one another.
+
+    Args:
+        pairs: From :func:`fg_search.review.scores.confused_labels`; drawn from top to bottom.
+
+    Raises:
+        FgSearchError: If matplotlib is missing.
+        ValueError: If there are no pairs.
+    """
+    if not pairs:
+        raise ValueError("pairs is empty; there is nothing to draw")
+    figure, axes = _figure("Confused labels", "how often one of the two was taken for the other")
+    figure.set_figheight(1.8 + 0.3 * len(pairs))
+    places = range(len(pairs))
+    there = [pair.first_as_second for pair in pairs]
+    back = [pair.second_as_first for pair in pairs]
+    bars = [
+        axes.barh(places, there, 0.66, color=_COLOURS[0], label="first taken for second", zorder=2),
+        axes.barh(
+            places, back, 0.66, left=there, color=_COLOURS[4], hatch="///", label="second taken for first", zorder=2
+        ),
+    ]
+    names = [f"{_short(pair.first)} / {_short(pair.second)}" for pair in pairs]
+    axes.set_yticks(places, names, parse_math=False)
+    axes.invert_yaxis()
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_xlim(0, 1.05 * max(a + b for a, b in zip(there, back, strict=True)))
+    axes.grid(visible=False, axis="y")
+    _label(axes, "items", "", percent="")
+    _legend(axes, bars, loc="lower right")
+    return figure
+
+
+def evaluation_figures(evaluation: IndexEvaluation) -> dict[str, Figure]:
+    """All diagrams of what :meth:`ConfidenceIndex.evaluate <fg_search.ConfidenceIndex.evaluate>` found.
+
+    Returns:
+        By the name that a file should have: ``"risk_coverage"``; ``"reliability"`` if the index is calibrated for these
+        searches; ``"confused_labels"`` if answers were judged by label and some were wrong.
+
+    Raises:
+        FgSearchError: If matplotlib is missing.
+    """
+    outcomes = evaluation.outcomes
+    curves = {
+        f"{name} (AURC {1000 * evaluation.reports[name].aurc:.1f} × 10⁻³)": risk_coverage_curve(
+            ranking, outcomes.correct
+        )
+        for name, ranking in outcomes.rankings.items()
+    }
+    figures = {"risk_coverage": risk_coverage_plot(curves, note=f"{len(outcomes.correct):,} queries, ranked by")}
+    if evaluation.ece is not None and evaluation.brier is not None:
+        figures["reliability"] = reliability_diagram(
+            reliability_bins(outcomes.rankings["confidence"], outcomes.correct),
+            note=f"expected calibration error {evaluation.ece:.3f}, Brier score {evaluation.brier:.3f}",
+        )
+    if evaluation.relevant_by == "label":
+        known = [(str(a), str(b)) for a, b in zip(outcomes.wanted, outcomes.found, strict=True) if a and b]
+        pairs = confused_labels([a for a, _ in known], [b for _, b in known], limit=_MOST_PAIRS)
+        if pairs:
+            figures["confused_labels"] = confusion_plot(pairs)
+    return figures
+
+
+def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as a whole or not at all: a file that is there is replaced when the new one is complete.
+
+    The same figure gives the same bytes.
+
+    Args:
+        figure: What to write.
+        path: Ends in one of :data:`FORMATS`; its folder must be there.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: If the ending is another one.
+        OSError: If it cannot be written.
+    """
+    from matplotlib import rc_context
+
+    target = Path(path)
+    form = target.suffix.lower().removeprefix(".")
+    if form not in FORMATS:
+        raise ValueError(f"{target}: the ending must be one of {', '.join(f'.{known}' for known in FORMATS)}")
+    drawn = BytesIO()
+    dated = {"svg": "Date", "pdf": "CreationDate"}  # left out, with the random names inside an SVG
+    with rc_context({"svg.hashsalt": "fg_search"}):
+        figure.savefig(drawn, format=form, metadata={dated[form]: None} if form in dated else None)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    try:
+        temporary.write_bytes(drawn.getvalue())
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    return target
+
+
+def check_matplotlib() -> None:
+    """Make sure that diagrams can be drawn, before long work for them begins.
+
+    Raises:
+        FgSearchError: If matplotlib is missing.
+    """
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise FgSearchError(f"diagrams need {error.name}; pip install 'fg-search[plots]'") from None
+
+
+def _figure(title: str, note: str) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes on paper of its own, so that it can be read on any background."""
+    check_matplotlib()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=_SIZE, dpi=_DOTS_PER_INCH, layout="constrained", facecolor=_PAPER)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    axes = figure.add_subplot(facecolor=_PAPER)
+    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=_INK, pad=24 if note else 10)
+    if note:
+        axes.annotate(
+            note, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=_SOFT, fontsize=9
+        )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_SOFT)
+    axes.tick_params(colors=_SOFT, labelsize=9)
+    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _label(axes: Axes, x: str, y: str, *, percent: str) -> None:
+    """Name both axes; those in ``percent`` hold shares."""
+    from matplotlib.ticker import PercentFormatter
+
+    axes.set_xlabel(x, color=_INK, fontsize=10)
+    axes.set_ylabel(y, color=_INK, fontsize=10)
+    if "x" in percent:
+        axes.set_xlim(0, 1)
+        axes.set_xticks([i / 5 for i in range(6)])
+        axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
+    if "y" in percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+
+
+def _legend(axes: Axes, drawn: Sequence[object], *, loc: str) -> None:
+    """A legend of everything drawn, whose names are a user's: no mathematics in them."""
+    names = [str(one.get_label()) for one in drawn]  # type: ignore[attr-defined]
+    legend = axes.legend(drawn, names, loc=loc, fontsize=9, labelcolor=_INK, framealpha=0.9, edgecolor=_GRID)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _short(label: str, most: int = 28) -> str:
+    return label if len(label) <= most else f"{label[: most - 1]}…"
