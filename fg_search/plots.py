@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from fg_search.errors import FgSearchError
@@ -24,7 +24,9 @@ from fg_search.evaluation import CurvePoint, ReliabilityBin, reliability_bins, r
 from fg_search.review.confusion import ConfusedLabels, confused_labels
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.container import Container
     from matplotlib.figure import Figure
 
     from fg_search.index.evaluating import IndexEvaluation
@@ -60,8 +62,7 @@ def confidence_histogram(counts: Sequence[int], *, what: str = "items") -> Figur
     bars = axes.bar([(i + 0.5) * width for i in range(len(counts))], counts, 0.9 * width, color=_COLOURS[0], zorder=2)
     axes.bar_label(bars, [f"{count:,}" if count else "" for count in counts], padding=2, color=_SOFT, fontsize=8)
     axes.set_ylim(0, 1.08 * max(*counts, 1))
-    axes.yaxis.get_major_locator().set_params(integer=True)
-    _label(axes, "confidence", what, percent="x")
+    _name(axes, "confidence", what, shares="x", counts="y")
     return figure
 
 
@@ -91,8 +92,8 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, note: str = "") -> Fi
     areas = [_SMALLEST + (_LARGEST - _SMALLEST) * one.queries / most for one in bins]
     dots = axes.scatter(promised, right, areas, color=_COLOURS[0], zorder=3, label="queries; larger: more of them")
     axes.set_ylim(-0.02, 1.02)
-    _label(axes, "promised chance to be right", "share that was right", percent="xy")
-    _legend(axes, [ideal, dots, whiskers], loc="upper left")
+    _name(axes, "promised chance to be right", "share that was right", shares="xy", counts=None)
+    _legend(axes, [ideal, dots, whiskers], loc="best")
     return figure
 
 
@@ -125,17 +126,21 @@ def risk_coverage_plot(curves: Mapping[str, Sequence[CurvePoint]], *, note: str 
             label=name,
         )
     highest = max(point.risk for curve in curves.values() for point in curve)
-    axes.set_ylim(0, min(1.02, max(1.05 * highest, 0.01)))
-    _label(axes, "coverage: queries answered, the surest first", "risk: wrong answers among them", percent="xy")
-    _legend(axes, lines, loc="upper left")
+    top = max(1.05 * highest, 0.01)
+    axes.set_ylim(-0.01 * top, top)  # a risk of zero is a whole stroke, too
+    _name(
+        axes, "coverage: queries answered, the surest first", "risk: wrong answers among them", shares="xy", counts=None
+    )
+    _legend(axes, lines, loc="best", title="queries ranked by")
     return figure
 
 
-def confusion_plot(pairs: Sequence[ConfusedLabels]) -> Figure:
+def confusion_plot(pairs: Sequence[ConfusedLabels], *, what: str = "items") -> Figure:
     """Labels that are taken for one another.
 
     Args:
         pairs: From :func:`fg_search.review.scores.confused_labels`; drawn from top to bottom.
+        what: What was counted.
 
     Raises:
         FgSearchError: If matplotlib is missing.
@@ -143,8 +148,9 @@ def confusion_plot(pairs: Sequence[ConfusedLabels]) -> Figure:
     """
     if not pairs:
         raise ValueError("pairs is empty; there is nothing to draw")
-    figure, axes = _figure("Confused labels", "how often one of the two was taken for the other")
-    figure.set_figheight(1.8 + 0.3 * len(pairs))
+    figure, axes = _figure("Confused labels", f"{what} of one that were taken for the other")
+    rows = max(len(pairs), 3)
+    figure.set_figheight(1.8 + 0.4 * rows)
     places = range(len(pairs))
     there = [pair.first_as_second for pair in pairs]
     back = [pair.second_as_first for pair in pairs]
@@ -154,14 +160,13 @@ def confusion_plot(pairs: Sequence[ConfusedLabels]) -> Figure:
             places, back, 0.66, left=there, color=_COLOURS[4], hatch="///", label="second taken for first", zorder=2
         ),
     ]
-    names = [f"{_short(pair.first)} / {_short(pair.second)}" for pair in pairs]
+    names = [f"{_short(pair.first)}\n{_short(pair.second)}" for pair in pairs]
     axes.set_yticks(places, names, parse_math=False)
-    axes.invert_yaxis()
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.set_ylim(rows - 0.5, -0.5)
     axes.set_xlim(0, 1.05 * max(a + b for a, b in zip(there, back, strict=True)))
     axes.grid(visible=False, axis="y")
-    _label(axes, "items", "", percent="")
-    _legend(axes, bars, loc="lower right")
+    _name(axes, what, "", shares=None, counts="x")
+    _legend(figure, bars, loc="outside lower left", ncols=2)
     return figure
 
 
@@ -177,12 +182,10 @@ def evaluation_figures(evaluation: IndexEvaluation) -> dict[str, Figure]:
     """
     outcomes = evaluation.outcomes
     curves = {
-        f"{name} (AURC {1000 * evaluation.reports[name].aurc:.1f} × 10⁻³)": risk_coverage_curve(
-            ranking, outcomes.correct
-        )
+        f"{name} (AURC {evaluation.reports[name].aurc:.4f})": risk_coverage_curve(ranking, outcomes.correct)
         for name, ranking in outcomes.rankings.items()
     }
-    figures = {"risk_coverage": risk_coverage_plot(curves, note=f"{len(outcomes.correct):,} queries, ranked by")}
+    figures = {"risk_coverage": risk_coverage_plot(curves, note=f"{len(outcomes.correct):,} queries")}
     if evaluation.ece is not None and evaluation.brier is not None:
         figures["reliability"] = reliability_diagram(
             reliability_bins(outcomes.rankings["confidence"], outcomes.correct),
@@ -192,7 +195,7 @@ def evaluation_figures(evaluation: IndexEvaluation) -> dict[str, Figure]:
         known = [(str(a), str(b)) for a, b in zip(outcomes.wanted, outcomes.found, strict=True) if a and b]
         pairs = confused_labels([a for a, _ in known], [b for _, b in known], limit=_MOST_PAIRS)
         if pairs:
-            figures["confused_labels"] = confusion_plot(pairs)
+            figures["confused_labels"] = confusion_plot(pairs, what="queries")
     return figures
 
 
@@ -249,9 +252,10 @@ def _figure(title: str, note: str) -> tuple[Figure, Axes]:
     """A figure with one pair of axes on paper of its own, so that it can be read on any background."""
     check_matplotlib()
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=_SIZE, dpi=_DOTS_PER_INCH, layout="constrained", facecolor=_PAPER)
-    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
+    figure = Figure(figsize=_SIZE, dpi=_DOTS_PER_INCH, layout=layout, facecolor=_PAPER)
     axes = figure.add_subplot(facecolor=_PAPER)
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=_INK, pad=24 if note else 10)
     if note:
@@ -266,25 +270,34 @@ def _figure(title: str, note: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _label(axes: Axes, x: str, y: str, *, percent: str) -> None:
-    """Name both axes; those in ``percent`` hold shares."""
-    from matplotlib.ticker import PercentFormatter
+def _name(axes: Axes, x: str, y: str, *, shares: Literal["x", "xy"] | None, counts: Literal["x", "y"] | None) -> None:
+    """Name both axes; those in ``shares`` hold numbers in [0, 1], the one in ``counts`` whole numbers."""
+    from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel(x, color=_INK, fontsize=10)
     axes.set_ylabel(y, color=_INK, fontsize=10)
-    if "x" in percent:
+    if shares:
         axes.set_xlim(0, 1)
         axes.set_xticks([i / 5 for i in range(6)])
-        axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
-    if "y" in percent:
-        axes.yaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.set_major_formatter(_percent)
+    if shares == "xy":
+        axes.yaxis.set_major_formatter(_percent)
+    if counts:
+        axis = axes.xaxis if counts == "x" else axes.yaxis
+        axis.set_major_locator(MaxNLocator(nbins="auto", integer=True))
+        axis.set_major_formatter("{x:,.0f}")
 
 
-def _legend(axes: Axes, drawn: Sequence[object], *, loc: str) -> None:
-    """A legend of everything drawn, whose names are a user's: no mathematics in them."""
-    names = [str(one.get_label()) for one in drawn]  # type: ignore[attr-defined]
-    legend = axes.legend(drawn, names, loc=loc, fontsize=9, labelcolor=_INK, framealpha=0.9, edgecolor=_GRID)
-    for text in legend.get_texts():
+def _percent(share: float, _: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
+def _legend(place: Axes | Figure, drawn: Sequence[Artist | Container], *, loc: Any, **options: Any) -> None:
+    """A legend of everything drawn, whose names are a user's: no mathematics in them, and an underscore hides none."""
+    handles: Any = drawn  # containers too, which matplotlib takes and its types do not name
+    names = [str(one.get_label()) for one in drawn]
+    style = {"fontsize": 9, "labelcolor": _INK, "edgecolor": _GRID, "title_fontproperties": {"size": 9}}
+    for text in place.legend(handles, names, loc=loc, **style, **options).get_texts():
         text.set_parse_math(False)
 
 

@@ -178,7 +178,7 @@ def evaluate(
     with open_index(location, encoder, collection, api_key) as opened, timed(f"evaluated {len(texts):,} queries"):
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.evaluate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
-        histogram = target.info().confidence_histogram
+        histogram = () if plots is None else target.info().confidence_histogram
     if as_json:
         print_json({name: value for name, value in vars(found).items() if name != "outcomes"})
     else:
@@ -188,7 +188,7 @@ def evaluate(
 
 
 def _draw(found: IndexEvaluation, histogram: Sequence[int], folder: Path) -> None:
-    """Write all diagrams; none before all are drawn."""
+    """Write all diagrams, each file as a whole."""
     from fg_search.plots import confidence_histogram, evaluation_figures, save
 
     figures = {**evaluation_figures(found), "confidence": confidence_histogram(histogram)}
