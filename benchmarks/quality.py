@@ -1,12 +1,13 @@
 """How well feature groups answer and abstain on CLINC150, from texts to table in one run.
 
-    python benchmarks/quality.py --data FOLDER [--seeds 3] [--json FILE] [--end-to-end]
+    python benchmarks/quality.py --data FOLDER [--seeds 3] [--json FILE] [--plots FOLDER] [--end-to-end]
     python benchmarks/quality.py --data FOLDER --through-index
 
 FOLDER holds train, val, test, oos_train, oos_val and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}``
 a line. Index train; query test and oos_test; an out-of-scope query is always wrong; the named number ranks the queries.
 R@1 is over the in-scope queries, everything else over all. What has to be chosen or calibrated uses val and oos_val;
-test is looked at once. Every method gets the same cached embeddings of all-MiniLM-L6-v2.
+test is looked at once. Every method gets the same cached embeddings of all-MiniLM-L6-v2. --plots draws the risk-coverage
+curves of the main methods, of seed 0.
 
 With --through-index nothing is compared but the engine: the default head's R@1 and AUROC from a ConfidenceIndex in a
 folder, which keeps sparse vectors, must be those from the whole arrays to three digits; else the exit status is 1.
@@ -44,12 +45,20 @@ from fg_search import (
 from fg_search.codebook import unit_rows
 from fg_search.confidence import EVIDENCE_HITS, result_features
 from fg_search.evaluation import auroc as auroc_of
-from fg_search.evaluation import bootstrap_interval, expected_calibration_error, selective_report
+from fg_search.evaluation import (
+    CurvePoint,
+    bootstrap_interval,
+    expected_calibration_error,
+    risk_coverage_curve,
+    selective_report,
+)
+from fg_search.plots import check_matplotlib, risk_coverage_plot, save
 
 OUT_OF_SCOPE = "oos"
 SPLITS = ("train", "val", "test", "oos_train", "oos_val", "oos_test")
 FIGURES = ("recall_at_1", "auroc", "aurc", "coverage_at_95", "coverage_at_99", "out_of_scope_auroc", "fpr_at_95_tpr")
 CHUNK = 512
+COSINE, REGRESSION = "base cosine, nearest neighbour", "logistic regression, max probability"
 _THREE_DIGITS = 0.0005
 
 
@@ -84,6 +93,7 @@ class Bench:
         self.validation = self._queries(rows["val"] + rows["oos_val"])
         self.test = self._queries(rows["test"] + rows["oos_test"])
         self.rows: dict[str, list[dict[str, float]]] = {}
+        self.curves: dict[str, list[CurvePoint]] = {}
 
     def _queries(self, rows: list[tuple[str, str]]) -> Queries:
         texts, labels = [text for text, _ in rows], np.array([label for _, label in rows])
@@ -94,6 +104,7 @@ class Bench:
         right = (answers.labels == self.test.labels) & self.test.in_scope
         report = asdict(selective_report(answers.confidence, right, self.test.in_scope))
         self.rows.setdefault(name, []).append(report)
+        self.curves.setdefault(name, risk_coverage_curve(answers.confidence, right))
         print(f"  {name}: R@1 {report['recall_at_1']:.4f}, AUROC {report['auroc']:.4f}", flush=True)
 
 
@@ -101,7 +112,7 @@ def peers(bench: Bench) -> dict[str, Any]:
     """The same embeddings without feature groups."""
     train, test, validation = bench.train, bench.test, bench.validation
     cosine, nearest = _nearest(test.base, train.base)
-    bench.add("base cosine, nearest neighbour", Answers(train.labels[nearest[:, 0]], cosine[:, 0]))
+    bench.add(COSINE, Answers(train.labels[nearest[:, 0]], cosine[:, 0]))
 
     def vote(neighbours: int, queries: Queries) -> Answers:
         model = KNeighborsClassifier(neighbours, metric="cosine", weights="distance").fit(train.base, train.labels)
@@ -125,7 +136,7 @@ def peers(bench: Bench) -> dict[str, Any]:
         models[c] = LogisticRegression(C=c, max_iter=1000).fit(train.base, train.labels)
         seconds[c] = time.perf_counter() - start
     chosen = best(tuple(models), regression)
-    bench.add("logistic regression, max probability", regression(chosen, test))
+    bench.add(REGRESSION, regression(chosen, test))
     return {"neighbours": neighbours, "regression_c": chosen, "regression_seconds": seconds[chosen]}
 
 
@@ -139,8 +150,7 @@ def feature_groups(bench: Bench, seed: int) -> dict[str, Any]:
     queries = encoder.features(test.base)
     scores, hits = _top_scores(queries, points)
     found = train.labels[hits[:, 0]]
-    name = f"fg_search default ({encoder.groups} x {encoder.codes_per_group}), score"
-    bench.add(name, Answers(found, scores[:, 0]))
+    bench.add(_default(encoder), Answers(found, scores[:, 0]))
     bench.add("  the same, query confidence", Answers(found, queries.confidence))
 
     held_out = bench.validation
@@ -303,6 +313,20 @@ def through_index(bench: Bench, seed: int) -> bool:
     return not differ
 
 
+def draw(bench: Bench, folder: Path) -> None:
+    """The risk-coverage curves of the default head and of the same embeddings without one."""
+    curves = {name: bench.curves[name] for name in (_default(bench.encoder), REGRESSION, COSINE)}
+    queries, unanswerable = len(bench.test.texts), int((~bench.test.in_scope).sum())
+    figure = risk_coverage_plot(
+        curves, note=f"CLINC150: {queries:,} test queries, {unanswerable:,} of them out of scope, always wrong"
+    )
+    print(save(figure, folder / "risk_coverage.png"))
+
+
+def _default(encoder: FeatureGroupEncoder) -> str:
+    return f"fg_search default ({encoder.groups} x {encoder.codes_per_group}), score"
+
+
 def _trained(encoder: FeatureGroupEncoder) -> tuple[FeatureGroupHead, Codebook]:
     if encoder.head is None or encoder.codebook is None:
         raise RuntimeError("the encoder was not fitted")
@@ -392,6 +416,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--plots", type=Path, help="draw the curves into this folder, too")
     parser.add_argument("--end-to-end", action="store_true", help="also train head and encoder together (long)")
     parser.add_argument("--through-index", action="store_true", help="only check that an index ranks like the arrays")
     parser.add_argument("--epochs", type=int, default=1, help="of end-to-end training")
@@ -399,6 +424,9 @@ def main() -> None:
     ran_on = machine("scikit-learn")
     print("python", *sys.argv)
     print(", ".join(f"{name} {value}" for name, value in ran_on.items()), flush=True)
+    if options.plots is not None:
+        check_matplotlib()
+        options.plots.mkdir(parents=True, exist_ok=True)
     bench = Bench(options.data)
     if options.through_index:
         sys.exit(0 if through_index(bench, 0) else 1)
@@ -409,6 +437,8 @@ def main() -> None:
         by_seed.append(feature_groups(bench, seed))
         if not seed:
             facts["overhead"] = overhead(bench)
+            if options.plots is not None:
+                draw(bench, options.plots)
         variants(bench, seed)
         by_seed[-1] |= unsupervised(bench, seed)
     facts["by_seed"] = by_seed

@@ -155,9 +155,9 @@ def confusion_plot(pairs: Sequence[ConfusedLabels], *, what: str = "items") -> F
     there = [pair.first_as_second for pair in pairs]
     back = [pair.second_as_first for pair in pairs]
     bars = [
-        axes.barh(places, there, 0.66, color=_COLOURS[0], label="first taken for second", zorder=2),
+        axes.barh(places, there, 0.66, color=_COLOURS[0], label="upper taken for lower", zorder=2),
         axes.barh(
-            places, back, 0.66, left=there, color=_COLOURS[4], hatch="///", label="second taken for first", zorder=2
+            places, back, 0.66, left=there, color=_COLOURS[4], hatch="///", label="lower taken for upper", zorder=2
         ),
     ]
     names = [f"{_short(pair.first)}\n{_short(pair.second)}" for pair in pairs]
