@@ -6,8 +6,8 @@
 FOLDER holds train, val, test, oos_train, oos_val and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}``
 a line. Index train; query test and oos_test; an out-of-scope query is always wrong; the named number ranks the queries.
 R@1 is over the in-scope queries, everything else over all. What has to be chosen or calibrated uses val and oos_val;
-test is looked at once. Every method gets the same cached embeddings of all-MiniLM-L6-v2. --plots draws the risk-coverage
-curves of the main methods, of seed 0.
+test is looked at once. Every method gets the same cached embeddings of all-MiniLM-L6-v2. --plots draws the
+risk-coverage curves of the main methods, of seed 0.
 
 With --through-index nothing is compared but the engine: the default head's R@1 and AUROC from a ConfidenceIndex in a
 folder, which keeps sparse vectors, must be those from the whole arrays to three digits; else the exit status is 1.
@@ -44,7 +44,6 @@ from fg_search import (
 )
 from fg_search.codebook import unit_rows
 from fg_search.confidence import EVIDENCE_HITS, result_features
-from fg_search.evaluation import auroc as auroc_of
 from fg_search.evaluation import (
     CurvePoint,
     bootstrap_interval,
@@ -52,6 +51,7 @@ from fg_search.evaluation import (
     risk_coverage_curve,
     selective_report,
 )
+from fg_search.evaluation import auroc as auroc_of
 from fg_search.plots import check_matplotlib, risk_coverage_plot, save
 
 OUT_OF_SCOPE = "oos"
