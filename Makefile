@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint pictures clean
 
 demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with the package
 	$(BIN)/fg-search demo
@@ -16,6 +16,9 @@ lint: $(VENV)/.dev ## style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+pictures: $(VENV)/.dev ## photograph the page for README and docs; needs Chromium
+	$(BIN)/python docs/pictures.py
 
 clean:
 	rm -rf $(VENV)
