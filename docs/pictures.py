@@ -2,9 +2,9 @@
 
     python docs/pictures.py [--output docs/pictures]
 
-An encoder is fitted on the shipped corpus, which is then indexed with some labels made wrong, so that there is something
-to find; the index is calibrated and scored, the page is served on a free port and photographed in Chromium (the
-distribution's, or the one in CHROMIUM).
+An encoder is fitted on the shipped corpus, which is then indexed with some labels made wrong, so that there is
+something to find; the index is calibrated and scored, the page is served on a free port and photographed in Chromium
+(the distribution's, or the one in CHROMIUM).
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from fg_search import demo
 
 WRONG = 20  # labels of 384
 DESK = {"width": 1000, "height": 760}
-SHARPNESS = 1.5  # dots a pixel: sharp on a good screen, and below 200 kB
+SHARPNESS = 1.25  # dots a pixel: as sharp as stays below 200 kB
 VIEWS = {
     "search": ("/", {"q": "Can I see the courier's route for my parcel?", "target_precision": 0.8}, 760),
     "abstention": ("/", {"q": "Will it rain in Lisbon tomorrow?", "target_precision": 0.8}, 560),
-    "review": ("/review", {"kind": "contradicted"}, 760),
+    "review": ("/review", {"kind": "contradicted"}, 850),
     "features": ("/features/0", {}, 640),
-    "health": ("/health", {}, 1130),
+    "health": ("/health", {}, 1180),
 }
 
 
