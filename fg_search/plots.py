@@ -40,6 +40,7 @@ _STROKES = ("-", "--", "-.", ":")
 _SIZE = (6.4, 4.2)  # inches
 _DOTS_PER_INCH = 150
 _SMALLEST, _LARGEST = 20.0, 140.0  # area of a dot, in points²
+_LEAST_COVERAGE = 0.05  # from which on risks are no matter of chance
 _MOST_PAIRS = 12
 
 
@@ -100,6 +101,9 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, note: str = "") -> Fi
 def risk_coverage_plot(curves: Mapping[str, Sequence[CurvePoint]], *, note: str = "") -> Figure:
     """What answering more queries costs: the share of wrong answers among those given. Lower is better.
 
+    The vertical axis ends above the highest risk from a coverage of 5 % on: a single wrong answer among the very first
+    would flatten all the rest. A curve may leave the picture there.
+
     Args:
         curves: By name, each from :func:`fg_search.evaluation.risk_coverage_curve`.
         note: Stands under the title.
@@ -125,7 +129,7 @@ def risk_coverage_plot(curves: Mapping[str, Sequence[CurvePoint]], *, note: str 
             linewidth=1.8,
             label=name,
         )
-    highest = max(point.risk for curve in curves.values() for point in curve)
+    highest = max(point.risk for curve in curves.values() for point in curve if point.coverage >= _LEAST_COVERAGE)
     top = max(1.05 * highest, 0.01)
     axes.set_ylim(-0.01 * top, top)  # a risk of zero is a whole stroke, too
     _name(
@@ -244,8 +248,8 @@ def check_matplotlib() -> None:
     """
     try:
         import matplotlib.figure  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise FgSearchError(f"diagrams need {error.name}; pip install 'fg-search[plots]'") from None
+    except ModuleNotFoundError:
+        raise FgSearchError("diagrams need matplotlib; pip install 'fg-search[plots]'") from None
 
 
 def _figure(title: str, note: str) -> tuple[Figure, Axes]:

@@ -76,8 +76,15 @@ def test_the_risk_coverage_curve_is_what_every_threshold_costs(judged):
         answered = [sign * confidence >= threshold for threshold in thresholds]
         assert coverage == pytest.approx([some.mean() for some in answered])
         assert risk == pytest.approx([(~correct[some]).mean() for some in answered])
-        assert max(risk) <= axes.get_ylim()[1]
+        assert max(risk[coverage >= 0.05]) <= axes.get_ylim()[1]
     assert len({(line.get_color(), line.get_linestyle()) for line in axes.lines}) == 2
+
+
+def test_one_wrong_answer_at_the_beginning_does_not_flatten_the_rest():
+    confidence, correct = np.linspace(1, 0, 101), np.arange(101) % 10 > 0
+    axes = plots.risk_coverage_plot({"score": risk_coverage_curve(confidence, correct)}).axes[0]
+    assert axes.lines[0].get_ydata()[0] == 1
+    assert axes.get_ylim()[1] == pytest.approx(1.05 * 2 / 11)  # the eleventh is the second wrong one
 
 
 def test_one_threshold_is_a_dot_and_no_risk_is_seen():
@@ -253,7 +260,7 @@ def test_a_folder_that_is_a_file_is_refused_before_the_work(command, tmp_path):
     (tmp_path / "plots").write_text("")
     done = CliRunner().invoke(app, [*command, "--plots", str(tmp_path / "plots")])
     assert done.exit_code == 2
-    assert "is a file" in done.output
+    assert "is a file" in " ".join(done.output.replace("│", "").split())
     done = CliRunner().invoke(app, [*command, "--plots", str(tmp_path / "plots" / "below")])
     assert isinstance(done.exception, NotADirectoryError)
     assert done.stdout == ""
