@@ -1,7 +1,8 @@
 """Diagrams of how far an index can be trusted, as matplotlib figures. Needs matplotlib (extra ``plots``).
 
-The numbers come from :mod:`fg_search.evaluation`; here they are only drawn. No window is opened and no global state of
-matplotlib is touched: a figure is returned, to be shown in a notebook, changed, or written with :func:`save`.
+The numbers come from :mod:`fg_search.evaluation`; here they are only drawn. No window is opened and pyplot, with
+its list of open figures, is not used: a figure is returned, to be shown in a notebook, changed, or written with
+:func:`save`.
 
 Example:
     >>> evaluation = index.evaluate(queries, relevant)  # doctest: +SKIP
