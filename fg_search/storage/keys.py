@@ -13,4 +13,7 @@ METADATA_KEY = "fg_search"
 CALIBRATION_KEY = "fg_search_calibration"
 REVIEW_KEY = "review"  # within ours: what was computed about an item for those who review
 REVIEW_SCORE_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.score"  # how probably its label is wrong
+SUGGESTED_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.suggested"  # the label it more probably has
+CONFUSION_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.confusion"  # '["given", "predicted"]', where these differ
+MARKED_KEY = "review_items"  # of the metadata: that items were marked as outliers, duplicates, conflicting
 REVIEWED_KEY = "reviewed"  # within ours: what one of them decided
