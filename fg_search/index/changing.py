@@ -10,17 +10,14 @@ from qdrant_client import models
 
 from fg_search.errors import ItemNotFoundError
 from fg_search.ids import UserId
-from fg_search.index.marking import JUDGEMENT_KEYS
 from fg_search.index.state import IndexState
-from fg_search.review.marks import payload_key
-from fg_search.storage.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
+from fg_search.storage.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, HASH_KEY, JUDGEMENT_KEYS, LABEL_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, call
 from fg_search.storage.points import Stored, given_label
 from fg_search.storage.schema import IndexMetadata
 from fg_search.validation import check_count, check_label
 
 _IDS_PER_REQUEST = 1000
-_JUDGEMENT = [payload_key(key) for key in JUDGEMENT_KEYS]
 _HISTOGRAM_BINS = 10
 
 
@@ -97,9 +94,7 @@ def _delete(state: IndexState, condition: models.Filter) -> Operation[int]:
     return int(found.count)
 
 
-def relabel(
-    state: IndexState, labels: Mapping[UserId, str | None], *, keep_judgement: bool = False
-) -> Operation[int]:
+def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, keep_judgement: bool = False) -> Operation[int]:
     """Correct labels. What the label was is kept beside it, so that adding the same data again keeps the correction.
 
     Args:
@@ -136,7 +131,7 @@ def relabel(
     for (label, given), points in changes.items():
         for chunk in _chunks(points):
             if not keep_judgement:
-                yield call("delete_payload", state.collection, _JUDGEMENT, points=chunk, wait=True)
+                yield call("delete_payload", state.collection, list(JUDGEMENT_KEYS), points=chunk, wait=True)
             if label == given:  # the correction is taken back
                 yield call("set_payload", state.collection, {"label": label}, points=chunk, key=PAYLOAD_KEY, wait=True)
                 yield call("delete_payload", state.collection, [GIVEN_LABEL_KEY], points=chunk, wait=True)

@@ -17,8 +17,6 @@ from fg_search.review.marks import MARK_KEYS, MARKS, find_marks, payload_key
 from fg_search.storage.keys import MARKED_KEY, PAYLOAD_KEY, REVIEW_KEY
 from fg_search.storage.operations import Operation, Work, call
 
-JUDGEMENT_KEYS = ("score", "suggested", "probability", "confusion")  # what hangs on the item's label
-
 _WRITTEN_AT_ONCE = 1000
 
 
@@ -59,7 +57,7 @@ def score_items(state: IndexState, *, seed: int, progress: Callable[[int], objec
     indexes = {payload_key(key): kind for mark in MARKS.values() for key, kind in _indexes(mark.score, mark.order)}
     yield from replace_marks(
         state,
-        MARK_KEYS,
+        [payload_key(key) for key in MARK_KEYS],
         {corpus.point_ids[row]: mark for row, mark in marks.items()},
         indexes,
         {MARKED_KEY: {"items": len(corpus.texts)}},
@@ -79,7 +77,7 @@ def replace_marks(
 
     Args:
         state: Of the items of its tenant, or of all.
-        keys: Of the payload of reviewing, that are removed.
+        keys: Of the payload, that are removed.
         marks: By the engine's ids; what is written with each.
         indexes: Payload indexes that the lists need.
         metadata: Of the collection: that this was done.
@@ -88,14 +86,13 @@ def replace_marks(
         with warnings.catch_warnings():  # local mode warns that it does without them
             warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
             yield call("create_payload_index", state.collection, field_name=field, field_schema=kind)
-    paths = [payload_key(key) for key in keys]
     there = models.Filter(
         should=[
-            models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=path))]) for path in paths
+            models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))]) for key in keys
         ]
     )
     old = models.FilterSelector(filter=state.scope_of_all(there))
-    yield call("delete_payload", state.collection, paths, points=old, wait=True)
+    yield call("delete_payload", state.collection, list(keys), points=old, wait=True)
     points = list(marks)
     for start in range(0, len(points), _WRITTEN_AT_ONCE):
         operations = [

@@ -10,10 +10,10 @@ import numpy as np
 from qdrant_client import models
 
 from fg_search.index.confusing import confusion_key
-from fg_search.index.marking import JUDGEMENT_KEYS, replace_marks
+from fg_search.index.marking import replace_marks
 from fg_search.index.refitting import Corpus, read_corpus
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import CONFUSION_KEY, REVIEW_KEY, REVIEW_SCORE_KEY, SUGGESTED_KEY
+from fg_search.storage.keys import CONFUSION_KEY, JUDGEMENT_KEYS, REVIEW_KEY, REVIEW_SCORE_KEY, SUGGESTED_KEY
 from fg_search.storage.operations import Operation, Work
 
 _LEAST_SCORE = 0.01  # a label that is right with 99 % is in nobody's queue

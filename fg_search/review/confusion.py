@@ -27,9 +27,7 @@ class ConfusedLabels:
     score: float
 
 
-def confused_labels(
-    given: Sequence[str | None], predicted: Sequence[str], *, limit: int = 20
-) -> list[ConfusedLabels]:
+def confused_labels(given: Sequence[str | None], predicted: Sequence[str], *, limit: int = 20) -> list[ConfusedLabels]:
     """Pairs of labels that a model confuses, those first that are confused both ways.
 
     Args:

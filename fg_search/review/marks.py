@@ -179,9 +179,7 @@ def mark_reason(kind: Kind, features: Mapping[str, Any], partners: Sequence[Part
     if kind == "duplicate":
         return same_text_reason(features.get("label"), [one.label for one in partners], more=len(partners) == PARTNERS)
     first = partners[0]
-    return duplicate_reason(
-        first.similarity, str(features["label"]), str(first.label), quoted=first.features["text"]
-    )
+    return duplicate_reason(first.similarity, str(features["label"]), str(first.label), quoted=first.features["text"])
 
 
 def examples_of(

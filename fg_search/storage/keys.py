@@ -15,5 +15,6 @@ REVIEW_KEY = "review"  # within ours: what was computed about an item for those 
 REVIEW_SCORE_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.score"  # how probably its label is wrong
 SUGGESTED_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.suggested"  # the label it more probably has
 CONFUSION_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.confusion"  # '["given", "predicted"]', where these differ
+JUDGEMENT_KEYS = (REVIEW_SCORE_KEY, SUGGESTED_KEY, f"{PAYLOAD_KEY}.{REVIEW_KEY}.probability", CONFUSION_KEY)
 MARKED_KEY = "review_items"  # of the metadata: that items were marked as outliers, duplicates, conflicting
 REVIEWED_KEY = "reviewed"  # within ours: what one of them decided
