@@ -592,8 +592,8 @@ class ConfidenceIndex:
 
         Args:
             kind: ``"ambiguous"``: the items whose embedding is least confident, so that the text itself is unclear;
-                ``"contradicted"``: those whose label fits least, see :meth:`score_labels`; ``"conflicting"``: those with
-                a near-duplicate that has another label, ``"duplicate"``: those with the same text as others, and
+                ``"contradicted"``: those whose label fits least, see :meth:`score_labels`; ``"conflicting"``: those
+                with a near-duplicate that has another label, ``"duplicate"``: those with the same text as others,
                 ``"outlier"``: those far from everything, see :meth:`score_items`. All in the engine's order.
             limit: Items at most.
             offset: Items to leave out before the first.

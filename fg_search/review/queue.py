@@ -167,9 +167,11 @@ def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:
     for key, value in ((LABEL_KEY, options.label), (SUGGESTED_KEY, options.suggested)):
         if value is not None:
             yield models.FieldCondition(key=key, match=models.MatchValue(value=value))
-    least = options.min_score or 0.0
-    bounds = models.Range(lte=1 - least) if options.kind == "ambiguous" else models.Range(gte=least)
-    yield models.FieldCondition(key=_SCORE_KEYS[options.kind], range=bounds)
+    key, least = _SCORE_KEYS[options.kind], options.min_score
+    if options.kind != "ambiguous":
+        yield models.FieldCondition(key=key, range=models.Range(gte=least or 0.0))
+    elif least is not None:
+        yield models.FieldCondition(key=key, range=models.Range(lte=1 - least))
 
 
 def _standing(state: IndexState, kind: Kind, records: Sequence[models.Record]) -> Operation[list[_Found]]:
