@@ -165,7 +165,9 @@ def standing_partners(
         partners = [Partner(there[one], 1.0) for one in ids if one in there]
         return [one for one in partners if _review(one).get("duplicate_group") == own["duplicate_group"]]
     partners = [
-        Partner(there[one], similarity) for one, similarity in zip(ids, own["similarities"], strict=True) if one in there
+        Partner(there[one], similarity)
+        for one, similarity in zip(ids, own["similarities"], strict=True)
+        if one in there
     ]
     differing = [one for one in partners if "conflict" in _review(one) and one.label not in (None, label)]
     return [] if label is None else differing
