@@ -51,6 +51,9 @@ def result(console: Console, found: SearchResult) -> None:
 
 def review(console: Console, items: Sequence[ReviewItem]) -> None:
     """What a person should look at; with the score where it is not the confidence that they are listed by."""
+    if not items:
+        console.print("nothing to review", style="dim")
+        return
     scored = any(item.kind != "ambiguous" for item in items)
     number = ("score" if scored else "confidence", "left")
     table = _table(("id", "left"), number, ("label", "left"), ("text", "left"), ("why", "left"))
@@ -67,6 +70,9 @@ def review(console: Console, items: Sequence[ReviewItem]) -> None:
 
 def confused(console: Console, pairs: Sequence[ConfusedLabels]) -> None:
     """Labels that should perhaps be one."""
+    if not pairs:
+        console.print("no labels are taken for one another", style="dim")
+        return
     table = _table(("score", "left"), ("label", "left"), ("label", "left"), ("why", "left"))
     for pair in pairs:
         table.add_row(bar(pair.score), _shown(pair.first), _shown(pair.second), _shown(confusion_reason(pair)))

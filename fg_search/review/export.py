@@ -18,6 +18,7 @@ Form = Literal["csv", "jsonl", "label-studio", "argilla"]  # that can be read ba
 TableForm = Literal["csv", "jsonl", "label-studio", "argilla", "cleanlab"]
 
 _COLUMNS = ("id", "text", "label", "kind", "score", "suggested_label", "suggested_probability", "reason")
+_DECIMALS = 4  # that scores are stored with
 _FROM, _TO = "label", "text"  # names of the control and the object in the labelling configuration below
 LABEL_STUDIO_CONFIG = (
     f'<View><Text name="{_TO}" value="$text"/><Choices name="{_FROM}" toName="{_TO}" choice="single" '
@@ -118,7 +119,7 @@ _NO_ISSUE: dict[str, Any] = {
 
 def _issue(item: ReviewItem, row: Mapping[str, Any]) -> dict[str, Any]:
     if item.kind == "contradicted":
-        right = 1 - item.score
+        right = round(1 - item.score, _DECIMALS)
         is_other = (item.suggested_probability or 0) > right
         return {
             "is_label_issue": item.score > 1 / 2,
@@ -126,10 +127,10 @@ def _issue(item: ReviewItem, row: Mapping[str, Any]) -> dict[str, Any]:
             "predicted_label": item.suggested_label if is_other else item.label,
         }
     if item.kind == "outlier":
-        return {"is_outlier_issue": True, "outlier_score": 1 - item.score}
+        return {"is_outlier_issue": True, "outlier_score": round(1 - item.score, _DECIMALS)}
     if item.kind in ("conflicting", "duplicate"):
         farther = row["near_duplicate_score"]
-        score = 0.0 if item.kind == "duplicate" else 1 - item.score
+        score = 0.0 if item.kind == "duplicate" else round(1 - item.score, _DECIMALS)
         copies = [one.id for one in (*item.agreeing, *item.contradicting)]
         return {
             "is_near_duplicate_issue": True,
