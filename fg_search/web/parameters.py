@@ -53,10 +53,10 @@ class ReviewRequest(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     kind: Kind = "ambiguous"
-    label: Label | None = Field(None, description="Only items with this label.")
-    suggested: Label | None = Field(None, description="Only items for which this label is suggested.")
-    min_score: Fraction | None = Field(None, description="Only items at least this urgent.")
-    diverse: bool = Field(False, description="No near-copies close to one another.")
+    label: Label | None = Field(default=None, description="Only items with this label.")
+    suggested: Label | None = Field(default=None, description="Only items for which this label is suggested.")
+    min_score: Fraction | None = Field(default=None, description="Only items at least this urgent.")
+    diverse: bool = Field(default=False, description="No near-copies close to one another.")
 
     def options(self) -> dict[str, Any]:
         """Arguments of ``ConfidenceIndex.review``."""
