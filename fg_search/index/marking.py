@@ -14,8 +14,18 @@ from fg_search.index.opening import physical_collection
 from fg_search.index.refitting import Corpus, read_corpus
 from fg_search.index.state import IndexState
 from fg_search.review.marks import MARK_KEYS, MARKS, find_marks, payload_key
-from fg_search.storage.keys import MARKED_KEY, PAYLOAD_KEY, REVIEW_KEY
+from fg_search.storage.keys import CONFUSION_KEY, MARKED_KEY, PAYLOAD_KEY, REVIEW_KEY, REVIEW_SCORE_KEY, SUGGESTED_KEY
 from fg_search.storage.operations import Operation, Work, call
+
+JUDGEMENT_INDEXES = {
+    REVIEW_SCORE_KEY: models.PayloadSchemaType.FLOAT,
+    SUGGESTED_KEY: models.PayloadSchemaType.KEYWORD,
+    CONFUSION_KEY: models.PayloadSchemaType.KEYWORD,
+}
+MARK_INDEXES = {  # what else than a score a list is ordered by is a whole number
+    **{payload_key(mark.order): models.PayloadSchemaType.INTEGER for mark in MARKS.values()},
+    **{payload_key(mark.score): models.PayloadSchemaType.FLOAT for mark in MARKS.values()},
+}
 
 _WRITTEN_AT_ONCE = 1000
 
@@ -54,12 +64,11 @@ def score_items(state: IndexState, *, seed: int, progress: Callable[[int], objec
         raise ValueError(f"{state.name} was made without base vectors, which items are compared by")
     corpus = yield from read_corpus(state, progress)
     marks = yield Work(lambda: _find(corpus, seed))
-    indexes = {payload_key(key): kind for mark in MARKS.values() for key, kind in _indexes(mark.score, mark.order)}
     yield from replace_marks(
         state,
         [payload_key(key) for key in MARK_KEYS],
         {corpus.point_ids[row]: mark for row, mark in marks.items()},
-        indexes,
+        MARK_INDEXES,
         {MARKED_KEY: {"items": len(corpus.texts)}},
     )
     counts = {kind: sum(mark.score in one for one in marks.values()) for kind, mark in MARKS.items()}
@@ -82,10 +91,7 @@ def replace_marks(
         indexes: Payload indexes that the lists need.
         metadata: Of the collection: that this was done.
     """
-    for field, kind in indexes.items():
-        with warnings.catch_warnings():  # local mode warns that it does without them
-            warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
-            yield call("create_payload_index", state.collection, field_name=field, field_schema=kind)
+    yield from index_payload(state.collection, indexes)
     there = models.Filter(
         should=[
             models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))]) for key in keys
@@ -108,9 +114,12 @@ def replace_marks(
     yield call("update_collection", physical, metadata=dict(metadata))
 
 
-def _indexes(score: str, order: str) -> list[tuple[str, models.PayloadSchemaType]]:
-    numbers = [(score, models.PayloadSchemaType.FLOAT)]
-    return numbers if order == score else [*numbers, (order, models.PayloadSchemaType.INTEGER)]
+def index_payload(collection: str, indexes: Mapping[str, models.PayloadSchemaType]) -> Operation[None]:
+    """Make payload indexes that lists are ordered and filtered by; those that are there already stay."""
+    for field, kind in indexes.items():
+        with warnings.catch_warnings():  # local mode warns that it does without them
+            warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
+            yield call("create_payload_index", collection, field_name=field, field_schema=kind)
 
 
 def _find(corpus: Corpus, seed: int) -> dict[int, dict[str, Any]]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from qdrant_client import models
 
 from fg_search.index.confusing import confusion_key
-from fg_search.index.marking import replace_marks
+from fg_search.index.marking import JUDGEMENT_INDEXES, replace_marks
 from fg_search.index.refitting import Corpus, read_corpus
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import CONFUSION_KEY, JUDGEMENT_KEYS, REVIEW_KEY, REVIEW_SCORE_KEY, SUGGESTED_KEY
+from fg_search.storage.keys import JUDGEMENT_KEYS, REVIEW_KEY
 from fg_search.storage.operations import Operation, Work
 
 _LEAST_SCORE = 0.01  # a label that is right with 99 % is in nobody's queue
@@ -63,11 +62,7 @@ def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], obje
         state,
         JUDGEMENT_KEYS,
         {corpus.point_ids[i]: _judgement(judgements, i, corpus.labels[i]) for i in listed},
-        {
-            REVIEW_SCORE_KEY: models.PayloadSchemaType.FLOAT,
-            SUGGESTED_KEY: models.PayloadSchemaType.KEYWORD,
-            CONFUSION_KEY: models.PayloadSchemaType.KEYWORD,
-        },
+        JUDGEMENT_INDEXES,
         {REVIEW_KEY: {"labelled": int(judgements.judged.sum())}},
     )
     share = judge.noise.share
