@@ -64,6 +64,9 @@ def find_marks(
 ) -> dict[int, dict[str, Any]]:
     """The marks of n items, by row; most have none.
 
+    Items are compared by blocks of matrix products: for the embedded engine, which compares each with all as well, that
+    is less work than a query an item, and it does not depend on whether a server has its graph built.
+
     Args:
         texts: Of the items.
         labels: ``None`` where unknown.
