@@ -204,6 +204,8 @@ def _spread(state: IndexState, found: Sequence[_Found], wanted: int) -> Operatio
     )
     vectors = {record.id: record.vector[name] for record in records}
     there = [one for one in found if one.record.id in vectors]  # another process may have deleted one meanwhile
+    if not there:
+        return []
     width = state.metadata.groups * state.metadata.codes_per_group
     rows = np.array([_dense(vectors[one.record.id], width) for one in there], dtype=np.float32)
     order = yield Work(lambda: spread_copies(rows, limit=wanted))
