@@ -4,7 +4,7 @@ from fg_search.review.ambiguity import Ambiguity, ambiguity, neighbour_agreement
 from fg_search.review.conflicts import conflicting_copies
 from fg_search.review.confusion import ConfusedLabels, confused_labels, confused_pairs
 from fg_search.review.diversity import spread_copies
-from fg_search.review.duplicates import NEAR_DUPLICATE, DuplicatePair, near_duplicates, normalised_text, same_text
+from fg_search.review.duplicates import NEAR_DUPLICATE, normalised_text, same_text
 from fg_search.review.labels import LabelJudge, LabelJudgements, fit_label_judge, judge_labels
 from fg_search.review.neighbours import Neighbours, agreeing_and_contradicting, nearest
 from fg_search.review.noise import NoiseEstimate, estimate_noise
@@ -23,7 +23,6 @@ __all__ = [
     "NEAR_DUPLICATE",
     "Ambiguity",
     "ConfusedLabels",
-    "DuplicatePair",
     "LabelJudge",
     "LabelJudgements",
     "Neighbours",
@@ -41,7 +40,6 @@ __all__ = [
     "estimate_noise",
     "fit_label_judge",
     "judge_labels",
-    "near_duplicates",
     "nearest",
     "neighbour_agreement",
     "noise_reason",

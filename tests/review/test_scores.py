@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fg_search.review import conflicts, duplicates, neighbours
+from fg_search.review import conflicts, neighbours
 from fg_search.review import scores as review
 from fg_search.review.scores import (
     agreeing_and_contradicting,
@@ -12,7 +12,6 @@ from fg_search.review.scores import (
     conflicting_copies,
     confused_labels,
     estimate_noise,
-    near_duplicates,
     nearest,
     neighbour_agreement,
     outlier_scores,
@@ -36,7 +35,6 @@ def cosines_of(rows):
 def blocks(request, monkeypatch):
     monkeypatch.setattr(neighbours, "_QUERIES", request.param[0])
     monkeypatch.setattr(neighbours, "_POINTS", request.param[1])
-    monkeypatch.setattr(duplicates, "_ROWS", request.param[1])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -60,29 +58,10 @@ def test_neighbours_are_those_of_a_full_sort(seed):
             assert (found.similarity[place][len(usable) :] == 0).all()
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.usefixtures("blocks")
-def test_near_duplicates_are_those_of_all_pairs(seed):
-    rows = rows_of(seed)
-    labels = [None if i % 7 == 0 else "ab"[i % 2] for i in range(30)]
-    cosines = cosines_of(rows)
-    pairs = sorted(
-        ((cosines[i, j], i, j) for i in range(30) for j in range(i + 1, 30) if cosines[i, j] >= 0.5), reverse=True
-    )
-    every = near_duplicates(rows, similarity=0.5)
-    assert [(pair.first, pair.second) for pair in every] == [(i, j) for _, i, j in pairs]
-    few = near_duplicates(rows, similarity=0.5, limit=5)
-    assert few == every[:5]
-    differing = near_duplicates(rows, labels, similarity=0.5)
-    assert [(pair.first, pair.second) for pair in differing] == [
-        (i, j) for _, i, j in pairs if labels[i] and labels[j] and labels[i] != labels[j]
-    ]
-
-
 def test_a_thousand_copies_do_not_fill_the_memory():
-    found = near_duplicates(np.ones((1000, 3)), limit=10)
-    assert len(found) == 10
-    assert (found[0].first, found[0].second) == (0, 1)
+    found = conflicting_copies(np.ones((1000, 3)), ["a", "b"] * 500, k=2)
+    assert found.rows.shape == (1000, 2)
+    assert (found.similarity > 0.999).all()
 
 
 def test_same_text_looks_past_case_punctuation_and_spaces():
@@ -254,7 +233,7 @@ def test_a_ranking_without_copies_is_left_alone():
         (lambda: nearest(np.eye(3), [3]), r"rows\[0\] is 3, there are 3 embeddings"),
         (lambda: nearest(np.eye(3), k=0), "k must be an integer of at least 1"),
         (lambda: agreeing_and_contradicting(np.eye(3), ["a"]), "labels must be one for each of 3"),
-        (lambda: near_duplicates(np.eye(3), similarity=2), "similarity must be between 0 and 1"),
+        (lambda: conflicting_copies(np.eye(3), ["a", "b", "c"], similarity=2), "similarity must be between 0 and 1"),
         (lambda: conflicting_copies(np.eye(3), ["a"]), "labels must be one for each of 3"),
         (lambda: conflicting_copies(np.eye(3), ["a"] * 3, k=0), "k must be an integer of at least 1"),
         (lambda: nearest(np.eye(3), among=[5]), r"among\[0\] is 5, there are 3 embeddings"),
