@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from fg_search.index.changing import IndexInfo
     from fg_search.index.confidence_index import ConfidenceIndex
     from fg_search.index.evaluating import IndexEvaluation, evaluate
+    from fg_search.index.marking import ItemScores
     from fg_search.index.scoring import LabelScores
     from fg_search.loss import FeatureGroupLoss
+    from fg_search.review.confusion import ConfusedLabels
     from fg_search.review.decisions import Decision
     from fg_search.review.items import ReviewItem
     from fg_search.search import GroupedResult, Hit, HitGroup, SearchResult
@@ -40,10 +42,12 @@ _MODULES = {
     "AddReport": "index.adding",
     "AsyncConfidenceIndex": "index.async_index",
     "Calibration": "index.calibration",
+    "ConfusedLabels": "review.confusion",
     "Decision": "review.decisions",
     "GroupedResult": "search",
     "HitGroup": "search",
     "IndexEvaluation": "index.evaluating",
+    "ItemScores": "index.marking",
     "LabelScores": "index.scoring",
     "evaluate": "index.evaluating",
     "IndexSettings": "storage.settings",
@@ -73,6 +77,7 @@ __all__ = [
     "Calibrator",
     "Codebook",
     "ConfidenceIndex",
+    "ConfusedLabels",
     "Decision",
     "Description",
     "EdgeClient",
@@ -86,6 +91,7 @@ __all__ = [
     "IndexEvaluation",
     "IndexInfo",
     "IndexSettings",
+    "ItemScores",
     "LabelScores",
     "PrecisionThreshold",
     "ReviewItem",

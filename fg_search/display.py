@@ -10,10 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fg_search.review.reasons import confusion_reason
+
 if TYPE_CHECKING:
     from fg_search.confidence.threshold import PrecisionThreshold
     from fg_search.index.changing import IndexInfo
     from fg_search.index.evaluating import IndexEvaluation
+    from fg_search.review.confusion import ConfusedLabels
     from fg_search.review.items import ReviewItem
     from fg_search.search import SearchResult
 
@@ -47,16 +50,32 @@ def result(console: Console, found: SearchResult) -> None:
 
 
 def review(console: Console, items: Sequence[ReviewItem]) -> None:
-    """What a person should look at."""
-    table = _table(("id", "left"), ("confidence", "left"), ("label", "left"), ("text", "left"), ("why", "left"))
+    """What a person should look at; with the score where it is not the confidence that they are listed by."""
+    if not items:
+        console.print("nothing to review", style="dim")
+        return
+    scored = any(item.kind != "ambiguous" for item in items)
+    number = ("score" if scored else "confidence", "left")
+    table = _table(("id", "left"), number, ("label", "left"), ("text", "left"), ("why", "left"))
     for item in items:
         table.add_row(
             _shown(str(item.id)),
-            bar(item.confidence),
+            bar(item.score if scored else item.confidence),
             _shown(item.label or "-"),
             _shown(item.text),
             _shown(item.reason),
         )
+    console.print(table)
+
+
+def confused(console: Console, pairs: Sequence[ConfusedLabels]) -> None:
+    """Labels that should perhaps be one."""
+    if not pairs:
+        console.print("no labels are taken for one another", style="dim")
+        return
+    table = _table(("score", "left"), ("label", "left"), ("label", "left"), ("why", "left"))
+    for pair in pairs:
+        table.add_row(bar(pair.score), _shown(pair.first), _shown(pair.second), _shown(confusion_reason(pair)))
     console.print(table)
 
 

@@ -1,3 +1,4 @@
+import csv
 import io
 import json
 import shutil
@@ -485,3 +486,82 @@ def test_contradicted_labels_are_listed_after_scoring(run, own_index):
     assert first["id"] == "d0"
     assert first["suggested_label"] == "card"
     assert len(first["agreeing"]) == len(first["contradicting"]) == 2
+
+
+@pytest.fixture
+def with_copies(run, own_index):
+    """The index with two more items, scored: a copy of d0 with another label, and one far from everything."""
+    text = json.loads(run("review", "--index", own_index / "idx", "--json", "--limit", 1)[1])["text"]
+    rows = [{"id": "copy", "text": f"{text}?", "label": "new"}, {"id": "odd", "text": "zebra", "label": "card"}]
+    file = own_index / "more.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    run("index", file, "--index", own_index / "idx", "--id", "id", "--label", "label")
+    code, out, err = run("score", "--index", own_index / "idx")
+    assert code == 0, err
+    assert "50 items compared: 2 with near-duplicates of another label, 2 with the same text as others" in out
+    assert "50 labels judged" in out
+    return own_index / "idx"
+
+
+def test_every_kind_is_listed(run, with_copies):
+    for kind in ("conflicting", "duplicate"):
+        code, out, _ = run("review", "--index", with_copies, "--kind", kind, "--json", "--diverse", "--min-score", 0.1)
+        assert code == 0
+        assert "copy" in {json.loads(line)["id"] for line in out.splitlines()}
+    code, out, _ = run("review", "--index", with_copies, "--kind", "conflicting")
+    assert "the same text" in " ".join(out.split())
+    code, out, _ = run("review", "--index", with_copies, "--kind", "duplicate", "--label", "nothing")
+    assert out.strip() == "nothing to review"
+    assert run("review", "--index", with_copies, "--min-score", 2)[0] == 2
+
+
+def test_confused_labels_are_listed(run, with_copies):
+    code, out, _ = run("confused", "--index", with_copies, "--json", "--limit", 3)
+    assert code == 0
+    for line in out.splitlines():
+        pair = json.loads(line)
+        assert pair["first"] < pair["second"]
+        assert pair["first_as_second"] + pair["second_as_first"] > 0
+    assert run("confused", "--index", with_copies)[0] == 0
+
+
+def test_scoring_without_labels_says_so(run, made, tmp_path):
+    file = tmp_path / "bare.jsonl"
+    file.write_text("".join(json.dumps({"text": f"card {word}"}) + "\n" for word in ("pin", "PIN", "stolen")))
+    run("index", file, "--index", tmp_path / "bare", "--encoder", made / "enc")
+    code, out, err = run("score", "--index", tmp_path / "bare")
+    assert code == 0, err
+    assert "2 with the same text as others" in out
+    assert "no labels to judge" in out
+    assert json.loads(run("score", "--index", tmp_path / "bare", "--json")[1])["duplicates"] == 2
+
+
+def test_issues_as_cleanlab_has_them(run, with_copies, tmp_path):
+    file = tmp_path / "issues.csv"
+    code, out, err = run("export", file, "--index", with_copies, "--format", "cleanlab")
+    assert code == 0, err
+    with file.open(encoding="utf-8", newline="") as opened:
+        rows = {row["id"]: row for row in csv.DictReader(opened)}
+    assert f"{len(rows)} items written" in out
+    copy = rows["copy"]
+    assert (copy["is_near_duplicate_issue"], copy["near_duplicate_score"]) == ("True", "0.0")
+    assert copy["given_label"] == "new"
+    assert run("import", file, "--index", with_copies, "--format", "cleanlab")[0] == 2
+
+
+def test_to_argilla_and_back(run, with_copies, tmp_path):
+    file = tmp_path / "records.json"
+    code, out, err = run("export", file, "--index", with_copies, "--format", "argilla", "--kind", "duplicate")
+    assert code == 0, err
+    assert "settings of the dataset: rg.Settings(" in out
+    records = json.loads(file.read_text(encoding="utf-8"))
+    for record in records:
+        record["status"], record["responses"] = "completed", {"label": [{"value": "brand new", "user_id": "u"}]}
+    file.write_text(json.dumps(records), encoding="utf-8")
+    code, out, err = run("import", file, "--index", with_copies, "--format", "argilla")
+    assert code == 0, err
+    assert f"{len(records)} decisions taken" in out
+    file.write_text("{}")
+    code, _, err = run("import", file, "--index", with_copies, "--format", "argilla")
+    assert code == 1
+    assert "a dict, not a list" in err

@@ -36,6 +36,7 @@ for command in (
     searching.evaluate,
     reviewing.score,
     reviewing.review,
+    reviewing.confused,
     reviewing.export,
     indexing.relabel,
     training.describe,

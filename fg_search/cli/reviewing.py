@@ -1,10 +1,10 @@
-"""``score``, ``review``, ``export`` and ``import``: what a person should look at, here or in an annotator's tool."""
+"""``score``, ``review``, ``confused``, ``export`` and ``import``: what a person should look at, here or elsewhere."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,18 +19,39 @@ from fg_search.cli.options import (
     Tenant,
     open_index,
 )
-from fg_search.review.export import Form
+from fg_search.review.export import Form, TableForm
 from fg_search.review.items import Kind
+
+if TYPE_CHECKING:
+    from fg_search.ids import UserId
+    from fg_search.index.marking import ItemScores
+    from fg_search.index.scoring import LabelScores
+
+Label = Annotated[str | None, typer.Option(help="Only items with this label.", show_default=False)]
+MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Only items with at least this score.")]
+Diverse = Annotated[
+    bool, typer.Option("--diverse", help="No near-copies close to one another: for a batch worth a person's hour.")
+]
+_ISSUES: list[Kind] = ["contradicted", "outlier", "conflicting", "duplicate"]
 
 
 def review(
     location: IndexLocation,
     kind: Annotated[
-        Kind, typer.Option(help="Unclear texts, or labels that do not fit (after `fg-search score`).")
+        Kind,
+        typer.Option(
+            help="Unclear texts; after `fg-search score` also labels that do not fit, near-duplicates with different "
+            "labels, equal texts, and what is far from everything."
+        ),
     ] = "ambiguous",
     limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 20,
     offset: Annotated[int, typer.Option(min=0, help="Items to leave out before the first.")] = 0,
-    label: Annotated[str | None, typer.Option(help="Only items with this label.", show_default=False)] = None,
+    label: Label = None,
+    suggested: Annotated[
+        str | None, typer.Option(help="Only items for which this label is suggested.", show_default=False)
+    ] = None,
+    min_score: MinScore = None,
+    diverse: Diverse = False,
     evidence: Annotated[
         int, typer.Option(min=0, help="With --json: nearest items of the same and of other labels, beside each.")
     ] = 0,
@@ -42,7 +63,16 @@ def review(
     """List the items a person should look at, most urgent first, without those that were decided about."""
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        items = target.review(kind=kind, limit=limit, offset=offset, label=label, evidence=evidence)
+        items = target.review(
+            kind=kind,
+            limit=limit,
+            offset=offset,
+            label=label,
+            suggested=suggested,
+            min_score=min_score,
+            diverse=diverse,
+            evidence=evidence,
+        )
     if as_json:
         for item in items:
             print_json(item)
@@ -58,46 +88,89 @@ def score(
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Judge every label by what is learned without it, for `fg-search review --kind contradicted`."""
-    with open_index(location, None, collection, api_key) as opened, timed("judged"):
+    """Compare all items and judge every label by what is learned without it, for all kinds of `fg-search review`."""
+    with open_index(location, None, collection, api_key) as opened, timed("scored"):
         target = opened if tenant is None else opened.tenant(tenant)
-        found = target.score_labels(seed=seed)
+        found: list[ItemScores | LabelScores] = [target.score_items(seed=seed)]
+        if target.labels(1):
+            found.append(target.score_labels(seed=seed))
     if as_json:
-        print_json(found)
+        print_json({name: value for one in found for name, value in vars(one).items()})
+        return
+    for one in found:
+        say(str(one))
+    if len(found) == 1:
+        say("no labels to judge")
+
+
+def confused(
+    location: IndexLocation,
+    limit: Annotated[int, typer.Option(min=1, help="Pairs at most.")] = 20,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """List pairs of labels that are taken for one another and should perhaps be one, after `fg-search score`."""
+    with open_index(location, None, collection, api_key) as opened:
+        target = opened if tenant is None else opened.tenant(tenant)
+        pairs = target.confused_labels(limit)
+    if as_json:
+        for pair in pairs:
+            print_json(pair)
     else:
-        say(str(found))
+        display.confused(console, pairs)
 
 
 def export(
     file: Annotated[Path, typer.Argument(help="File to write.", show_default=False)],
     location: IndexLocation,
-    form: Annotated[Form, typer.Option("--format", help="Of the file.")] = "csv",
-    kind: Annotated[Kind, typer.Option(help="Unclear texts, or labels that do not fit.")] = "contradicted",
-    limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 500,
-    label: Annotated[str | None, typer.Option(help="Only items with this label.", show_default=False)] = None,
+    form: Annotated[TableForm, typer.Option("--format", help="Of the file.")] = "csv",
+    kind: Annotated[
+        Kind | None,
+        typer.Option(
+            help="As of `fg-search review`.",
+            show_default="contradicted; for cleanlab all that it has a name for",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Items at most, of each kind.")] = 500,
+    label: Label = None,
+    min_score: MinScore = None,
+    diverse: Diverse = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
-    """Write the items to review into a file: a table, JSON lines, or tasks for Label Studio."""
+    """Write the items to review into a file: to fill in, for Label Studio or Argilla, or as cleanlab's issues."""
+    from fg_search.review import argilla
     from fg_search.review import export as forms
 
     if file.exists():
         raise typer.BadParameter(f"there is a file {str(file)!r} already")
+    kinds: list[Kind] = [kind] if kind is not None else _ISSUES if form == "cleanlab" else ["contradicted"]
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        items = target.review(kind=kind, limit=limit, label=label, evidence=3 if form == "jsonl" else 0)
-        if form == "csv":
-            text = forms.to_csv(items)
-        elif form == "jsonl":
-            text = forms.to_jsonl(items)
-        else:
-            text = json.dumps(forms.to_label_studio(items, target.labels()), ensure_ascii=False, indent=1) + "\n"
+        evidence = 3 if form == "jsonl" else 0
+        options: dict[str, Any] = {"label": label, "min_score": min_score, "diverse": diverse, "evidence": evidence}
+        items = [item for one in kinds for item in target.review(kind=one, limit=limit, **options)]
+        labels = target.labels() if form in ("label-studio", "argilla") else []
+    if form == "csv":
+        text = forms.to_csv(items)
+    elif form == "jsonl":
+        text = forms.to_jsonl(items)
+    elif form == "cleanlab":
+        text = forms.to_cleanlab_csv(items)
+    elif form == "argilla":
+        text = json.dumps(argilla.to_argilla(items), ensure_ascii=False, indent=1) + "\n"
+    else:
+        text = json.dumps(forms.to_label_studio(items, labels), ensure_ascii=False, indent=1) + "\n"
     with file.open("w", encoding="utf-8", newline="") as written:
         written.write(text)
-    say(f"{len(items):,} items written to {file}")
+    say(f"{len({item.id for item in items}):,} items written to {file}")
     if form == "label-studio":
         say(f"labelling configuration of the project: {forms.LABEL_STUDIO_CONFIG}")
+    if form == "argilla":
+        say(f"settings of the dataset: {argilla.ARGILLA_SETTINGS} with labels = {labels!r}")
 
 
 def import_(
@@ -110,15 +183,19 @@ def import_(
     tenant: Tenant = None,
 ) -> None:
     """Take the labels that somebody chose from an exported file; each is logged as a decision and can be undone."""
+    from fg_search.review import argilla
     from fg_search.review import export as forms
 
     text = file.read_text(encoding="utf-8-sig")
-    if form == "label-studio":
+    chosen: dict[UserId, str]
+    if form in ("label-studio", "argilla"):
         try:
-            tasks = json.loads(text)
+            answers = json.loads(text)
         except json.JSONDecodeError as error:
             raise ValueError(f"{file}: not JSON: {error}") from None
-        chosen = forms.from_label_studio(tasks)
+        if not isinstance(answers, list):
+            raise ValueError(f"{file}: a {type(answers).__name__}, not a list of what was exported")
+        chosen = forms.from_label_studio(answers) if form == "label-studio" else argilla.from_argilla(answers)
     else:
         chosen = forms.from_csv(text) if form == "csv" else forms.from_jsonl(text)
     with open_index(location, None, collection, api_key) as opened:

@@ -18,9 +18,11 @@ from fg_search.ids import UserId
 from fg_search.index import (
     adding,
     changing,
+    confusing,
     deciding,
     evaluating,
     judging,
+    marking,
     migrating,
     opening,
     scoring,
@@ -33,9 +35,11 @@ from fg_search.index.changing import IndexInfo
 from fg_search.index.confidence_index import DEFAULT_COLLECTION, items_of
 from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
+from fg_search.index.marking import ItemScores
 from fg_search.index.scoring import LabelScores
 from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, OpenIndex, load_encoder
+from fg_search.review.confusion import ConfusedLabels
 from fg_search.review.decisions import Action, Decision
 from fg_search.review.items import ReviewItem
 from fg_search.review.queue import ReviewOptions, listed
@@ -279,6 +283,14 @@ class AsyncConfidenceIndex:
     async def score_labels(self, *, seed: int = 0) -> LabelScores:
         """As :meth:`ConfidenceIndex.score_labels`."""
         return await self._run(scoring.score_labels(self._state, seed=seed, progress=lambda _: None))
+
+    async def score_items(self, *, seed: int = 0) -> ItemScores:
+        """As :meth:`ConfidenceIndex.score_items`."""
+        return await self._run(marking.score_items(self._state, seed=seed, progress=lambda _: None))
+
+    async def confused_labels(self, limit: int = 20) -> list[ConfusedLabels]:
+        """As :meth:`ConfidenceIndex.confused_labels`."""
+        return await self._run(confusing.confused_labels(self._state, limit))
 
     async def review(self, **options: Any) -> list[ReviewItem]:
         """As :meth:`ConfidenceIndex.review`."""

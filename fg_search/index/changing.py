@@ -11,7 +11,7 @@ from qdrant_client import models
 from fg_search.errors import ItemNotFoundError
 from fg_search.ids import UserId
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
+from fg_search.storage.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, HASH_KEY, JUDGEMENT_KEYS, LABEL_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, call
 from fg_search.storage.points import Stored, given_label
 from fg_search.storage.schema import IndexMetadata
@@ -94,8 +94,13 @@ def _delete(state: IndexState, condition: models.Filter) -> Operation[int]:
     return int(found.count)
 
 
-def relabel(state: IndexState, labels: Mapping[UserId, str | None]) -> Operation[int]:
+def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, keep_judgement: bool = False) -> Operation[int]:
     """Correct labels. What the label was is kept beside it, so that adding the same data again keeps the correction.
+
+    Args:
+        state: The index.
+        labels: The right label by id.
+        keep_judgement: Leave with the item what was judged about its old label, which may come back.
 
     Returns:
         How many items have another label now.
@@ -125,6 +130,8 @@ def relabel(state: IndexState, labels: Mapping[UserId, str | None]) -> Operation
             changes[label, known.given_label].append(point)
     for (label, given), points in changes.items():
         for chunk in _chunks(points):
+            if not keep_judgement:
+                yield call("delete_payload", state.collection, list(JUDGEMENT_KEYS), points=chunk, wait=True)
             if label == given:  # the correction is taken back
                 yield call("set_payload", state.collection, {"label": label}, points=chunk, key=PAYLOAD_KEY, wait=True)
                 yield call("delete_payload", state.collection, [GIVEN_LABEL_KEY], points=chunk, wait=True)

@@ -20,9 +20,11 @@ from fg_search.ids import UserId
 from fg_search.index import (
     adding,
     changing,
+    confusing,
     deciding,
     evaluating,
     judging,
+    marking,
     migrating,
     opening,
     refitting,
@@ -36,9 +38,11 @@ from fg_search.index.changing import IndexInfo
 from fg_search.index.copying import CopyReport, copy_index
 from fg_search.index.evaluating import IndexEvaluation
 from fg_search.index.judging import Relevant
+from fg_search.index.marking import ItemScores
 from fg_search.index.scoring import LabelScores
 from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, OpenIndex, load_encoder
+from fg_search.review.confusion import ConfusedLabels
 from fg_search.review.decisions import Action, Decision
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.review.queue import ReviewOptions, listed
@@ -538,6 +542,39 @@ class ConfidenceIndex:
         with _progress(total, show_progress, "read") as advance:
             return self._run(scoring.score_labels(self._state, seed=seed, progress=advance))
 
+    def score_items(self, *, seed: int = 0, show_progress: bool | None = None) -> ItemScores:
+        """Compare all items, for ``review`` of the kinds ``"conflicting"``, ``"duplicate"`` and ``"outlier"``.
+
+        It needs no labels. What it finds is kept with the items; call it again when many have changed. All base
+        embeddings have to fit into memory. Up to 20,000 items are compared pair by pair; of more, near-duplicates are
+        sought among items with common neighbours, so that the time grows with their number and not its square.
+
+        Args:
+            seed: Of what is drawn at random with more than 20,000 items.
+            show_progress: Draw a progress bar; by default when stderr is a terminal.
+
+        Raises:
+            ValueError: If there are no stored base embeddings, or the index has tenants and none was chosen.
+        """
+        total = self.client.count(self.collection, exact=True).count
+        with _progress(total, show_progress, "read") as advance:
+            return self._run(marking.score_items(self._state, seed=seed, progress=advance))
+
+    def confused_labels(self, limit: int = 20) -> list[ConfusedLabels]:
+        """Pairs of labels that are taken for one another, and should perhaps be one, the most confused first.
+
+        Counted by the engine, over the items that nobody decided about since :meth:`score_labels`. Its items:
+        ``review(kind="contradicted", label=pair.first, suggested=pair.second)``, and the other way round.
+
+        Args:
+            limit: Pairs at most.
+
+        Raises:
+            NotScoredError: If labels were not judged yet.
+            ValueError: If the limit is less than one.
+        """
+        return self._run(confusing.confused_labels(self._state, limit))
+
     def review(
         self,
         *,
@@ -545,6 +582,9 @@ class ConfidenceIndex:
         limit: int = 50,
         offset: int = 0,
         label: str | None = None,
+        suggested: str | None = None,
+        min_score: float | None = None,
+        diverse: bool = False,
         evidence: int = 0,
         query_filter: models.Filter | None = None,
     ) -> list[ReviewItem]:
@@ -552,19 +592,36 @@ class ConfidenceIndex:
 
         Args:
             kind: ``"ambiguous"``: the items whose embedding is least confident, so that the text itself is unclear;
-                ``"contradicted"``: those whose label fits least, see :meth:`score_labels`. Both in the engine's order.
+                ``"contradicted"``: those whose label fits least, see :meth:`score_labels`; ``"conflicting"``: those
+                with a near-duplicate that has another label, ``"duplicate"``: those with the same text as others,
+                ``"outlier"``: those far from everything, see :meth:`score_items`. All in the engine's order.
             limit: Items at most.
             offset: Items to leave out before the first.
             label: Only items with this label.
+            suggested: Only items for which this label is suggested.
+            min_score: Only items with at least this score, in [0, 1].
+            diverse: For a batch worth a person's hour: of near-copies (a cosine of at least .9) no two among ten in a
+                row, as long as there is anything else. Chosen among five times as many of the most urgent items, at
+                most 1,000, which is also the most that such a list can have.
             evidence: Nearest items of the same label, and of others, to show beside each.
             query_filter: Any Qdrant filter.
 
         Raises:
             EmptyIndexError: If nothing was added yet.
-            NotScoredError: For contradicted items, if labels were not judged yet.
+            NotScoredError: For all kinds but ambiguous, if labels were not judged, or items not compared, yet.
             ValueError: If the kind is unknown or a number out of its range.
         """
-        options = ReviewOptions(kind, limit, offset, label, evidence, query_filter)
+        options = ReviewOptions(
+            kind=kind,
+            limit=limit,
+            offset=offset,
+            label=label,
+            suggested=suggested,
+            min_score=min_score,
+            diverse=diverse,
+            evidence=evidence,
+            query_filter=query_filter,
+        )
         return self._run(listed(self._state, options))
 
     def decide(

@@ -138,7 +138,7 @@ def _bring_back(state: IndexState, point: Mapping[str, Any]) -> Operation[None]:
 
 def _set_label(state: IndexState, entry: Decision) -> Operation[None]:
     if entry.before != entry.after:
-        yield from relabel(state, {entry.id: entry.after})
+        yield from relabel(state, {entry.id: entry.after}, keep_judgement=True)  # undo brings the item back
 
 
 def _mark(state: IndexState, point: int | str, entry: Decision) -> Operation[None]:

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from qdrant_client import models
 
-from fg_search.index.opening import physical_collection
+from fg_search.index.confusing import confusion_key
+from fg_search.index.marking import JUDGEMENT_INDEXES, replace_marks
 from fg_search.index.refitting import Corpus, read_corpus
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import PAYLOAD_KEY, REVIEW_KEY, REVIEW_SCORE_KEY
-from fg_search.storage.operations import Operation, Work, call
+from fg_search.storage.keys import JUDGEMENT_KEYS, REVIEW_KEY
+from fg_search.storage.operations import Operation, Work
 
-_WRITTEN_AT_ONCE = 1000
 _LEAST_SCORE = 0.01  # a label that is right with 99 % is in nobody's queue
 
 
@@ -58,38 +57,14 @@ def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], obje
         raise ValueError(f"{state.name} was made without base vectors, which labels are judged by")
     corpus = yield from read_corpus(state, progress)
     judgements, judge = yield Work(lambda: _judge(corpus, seed))
-    yield call(
-        "create_payload_index",
-        state.collection,
-        field_name=REVIEW_SCORE_KEY,
-        field_schema=models.PayloadSchemaType.FLOAT,
-    )
-    there = models.Filter(
-        must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{PAYLOAD_KEY}.{REVIEW_KEY}"))]
-    )
-    old = models.FilterSelector(filter=state.scope_of_all(there))
-    yield call("delete_payload", state.collection, [f"{PAYLOAD_KEY}.{REVIEW_KEY}"], points=old, wait=True)
     listed = [i for i in range(len(judgements)) if judgements.judged[i] and judgements.score[i] >= _LEAST_SCORE]
-    for start in range(0, len(listed), _WRITTEN_AT_ONCE):
-        operations = [
-            models.SetPayloadOperation(
-                set_payload=models.SetPayload(
-                    payload={
-                        REVIEW_KEY: {
-                            "score": round(float(judgements.score[i]), 4),
-                            "suggested": judgements.suggested[i],
-                            "probability": round(float(judgements.probability[i]), 4),
-                        }
-                    },
-                    points=[corpus.point_ids[i]],
-                    key=PAYLOAD_KEY,
-                )
-            )
-            for i in listed[start : start + _WRITTEN_AT_ONCE]
-        ]
-        yield call("batch_update_points", state.collection, update_operations=operations, wait=True)
-    physical = yield from physical_collection(state.collection)
-    yield call("update_collection", physical, metadata={REVIEW_KEY: {"labelled": int(judgements.judged.sum())}})
+    yield from replace_marks(
+        state,
+        JUDGEMENT_KEYS,
+        {corpus.point_ids[i]: _judgement(judgements, i, corpus.labels[i]) for i in listed},
+        JUDGEMENT_INDEXES,
+        {REVIEW_KEY: {"labelled": int(judgements.judged.sum())}},
+    )
     share = judge.noise.share
     return LabelScores(
         items=len(corpus.texts),
@@ -100,6 +75,16 @@ def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], obje
         lower=float(share.low),
         upper=float(share.high),
     )
+
+
+def _judgement(judgements: Any, row: int, label: str | None) -> dict[str, Any]:
+    judged = {
+        "score": round(float(judgements.score[row]), 4),
+        "suggested": judgements.suggested[row],
+        "probability": round(float(judgements.probability[row]), 4),
+    }
+    predicted = judgements.predicted[row]
+    return judged if predicted == label else {**judged, "confusion": confusion_key(str(label), predicted)}
 
 
 def _judge(corpus: Corpus, seed: int) -> Any:

@@ -14,9 +14,11 @@ from typing import Any, Literal
 from fg_search.ids import UserId
 from fg_search.review.items import ReviewItem
 
-Form = Literal["csv", "jsonl", "label-studio"]
+Form = Literal["csv", "jsonl", "label-studio", "argilla"]  # that can be read back, too
+TableForm = Literal["csv", "jsonl", "label-studio", "argilla", "cleanlab"]
 
 _COLUMNS = ("id", "text", "label", "kind", "score", "suggested_label", "suggested_probability", "reason")
+_DECIMALS = 4  # that scores are stored with
 _FROM, _TO = "label", "text"  # names of the control and the object in the labelling configuration below
 LABEL_STUDIO_CONFIG = (
     f'<View><Text name="{_TO}" value="$text"/><Choices name="{_FROM}" toName="{_TO}" choice="single" '
@@ -85,18 +87,70 @@ def to_label_studio(items: Iterable[ReviewItem], labels: Sequence[str]) -> list[
 
 
 def to_cleanlab(items: Iterable[ReviewItem]) -> dict[str, list[Any]]:
-    """The columns of a data frame of label issues, named as cleanlab names them; ``pandas.DataFrame`` takes it.
+    """The columns of a table of issues, named as cleanlab's Datalab names them; ``pandas.DataFrame`` takes it.
 
-    ``label_score`` is the probability that the given label is right, ``is_label_issue`` whether it is below one half.
+    One row an item, whatever lists it is on. As there, a score is in [0, 1] and low where there is an issue; it is
+    ``None`` for an issue that the item is not listed for. ``label_score`` is the probability that the given label is
+    right, and its issue one below one half; ``outlier_score`` is the cosine to the tenth nearest item,
+    ``near_duplicate_score`` one minus that to the nearest copy, and ``near_duplicate_sets`` has the ids of some.
+
+    Args:
+        items: Of the kinds contradicted, outlier, conflicting and duplicate; of each item the latest of a kind counts.
     """
-    listed = list(items)
-    return {
-        "id": [item.id for item in listed],
-        "is_label_issue": [item.kind == "contradicted" and item.score > 1 / 2 for item in listed],
-        "label_score": [1 - item.score if item.kind == "contradicted" else None for item in listed],
-        "given_label": [item.label for item in listed],
-        "predicted_label": [item.suggested_label for item in listed],
-    }
+    rows: dict[UserId, dict[str, Any]] = {}
+    for item in items:
+        row = rows.setdefault(item.id, {"id": item.id, **_NO_ISSUE, "given_label": item.label})
+        row.update(_issue(item, row))
+    return {column: [row[column] for row in rows.values()] for column in ("id", *_NO_ISSUE)}
+
+
+_NO_ISSUE: dict[str, Any] = {
+    "is_label_issue": False,
+    "label_score": None,
+    "given_label": None,
+    "predicted_label": None,
+    "is_outlier_issue": False,
+    "outlier_score": None,
+    "is_near_duplicate_issue": False,
+    "near_duplicate_score": None,
+    "near_duplicate_sets": (),
+}
+
+
+def _issue(item: ReviewItem, row: Mapping[str, Any]) -> dict[str, Any]:
+    if item.kind == "contradicted":
+        right = round(1 - item.score, _DECIMALS)
+        is_other = (item.suggested_probability or 0) > right
+        return {
+            "is_label_issue": item.score > 1 / 2,
+            "label_score": right,
+            "predicted_label": item.suggested_label if is_other else item.label,
+        }
+    if item.kind == "outlier":
+        return {"is_outlier_issue": True, "outlier_score": round(1 - item.score, _DECIMALS)}
+    if item.kind in ("conflicting", "duplicate"):
+        farther = row["near_duplicate_score"]
+        score = 0.0 if item.kind == "duplicate" else round(1 - item.score, _DECIMALS)
+        copies = [one.id for one in (*item.agreeing, *item.contradicting)]
+        return {
+            "is_near_duplicate_issue": True,
+            "near_duplicate_score": score if farther is None else min(score, farther),
+            "near_duplicate_sets": tuple(dict.fromkeys([*row["near_duplicate_sets"], *copies])),
+        }
+    return {}
+
+
+def to_cleanlab_csv(items: Iterable[ReviewItem]) -> str:
+    """The table of :func:`to_cleanlab`; no value is an empty cell, and sets are JSON lists."""
+    columns = to_cleanlab(items)
+    columns["near_duplicate_sets"] = [
+        json.dumps(ids, ensure_ascii=False) if ids else None for ids in columns["near_duplicate_sets"]
+    ]
+    target = io.StringIO(newline="")
+    writer = csv.writer(target)
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return target.getvalue()
 
 
 def from_csv(text: str) -> dict[UserId, str]:
@@ -141,7 +195,7 @@ def from_label_studio(tasks: Sequence[Mapping[str, Any]]) -> dict[UserId, str]:
     chosen: dict[UserId, str] = {}
     for position, task in enumerate(tasks):
         try:
-            user_id = _parsed_id(task["data"]["fg_id"])
+            user_id = parsed_id(task["data"]["fg_id"])
         except (KeyError, TypeError, ValueError):
             raise ValueError(f"task {position} has no fg_id in its data: it was not exported from here") from None
         answers = [one for one in task.get("annotations", ()) if not one.get("was_cancelled") and one.get("result")]
@@ -168,12 +222,17 @@ def _corrections(rows: Iterable[tuple[str, Mapping[str, Any]]], *, parse_id: boo
         if not isinstance(label, str):
             raise ValueError(f"{place}: corrected_label is {label!r}; a label is a text")  # noqa: TRY004
         try:
-            yield (_parsed_id(row["id"]) if parse_id else _checked_id(row["id"])), label
+            yield (parsed_id(row["id"]) if parse_id else _checked_id(row["id"])), label
         except ValueError:
             raise ValueError(f"{place}: {row['id']!r} is no id as it was exported") from None
 
 
-def _parsed_id(text: Any) -> UserId:
+def parsed_id(text: Any) -> UserId:
+    """An id as it was written by ``json.dumps``.
+
+    Raises:
+        ValueError: If it is none.
+    """
     return _checked_id(json.loads(text) if isinstance(text, str) else text)
 
 

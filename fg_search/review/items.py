@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fg_search.ids import UserId
 
-Kind = Literal["ambiguous", "contradicted"]
+Kind = Literal["ambiguous", "contradicted", "conflicting", "duplicate", "outlier"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class ReviewItem:
         id: As its owner gave it.
         text: Of the item.
         label: Of the item, or ``None``.
-        kind: ``"ambiguous"`` (the text is unclear to the model) or ``"contradicted"`` (its label does not fit).
+        kind: ``"ambiguous"`` (the text is unclear to the model), ``"contradicted"`` (its label does not fit),
+            ``"conflicting"`` (a near-duplicate has another label), ``"duplicate"`` (another item has the same text) or
+            ``"outlier"`` (it is far from all others).
         score: How urgent it is among items of its kind, in [0, 1].
         confidence: Of the item's embedding, in [1/K, 1]; low means that the text is ambiguous to the model.
         group_confidence: The same for each group.
@@ -43,8 +45,10 @@ class ReviewItem:
         payload: The owner's own.
         suggested_label: What the model takes it for, if it was asked (:meth:`ConfidenceIndex.score_labels`).
         suggested_probability: Of that label, in [0, 1].
-        agreeing: The nearest items of the same label, the nearest first, if they were asked for.
-        contradicting: The nearest items of other labels, the nearest first, if they were asked for.
+        agreeing: The nearest items of the same label, the nearest first, if they were asked for. Of a duplicate, its
+            copies in any case.
+        contradicting: The nearest items of other labels, likewise. Of a conflicting item, its near-duplicates in any
+            case.
     """
 
     id: UserId

@@ -2,36 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
+import numpy as np
 from qdrant_client import models
 
-from fg_search.errors import NotScoredError
+from fg_search.index.confusing import UNDECIDED_ABOUT, check_scored
 from fg_search.index.searching import check_not_empty
 from fg_search.index.state import IndexState
+from fg_search.review.diversity import spread_copies
 from fg_search.review.items import Example, Kind, ReviewItem
+from fg_search.review.marks import (
+    MARKS,
+    Partner,
+    examples_of,
+    mark_reason,
+    named,
+    payload_key,
+    standing_partners,
+)
 from fg_search.storage.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
     FEATURES_VECTOR,
     LABEL_KEY,
+    MARKED_KEY,
     PAYLOAD_KEY,
     REVIEW_KEY,
     REVIEW_SCORE_KEY,
-    REVIEWED_KEY,
+    SUGGESTED_KEY,
 )
-from fg_search.storage.operations import Operation, call
-from fg_search.validation import check_count
+from fg_search.storage.operations import Operation, Work, call
+from fg_search.validation import check_count, check_fraction
 
 _UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
 _QUERIES_PER_REQUEST = 64
 
-_UNDECIDED_ABOUT = models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{PAYLOAD_KEY}.{REVIEWED_KEY}"))
+_DIVERSE = 1000  # items that a diverse list is chosen from at most
+_PER_ITEM = 5  # of them to each that is listed
+_IDS_PER_REQUEST = 1000
+
+_SCORE_KEYS: dict[str, str] = {
+    "ambiguous": CONFIDENCE_KEY,  # of which low is urgent
+    "contradicted": REVIEW_SCORE_KEY,
+    **{kind: payload_key(mark.score) for kind, mark in MARKS.items()},
+}
 _ORDERS: dict[str, models.OrderBy] = {
     "ambiguous": models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC),
     "contradicted": models.OrderBy(key=REVIEW_SCORE_KEY, direction=models.Direction.DESC),
+    **{
+        kind: models.OrderBy(
+            key=payload_key(mark.order), direction=models.Direction.ASC if mark.ascending else models.Direction.DESC
+        )
+        for kind, mark in MARKS.items()
+    },
 }
 
 
@@ -40,10 +66,13 @@ class ReviewOptions:
     """What to list; checked when it is made.
 
     Attributes:
-        kind: ``"ambiguous"`` or ``"contradicted"``.
+        kind: One of :data:`fg_search.review.items.Kind`.
         limit: Items at most.
         offset: Items to leave out before the first.
         label: Only items with this label.
+        suggested: Only items for which this label is suggested.
+        min_score: Only items at least this urgent, in [0, 1].
+        diverse: No near-copies close to one another, as long as there is anything else.
         evidence: Nearest items of the same label, and of others, to show beside each.
         query_filter: Any Qdrant filter.
     """
@@ -52,16 +81,44 @@ class ReviewOptions:
     limit: int = 50
     offset: int = 0
     label: str | None = None
+    suggested: str | None = None
+    min_score: float | None = None
+    diverse: bool = False
     evidence: int = 0
     query_filter: models.Filter | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
-            known = " or ".join(map(repr, get_args(Kind)))
-            raise ValueError(f"kind must be {known}, got {self.kind!r}")
+            *known, last = map(repr, get_args(Kind))
+            raise ValueError(f"kind must be {', '.join(known)} or {last}, got {self.kind!r}")
         check_count(self.limit, name="limit")
         for name in ("offset", "evidence"):
             check_count(getattr(self, name), name=name, least=0)
+        if self.min_score is not None:
+            check_fraction(self.min_score, name="min_score")
+        if self.diverse and self.wanted > _DIVERSE:
+            raise ValueError(
+                f"a diverse list has at most {_DIVERSE:,} items, got limit + offset = {self.wanted:,}; review these "
+                "first, or leave out diverse"
+            )
+
+    @property
+    def wanted(self) -> int:
+        """Items to find, those before the first one listed included."""
+        return self.limit + self.offset
+
+    @property
+    def fetched(self) -> int:
+        """Items to read, for a diverse list to choose from."""
+        return min(_DIVERSE, _PER_ITEM * self.wanted) if self.diverse else self.wanted
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A point that is to be listed, and the items that its mark names."""
+
+    record: models.Record
+    partners: Sequence[Partner] = ()
 
 
 def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewItem]]:
@@ -69,36 +126,98 @@ def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewIt
 
     Raises:
         EmptyIndexError: If nothing was added yet.
-        NotScoredError: If labels were not judged yet.
+        NotScoredError: If labels were not judged, or items not compared, yet.
     """
-    own = None if options.label is None else _has_label(options.label)
-    scored = models.FieldCondition(key=REVIEW_SCORE_KEY, range=models.Range(gte=0))
-    contradicted = options.kind == "contradicted"
-    if contradicted:
-        yield from _check_scored(state)
-    records, _ = yield call(
-        "scroll",
-        state.collection,
-        scroll_filter=state.scope(_UNDECIDED_ABOUT, own, scored if contradicted else None, options.query_filter),
-        limit=options.limit + options.offset,
-        order_by=_ORDERS[options.kind],
-        with_payload=True,
-    )
-    if not records:
+    if options.kind == "contradicted":
+        yield from check_scored(state, REVIEW_KEY, "the labels", "score_labels")
+    elif options.kind in MARKS:
+        yield from check_scored(state, MARKED_KEY, "the items", "score_items")
+    found = yield from _find(state, options)
+    if not found:
         yield from check_not_empty(state)
-    records = records[options.offset :]
-    items = [_to_item(record, options.kind) for record in records]
+    if options.diverse and found:
+        found = yield from _spread(state, found, options.wanted)
+    found = found[options.offset : options.wanted]
+    items = [_to_item(one, options.kind) for one in found]
     if not options.evidence or not items:
         return items
-    return (yield from _with_evidence(state, items, [record.id for record in records], options.evidence))
+    return (yield from _with_evidence(state, items, [one.record.id for one in found], options.evidence))
 
 
-def _check_scored(state: IndexState) -> Operation[None]:
-    info = yield call("get_collection", state.collection)
-    if not (info.config.metadata or {}).get(REVIEW_KEY):
-        raise NotScoredError(
-            f"the labels of {state.name} were not judged yet; call index.score_labels() or `fg-search score` first"
+def _find(state: IndexState, options: ReviewOptions) -> Operation[list[_Found]]:
+    """The first items of the list; those whose mark no longer holds are passed over."""
+    condition = state.scope(UNDECIDED_ABOUT, *_conditions(options), options.query_filter)
+    limit = options.fetched
+    while True:
+        records, _ = yield call(
+            "scroll",
+            state.collection,
+            scroll_filter=condition,
+            limit=limit,
+            order_by=_ORDERS[options.kind],
+            with_payload=True,
         )
+        found = yield from _standing(state, options.kind, records)
+        if len(found) >= options.fetched or len(records) < limit:
+            return found[: options.fetched]
+        limit *= 2
+
+
+def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:
+    for key, value in ((LABEL_KEY, options.label), (SUGGESTED_KEY, options.suggested)):
+        if value is not None:
+            yield models.FieldCondition(key=key, match=models.MatchValue(value=value))
+    key, least = _SCORE_KEYS[options.kind], options.min_score
+    if options.kind != "ambiguous":
+        yield models.FieldCondition(key=key, range=models.Range(gte=least or 0.0))
+    elif least is not None:
+        yield models.FieldCondition(key=key, range=models.Range(lte=1 - least))
+
+
+def _standing(state: IndexState, kind: Kind, records: Sequence[models.Record]) -> Operation[list[_Found]]:
+    """The records with the items that their marks name, without those of which none is left or differs any more."""
+    if kind not in MARKS or MARKS[kind].partners is None:
+        return [_Found(record) for record in records]
+    features = [(record.payload or {})[PAYLOAD_KEY] for record in records]
+    ids = list(dict.fromkeys(one for each in features for one in named(kind, each)))
+    there: dict[int | str, Any] = {}
+    for start in range(0, len(ids), _IDS_PER_REQUEST):
+        partners = yield call(
+            "retrieve", state.collection, ids=ids[start : start + _IDS_PER_REQUEST], with_payload=[PAYLOAD_KEY]
+        )
+        there.update((one.id, one.payload[PAYLOAD_KEY]) for one in partners)
+    found = [
+        _Found(record, standing_partners(kind, each, there)) for record, each in zip(records, features, strict=True)
+    ]
+    return [one for one in found if one.partners]
+
+
+def _spread(state: IndexState, found: Sequence[_Found], wanted: int) -> Operation[list[_Found]]:
+    """So many of them, no near-copies close to one another."""
+    name = BASE_VECTOR if state.metadata.has_base else FEATURES_VECTOR
+    records = yield call(
+        "retrieve",
+        state.collection,
+        ids=[one.record.id for one in found],
+        with_payload=False,
+        with_vectors=[name],
+    )
+    vectors = {record.id: record.vector[name] for record in records}
+    there = [one for one in found if one.record.id in vectors]  # another process may have deleted one meanwhile
+    if not there:
+        return []
+    width = state.metadata.groups * state.metadata.codes_per_group
+    rows = np.array([_dense(vectors[one.record.id], width) for one in there], dtype=np.float32)
+    order = yield Work(lambda: spread_copies(rows, limit=wanted))
+    return [there[int(i)] for i in order]
+
+
+def _dense(vector: Any, width: int) -> Any:
+    if not isinstance(vector, models.SparseVector):
+        return vector
+    row = np.zeros(width, dtype=np.float32)
+    row[vector.indices] = vector.values
+    return row
 
 
 def _with_evidence(
@@ -139,35 +258,53 @@ def _has_label(label: str) -> models.FieldCondition:
     return models.FieldCondition(key=LABEL_KEY, match=models.MatchValue(value=label))
 
 
-def _to_item(record: models.Record, kind: Kind) -> ReviewItem:
-    payload = dict(record.payload or {})
+def _to_item(found: _Found, kind: Kind) -> ReviewItem:
+    payload = dict(found.record.payload or {})
     features = payload.pop(PAYLOAD_KEY)
     groups = tuple(features["groups"])
     judged = features.get(REVIEW_KEY) or {}
     label = features.get("label")
+    suggested, probability = judged.get("suggested"), judged.get("probability")
+    if kind in MARKS and (probability is None or probability <= 1 / 2):
+        suggested = probability = None  # it is listed for something else than its label
+    agreeing, contradicting = examples_of(features, found.partners)
     return ReviewItem(
         id=features["id"],
         text=features["text"],
         label=label,
         kind=kind,
-        score=judged["score"] if kind == "contradicted" else 1 - features["confidence"],
+        score=_score(kind, features, judged),
         confidence=features["confidence"],
         group_confidence=groups,
-        reason=_contradiction(label, judged) if kind == "contradicted" else _ambiguity(groups),
+        reason=_reason(kind, features, judged, found.partners),
         payload=payload,
-        suggested_label=judged.get("suggested"),
-        suggested_probability=judged.get("probability"),
+        suggested_label=suggested,
+        suggested_probability=probability,
+        agreeing=agreeing,
+        contradicting=contradicting,
     )
 
 
-def _contradiction(label: str | None, judged: dict[str, Any]) -> str:
+def _score(kind: Kind, features: Mapping[str, Any], judged: Mapping[str, Any]) -> float:
+    if kind in MARKS:
+        return float(judged[MARKS[kind].score])
+    return float(judged["score"]) if kind == "contradicted" else 1 - float(features["confidence"])
+
+
+def _reason(kind: Kind, features: Mapping[str, Any], judged: Mapping[str, Any], partners: Sequence[Partner]) -> str:
+    if kind in MARKS:
+        return mark_reason(kind, features, partners)
+    return _contradiction(features.get("label"), judged) if kind == "contradicted" else _ambiguity(features["groups"])
+
+
+def _contradiction(label: str | None, judged: Mapping[str, Any]) -> str:
     return (
         f"{judged['score']:.0%} likely not to be {label!r}; what was learned without it says "
         f"{judged['suggested']!r} ({judged['probability']:.0%})"
     )
 
 
-def _ambiguity(groups: tuple[float, ...]) -> str:
+def _ambiguity(groups: Sequence[float]) -> str:
     undecided = sum(value < _UNDECIDED for value in groups)
     if undecided:
         return f"{undecided} of {len(groups)} groups are undecided (best code below {_UNDECIDED:.0%})"

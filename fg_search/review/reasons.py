@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from fg_search.review.confusion import ConfusedLabels
 from fg_search.review.noise import NoiseEstimate
 
@@ -65,10 +68,33 @@ def outlier_reason(score: float) -> str:
     return f"unlike anything else: all but its few nearest items have a similarity of at most {1 - score:.2f}"
 
 
-def duplicate_reason(similarity: float, first: str, second: str) -> str:
-    """Why two near-copies with different labels are listed; 1 for the same text."""
-    same = "the same text" if similarity >= 1 else f"nearly the same (similarity {similarity:.3f})"
-    return f"{same}, once labelled {first!r} and once {second!r}"
+def duplicate_reason(similarity: float, first: str, second: str, *, quoted: str | None = None) -> str:
+    """Why two near-copies with different labels are listed.
+
+    Args:
+        similarity: Of the two; 1 for the same text.
+        first: Label of the one that is listed.
+        second: Label of the other.
+        quoted: Text of the other, if it should be quoted.
+    """
+    same = "the same text" if similarity >= 1 else f"nearly the same (similarity {_cut(similarity)})"
+    if quoted is None:
+        return f"{same}, once labelled {first!r} and once {second!r}"
+    return f"labelled {first!r}, but {same} is labelled {second!r}: {_quote(quoted)}"
+
+
+def same_text_reason(label: str | None, others: Sequence[str | None], *, more: bool) -> str:
+    """Why an item is listed whose text others have as well.
+
+    Args:
+        label: Of the item.
+        others: Labels of the other items, or of some of them.
+        more: Whether there may be more than these.
+    """
+    count = f"{'at least ' if more else ''}{len(others)} other item{'s' if len(others) > 1 else ''}"
+    odd = sorted({"none" if one is None else repr(one) for one in others if one != label})
+    labels = f"labelled otherwise: {', '.join(odd)}" if odd else "of the same label" if label else "without a label"
+    return f"the same text as {count}, {labels}"
 
 
 def confusion_reason(pair: ConfusedLabels) -> str:
@@ -87,6 +113,11 @@ def noise_reason(estimate: NoiseEstimate) -> str:
 
 def _items(count: int) -> str:
     return "1 item" if count == 1 else f"{count} items"
+
+
+def _cut(similarity: float) -> str:
+    """Never rounded up to the same."""
+    return f"{math.floor(similarity * 1000) / 1000:.3f}"
 
 
 def _percent(value: float) -> str:

@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from fg_search.ids import UserId
 from fg_search.review.decisions import Decision
-from fg_search.review.items import Kind, ReviewItem
+from fg_search.review.items import ReviewItem
 from fg_search.search import SearchResult
-from fg_search.web.parameters import MAX_LISTED, DecisionRequest, SearchRequest
+from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewRequest, SearchRequest
 from fg_search.web.security import API_PATH
 from fg_search.web.site import Site
 
@@ -97,6 +97,22 @@ class DecisionBody(BaseModel):
         return cls.model_validate({name: getattr(decision, name) for name in cls.model_fields})
 
 
+class ListRequest(ReviewRequest):
+    """A list, and how much of it."""
+
+    limit: int = Field(50, ge=1, le=MAX_LISTED, description="Items at most.")
+
+
+class PairBody(BaseModel):
+    """Two labels whose items are taken for one another."""
+
+    first: str
+    second: str
+    first_as_second: int = Field(description="Items of the first label that read as the second.")
+    second_as_first: int
+    score: float
+
+
 class ErrorBody(BaseModel):
     """What was wrong."""
 
@@ -116,9 +132,14 @@ def router(site: Site) -> APIRouter:
         return ResultBody.of(site.index.search(request.query, **request.options()))
 
     @routes.get("/review", summary="Items to review", tags=["review"])
-    def review(kind: Kind = "ambiguous", limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50) -> list[ItemBody]:
+    def review(wanted: Annotated[ListRequest, Query()]) -> list[ItemBody]:
         """Items that a person should look at, most urgent first."""
-        return [ItemBody.of(item) for item in site.index.review(kind=kind, limit=limit)]
+        return [ItemBody.of(item) for item in site.index.review(limit=wanted.limit, **wanted.options())]
+
+    @routes.get("/confused-labels", summary="Labels taken for one another", tags=["review"])
+    def confused_labels(limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20) -> list[PairBody]:
+        """Pairs of labels that should perhaps be one, the most confused first."""
+        return [PairBody.model_validate(asdict(pair)) for pair in site.index.confused_labels(limit)]
 
     @routes.post("/decisions", summary="Decide about an item", tags=["review"], status_code=201)
     def decide(request: DecisionRequest) -> DecisionBody:

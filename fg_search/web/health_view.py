@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fg_search.confidence.threshold import PrecisionThreshold
+from fg_search.errors import NotScoredError
 from fg_search.evaluation import (
     CurvePoint,
     ReliabilityBin,
@@ -19,13 +22,85 @@ from fg_search.evaluation import (
     reliability_bins,
     risk_coverage_curve,
 )
+from fg_search.ids import UserId
 from fg_search.index.calibration import Calibration
+from fg_search.index.confidence_index import ConfidenceIndex
+from fg_search.review.confusion import ConfusedLabels
+from fg_search.review.duplicates import same_text
+from fg_search.review.items import ReviewItem
 from fg_search.web import charts
 from fg_search.web.site import Site
-from fg_search.web.survey import confusions, duplicates
+
+T = TypeVar("T")
 
 _TARGETS = (0.8, 0.9, 0.95, 0.99)
-_PATIENCE = 3.0  # seconds that the page waits for the sample
+_LISTED = 20  # pairs of labels, texts, conflicts
+_COPIES = 200  # items of which texts are made
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Items that say the same.
+
+    Attributes:
+        text: Of the first of them.
+        ids: Of those that were looked at.
+        labels: The different ones among theirs.
+    """
+
+    text: str
+    ids: list[UserId]
+    labels: list[str]
+
+    @classmethod
+    def among(cls, items: Sequence[ReviewItem]) -> list[Duplicates]:
+        """Those of the list of duplicates, in its order."""
+        return [
+            cls(
+                text=items[rows[0]].text,
+                ids=[items[row].id for row in rows],
+                labels=sorted({label for row in rows if (label := items[row].label) is not None}),
+            )
+            for rows in same_text([item.text for item in items])
+        ]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the lists of review say about the order that the data are in; what was not looked at yet is ``None``.
+
+    Attributes:
+        confused: Labels that are taken for one another.
+        conflicting: Items beside a near-duplicate with another label, each pair once.
+        duplicates: Items of the same text.
+    """
+
+    confused: list[ConfusedLabels] | None
+    conflicting: list[ReviewItem] | None
+    duplicates: list[Duplicates] | None
+
+    @classmethod
+    def of(cls, index: ConfidenceIndex) -> Order:
+        """Ask the index."""
+        duplicates = _if_scored(lambda: index.review(kind="duplicate", limit=_COPIES))
+        conflicting = _if_scored(lambda: index.review(kind="conflicting", limit=2 * _LISTED))
+        return cls(
+            confused=_if_scored(lambda: index.confused_labels(_LISTED)),
+            conflicting=None if conflicting is None else _each_once(conflicting)[:_LISTED],
+            duplicates=None if duplicates is None else Duplicates.among(duplicates)[:_LISTED],
+        )
+
+
+def _if_scored(ask: Callable[[], T]) -> T | None:
+    try:
+        return ask()
+    except NotScoredError:
+        return None
+
+
+def _each_once(items: Sequence[ReviewItem]) -> list[ReviewItem]:
+    pairs = {frozenset((item.id, item.contradicting[0].id)): item for item in reversed(items)}
+    return list(reversed(pairs.values()))
 
 
 @dataclass(frozen=True)
@@ -79,16 +154,13 @@ def router(site: Site) -> APIRouter:
     @routes.get("/health")
     def health(request: Request) -> Response:
         info, calibration = site.index.info(), site.index.calibration
-        sample = site.survey.sample.get(_PATIENCE)
         return site.page(
             request,
             "health.html",
             info=info,
             histogram=charts.histogram(info.confidence_histogram),
             belief=None if calibration is None else Belief.of(calibration),
-            sample=sample,
-            confusions=[] if sample is None else confusions(sample.labels, sample.suggested),
-            duplicates=[] if sample is None else duplicates(sample),
+            order=Order.of(site.index) if info.points else Order([], [], []),
         )
 
     return routes

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from fg_search.review.items import Kind
+
 MAX_QUERY = 2_000  # characters; an encoder reads some hundreds of tokens and drops the rest
 MAX_PHRASINGS = 8
 MAX_HITS = 100
@@ -43,6 +45,22 @@ class SearchRequest(BaseModel):
     def options(self) -> dict[str, Any]:
         """Arguments of ``ConfidenceIndex.search``, all but the query."""
         return self.model_dump(exclude={"query"})
+
+
+class ReviewRequest(BaseModel):
+    """A list to review, with the words and the meaning of ``ConfidenceIndex.review``."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    kind: Kind = "ambiguous"
+    label: Label | None = Field(default=None, description="Only items with this label.")
+    suggested: Label | None = Field(default=None, description="Only items for which this label is suggested.")
+    min_score: Fraction | None = Field(default=None, description="Only items at least this urgent.")
+    diverse: bool = Field(default=False, description="No near-copies close to one another.")
+
+    def options(self) -> dict[str, Any]:
+        """Arguments of ``ConfidenceIndex.review``."""
+        return {name: getattr(self, name) for name in ReviewRequest.model_fields}
 
 
 class DecisionRequest(BaseModel):

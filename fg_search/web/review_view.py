@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import get_args
+from typing import Any, get_args
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, HTTPException
 from pydantic import TypeAdapter, ValidationError
@@ -19,7 +20,7 @@ from fg_search.ids import UserId
 from fg_search.review.decisions import Decision
 from fg_search.review.items import Example, Kind, ReviewItem
 from fg_search.storage.keys import LABEL_KEY
-from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, problems
+from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, problems
 from fg_search.web.site import FormFields, Site, link
 
 LISTED = 100  # items fetched, which is what "left" counts up to
@@ -75,8 +76,9 @@ def router(site: Site) -> APIRouter:
 
     @routes.get("/review")
     def review(request: Request) -> Response:
-        kind, wanted = _kind(request.query_params.get("kind")), request.query_params
-        items, problem = _queue(site, kind)
+        wanted = request.query_params
+        asked = _listing(wanted)
+        items, problem = _queue(site, asked)
         position = _position(items, wanted.get("item"), wanted.get("skip"))
         item = items[position] if items else None
         return site.page(
@@ -84,7 +86,9 @@ def router(site: Site) -> APIRouter:
             "review.html",
             409 if problem else 200,
             kinds=KINDS,
-            kind=kind,
+            asked=asked,
+            where=_where(asked.model_dump()),
+            is_filtered=asked != ReviewRequest(kind=asked.kind),
             item=item,
             item_id=None if item is None else json.dumps(item.id),
             evidence=None if item is None else _evidence(site, item),
@@ -114,21 +118,29 @@ def router(site: Site) -> APIRouter:
     return routes
 
 
-def _kind(name: str | None) -> Kind:
-    for kind in KINDS:
-        if name in (None, kind):
-            return kind
-    raise HTTPException(404, "There is no such list.")
+def _listing(wanted: Mapping[str, str]) -> ReviewRequest:
+    if wanted.get("kind", "ambiguous") not in KINDS:
+        raise HTTPException(404, "There is no such list.")
+    try:
+        return ReviewRequest.model_validate({name: value for name, value in wanted.items() if value})
+    except ValidationError as error:
+        raise HTTPException(422, "; ".join(problems(error))) from error
 
 
-def _queue(site: Site, kind: Kind) -> tuple[list[ReviewItem], str | None]:
+def _queue(site: Site, asked: ReviewRequest) -> tuple[list[ReviewItem], str | None]:
     """The items, or what is to be done first."""
     try:
-        return site.index.review(kind=kind, limit=LISTED), None
+        return site.index.review(limit=LISTED, **asked.options()), None
     except EmptyIndexError:
         return [], None
     except FgSearchError as error:
         return [], str(error)
+
+
+def _where(values: Mapping[str, Any]) -> dict[str, str]:
+    """What says which list it is, for links and forms."""
+    named = {name: values[name] for name in ReviewRequest.model_fields if values.get(name)}
+    return {name: "1" if value is True else str(value) for name, value in named.items()}
 
 
 def _position(items: Sequence[ReviewItem], item: str | None, skip: str | None) -> int:
@@ -150,20 +162,24 @@ def _decision(fields: Mapping[str, str]) -> DecisionRequest:
 
 
 def _back(fields: Mapping[str, str], **where: str | int | None) -> Response:
-    # a kind that there is not would only lead to an error page
-    return RedirectResponse(link("/review", kind=fields.get("kind"), **where) + "#item", 303)
+    # a list that there is not would only lead to an error page
+    asked = _where(dict(parse_qsl(fields.get("list", ""))))
+    return RedirectResponse(link("/review", **asked, **where) + "#item", 303)
 
 
 def _evidence(site: Site, item: ReviewItem) -> Evidence:
-    """What the item brings, or else its nearest neighbours."""
-    agreeing: Sequence[Example] = item.agreeing
-    contradicting: Sequence[Example] = item.contradicting
-    if not agreeing and not contradicting:
-        agreeing, contradicting = _neighbours(site, item)
+    """What the item brings, and its nearest neighbours."""
+    same, others = _neighbours(site, item)
+    agreeing, contradicting = _together(item.agreeing, same), _together(item.contradicting, others)
     nearest = max((example.similarity for example in (*agreeing, *contradicting)), default=0.0)
     near = [example.label for example in contradicting if example.similarity >= _NEAR * nearest]
     choices = [label for label in dict.fromkeys(near) if label not in (None, item.label, item.suggested_label)]
     return Evidence(agreeing[:_SHOWN], contradicting[:_SHOWN], [str(label) for label in choices[:_SHOWN]])
+
+
+def _together(brought: Sequence[Example], near: Sequence[Example]) -> Sequence[Example]:
+    ids = {one.id for one in brought}
+    return [*brought, *(one for one in near if one.id not in ids)]
 
 
 def _neighbours(site: Site, item: ReviewItem) -> tuple[Sequence[Example], Sequence[Example]]:

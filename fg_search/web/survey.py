@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +12,13 @@ from qdrant_client import models
 
 from fg_search.describe import Description
 from fg_search.embeddings import FeatureEmbeddings
-from fg_search.ids import UserId
 from fg_search.index.confidence_index import ConfidenceIndex
-from fg_search.storage.keys import FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY
+from fg_search.storage.keys import FEATURES_VECTOR, PAYLOAD_KEY
 from fg_search.web.background import Background
 
 MAX_ITEMS = 5_000
 _PAGE = 1_000
-_KEYS = [f"{PAYLOAD_KEY}.{key}" for key in ("id", "text", "label", REVIEW_KEY)]
+_KEYS = [f"{PAYLOAD_KEY}.{key}" for key in ("text", "label")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,57 +26,21 @@ class Sample:
     """Up to :data:`MAX_ITEMS` items.
 
     Attributes:
-        ids: As their owner gave them.
         texts: Of the items.
         labels: ``None`` where unknown.
-        suggested: What the model takes each for, where labels were checked.
         probabilities: ``(n, G, K)``, as they are stored: small ones are missing.
-        is_whole: Whether these are all items that there are.
     """
 
-    ids: Sequence[UserId]
     texts: Sequence[str]
     labels: Sequence[str | None]
-    suggested: Sequence[str | None]
     probabilities: npt.NDArray[np.float32]
-    is_whole: bool
 
     def __len__(self) -> int:
         return len(self.texts)
 
 
-@dataclass(frozen=True)
-class Confusion:
-    """Two labels that are taken for one another.
-
-    Attributes:
-        label: What items say.
-        suggested: What the model takes them for.
-        count: How many items.
-    """
-
-    label: str
-    suggested: str
-    count: int
-
-
-@dataclass(frozen=True)
-class Duplicates:
-    """Items that say the same.
-
-    Attributes:
-        text: Of the first of them.
-        ids: Of all.
-        labels: The different ones among theirs.
-    """
-
-    text: str
-    ids: Sequence[UserId]
-    labels: Sequence[str]
-
-
 class Survey:
-    """The sample and its description, each computed when it is first asked for.
+    """What a sample tells, computed when it is first asked for.
 
     Args:
         index: Whose items.
@@ -86,14 +48,12 @@ class Survey:
     """
 
     def __init__(self, index: ConfidenceIndex, tenant: str | None) -> None:
-        self.sample = Background(lambda: read_sample(index, tenant), lambda: _version(index))
         self.description = Background(
             lambda: describe_sample(index, read_sample(index, tenant)), lambda: _version(index)
         )
 
     def forget(self) -> None:
         """Look again: something was decided."""
-        self.sample.forget()
         self.description.forget()
 
 
@@ -123,12 +83,9 @@ def read_sample(index: ConfidenceIndex, tenant: str | None) -> Sample:
             break
     features = [record.payload[PAYLOAD_KEY] for record in records]
     return Sample(
-        ids=[one["id"] for one in features],
         texts=[one["text"] for one in features],
         labels=[one.get("label") for one in features],
-        suggested=[(one.get(REVIEW_KEY) or {}).get("suggested") for one in features],
         probabilities=_probabilities([record.vector[FEATURES_VECTOR] for record in records], index),
-        is_whole=offset is None,
     )
 
 
@@ -139,39 +96,6 @@ def describe_sample(index: ConfidenceIndex, sample: Sample) -> Description | Non
     embeddings = FeatureEmbeddings(np.zeros((len(sample), 0), dtype=np.float32), sample.probabilities)
     labels = sample.labels if any(sample.labels) else None
     return index.encoder.describe(sample.texts, labels, embeddings=embeddings)
-
-
-def confusions(labels: Sequence[str | None], suggested: Sequence[str | None], most: int = 20) -> list[Confusion]:
-    """The pairs of a label and another suggested one, the most frequent first.
-
-    Args:
-        labels: What n items say.
-        suggested: What a model that was not trained on an item takes it for; ``None`` where it was not asked.
-        most: Pairs at most.
-    """
-    pairs = Counter(
-        (label, other)
-        for label, other in zip(labels, suggested, strict=True)
-        if label is not None and other is not None and label != other
-    )
-    return [Confusion(label, other, count) for (label, other), count in pairs.most_common(most)]
-
-
-def duplicates(sample: Sample, most: int = 20) -> list[Duplicates]:
-    """Items of the same text, upper and lower case and white space aside; those whose labels differ first."""
-    same: dict[str, list[int]] = defaultdict(list)
-    for position, text in enumerate(sample.texts):
-        same[" ".join(text.casefold().split())].append(position)
-    found = [
-        Duplicates(
-            text=sample.texts[members[0]],
-            ids=[sample.ids[i] for i in members],
-            labels=sorted({label for i in members if (label := sample.labels[i]) is not None}),
-        )
-        for members in same.values()
-        if len(members) > 1
-    ]
-    return sorted(found, key=lambda one: (-len(one.labels), -len(one.ids)))[:most]
 
 
 def _version(index: ConfidenceIndex) -> tuple[int, str]:

@@ -25,6 +25,19 @@ def test_a_copy_has_points_settings_and_calibration(source, tmp_path, points_of,
         assert {key: point.payload for key, point in theirs.items()} == {key: one.payload for key, one in ours.items()}
 
 
+def test_a_copy_has_the_lists_of_review(source, tmp_path, rows):
+    source.add([rows["texts"][0] + "!"], ids=["copy"], labels=["loan"])
+    source.score_items()
+    source.score_labels()
+    source.copy_to(tmp_path / "copy")
+    with ConfidenceIndex(tmp_path / "copy") as copy:
+        for kind in ("contradicted", "conflicting", "duplicate", "outlier"):
+            ours, theirs = copy.review(kind=kind), source.review(kind=kind)
+            assert {item.id for item in ours} == {item.id for item in theirs}
+            assert [item.score for item in ours] == [item.score for item in theirs]
+        assert copy.confused_labels() == source.confused_labels()
+
+
 def test_an_interrupted_copy_goes_on_where_it_was(source, tmp_path, monkeypatch):
     monkeypatch.setattr(copying, "ITEMS_PER_WRITE", 10)
     scroll = copying._scroll

@@ -3,13 +3,16 @@
 import csv
 import io
 import json
+from dataclasses import replace
+from typing import get_args
+from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fg_search.review import export
-from fg_search.review.items import Example, ReviewItem
+from fg_search.review import argilla, export
+from fg_search.review.items import Example, Kind, ReviewItem
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1).filter(str.strip)
 items = st.lists(
@@ -18,7 +21,7 @@ items = st.lists(
         id=st.one_of(st.integers(-(2**63), 2**64 - 1), words),
         text=words,
         label=st.none() | words,
-        kind=st.sampled_from(["ambiguous", "contradicted"]),
+        kind=st.sampled_from(get_args(Kind)),
         score=st.floats(0, 1),
         confidence=st.floats(0, 1),
         group_confidence=st.just((0.5, 0.5)),
@@ -77,11 +80,84 @@ def test_what_label_studio_exports_comes_back(listed, label):
 
 
 @given(items)
-def test_the_columns_for_cleanlab_are_of_one_length(listed):
-    frame = export.to_cleanlab(listed)
+def test_each_item_is_one_row_of_cleanlabs_issues(listed):
+    frame = export.to_cleanlab([*listed, *listed])
     assert {len(column) for column in frame.values()} == {len(listed)}
-    for item, issue in zip(listed, frame["is_label_issue"], strict=True):
-        assert issue == (item.kind == "contradicted" and item.score > 0.5)
+    assert frame["id"] == [item.id for item in listed]
+    for i, item in enumerate(listed):
+        assert frame["is_label_issue"][i] == (item.kind == "contradicted" and item.score > 0.5)
+        assert frame["is_outlier_issue"][i] == (item.kind == "outlier")
+        assert frame["is_near_duplicate_issue"][i] == (item.kind in ("conflicting", "duplicate"))
+        for name in ("label_score", "outlier_score", "near_duplicate_score"):
+            assert frame[name][i] is None or 0 <= frame[name][i] <= 1
+    rows = list(csv.DictReader(io.StringIO(export.to_cleanlab_csv(listed), newline="")))
+    assert [row["given_label"] for row in rows] == [item.label or "" for item in listed]
+    for row, item in zip(rows, listed, strict=True):
+        copies = json.loads(row["near_duplicate_sets"] or "[]")
+        assert copies == ([item.agreeing[0].id] if item.kind in ("conflicting", "duplicate") else [])
+
+
+def test_an_item_on_several_lists_has_all_its_issues_in_one_row():
+    item = ReviewItem("a", "t", "x", "contradicted", 0.7, 0.5, (0.5,), "why", {}, "y", 0.6)
+    copies = (Example("b", "t", "x", 1.0), Example("c", "t", "y", 1.0))
+    frame = export.to_cleanlab(
+        [
+            item,
+            replace(item, kind="outlier", score=0.9),
+            replace(item, kind="conflicting", score=0.95, contradicting=copies[1:]),
+            replace(item, kind="duplicate", score=0.5, agreeing=copies[:1], contradicting=copies[1:]),
+            replace(item, id="d", kind="contradicted", score=0.1, suggested_probability=0.05),
+        ]
+    )
+    assert {name: column[0] for name, column in frame.items()} == {
+        "id": "a",
+        "is_label_issue": True,
+        "label_score": 0.3,
+        "given_label": "x",
+        "predicted_label": "y",
+        "is_outlier_issue": True,
+        "outlier_score": 0.1,
+        "is_near_duplicate_issue": True,
+        "near_duplicate_score": 0.0,
+        "near_duplicate_sets": ("c", "b"),
+    }
+    assert (frame["is_label_issue"][1], frame["predicted_label"][1]) == (False, "x")
+
+
+def answered(records, label):
+    """The records as Argilla writes them when every other one is completed."""
+    for i, record in enumerate(records):
+        record["responses"] = {"label": [{"value": label, "user_id": str(uuid4())}]}
+        record["status"] = "pending" if i % 2 else "completed"
+    return records
+
+
+@given(items, words)
+def test_what_argilla_exports_comes_back(listed, label):
+    records = json.loads(json.dumps(argilla.to_argilla(listed)))
+    for record, item in zip(records, listed, strict=True):
+        assert record["fields"]["text"] == item.text
+        assert (item.suggested_label is None) == (record["suggestions"] == {})
+    assert argilla.from_argilla(answered(records, label)) == {item.id: label for item in listed[::2]}
+
+
+def test_the_most_frequent_answer_counts_and_ties_do_not():
+    def record(*values):
+        return {"id": '"a"', "status": "completed", "responses": {"label": [{"value": value} for value in values]}}
+
+    assert argilla.from_argilla([record("x", "y", "y")]) == {"a": "y"}
+    assert argilla.from_argilla([record("x", "y")]) == argilla.from_argilla([record()]) == {}
+
+
+@settings(max_examples=20, deadline=None)
+@given(items, words)
+def test_argilla_itself_reads_and_writes_the_records(listed, label):
+    rg = pytest.importorskip("argilla", reason="needs argilla")
+    written = []
+    for i, record in enumerate(map(rg.Record.from_dict, argilla.to_argilla(listed))):
+        record.responses.add(rg.Response("label", label, user_id=uuid4()))
+        written.append({**record.to_dict(), "status": "pending" if i % 2 else "completed"})
+    assert argilla.from_argilla(json.loads(json.dumps(written))) == {item.id: label for item in listed[::2]}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +170,8 @@ def test_the_columns_for_cleanlab_are_of_one_length(listed):
         (export.from_jsonl, '{"corrected_label": "x"}', "line 1: no column 'id'"),
         (export.from_jsonl, '{"id": 1, "corrected_label": 3}', "line 1: corrected_label is 3"),
         (export.from_label_studio, [{"data": {"text": "x"}}], "task 0 has no fg_id"),
+        (argilla.from_argilla, [{"id": "plain", "responses": {}}], "record 0 has no id or responses"),
+        (argilla.from_argilla, [{"id": "1", "label.responses": ["x"]}], "record 0 has no id or responses"),
     ],
 )
 def test_what_was_not_exported_from_here_is_named(read, content, message):

@@ -3,14 +3,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fg_search.review import duplicates, neighbours
+from fg_search.review import conflicts, neighbours
 from fg_search.review import scores as review
 from fg_search.review.scores import (
     agreeing_and_contradicting,
     ambiguity,
+    are_outliers,
+    conflicting_copies,
     confused_labels,
     estimate_noise,
-    near_duplicates,
     nearest,
     neighbour_agreement,
     outlier_scores,
@@ -34,7 +35,6 @@ def cosines_of(rows):
 def blocks(request, monkeypatch):
     monkeypatch.setattr(neighbours, "_QUERIES", request.param[0])
     monkeypatch.setattr(neighbours, "_POINTS", request.param[1])
-    monkeypatch.setattr(duplicates, "_ROWS", request.param[1])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -58,29 +58,10 @@ def test_neighbours_are_those_of_a_full_sort(seed):
             assert (found.similarity[place][len(usable) :] == 0).all()
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.usefixtures("blocks")
-def test_near_duplicates_are_those_of_all_pairs(seed):
-    rows = rows_of(seed)
-    labels = [None if i % 7 == 0 else "ab"[i % 2] for i in range(30)]
-    cosines = cosines_of(rows)
-    pairs = sorted(
-        ((cosines[i, j], i, j) for i in range(30) for j in range(i + 1, 30) if cosines[i, j] >= 0.5), reverse=True
-    )
-    every = near_duplicates(rows, similarity=0.5)
-    assert [(pair.first, pair.second) for pair in every] == [(i, j) for _, i, j in pairs]
-    few = near_duplicates(rows, similarity=0.5, limit=5)
-    assert few == every[:5]
-    differing = near_duplicates(rows, labels, similarity=0.5)
-    assert [(pair.first, pair.second) for pair in differing] == [
-        (i, j) for _, i, j in pairs if labels[i] and labels[j] and labels[i] != labels[j]
-    ]
-
-
 def test_a_thousand_copies_do_not_fill_the_memory():
-    found = near_duplicates(np.ones((1000, 3)), limit=10)
-    assert len(found) == 10
-    assert (found[0].first, found[0].second) == (0, 1)
+    found = conflicting_copies(np.ones((1000, 3)), ["a", "b"] * 500, k=2)
+    assert found.rows.shape == (1000, 2)
+    assert (found.similarity > 0.999).all()
 
 
 def test_same_text_looks_past_case_punctuation_and_spaces():
@@ -90,6 +71,56 @@ def test_same_text_looks_past_case_punctuation_and_spaces():
     assert same_text(texts, ["a", "b", "b", None, "a", "b"]) == [(0, 1, 3)]
     with pytest.raises(ValueError, match="labels has 1 items, texts has 6"):
         same_text(texts, ["a"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=SEEDS, k=st.integers(1, 3))
+def test_conflicting_copies_are_the_nearest_of_other_labels(seed, k):
+    rows = rows_of(seed)
+    labels = [None if i % 7 == 0 else "abc"[i % 3] for i in range(30)]
+    cosines = cosines_of(rows)
+    found = conflicting_copies(rows, labels, similarity=0.5, k=k)
+    for i in range(30):
+        wanted = [
+            j
+            for j in np.argsort(-cosines[i])
+            if labels[i] and labels[j] and labels[i] != labels[j] and cosines[i, j] >= 0.5
+        ][:k]
+        assert [j for j in found.rows[i] if j >= 0] == wanted
+        np.testing.assert_allclose(found.similarity[i, : len(wanted)], cosines[i, wanted], atol=1e-5)
+        assert (found.similarity[i, len(wanted) :] == 0).all()
+
+
+def test_of_many_items_nearly_all_conflicting_copies_are_found(monkeypatch):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((3000, 32)) + 2 * rng.standard_normal((20, 32))[rng.integers(20, size=3000)]
+    rows[1500:2000] = rows[:500] + 0.1 * rng.standard_normal((500, 32))
+    labels = [str(i % 11) for i in range(3000)]
+    exact = conflicting_copies(rows, labels)
+    monkeypatch.setattr(conflicts, "_ALL_PAIRS", 100)
+    monkeypatch.setattr(conflicts, "_CELL", 100)
+    monkeypatch.setattr(conflicts, "_LARGEST", 500)
+    some = conflicting_copies(rows, labels)
+    has = exact.rows[:, 0] >= 0
+    assert has.sum() > 800
+    assert (some.rows[has, 0] >= 0).mean() > 0.98
+    assert not (some.rows[~has, 0] >= 0).any()
+    assert (some.similarity <= exact.similarity + 1e-6).all()
+
+
+def test_the_outlier_of_many_items_is_found_in_a_sample():
+    rows = np.concatenate([np.eye(4)[0] + 0.05 * rows_of(0, 200, 4), [[0, 0, 0, 1.0]]])
+    scores = outlier_scores(rows, k=5, most_compared=50)
+    assert scores.argmax() == 200
+    assert np.flatnonzero(are_outliers(scores))[-1] == 200
+
+
+def test_what_stands_out_is_above_the_upper_fence():
+    scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.9])
+    lower, upper = np.percentile(scores, [25, 75])
+    assert are_outliers(scores).tolist() == (scores > upper + 1.5 * (upper - lower)).tolist()
+    assert are_outliers([0.2, 0.2, 0.2]).tolist() == [False] * 3
+    assert are_outliers([]).tolist() == []
 
 
 def test_an_item_far_from_everything_is_an_outlier():
@@ -145,7 +176,6 @@ def test_labels_confused_both_ways_come_before_mislabelled_ones():
     first, second = confused_labels(given_labels, predicted)
     assert (first.first, first.second, first.first_as_second, first.second_as_first) == ("a", "b", 4, 3)
     assert first.score == pytest.approx((0.4 * 0.3) ** 0.5)
-    assert first.examples == (0, 10, 1, 11, 2, 12)
     assert (second.first, second.second, second.first_as_second, second.second_as_first) == ("a", "c", 0, 9)
     assert second.score == 0
     with pytest.raises(ValueError, match="given has 31 items, predicted has 1"):
@@ -203,7 +233,11 @@ def test_a_ranking_without_copies_is_left_alone():
         (lambda: nearest(np.eye(3), [3]), r"rows\[0\] is 3, there are 3 embeddings"),
         (lambda: nearest(np.eye(3), k=0), "k must be an integer of at least 1"),
         (lambda: agreeing_and_contradicting(np.eye(3), ["a"]), "labels must be one for each of 3"),
-        (lambda: near_duplicates(np.eye(3), similarity=2), "similarity must be between 0 and 1"),
+        (lambda: conflicting_copies(np.eye(3), ["a", "b", "c"], similarity=2), "similarity must be between 0 and 1"),
+        (lambda: conflicting_copies(np.eye(3), ["a"]), "labels must be one for each of 3"),
+        (lambda: conflicting_copies(np.eye(3), ["a"] * 3, k=0), "k must be an integer of at least 1"),
+        (lambda: nearest(np.eye(3), among=[5]), r"among\[0\] is 5, there are 3 embeddings"),
+        (lambda: outlier_scores(np.eye(3), most_compared=0), "most_compared must be an integer of at least 1"),
         (lambda: spread_copies(np.eye(3), window=0), "window must be an integer of at least 1"),
         (lambda: outlier_scores([1.0, 2.0]), "embeddings must be a matrix"),
     ],
@@ -229,6 +263,14 @@ def test_reasons_are_sentences_of_their_ingredients():
     assert "at most 0.20" in review.outlier_reason(0.8)
     assert review.duplicate_reason(1.0, "a", "b") == "the same text, once labelled 'a' and once 'b'"
     assert "0.951" in review.duplicate_reason(0.951, "a", "b")
+    assert "0.999" in review.duplicate_reason(0.9999, "a", "b")
+    assert review.duplicate_reason(1.0, "a", "b", quoted="x y") == (
+        "labelled 'a', but the same text is labelled 'b': “x y”"
+    )
+    assert review.same_text_reason("a", ["a", None, "b"], more=True) == (
+        "the same text as at least 3 other items, labelled otherwise: 'b', none"
+    )
+    assert review.same_text_reason("a", ["a"], more=False) == "the same text as 1 other item, of the same label"
     (pair,) = confused_labels(["a", "b"], ["b", "a"])
     assert "1 item labelled 'a' read as 'b'" in review.confusion_reason(pair)
     noise = estimate_noise(lambda: [(np.array([0, 1] * 50), np.eye(2)[[0, 1] * 50])], 2)

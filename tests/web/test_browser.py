@@ -106,6 +106,14 @@ def press(page: Any, key: str) -> None:
         page.keyboard.press(key)
 
 
+def mark_copies(index: ConfidenceIndex) -> None:
+    """Add a copy of an item, with another label, and something odd, and let every list be there."""
+    text = index.review(limit=1)[0].text
+    index.add([f"{text}!", "zebra"], ids=["copy", "odd"], labels=["elsewhere", "card"])
+    index.score_items()
+    index.score_labels()
+
+
 def test_a_whole_round(serve, open_page, calibrated):
     """Search, abstain, review five items, undo one, and see the label change in search."""
     page = open_page(serve(calibrated))
@@ -149,6 +157,28 @@ def test_a_whole_round(serve, open_page, calibrated):
     assert changed.locator(".label").first.inner_text() == "looked at"
     ask(page, reviewed[2])
     assert page.locator(".hit .text", has_text=reviewed[2]).count() == 0  # it was deleted
+
+
+def test_a_conflict_is_settled_by_keys(serve, open_page, served):
+    mark_copies(served)
+    page = open_page(serve(served))
+    follow(page, "Health")
+    page.get_by_role("link", name="Review them").first.click()
+    page.wait_for_url("**/review?kind=conflicting")
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_label("Label", exact=True).fill("elsewhere")
+    press(page, "Enter")
+    assert page.locator("#left").inner_text() == "1"
+    other = page.locator(".choices button").first.get_attribute("value")
+    press(page, "1")
+    assert "No item of this list fits" in page.locator(".empty").inner_text()
+    entry = served.decisions()[-1]
+    assert (entry.id, entry.before, entry.after) == ("copy", "elsewhere", other)
+    press(page, "z")
+    assert page.locator("#left").inner_text() == "1"
+    with page.expect_navigation():
+        page.get_by_role("link", name="Show all").click()
+    assert page.locator("#left").inner_text() == "2"
 
 
 def test_a_hostile_item_is_only_text(serve, open_page, hostile):
@@ -261,8 +291,10 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(serve, open_page
 
     page = open_page(serve(calibrated), **look)
     calibrated.decide("d1", "label", "brand new")
+    mark_copies(calibrated)
     served = ["/", "/?q=card+stolen+pin&target_precision=0.8", "/?q=zebra&target_precision=0.8"]
     served += ["/?q=zebra&target_precision=0.8&doubtful=show", "/?q=card&target_precision=", "/review"]
+    served += [f"/review?kind={kind}&diverse=1" for kind in ("contradicted", "conflicting", "duplicate", "outlier")]
     served += ["/features", "/features/0", "/features/0/0", "/health"]
     for address in served:
         page.goto(address)

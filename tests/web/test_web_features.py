@@ -26,7 +26,6 @@ def test_the_sample_is_described_as_the_encoder_describes_the_texts(served, corp
     sample = read_sample(served, None)
     found = describe_sample(served, sample)
     wanted = served.encoder.describe(sample.texts, sample.labels)
-    assert sample.is_whole
     assert sorted(sample.texts) == sorted(corpus[0])
     for one, other in zip(found.groups, wanted.groups, strict=True):
         assert [(code.code, code.usage, code.labels) for code in one.codes] == [

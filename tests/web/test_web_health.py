@@ -1,8 +1,10 @@
+import re
+from html import unescape
+
 import numpy as np
 
 from fg_search.evaluation import risk_coverage_curve
 from fg_search.web import charts
-from fg_search.web.survey import Confusion, confusions
 
 
 def test_without_a_calibration_it_says_how(browse, served):
@@ -23,35 +25,36 @@ def test_with_a_calibration_there_are_diagrams_and_their_tables(browse, calibrat
 def test_what_was_not_looked_at_is_not_shown(browse, served):
     page = browse(served).get("/health")
     assert "Labels by confusion" not in page.text
-    assert "Duplicates" not in page.text
+    assert "Duplicates</h2>" not in page.text
+    assert f"fg-search score --index {served.location}" in page.text
 
 
-def test_duplicates_and_confusions_are_shown_where_there_are_some(browse, served):
-    served.add(["My  CARD was blocked"], ids=["a"], labels=["card"])
-    served.add(["my card was blocked"], ids=["b"], labels=["loan"])
-    records, _ = served.client.scroll(served.collection, limit=3)
-    for record in records:
-        suggestion = {"review": {"suggested": "somewhere"}}
-        served.client.set_payload(served.collection, suggestion, points=[record.id], key="fg")
+def test_copies_and_confused_labels_are_those_of_the_lists(browse, served):
+    served.add(["My  CARD was blocked", "pizza recipe please"], ids=["a", "c"], labels=["card", "food"])
+    served.add(["my card was blocked!", "recipe pizza please"], ids=["b", "d"], labels=["loan", "card"])
+    served.relabel({f"d{i}": "loan" for i in (0, 2, 4)} | {f"d{i}": "card" for i in (13, 15, 17)})
+    served.score_items()
+    served.score_labels()
     page = browse(served).get("/health").text
-    assert "Labels by confusion" in page
-    assert "somewhere" in page
+    assert "fg-search score" not in page
     duplicates = page.split("Duplicates</h2>")[1]
     assert "<code>a</code>" in duplicates
     assert "<code>b</code>" in duplicates
+    conflicting = page.split("Near-duplicates with different labels</h2>")[1].split("</section>")[0]
+    for text in ("pizza recipe please", "recipe pizza please"):
+        assert conflicting.count(text) == 1
+    (pair, *_) = served.confused_labels()
+    assert f"labelled {pair.first}, read as {pair.second}" in page
+    follow = re.search(r'href="(/review[^"]*)" aria-label="\d+ labelled ' + pair.first, page)[1]
+    listed = browse(served).get(unescape(follow))
+    count = int(re.search(r'<b id="left">(\d+)', listed.text)[1])
+    assert count >= pair.first_as_second
 
 
 def test_an_empty_index(browse, empty):
     page = browse(empty).get("/health")
     assert page.status_code == 200
     assert "There are no items." in page.text
-
-
-def test_confusions_are_counted_by_pair():
-    labels = ["a", "a", "a", "b", None, "c"]
-    suggested = ["b", "b", "a", "a", "a", None]
-    assert confusions(labels, suggested) == [Confusion("a", "b", 2), Confusion("b", "a", 1)]
-    assert confusions(labels, suggested, most=1) == [Confusion("a", "b", 2)]
 
 
 def test_charts_stay_inside_their_frame():

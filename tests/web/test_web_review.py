@@ -171,3 +171,73 @@ def test_many_at_once(browse, served):
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(work, ids)) == {201}
     assert sorted(entry.id for entry in served.decisions()) == sorted(ids)
+
+
+@pytest.fixture
+def scored(served):
+    """The index with a copy of d0 that has another label, and an odd item; all lists are there."""
+    first = served.review(limit=48)[0]
+    served.add([f"{first.text}!", "zebra"], ids=["copy", "odd"], labels=["elsewhere", "card"])
+    served.score_items()
+    served.score_labels()
+    return served
+
+
+@pytest.mark.parametrize("kind", ["contradicted", "conflicting", "duplicate", "outlier"])
+def test_every_kind_has_its_list_and_says_what_to_do_first(browse, served, kind):
+    page = browse(served).get(f"/review?kind={kind}")
+    assert page.status_code == 409
+    assert "fg-search score" in page.text
+    served.score_items()
+    served.score_labels()
+    page = browse(served).get(f"/review?kind={kind}")
+    assert page.status_code == 200
+    assert f'href="/review?kind={kind}" aria-current="page">{kind.capitalize()}</a>' in page.text
+
+
+def test_a_conflict_shows_the_other_item_and_offers_its_label(browse, scored):
+    client = browse(scored)
+    page = client.get('/review?kind=conflicting&item="copy"')
+    original = scored.review(kind="conflicting", label="elsewhere")[0].contradicting[0]
+    assert original.text in page.text.split("Nearest with other labels")[1]
+    assert f'name="label" value="{original.label}" data-key="1"' in page.text
+    client.submit('/review?kind=conflicting&item="copy"', "/review/decide", action="label", label=original.label)
+    assert "Nothing to review" in client.get("/review?kind=conflicting&label=elsewhere").text
+
+
+def test_filters_stay_while_one_decides_and_goes_on(browse, scored):
+    client = browse(scored)
+    address = "/review?kind=duplicate&label=elsewhere&min_score=0.1&diverse=1"
+    page = client.get(address)
+    assert '<b id="left">1</b>' in page.text
+    assert "<summary>Filtered</summary>" in page.text
+    assert 'name="diverse" type="checkbox" value="1" checked' in page.text
+    response = client.submit(address, "/review/decide", action="label", label="brand new")
+    assert response.headers["location"].startswith(
+        "/review?kind=duplicate&label=elsewhere&min_score=0.1&diverse=1&skip=0"
+    )
+    assert scored.decisions()[-1].after == "brand new"
+    assert "No item of this list fits" in client.get(response.headers["location"]).text
+    undone = client.submit(address, "/review/undo")
+    assert "label=elsewhere" in undone.headers["location"]
+    assert (
+        'href="/review?kind=ambiguous&amp;label=card&amp;skip=1#item" data-key="n"'
+        in client.get("/review?label=card").text
+    )
+
+
+@pytest.mark.parametrize("query", ["min_score=2", "min_score=x", "diverse=perhaps", f"label={'x' * 201}"])
+def test_bad_filters_are_refused(browse, served, query):
+    page = browse(served).get(f"/review?{query}")
+    assert page.status_code == 422
+    assert 'class="card problem"' in page.text
+
+
+def test_the_api_has_the_same_lists_and_filters(browse, scored):
+    client = browse(scored)
+    listed = client.get("/api/review", params={"kind": "duplicate", "label": "elsewhere", "diverse": "true"}).json()
+    assert [item["id"] for item in listed] == ["copy"]
+    assert listed[0]["contradicting"]
+    assert client.get("/api/review", params={"min_score": 3}).status_code == 422
+    pairs = client.get("/api/confused-labels", params={"limit": 2}).json()
+    assert len(pairs) == len(scored.confused_labels(2))
