@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from fg_search.loss import FeatureGroupLoss
     from fg_search.review.decisions import Decision
     from fg_search.review.items import ReviewItem
+    from fg_search.review.missing_labels import MissingLabel
+    from fg_search.review.queries import LoggedQuery
     from fg_search.search import GroupedResult, Hit, HitGroup, SearchResult
     from fg_search.storage.edge import EdgeClient
     from fg_search.storage.settings import IndexSettings
@@ -45,6 +47,8 @@ _MODULES = {
     "HitGroup": "search",
     "IndexEvaluation": "index.evaluating",
     "LabelScores": "index.scoring",
+    "LoggedQuery": "review.queries",
+    "MissingLabel": "review.missing_labels",
     "evaluate": "index.evaluating",
     "IndexSettings": "storage.settings",
     "Calibrator": "confidence.calibrator",
@@ -87,6 +91,8 @@ __all__ = [
     "IndexInfo",
     "IndexSettings",
     "LabelScores",
+    "LoggedQuery",
+    "MissingLabel",
     "PrecisionThreshold",
     "ReviewItem",
     "SearchResult",

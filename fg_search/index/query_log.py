@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
-from fg_search.ids import point_id
+from fg_search.ids import is_uuid, point_id
 from fg_search.index.opening import find_collection
 from fg_search.index.state import IndexState
 from fg_search.review.duplicates import normalised_text
@@ -77,7 +77,9 @@ def write_queries(state: IndexState, asked: Sequence[Asked]) -> Operation[None]:
             one = latest[query_id]
             entry = {**_result(one, state), "count": known.get(query_id, 0) + counts[query_id]}
             if query_id in known:
-                operations.append(models.SetPayloadOperation(set_payload=models.SetPayload(payload=entry, points=[query_id])))
+                operations.append(
+                    models.SetPayloadOperation(set_payload=models.SetPayload(payload=entry, points=[query_id]))
+                )
             else:
                 entry |= {"text": one.text, "first": one.time, _TENANT: state.tenant}
                 new.append(models.PointStruct(id=query_id, vector={}, payload=entry))
@@ -111,9 +113,7 @@ def write_embeddings(state: IndexState, ids: Sequence[str], base: npt.NDArray[np
     """Keep the base embeddings ``(n, d)`` of entries."""
     for start in range(0, len(ids), _PAGE):
         operations = [
-            models.SetPayloadOperation(
-                set_payload=models.SetPayload(payload=_embedding(row, state), points=[query_id])
-            )
+            models.SetPayloadOperation(set_payload=models.SetPayload(payload=_embedding(row, state), points=[query_id]))
             for query_id, row in zip(ids[start : start + _PAGE], base[start : start + _PAGE], strict=True)
         ]
         yield call("batch_update_points", _name(state), update_operations=operations, wait=True)
@@ -159,7 +159,7 @@ def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | None =
         return []
     found: list[Any] = []
     if ids is not None:
-        for page in _pages(ids):
+        for page in _pages([one for one in ids if is_uuid(one)]):  # all others are in no log
             records = yield call("retrieve", name, ids=page, with_payload=[*keys, _TENANT], with_vectors=False)
             found += [record for record in records if record.payload.get(_TENANT) == state.tenant]
         return found

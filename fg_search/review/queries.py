@@ -100,9 +100,7 @@ class LoggedQuery:
             nearest=None if not nearest else NearestItem(nearest["id"], nearest.get("label"), nearest["score"]),
             resolution=None
             if not resolution
-            else Resolution(
-                resolution["action"], resolution.get("label"), resolution["reviewer"], resolution["time"]
-            ),
+            else Resolution(resolution["action"], resolution.get("label"), resolution["reviewer"], resolution["time"]),
         )
 
 
