@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from fg_search.index.changing import IndexInfo
     from fg_search.index.evaluating import IndexEvaluation
     from fg_search.review.items import ReviewItem
+    from fg_search.review.missing_labels import MissingLabel
+    from fg_search.review.queries import LoggedQuery
     from fg_search.search import SearchResult
 
 _BAR_WIDTH = 10
+_EXAMPLES = 3
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -56,6 +59,45 @@ def review(console: Console, items: Sequence[ReviewItem]) -> None:
             _shown(item.label or "-"),
             _shown(item.text),
             _shown(item.reason),
+        )
+    console.print(table)
+
+
+def logged_queries(console: Console, queries: Sequence[LoggedQuery]) -> None:
+    """Queries that got no sure answer."""
+    if not queries:
+        console.print("no open queries in the log; see `fg-search search --log`", style="dim")
+        return
+    table = _table(
+        ("asked", "right"), ("last", "left"), ("text", "left"), ("nearest", "left"), ("why", "left"), ("id", "left")
+    )
+    for query in queries:
+        nearest = query.nearest
+        table.add_row(
+            f"{query.count:,}",
+            query.last[:10],
+            _shown(query.text),
+            "-" if nearest is None else _shown(f"{nearest.label or nearest.id} {nearest.score:.2f}"),
+            _shown(query.reason),
+            query.id,
+        )
+    console.print(table)
+
+
+def missing_labels(console: Console, found: Sequence[MissingLabel]) -> None:
+    """Clusters of queries that got no sure answer."""
+    if not found:
+        console.print("no cluster of open queries is large enough; see `--least-size`", style="dim")
+        return
+    table = _table(("asked", "right"), ("queries", "right"), ("name", "left"), ("nearest", "left"), ("text", "left"))
+    for label in found:
+        near = "-" if label.nearest_similarity is None else f"{label.nearest_label} {label.nearest_similarity:.2f}"
+        table.add_row(
+            f"{label.size:,}",
+            f"{len(label.queries):,}",
+            _shown(label.name),
+            _shown(near),
+            "\n".join(_shown(query.text) for query in label.queries[:_EXAMPLES]),
         )
     console.print(table)
 

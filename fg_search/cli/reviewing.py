@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,12 +22,19 @@ from fg_search.cli.options import (
 )
 from fg_search.review.export import Form
 from fg_search.review.items import Kind
+from fg_search.review.queries import LoggedQuery
+
+ListedKind = Literal[Kind, "abstained"]
 
 
 def review(
     location: IndexLocation,
     kind: Annotated[
-        Kind, typer.Option(help="Unclear texts, or labels that do not fit (after `fg-search score`).")
+        ListedKind,
+        typer.Option(
+            help="Unclear texts, labels that do not fit (after `fg-search score`), or logged queries without a sure "
+            "answer."
+        ),
     ] = "ambiguous",
     limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 20,
     offset: Annotated[int, typer.Option(min=0, help="Items to leave out before the first.")] = 0,
@@ -40,14 +48,28 @@ def review(
     as_json: AsJson = False,
 ) -> None:
     """List the items a person should look at, most urgent first, without those that were decided about."""
+    if kind == "abstained" and (label is not None or evidence):
+        raise typer.BadParameter("logged queries have neither --label nor --evidence")
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
+        if kind == "abstained":
+            queries = target.logged_queries(limit=limit, offset=offset)
+            _show_queries(queries, as_json=as_json)
+            return
         items = target.review(kind=kind, limit=limit, offset=offset, label=label, evidence=evidence)
     if as_json:
         for item in items:
             print_json(item)
     else:
         display.review(console, items)
+
+
+def _show_queries(queries: Sequence[LoggedQuery], *, as_json: bool) -> None:
+    if as_json:
+        for query in queries:
+            print_json(query)
+    else:
+        display.logged_queries(console, queries)
 
 
 def score(

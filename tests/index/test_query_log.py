@@ -245,11 +245,8 @@ def test_a_query_becomes_an_item_and_is_found(full, corpus):
     assert full.logged_queries() == []
     assert full.missing_labels(least_size=1) == []
     hit = full.search(OUTSIDE[0], rank_by="base", log="none").hits[0]
-    assert (hit.label, hit.text, hit.id) == (
-        "animal",
-        OUTSIDE[0],
-        next(one.id for one in decided if one.text == hit.text),
-    )
+    assert hit.label == "animal"
+    assert (hit.id, hit.text) in {(one.id, one.text) for one in decided}
     assert "animal" in full.labels()
 
 
@@ -324,7 +321,7 @@ def test_bad_arguments(full):
     with pytest.raises(ValueError, match="similarity"):
         full.missing_labels(similarity=2)
     with pytest.raises(ValueError, match="time zone"):
-        full.forget_queries(before=datetime(2020, 1, 1))  # noqa: DTZ001
+        full.forget_queries(before=datetime(2020, 1, 1))
 
 
 def test_queries_are_forgotten(full):
