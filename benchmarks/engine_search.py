@@ -70,22 +70,25 @@ def compare(work: Path, index_folder: Path, scratch: Path, points: int, median: 
         facts["dense_disk_bytes_per_point"] = disk_bytes(scratch) / points
         local, facts["local_points_per_second"] = fill_local(data, points)
         bare = BareEngine(index.client, index.collection, FEATURES_VECTOR, median)
-        base = BareEngine(dense, "base", BASE_VECTOR, median)
+        base, dense_queries = BareEngine(dense, "base", BASE_VECTOR, median), [query.base.tolist() for query in vectors]
         contestants = {
             "fg_search": ours(index, queries, median),
             "bare": on_bare(bare, sparse_queries(vectors)),
-            "exact": on_bare(base, [query.base for query in vectors]),
+            "exact": on_bare(base, dense_queries),
             "local": in_local_mode(local, queries, median),
         }
         facts["ms"] = take_turns(contestants)
-        exact = [{hit[0] for hit in base.search(query.base, "plain")} for query in vectors[:QUERIES_PER_ROUND]]
+        exact = [{hit[0] for hit in base.search(query, "plain")} for query in dense_queries[:QUERIES_PER_ROUND]]
         start = time.perf_counter()
         dense.optimize("base")
         facts["hnsw_seconds"] = time.perf_counter() - start
         base = BareEngine(dense, "base", BASE_VECTOR, median)
-        found = [{hit[0] for hit in base.search(query.base, "plain")} for query in vectors[:QUERIES_PER_ROUND]]
+        found = [{hit[0] for hit in base.search(query, "plain")} for query in dense_queries[:QUERIES_PER_ROUND]]
         facts["hnsw_recall"] = float(np.mean([len(a & b) / LIMIT for a, b in zip(exact, found, strict=True)]))
-        graph = {"fg_search": contestants["fg_search"], "hnsw": on_bare(base, [query.base for query in vectors])}
+        graph = {
+            "fg_search": contestants["fg_search"],
+            "hnsw": on_bare(base, dense_queries),
+        }
         facts["ms_beside_hnsw"] = take_turns(graph)
     return facts
 

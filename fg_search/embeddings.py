@@ -71,7 +71,8 @@ class FeatureEmbeddings:
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
         """Mean of the group confidences, ``(n,)`` float32 in [1/K, 1]."""
-        return np.asarray(self.group_confidence.mean(axis=-1), dtype=np.float32)
+        # as .mean(), whose Python around it is half of a single query's time
+        return np.asarray(np.add.reduce(self.group_confidence, axis=-1) / np.float32(self.groups), dtype=np.float32)
 
     def sparse(self, threshold: float = 0.05) -> csr_array[Any, tuple[int, int]]:
         """The vectors that are indexed: probabilities below ``threshold`` dropped, scaled by 1/√G.
@@ -103,11 +104,13 @@ class FeatureEmbeddings:
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be in [0, 1], got {threshold}")
         n, groups, codes = self.probabilities.shape
-        flat = self.probabilities.reshape(n, groups * codes)
+        width = groups * codes
+        flat = self.probabilities.reshape(-1)
         kept = flat >= threshold
-        kept[np.arange(n)[:, None], self.codes + np.arange(0, groups * codes, codes)] = True
-        rows, columns = kept.nonzero()
-        return flat[kept] / np.float32(groups**0.5), columns, rows.searchsorted(np.arange(n + 1))
+        kept[self.codes.reshape(-1) + np.arange(0, n * width, codes)] = True
+        (positions,) = kept.nonzero()
+        starts = positions.searchsorted(np.arange(0, (n + 1) * width, width))
+        return flat[positions] / np.float32(groups**0.5), positions % width, starts
 
     def mixed(self) -> FeatureEmbeddings:
         """All items as one: their mean, each weighted by its own confidence.

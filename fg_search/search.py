@@ -9,14 +9,18 @@ import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from operator import eq
 from typing import Any, Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
 from qdrant_client import models
 
 from fg_search.confidence.threshold import PrecisionThreshold
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import UncertainQueryError
 from fg_search.ids import UserId
+from fg_search.storage.instances import construct, filled
 from fg_search.storage.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR, PAYLOAD_KEY
 from fg_search.validation import check_count, check_fraction
 
@@ -179,7 +183,7 @@ class GroupedResult:
 class QueryVectors:
     """One query's embedding in the forms that the engine and the results need."""
 
-    base: list[float]
+    base: npt.NDArray[np.float32]
     features: models.SparseVector
     codes: list[int]
     confidence: float
@@ -188,12 +192,13 @@ class QueryVectors:
 def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
     """The vectors of n queries."""
     values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
-    base, codes, confidences = embeddings.base.tolist(), embeddings.codes.tolist(), embeddings.confidence.tolist()
+    codes, confidences = embeddings.codes.tolist(), embeddings.confidence.tolist()
     return [
         QueryVectors(
-            base[i],
-            models.SparseVector.model_construct(
-                indices=columns[starts[i] : starts[i + 1]], values=values[starts[i] : starts[i + 1]]
+            embeddings.base[i],
+            filled(
+                models.SparseVector,
+                {"indices": columns[starts[i] : starts[i + 1]], "values": values[starts[i] : starts[i + 1]]},
             ),
             codes[i],
             confidences[i],
@@ -290,9 +295,9 @@ def plan(
     wanted = _in_steps(_LEAST_RESCORED, _CANDIDATES_PER_HIT * needed) if weighted else needed
     ranked = _ranking(query, rank_by, scope, wanted)
     if weighted:
-        ranked = {"prefetch": models.Prefetch(**ranked), "query": _down_weighting(options.confidence_weight)}
+        ranked = {"prefetch": construct(models.Prefetch, **ranked), "query": _down_weighting(options.confidence_weight)}
     page = {"limit": options.limit, "with_payload": True, "offset": options.offset or None}
-    return models.QueryRequest.model_construct(**{**ranked, **page})
+    return construct(models.QueryRequest, **{**ranked, **page})
 
 
 def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: SearchOptions) -> tuple[Hit, ...]:
@@ -302,17 +307,17 @@ def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: 
     for point in points:
         payload = dict(point.payload or {})
         features = payload.pop(PAYLOAD_KEY)
-        confidence = features["confidence"]
+        score, confidence = point.score, features["confidence"]
         hits.append(
             Hit(
-                id=features["id"],
-                score=point.score / confidence**weight if weight else point.score,
-                weighted_score=point.score,
-                confidence=confidence,
-                label=features.get("label"),
-                text=features["text"],
-                agreement=tuple(map(int.__eq__, codes, features["codes"])),
-                payload=payload,
+                features["id"],
+                score / confidence**weight if weight else score,
+                score,
+                confidence,
+                features.get("label"),
+                features["text"],
+                tuple(map(eq, codes, features["codes"])),
+                payload,
             )
         )
     return tuple(hits)
@@ -322,20 +327,20 @@ def min_confidence_condition(options: SearchOptions) -> models.FieldCondition | 
     """Leaves out the points that are not confident enough."""
     if options.min_confidence is None:
         return None
-    return models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=options.min_confidence))
+    return _at_least(options.min_confidence)
 
 
 def _ranking(query: QueryVectors, rank_by: RankBy, query_filter: models.Filter | None, limit: int) -> dict[str, Any]:
     common: dict[str, Any] = {"filter": query_filter, "limit": limit}
     features = {**common, "query": query.features, "using": FEATURES_VECTOR}
-    base = {**common, "query": query.base, "using": BASE_VECTOR}
     if rank_by == "features":
         return features
+    base = {**common, "query": query.base.tolist(), "using": BASE_VECTOR}
     if rank_by == "base":
         return base
     fused = {"limit": _in_steps(_LEAST_FUSED, limit)}
     return {
-        "prefetch": [models.Prefetch(**{**features, **fused}), models.Prefetch(**{**base, **fused})],
+        "prefetch": [construct(models.Prefetch, **{**one, **fused}) for one in (features, base)],
         "query": models.FusionQuery(fusion=models.Fusion.RRF),
         "limit": limit,
     }
@@ -347,6 +352,11 @@ def _in_steps(least: int, wanted: int) -> int:
     while count < wanted:
         count *= 10
     return count
+
+
+@lru_cache(maxsize=64)
+def _at_least(confidence: float) -> models.FieldCondition:
+    return models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=confidence))
 
 
 @lru_cache(maxsize=64)

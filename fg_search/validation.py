@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence, Sized
 import numpy as np
 import numpy.typing as npt
 
+_SUM_TOLERANCE = 1e-3  # of float32 probabilities
+
 
 def check_texts(texts: Sequence[str], *, name: str = "texts") -> list[str]:
     """Return ``texts`` as a list after making sure that each is a text with something in it.
@@ -95,6 +97,31 @@ def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = 
         broken = np.flatnonzero(~finite.all(axis=1))
         raise ValueError(f"{name}[{broken[0]}] holds NaN or infinite numbers ({len(broken)} such row(s) in all)")
     return array
+
+
+def check_distributions(probabilities: npt.NDArray[np.float32], *, name: str) -> None:
+    """Make sure that every group of every item is a distribution.
+
+    Args:
+        probabilities: ``(n, G, K)``.
+        name: What the caller calls them, for the message.
+
+    Raises:
+        ValueError: If a group does not sum to 1, or holds a negative number, NaN or infinity; the message names the
+            first such item.
+    """
+    if not len(probabilities):
+        return
+    if np.minimum.reduce(probabilities, axis=None) >= 0:  # NaN is not, so that no sum is undefined
+        sums = np.add.reduce(probabilities, axis=-1)
+        if (
+            np.minimum.reduce(sums, axis=None) > 1 - _SUM_TOLERANCE
+            and np.maximum.reduce(sums, axis=None) < 1 + _SUM_TOLERANCE
+        ):
+            return
+    with np.errstate(invalid="ignore"):
+        fits = (np.abs(probabilities.sum(axis=-1) - 1) < _SUM_TOLERANCE) & (probabilities >= 0).all(axis=-1)
+    raise ValueError(f"{name}[{fits.all(axis=1).argmin()}] is no distribution: each group must sum to 1")
 
 
 def check_fraction(value: float, *, name: str) -> float:

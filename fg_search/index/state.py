@@ -8,20 +8,17 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
 from qdrant_client import models
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import EncoderNotFoundError, ModelMismatchError
 from fg_search.ids import UserId, point_id
 from fg_search.storage.schema import IndexMetadata
-from fg_search.validation import check_vectors
+from fg_search.validation import check_distributions, check_vectors
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
     from fg_search.index.calibration import Calibration
-
-_SUM_TOLERANCE = 1e-3  # of float32 probabilities
 
 
 class EncoderSlot:
@@ -167,11 +164,7 @@ class IndexState:
                 f"{self.metadata.fingerprint}; encode with that one"
             )
         check_vectors(embeddings.base, name="embeddings.base")
-        sums = embeddings.probabilities.sum(axis=-1)  # NaN and infinity are no sum of one either
-        fits = np.abs(sums - 1) < _SUM_TOLERANCE
-        if not fits.all() or embeddings.probabilities.min(initial=0) < 0:
-            wrong = (~fits.all(axis=1) | (embeddings.probabilities < 0).any((1, 2))).argmax()
-            raise ValueError(f"embeddings.probabilities[{wrong}] is no distribution: each group must sum to 1")
+        check_distributions(embeddings.probabilities, name="embeddings.probabilities")
 
     def encode(self, texts: Sequence[str], batch_size: int) -> FeatureEmbeddings:
         """Embed texts, without a progress bar."""

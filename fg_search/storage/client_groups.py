@@ -11,6 +11,7 @@ from fg_search.storage.client_base import check_options
 from fg_search.storage.client_points import PointMethods
 from fg_search.storage.convert import is_id
 from fg_search.storage.groups import find_groups
+from fg_search.storage.instances import construct
 
 
 class GroupMethods(PointMethods):
@@ -62,7 +63,8 @@ class GroupMethods(PointMethods):
         """
         check_options("query_points_groups", kwargs, "shard_key_selector")
         collection = self._collection(collection_name)
-        request = models.QueryRequest.model_construct(
+        request = construct(
+            models.QueryRequest,
             query=query,
             using=using,
             prefetch=prefetch,
@@ -83,9 +85,11 @@ class GroupMethods(PointMethods):
         ids = list({hit.id: None for hits in found.values() for hit in hits})
         records = {record.id: record for record in collection.retrieve(ids, with_payload, with_vectors)}
         lookups = self._lookups(with_lookup, list(found))
-        return models.GroupsResult.model_construct(
+        return construct(
+            models.GroupsResult,
             groups=[
-                models.PointGroup.model_construct(
+                construct(
+                    models.PointGroup,
                     id=value,
                     # a point that was deleted meanwhile is left out
                     hits=[
@@ -96,7 +100,7 @@ class GroupMethods(PointMethods):
                     lookup=lookups.get(value),
                 )
                 for value, hits in found.items()
-            ]
+            ],
         )
 
     def _lookups(

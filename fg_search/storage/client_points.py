@@ -11,6 +11,7 @@ from qdrant_client.http.models import QueryResponse  # models.QueryResponse is t
 
 from fg_search.storage.client_base import DONE, ClientBase, check_options
 from fg_search.storage.convert import json_payload
+from fg_search.storage.instances import construct
 
 _Ids = Sequence[int | str]
 _Selector = _Ids | models.Filter | models.FilterSelector | models.PointIdsList
@@ -159,7 +160,8 @@ class PointMethods(ClientBase):
             **kwargs: Without effect, or refused; see the class.
         """
         check_options("query_points", kwargs, "shard_key_selector")
-        request = models.QueryRequest.model_construct(
+        request = construct(
+            models.QueryRequest,
             query=query,
             using=using,
             prefetch=prefetch,
