@@ -258,6 +258,11 @@ class AsyncConfidenceIndex:
             lambda state: searching.search_groups(state, query, chosen, group_by, group_size, embedding)
         )
 
+    @property
+    def logging(self) -> Logging:
+        """As of :class:`ConfidenceIndex`."""
+        return self._logging
+
     def log_queries(self, which: Logging = "uncertain") -> None:
         """As :meth:`ConfidenceIndex.log_queries`; not a coroutine."""
         self._logging = check_logging(which)

@@ -416,6 +416,11 @@ class ConfidenceIndex:
             )
         return self._find(lambda state: searching.search_groups(state, query, chosen, group_by, group_size, embedding))
 
+    @property
+    def logging(self) -> Logging:
+        """Which queries are logged, as :meth:`log_queries` was told."""
+        return self._logging
+
     def log_queries(self, which: Logging = "uncertain") -> None:
         """Keep the queries that are searched for from now on, for :meth:`logged_queries` and :meth:`missing_labels`.
 

@@ -42,7 +42,7 @@ class Asked:
     """
 
     text: str
-    base: Sequence[float]
+    base: npt.ArrayLike
     time: str
     decision: Literal["answer", "abstain"]
     uncertain: bool

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy.typing as npt
+
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.index.query_log import Asked, write_queries
 from fg_search.index.searching import Queries, Query, encode_queries, group, search
@@ -75,7 +77,7 @@ def _log(
         _LOG.warning("%d queries to %s were answered and not logged: %s", len(asked), state.name, error)
 
 
-def _asked(result: SearchResult, base: Sequence[float], time: str, options: SearchOptions) -> Asked:
+def _asked(result: SearchResult, base: npt.ArrayLike, time: str, options: SearchOptions) -> Asked:
     is_held_back = result.uncertain and options.on_uncertain != "flag"
     top = result.hits[0] if result.hits else None
     return Asked(
