@@ -85,7 +85,15 @@ def test_an_empty_index(browse, empty):
 def test_openapi_describes_the_api_and_no_documentation_loads_scripts_from_elsewhere(browse, served):
     client = browse(served)
     described = client.get("/api/openapi.json").json()
-    assert set(described["paths"]) == {"/api/search", "/api/review", "/api/decisions", "/api/undo"}
+    assert set(described["paths"]) == {
+        "/api/search",
+        "/api/review",
+        "/api/decisions",
+        "/api/undo",
+        "/api/queries",
+        "/api/queries/decisions",
+        "/api/missing-labels",
+    }
     assert "SearchRequest" in described["components"]["schemas"]
     assert client.get("/docs").status_code == 404
     assert client.get("/redoc").status_code == 404
