@@ -68,20 +68,12 @@ def logged_queries(console: Console, queries: Sequence[LoggedQuery]) -> None:
     if not queries:
         console.print("no open queries in the log; see `fg-search search --log`", style="dim")
         return
-    table = _table(
-        ("asked", "right"), ("last", "left"), ("text", "left"), ("nearest", "left"), ("why", "left"), ("id", "left")
-    )
     for query in queries:
-        nearest = query.nearest
-        table.add_row(
-            f"{query.count:,}",
-            query.last[:10],
-            _shown(query.text),
-            "-" if nearest is None else _shown(f"{nearest.label or nearest.id} {nearest.score:.2f}"),
-            _shown(query.reason),
-            query.id,
-        )
-    console.print(table)
+        near = query.nearest
+        label = "" if near is None else f"; nearest: {near.label or near.id} ({near.score:.2f})"
+        console.print(f"[bold]{_shown(query.text)}[/bold]", soft_wrap=True)
+        console.print(f"  [yellow]{query.decision}[/yellow]: {_shown(query.reason + label)}", soft_wrap=True)
+        console.print(f"  asked: {query.count:,}, last {query.last[:10]}; {query.id}", style="dim", soft_wrap=True)
 
 
 def missing_labels(console: Console, found: Sequence[MissingLabel]) -> None:
@@ -194,7 +186,7 @@ def _table(*columns: tuple[str, str], header: bool = True) -> Table:
         table.add_column(
             name,
             justify="right" if justify == "right" else "left",
-            no_wrap=name not in ("label", "text", "why", ""),
+            no_wrap=name not in ("label", "nearest", "text", "why", ""),
             overflow="fold",
         )
     return table

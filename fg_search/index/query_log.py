@@ -62,10 +62,12 @@ def write_queries(state: IndexState, asked: Sequence[Asked]) -> Operation[None]:
     if (yield from find_collection(name)) is None:
         yield from _create(state, name)
     counts: dict[str, int] = {}
+    earliest: dict[str, Asked] = {}
     latest: dict[str, Asked] = {}
     for one in asked:
         query_id = query_id_of(one.text, state.tenant)
         counts[query_id] = counts.get(query_id, 0) + 1
+        earliest.setdefault(query_id, one)
         latest[query_id] = one
     added = 0
     for ids in _pages(list(latest)):
@@ -81,7 +83,7 @@ def write_queries(state: IndexState, asked: Sequence[Asked]) -> Operation[None]:
                     models.SetPayloadOperation(set_payload=models.SetPayload(payload=entry, points=[query_id]))
                 )
             else:
-                entry |= {"text": one.text, "first": one.time, _TENANT: state.tenant}
+                entry |= {"text": earliest[query_id].text, "first": earliest[query_id].time, _TENANT: state.tenant}
                 new.append(models.PointStruct(id=query_id, vector={}, payload=entry))
         if new:
             operations.append(models.UpsertOperation(upsert=models.PointsList(points=new)))
