@@ -71,17 +71,18 @@ def create_app(
     )
     app.state.signer = signer
     errors.install(app, site)
+    clusters = queries_view.clusters_of(site)
     views = [
         search_view.router(site),
         review_view.router(site),
-        queries_view.router(site),
+        queries_view.router(site, clusters),
         features_view.router(site),
         health_view.router(site),
     ]
     for routes in (
         *views,
         api.router(site),
-        queries_view.api_router(site),
+        queries_view.api_router(site, clusters),
         *([] if token is None else [login.router(site, token)]),
     ):
         app.include_router(routes)

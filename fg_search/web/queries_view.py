@@ -27,6 +27,7 @@ _CLUSTERS = 20  # candidates on the page
 _EXAMPLES = 3
 _RECENT = 5
 _LABELS = 1000  # offered at most
+_LONGEST = 60.0  # seconds that a program waits for them
 _PATIENCE = 3.0  # seconds until the page says that clusters are still being computed
 _AGAIN = "2"  # seconds until the browser asks again
 
@@ -110,10 +111,17 @@ class Decided:
     queries: Sequence[LoggedQuery]
 
 
-def router(site: Site) -> APIRouter:
+Clusters = Background[list[MissingLabel]]
+
+
+def clusters_of(site: Site) -> Clusters:
+    """The candidates for missing labels, computed when the open queries have changed since."""
+    return Background(site.index.missing_labels, lambda: _version(_log(site)))
+
+
+def router(site: Site, clusters: Clusters) -> APIRouter:
     """The view, and what its forms are sent to."""
     routes = APIRouter(include_in_schema=False)
-    clusters = Background(site.index.missing_labels, lambda: _version(_log(site)))
 
     @routes.get("/queries")
     def queries(request: Request) -> Response:
@@ -145,13 +153,12 @@ def router(site: Site) -> APIRouter:
     def decide(fields: FormFields) -> Response:
         asked = _request(fields)
         site.decide_queries(asked.ids, asked.action, asked.label)
-        clusters.forget()
         return RedirectResponse(link("/queries", skip=fields.get("skip")) + "#main", 303)
 
     return routes
 
 
-def api_router(site: Site) -> APIRouter:
+def api_router(site: Site, clusters: Clusters) -> APIRouter:
     """The same for programs."""
     routes = APIRouter(prefix=API_PATH, tags=["queries"])
 
@@ -167,7 +174,10 @@ def api_router(site: Site) -> APIRouter:
     @routes.get("/missing-labels", summary="Candidates for missing labels")
     def missing_labels() -> list[MissingLabelBody]:
         """Clusters of these queries, the most frequent first."""
-        return [MissingLabelBody.of(one) for one in site.index.missing_labels()]
+        found = clusters.get(_LONGEST)
+        if found is None:
+            raise HTTPException(503, "The clusters are still being computed; ask again.")
+        return [MissingLabelBody.of(one) for one in found]
 
     @routes.post("/queries/decisions", summary="Decide about logged queries", status_code=201)
     def decide(request: QueriesRequest) -> list[QueryBody]:
