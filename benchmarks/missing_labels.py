@@ -34,9 +34,12 @@ from sklearn.metrics import adjusted_rand_score, homogeneity_score
 
 from fg_search import ConfidenceIndex, FeatureGroupEncoder
 from fg_search.codebook import unit_rows
+from fg_search.review.missing_labels import SIMILARITY
 
 LEFT_OUT, ASKED, TARGET = 15, 30, 0.98
 LEAST, LARGE = 5, 8
+LOGS: tuple[Any, ...] = ("none", "uncertain")
+SIMILARITIES = (0.3, 0.35, SIMILARITY, 0.45, 0.5, 0.6)
 HDBSCANS = {
     f"HDBSCAN, min_cluster_size={size}, min_samples={near}": (size, near)
     for size in (LEAST, LARGE)
@@ -82,36 +85,39 @@ class Bench:
         embeddings = index.encoder.features(base)
         options: dict[str, Any] = {"target_precision": TARGET, "on_uncertain": "abstain", "show_progress": False}
         seconds = {}
-        for log in ("none", "uncertain"):
+        for log in LOGS:
             start = time.perf_counter()
             index.search_many(texts, embeddings=embeddings, log=log, **options)
-            seconds[f"search, log={log}"] = time.perf_counter() - start
+            seconds[log] = time.perf_counter() - start
         answer = dict(zip(texts, labels, strict=False))  # what is about no intent comes last and has none
         rows = {text: row for row, text in enumerate(texts)}
         logged = index.logged_queries(limit=len(texts))
         truth = np.array([answer.get(query.text, "oos") for query in logged])
-        start = time.perf_counter()
-        found = index.missing_labels()
-        seconds["missing_labels"] = time.perf_counter() - start
         place = {query.id: i for i, query in enumerate(logged)}
-        numbers = np.full(len(logged), -1)
-        for number, label in enumerate(found):
-            numbers[[place[query.id] for query in label.queries]] = number
+        figures, proposed = {}, []
+        for similarity in SIMILARITIES:
+            start = time.perf_counter()
+            found = index.missing_labels(similarity=similarity)
+            name = f"fg_search, similarity={similarity}" + (" (default)" if similarity == SIMILARITY else "")
+            seconds[name] = time.perf_counter() - start
+            numbers = np.full(len(logged), -1)
+            for number, label in enumerate(found):
+                numbers[[place[query.id] for query in label.queries]] = number
+            figures[name] = _judge(truth, numbers, left_out)
+            if similarity == SIMILARITY:
+                large = sum(label.size >= LARGE for label in found)  # the largest come first
+                name, numbers = f"the same, least_size={LARGE}", np.where(numbers < large, numbers, -1)
+                figures[name], seconds[name] = _judge(truth, numbers, left_out), time.perf_counter() - start
+                proposed = [
+                    (label.name, label.size, _most(truth[numbers == number]), label.nearest_label)
+                    for number, label in enumerate(found[:large])
+                ]
         unit = unit_rows(base[[rows[query.text] for query in logged]])
-        large = sum(label.size >= LARGE for label in found)  # the largest come first
-        figures = {
-            "fg_search": _judge(truth, numbers, left_out),
-            f"fg_search, least_size={LARGE}": _judge(truth, np.where(numbers < large, numbers, -1), left_out),
-        }
         for name, (size, near) in HDBSCANS.items():
             start = time.perf_counter()
             clusters = HDBSCAN(min_cluster_size=size, min_samples=near, copy=True).fit_predict(unit)
             seconds[name] = time.perf_counter() - start
             figures[name] = _judge(truth, clusters, left_out)
-        proposed = [
-            (label.name, label.size, str(_most(truth[numbers == number])), label.nearest_label)
-            for number, label in enumerate(found)
-        ]
         shares = {
             "intents left out": float(np.isin(truth, left_out).sum() / (LEFT_OUT * ASKED)),
             "known intents": float((~np.isin(truth, [*left_out, "oos"])).sum() / (len(labels) - LEFT_OUT * ASKED)),
@@ -173,7 +179,7 @@ def show(draws: list[dict[str, Any]]) -> None:
     table = Table("clusters", *header, box=box.MARKDOWN)
     for name in draws[0]["clusters"]:
         rows = [draw["clusters"][name] for draw in draws]
-        seconds = [draw["seconds"].get(name, draw["seconds"]["missing_labels"]) for draw in draws]
+        seconds = [draw["seconds"][name] for draw in draws]
         table.add_row(
             name,
             f"{sum(row['recovered'] for row in rows)} of {LEFT_OUT * len(rows)}",
@@ -187,7 +193,7 @@ def show(draws: list[dict[str, Any]]) -> None:
     for draw in draws:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in draw["abstained"].items())
         print(f"{draw['logged']} queries logged; abstained from: {shares}")
-        print("  " + ", ".join(f"{name} {value:.2f} s" for name, value in draw["seconds"].items()))
+        print("  " + ", ".join(f"search, log={log} {draw['seconds'][log]:.2f} s" for log in LOGS))
         for name, size, intent, near in draw["names"]:
             print(f"  {size:4} {name:30} {intent:30} nearest label: {near}")
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from fg_search.codebook import unit_rows
 from fg_search.ids import is_uuid, point_id
 from fg_search.index.opening import find_collection
 from fg_search.index.state import IndexState
@@ -206,7 +207,8 @@ def _result(one: Asked, state: IndexState) -> dict[str, Any]:
 
 def _embedding(base: npt.ArrayLike, state: IndexState) -> dict[str, Any]:
     """An embedding as an entry has it: a text, since another base model may have vectors of another length."""
-    halves = np.asarray(base, dtype="<f2")  # cosines are right to three digits
+    # of length one, so that none is too large for half precision; cosines are right to three digits
+    halves = unit_rows(np.asarray(base, dtype=np.float32)[np.newaxis])[0].astype("<f2")
     return {_BASE: base64.b64encode(halves.tobytes()).decode("ascii"), _MODEL: state.metadata.base}
 
 

@@ -74,7 +74,7 @@ def _log(
     try:
         yield from write_queries(state, asked)
     except Exception as error:
-        _LOG.warning("%d queries to %s were answered and not logged: %s", len(asked), state.name, error)
+        _LOG.warning("the log of %s lacks queries (%d) that were answered: %s", state.name, len(asked), error)
 
 
 def _asked(result: SearchResult, base: npt.ArrayLike, time: str, options: SearchOptions) -> Asked:

@@ -169,7 +169,7 @@ def test_a_log_that_cannot_be_written_costs_no_answer(full, monkeypatch, caplog)
     monkeypatch.setattr(full.client, "batch_update_points", full_disk)
     with caplog.at_level(logging.WARNING, "fg_search"):
         assert full.search(CLEAR, **UNCLEAR) == expected
-    assert "1 queries to the index" in caplog.text
+    assert "lacks queries (1) that were answered" in caplog.text
     assert "no space left on device" in caplog.text
     monkeypatch.undo()
     full.search(CLEAR, **UNCLEAR)
