@@ -20,19 +20,15 @@ from fg_search.cli.options import (
     Tenant,
     open_index,
 )
-from fg_search.review.queries import QueryAction
-
-# those of fg_search.review.missing_labels, which imports numpy
-_SIMILARITY = 0.4
-_LEAST_SIZE = 5
+from fg_search.review.queries import LEAST_SIZE, SIMILARITY, QueryAction
 
 
 def missing_labels(
     location: IndexLocation,
     similarity: Annotated[
         float, typer.Option(min=0, max=1, help="Mean cosine from which queries belong together.")
-    ] = _SIMILARITY,
-    least_size: Annotated[int, typer.Option(min=1, help="Leave out what was asked less often in all.")] = _LEAST_SIZE,
+    ] = SIMILARITY,
+    least_size: Annotated[int, typer.Option(min=1, help="Leave out what was asked less often in all.")] = LEAST_SIZE,
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,

@@ -41,8 +41,8 @@ from fg_search.index.searching import Query
 from fg_search.index.state import IndexState, OpenIndex, load_encoder
 from fg_search.review.decisions import Action, Decision
 from fg_search.review.items import ReviewItem
-from fg_search.review.missing_labels import LEAST_SIZE, SIMILARITY, MissingLabel
-from fg_search.review.queries import LoggedQuery, Logging, QueryAction, check_logging
+from fg_search.review.missing_labels import MissingLabel
+from fg_search.review.queries import LEAST_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.review.queue import ReviewOptions, listed
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect_async

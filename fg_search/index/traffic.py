@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +25,12 @@ from fg_search.index.searching import check_model
 from fg_search.index.state import IndexState
 from fg_search.review.decisions import now
 from fg_search.review.missing_labels import MissingLabel, QueryCluster, cluster_queries, proposed_name
-from fg_search.review.queries import LoggedQuery, QueryAction, Resolution, check_query_action
+from fg_search.review.queries import LoggedQuery, QueryAction, Resolution
 from fg_search.search import query_vectors
 from fg_search.storage.keys import BASE_VECTOR, FEATURES_VECTOR, LABEL_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, Work, call
 from fg_search.storage.points import checked_items
-from fg_search.validation import check_count
+from fg_search.validation import check_count, check_label
 
 _MOST_CLUSTERED = 5_000
 _BACKGROUND = 2_000  # items whose words the terms of a cluster stand out from
@@ -99,7 +99,7 @@ def decide_queries(
         ItemNotFoundError: If the log lacks one of them; nothing is changed then.
         ValueError: If there is no such action, or its label is missing.
     """
-    check_query_action(action, label)
+    _check_action(action, label)
     wanted = _checked_ids(ids)
     found = {query.id: query for query in (yield from read_queries(state, wanted))}
     missing = [query_id for query_id in wanted if query_id not in found]
@@ -217,3 +217,19 @@ def _checked_ids(ids: Sequence[str]) -> list[str]:
         if not isinstance(query_id, str):
             raise TypeError(f"the id of a query is a string, got {query_id!r}")
     return wanted
+
+
+def _check_action(action: str, label: str | None) -> None:
+    """Make sure that there is such an action, with a label where one is needed and nowhere else.
+
+    Raises:
+        TypeError, ValueError: If not.
+    """
+    if action not in get_args(QueryAction):
+        raise ValueError(f"action must be one of {', '.join(map(repr, get_args(QueryAction)))}, got {action!r}")
+    if action == "add":
+        if label is None:
+            raise ValueError("action='add' needs the label of the new item")
+        check_label(label, "label")
+    elif label is not None:
+        raise ValueError(f"action={action!r} takes no label; use action='add'")

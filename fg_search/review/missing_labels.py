@@ -10,14 +10,11 @@ import numpy.typing as npt
 
 from fg_search.codebook import unit_rows
 from fg_search.describe import typical_terms
-from fg_search.review.queries import LoggedQuery
+from fg_search.review.queries import LEAST_SIZE, SIMILARITY, LoggedQuery
 from fg_search.validation import check_count, check_fraction, check_same_length, check_texts, check_vectors
 
 FloatArray = npt.NDArray[np.float32]
 
-# chosen on validation data for all-MiniLM-L6-v2 (docs/benchmarks.md); other base models have other cosines
-SIMILARITY = 0.4
-LEAST_SIZE = 5
 _WORDS_OF_A_NAME = 2
 _ROWS = 512  # of cosines held at once
 
