@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from fg_search.review.confusion import ConfusedLabels
     from fg_search.review.decisions import Decision
     from fg_search.review.items import ReviewItem
+    from fg_search.review.missing_labels import MissingLabel
+    from fg_search.review.queries import LoggedQuery
     from fg_search.search import GroupedResult, Hit, HitGroup, SearchResult
     from fg_search.storage.edge import EdgeClient
     from fg_search.storage.settings import IndexSettings
@@ -49,6 +51,8 @@ _MODULES = {
     "IndexEvaluation": "index.evaluating",
     "ItemScores": "index.marking",
     "LabelScores": "index.scoring",
+    "LoggedQuery": "review.queries",
+    "MissingLabel": "review.missing_labels",
     "evaluate": "index.evaluating",
     "IndexSettings": "storage.settings",
     "Calibrator": "confidence.calibrator",
@@ -93,6 +97,8 @@ __all__ = [
     "IndexSettings",
     "ItemScores",
     "LabelScores",
+    "LoggedQuery",
+    "MissingLabel",
     "PrecisionThreshold",
     "ReviewItem",
     "SearchResult",

@@ -181,6 +181,17 @@ def group_mutual_information(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.flo
     return shared
 
 
+def typical_terms(texts: Sequence[str], codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
+    """For each of ``size`` codes the words that are typical for its texts, by class-based TF-IDF, the best first.
+
+    Args:
+        texts: n texts.
+        codes: ``(n,)`` integers in [0, size).
+        size: Number of codes.
+    """
+    return _Words([*texts]).of_codes(codes, size)
+
+
 def _describe_group(
     embeddings: FeatureEmbeddings,
     group: int,

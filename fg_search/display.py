@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from fg_search.index.evaluating import IndexEvaluation
     from fg_search.review.confusion import ConfusedLabels
     from fg_search.review.items import ReviewItem
+    from fg_search.review.missing_labels import MissingLabel
+    from fg_search.review.queries import LoggedQuery
     from fg_search.search import SearchResult
 
 _BAR_WIDTH = 10
+_EXAMPLES = 3
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -76,6 +79,37 @@ def confused(console: Console, pairs: Sequence[ConfusedLabels]) -> None:
     table = _table(("score", "left"), ("label", "left"), ("label", "left"), ("why", "left"))
     for pair in pairs:
         table.add_row(bar(pair.score), _shown(pair.first), _shown(pair.second), _shown(confusion_reason(pair)))
+    console.print(table)
+
+
+def logged_queries(console: Console, queries: Sequence[LoggedQuery]) -> None:
+    """Queries that got no sure answer."""
+    if not queries:
+        console.print("no open queries in the log; see `fg-search search --log`", style="dim")
+        return
+    for query in queries:
+        near = query.nearest
+        label = "" if near is None else f"; nearest: {near.label or near.id} ({near.score:.2f})"
+        console.print(f"[bold]{_shown(query.text)}[/bold]", soft_wrap=True)
+        console.print(f"  [yellow]{query.decision}[/yellow]: {_shown(query.reason + label)}", soft_wrap=True)
+        console.print(f"  asked: {query.count:,}, last {query.last[:10]}; {query.id}", style="dim", soft_wrap=True)
+
+
+def missing_labels(console: Console, found: Sequence[MissingLabel]) -> None:
+    """Clusters of queries that got no sure answer."""
+    if not found:
+        console.print("no cluster of open queries is large enough; see `--least-size`", style="dim")
+        return
+    table = _table(("asked", "right"), ("queries", "right"), ("name", "left"), ("nearest", "left"), ("text", "left"))
+    for label in found:
+        near = "-" if label.nearest_similarity is None else f"{label.nearest_label} {label.nearest_similarity:.2f}"
+        table.add_row(
+            f"{label.size:,}",
+            f"{len(label.queries):,}",
+            _shown(label.name),
+            _shown(near),
+            "\n".join(_shown(query.text) for query in label.queries[:_EXAMPLES]),
+        )
     console.print(table)
 
 
@@ -171,7 +205,7 @@ def _table(*columns: tuple[str, str], header: bool = True) -> Table:
         table.add_column(
             name,
             justify="right" if justify == "right" else "left",
-            no_wrap=name not in ("label", "text", "why", ""),
+            no_wrap=name not in ("label", "nearest", "text", "why", ""),
             overflow="fold",
         )
     return table

@@ -26,7 +26,7 @@ def point_id(user_id: UserId, *, tenant: str | None = None) -> int | str:
             raise ValueError(f"the id {user_id} does not fit into 64 bits; use a string")
         if user_id >= 0 and tenant is None:
             return user_id
-    if isinstance(user_id, str) and tenant is None and _is_uuid(user_id):
+    if isinstance(user_id, str) and tenant is None and is_uuid(user_id):
         return user_id
     owner = "" if tenant is None else f"tenant:{len(tenant)}:{tenant}:"
     try:
@@ -35,7 +35,7 @@ def point_id(user_id: UserId, *, tenant: str | None = None) -> int | str:
         raise ValueError(f"the id {user_id!r} holds half a character (a lone surrogate)") from None
 
 
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
     """Whether it is a UUID as UUIDs are written: other spellings of the same one are other ids to their owner."""
     try:
         return str(UUID(text)) == text

@@ -258,6 +258,19 @@ def judge_hits(
     return replace(result, reason=f"confidence {confidence:.3f} reaches {wanted}")
 
 
+def settle(flagged: Sequence[SearchResult], options: SearchOptions) -> list[SearchResult]:
+    """The results that these options give, out of those that ``on_uncertain="flag"`` gave.
+
+    Raises:
+        UncertainQueryError: At the first uncertain query, if the options say so.
+    """
+    judged = [judge_query(result.query, result.query_confidence, options) for result in flagged]
+    return [
+        alone if alone.decision == "abstain" else _doubt(result, result.reason, options) if result.uncertain else result
+        for alone, result in zip(judged, flagged, strict=True)
+    ]
+
+
 def _doubt(result: SearchResult, reason: str, options: SearchOptions) -> SearchResult:
     if options.on_uncertain == "raise":
         raise UncertainQueryError(f"{reason}: {result.query!r}")

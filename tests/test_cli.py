@@ -565,3 +565,64 @@ def test_to_argilla_and_back(run, with_copies, tmp_path):
     code, _, err = run("import", file, "--index", with_copies, "--format", "argilla")
     assert code == 1
     assert "a dict, not a list" in err
+
+
+def test_queries_are_logged_listed_clustered_decided_about_and_forgotten(run, own_index):
+    place = ("--index", own_index / "idx")
+    unclear = ("--min-query-confidence", 1, "--on-uncertain", "abstain")
+    asked = own_index / "asked.csv"
+    asked.write_text("text\nzebra quilt\nquilt zebra\nzebra\nZebra!\nquilt\npizza oven\n", encoding="utf-8")
+    run("search", "pizza oven", *place, *unclear)
+    assert "no open queries" in run("review", *place, "--kind", "abstained")[1]
+    code, _, err = run("search", "--queries", asked, *place, *unclear, "--log")
+    assert code == 0, err
+    code, out, err = run("review", *place, "--kind", "abstained", "--json")
+    assert code == 0, err
+    listed = [json.loads(line) for line in out.splitlines()]
+    assert (listed[0]["text"], listed[0]["count"]) == ("zebra", 2)
+    assert len(listed) == 5
+    assert listed[0]["id"] in run("review", *place, "--kind", "abstained", "--limit", 1)[1]
+
+    code, out, err = run("missing-labels", *place, "--json")
+    assert code == 0, err
+    (label,) = (json.loads(line) for line in out.splitlines())
+    assert (label["size"], len(label["queries"])) == (5, 4)
+    assert label["name"] in run("missing-labels", *place)[1]
+    assert "no cluster" in run("missing-labels", *place, "--least-size", 99)[1]
+
+    ids = [query["id"] for query in label["queries"]]
+    code, out, err = run("decide-queries", "add", *ids, *place, "--label", "animal", "--reviewer", "Ada")
+    assert code == 0, err
+    assert "4 queries added with the label 'animal'" in out
+    assert json.loads(run("info", *place, "--json")[1])["points"] == 52
+    assert len(run("review", *place, "--kind", "abstained", "--json")[1].splitlines()) == 1
+    assert "4 queries open again" in run("decide-queries", "reopen", *ids, *place)[1]
+    assert json.loads(run("info", *place, "--json")[1])["points"] == 48
+    assert "0 queries removed" in run("forget-queries", *place, "--older-than", 1)[1]
+    assert "1 queries removed" in run("forget-queries", ids[0], *place)[1]
+    assert "4 queries removed" in run("forget-queries", *place, "--all")[1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["decide-queries", "add", "x"],
+        ["decide-queries", "dismiss", "x", "--label", "y"],
+        ["decide-queries", "burn", "x"],
+        ["forget-queries"],
+        ["forget-queries", "x", "--all"],
+        ["missing-labels", "--similarity", "2"],
+        ["review", "--kind", "abstained", "--label", "card"],
+        ["review", "--kind", "abstained", "--evidence", "2"],
+        ["review", "--kind", "abstained", "--diverse"],
+        ["review", "--kind", "abstained", "--min-score", "0.5"],
+    ],
+)
+def test_wrong_command_lines_about_queries(run, made, wrong):
+    assert run(*wrong, "--index", made / "idx")[0] == 2
+
+
+def test_a_query_that_is_not_in_the_log_is_an_error(run, made):
+    code, _, err = run("decide-queries", "dismiss", "nobody", "--index", made / "idx")
+    assert code == 1
+    assert "has no query 'nobody'" in err

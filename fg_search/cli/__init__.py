@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from fg_search.cli import indexing, operating, reviewing, searching, serving, training
+from fg_search.cli import indexing, operating, reviewing, searching, serving, traffic, training
 from fg_search.cli.console import console, log
 from fg_search.errors import FgSearchError
 
@@ -38,6 +38,9 @@ for command in (
     reviewing.review,
     reviewing.confused,
     reviewing.export,
+    traffic.missing_labels,
+    traffic.decide_queries,
+    traffic.forget_queries,
     indexing.relabel,
     training.describe,
     operating.info,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -21,12 +22,14 @@ from fg_search.cli.options import (
 )
 from fg_search.review.export import Form, TableForm
 from fg_search.review.items import Kind
+from fg_search.review.queries import LoggedQuery
 
 if TYPE_CHECKING:
     from fg_search.ids import UserId
     from fg_search.index.marking import ItemScores
     from fg_search.index.scoring import LabelScores
 
+ListedKind = Literal[Kind, "abstained"]
 Label = Annotated[str | None, typer.Option(help="Only items with this label.", show_default=False)]
 MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Only items with at least this score.")]
 Diverse = Annotated[
@@ -38,10 +41,10 @@ _ISSUES: list[Kind] = ["contradicted", "outlier", "conflicting", "duplicate"]
 def review(
     location: IndexLocation,
     kind: Annotated[
-        Kind,
+        ListedKind,
         typer.Option(
             help="Unclear texts; after `fg-search score` also labels that do not fit, near-duplicates with different "
-            "labels, equal texts, and what is far from everything."
+            "labels, equal texts, and what is far from everything; and logged queries without a sure answer."
         ),
     ] = "ambiguous",
     limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 20,
@@ -61,8 +64,15 @@ def review(
     as_json: AsJson = False,
 ) -> None:
     """List the items a person should look at, most urgent first, without those that were decided about."""
+    if kind == "abstained" and (
+        label is not None or suggested is not None or min_score is not None or diverse or evidence
+    ):
+        raise typer.BadParameter("logged queries have no --label, --suggested, --min-score, --diverse or --evidence")
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
+        if kind == "abstained":
+            _show_queries(target.logged_queries(limit=limit, offset=offset), as_json=as_json)
+            return
         items = target.review(
             kind=kind,
             limit=limit,
@@ -78,6 +88,14 @@ def review(
             print_json(item)
     else:
         display.review(console, items)
+
+
+def _show_queries(queries: Sequence[LoggedQuery], *, as_json: bool) -> None:
+    if as_json:
+        for query in queries:
+            print_json(query)
+    else:
+        display.logged_queries(console, queries)
 
 
 def score(

@@ -62,6 +62,10 @@ def search(
     ] = None,
     on_uncertain: Annotated[str, typer.Option(help="flag, abstain or raise.")] = "flag",
     rank_by: RankByOption = "auto",
+    log_queries: Annotated[
+        bool,
+        typer.Option("--log", help="Keep queries without a sure answer, for `fg-search review --kind abstained`."),
+    ] = False,
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -87,6 +91,7 @@ def search(
     records = [record for path in queries or [] for record in rows_of(path, on_error, text=text)]
     with open_index(location, encoder, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
+        target.log_queries("uncertain" if log_queries else "none")
         if query is not None:
             _print_result(target.search([query, *(also or [])], **options), as_json=as_json)
         elif records:

@@ -40,6 +40,9 @@ def serve(
         typer.Option(help="Another name that requests may be for, behind a proxy; may be given several times."),
     ] = None,
     reviewer: Annotated[str, typer.Option(help="Who decides, for the log of decisions.")] = "anonymous",
+    log_queries: Annotated[
+        bool, typer.Option("--log-queries", help="Keep questions without a sure answer, for the view Queries.")
+    ] = False,
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -69,6 +72,7 @@ def serve(
             raise typer.BadParameter(str(error), param_hint="--token") from None
     names = {*LOOPBACK_HOSTS, host, *(allowed_host or ())} if is_here or allowed_host else None
     with _listen(host, port) as listener, open_index(location, encoder, collection, api_key) as opened:
+        opened.log_queries("uncertain" if log_queries else "none")
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)
         _ = opened.encoder  # found out now, not at the first search, if it is gone
         log.print(f"{_address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)

@@ -7,6 +7,7 @@ import copy
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from qdrant_client import AsyncQdrantClient, models
@@ -25,9 +26,11 @@ from fg_search.index import (
     marking,
     migrating,
     opening,
+    query_logging,
     scoring,
     searching,
     snapshots,
+    traffic,
 )
 from fg_search.index.adding import AddReport
 from fg_search.index.calibration import Calibration
@@ -42,6 +45,8 @@ from fg_search.index.state import IndexState, OpenIndex, load_encoder
 from fg_search.review.confusion import ConfusedLabels
 from fg_search.review.decisions import Action, Decision
 from fg_search.review.items import ReviewItem
+from fg_search.review.missing_labels import MissingLabel
+from fg_search.review.queries import LEAST_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.review.queue import ReviewOptions, listed
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect_async
@@ -92,6 +97,7 @@ class AsyncConfidenceIndex:
         self._client: Client | AsyncQdrantClient | None = None
         self._opened: OpenIndex | None = None
         self._tenant: str | None = None
+        self._logging: Logging = "none"
 
     async def open(self) -> Self:
         """Connect, and make the index if it is not there; ``async with`` does it by itself.
@@ -194,9 +200,22 @@ class AsyncConfidenceIndex:
         """As :meth:`ConfidenceIndex.relabel`."""
         return await self._run(changing.relabel(self._state, labels))
 
-    async def search(self, query: Query, *, embedding: FeatureEmbeddings | None = None, **options: Any) -> SearchResult:
+    async def search(
+        self,
+        query: Query,
+        *,
+        embedding: FeatureEmbeddings | None = None,
+        log: Logging | None = None,
+        **options: Any,
+    ) -> SearchResult:
         """As :meth:`ConfidenceIndex.search`."""
         chosen = SearchOptions(**options)
+        which = self._logging if log is None else check_logging(log)
+        if which != "none":
+            logged = await self._find(
+                lambda state: query_logging.search_texts(state, [query], chosen, embedding, which)
+            )
+            return logged[0]
         found = await self._find(lambda state: searching.search_texts(state, [query], chosen, embedding))
         return found[0]
 
@@ -206,10 +225,18 @@ class AsyncConfidenceIndex:
         *,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int = 64,
+        log: Logging | None = None,
         **options: Any,
     ) -> list[SearchResult]:
         """As :meth:`ConfidenceIndex.search_many`."""
         chosen = SearchOptions(**options)
+        which = self._logging if log is None else check_logging(log)
+        if which != "none":
+            return await self._find(
+                lambda state: query_logging.search_texts(
+                    state, queries, chosen, embeddings, which, batch_size=batch_size
+                )
+            )
         return await self._find(
             lambda state: searching.search_texts(state, queries, chosen, embeddings, batch_size=batch_size)
         )
@@ -221,13 +248,54 @@ class AsyncConfidenceIndex:
         group_by: str,
         group_size: int = 3,
         embedding: FeatureEmbeddings | None = None,
+        log: Logging | None = None,
         **options: Any,
     ) -> GroupedResult:
         """As :meth:`ConfidenceIndex.search_groups`."""
         chosen = SearchOptions(**options)
+        which = self._logging if log is None else check_logging(log)
+        if which != "none":
+            return await self._find(
+                lambda state: query_logging.search_groups(state, query, chosen, group_by, group_size, embedding, which)
+            )
         return await self._find(
             lambda state: searching.search_groups(state, query, chosen, group_by, group_size, embedding)
         )
+
+    @property
+    def logging(self) -> Logging:
+        """As of :class:`ConfidenceIndex`."""
+        return self._logging
+
+    def log_queries(self, which: Logging = "uncertain") -> None:
+        """As :meth:`ConfidenceIndex.log_queries`; not a coroutine."""
+        self._logging = check_logging(which)
+
+    async def logged_queries(self, *, limit: int = 50, offset: int = 0, only_open: bool = True) -> list[LoggedQuery]:
+        """As :meth:`ConfidenceIndex.logged_queries`."""
+        return await self._run(traffic.logged(self._state, limit, offset, only_open=only_open))
+
+    async def missing_labels(
+        self, *, similarity: float = SIMILARITY, least_size: int = LEAST_SIZE, batch_size: int = 64
+    ) -> list[MissingLabel]:
+        """As :meth:`ConfidenceIndex.missing_labels`."""
+        return await self._run(traffic.missing_labels(self._state, similarity, least_size, batch_size=batch_size))
+
+    async def decide_queries(
+        self,
+        ids: Sequence[str],
+        action: QueryAction,
+        label: str | None = None,
+        *,
+        reviewer: str = "anonymous",
+        batch_size: int = 64,
+    ) -> list[LoggedQuery]:
+        """As :meth:`ConfidenceIndex.decide_queries`."""
+        return await self._run(traffic.decide_queries(self._state, ids, action, label, reviewer, batch_size=batch_size))
+
+    async def forget_queries(self, ids: Sequence[str] | None = None, *, before: datetime | None = None) -> int:
+        """As :meth:`ConfidenceIndex.forget_queries`."""
+        return await self._run(traffic.forget_queries(self._state, ids, before))
 
     async def calibrate(
         self,

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,10 +28,12 @@ from fg_search.index import (
     marking,
     migrating,
     opening,
+    query_logging,
     refitting,
     scoring,
     searching,
     snapshots,
+    traffic,
 )
 from fg_search.index.adding import AddReport
 from fg_search.index.calibration import Calibration
@@ -45,6 +48,8 @@ from fg_search.index.state import IndexState, OpenIndex, load_encoder
 from fg_search.review.confusion import ConfusedLabels
 from fg_search.review.decisions import Action, Decision
 from fg_search.review.items import Kind, ReviewItem
+from fg_search.review.missing_labels import MissingLabel
+from fg_search.review.queries import LEAST_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.review.queue import ReviewOptions, listed
 from fg_search.search import GroupedResult, SearchOptions, SearchResult
 from fg_search.storage.connect import connect
@@ -102,6 +107,7 @@ class ConfidenceIndex:
         self._owns_client = isinstance(location, (str, os.PathLike))
         self._api_key = api_key
         self._tenant: str | None = None
+        self._logging: Logging = "none"
         self.client: Client
         self.client, name = connect(location, api_key=api_key, create=encoder is not None)
         self.collection = collection
@@ -288,6 +294,7 @@ class ConfidenceIndex:
         on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         embedding: FeatureEmbeddings | None = None,
+        log: Logging | None = None,
     ) -> SearchResult:
         """Find the items most similar to ``query``.
 
@@ -307,6 +314,7 @@ class ConfidenceIndex:
             on_uncertain: For an uncertain query: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or ``"raise"``.
             rank_by: ``"features"``, ``"base"``, ``"both"``, or ``"auto"`` by how the head was trained.
             embedding: What this index's encoder made of the query (one item for each phrasing), if it is there.
+            log: Whether the query is logged; by default as :meth:`log_queries` says.
 
         Raises:
             EmptyIndexError: If nothing was added yet.
@@ -325,6 +333,9 @@ class ConfidenceIndex:
             on_uncertain=on_uncertain,
             rank_by=rank_by,
         )
+        which = self._logging if log is None else check_logging(log)
+        if which != "none":
+            return self._find(lambda state: query_logging.search_texts(state, [query], options, embedding, which))[0]
         return self._find(lambda state: searching.search_texts(state, [query], options, embedding))[0]
 
     def search_many(
@@ -334,6 +345,7 @@ class ConfidenceIndex:
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int = 64,
         show_progress: bool | None = None,
+        log: Logging | None = None,
         **options: Any,
     ) -> list[SearchResult]:
         """Search for several queries with few requests to the engine.
@@ -343,6 +355,7 @@ class ConfidenceIndex:
             embeddings: What this index's encoder made of the queries, if it is already there.
             batch_size: Texts the base model encodes at once.
             show_progress: Draw progress bars; by default when stderr is a terminal.
+            log: As in :meth:`search`; the log is written to once.
             **options: As in :meth:`search`.
 
         Returns:
@@ -352,6 +365,19 @@ class ConfidenceIndex:
             As :meth:`search`; with ``on_uncertain="raise"`` at the first uncertain query.
         """
         chosen = SearchOptions(**options)
+        which = self._logging if log is None else check_logging(log)
+        if which != "none":
+            return self._find(
+                lambda state: query_logging.search_texts(
+                    state,
+                    queries,
+                    chosen,
+                    embeddings,
+                    which,
+                    batch_size=batch_size,
+                    show_progress=show_progress,
+                )
+            )
         return self._find(
             lambda state: searching.search_texts(
                 state,
@@ -370,6 +396,7 @@ class ConfidenceIndex:
         group_by: str,
         group_size: int = 3,
         embedding: FeatureEmbeddings | None = None,
+        log: Logging | None = None,
         **options: Any,
     ) -> GroupedResult:
         """Find the items most similar to ``query``, at most ``group_size`` of each value of a payload field.
@@ -379,13 +406,123 @@ class ConfidenceIndex:
             group_by: Key of the payload; ``"fg.label"`` groups by label.
             group_size: Hits of one value at most.
             embedding: As in :meth:`search`.
+            log: As in :meth:`search`.
             **options: As in :meth:`search`; ``limit`` counts groups, and there is no ``offset``.
 
         Raises:
             As :meth:`search`.
         """
         chosen = SearchOptions(**options)
+        which = self._logging if log is None else check_logging(log)
+        if which != "none":
+            return self._find(
+                lambda state: query_logging.search_groups(state, query, chosen, group_by, group_size, embedding, which)
+            )
         return self._find(lambda state: searching.search_groups(state, query, chosen, group_by, group_size, embedding))
+
+    @property
+    def logging(self) -> Logging:
+        """Which queries are logged, as :meth:`log_queries` was told."""
+        return self._logging
+
+    def log_queries(self, which: Logging = "uncertain") -> None:
+        """Keep the queries that are searched for from now on, for :meth:`logged_queries` and :meth:`missing_labels`.
+
+        Nothing is logged before this is called, and what is set holds for this object and those that :meth:`tenant`
+        makes of it later, not for others that open the same index. The log is in the engine, beside the index. An
+        entry has the query's text, how often it was asked, when first and last, and of the last time the decision, its
+        reason, both confidences, the best hit (id, label, score) and the base embedding. Queries that differ in case,
+        punctuation or white space alone are one. Further pages of hits (``offset``) are not logged.
+
+        There is room for 10,000 different queries a tenant; beyond that the thousand that were not asked for the
+        longest time are dropped. A query that cannot be logged is answered as ever, and a warning goes to the logger
+        ``fg_search``. :meth:`copy_to`, :meth:`snapshot` and :meth:`restore` leave the log where it is, :meth:`migrate`
+        keeps it, :meth:`forget_queries` empties it.
+
+        Args:
+            which: ``"uncertain"`` (those that were flagged, abstained from or raised, or without any hit), ``"all"``
+                or ``"none"``.
+
+        Raises:
+            ValueError: If there is no such choice.
+        """
+        self._logging = check_logging(which)
+
+    def logged_queries(self, *, limit: int = 50, offset: int = 0, only_open: bool = True) -> list[LoggedQuery]:
+        """Queries of the log, those asked most often first, of those the latest.
+
+        Args:
+            limit: Queries at most.
+            offset: Queries to leave out before the first.
+            only_open: Leave out those that got a sure answer and those that :meth:`decide_queries` decided about.
+
+        Raises:
+            ValueError: If a number is out of its range.
+        """
+        return self._run(traffic.logged(self._state, limit, offset, only_open=only_open))
+
+    def missing_labels(
+        self, *, similarity: float = SIMILARITY, least_size: int = LEAST_SIZE, batch_size: int = 64
+    ) -> list[MissingLabel]:
+        """Clusters of the open queries of the log: candidates for labels that the index does not have.
+
+        The 5,000 that were asked most often are clustered, see
+        :func:`fg_search.review.missing_labels.cluster_queries`. Nothing is encoded, unless the index has moved to
+        another base model since.
+
+        Args:
+            similarity: Mean cosine from which queries belong together, in [0, 1]; the default is for all-MiniLM-L6-v2.
+            least_size: Clusters that were asked less often in all are left out.
+            batch_size: Texts the base model encodes at once.
+
+        Returns:
+            The most asked first.
+
+        Raises:
+            ValueError: If a number is out of its range.
+        """
+        return self._run(traffic.missing_labels(self._state, similarity, least_size, batch_size=batch_size))
+
+    def decide_queries(
+        self,
+        ids: Sequence[str],
+        action: QueryAction,
+        label: str | None = None,
+        *,
+        reviewer: str = "anonymous",
+        batch_size: int = 64,
+    ) -> list[LoggedQuery]:
+        """Decide about queries of the log; they are no longer open then.
+
+        Args:
+            ids: Of the queries, such as those of a :class:`MissingLabel`.
+            action: ``"add"`` (make items of them, with the ids they have in the log, which :meth:`refit` then learns
+                from), ``"dismiss"`` (nothing is to be done), or ``"reopen"`` (take back either; an item that was added
+                is removed).
+            label: Of the new items, for ``"add"``.
+            reviewer: Who decides.
+            batch_size: Texts the base model encodes at once.
+
+        Returns:
+            The queries as they are now.
+
+        Raises:
+            ItemNotFoundError: If one of them is not in the log; nothing is changed then.
+            ValueError: If there is no such action, or its label is missing.
+        """
+        return self._run(traffic.decide_queries(self._state, ids, action, label, reviewer, batch_size=batch_size))
+
+    def forget_queries(self, ids: Sequence[str] | None = None, *, before: datetime | None = None) -> int:
+        """Remove queries from the log; all of them, if nothing else is said. Items made of them stay.
+
+        Args:
+            ids: Only these; ids that are not there are no error.
+            before: Only those that were last asked before this moment, which has a time zone.
+
+        Returns:
+            How many were removed.
+        """
+        return self._run(traffic.forget_queries(self._state, ids, before))
 
     def calibrate(
         self,
@@ -496,8 +633,9 @@ class ConfidenceIndex:
     ) -> CopyReport:
         """Copy the whole index to another place, such as from a folder to a server, or into other settings.
 
-        Points, vectors, calibration and decisions are copied as they are; nothing is encoded. Started again after it
-        was interrupted, it writes only what is missing. In the end counts are compared, and a sample of points in full.
+        Points, vectors, calibration and decisions are copied as they are, logged queries are not. Nothing is encoded.
+        Started again after it was interrupted, it writes only what is missing. In the end counts are compared, and a
+        sample of points in full.
 
         Args:
             location: As for the class.
@@ -747,7 +885,7 @@ class ConfidenceIndex:
     def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file; :meth:`restore` brings it back.
 
-        The log of decisions is not part of it; :meth:`copy_to` takes it along.
+        The logs of decisions and queries are not part of it; :meth:`copy_to` takes that of decisions along.
 
         Args:
             file: It appears whole or not at all.

@@ -146,11 +146,18 @@ def search_groups(
     embedding: FeatureEmbeddings | None,
 ) -> Operation[GroupedResult]:
     """The hits of one query by the value of a payload field, as the engine groups them."""
+    encoded = yield from encode_queries(state, [query], embedding, batch_size=64)
+    return (yield from group(state, encoded, options, group_by, group_size))
+
+
+def group(
+    state: IndexState, query: Queries, options: SearchOptions, group_by: str, group_size: int
+) -> Operation[GroupedResult]:
+    """The hits of one encoded query by the value of a payload field."""
     if options.offset:
         raise ValueError("groups have no pages: leave offset out")
     check_count(group_size, name="group_size")
-    encoded = yield from encode_queries(state, [query], embedding, batch_size=64)
-    (vectors,), (text,) = encoded.vectors, encoded.texts
+    (vectors,), (text,) = query.vectors, query.texts
     judged = judge_query(text, vectors.confidence, options)
     if judged.decision == "abstain":
         return GroupedResult((), judged)

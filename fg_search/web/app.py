@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from fg_search.index.confidence_index import ConfidenceIndex
-from fg_search.web import api, errors, features_view, health_view, login, review_view, search_view
+from fg_search.web import api, errors, features_view, health_view, login, queries_view, review_view, search_view
 from fg_search.web.security import (
     API_PATH,
     LOOPBACK_HOSTS,
@@ -71,8 +71,20 @@ def create_app(
     )
     app.state.signer = signer
     errors.install(app, site)
-    views = [search_view.router(site), review_view.router(site), features_view.router(site), health_view.router(site)]
-    for routes in (*views, api.router(site), *([] if token is None else [login.router(site, token)])):
+    clusters = queries_view.clusters_of(site)
+    views = [
+        search_view.router(site),
+        review_view.router(site),
+        queries_view.router(site, clusters),
+        features_view.router(site),
+        health_view.router(site),
+    ]
+    for routes in (
+        *views,
+        api.router(site),
+        queries_view.api_router(site, clusters),
+        *([] if token is None else [login.router(site, token)]),
+    ):
         app.include_router(routes)
     app.mount(STATIC_PATH, StaticFiles(directory=_STATIC), name="static")
     return SecureHeaders(app)  # around everything, so that an answer to an unexpected error carries them too

@@ -191,7 +191,7 @@ def _neighbours(site: Site, item: ReviewItem) -> tuple[Sequence[Example], Sequen
 
     def nearest(wanted: models.Filter | None) -> list[Example]:
         # one more than is shown: the item itself may be among them
-        hits = site.index.search(item.text, limit=_SHOWN + 1, query_filter=wanted, embedding=embedding).hits
+        hits = site.index.search(item.text, limit=_SHOWN + 1, query_filter=wanted, embedding=embedding, log="none").hits
         return [Example(hit.id, hit.text, hit.label, hit.score) for hit in hits if hit.id != item.id]
 
     if item.label is None:

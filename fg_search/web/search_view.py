@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from fg_search.confidence.threshold import PrecisionThreshold
 from fg_search.errors import NotCalibratedError
+from fg_search.review.queries import Logging
 from fg_search.search import SearchResult
 from fg_search.web.parameters import MAX_OFFSET, MAX_QUERY, SearchRequest, problems
 from fg_search.web.site import Site, link
@@ -63,7 +64,7 @@ def router(site: Site) -> APIRouter:
                 errors = problems(error)
         items = len(site.index)
         if asked is not None and items:
-            found = _find(site, asked)
+            found = _find(site, asked, "none" if given["again"] else None)
         return site.page(
             request,
             "search.html",
@@ -83,7 +84,7 @@ def router(site: Site) -> APIRouter:
 
 def _given(parameters: Mapping[str, str], target: str) -> dict[str, str]:
     """The fields of the form: empty ones too, and the target precision that is asked for unasked."""
-    empty = dict.fromkeys(("q", *_FIELDS, "doubtful"), "")
+    empty = dict.fromkeys(("q", *_FIELDS, "doubtful", "again"), "")
     return {**empty, "target_precision": target, **{name: parameters[name] for name in empty if name in parameters}}
 
 
@@ -100,15 +101,16 @@ def _request(given: Mapping[str, str]) -> SearchRequest:
     )
 
 
-def _find(site: Site, asked: SearchRequest) -> Found:
+def _find(site: Site, asked: SearchRequest, log: Logging | None) -> Found:
+    """Search; a question that one asks again, to see its doubtful hits, was logged already."""
     calibration = site.index.calibration
     try:
-        result = site.index.search(asked.query, **asked.options())
+        result = site.index.search(asked.query, log=log, **asked.options())
     except NotCalibratedError:
         # the options ask for hits of another kind than were judged; they are shown, and it is said that nothing is
         # promised about them
         lenient = asked.model_copy(update={"target_precision": None, "on_uncertain": "flag"})
-        result = site.index.search(lenient.query, **lenient.options())
+        result = site.index.search(lenient.query, log=log, **lenient.options())
         known = "not calibrated" if calibration is None else f"calibrated for {calibration.describe_search()}"
         notice = f"How often answers are right is not promised for these settings: the index is {known}."
         return Found(result, None, lenient.min_query_confidence is not None, notice)
@@ -137,7 +139,7 @@ def _pages(given: Mapping[str, str], asked: SearchRequest | None, found: Found |
     return {
         "before": _again(given, offset=max(before, 0) or "") if asked.offset else None,
         "after": _again(given, offset=after) if has_more else None,
-        "anyway": _again(given, offset="", doubtful="show") if found.result.uncertain else None,
+        "anyway": _again(given, offset="", doubtful="show", again=1) if found.result.uncertain else None,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -18,6 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from fg_search.ids import UserId
 from fg_search.index.confidence_index import ConfidenceIndex
 from fg_search.review.decisions import Action, Decision
+from fg_search.review.queries import LoggedQuery, QueryAction
 from fg_search.web.security import STATIC_PATH
 from fg_search.web.survey import Survey, tenant_filter
 from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
@@ -74,6 +76,13 @@ class Site:
             decision = self.index.undo(reviewer=self.reviewer)
         self.survey.forget()
         return decision
+
+    def decide_queries(self, ids: Sequence[str], action: QueryAction, label: str | None) -> list[LoggedQuery]:
+        """As ``ConfidenceIndex.decide_queries``, in the name of who reviews here."""
+        with self.deciding:
+            decided = self.index.decide_queries(ids, action, label, reviewer=self.reviewer)
+        self.survey.forget()
+        return decided
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """A page, with the token that its forms send back."""

@@ -19,6 +19,7 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 800}
 TOKEN = "correct horse battery staple"
+LOGGED = ["zebra quilt", "quilt zebra", "zebra", "quilt", "zebra zebra quilt"]  # words that the model does not know
 
 pytestmark = [
     pytest.mark.browser,
@@ -277,6 +278,44 @@ def test_logging_in(serve, open_page, served):
     page.get_by_label("Token").wait_for()
 
 
+def test_queries_without_an_answer_become_a_label(serve, open_page, calibrated):
+    """Ask, see that it is kept, name the missing label by keys, find it in search, and take it back."""
+    calibrated.log_queries()
+    page = open_page(serve(calibrated))
+    for question in LOGGED:
+        page.get_by_label("Question", exact=True).fill(question)
+        press(page, "Enter")
+        assert page.locator("#decision").inner_text() == "No answer"
+    page.get_by_role("link", name="review", exact=True).click()
+    page.locator("#open").wait_for()
+    assert page.locator("#open").inner_text() == "5"
+    page.keyboard.press("l")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("animal")
+    press(page, "Enter")
+    assert page.locator("#open").inner_text() == "0"
+    assert "5 queries added as animal" in " ".join(page.get_by_role("status").inner_text().split())
+    assert {query.resolution.reviewer for query in calibrated.logged_queries(only_open=False)} == {"Ada"}
+    ask(page, "zebra quilt")
+    assert "animal" in page.locator(".hit .label").all_inner_texts()
+    follow(page, "Queries")
+    press(page, "z")
+    assert page.locator("#open").inner_text() == "5"
+    press(page, "d")
+    assert page.locator("#open").inner_text() == "0"
+    assert "5 queries dismissed" in page.get_by_role("status").inner_text()
+
+
+def test_queries_without_javascript(serve, open_page, calibrated):
+    calibrated.log_queries()
+    calibrated.search_many(LOGGED, min_query_confidence=1)
+    page = open_page(serve(calibrated), java_script_enabled=False)
+    follow(page, "Queries")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Dismiss zebra quilt", exact=True).click()
+    assert page.locator("#open").inner_text() == "4"
+
+
 @pytest.mark.parametrize(
     "look",
     [
@@ -292,10 +331,13 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(serve, open_page
     page = open_page(serve(calibrated), **look)
     calibrated.decide("d1", "label", "brand new")
     mark_copies(calibrated)
+    calibrated.log_queries()
+    calibrated.search_many([*LOGGED, "my card"], min_query_confidence=1)
+    calibrated.decide_queries([calibrated.logged_queries()[-1].id], "add", "brand new")
     served = ["/", "/?q=card+stolen+pin&target_precision=0.8", "/?q=zebra&target_precision=0.8"]
     served += ["/?q=zebra&target_precision=0.8&doubtful=show", "/?q=card&target_precision=", "/review"]
     served += [f"/review?kind={kind}&diverse=1" for kind in ("contradicted", "conflicting", "duplicate", "outlier")]
-    served += ["/features", "/features/0", "/features/0/0", "/health"]
+    served += ["/queries", "/features", "/features/0", "/features/0/0", "/health"]
     for address in served:
         page.goto(address)
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -313,7 +355,15 @@ def test_the_pages_of_errors_and_of_nothing_are_accessible_too(serve, open_page,
         assert axe.Axe().run(page).violations_count == 0, page.url
     page.get_by_label("Token").fill(TOKEN)
     page.get_by_role("button", name="Log in").click()
-    for address in ("/?q=card", "/?q=card&limit=999", "/review", "/features", "/health", "/review?kind=nonsense"):
+    for address in (
+        "/?q=card",
+        "/?q=card&limit=999",
+        "/review",
+        "/queries",
+        "/features",
+        "/health",
+        "/review?kind=nonsense",
+    ):
         response = page.goto(address)
         assert axe.Axe().run(page).violations_count == 0, (address, response.status)
 

@@ -91,6 +91,9 @@ def test_openapi_describes_the_api_and_no_documentation_loads_scripts_from_elsew
         "/api/confused-labels",
         "/api/decisions",
         "/api/undo",
+        "/api/queries",
+        "/api/queries/decisions",
+        "/api/missing-labels",
     }
     assert "SearchRequest" in described["components"]["schemas"]
     assert client.get("/docs").status_code == 404
