@@ -163,18 +163,41 @@ def test_the_confident_joint_counts_what_was_planted(pieces):
     def blocks():
         return zip(np.array_split(label, pieces), np.array_split(posterior, pieces), strict=True)
 
-    found = estimate_noise(blocks, 5)
+    found = estimate_noise(blocks, 5, from_half=blocks)
     planted = (label != truth).mean()
     assert abs(found.share.estimate - planted) < 0.02
     assert found.share.low < planted < found.share.high
     assert found.examples == 4000
     assert found.by_label.shape == (5,)
     assert "of the labels are probably wrong" in str(found)
-    assert found.share == estimate_noise(blocks, 5).share
+    assert found.share == estimate_noise(blocks, 5, from_half=blocks).share
     with pytest.raises(ValueError, match="posterior must have shape"):
-        estimate_noise(lambda: [(label, posterior)], 6)
+        estimate_noise(lambda: [(label, posterior)], 6, from_half=blocks)
     with pytest.raises(ValueError, match="no labels to judge"):
-        estimate_noise(list, 6)
+        estimate_noise(list, 6, from_half=list)
+    with pytest.raises(ValueError, match="same items"):
+        estimate_noise(blocks, 5, from_half=lambda: [(label[::-1], posterior)])
+
+
+def test_what_falls_with_more_examples_is_not_taken_for_noise():
+    rng = np.random.default_rng(1)
+    truth = rng.integers(5, size=3000)
+    label = np.where(rng.random(3000) < 0.1, (truth + 1) % 5, truth)
+    planted = (label != truth).mean()
+
+    def model(misread):
+        read = np.where(rng.random(3000) < misread, rng.integers(5, size=3000), truth)
+        posterior = 0.9 * np.eye(5)[read] + 0.02
+        return lambda: [(label, posterior)]
+
+    right, half, full = model(0.0), model(0.2), model(0.12)
+    plain = estimate_noise(full, 5, from_half=full).share
+    learning = estimate_noise(full, 5, from_half=half).share
+    assert plain.low > planted
+    assert learning.low < planted < learning.high
+    assert abs(learning.estimate - planted) < abs(plain.estimate - planted)
+    assert learning.high == pytest.approx(plain.high, abs=0.005)
+    assert estimate_noise(right, 5, from_half=full).share.estimate <= planted
 
 
 @settings(max_examples=25, deadline=None)
@@ -231,7 +254,8 @@ def test_reasons_are_sentences_of_their_ingredients():
     assert "0.951" in review.duplicate_reason(0.951, "a", "b")
     (pair,) = confused_labels(["a", "b"], ["b", "a"])
     assert "1 item labelled 'a' read as 'b'" in review.confusion_reason(pair)
-    noise = estimate_noise(lambda: [(np.array([0, 1] * 50), np.eye(2)[[0, 1] * 50])], 2)
+    labels = np.array([0, 1] * 50)
+    noise = estimate_noise(lambda: [(labels, np.eye(2)[labels])], 2, from_half=lambda: [(labels, np.eye(2)[labels])])
     assert review.noise_reason(noise) == "of 100 labels, 0 to 0 are probably wrong"
 
 
