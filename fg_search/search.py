@@ -314,7 +314,7 @@ def min_confidence_condition(options: SearchOptions) -> models.FieldCondition | 
     """Leaves out the points that are not confident enough."""
     if options.min_confidence is None:
         return None
-    return models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=options.min_confidence))
+    return _at_least(options.min_confidence)
 
 
 def _ranking(query: QueryVectors, rank_by: RankBy, query_filter: models.Filter | None, limit: int) -> dict[str, Any]:
@@ -339,6 +339,11 @@ def _in_steps(least: int, wanted: int) -> int:
     while count < wanted:
         count *= 10
     return count
+
+
+@lru_cache(maxsize=64)
+def _at_least(confidence: float) -> models.FieldCondition:
+    return models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=confidence))
 
 
 @lru_cache(maxsize=64)

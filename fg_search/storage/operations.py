@@ -15,7 +15,6 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -97,30 +96,43 @@ def run(client: Any, operation: Operation[T]) -> T:
     Raises:
         StorageError: If a server stays busy or out of reach.
     """
-    with ExitStack() as stack:  # leaving it waits for what was begun
-        background: ThreadPoolExecutor | None = None
-
-        def take(step: Step) -> Any:
-            nonlocal background
-            if isinstance(step, Call):
-                return _call(client, step)
-            if isinstance(step, Work):
-                return step.function()
-            if isinstance(step, Begin):
-                if background is None:
-                    background = stack.enter_context(ThreadPoolExecutor(max_workers=1))
-                return background.submit(_call, client, step.call)
-            handle: Future[Any] = step.handle
-            return handle.result()
-
-        outcome = _Outcome()
+    runner = _Runner(client)
+    outcome = _Outcome()
+    try:
         while (step := outcome.next_step(operation)) is not None:
             try:
-                outcome.answer = take(step)
+                outcome.answer = runner.take(step)
             except BaseException as error:  # an interruption, too: the operation may have something to clean up
                 outcome.error = error
-        result: T = outcome.result
-        return result
+    finally:
+        runner.close()
+    result: T = outcome.result
+    return result
+
+
+class _Runner:
+    """Takes steps in this thread, those that may go on meanwhile in another one, which is started if there are any."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self._background: ThreadPoolExecutor | None = None
+
+    def take(self, step: Step) -> Any:
+        if isinstance(step, Call):
+            return _call(self._client, step)
+        if isinstance(step, Work):
+            return step.function()
+        if isinstance(step, Begin):
+            if self._background is None:
+                self._background = ThreadPoolExecutor(max_workers=1)
+            return self._background.submit(_call, self._client, step.call)
+        handle: Future[Any] = step.handle
+        return handle.result()
+
+    def close(self) -> None:
+        """Wait for what was begun."""
+        if self._background is not None:
+            self._background.shutdown()
 
 
 async def run_async(client: Any, operation: Operation[T]) -> T:
