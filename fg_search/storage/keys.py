@@ -14,3 +14,4 @@ CALIBRATION_KEY = "fg_search_calibration"
 REVIEW_KEY = "review"  # within ours: what was computed about an item for those who review
 REVIEW_SCORE_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.score"  # how probably its label is wrong
 REVIEWED_KEY = "reviewed"  # within ours: what one of them decided
+SET_ASIDE_KEY = f"{PAYLOAD_KEY}.set_aside"  # not learned from and not found until somebody decides about it
