@@ -8,8 +8,9 @@ ways: the label whose mean embedding is closest to that of the true label, and t
 itself (harder). The peers are what cleanlab ranks by, on the same embeddings: self-confidence and normalised margin of
 cross-validated logistic regression (5 folds). Precision at n: n is the number of wrong labels.
 
-Then a reviewer who is always right looks at 500 items, and the head is fitted again on the mended labels. The
-embeddings of all-MiniLM-L6-v2 are made once.
+Then a reviewer who is always right looks at 500 items, and the head is fitted again on the mended labels: on all of
+them, or without those that are still wrong with a probability of .9 or more, which are set aside (not found either).
+The embeddings of all-MiniLM-L6-v2 are made once.
 """
 
 from __future__ import annotations
@@ -36,17 +37,15 @@ from fg_search.confidence import confidence
 from fg_search.evaluation import aurc, auroc, expected_calibration_error
 from fg_search.review.scores import (
     LabelJudge,
-    ambiguity,
     confused_labels,
     fit_label_judge,
     judge_labels,
-    nearest,
-    neighbour_agreement,
     outlier_scores,
 )
 
 NEARBY = ("label", "item")
-FOLDS, REVIEWED, CHUNK = 5, 500, 512
+FOLDS, REVIEWED, SET_ASIDE, CHUNK = 5, 500, 0.9, 512
+SMALL = (10, 16, 30)  # examples a label
 OURS = "fg_search, leave-one-out margin"
 
 
@@ -137,6 +136,15 @@ def noise(bench: Bench, nearby: str, share: float, seed: int) -> dict[str, float
     return _estimate(fit_label_judge(bench.train, given.tolist(), seed=seed), share)
 
 
+def small_noise(bench: Bench, each: int, share: float, seed: int) -> dict[str, float]:
+    """The estimate from so many examples a label."""
+    given = bench.noisy(share, "item", seed)
+    order = np.lexsort((np.random.default_rng((seed, 3)).random(len(given)), bench.truth))
+    rows = order.reshape(len(bench.labels), -1)[:, :each].ravel()
+    judge = fit_label_judge(bench.train[rows], given[rows].tolist(), seed=seed)
+    return _estimate(judge, float((given != bench.truth)[rows].mean()))
+
+
 def _estimate(judge: LabelJudge, wrong: float) -> dict[str, float]:
     share = judge.noise.share
     return {"wrong": wrong, "estimate": share.estimate, "low": share.low, "high": share.high}
@@ -152,18 +160,36 @@ def loop(bench: Bench, seed: int) -> dict[str, dict[str, float]]:
         "low confidence": np.argsort(confidence(head.distributions(bench.train)), kind="stable"),
         "random": np.random.default_rng(seed).permutation(len(given)),
     }
-    rows = {"nothing": {**before, "mended": 0.0}}
+    rows = {"nothing": {**before, "mended": 0.0, "set_aside": 0.0}}
+    doubtful, nothing = judged.score >= SET_ASIDE, np.zeros(len(given), dtype=bool)
+    rows["nothing, set aside"] = _without(bench, given, given, doubtful, seed)
     for name, order in batches.items():
         mended, batch = given.copy(), order[:REVIEWED]
         mended[batch] = bench.truth[batch]
-        rows[name] = {**_quality(bench, mended, seed)[1], "mended": float((given != mended).sum())}
-    rows["everything"] = {**_quality(bench, bench.truth, seed)[1], "mended": float((given != bench.truth).sum())}
+        rows[name] = _without(bench, given, mended, nothing, seed)
+        if name != "random":
+            rows[f"{name}, rest set aside"] = _without(
+                bench, given, mended, doubtful & ~np.isin(np.arange(len(given)), batch), seed
+            )
+    rows["everything"] = {
+        **_quality(bench, bench.truth, seed)[1],
+        "mended": float((given != bench.truth).sum()),
+        "set_aside": 0.0,
+    }
     return rows
 
 
-def _quality(bench: Bench, given: np.ndarray, seed: int) -> tuple[FeatureGroupHead, dict[str, float]]:
-    head = fit_head(bench.train, Codebook.from_labels(given.tolist(), seed=seed), seed=seed)
-    points = torch.from_numpy(head.distributions(bench.train)).flatten(1)
+def _without(bench: Bench, given: np.ndarray, mended: np.ndarray, aside: np.ndarray, seed: int) -> dict[str, float]:
+    quality = _quality(bench, mended, seed, ~aside)[1]
+    return {**quality, "mended": float((given != mended).sum()), "set_aside": float(aside.sum())}
+
+
+def _quality(
+    bench: Bench, given: np.ndarray, seed: int, kept: np.ndarray | slice = slice(None)
+) -> tuple[FeatureGroupHead, dict[str, float]]:
+    rows, given = bench.train[kept], given[kept]
+    head = fit_head(rows, Codebook.from_labels(given.tolist(), seed=seed), seed=seed)
+    points = torch.from_numpy(head.distributions(rows)).flatten(1)
     queries = torch.from_numpy(head.distributions(bench.queries)).flatten(1)
     best = [(queries[i : i + CHUNK] @ points.T / head.groups).max(dim=1) for i in range(0, len(queries), CHUNK)]
     top = given[torch.cat([one.indices for one in best]).numpy()]
@@ -186,24 +212,12 @@ def other_scores(bench: Bench, seed: int) -> dict[str, float]:
     queries = bench.queries[bench.in_scope]
     read = judge.judge(queries, [None] * len(queries), fitted=False)
     head = fit_head(bench.train, Codebook.from_labels(bench.truth.tolist(), seed=seed), seed=seed)
-    known = np.concatenate([bench.train, queries])
-    near = nearest(known, np.arange(len(bench.train), len(known)), k=20).rows
-    names = np.concatenate([bench.truth.astype(object), np.full(len(queries), None)])
-    agreement = neighbour_agreement(names[near])
-    score = ambiguity(
-        confidence(head.distributions(queries)),
-        codes_per_group=head.codes_per_group,
-        margin=read.margin,
-        agreement=agreement,
-    )
     misread = np.array(read.predicted) != bench.answers[bench.in_scope]
     return {
         "split_labels_among_first_5": float(sum(pair.second == f"{pair.first}*" for pair in pairs)),
         "outlier_auroc": auroc(outlier_scores(together), odd),
-        "ambiguity_auroc": auroc(score.score, misread),
-        "ambiguity_auroc_confidence": auroc(-score.confidence, misread),
+        "ambiguity_auroc_confidence": auroc(-confidence(head.distributions(queries)), misread),
         "ambiguity_auroc_margin": auroc(-read.margin, misread),
-        "ambiguity_auroc_agreement": auroc(-agreement, misread),
     }
 
 
@@ -248,12 +262,24 @@ def show(figures: dict[str, Any]) -> None:
             rows.append([f"nearest to the {nearby}", f"{first['wrong']:.0%}", "; ".join(cells)])
     _show("Noise estimate", ["half of them", "planted", "estimated, by seed"], rows)
     rows = []
+    for each, runs in figures["small_noise"].items():
+        for i in range(len(runs[0])):
+            planted = "; ".join(f"{run[i]['wrong']:.1%}" for run in runs)
+            cells = [f"{run[i]['estimate']:.1%} ({run[i]['low']:.1%} to {run[i]['high']:.1%})" for run in runs]
+            rows.append([str(each), planted, "; ".join(cells)])
+    _show("Noise estimate from few examples", ["examples a label", "planted, by seed", "estimated, by seed"], rows)
+    rows = []
     for name in figures["loop"][0]:
         parts = {key: [run[name][key] for run in figures["loop"]] for key in figures["loop"][0][name]}
         rows.append(
-            [name, _cell(parts["mended"], 0), _cell(parts["recall_at_1"], 4), _cell(parts["aurc"], 1, scale=1000)]
+            [
+                name,
+                *(_cell(parts[key], 0) for key in ("mended", "set_aside")),
+                _cell(parts["recall_at_1"], 4),
+                _cell(parts["aurc"], 1, scale=1000),
+            ]
         )
-    _show("The loop", ["reviewed", "labels mended", "R@1", "AURC x 1000"], rows)
+    _show("The loop", ["reviewed", "labels mended", "set aside", "R@1", "AURC x 1000"], rows)
     for group in ("calibration", "no_noise", "other"):
         print()
         for name in figures[group][0]:
@@ -280,6 +306,10 @@ def main() -> None:
         for nearby, runs in judged.items()
     }
     figures["no_noise"] = [noise(bench, "label", 0.0, 0)]
+    figures["small_noise"] = {
+        each: [[small_noise(bench, each, share, seed) for share in (0.0, 0.05, 0.1, 0.2)] for seed in seeds]
+        for each in SMALL
+    }
     figures["loop"] = [loop(bench, seed) for seed in seeds]
     figures["other"] = [other_scores(bench, 0)]
     show(figures)

@@ -1,6 +1,5 @@
 """What is worth a person's look, as pure functions on arrays: no storage, no torch."""
 
-from fg_search.review.ambiguity import Ambiguity, ambiguity, neighbour_agreement
 from fg_search.review.confusion import ConfusedLabels, confused_labels
 from fg_search.review.diversity import spread_copies
 from fg_search.review.duplicates import NEAR_DUPLICATE, DuplicatePair, near_duplicates, normalised_text, same_text
@@ -19,7 +18,6 @@ from fg_search.review.reasons import (
 
 __all__ = [
     "NEAR_DUPLICATE",
-    "Ambiguity",
     "ConfusedLabels",
     "DuplicatePair",
     "LabelJudge",
@@ -27,7 +25,6 @@ __all__ = [
     "Neighbours",
     "NoiseEstimate",
     "agreeing_and_contradicting",
-    "ambiguity",
     "ambiguity_reason",
     "confused_labels",
     "confusion_reason",
@@ -38,7 +35,6 @@ __all__ = [
     "judge_labels",
     "near_duplicates",
     "nearest",
-    "neighbour_agreement",
     "noise_reason",
     "normalised_text",
     "outlier_reason",

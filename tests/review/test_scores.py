@@ -7,12 +7,10 @@ from fg_search.review import duplicates, neighbours
 from fg_search.review import scores as review
 from fg_search.review.scores import (
     agreeing_and_contradicting,
-    ambiguity,
     confused_labels,
     estimate_noise,
     near_duplicates,
     nearest,
-    neighbour_agreement,
     outlier_scores,
     same_text,
     spread_copies,
@@ -109,34 +107,6 @@ def test_outlier_scores_are_in_range_whatever_the_order(seed, n):
     assert ((scores >= 0) & (scores <= 1)).all()
     order = np.random.default_rng(seed).permutation(n)
     np.testing.assert_allclose(outlier_scores(rows[order], k=3), scores[order], atol=1e-5)
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=10))
-def test_ambiguity_rises_as_each_ingredient_falls(numbers):
-    sure, lead, agreed = np.array(numbers).T
-    found = ambiguity(sure, codes_per_group=4, margin=lead, agreement=agreed)
-    assert ((found.score >= 0) & (found.score <= 1)).all()
-    for less in ((sure / 2, lead, agreed), (sure, lead / 2, agreed), (sure, lead, agreed / 2)):
-        other = ambiguity(less[0], codes_per_group=4, margin=less[1], agreement=less[2])
-        assert (other.score >= found.score).all()
-    assert ambiguity([1.0, 0.25], codes_per_group=4).score.tolist() == [0, 1]
-
-
-def test_ambiguity_refuses_what_is_no_share():
-    with pytest.raises(ValueError, match=r"margin\[1\] is 1.5, not between 0 and 1"):
-        ambiguity([0.5, 0.5], codes_per_group=4, margin=[0.5, 1.5])
-    with pytest.raises(ValueError, match="agreement must be one number for each item"):
-        ambiguity([0.5, 0.5], codes_per_group=4, agreement=[0.5])
-    with pytest.raises(ValueError, match=r"confidence\[0\] is nan"):
-        ambiguity([np.nan], codes_per_group=4)
-    with pytest.raises(ValueError, match="codes_per_group must be at least 2"):
-        ambiguity([0.5], codes_per_group=1)
-
-
-def test_neighbours_agree_by_the_share_of_the_commonest_label():
-    agreement = neighbour_agreement([["a", "a", "b", None], [None] * 4, ["a", "b", "c", "d"]])
-    np.testing.assert_allclose(agreement, [2 / 3, 1, 0.25])
 
 
 def test_labels_confused_both_ways_come_before_mislabelled_ones():
