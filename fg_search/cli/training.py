@@ -76,7 +76,11 @@ def fit(
             index.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
             refitted = index.refit(output, set_aside=set_aside, seed=seed, batch_size=batch_size)
             aside = index.info().set_aside
-        without = f"; {aside:,} items are set aside" if aside else ""
+        without = (
+            f"; {aside:,} items are set aside: score the labels again to review them (--kind contradicted)"
+            if aside
+            else ""
+        )
         say(f"{refitted!r} saved in {output}; the index {refresh} has moved to it{without}")
         return
     assert file is not None  # noqa: S101  for the type checker
