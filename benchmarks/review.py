@@ -1,6 +1,6 @@
 """Finding wrong labels in CLINC150, and what mending the found ones is worth.
 
-    python benchmarks/review.py --data FOLDER [--seeds 3] [--json FILE]
+    python benchmarks/review.py --data FOLDER [--seeds 3] [--parts wrong-labels noise loop other] [--json FILE]
 
 FOLDER holds train, test, oos_train and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}`` a line. A
 share of the training labels is replaced: half of them by any other label, half by a nearby one. Nearby is drawn in two
@@ -110,13 +110,11 @@ def regression(bench: Bench, given: np.ndarray, seed: int) -> dict[str, dict[str
     }
 
 
-def wrong_labels(
-    bench: Bench, nearby: str, seed: int
-) -> tuple[dict[str, dict[str, float]], dict[str, float], dict[str, float]]:
-    """The rankings, how well our probabilities are calibrated, and the noise estimate."""
+def wrong_labels(bench: Bench, nearby: str, seed: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """The rankings, and how well our probabilities are calibrated."""
     given = bench.noisy(0.1, nearby, seed)
     start = time.perf_counter()
-    judged, judge = judge_labels(bench.train, given.tolist(), seed=seed)
+    judged, _ = judge_labels(bench.train, given.tolist(), seed=seed)
     seconds = time.perf_counter() - start
     suggested = np.array(judged.suggested)
     rows = {OURS: found(bench, given, judged.score, suggested, seconds), **regression(bench, given, seed)}
@@ -128,7 +126,7 @@ def wrong_labels(
         "changes_suggested": float(changed.sum()),
         "changes_right": float(right[changed].mean()),
     }
-    return rows, calibration, _estimate(judge, 0.1)
+    return rows, calibration
 
 
 def noise(bench: Bench, nearby: str, share: float, seed: int) -> dict[str, float]:
@@ -237,6 +235,16 @@ def _show(title: str, header: list[str], rows: list[list[str]]) -> None:
 
 
 def show(figures: dict[str, Any]) -> None:
+    for part, shown in SHOWN.items():
+        if part in figures:
+            shown(figures)
+    for group in ("calibration", "no_noise", "other"):
+        print()
+        for name in figures[group][0] if group in figures else ():
+            print(f"{name}: {', '.join(f'{run[name]:.4g}' for run in figures[group])}")
+
+
+def show_wrong_labels(figures: dict[str, Any]) -> None:
     header = ["10 % wrong, half of them", "ranked by", "AUROC", "precision at n", "suggested label right", "seconds"]
     rows = []
     for nearby, runs in figures["wrong_labels"].items():
@@ -251,6 +259,9 @@ def show(figures: dict[str, Any]) -> None:
                 ]
             )
     _show("Wrong labels", header, rows)
+
+
+def show_noise(figures: dict[str, Any]) -> None:
     rows = []
     for nearby, runs in figures["noise"].items():
         for i, first in enumerate(runs[0]):
@@ -264,6 +275,9 @@ def show(figures: dict[str, Any]) -> None:
             cells = [f"{run[i]['estimate']:.1%} ({run[i]['low']:.1%} to {run[i]['high']:.1%})" for run in runs]
             rows.append([str(each), planted, "; ".join(cells)])
     _show("Noise estimate from few examples", ["examples a label", "planted, by seed", "estimated, by seed"], rows)
+
+
+def show_loop(figures: dict[str, Any]) -> None:
     rows = []
     for name in figures["loop"][0]:
         parts = {key: [run[name][key] for run in figures["loop"]] for key in figures["loop"][0][name]}
@@ -276,16 +290,17 @@ def show(figures: dict[str, Any]) -> None:
             ]
         )
     _show("The loop", ["reviewed", "labels mended", "set aside", "R@1", "AURC x 1000"], rows)
-    for group in ("calibration", "no_noise", "other"):
-        print()
-        for name in figures[group][0]:
-            print(f"{name}: {', '.join(f'{run[name]:.4g}' for run in figures[group])}")
+
+
+SHOWN = {"wrong_labels": show_wrong_labels, "noise": show_noise, "loop": show_loop}
+PARTS = ("wrong-labels", "noise", "loop", "other")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure; all by default")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args()
     seeds = range(options.seeds)
@@ -294,20 +309,24 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in ran_on.items()), flush=True)
     bench = Bench(options.data)
     figures: dict[str, Any] = {"command": sys.argv, "machine": ran_on}
-    judged = {nearby: [wrong_labels(bench, nearby, seed) for seed in seeds] for nearby in NEARBY}
-    figures["wrong_labels"] = {nearby: [rows for rows, _, _ in runs] for nearby, runs in judged.items()}
-    figures["calibration"] = [calibration for runs in judged.values() for _, calibration, _ in runs]
-    figures["noise"] = {
-        nearby: [[noise(bench, nearby, 0.05, seed), runs[seed][2], noise(bench, nearby, 0.2, seed)] for seed in seeds]
-        for nearby, runs in judged.items()
-    }
-    figures["no_noise"] = [noise(bench, "label", 0.0, 0)]
-    figures["small_noise"] = {
-        each: [[small_noise(bench, each, share, seed) for share in (0.0, 0.05, 0.1, 0.2)] for seed in seeds]
-        for each in SMALL
-    }
-    figures["loop"] = [loop(bench, seed) for seed in seeds]
-    figures["other"] = [other_scores(bench, 0)]
+    if "wrong-labels" in options.parts:
+        judged = {nearby: [wrong_labels(bench, nearby, seed) for seed in seeds] for nearby in NEARBY}
+        figures["wrong_labels"] = {nearby: [rows for rows, _ in runs] for nearby, runs in judged.items()}
+        figures["calibration"] = [calibration for runs in judged.values() for _, calibration in runs]
+    if "noise" in options.parts:
+        figures["noise"] = {
+            nearby: [[noise(bench, nearby, share, seed) for share in (0.05, 0.1, 0.2)] for seed in seeds]
+            for nearby in NEARBY
+        }
+        figures["no_noise"] = [noise(bench, "label", 0.0, 0)]
+        figures["small_noise"] = {
+            each: [[small_noise(bench, each, share, seed) for share in (0.0, 0.05, 0.1, 0.2)] for seed in seeds]
+            for each in SMALL
+        }
+    if "loop" in options.parts:
+        figures["loop"] = [loop(bench, seed) for seed in seeds]
+    if "other" in options.parts:
+        figures["other"] = [other_scores(bench, 0)]
     show(figures)
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
