@@ -80,10 +80,7 @@ class IndexMetadata:
             raise FormatVersionError(
                 f"the collection {name!r} has schema {stored['schema']}, this release reads {SCHEMA_VERSION}; {remedy}"
             )
-        # an index of before there was such a thing has no set_aside
-        values = {
-            key.name: stored.get(key.name) if key.name == "set_aside" else stored[key.name] for key in fields(cls)
-        }
+        values = {key.name: stored[key.name] for key in fields(cls) if key.name in stored}
         return cls(**{**values, "settings": IndexSettings(**stored["settings"])})
 
 
