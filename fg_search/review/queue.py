@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 from qdrant_client import models
 
+from fg_search.errors import NotScoredError
 from fg_search.index.searching import check_not_empty
-from fg_search.index.setting_aside import check_scored
 from fg_search.index.state import IndexState
 from fg_search.review.items import Example, Kind, ReviewItem
 from fg_search.storage.keys import (
@@ -75,7 +75,7 @@ def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewIt
     scored = models.FieldCondition(key=REVIEW_SCORE_KEY, range=models.Range(gte=0))
     contradicted = options.kind == "contradicted"
     if contradicted:
-        yield from check_scored(state)
+        yield from _check_scored(state)
     records, _ = yield call(
         "scroll",
         state.collection,
@@ -91,6 +91,14 @@ def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewIt
     if not options.evidence or not items:
         return items
     return (yield from _with_evidence(state, items, [record.id for record in records], options.evidence))
+
+
+def _check_scored(state: IndexState) -> Operation[None]:
+    info = yield call("get_collection", state.collection)
+    if not (info.config.metadata or {}).get(REVIEW_KEY):
+        raise NotScoredError(
+            f"the labels of {state.name} were not judged yet; call index.score_labels() or `fg-search score` first"
+        )
 
 
 def _with_evidence(
