@@ -1,6 +1,6 @@
 """Finding wrong labels in CLINC150, and what mending the found ones is worth.
 
-    python benchmarks/review.py --data FOLDER [--seeds 3] [--json FILE]
+    python benchmarks/review.py --data FOLDER [--seeds 3] [--parts wrong-labels noise loop other] [--json FILE]
 
 FOLDER holds train, test, oos_train and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}`` a line. A
 share of the training labels is replaced: half of them by any other label, half by a nearby one. Nearby is drawn in two
@@ -8,8 +8,9 @@ ways: the label whose mean embedding is closest to that of the true label, and t
 itself (harder). The peers are what cleanlab ranks by, on the same embeddings: self-confidence and normalised margin of
 cross-validated logistic regression (5 folds). Precision at n: n is the number of wrong labels.
 
-Then a reviewer who is always right looks at 500 items, and the head is fitted again on the mended labels. The
-embeddings of all-MiniLM-L6-v2 are made once.
+Then a reviewer who is always right looks at 500 items, and the head is fitted again on the mended labels: on all of
+them, or without those that are still wrong with a probability of .9 or more, which are set aside (not found either).
+The embeddings of all-MiniLM-L6-v2 are made once.
 """
 
 from __future__ import annotations
@@ -36,17 +37,15 @@ from fg_search.confidence import confidence
 from fg_search.evaluation import aurc, auroc, expected_calibration_error
 from fg_search.review.scores import (
     LabelJudge,
-    ambiguity,
     confused_labels,
     fit_label_judge,
     judge_labels,
-    nearest,
-    neighbour_agreement,
     outlier_scores,
 )
 
 NEARBY = ("label", "item")
-FOLDS, REVIEWED, CHUNK = 5, 500, 512
+FOLDS, REVIEWED, SET_ASIDE, CHUNK = 5, 500, 0.9, 512
+SMALL = (10, 16, 30)  # examples a label
 OURS = "fg_search, leave-one-out margin"
 
 
@@ -111,13 +110,11 @@ def regression(bench: Bench, given: np.ndarray, seed: int) -> dict[str, dict[str
     }
 
 
-def wrong_labels(
-    bench: Bench, nearby: str, seed: int
-) -> tuple[dict[str, dict[str, float]], dict[str, float], dict[str, float]]:
-    """The rankings, how well our probabilities are calibrated, and the noise estimate."""
+def wrong_labels(bench: Bench, nearby: str, seed: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """The rankings, and how well our probabilities are calibrated."""
     given = bench.noisy(0.1, nearby, seed)
     start = time.perf_counter()
-    judged, judge = judge_labels(bench.train, given.tolist(), seed=seed)
+    judged, _ = judge_labels(bench.train, given.tolist(), seed=seed)
     seconds = time.perf_counter() - start
     suggested = np.array(judged.suggested)
     rows = {OURS: found(bench, given, judged.score, suggested, seconds), **regression(bench, given, seed)}
@@ -129,12 +126,21 @@ def wrong_labels(
         "changes_suggested": float(changed.sum()),
         "changes_right": float(right[changed].mean()),
     }
-    return rows, calibration, _estimate(judge, 0.1)
+    return rows, calibration
 
 
 def noise(bench: Bench, nearby: str, share: float, seed: int) -> dict[str, float]:
     given = bench.noisy(share, nearby, seed)
     return _estimate(fit_label_judge(bench.train, given.tolist(), seed=seed), share)
+
+
+def small_noise(bench: Bench, each: int, share: float, seed: int) -> dict[str, float]:
+    """The estimate from so many examples a label."""
+    given = bench.noisy(share, "item", seed)
+    order = np.lexsort((np.random.default_rng((seed, 3)).random(len(given)), bench.truth))
+    rows = order.reshape(len(bench.labels), -1)[:, :each].ravel()
+    judge = fit_label_judge(bench.train[rows], given[rows].tolist(), seed=seed)
+    return _estimate(judge, float((given != bench.truth)[rows].mean()))
 
 
 def _estimate(judge: LabelJudge, wrong: float) -> dict[str, float]:
@@ -152,18 +158,32 @@ def loop(bench: Bench, seed: int) -> dict[str, dict[str, float]]:
         "low confidence": np.argsort(confidence(head.distributions(bench.train)), kind="stable"),
         "random": np.random.default_rng(seed).permutation(len(given)),
     }
-    rows = {"nothing": {**before, "mended": 0.0}}
+    rows = {"nothing": {**before, "mended": 0.0, "set_aside": 0.0}}
+    doubtful, nothing = judged.score >= SET_ASIDE, np.zeros(len(given), dtype=bool)
+    rows["nothing, set aside"] = _without(bench, given, given, doubtful, seed)
     for name, order in batches.items():
         mended, batch = given.copy(), order[:REVIEWED]
         mended[batch] = bench.truth[batch]
-        rows[name] = {**_quality(bench, mended, seed)[1], "mended": float((given != mended).sum())}
-    rows["everything"] = {**_quality(bench, bench.truth, seed)[1], "mended": float((given != bench.truth).sum())}
+        rows[name] = _without(bench, given, mended, nothing, seed)
+        if name != "random":
+            rows[f"{name}, rest set aside"] = _without(
+                bench, given, mended, doubtful & ~np.isin(np.arange(len(given)), batch), seed
+            )
+    rows["everything"] = _without(bench, given, bench.truth, nothing, seed)
     return rows
 
 
-def _quality(bench: Bench, given: np.ndarray, seed: int) -> tuple[FeatureGroupHead, dict[str, float]]:
-    head = fit_head(bench.train, Codebook.from_labels(given.tolist(), seed=seed), seed=seed)
-    points = torch.from_numpy(head.distributions(bench.train)).flatten(1)
+def _without(bench: Bench, given: np.ndarray, mended: np.ndarray, aside: np.ndarray, seed: int) -> dict[str, float]:
+    quality = _quality(bench, mended, seed, ~aside)[1]
+    return {**quality, "mended": float((given != mended).sum()), "set_aside": float(aside.sum())}
+
+
+def _quality(
+    bench: Bench, given: np.ndarray, seed: int, kept: np.ndarray | slice = slice(None)
+) -> tuple[FeatureGroupHead, dict[str, float]]:
+    rows, given = bench.train[kept], given[kept]
+    head = fit_head(rows, Codebook.from_labels(given.tolist(), seed=seed), seed=seed)
+    points = torch.from_numpy(head.distributions(rows)).flatten(1)
     queries = torch.from_numpy(head.distributions(bench.queries)).flatten(1)
     best = [(queries[i : i + CHUNK] @ points.T / head.groups).max(dim=1) for i in range(0, len(queries), CHUNK)]
     top = given[torch.cat([one.indices for one in best]).numpy()]
@@ -186,24 +206,12 @@ def other_scores(bench: Bench, seed: int) -> dict[str, float]:
     queries = bench.queries[bench.in_scope]
     read = judge.judge(queries, [None] * len(queries), fitted=False)
     head = fit_head(bench.train, Codebook.from_labels(bench.truth.tolist(), seed=seed), seed=seed)
-    known = np.concatenate([bench.train, queries])
-    near = nearest(known, np.arange(len(bench.train), len(known)), k=20).rows
-    names = np.concatenate([bench.truth.astype(object), np.full(len(queries), None)])
-    agreement = neighbour_agreement(names[near])
-    score = ambiguity(
-        confidence(head.distributions(queries)),
-        codes_per_group=head.codes_per_group,
-        margin=read.margin,
-        agreement=agreement,
-    )
     misread = np.array(read.predicted) != bench.answers[bench.in_scope]
     return {
         "split_labels_among_first_5": float(sum(pair.second == f"{pair.first}*" for pair in pairs)),
         "outlier_auroc": auroc(outlier_scores(together), odd),
-        "ambiguity_auroc": auroc(score.score, misread),
-        "ambiguity_auroc_confidence": auroc(-score.confidence, misread),
+        "ambiguity_auroc_confidence": auroc(-confidence(head.distributions(queries)), misread),
         "ambiguity_auroc_margin": auroc(-read.margin, misread),
-        "ambiguity_auroc_agreement": auroc(-agreement, misread),
     }
 
 
@@ -227,6 +235,16 @@ def _show(title: str, header: list[str], rows: list[list[str]]) -> None:
 
 
 def show(figures: dict[str, Any]) -> None:
+    for part, shown in SHOWN.items():
+        if part in figures:
+            shown(figures)
+    for group in ("calibration", "no_noise", "other"):
+        print()
+        for name in figures[group][0] if group in figures else ():
+            print(f"{name}: {', '.join(f'{run[name]:.4g}' for run in figures[group])}")
+
+
+def show_wrong_labels(figures: dict[str, Any]) -> None:
     header = ["10 % wrong, half of them", "ranked by", "AUROC", "precision at n", "suggested label right", "seconds"]
     rows = []
     for nearby, runs in figures["wrong_labels"].items():
@@ -241,6 +259,9 @@ def show(figures: dict[str, Any]) -> None:
                 ]
             )
     _show("Wrong labels", header, rows)
+
+
+def show_noise(figures: dict[str, Any]) -> None:
     rows = []
     for nearby, runs in figures["noise"].items():
         for i, first in enumerate(runs[0]):
@@ -248,22 +269,38 @@ def show(figures: dict[str, Any]) -> None:
             rows.append([f"nearest to the {nearby}", f"{first['wrong']:.0%}", "; ".join(cells)])
     _show("Noise estimate", ["half of them", "planted", "estimated, by seed"], rows)
     rows = []
+    for each, runs in figures["small_noise"].items():
+        for i in range(len(runs[0])):
+            planted = "; ".join(f"{run[i]['wrong']:.1%}" for run in runs)
+            cells = [f"{run[i]['estimate']:.1%} ({run[i]['low']:.1%} to {run[i]['high']:.1%})" for run in runs]
+            rows.append([str(each), planted, "; ".join(cells)])
+    _show("Noise estimate from few examples", ["examples a label", "planted, by seed", "estimated, by seed"], rows)
+
+
+def show_loop(figures: dict[str, Any]) -> None:
+    rows = []
     for name in figures["loop"][0]:
         parts = {key: [run[name][key] for run in figures["loop"]] for key in figures["loop"][0][name]}
         rows.append(
-            [name, _cell(parts["mended"], 0), _cell(parts["recall_at_1"], 4), _cell(parts["aurc"], 1, scale=1000)]
+            [
+                name,
+                *(_cell(parts[key], 0) for key in ("mended", "set_aside")),
+                _cell(parts["recall_at_1"], 4),
+                _cell(parts["aurc"], 1, scale=1000),
+            ]
         )
-    _show("The loop", ["reviewed", "labels mended", "R@1", "AURC x 1000"], rows)
-    for group in ("calibration", "no_noise", "other"):
-        print()
-        for name in figures[group][0]:
-            print(f"{name}: {', '.join(f'{run[name]:.4g}' for run in figures[group])}")
+    _show("The loop", ["reviewed", "labels mended", "set aside", "R@1", "AURC x 1000"], rows)
+
+
+SHOWN = {"wrong_labels": show_wrong_labels, "noise": show_noise, "loop": show_loop}
+PARTS = ("wrong-labels", "noise", "loop", "other")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure; all by default")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     options = parser.parse_args()
     seeds = range(options.seeds)
@@ -272,16 +309,24 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in ran_on.items()), flush=True)
     bench = Bench(options.data)
     figures: dict[str, Any] = {"command": sys.argv, "machine": ran_on}
-    judged = {nearby: [wrong_labels(bench, nearby, seed) for seed in seeds] for nearby in NEARBY}
-    figures["wrong_labels"] = {nearby: [rows for rows, _, _ in runs] for nearby, runs in judged.items()}
-    figures["calibration"] = [calibration for runs in judged.values() for _, calibration, _ in runs]
-    figures["noise"] = {
-        nearby: [[noise(bench, nearby, 0.05, seed), runs[seed][2], noise(bench, nearby, 0.2, seed)] for seed in seeds]
-        for nearby, runs in judged.items()
-    }
-    figures["no_noise"] = [noise(bench, "label", 0.0, 0)]
-    figures["loop"] = [loop(bench, seed) for seed in seeds]
-    figures["other"] = [other_scores(bench, 0)]
+    if "wrong-labels" in options.parts:
+        judged = {nearby: [wrong_labels(bench, nearby, seed) for seed in seeds] for nearby in NEARBY}
+        figures["wrong_labels"] = {nearby: [rows for rows, _ in runs] for nearby, runs in judged.items()}
+        figures["calibration"] = [calibration for runs in judged.values() for _, calibration in runs]
+    if "noise" in options.parts:
+        figures["noise"] = {
+            nearby: [[noise(bench, nearby, share, seed) for share in (0.05, 0.1, 0.2)] for seed in seeds]
+            for nearby in NEARBY
+        }
+        figures["no_noise"] = [noise(bench, "label", 0.0, 0)]
+        figures["small_noise"] = {
+            each: [[small_noise(bench, each, share, seed) for share in (0.0, 0.05, 0.1, 0.2)] for seed in seeds]
+            for each in SMALL
+        }
+    if "loop" in options.parts:
+        figures["loop"] = [loop(bench, seed) for seed in seeds]
+    if "other" in options.parts:
+        figures["other"] = [other_scores(bench, 0)]
     show(figures)
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

@@ -123,6 +123,8 @@ def info(console: Console, found: IndexInfo) -> None:
         facts.add_row("tenant", _shown(found.tenant))
     corrected = f", {found.corrected:,} of them corrected" if found.corrected else ""
     facts.add_row("points", f"{found.points:,} ({found.labelled:,} with a label{corrected})")
+    if found.set_aside:
+        facts.add_row("set aside", f"{found.set_aside:,}, not found until they are reviewed")
     facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))
     facts.add_row("model", f"{_shown(meta.model_name)}, dimension {meta.dimension}")
     facts.add_row("features", f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}")

@@ -444,6 +444,23 @@ def test_refreshing_learns_the_corrections_and_moves_the_index(run, own_index, m
     assert run("fit", made / "corpus.jsonl", "--refresh", own_index / "idx", "-o", own_index / "x")[0] == 2
 
 
+def test_refreshing_sets_aside_what_is_doubtful(run, own_index, made):
+    refresh = ("fit", "--refresh", own_index / "idx", "-o", own_index / "new", "--set-aside", 0.001)
+    code, _, err = run(*refresh)
+    assert code == 1
+    assert "fg-search score" in err
+    assert run("score", "--index", own_index / "idx")[0] == 0
+    listed = run("review", "--index", own_index / "idx", "--kind", "contradicted", "--limit", 100, "--json")[1]
+    scores = [json.loads(line)["score"] for line in listed.splitlines()]
+    code, out, err = run(*refresh[:-1], scores[0])
+    assert code == 0, err
+    aside = sum(score >= scores[0] for score in scores)
+    assert f"{aside} items are set aside" in out
+    assert json.loads(run("info", "--index", own_index / "idx", "--json")[1])["set_aside"] == aside
+    assert "not found until they are reviewed" in run("info", "--index", own_index / "idx")[1]
+    assert run("fit", made / "corpus.jsonl", "-o", own_index / "x", "--set-aside", 0.9)[0] == 2
+
+
 @pytest.mark.parametrize("form", ["csv", "jsonl", "label-studio"])
 def test_what_is_exported_and_filled_in_is_imported(run, own_index, form):
     assert run("score", "--index", own_index / "idx")[0] == 0

@@ -44,6 +44,14 @@ def fit(
             show_default=False,
         ),
     ] = None,
+    set_aside: Annotated[
+        float | None,
+        typer.Option(
+            help="With --refresh: items whose label is wrong with at least this probability (fg-search score) are "
+            "neither learned from nor found until they are reviewed.",
+            show_default=False,
+        ),
+    ] = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     text: TextColumn = "text",
@@ -61,11 +69,19 @@ def fit(
     """Train a feature-group head on the texts of FILE, or of an index, and save the encoder."""
     if (file is None) == (refresh is None):
         raise typer.BadParameter("give either FILE or --refresh INDEX")
+    if set_aside is not None and refresh is None:
+        raise typer.BadParameter("--set-aside needs --refresh INDEX, whose labels were judged")
     if refresh is not None:
         with open_index(refresh, None, collection, api_key) as index, timed("fitted and moved"):
             index.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
-            refitted = index.refit(output, seed=seed, batch_size=batch_size)
-        say(f"{refitted!r} saved in {output}; the index {refresh} has moved to it")
+            refitted = index.refit(output, set_aside=set_aside, seed=seed, batch_size=batch_size)
+            aside = index.info().set_aside
+        without = (
+            f"; {aside:,} items are set aside: score the labels again to review them (--kind contradicted)"
+            if aside
+            else ""
+        )
+        say(f"{refitted!r} saved in {output}; the index {refresh} has moved to it{without}")
         return
     assert file is not None  # noqa: S101  for the type checker
     records = rows_of(file, on_error, text=text, label=label)

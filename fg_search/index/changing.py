@@ -10,6 +10,7 @@ from qdrant_client import models
 
 from fg_search.errors import ItemNotFoundError
 from fg_search.ids import UserId
+from fg_search.index.setting_aside import SET_ASIDE
 from fg_search.index.state import IndexState
 from fg_search.storage.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, HASH_KEY, JUDGEMENT_KEYS, LABEL_KEY, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, call
@@ -49,6 +50,7 @@ class IndexInfo:
         points: Number of points.
         labelled: Number of points that have a label.
         corrected: Number of points whose label a person corrected.
+        set_aside: Number of points that are not found until somebody decides about them.
         metadata: Of the encoder that filled it, and its settings.
         calibration: If there is one.
         confidence_histogram: Number of points with a confidence in each tenth of [0, 1].
@@ -60,6 +62,7 @@ class IndexInfo:
     points: int
     labelled: int
     corrected: int
+    set_aside: int
     metadata: IndexMetadata
     calibration: CalibrationInfo | None
     confidence_histogram: tuple[int, ...]
@@ -158,6 +161,7 @@ def describe_index(state: IndexState) -> Operation[IndexInfo]:
         points=(yield from _count(state)),
         labelled=(yield from _count(state, has_label)),
         corrected=(yield from _count(state, corrected)),
+        set_aside=0 if state.metadata.set_aside is None else (yield from _count(state, SET_ASIDE)),
         metadata=state.metadata,
         calibration=None
         if calibration is None

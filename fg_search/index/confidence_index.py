@@ -57,6 +57,7 @@ from fg_search.storage.operations import Operation, T, run
 from fg_search.storage.points import Item, checked_items
 from fg_search.storage.schema import IndexMetadata
 from fg_search.storage.settings import IndexSettings
+from fg_search.validation import check_fraction
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
@@ -830,16 +831,26 @@ class ConfidenceIndex:
             show_progress: Draw a progress bar; by default when stderr is a terminal.
         """
         known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
+        self._migrate(known, "as before", batch_size, show_progress)
+
+    def _migrate(
+        self,
+        encoder: FeatureGroupEncoder,
+        set_aside: float | migrating.AsBefore | None,
+        batch_size: int,
+        show_progress: bool | None,
+    ) -> None:
         total = self.client.count(self.collection, exact=True).count
         with _progress(total, show_progress) as advance:
             self._opened.migrated(
                 self._run(
                     migrating.migrate(
                         self._state,
-                        known,
+                        encoder,
                         batch_size=batch_size,
                         progress=advance,
                         announce=self._opened.announce,
+                        set_aside=set_aside,
                     )
                 )
             )
@@ -848,6 +859,7 @@ class ConfidenceIndex:
         self,
         folder: str | os.PathLike[str],
         *,
+        set_aside: float | None = None,
         seed: int = 0,
         batch_size: int = 64,
         show_progress: bool | None = None,
@@ -859,6 +871,9 @@ class ConfidenceIndex:
 
         Args:
             folder: Of the new encoder.
+            set_aside: In [0, 1]: items whose label is wrong with at least this probability (:meth:`score_labels`) are
+                neither learned from nor found until somebody decides about them (:meth:`decide`) or corrects them
+                (:meth:`relabel`). By default none are, and those that were are back.
             seed: Seed of everything random.
             batch_size: Texts the base model encodes at once.
             show_progress: Draw progress bars; by default when stderr is a terminal.
@@ -867,6 +882,7 @@ class ConfidenceIndex:
             The new encoder.
 
         Raises:
+            NotScoredError: If items are to be set aside and labels were not judged yet.
             ValueError: If the head learned from pairs or clusters, or this is one tenant's view.
             FileExistsError: If the folder holds something other than a saved encoder.
         """
@@ -874,12 +890,15 @@ class ConfidenceIndex:
 
         if self._tenant is not None:
             raise ValueError("a head is fitted on the items of all tenants; call refit on the index itself")
+        least = None if set_aside is None else check_fraction(set_aside, name="set_aside")
         check_target(Path(folder))
         total = self.client.count(self.collection, exact=True).count
         with _progress(total, show_progress, "read") as advance:
-            encoder = self._run(refitting.refit(self._state, seed=seed, batch_size=batch_size, progress=advance))
+            encoder = self._run(
+                refitting.refit(self._state, set_aside=least, seed=seed, batch_size=batch_size, progress=advance)
+            )
         encoder.save(folder)
-        self.migrate(encoder, batch_size=batch_size, show_progress=show_progress)
+        self._migrate(encoder, least, batch_size, show_progress)
         return encoder
 
     def snapshot(self, file: str | os.PathLike[str]) -> None:

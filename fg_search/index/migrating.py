@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from qdrant_client import models
@@ -14,13 +14,17 @@ from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import StorageError
 from fg_search.index.adding import ITEMS_PER_WRITE, add
 from fg_search.index.opening import create_collection, physical_collection, switch_alias
+from fg_search.index.setting_aside import is_doubtful
 from fg_search.index.state import EncoderSlot, IndexState, metadata_of
-from fg_search.storage.keys import BASE_VECTOR
+from fg_search.storage.keys import BASE_VECTOR, PAYLOAD_KEY
 from fg_search.storage.operations import Operation, Work, call
 from fg_search.storage.points import Item
+from fg_search.storage.schema import IndexMetadata
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
+
+AsBefore = Literal["as before"]
 
 _MOST_PASSES = 10
 
@@ -32,6 +36,7 @@ def migrate(
     batch_size: int,
     progress: Callable[[int], object],
     announce: Callable[[IndexState], None],
+    set_aside: float | AsBefore | None = "as before",
 ) -> Operation[IndexState]:
     """Fill a collection beside the old one, switch the alias to it, remove the old one.
 
@@ -44,6 +49,7 @@ def migrate(
         batch_size: Texts the base model encodes at once.
         progress: Told how many items more are done.
         announce: Told the state of the new index just before the switch.
+        set_aside: Probability of a wrong label from which on an undecided item is set aside; ``None`` for no item.
 
     Returns:
         The state of the new index; it has no calibration yet.
@@ -59,14 +65,16 @@ def migrate(
             f"{state.name} is a collection of that very name, not an alias, so that nothing can take its place; "
             "copy it with `fg-search copy` into a new index first"
         )
-    metadata = replace(metadata_of(encoder), settings=state.metadata.settings)
+    kept = state.metadata.set_aside if set_aside == "as before" else set_aside
+    metadata = replace(metadata_of(encoder), settings=state.metadata.settings, set_aside=kept)
     new = yield from create_collection(state.collection, metadata)
+    yield from _check_begun(new, metadata)
     filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
     # stored vectors of the same base model are as good as new ones, unless they were rounded
     is_same_base = metadata.base == state.metadata.base and metadata.settings.base_vectors == "float32"
     for attempt in range(_MOST_PASSES):
         written = yield from _copy_all(
-            old, filled, batch_size, progress if not attempt else _ignore, keep_base=is_same_base
+            old, filled, batch_size, progress if not attempt else _ignore, set_aside, keep_base=is_same_base
         )
         removed = yield from _remove_extra(old, new)
         if not written and not removed:
@@ -80,7 +88,13 @@ def migrate(
 
 
 def _copy_all(
-    old: str, filled: IndexState, batch_size: int, progress: Callable[[int], object], *, keep_base: bool
+    old: str,
+    filled: IndexState,
+    batch_size: int,
+    progress: Callable[[int], object],
+    set_aside: float | AsBefore | None,
+    *,
+    keep_base: bool,
 ) -> Operation[int]:
     """Bring every item of the old collection up to date in the new one; return how many were not."""
     written, offset = 0, None
@@ -93,12 +107,34 @@ def _copy_all(
             with_payload=True,
             with_vectors=[BASE_VECTOR] if keep_base else False,
         )
-        items = [Item.of_record(record) for record in records]
+        items = [_item(record, set_aside) for record in records]
         known = (yield Work(partial(_features, filled, records))) if keep_base and records else None
         report = yield from add(filled, items, known, batch_size=batch_size, progress=progress, copied=True)
         written += report.written
         if offset is None:
             return written
+
+
+def _check_begun(new: str, metadata: IndexMetadata) -> Operation[None]:
+    """Make sure that what was begun and interrupted goes on in the same way.
+
+    Raises:
+        StorageError: If it had other items set aside.
+    """
+    begun = IndexMetadata.of_collection(new, (yield call("get_collection", new)))
+    if begun.set_aside != metadata.set_aside:
+        raise StorageError(
+            f"the collection {new!r} was begun with set_aside={begun.set_aside}, not {metadata.set_aside}; "
+            "call refit again with that, or delete the collection"
+        )
+
+
+def _item(record: models.Record, set_aside: float | AsBefore | None) -> Item:
+    item = Item.of_record(record)
+    if set_aside == "as before":
+        return item
+    features = (record.payload or {})[PAYLOAD_KEY]
+    return replace(item, set_aside=set_aside is not None and is_doubtful(features, set_aside))
 
 
 def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:

@@ -62,7 +62,7 @@ def open_index(
             "into a new index with `fg-search copy`"
         )
     # whoever made the collection may have been interrupted before its payload indexes were there
-    yield from _index_payload(collection, metadata.settings, known=info.payload_schema)
+    yield from _index_payload(collection, metadata, known=info.payload_schema)
     return state
 
 
@@ -88,7 +88,7 @@ def create_collection(collection: str, metadata: IndexMetadata) -> Operation[str
     if info is None:
         yield call("create_collection", physical, **collection_options(metadata))
     known = () if info is None else info.payload_schema
-    yield from _index_payload(physical, metadata.settings, known=known)
+    yield from _index_payload(physical, metadata, known=known)
     return physical
 
 
@@ -119,8 +119,8 @@ def physical_collection(collection: str) -> Operation[str]:
     return next((one.collection_name for one in found.aliases if one.alias_name == collection), collection)
 
 
-def _index_payload(collection: str, settings: IndexSettings, *, known: Container[str]) -> Operation[None]:
-    for key, kind in payload_indexes(settings).items():
+def _index_payload(collection: str, metadata: IndexMetadata, *, known: Container[str]) -> Operation[None]:
+    for key, kind in payload_indexes(metadata).items():
         if key not in known:
             with warnings.catch_warnings():  # local mode warns that it does without them
                 warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from fg_search.index.adding import ITEMS_PER_WRITE
+from fg_search.index.confusing import check_scored
+from fg_search.index.setting_aside import is_doubtful
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import BASE_VECTOR, PAYLOAD_KEY
+from fg_search.storage.keys import BASE_VECTOR, PAYLOAD_KEY, REVIEW_KEY
 from fg_search.storage.operations import Operation, Work, call
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Corpus:
         texts: What was encoded.
         labels: As they are now, ``None`` where unknown.
         payloads: The owners' own.
+        doubtful: Positions of those that are not to be learned from.
         base: ``(n, d)`` float32 base embeddings, if the index has them.
     """
 
@@ -36,13 +39,22 @@ class Corpus:
     texts: list[str]
     labels: list[str | None]
     payloads: list[dict[str, Any]]
+    doubtful: list[int]
     base: npt.NDArray[np.float32] | None
 
 
-def read_corpus(state: IndexState, progress: Callable[[int], object]) -> Operation[Corpus]:
-    """Read all items, of all tenants if none was chosen, with their base embeddings; they have to fit into memory."""
+def read_corpus(
+    state: IndexState, progress: Callable[[int], object], *, least_doubtful: float | None = None
+) -> Operation[Corpus]:
+    """Read all items, of all tenants if none was chosen, with their base embeddings; they have to fit into memory.
+
+    Args:
+        state: The index.
+        progress: Told how many items more were read.
+        least_doubtful: Probability of a wrong label from which on an undecided item is doubtful.
+    """
     names = [BASE_VECTOR] if state.metadata.has_base else False
-    corpus = Corpus([], [], [], [], [], None)
+    corpus = Corpus([], [], [], [], [], [], None)
     vectors: list[npt.NDArray[np.float32]] = []
     offset = None
     while True:
@@ -58,6 +70,8 @@ def read_corpus(state: IndexState, progress: Callable[[int], object]) -> Operati
         for record in records:
             payload = dict(record.payload)
             features = payload.pop(PAYLOAD_KEY)
+            if least_doubtful is not None and is_doubtful(features, least_doubtful):
+                corpus.doubtful.append(len(corpus.ids))
             corpus.point_ids.append(record.id)
             corpus.ids.append(features["id"])
             corpus.texts.append(features["text"])
@@ -67,16 +81,23 @@ def read_corpus(state: IndexState, progress: Callable[[int], object]) -> Operati
             vectors.append(np.array([record.vector[BASE_VECTOR] for record in records], dtype=np.float32))
         progress(len(records))
         if offset is None:
-            base = np.concatenate(vectors) if vectors else None
-            return Corpus(corpus.point_ids, corpus.ids, corpus.texts, corpus.labels, corpus.payloads, base)
+            return replace(corpus, base=np.concatenate(vectors) if vectors else None)
 
 
 def refit(
-    state: IndexState, *, seed: int, batch_size: int, progress: Callable[[int], object]
+    state: IndexState, *, set_aside: float | None, seed: int, batch_size: int, progress: Callable[[int], object]
 ) -> Operation[FeatureGroupEncoder]:
     """A new encoder, of the same base model and the same sizes, that learned from the items as they are now.
 
+    Args:
+        state: The index.
+        set_aside: Probability of a wrong label from which on an undecided item is not learned from.
+        seed: Of everything random.
+        batch_size: Texts the base model encodes at once.
+        progress: Told how many items more were read.
+
     Raises:
+        NotScoredError: If items are to be set aside and labels were not judged yet.
         ValueError: If the head learned from something that the index does not hold (pairs, clusters), or there is
             nothing to learn from any more.
     """
@@ -86,14 +107,18 @@ def refit(
             f"the head of {state.name} learned from {known.supervision}, which corrected labels do not change; "
             "fit one on labels with encoder.fit(texts, labels=…) and call index.migrate"
         )
-    corpus = yield from read_corpus(state, progress)
+    if set_aside is not None:
+        yield from check_scored(state, REVIEW_KEY, "the labels", "score_labels")
+    corpus = yield from read_corpus(state, progress, least_doubtful=set_aside)
+    out = set(corpus.doubtful)
+    kept = [i for i in range(len(corpus.ids)) if i not in out]
 
     def work() -> FeatureGroupEncoder:
         return known.refitted(
-            corpus.texts,
-            corpus.labels,
-            {name: [payload.get(name) for payload in corpus.payloads] for name in known.attributes},
-            embeddings=corpus.base,
+            [corpus.texts[i] for i in kept],
+            [corpus.labels[i] for i in kept],
+            {name: [corpus.payloads[i].get(name) for i in kept] for name in known.attributes},
+            embeddings=None if corpus.base is None else corpus.base[kept],
             seed=seed,
             batch_size=batch_size,
         )

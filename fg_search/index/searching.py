@@ -16,6 +16,7 @@ from fg_search.confidence.threshold import PrecisionThreshold
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import EmptyIndexError
 from fg_search.index.calibration import Calibration, RelevantBy, required
+from fg_search.index.setting_aside import NOT_SET_ASIDE
 from fg_search.index.state import IndexState
 from fg_search.search import (
     GroupedResult,
@@ -270,7 +271,8 @@ class _Judgement:
 
 
 def _scope(state: IndexState, options: SearchOptions) -> models.Filter | None:
-    return state.scope(min_confidence_condition(options), options.query_filter)
+    found = None if state.metadata.set_aside is None else NOT_SET_ASIDE
+    return state.scope(found, min_confidence_condition(options), options.query_filter)
 
 
 def _find(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,9 @@ from fg_search.review.noise import Block, NoiseEstimate, estimate_noise
 from fg_search.review.regression import FloatArray, IntArray, LabelRegression, row_blocks
 from fg_search.validation import check_booleans, check_count, check_labels, check_vectors
 
-_CALIBRATED_ON = 20_000  # fitted examples that temperature and noise are estimated on
+_CALIBRATED_ON = 10_000  # fitted examples of each half that noise is estimated on
 _TEMPERED_ON = 5_000
+_BOTH_HALVES = 5_000  # of more examples one half tells enough of what half of them teach
 _LARGEST_LOG_ODDS = 200.0
 _UNKNOWN = -1
 
@@ -201,22 +203,43 @@ def _fit(rows: FloatArray, labels: Sequence[str | None], seed: int) -> tuple[Lab
     rows, given = rows[known], given[known]
     regression = LabelRegression.fit(rows, given, len(names), seed)
     leverage = np.concatenate([regression.leverage(rows[some]) for some in row_blocks(len(rows), regression.width)])
-    drawn = np.random.default_rng(seed).permutation(len(given))[:_CALIBRATED_ON]
+    halves = _halves(given, seed)
+    judged = [half[:_CALIBRATED_ON] for half in (halves if len(given) <= _BOTH_HALVES else halves[:1])]
+    drawn = np.concatenate(judged)
     examples, sample, own = rows[drawn], given[drawn], leverage[drawn]
 
-    def unseen(count: int) -> Iterator[tuple[IntArray, FloatArray]]:
-        for some in row_blocks(count, regression.width):
+    def unseen(most: int) -> Iterator[tuple[IntArray, FloatArray]]:
+        for some in row_blocks(min(most, len(sample)), regression.width):
             yield sample[some], regression.leave_one_out(examples[some], sample[some], own[some])
 
-    temperature = _temperature(list(unseen(min(_TEMPERED_ON, len(sample)))))
+    taught = [LabelRegression.fit(rows[half], given[half], len(names), seed) for half in halves[::-1][: len(judged)]]
 
-    def posteriors() -> Iterator[Block]:
-        return ((some, softmax(scores / temperature, axis=1)) for some, scores in unseen(len(sample)))
+    def from_half(most: int) -> Iterator[tuple[IntArray, FloatArray]]:
+        for half, other in zip(judged, taught, strict=True):
+            for some in row_blocks(min(most, len(half)), other.width):
+                yield given[half[some]], other.predict(rows[half[some]])
 
-    noise = estimate_noise(posteriors, len(names), seed=seed)
+    temperature = _temperature(list(unseen(_TEMPERED_ON)))
+    noise = estimate_noise(
+        partial(_posteriors, unseen, temperature),
+        len(names),
+        from_half=partial(_posteriors, from_half, _temperature(list(from_half(_TEMPERED_ON)))),
+        seed=seed,
+    )
     margins = np.concatenate([_margin(some, scores) for some, scores in unseen(len(sample))]) / temperature
     counts = np.bincount(given, minlength=len(names))
     return LabelJudge(names, counts, temperature, noise, regression, _log_odds(margins, noise.share.estimate)), leverage
+
+
+def _halves(given: IntArray, seed: int) -> tuple[IntArray, IntArray]:
+    """The examples in two halves, each in random order, those of a label dealt evenly."""
+    rng = np.random.default_rng(seed)
+    order = np.lexsort((rng.random(len(given)), given))
+    return rng.permutation(order[::2]), rng.permutation(order[1::2])
+
+
+def _posteriors(unseen: Callable[[int], Iterator[tuple[IntArray, FloatArray]]], temperature: float) -> Iterator[Block]:
+    return ((given, softmax(scores / temperature, axis=1)) for given, scores in unseen(_CALIBRATED_ON))
 
 
 def _temperature(blocks: list[tuple[IntArray, FloatArray]]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,14 @@ from fg_search.evaluation.bootstrap import Interval
 
 IntArray = npt.NDArray[np.int64]
 Block = tuple[IntArray, npt.NDArray[np.floating]]
+Shares = Any  # a number, or an array of them
 
 _RESAMPLES = 1000
+_AGREEING, _DISAGREEING = 0, 1  # else the posterior is not sure enough to count
+# What a model gets wrong falls with the examples it learned from as a power of their number, with exponents of mostly
+# 1/2 to 1. From half of the examples to all, an exponent a takes off 2^a - 1 of what is still wrong after all.
+_USUAL_RATE = 1 / (2 ** (2 / 3) - 1)
+_SLOWEST_RATE = 1 / (2**0.5 - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +28,7 @@ class NoiseEstimate:
     """The share of labels that are probably wrong.
 
     Attributes:
-        share: In [0, 1], with an interval that tells how far chance alone could move it.
+        share: In [0, 1], with an interval for what chance could do to it, and for what the model gets wrong itself.
         by_label: ``(L,)`` float64, the same for the items given each label; 0 for a label that no item has.
         examples: Items that were looked at.
     """
@@ -35,53 +42,88 @@ class NoiseEstimate:
         return f"{self.share.estimate:.1%} of the labels are probably wrong ({low:.1%} to {high:.1%})"
 
 
-def estimate_noise(blocks: Callable[[], Iterable[Block]], labels: int, *, seed: int = 0) -> NoiseEstimate:
-    """The off-diagonal share of the confident joint (Northcutt, Jiang & Chuang, 2021), calibrated to the given counts.
+def estimate_noise(
+    blocks: Callable[[], Iterable[Block]],
+    labels: int,
+    *,
+    from_half: Callable[[], Iterable[Block]],
+    seed: int = 0,
+) -> NoiseEstimate:
+    """The off-diagonal share of the confident joint, less what more examples would take off it.
 
-    An item counts as of the most probable label among those that it is at least as probable to have as the items
-    given that label are on average; items for which there is none do not count. The interval is a percentile
-    bootstrap over the items; it does not cover what the posterior itself gets wrong.
+    In the confident joint (Northcutt, Jiang & Chuang, 2021), calibrated to the given counts, an item counts as of the
+    most probable label among those that it is at least as probable to have as the items given that label are on
+    average; items for which there is none do not count. What the model itself gets wrong counts as noise there, much
+    of it where examples are few. It shows in how the share falls from a model of half of the examples to one
+    of all, and is extrapolated along the learning curve to as many as one likes (a power law; Cortes et al., 1993).
+    Wrong labels stay wrong however many there are.
+
+    The interval is a percentile bootstrap over the items; its lower end takes the slowest usual rate of learning, its
+    upper end no extrapolation at all.
 
     Args:
         blocks: Gives the items in pieces, the same each time: given labels ``(b,)``, integers in [0, L), and a
             posterior ``(b, L)``, rows sum to one, from a model that has not seen these labels.
         labels: Number L of labels.
+        from_half: The same items in the same order, the posterior from half as many examples.
         seed: Of the bootstrap.
 
     Raises:
-        ValueError: If there are no items, or shapes do not fit.
+        ValueError: If there are no items, shapes do not fit, or the items are not the same.
     """
+    given, outcomes = _outcomes(blocks, labels)
+    same, with_half = _outcomes(from_half, labels)
+    if not np.array_equal(given, same):
+        raise ValueError("from_half must give the same items, in the same order, as blocks")
+    counts = np.zeros((3, 3, labels), dtype=np.int64)
+    np.add.at(counts, (outcomes, with_half, given), 1)
+    examples = len(given)
+    drawn = np.random.default_rng(seed).multinomial(examples, counts.ravel() / examples, size=_RESAMPLES)
+    resampled = np.array([_shares(one.reshape(counts.shape)) for one in drawn])
+    share, half = _shares(counts)
+    estimate = _extrapolated(share, half, _USUAL_RATE)
+    lowest = _extrapolated(resampled[:, 0], resampled[:, 1], _SLOWEST_RATE)
+    low, high = float(np.percentile(lowest, 2.5)), float(np.percentile(resampled[:, 0], 97.5))
+    by_label = _by_label(counts.sum(axis=1)) * (estimate / share if share else 1)
+    interval = Interval(float(estimate), min(low, float(estimate)), max(high, float(estimate)), 0.95)
+    return NoiseEstimate(interval, by_label, examples)
+
+
+def _outcomes(blocks: Callable[[], Iterable[Block]], labels: int) -> tuple[IntArray, IntArray]:
+    """``(n,)`` given labels, and whether the confident joint has each item agree, disagree or not count."""
     counts, sums = np.zeros(labels, dtype=np.int64), np.zeros(labels)
     for given, posterior in blocks():
         if posterior.shape != (len(given), labels):
             raise ValueError(f"posterior must have shape {(len(given), labels)}, got {posterior.shape}")
         counts += np.bincount(given, minlength=labels)
         sums += np.bincount(given, weights=posterior[np.arange(len(given)), given], minlength=labels)
-    examples = int(counts.sum())
-    if not examples:
+    if not counts.sum():
         raise ValueError("there are no labels to judge")
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
-    agreeing, disagreeing = np.zeros(labels, dtype=np.int64), np.zeros(labels, dtype=np.int64)
+    labelled, outcomes = [], []
     for given, posterior in blocks():
         confident = np.where(posterior >= thresholds, posterior, -1.0)
         top = confident.argmax(axis=1)
         counted = confident[np.arange(len(given)), top] >= 0
-        agreeing += np.bincount(given[counted & (top == given)], minlength=labels)
-        disagreeing += np.bincount(given[counted & (top != given)], minlength=labels)
-    outcomes = np.stack([agreeing, disagreeing, counts - agreeing - disagreeing])
-    drawn = np.random.default_rng(seed).multinomial(examples, outcomes.ravel() / examples, size=_RESAMPLES)
-    shares = [_share(one.reshape(outcomes.shape)) for one in drawn]
-    low, high = np.percentile(shares, [2.5, 97.5])
-    return NoiseEstimate(
-        Interval(_share(outcomes), float(low), float(high), 0.95), _by_label(outcomes[0], outcomes[1]), examples
-    )
+        labelled.append(given)
+        outcomes.append(np.where(counted, np.where(top == given, _AGREEING, _DISAGREEING), 2))
+    return np.concatenate(labelled), np.concatenate(outcomes)
 
 
-def _by_label(agreeing: IntArray, disagreeing: IntArray) -> npt.NDArray[np.float64]:
+def _extrapolated(share: Shares, half: Shares, rate: float) -> Shares:
+    return np.clip(share - rate * np.maximum(half - share, 0), 0, 1)
+
+
+def _shares(counts: IntArray) -> tuple[float, float]:
+    """Of ``(3, 3, L)`` counts, by outcome with all examples and with half of them: the share with either."""
+    return _share(counts.sum(axis=1)), _share(counts.sum(axis=0))
+
+
+def _by_label(outcomes: IntArray) -> npt.NDArray[np.float64]:
+    agreeing, disagreeing = outcomes[_AGREEING], outcomes[_DISAGREEING]
     return np.asarray(disagreeing / np.maximum(agreeing + disagreeing, 1))
 
 
 def _share(outcomes: IntArray) -> float:
-    """Of ``(3, L)`` counts: agreeing, disagreeing, undecided."""
     counts = outcomes.sum(axis=0)
-    return float((_by_label(outcomes[0], outcomes[1]) * counts).sum() / counts.sum())
+    return float((_by_label(outcomes) * counts).sum() / counts.sum())

@@ -23,6 +23,7 @@ from fg_search.review.marks import (
     payload_key,
     standing_partners,
 )
+from fg_search.review.reasons import ambiguity_reason, contradiction_reason
 from fg_search.storage.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
@@ -37,7 +38,6 @@ from fg_search.storage.keys import (
 from fg_search.storage.operations import Operation, Work, call
 from fg_search.validation import check_count, check_fraction
 
-_UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
 _QUERIES_PER_REQUEST = 64
 
 _DIVERSE = 1000  # items that a diverse list is chosen from at most
@@ -139,9 +139,9 @@ def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewIt
         found = yield from _spread(state, found, options.wanted)
     found = found[options.offset : options.wanted]
     items = [_to_item(one, options.kind) for one in found]
-    if not options.evidence or not items:
-        return items
-    return (yield from _with_evidence(state, items, [one.record.id for one in found], options.evidence))
+    if options.evidence and items:
+        items = yield from _with_evidence(state, items, [one.record.id for one in found], options.evidence)
+    return [replace(item, reason=_reason(item, one)) for item, one in zip(items, found, strict=True)]
 
 
 def _find(state: IndexState, options: ReviewOptions) -> Operation[list[_Found]]:
@@ -276,7 +276,7 @@ def _to_item(found: _Found, kind: Kind) -> ReviewItem:
         score=_score(kind, features, judged),
         confidence=features["confidence"],
         group_confidence=groups,
-        reason=_reason(kind, features, judged, found.partners),
+        reason="",
         payload=payload,
         suggested_label=suggested,
         suggested_probability=probability,
@@ -291,21 +291,18 @@ def _score(kind: Kind, features: Mapping[str, Any], judged: Mapping[str, Any]) -
     return float(judged["score"]) if kind == "contradicted" else 1 - float(features["confidence"])
 
 
-def _reason(kind: Kind, features: Mapping[str, Any], judged: Mapping[str, Any], partners: Sequence[Partner]) -> str:
-    if kind in MARKS:
-        return mark_reason(kind, features, partners)
-    return _contradiction(features.get("label"), judged) if kind == "contradicted" else _ambiguity(features["groups"])
-
-
-def _contradiction(label: str | None, judged: Mapping[str, Any]) -> str:
-    return (
-        f"{judged['score']:.0%} likely not to be {label!r}; what was learned without it says "
-        f"{judged['suggested']!r} ({judged['probability']:.0%})"
+def _reason(item: ReviewItem, found: _Found) -> str:
+    if item.kind in MARKS:
+        return mark_reason(item.kind, (found.record.payload or {})[PAYLOAD_KEY], found.partners)
+    suggested, probability = item.suggested_label, item.suggested_probability
+    if item.kind == "contradicted":
+        like = next((one.text for one in item.contradicting if one.label == suggested), None)
+        return contradiction_reason(str(item.label), str(suggested), float(probability or 0), quoted=like)
+    around = sorted((*item.agreeing, *item.contradicting), key=lambda one: -one.similarity)
+    labels = [one.label for one in around[: max(len(item.agreeing), len(item.contradicting))] if one.label]
+    return ambiguity_reason(
+        item.group_confidence,
+        suggested=suggested,
+        probability=probability,
+        neighbours=labels if set(labels) - {item.label} else (),
     )
-
-
-def _ambiguity(groups: Sequence[float]) -> str:
-    undecided = sum(value < _UNDECIDED for value in groups)
-    if undecided:
-        return f"{undecided} of {len(groups)} groups are undecided (best code below {_UNDECIDED:.0%})"
-    return f"the least sure of {len(groups)} groups gives its best code {min(groups):.0%}"

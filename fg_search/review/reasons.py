@@ -6,60 +6,52 @@ import math
 from collections.abc import Sequence
 
 from fg_search.review.confusion import ConfusedLabels
-from fg_search.review.noise import NoiseEstimate
 
-_LOW, _CLOSE = 0.5, 0.2
+_UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
 _QUOTED = 60  # characters of a quoted text
 
 
-def contradiction_reason(
-    given: str, suggested: str, probability: float, *, agreeing: str | None = None, contradicting: str | None = None
-) -> str:
+def contradiction_reason(given: str, suggested: str, probability: float, *, quoted: str | None = None) -> str:
     """Why a label is probably wrong.
 
     Args:
         given: The label of the item.
         suggested: The label it more probably has.
         probability: That the suggested label is right, in [0, 1].
-        agreeing: Text of the most similar item with the given label, if it should be quoted.
-        contradicting: Text of the most similar item with the suggested label, likewise.
+        quoted: Text of the most similar item with the suggested label, if it should be quoted.
     """
     reason = (
         f"labelled {given!r}, but judged without that label it reads as {suggested!r} "
         f"(probability {_percent(probability)})"
     )
-    if contradicting is not None:
-        reason += f"; most like {_quote(contradicting)}, which is labelled {suggested!r}"
-    if agreeing is not None:
-        reason += f"; closest with its own label: {_quote(agreeing)}"
-    return reason
+    return reason if quoted is None else f"{reason}, like {_quote(quoted)}"
 
 
 def ambiguity_reason(
-    confidence: float,
+    group_confidence: Sequence[float],
     *,
-    margin: float | None = None,
-    agreement: float | None = None,
-    candidates: tuple[str, str] | None = None,
+    suggested: str | None = None,
+    probability: float | None = None,
+    neighbours: Sequence[str] = (),
 ) -> str:
     """Why an item could be more than one thing.
 
     Args:
-        confidence: Of its embedding, in [0, 1].
-        margin: Lead of the most probable label over the second, in [0, 1].
-        agreement: Share of its neighbours with the commonest label among them.
-        candidates: The two most probable labels.
+        group_confidence: ``(G,)``, each in [0, 1].
+        suggested: The most probable label other than its own, if labels were judged.
+        probability: That it is right, in [0, 1].
+        neighbours: Labels of its nearest items, if they do not all have its own.
     """
-    parts = [f"{'low ' if confidence < _LOW else ''}confidence {confidence:.2f}"]
-    if margin is not None:
-        between = "the two most probable labels" if candidates is None else f"{candidates[0]!r} and {candidates[1]!r}"
-        parts.append(f"{between} are {_percent(margin)} apart{', nearly a tie' if margin < _CLOSE else ''}")
-    if agreement is not None:
-        parts.append(
-            "all its neighbours have one label"
-            if agreement >= 1
-            else f"only {_percent(agreement)} of its neighbours share one label"
-        )
+    undecided = sum(value < _UNDECIDED for value in group_confidence)
+    parts = [
+        f"{undecided} of {len(group_confidence)} groups are undecided (best code below {_UNDECIDED:.0%})"
+        if undecided
+        else f"the least sure of {len(group_confidence)} groups gives its best code {_percent(min(group_confidence))}"
+    ]
+    if suggested is not None and probability is not None:
+        parts.append(f"judged without its label it could be {suggested!r} (probability {_percent(probability)})")
+    if neighbours:
+        parts.append(f"its nearest items are labelled {_listed(neighbours)}")
     return "; ".join(parts)
 
 
@@ -105,14 +97,13 @@ def confusion_reason(pair: ConfusedLabels) -> str:
     )
 
 
-def noise_reason(estimate: NoiseEstimate) -> str:
-    """How much there is to find."""
-    low, high = (round(end * estimate.examples) for end in (estimate.share.low, estimate.share.high))
-    return f"of {estimate.examples:,} labels, {low:,} to {high:,} are probably wrong"
-
-
 def _items(count: int) -> str:
     return "1 item" if count == 1 else f"{count} items"
+
+
+def _listed(labels: Sequence[str]) -> str:
+    *first, last = map(repr, dict.fromkeys(labels))
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _cut(similarity: float) -> str:

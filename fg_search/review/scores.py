@@ -1,6 +1,5 @@
 """What is worth a person's look, as pure functions on arrays: no storage, no torch."""
 
-from fg_search.review.ambiguity import Ambiguity, ambiguity, neighbour_agreement
 from fg_search.review.conflicts import conflicting_copies
 from fg_search.review.confusion import ConfusedLabels, confused_labels, confused_pairs
 from fg_search.review.diversity import spread_copies
@@ -14,21 +13,18 @@ from fg_search.review.reasons import (
     confusion_reason,
     contradiction_reason,
     duplicate_reason,
-    noise_reason,
     outlier_reason,
     same_text_reason,
 )
 
 __all__ = [
     "NEAR_DUPLICATE",
-    "Ambiguity",
     "ConfusedLabels",
     "LabelJudge",
     "LabelJudgements",
     "Neighbours",
     "NoiseEstimate",
     "agreeing_and_contradicting",
-    "ambiguity",
     "ambiguity_reason",
     "are_outliers",
     "conflicting_copies",
@@ -41,8 +37,6 @@ __all__ = [
     "fit_label_judge",
     "judge_labels",
     "nearest",
-    "neighbour_agreement",
-    "noise_reason",
     "normalised_text",
     "outlier_reason",
     "outlier_scores",

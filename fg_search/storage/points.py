@@ -42,6 +42,7 @@ class Item:
         is_corrected: Whether a person corrected the label.
         given_label: If so, what the owner had said.
         reviewed: What a reviewer decided about it, if one did.
+        set_aside: Whether its label is too doubtful for it to be found before somebody decides about it.
     """
 
     point_id: int | str
@@ -53,6 +54,7 @@ class Item:
     is_corrected: bool = False
     given_label: str | None = None
     reviewed: Mapping[str, Any] | None = None
+    set_aside: bool = False
 
     @classmethod
     def of_record(cls, record: models.Record) -> Item:
@@ -70,6 +72,7 @@ class Item:
             stored.is_corrected,
             stored.given_label if stored.is_corrected else None,
             features.get(REVIEWED_KEY),
+            features.get("set_aside", False),
         )
 
     def is_copy_of(self, other: Item) -> bool:
@@ -187,6 +190,7 @@ def to_points(
                     "model": metadata.fingerprint,
                     **(given_label(item.given_label) if item.is_corrected else {}),
                     **({} if item.reviewed is None else {REVIEWED_KEY: item.reviewed}),
+                    **({"set_aside": True} if item.set_aside else {}),
                 },
             },
         )

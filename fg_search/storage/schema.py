@@ -15,6 +15,7 @@ from fg_search.storage.keys import (
     FEATURES_VECTOR,
     LABEL_KEY,
     METADATA_KEY,
+    SET_ASIDE_KEY,
 )
 from fg_search.storage.settings import IndexSettings, Quantization
 
@@ -35,6 +36,7 @@ class IndexMetadata:
         groups: G.
         codes_per_group: K.
         settings: How the index is laid out.
+        set_aside: Probability of a wrong label from which on items were set aside; ``None`` if none were.
         schema: Version of this layout.
     """
 
@@ -47,6 +49,7 @@ class IndexMetadata:
     groups: int
     codes_per_group: int
     settings: IndexSettings = field(default_factory=IndexSettings)
+    set_aside: float | None = None
     schema: int = SCHEMA_VERSION
 
     @property
@@ -77,7 +80,7 @@ class IndexMetadata:
             raise FormatVersionError(
                 f"the collection {name!r} has schema {stored['schema']}, this release reads {SCHEMA_VERSION}; {remedy}"
             )
-        values = {key.name: stored[key.name] for key in fields(cls)}
+        values = {key.name: stored[key.name] for key in fields(cls) if key.name in stored}
         return cls(**{**values, "settings": IndexSettings(**stored["settings"])})
 
 
@@ -104,14 +107,18 @@ def collection_options(metadata: IndexMetadata) -> dict[str, Any]:
     }
 
 
-def payload_indexes(settings: IndexSettings) -> dict[str, models.PayloadSchemaType | models.KeywordIndexParams]:
+def payload_indexes(metadata: IndexMetadata) -> dict[str, models.PayloadSchemaType | models.KeywordIndexParams]:
     """Payload keys that filters and orderings use."""
     indexes: dict[str, models.PayloadSchemaType | models.KeywordIndexParams] = {
         CONFIDENCE_KEY: models.PayloadSchemaType.FLOAT,
         LABEL_KEY: models.PayloadSchemaType.KEYWORD,
     }
-    if settings.tenant_key is not None:
-        indexes[settings.tenant_key] = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
+    if metadata.set_aside is not None:
+        indexes[SET_ASIDE_KEY] = models.PayloadSchemaType.BOOL
+    if metadata.settings.tenant_key is not None:
+        indexes[metadata.settings.tenant_key] = models.KeywordIndexParams(
+            type=models.KeywordIndexType.KEYWORD, is_tenant=True
+        )
     return indexes
 
 

@@ -37,6 +37,16 @@ def test_wrong_labels_are_found_and_mended(data):
     assert found.score.mean() == pytest.approx(judge.noise.share.estimate, abs=1e-6)
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_few_examples_make_for_a_wide_interval_and_not_for_wrong_labels(noise):
+    rows, given, truth = draw(seed=2, labels=8, each=10, noise=noise, spread=0.9)
+    judge = fit_label_judge(rows, given)
+    wrong = np.mean(np.array(given) != np.array(truth))
+    assert judge.noise.examples == len(given)
+    assert judge.noise.share.low <= wrong <= judge.noise.share.high
+    assert judge.noise.share.high - judge.noise.share.low > 0.05
+
+
 def test_a_label_is_judged_as_if_it_had_not_been_seen():
     rows, given, _ = draw(each=8, spread=0.8)
     judge = fit_label_judge(rows, given)

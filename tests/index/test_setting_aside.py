@@ -1,0 +1,149 @@
+"""Items with a most probably wrong label are neither learned from nor found until somebody decides about them."""
+
+import pytest
+
+from fg_search import ConfidenceIndex, IndexSettings
+from fg_search.errors import NotScoredError, StorageError
+
+WRONG = {"d1": "travel", "d20": "food", "d40": "card"}
+
+
+@pytest.fixture
+def noisy(local, rows):
+    """The corpus with three wrong labels, judged."""
+    labels = [WRONG.get(user_id, label) for user_id, label in zip(rows["ids"], rows["labels"], strict=True)]
+    local.add(**{**rows, "labels": labels})
+    local.score_labels()
+    return local
+
+
+@pytest.fixture
+def least(noisy):
+    """The probability from which on just the wrong labels are set aside."""
+    first, second = noisy.review(kind="contradicted", limit=4)[2:]
+    return (first.score + second.score) / 2
+
+
+def found(index, rank_by="base"):
+    return {hit.id for hit in index.search("card", limit=48, rank_by=rank_by).hits}
+
+
+def test_doubtful_items_are_not_learned_from(noisy, least, tmp_path, monkeypatch):
+    learned = []
+    fit = type(noisy.encoder).fit
+
+    def watch(self, texts, **options):
+        learned.extend(texts)
+        return fit(self, texts, **options)
+
+    monkeypatch.setattr(type(noisy.encoder), "fit", watch)
+    texts = {item.text for item in noisy.review(kind="contradicted", limit=3)}
+    noisy.refit(tmp_path / "new", set_aside=least)
+    assert len(learned) == 45
+    assert not texts & set(learned)
+
+
+@pytest.mark.parametrize("rank_by", ["features", "base", "both"])
+def test_doubtful_items_are_not_found(noisy, least, tmp_path, rank_by):
+    noisy.refit(tmp_path / "new", set_aside=least)
+    assert found(noisy, rank_by)
+    assert not set(WRONG) & found(noisy, rank_by)
+    grouped = noisy.search_groups("card", group_by="parity", limit=2, group_size=48, rank_by=rank_by)
+    assert not {hit.id for group in grouped.groups for hit in group.hits} & set(WRONG)
+    assert noisy.info().set_aside == 3
+    assert noisy.info().points == 48
+
+
+def test_a_decision_brings_an_item_back_and_taking_it_back_sets_it_aside_again(noisy, least, tmp_path):
+    noisy.refit(tmp_path / "new", set_aside=least)
+    noisy.decide("d1", "unsure")
+    assert not set(WRONG) & found(noisy)
+    noisy.undo()
+    for action, label in (("keep", None), ("label", "card")):
+        noisy.decide("d1", action, label)
+        assert set(WRONG) & found(noisy) == {"d1"}
+        noisy.undo()
+        assert not set(WRONG) & found(noisy)
+    noisy.relabel({"d20": "loan"})
+    assert set(WRONG) & found(noisy) == {"d20"}
+    assert noisy.info().set_aside == 2
+    noisy.decide("d1", "delete")
+    noisy.undo()
+    assert set(WRONG) & found(noisy) == {"d20"}
+
+
+def test_what_was_decided_before_is_not_set_aside(noisy, least, tmp_path):
+    noisy.decide("d1", "keep")
+    noisy.relabel({"d20": "loan"})
+    noisy.decide("d40", "unsure")
+    noisy.refit(tmp_path / "new", set_aside=least)
+    assert set(WRONG) & found(noisy) == {"d1", "d20"}
+
+
+def test_set_aside_items_outlast_reopening_migrating_and_copying(tmp_path, encoder, other_encoder, rows):
+    labels = [WRONG.get(user_id, label) for user_id, label in zip(rows["ids"], rows["labels"], strict=True)]
+    with ConfidenceIndex(tmp_path / "index", encoder) as index:
+        index.add(**{**rows, "labels": labels})
+        index.score_labels()
+        first, second = index.review(kind="contradicted", limit=4)[2:]
+        index.refit(tmp_path / "new", set_aside=(first.score + second.score) / 2)
+    with ConfidenceIndex(tmp_path / "index") as index:
+        assert not set(WRONG) & found(index)
+        index.copy_to(tmp_path / "copy")
+        index.migrate(other_encoder)
+        assert not set(WRONG) & found(index)
+    with ConfidenceIndex(tmp_path / "copy", tmp_path / "new") as copy:
+        assert copy.info().set_aside == 3
+        assert not set(WRONG) & found(copy)
+
+
+def test_a_refit_that_sets_nothing_aside_brings_all_back(noisy, least, rows, tmp_path):
+    noisy.refit(tmp_path / "new", set_aside=least)
+    noisy.refit(tmp_path / "newer")
+    assert found(noisy) == set(rows["ids"])
+    assert noisy.info().set_aside == 0
+
+
+def test_what_was_judged_again_is_set_aside_anew(noisy, least, rows, tmp_path):
+    noisy.refit(tmp_path / "new", set_aside=least)
+    with pytest.raises(NotScoredError, match="score_labels"):
+        noisy.refit(tmp_path / "newer", set_aside=least)
+    noisy.score_labels()
+    noisy.refit(tmp_path / "newer", set_aside=1.0)
+    assert found(noisy) == set(rows["ids"])
+
+
+def test_an_interrupted_refit_does_not_go_on_as_something_else(noisy, least, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(noisy.client, "update_collection_aliases", fail)
+        with pytest.raises(OSError, match="no room"):
+            noisy.refit(tmp_path / "new", set_aside=least)
+    with pytest.raises(StorageError, match="call refit again"):
+        noisy.migrate(tmp_path / "new")
+    noisy.refit(tmp_path / "new", set_aside=least)
+    assert not set(WRONG) & found(noisy)
+
+
+def test_what_cannot_be_set_aside_is_refused_before_anything_is_done(local, rows, tmp_path):
+    local.add(**rows)
+    with pytest.raises(NotScoredError, match="score_labels"):
+        local.refit(tmp_path / "new", set_aside=0.9)
+    with pytest.raises(ValueError, match="set_aside"):
+        local.refit(tmp_path / "new", set_aside=1.5)
+    assert not (tmp_path / "new").exists()
+
+
+def test_each_tenants_doubtful_items_are_set_aside(tmp_path, encoder, rows):
+    labels = [WRONG.get(user_id, label) for user_id, label in zip(rows["ids"], rows["labels"], strict=True)]
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="owner")) as index:
+        one, two = index.tenant("one"), index.tenant("two")
+        one.add(**{**rows, "labels": labels})
+        two.add(**rows)
+        one.score_labels()
+        first, second = one.review(kind="contradicted", limit=4)[2:]
+        index.refit(tmp_path / "new", set_aside=(first.score + second.score) / 2)
+        assert not set(WRONG) & found(one)
+        assert set(WRONG) <= found(two)
