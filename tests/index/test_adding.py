@@ -446,7 +446,7 @@ def are_same(stored, given):
     if isinstance(given, list):
         return len(stored) == len(given) and all(map(are_same, stored, given))
     if isinstance(given, float):
-        return abs(stored - given) <= math.ulp(given) and math.copysign(1, stored) == math.copysign(1, given)
+        return abs(stored - given) <= 2 * math.ulp(given) and math.copysign(1, stored) == math.copysign(1, given)
     return stored == given
 
 
