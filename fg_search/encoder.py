@@ -16,6 +16,7 @@ from sentence_transformers import SentenceTransformer
 from typing_extensions import Self
 
 from fg_search import encoder_folder
+from fg_search.batching import encode_by_tokens
 from fg_search.cache import EmbeddingCache
 from fg_search.codebook import Codebook, Supervision
 from fg_search.embeddings import FeatureEmbeddings
@@ -450,10 +451,7 @@ class FeatureGroupEncoder:
     def _run_model(self, texts: list[str], *, batch_size: int, show_progress: bool) -> npt.NDArray[np.float32]:
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
-        vectors = self.model.encode(
-            texts, batch_size=batch_size, show_progress_bar=show_progress, convert_to_numpy=True
-        )
-        return np.ascontiguousarray(vectors, dtype=np.float32)
+        return encode_by_tokens(self.model, texts, batch_size=batch_size, show_progress=show_progress)
 
     def _fitted(self) -> tuple[FeatureGroupHead, Codebook]:
         if self.head is None or self.codebook is None:

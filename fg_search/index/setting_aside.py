@@ -37,5 +37,5 @@ def is_doubtful(features: Mapping[str, Any], least_score: float) -> bool:
     return (
         not decided
         and "given_label" not in features
-        and (features.get(REVIEW_KEY) or {"score": -1.0})["score"] >= least_score
+        and (features.get(REVIEW_KEY) or {}).get("score", -1.0) >= least_score
     )

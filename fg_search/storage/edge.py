@@ -30,7 +30,7 @@ class EdgeClient(CollectionMethods, BulkMethods, GroupMethods, SnapshotMethods):
       ``scroll`` and ``has_id`` what is no id, as a server does.
     * Payloads nested more than 100 levels deep are refused: the engine would write and then not read them.
     * About one in ten floating-point numbers of a payload with 16 or 17 digits comes back one unit in the last
-      place off.
+      place off, of very large and very small ones more, and now and then two units.
     * Integers of a payload beyond 64 bits become floating-point numbers, as on a server; filters refuse them.
     * A collection needs a vector, and its name must not begin with a dot.
     * ``query_points_groups`` gives each prefetch ``group_size`` times its limit, and at least 10,000 candidates.

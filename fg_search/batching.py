@@ -1,0 +1,62 @@
+"""Batches of texts with about as many tokens each, so that a model computes little padding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sentence_transformers import SentenceTransformer
+from tqdm import tqdm
+
+_TOKENIZED_AT_ONCE = 1024  # texts, padded to the longest of them
+
+
+def encode_by_tokens(
+    model: SentenceTransformer, texts: Sequence[str], *, batch_size: int, show_progress: bool
+) -> npt.NDArray[np.float32]:
+    """What ``model.encode(texts)`` gives, ``(n, d)`` float32, to rounding.
+
+    ``encode`` batches texts by their characters. By tokens, as the model counts, there is less padding to compute, for
+    the price of tokenizing twice.
+
+    Args:
+        model: Any; where it has no padding, texts are left to ``encode``.
+        texts: n texts, at least one.
+        batch_size: Texts in a batch.
+        show_progress: Draw a progress bar.
+    """
+    lengths = _token_counts(model, texts) if len(texts) > batch_size else None
+    if lengths is None:
+        return _encode(model, texts, batch_size, show_progress=show_progress)
+    order = np.argsort(-lengths, kind="stable")  # the longest first, so that what does not fit in memory fails at once
+    vectors = np.empty((len(texts), 0), dtype=np.float32)
+    with tqdm(total=len(texts), desc="encode", unit=" texts", disable=not show_progress, leave=False) as bar:
+        for start in range(0, len(texts), batch_size):
+            rows = order[start : start + batch_size]
+            encoded = _encode(model, [texts[row] for row in rows], batch_size, show_progress=False)
+            if not start:
+                vectors = np.empty((len(texts), encoded.shape[1]), dtype=np.float32)
+            vectors[rows] = encoded
+            bar.update(len(rows))
+    return vectors
+
+
+def _encode(
+    model: SentenceTransformer, texts: Sequence[str], batch_size: int, *, show_progress: bool
+) -> npt.NDArray[np.float32]:
+    vectors = model.encode(list(texts), batch_size=batch_size, show_progress_bar=show_progress, convert_to_numpy=True)
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _token_counts(model: SentenceTransformer, texts: Sequence[str]) -> npt.NDArray[np.int64] | None:
+    """``(n,)``, after truncation; ``None`` for a model that pads nothing."""
+    by_characters = np.argsort([-len(text) for text in texts], kind="stable")
+    counts = np.empty(len(texts), dtype=np.int64)
+    for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
+        rows = by_characters[start : start + _TOKENIZED_AT_ONCE]
+        mask = model.preprocess([texts[row] for row in rows]).get("attention_mask")
+        if mask is None:
+            return None
+        counts[rows] = mask.sum(dim=1).numpy()
+    return counts
