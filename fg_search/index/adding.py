@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Container, Iterable, Iterator
+import time
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -20,6 +21,9 @@ from fg_search.storage.points import Item, Stored, to_points
 from fg_search.storage.schema import IndexMetadata
 
 ITEMS_PER_WRITE = 1024
+
+_LITTLE_TIME = 3.0  # seconds of encoding
+_MOST_AT_ONCE = 8192  # items
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def add(
 ) -> Operation[AddReport]:
     """Write the items that are not there as they are.
 
-    A write has been acknowledged before the one after the next is begun, so whatever fails, everything up to the batch
+    A write has been acknowledged before the one after the next is begun, so whatever fails, everything up to the write
     before the last one is in the index, and nothing is in it by half.
 
     Args:
@@ -60,33 +64,54 @@ def add(
         progress: Told how many items more are done.
         copied: The items are those of another collection: they are to be what they are there, corrections included.
     """
-    written = unchanged = 0
+    written = unchanged = start = 0
     handle: Any = None
     underway: frozenset[int | str] = frozenset()
-    for start, batch in _batches(items):
+    iterator, pace = iter(items), _Pace()
+    while batch := list(islice(iterator, pace.items)):
         changed = yield from _changed(state, batch, underway, copied=copied)
         rest = len(batch) - len(changed)
         unchanged += rest
         progress(rest)
-        if not changed:
-            continue
         chosen = list(changed.values())
-        if embeddings is None:
-            rows = yield Work(partial(state.encode, [item.text for item in chosen], batch_size))
-        else:
-            rows = embeddings[start + np.fromiter(changed, dtype=np.int64)]
-        points = yield Work(partial(_points, chosen, rows, state.metadata))
-        if handle is not None:
-            yield End(handle)
-            progress(len(underway))
-        yield from _check_encoder(state)
-        handle = yield Begin(call("upsert", state.collection, points=points, wait=True))
-        underway = frozenset(item.point_id for item in chosen)
-        written += len(chosen)
+        if embeddings is not None:
+            rows = embeddings[start + np.fromiter(changed, dtype=np.int64, count=len(changed))]
+        elif chosen:
+            rows = yield Work(partial(pace.measure, partial(state.encode, [item.text for item in chosen], batch_size)))
+        start += len(batch)
+        for first in range(0, len(chosen), ITEMS_PER_WRITE):
+            part = slice(first, first + ITEMS_PER_WRITE)
+            points = yield Work(partial(_points, chosen[part], rows[part], state.metadata))
+            if handle is not None:
+                yield End(handle)
+                progress(len(underway))
+            yield from _check_encoder(state)
+            handle = yield Begin(call("upsert", state.collection, points=points, wait=True))
+            underway = frozenset(item.point_id for item in chosen[part])
+            written += len(underway)
     if handle is not None:
         yield End(handle)
         progress(len(underway))
     return AddReport(written, unchanged)
+
+
+class _Pace:
+    """How many items are read and encoded at once: the more, the less padding; the fewer, the less is lost by a crash.
+
+    Attributes:
+        items: So many.
+    """
+
+    def __init__(self) -> None:
+        self.items = ITEMS_PER_WRITE
+
+    def measure(self, encode: Callable[[], FeatureEmbeddings]) -> FeatureEmbeddings:
+        """Encode, and take more the next time if it took little time."""
+        begin = time.monotonic()
+        encoded = encode()
+        if time.monotonic() - begin < _LITTLE_TIME:
+            self.items = min(2 * self.items, _MOST_AT_ONCE)
+        return encoded
 
 
 def _points(items: list[Item], embeddings: FeatureEmbeddings, metadata: IndexMetadata) -> list[models.PointStruct]:
@@ -109,15 +134,16 @@ def _changed(
 ) -> Operation[dict[int, Item]]:
     """By position in the batch, the items that are not in the index as they are; of twins the first."""
     distinct = {item.point_id: item for item in batch if item.point_id not in underway}
-    records: list[models.Record] = []
-    if distinct:
+    ids = list(distinct)
+    stored: dict[int | str, models.Record] = {}
+    for first in range(0, len(ids), ITEMS_PER_WRITE):
         records = yield call(
             "retrieve",
             state.collection,
-            ids=list(distinct),
+            ids=ids[first : first + ITEMS_PER_WRITE],
             with_payload=True if copied else [HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY],
         )
-    stored = {record.id: record for record in records}
+        stored |= {record.id: record for record in records}
     changed: dict[int, Item] = {}
     for i, item in enumerate(batch):
         if distinct.pop(item.point_id, None) is None:
@@ -146,11 +172,3 @@ def _needed(record: models.Record, item: Item, *, copied: bool) -> Item | None:
         return None if Item.of_record(record).is_copy_of(item) else item
     known = Stored.of_features((record.payload or {})[PAYLOAD_KEY])
     return None if known.has(item) else known.correct(item)
-
-
-def _batches(items: Iterable[Item]) -> Iterator[tuple[int, list[Item]]]:
-    """Position of the first item, and the items, of one batch after the other."""
-    iterator, start = iter(items), 0
-    while batch := list(islice(iterator, ITEMS_PER_WRITE)):
-        yield start, batch
-        start += len(batch)

@@ -221,18 +221,24 @@ def test_generators_give_the_same_index_as_lists(local, rows, points_of, encoder
     assert {key: point.payload for key, point in points_of(local).items()} == expected
 
 
-def test_a_generator_is_read_batch_by_batch(local, monkeypatch):
+@pytest.mark.parametrize(("slow", "read"), [(True, 5), (False, 10)])
+def test_a_generator_is_read_batch_by_batch(local, monkeypatch, encoded, slow, read):
     monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 5)
-    ahead = []
+    monkeypatch.setattr("fg_search.index.adding._MOST_AT_ONCE", 10)
+    if slow:
+        monkeypatch.setattr("fg_search.index.adding._LITTLE_TIME", 0)
+    ahead, unread = [], []
 
     def texts():
         for i in range(40):
             ahead.append(i - len(local))
+            unread.append(i - len(encoded))
             yield f"my card {i}"
 
     local.add(texts())
     assert len(local) == 40
-    assert max(ahead) <= 15  # one batch is read, the one before is written
+    assert max(unread) == read - 1
+    assert max(ahead) < read + 5  # one batch is read, the last write of the one before is underway
 
 
 def test_a_generator_that_breaks_leaves_what_was_written_and_can_be_run_again(local, monkeypatch, encoded):
@@ -255,6 +261,7 @@ def test_a_generator_that_breaks_leaves_what_was_written_and_can_be_run_again(lo
 
 def test_a_bad_item_in_a_generator_is_named_and_what_came_before_its_batch_is_kept(local, monkeypatch):
     monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 5)
+    monkeypatch.setattr("fg_search.index.adding._LITTLE_TIME", 0)
     with pytest.raises(ValueError, match=r"texts\[12\] is empty"):
         local.add(text if i != 12 else " " for i, text in enumerate(f"my card {i}" for i in range(20)))
     assert len(local) == 10

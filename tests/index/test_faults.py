@@ -165,6 +165,7 @@ def test_what_a_failing_engine_took_is_there_and_the_rest_is_added_the_next_time
 
 def test_a_failing_encoder_leaves_whole_batches(local, corpus, monkeypatch):
     monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 10)
+    monkeypatch.setattr("fg_search.index.adding._LITTLE_TIME", 0)
     encode, calls = FeatureGroupEncoder.encode, []
 
     def failing(self, texts, **options):
