@@ -4,10 +4,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint pictures clean
+.PHONY: demo review test lint pictures clean
 
 demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with the package
 	$(BIN)/fg-search demo
+
+review: $(VENV)/.demo ## correct wrong labels of the same corpus on the page, and see what that brings
+	$(BIN)/fg-search demo --review
 
 test: $(VENV)/.dev ## all tests
 	$(BIN)/python -m pytest
@@ -29,7 +32,7 @@ $(BIN)/python:
 
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing fg_search and its demo model into $(VENV) (once)"
-	$(INSTALL) --editable '.[demo]'
+	$(INSTALL) --editable '.[demo,web]'
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -56,13 +55,8 @@ def main() -> None:
 
 def make_index(work: Path) -> None:
     """Encoder and index of the shipped corpus, calibrated and scored, below a folder."""
-    rows = demo.corpus()
-    write_rows(work / "learned.jsonl", rows)
-    dice = random.Random(0)
-    labels = sorted({row["label"] for row in rows})
-    for row in dice.sample(rows, WRONG):
-        row["label"] = dice.choice([label for label in labels if label != row["label"]])
-    write_rows(work / "corpus.jsonl", rows)
+    write_rows(work / "learned.jsonl", demo.corpus())
+    write_rows(work / "corpus.jsonl", demo.with_wrong_labels(WRONG))
     write_rows(work / "queries.jsonl", demo.queries())
     index = ("--index", "support-index")
     fg_search(work, "fit", "learned.jsonl", "--label", "label", "-o", "support-encoder")

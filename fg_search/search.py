@@ -35,6 +35,7 @@ _CANDIDATES_PER_HIT = 10
 _LEAST_RESCORED = 200
 _LEAST_FUSED = 200
 _MAX_WEIGHT = 100  # beyond, confidence^w is zero in the engine's arithmetic
+_MOST_HITS = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class SearchOptions:
     def __post_init__(self) -> None:
         for name, least in (("limit", 1), ("offset", 0)):
             self._keep(name, check_count(getattr(self, name), name=name, least=least))
+        if self.limit + self.offset > _MOST_HITS:
+            raise ValueError(f"limit + offset must be at most {_MOST_HITS:,}, got {self.limit + self.offset:,}")
         for name in ("min_confidence", "min_query_confidence"):
             if getattr(self, name) is not None:
                 self._keep(name, check_fraction(getattr(self, name), name=name))

@@ -221,6 +221,22 @@ def test_errors_are_one_line_that_says_what_was_wrong(run, made, tmp_path, argum
     assert list(tmp_path.iterdir()) == []  # nothing was left half made
 
 
+def test_a_filter_reaches_the_search(run, made):
+    cheap = {"must": [{"key": "price", "range": {"lt": 5}}]}
+    code, out, _ = run("search", "pizza", "--index", made / "idx", "--json", "--filter", json.dumps(cheap))
+    assert code == 0
+    assert sorted(hit["payload"]["price"] for hit in json.loads(out)["hits"]) == [0, 1, 2, 3, 4]
+    for wrong, message in (
+        ("{", "Invalid JSON"),
+        ('{"mst": 1}', "mst"),
+        ('{"must": [{"key": "p", "match": 3}]}', "match"),
+    ):
+        code, _, err = run("search", "pizza", "--index", made / "idx", "--filter", wrong)
+        assert code == 2
+        assert "not a Qdrant filter" in err
+        assert message in err
+
+
 def test_a_wrong_command_line_is_told_apart(run, made):
     for options in (("--min-confidence", 1.5), ("--rank-by", "magic"), ("--target-precision", 1), ("--limit", 0)):
         assert run("search", "x", "--index", made / "idx", *options)[0] == 2

@@ -1,8 +1,11 @@
 import collections
+import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -64,3 +67,54 @@ def test_the_examples_work_one_after_the_other(tmp_path):
     confidences = [float(line.split()[0]) for line in out.splitlines() if re.match(r"0|1", line)]
     assert len(confidences) == 3
     assert confidences == sorted(confidences)
+
+
+@pytest.fixture
+def reviewing(tmp_path):
+    """The demo's page while it is served, and what is said afterwards when it is stopped."""
+    command = [sys.executable, "-m", "fg_search", "demo", "--review", "--port", "0"]
+    environment = {**os.environ, "COLUMNS": "140", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        lines = iter(process.stdout.readline, "")
+        address = next(found[0] for line in lines if (found := re.search(r"http://\S+?:\d+", line)))
+
+        def stop():
+            process.send_signal(signal.SIGINT)
+            said = process.stdout.read()
+            assert process.wait() == 0
+            return said
+
+        try:
+            yield address, stop
+        finally:
+            process.kill()
+
+
+def ask(address, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+@pytest.mark.model
+def test_correcting_labels_on_the_page_makes_the_index_better(reviewing):
+    address, stop = reviewing
+    truth = {row["id"]: row["label"] for row in demo.corpus()}
+    wrong = {row["id"] for row in demo.with_wrong_labels(38) if row["label"] != truth[row["id"]]}
+    assert len(wrong) == 38
+    for item in ask(f"{address}/api/review?kind=contradicted&limit=45"):
+        ask(f"{address}/api/decisions", {"id": item["id"], "action": "label", "label": truth[item["id"]]})
+    assert ask(f"{address}/api/queries")
+    said = stop()
+    corrected = int(re.search(r"45 decisions: (\d+) of 38 wrong labels were corrected, 0 right ones lost", said)[1])
+    assert corrected > 30
+    before, after = (
+        float(re.search(rf"{row} +(\S+)", said)[1]) for row in ("with the wrong labels", "as they are now")
+    )
+    assert after > before
+
+
+@pytest.mark.model
+def test_without_a_decision_there_is_nothing_to_learn(reviewing):
+    assert "nothing to learn from" in reviewing[1]()

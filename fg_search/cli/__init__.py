@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from fg_search.cli import indexing, operating, reviewing, searching, serving, traffic, training
-from fg_search.cli.console import console, log
+from fg_search.cli import demonstrating, indexing, operating, reviewing, searching, serving, traffic, training
+from fg_search.cli.console import log
 from fg_search.errors import FgSearchError
 
 app = typer.Typer(
@@ -50,25 +47,10 @@ for command in (
     operating.snapshot,
     operating.restore,
     serving.serve,
+    demonstrating.demo,
 ):
     app.command()(command)
 app.command("import")(reviewing.import_)
-
-
-@app.command()
-def demo(
-    folder: Annotated[
-        Path | None, typer.Option(help="Keep encoder and index here; default: a folder that is removed again.")
-    ] = None,
-) -> None:
-    """Fit, index, calibrate, search and review the support questions that come with the package."""
-    from fg_search.demo import story
-
-    if folder is not None:
-        story.run(console, folder)
-        return
-    with tempfile.TemporaryDirectory(prefix="fg-search-demo-") as temporary:
-        story.run(console, Path(temporary))
 
 
 def main() -> None:

@@ -35,6 +35,8 @@ from fg_search.cli.options import (
 from fg_search.cli.rows import queries_of, rows_of
 
 if TYPE_CHECKING:
+    from qdrant_client import models
+
     from fg_search.index.evaluating import IndexEvaluation
 
 
@@ -62,6 +64,14 @@ def search(
     ] = None,
     on_uncertain: Annotated[str, typer.Option(help="flag, abstain or raise.")] = "flag",
     rank_by: RankByOption = "auto",
+    payload_filter: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            help='Qdrant filter as JSON, such as \'{"must": [{"key": "shop", "match": {"value": "Leeds"}}]}\'.',
+            show_default=False,
+        ),
+    ] = None,
     log_queries: Annotated[
         bool,
         typer.Option("--log", help="Keep queries without a sure answer, for `fg-search review --kind abstained`."),
@@ -87,6 +97,7 @@ def search(
         min_query_confidence=min_query_confidence,
         on_uncertain=on_uncertain,
         rank_by=rank_by,
+        query_filter=None if payload_filter is None else _filter_of(payload_filter),
     )
     records = [record for path in queries or [] for record in rows_of(path, on_error, text=text)]
     with open_index(location, encoder, collection, api_key) as opened:
@@ -105,6 +116,22 @@ def search(
         else:
             for line in _typed_in():
                 _print_result(target.search(line, **options), as_json=as_json)
+
+
+def _filter_of(written: str) -> models.Filter:
+    from pydantic import ValidationError
+    from qdrant_client import models
+
+    try:
+        return models.Filter.model_validate_json(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(
+            str(part) for part in first["loc"] if isinstance(part, int) or (part.isidentifier() and part.islower())
+        )
+        raise typer.BadParameter(
+            f"not a Qdrant filter: {where}: {first['msg']}".replace(": : ", ": "), param_hint="--filter"
+        ) from None
 
 
 def calibrate(

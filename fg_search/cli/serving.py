@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from fg_search.cli.options import (
     open_index,
 )
 from fg_search.errors import FgSearchError, StorageError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 _MOST_AT_ONCE = 64  # requests; more than a page of one index needs, fewer than would starve the encoder
 
@@ -49,14 +52,10 @@ def serve(
     tenant: Tenant = None,
 ) -> None:
     """Serve a page to search and review an index, and a JSON API."""
-    try:
-        import uvicorn
-
-        from fg_search.web.app import create_app
-        from fg_search.web.security import LOOPBACK_HOSTS
-        from fg_search.web.tokens import MIN_TOKEN, checked_token
-    except ModuleNotFoundError as error:
-        raise FgSearchError(f"the page needs {error.name}; pip install 'fg-search[web]'") from None
+    check_installed()
+    from fg_search.web.app import create_app
+    from fg_search.web.security import LOOPBACK_HOSTS
+    from fg_search.web.tokens import MIN_TOKEN, checked_token
 
     is_here = _is_loopback(host)
     if token is None and not is_here:
@@ -71,24 +70,45 @@ def serve(
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from None
     names = {*LOOPBACK_HOSTS, host, *(allowed_host or ())} if is_here or allowed_host else None
-    with _listen(host, port) as listener, open_index(location, encoder, collection, api_key) as opened:
+    with listen(host, port) as listener, open_index(location, encoder, collection, api_key) as opened:
         opened.log_queries("uncertain" if log_queries else "none")
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)
         _ = opened.encoder  # found out now, not at the first search, if it is gone
-        log.print(f"{_address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)
-        settings = uvicorn.Config(
-            app,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=_MOST_AT_ONCE,
-            timeout_graceful_shutdown=5,
-        )
-        uvicorn.Server(settings).run(sockets=[listener])
+        log.print(f"{address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)
+        run_app(app, listener)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def check_installed() -> None:
+    """Make sure of what the page needs.
+
+    Raises:
+        FgSearchError: If the extra ``web`` is not installed.
+    """
+    try:
+        import uvicorn  # noqa: F401
+
+        import fg_search.web.app  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise FgSearchError(f"the page needs {error.name}; pip install 'fg-search[web]'") from None
+
+
+def run_app(app: ASGIApp, listener: socket.socket) -> None:
+    """Answer requests until Ctrl-C, which is then raised as ``KeyboardInterrupt``."""
+    import uvicorn
+
+    settings = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_MOST_AT_ONCE,
+        timeout_graceful_shutdown=5,
+    )
+    uvicorn.Server(settings).run(sockets=[listener])
+
+
+def listen(host: str, port: int) -> socket.socket:
     """A socket that listens already: a port that is taken is found out before a model is loaded.
 
     Raises:
@@ -109,6 +129,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _address(listener: socket.socket) -> str:
+def address(listener: socket.socket) -> str:
+    """Of a listening socket, for a browser."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -6,10 +6,21 @@ import json
 from importlib.resources import files
 from typing import Any
 
+import numpy as np
+
 
 def corpus() -> list[dict[str, Any]]:
     """384 questions to index: ``{"id", "text", "label"}``; some are ambiguous between two topics."""
     return _read("corpus.jsonl")
+
+
+def with_wrong_labels(count: int) -> list[dict[str, Any]]:
+    """The corpus with wrong labels on so many of its questions; each time on the same ones."""
+    rows, rng = corpus(), np.random.default_rng(0)
+    labels = sorted({row["label"] for row in rows})
+    for i in rng.choice(len(rows), count, replace=False):
+        rows[i]["label"] = str(rng.choice([label for label in labels if label != rows[i]["label"]]))
+    return rows
 
 
 def queries() -> list[dict[str, Any]]:

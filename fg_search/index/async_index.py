@@ -27,6 +27,7 @@ from fg_search.index import (
     migrating,
     opening,
     query_logging,
+    refitting,
     scoring,
     searching,
     snapshots,
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 class AsyncConfidenceIndex:
     """A :class:`ConfidenceIndex` whose methods are coroutines, with the same arguments, results and errors.
 
-    It has all of them but ``refit`` and ``copy_to``.
+    It has all of them but ``copy_to``.
 
     A server is asked through ``AsyncQdrantClient``; the embedded engine and the encoder run in threads, so the event
     loop is never blocked. Open it with ``async with``, or with :meth:`open` and :meth:`close`.
@@ -393,18 +394,45 @@ class AsyncConfidenceIndex:
 
     async def migrate(self, encoder: FeatureGroupEncoder, *, batch_size: int = 64) -> None:
         """As :meth:`ConfidenceIndex.migrate`."""
-        shared = self._shared
-        shared.migrated(
-            await self._run(
-                migrating.migrate(
-                    self._state, encoder, batch_size=batch_size, progress=lambda _: None, announce=shared.announce
-                )
+        await self._migrate(encoder, "as before", batch_size)
+
+    async def refit(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        set_aside: float | None = None,
+        seed: int = 0,
+        batch_size: int = 64,
+    ) -> FeatureGroupEncoder:
+        """As :meth:`ConfidenceIndex.refit`."""
+        encoder = await self._run(
+            refitting.refit(
+                self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=lambda _: None
             )
         )
+        await self._migrate(encoder, set_aside, batch_size)
+        return encoder
 
     async def snapshot(self, file: str | os.PathLike[str]) -> None:
         """As :meth:`ConfidenceIndex.snapshot`."""
         await self._run(snapshots.save(self._client, self._state, os.fspath(file), self._api_key))
+
+    async def _migrate(
+        self, encoder: FeatureGroupEncoder, set_aside: float | migrating.AsBefore | None, batch_size: int
+    ) -> None:
+        shared = self._shared
+        shared.migrated(
+            await self._run(
+                migrating.migrate(
+                    self._state,
+                    encoder,
+                    batch_size=batch_size,
+                    progress=lambda _: None,
+                    announce=shared.announce,
+                    set_aside=set_aside,
+                )
+            )
+        )
 
     @property
     def _state(self) -> IndexState:

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from qdrant_client import models
@@ -57,7 +56,6 @@ from fg_search.storage.operations import Operation, T, run
 from fg_search.storage.points import Item, checked_items
 from fg_search.storage.schema import IndexMetadata
 from fg_search.storage.settings import IndexSettings
-from fg_search.validation import check_fraction
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
@@ -653,9 +651,8 @@ class ConfidenceIndex:
         if self._state.chosen_tenant is not None:
             raise ValueError("an index is copied with all its tenants; call copy_to on the index itself")
         client, _ = connect(location, api_key=api_key)
-        total = self.client.count(self.collection, exact=True).count
         try:
-            with _progress(total, show_progress, "copy") as advance:
+            with _progress(len(self), show_progress, "copy") as advance:
                 return copy_index(self.client, self._state, client, collection, settings, advance)
         finally:
             if isinstance(location, (str, os.PathLike)):
@@ -677,8 +674,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If there are no stored base embeddings, or too few labels.
         """
-        total = self.client.count(self.collection, exact=True).count
-        with _progress(total, show_progress, "read") as advance:
+        with _progress(len(self), show_progress, "read") as advance:
             return self._run(scoring.score_labels(self._state, seed=seed, progress=advance))
 
     def score_items(self, *, seed: int = 0, show_progress: bool | None = None) -> ItemScores:
@@ -695,8 +691,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If there are no stored base embeddings, or the index has tenants and none was chosen.
         """
-        total = self.client.count(self.collection, exact=True).count
-        with _progress(total, show_progress, "read") as advance:
+        with _progress(len(self), show_progress, "read") as advance:
             return self._run(marking.score_items(self._state, seed=seed, progress=advance))
 
     def confused_labels(self, limit: int = 20) -> list[ConfusedLabels]:
@@ -840,8 +835,7 @@ class ConfidenceIndex:
         batch_size: int,
         show_progress: bool | None,
     ) -> None:
-        total = self.client.count(self.collection, exact=True).count
-        with _progress(total, show_progress) as advance:
+        with _progress(len(self), show_progress) as advance:
             self._opened.migrated(
                 self._run(
                     migrating.migrate(
@@ -886,19 +880,13 @@ class ConfidenceIndex:
             ValueError: If the head learned from pairs or clusters, or this is one tenant's view.
             FileExistsError: If the folder holds something other than a saved encoder.
         """
-        from fg_search.encoder import check_target  # imports torch
-
-        if self._tenant is not None:
-            raise ValueError("a head is fitted on the items of all tenants; call refit on the index itself")
-        least = None if set_aside is None else check_fraction(set_aside, name="set_aside")
-        check_target(Path(folder))
-        total = self.client.count(self.collection, exact=True).count
-        with _progress(total, show_progress, "read") as advance:
+        with _progress(len(self), show_progress, "read") as advance:
             encoder = self._run(
-                refitting.refit(self._state, set_aside=least, seed=seed, batch_size=batch_size, progress=advance)
+                refitting.refit(
+                    self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=advance
+                )
             )
-        encoder.save(folder)
-        self._migrate(encoder, least, batch_size, show_progress)
+        self._migrate(encoder, set_aside, batch_size, show_progress)
         return encoder
 
     def snapshot(self, file: str | os.PathLike[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from fg_search.index.setting_aside import is_doubtful
 from fg_search.index.state import IndexState
 from fg_search.storage.keys import BASE_VECTOR, PAYLOAD_KEY, REVIEW_KEY
 from fg_search.storage.operations import Operation, Work, call
+from fg_search.validation import check_fraction
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
@@ -85,22 +88,37 @@ def read_corpus(
 
 
 def refit(
-    state: IndexState, *, set_aside: float | None, seed: int, batch_size: int, progress: Callable[[int], object]
+    state: IndexState,
+    folder: str | os.PathLike[str],
+    *,
+    set_aside: float | None,
+    seed: int,
+    batch_size: int,
+    progress: Callable[[int], object],
 ) -> Operation[FeatureGroupEncoder]:
-    """A new encoder, of the same base model and the same sizes, that learned from the items as they are now.
+    """A new encoder, of the same base model and the same sizes, that learned from the items as they are now, saved.
 
     Args:
         state: The index.
+        folder: Of the new encoder.
         set_aside: Probability of a wrong label from which on an undecided item is not learned from.
         seed: Of everything random.
         batch_size: Texts the base model encodes at once.
         progress: Told how many items more were read.
 
     Raises:
+        FileExistsError: If the folder holds something other than a saved encoder.
         NotScoredError: If items are to be set aside and labels were not judged yet.
-        ValueError: If the head learned from something that the index does not hold (pairs, clusters), or there is
-            nothing to learn from any more.
+        ValueError: If the head learned from something that the index does not hold (pairs, clusters), if there is
+            nothing to learn from any more, or if this is one tenant's view.
     """
+    from fg_search.encoder_folder import check_target  # imports torch
+
+    if state.chosen_tenant is not None:
+        raise ValueError("a head is fitted on the items of all tenants; call refit on the index itself")
+    if set_aside is not None:
+        check_fraction(set_aside, name="set_aside")
+    check_target(Path(folder))
     known = state.encoder
     if known.supervision not in ("labels", "attributes"):
         raise ValueError(
@@ -114,7 +132,7 @@ def refit(
     kept = [i for i in range(len(corpus.ids)) if i not in out]
 
     def work() -> FeatureGroupEncoder:
-        return known.refitted(
+        encoder = known.refitted(
             [corpus.texts[i] for i in kept],
             [corpus.labels[i] for i in kept],
             {name: [corpus.payloads[i].get(name) for i in kept] for name in known.attributes},
@@ -122,6 +140,8 @@ def refit(
             seed=seed,
             batch_size=batch_size,
         )
+        encoder.save(folder)
+        return encoder
 
     encoder: FeatureGroupEncoder = yield Work(work)
     return encoder

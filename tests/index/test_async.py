@@ -209,3 +209,18 @@ def test_tenants_and_migration(location, encoder, rows, tiny_model, corpus):
             return await two.count(), (await two.search("my card")).hits[0].payload
 
     assert asyncio.run(work()) == (1, {"owner": "two"})
+
+
+def test_corrections_are_learned_from(location, encoder, rows, tmp_path):
+    async def run():
+        async with AsyncConfidenceIndex(location, encoder) as index:
+            await index.add(**rows)
+            await index.relabel({"d0": "another", "d1": "another"})
+            refitted = await index.refit(tmp_path / "new")
+            found = await index.search(rows["texts"][0], limit=1)
+            return refitted.fingerprint, index.metadata.fingerprint, found.hits[0].label
+
+    fitted, used, label = asyncio.run(run())
+    assert fitted == used != encoder.fingerprint
+    assert label == "another"
+    assert FeatureGroupEncoder.load(tmp_path / "new").fingerprint == fitted

@@ -130,6 +130,7 @@ def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encod
         ({"min_confidence": float("nan")}, "min_confidence"),
         ({"min_query_confidence": 2}, "min_query_confidence"),
         ({"confidence_weight": -1}, "confidence_weight"),
+        ({"limit": 2**62}, r"limit \+ offset must be at most 2,147,483,647"),
         ({"confidence_weight": float("inf")}, "confidence_weight"),
         ({"confidence_weight": "1"}, "confidence_weight must be between 0 and 100, got '1'"),
         ({"confidence_weight": None}, "confidence_weight"),

@@ -1,0 +1,93 @@
+"""What correcting labels brings: the shipped corpus with wrong labels, corrected on the page, and learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from fg_search import demo
+from fg_search.encoder import DEFAULT_MODEL, FeatureGroupEncoder
+from fg_search.evaluation import SelectiveReport
+from fg_search.ids import UserId
+from fg_search.index.confidence_index import ConfidenceIndex
+
+WRONG = 38  # of 384 labels
+
+
+def run(console: Console, folder: Path, serve: Callable[[ConfidenceIndex], None]) -> None:
+    """Index wrong labels, have them corrected, and learn from that; encoders and index are written below ``folder``.
+
+    Args:
+        console: Where the story is told.
+        folder: Empty, or not there yet.
+        serve: Serves the page of an index, until the person who reviews has had enough.
+    """
+    right, queries = demo.corpus(), demo.queries()
+    rows = demo.with_wrong_labels(WRONG)
+    texts, labels = [row["text"] for row in rows], [row["label"] for row in rows]
+    judged, fresh = queries[::2], queries[1::2]
+
+    console.print(f"[bold]1. Fit and index[/bold] {len(rows)} support questions, {WRONG} of them with a wrong label")
+    encoder = FeatureGroupEncoder(DEFAULT_MODEL)
+    encoder.fit(texts, labels=labels).save(folder / "encoder")
+    with ConfidenceIndex(folder / "index", encoder) as index:
+        index.add(texts, ids=[row["id"] for row in rows], labels=labels)
+        index.calibrate([row["text"] for row in judged], [demo.right_labels(row) for row in judged])
+        index.log_queries()
+        index.search_many([row["text"] for row in queries if row["label"] is None], target_precision=0.8)
+        before = _measure(index)
+        console.print(f"   of {len(fresh)} other questions, {_rightly_answered(before)}\n")
+
+        console.print("[bold]2. Judge[/bold] every label by what is learned without it, and compare all items")
+        console.print(f"   {index.score_labels()}\n   {index.score_items()}\n")
+
+        console.print("[bold]3. Correct labels[/bold] on the page, view Review, list Contradicted:")
+        console.print("   [bold]a[/bold] accepts the suggestion, [bold]k[/bold] keeps the label, [bold]u[/bold] undoes")
+        serve(index)
+
+        chosen = _chosen(index)
+        if not chosen:
+            console.print("\n   No label was decided about: there is nothing to learn from.")
+            return
+        truth = {row["id"]: row["label"] for row in right}
+        wrong = {row["id"] for row in rows if row["label"] != truth[row["id"]]}
+        corrected = sum(chosen[one] == truth[one] for one in wrong & chosen.keys())
+        spoiled = sum(chosen[one] not in (truth[one], None) for one in truth.keys() & chosen.keys() - wrong)
+        console.print(
+            f"\n   {len(chosen)} decisions: {corrected} of {WRONG} wrong labels were corrected, "
+            f"{spoiled} right ones lost\n"
+        )
+        console.print("[bold]4. Learn[/bold] from the labels as they are now; no text is encoded again")
+        index.refit(folder / "corrected-encoder")
+        console.print(_compared(before, _measure(index)))
+
+
+def _measure(index: ConfidenceIndex) -> SelectiveReport:
+    """Of questions that neither learning nor calibrating has seen, ranked by the score of the top hit."""
+    fresh = demo.queries()[1::2]
+    found = index.evaluate([row["text"] for row in fresh], [demo.right_labels(row) for row in fresh], limit=1)
+    return found.reports["score"]
+
+
+def _chosen(index: ConfidenceIndex) -> dict[UserId, str | None]:
+    """The labels that were decided on and stand, by item; ``None`` where the item was deleted."""
+    log = index.decisions()
+    undone = {one.undoes for one in log}
+    return {one.id: one.after for one in log if one.action != "undo" and one.number not in undone}
+
+
+def _rightly_answered(report: SelectiveReport) -> str:
+    return f"{report.recall_at_1:.0%} of those that have an answer get a right one"
+
+
+def _compared(before: SelectiveReport, after: SelectiveReport) -> Table:
+    table = Table(box=None, pad_edge=True, header_style="dim")
+    table.add_column("")
+    for name in ("R@1", "AURC·10³", "coverage at 95 %"):
+        table.add_column(name, justify="right")
+    for name, report in (("with the wrong labels", before), ("as they are now", after)):
+        table.add_row(name, f"{report.recall_at_1:.3f}", f"{report.aurc * 1000:.1f}", f"{report.coverage_at_95:.3f}")
+    return table
