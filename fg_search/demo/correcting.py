@@ -45,7 +45,7 @@ def run(console: Console, folder: Path, serve: Callable[[ConfidenceIndex], None]
         console.print(f"   {index.score_labels()}\n   {index.score_items()}\n")
 
         console.print("[bold]3. Correct labels[/bold] on the page, view Review, list Contradicted:")
-        console.print("   [bold]a[/bold] accepts the suggestion, [bold]k[/bold] keeps the label, [bold]u[/bold] undoes")
+        console.print("   [bold]a[/bold] accepts the suggestion, [bold]k[/bold] keeps the label, [bold]z[/bold] undoes")
         serve(index)
 
         chosen = _chosen(index)

@@ -71,10 +71,8 @@ class Calibration:
 
     def describe_search(self) -> str:
         """The options that a search must have, in words."""
-        return (
-            f"rank_by={self.rank_by!r}, min_confidence={self.min_confidence}, "
-            f"confidence_weight={self.confidence_weight:g}"
-        )
+        least = "none" if self.min_confidence is None else f"{self.min_confidence:g}"
+        return f"rank_by {self.rank_by}, min_confidence {least}, confidence_weight {self.confidence_weight:g}"
 
     def to_metadata(self) -> dict[str, Any]:
         """As JSON values; the inverse of :meth:`of_metadata`."""

@@ -242,16 +242,19 @@ def _with_evidence(
     return [
         replace(
             item,
-            agreeing=() if item.label is None else _examples(found[2 * i].points),
-            contradicting=_examples(found[2 * i + 1].points),
+            agreeing=() if item.label is None else _together(item.agreeing, found[2 * i].points, count),
+            contradicting=_together(item.contradicting, found[2 * i + 1].points, count),
         )
         for i, item in enumerate(items)
     ]
 
 
-def _examples(points: Sequence[models.ScoredPoint]) -> tuple[Example, ...]:
+def _together(brought: Sequence[Example], points: Sequence[models.ScoredPoint], count: int) -> tuple[Example, ...]:
+    """What the item brings, filled up with the nearest to so many."""
     features = [((point.payload or {})[PAYLOAD_KEY], point.score) for point in points]
-    return tuple(Example(one["id"], one["text"], one.get("label"), score) for one, score in features)
+    ids = {one.id for one in brought}
+    near = [Example(one["id"], one["text"], one.get("label"), score) for one, score in features if one["id"] not in ids]
+    return (*brought, *near[: max(0, count - len(brought))])
 
 
 def _has_label(label: str) -> models.FieldCondition:

@@ -11,14 +11,13 @@ from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, HTTPException
 from pydantic import TypeAdapter, ValidationError
-from qdrant_client import models
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fg_search.errors import EmptyIndexError, FgSearchError
 from fg_search.ids import UserId
 from fg_search.review.decisions import Decision
-from fg_search.review.items import Example, Kind, ReviewItem
+from fg_search.review.items import Kind, ReviewItem
 from fg_search.storage.keys import LABEL_KEY
 from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, problems
 from fg_search.web.site import FormFields, Site, link
@@ -28,26 +27,11 @@ KINDS: dict[Kind, str] = {kind: kind.capitalize() for kind in get_args(Kind)}
 
 _LABELS = 1000  # offered at most
 _SHOWN = 3  # of them on each side, and labels offered with a key of their own
-_NEAR = 0.25  # of the nearest one's similarity: the label of what is farther away is no choice worth a key
+_NEAR = 0.75  # of the nearest one's similarity: the label of what is farther away is no choice worth a key
 _RECENT = 5
 _UPCOMING = 6
 _DIGITS = 6
 _ITEM_ID: TypeAdapter[UserId] = TypeAdapter(ItemId)
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """Items like the one that is reviewed.
-
-    Attributes:
-        agreeing: Of the same label, the nearest first.
-        contradicting: Of other labels.
-        choices: Labels worth a button of their own.
-    """
-
-    agreeing: Sequence[Example]
-    contradicting: Sequence[Example]
-    choices: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -80,7 +64,7 @@ def router(site: Site) -> APIRouter:
         asked = _listing(wanted)
         items, problem = _queue(site, asked)
         position = _position(items, wanted.get("item"), wanted.get("skip"))
-        item = items[position] if items else None
+        item = _with_evidence(site, asked, position) if items else None
         return site.page(
             request,
             "review.html",
@@ -91,7 +75,7 @@ def router(site: Site) -> APIRouter:
             is_filtered=asked != ReviewRequest(kind=asked.kind),
             item=item,
             item_id=None if item is None else json.dumps(item.id),
-            evidence=None if item is None else _evidence(site, item),
+            choices=[] if item is None else _choices(item),
             labels=_labels(site),
             queue=list(enumerate(items))[position + 1 :][:_UPCOMING],
             position=position,
@@ -167,37 +151,18 @@ def _back(fields: Mapping[str, str], **where: str | int | None) -> Response:
     return RedirectResponse(link("/review", **asked, **where) + "#item", 303)
 
 
-def _evidence(site: Site, item: ReviewItem) -> Evidence:
-    """What the item brings, and its nearest neighbours."""
-    same, others = _neighbours(site, item)
-    agreeing, contradicting = _together(item.agreeing, same), _together(item.contradicting, others)
-    nearest = max((example.similarity for example in (*agreeing, *contradicting)), default=0.0)
-    near = [example.label for example in contradicting if example.similarity >= _NEAR * nearest]
+def _with_evidence(site: Site, asked: ReviewRequest, position: int) -> ReviewItem | None:
+    """The item at this position, with its nearest items."""
+    found = site.index.review(limit=1, offset=position, evidence=_SHOWN, **asked.options())
+    return found[0] if found else None
+
+
+def _choices(item: ReviewItem) -> list[str]:
+    """Labels of near items, worth a button of their own."""
+    nearest = max((example.similarity for example in (*item.agreeing, *item.contradicting)), default=0.0)
+    near = [example.label for example in item.contradicting if example.similarity >= _NEAR * nearest]
     choices = [label for label in dict.fromkeys(near) if label not in (None, item.label, item.suggested_label)]
-    return Evidence(agreeing[:_SHOWN], contradicting[:_SHOWN], [str(label) for label in choices[:_SHOWN]])
-
-
-def _together(brought: Sequence[Example], near: Sequence[Example]) -> Sequence[Example]:
-    ids = {one.id for one in brought}
-    return [*brought, *(one for one in near if one.id not in ids)]
-
-
-def _neighbours(site: Site, item: ReviewItem) -> tuple[Sequence[Example], Sequence[Example]]:
-    """The nearest items of the same label, and of others."""
-    try:
-        embedding = site.index.encoder.encode([item.text], show_progress=False)
-    except FgSearchError:  # without its encoder an index can still be reviewed
-        return (), ()
-
-    def nearest(wanted: models.Filter | None) -> list[Example]:
-        # one more than is shown: the item itself may be among them
-        hits = site.index.search(item.text, limit=_SHOWN + 1, query_filter=wanted, embedding=embedding, log="none").hits
-        return [Example(hit.id, hit.text, hit.label, hit.score) for hit in hits if hit.id != item.id]
-
-    if item.label is None:
-        return (), nearest(None)
-    same: models.Condition = models.FieldCondition(key=LABEL_KEY, match=models.MatchValue(value=item.label))
-    return nearest(models.Filter(must=[same])), nearest(models.Filter(must_not=[same]))
+    return [str(label) for label in choices[:_SHOWN]]
 
 
 def _labels(site: Site) -> list[str]:
