@@ -57,6 +57,12 @@ def test_each_kind_is_listed_with_reason_and_evidence(mixed, rows):
     assert f"is labelled 'loan': “{rows['texts'][13]}”" in near.reason
     assert {one.id for one in by_id["other"].contradicting} == {"d0", "same"}
 
+    by_id = {item.id: item for item in mixed.review(kind="conflicting", evidence=3)}
+    filled = by_id["near"]
+    assert filled.contradicting[0] == near.contradicting[0]  # what the mark names comes first, the nearest after it
+    assert len({one.id for one in filled.contradicting}) == len(filled.agreeing) == 3
+    assert {one.label for one in filled.agreeing} == {"food"}
+
     (odd, *_) = mixed.review(kind="outlier")
     assert odd.id == "odd"
     assert odd.reason.startswith("unlike anything else")
