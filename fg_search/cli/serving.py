@@ -101,7 +101,7 @@ def run_app(app: ASGIApp, listener: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=True,  # from this machine, or FORWARDED_ALLOW_IPS: behind TLS cookies are to be secure
         limit_concurrency=_MOST_AT_ONCE,
         timeout_graceful_shutdown=5,
     )

@@ -46,6 +46,10 @@ def test_it_serves_until_it_is_interrupted(tmp_path, saved_encoder, corpus):
             assert json.load(response)["hits"][0]["label"] == "card"
         with pytest.raises(urllib.error.HTTPError, match="401"):
             urllib.request.urlopen(f"{address}api/review", timeout=30)
+        for proto in ("http", "https"):
+            page = urllib.request.Request(f"{address}login", headers={"X-Forwarded-Proto": proto})
+            with urllib.request.urlopen(page, timeout=30) as response:
+                assert ("Secure" in response.headers["Set-Cookie"]) == (proto == "https")
     finally:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) in (0, 130)
