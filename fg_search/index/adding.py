@@ -15,7 +15,7 @@ from qdrant_client import models
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, PAYLOAD_KEY
+from fg_search.storage.keys import PAYLOAD_KEY, STORED_KEYS
 from fg_search.storage.operations import Begin, End, Operation, Work, call
 from fg_search.storage.points import Item, Stored, to_points
 from fg_search.storage.schema import IndexMetadata
@@ -141,7 +141,7 @@ def _changed(
             "retrieve",
             state.collection,
             ids=ids[first : first + ITEMS_PER_WRITE],
-            with_payload=True if copied else [HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY],
+            with_payload=True if copied else list(STORED_KEYS),
         )
         stored |= {record.id: record for record in records}
     changed: dict[int, Item] = {}
@@ -171,4 +171,4 @@ def _needed(record: models.Record, item: Item, *, copied: bool) -> Item | None:
     if copied:
         return None if Item.of_record(record).is_copy_of(item) else item
     known = Stored.of_features((record.payload or {})[PAYLOAD_KEY])
-    return None if known.has(item) else known.correct(item)
+    return None if known.has(item) else known.update(item)

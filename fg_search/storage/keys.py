@@ -8,6 +8,7 @@ CONFIDENCE_KEY = f"{PAYLOAD_KEY}.confidence"
 LABEL_KEY = f"{PAYLOAD_KEY}.label"
 GIVEN_LABEL_KEY = f"{PAYLOAD_KEY}.given_label"  # only where a person corrected the label: what it was
 HASH_KEY = f"{PAYLOAD_KEY}.hash"
+TEXT_KEY = f"{PAYLOAD_KEY}.text"
 
 METADATA_KEY = "fg_search"
 CALIBRATION_KEY = "fg_search_calibration"
@@ -19,3 +20,13 @@ JUDGEMENT_KEYS = (REVIEW_SCORE_KEY, SUGGESTED_KEY, f"{PAYLOAD_KEY}.{REVIEW_KEY}.
 MARKED_KEY = "review_items"  # of the metadata: that items were marked as outliers, duplicates, conflicting
 REVIEWED_KEY = "reviewed"  # within ours: what one of them decided
 SET_ASIDE_KEY = f"{PAYLOAD_KEY}.set_aside"  # not learned from and not found until somebody decides about it
+
+STORED_KEYS = (  # what tells whether an item has changed, and what it keeps if no more than its payload has
+    HASH_KEY,
+    LABEL_KEY,
+    GIVEN_LABEL_KEY,
+    TEXT_KEY,
+    f"{PAYLOAD_KEY}.{REVIEW_KEY}",
+    f"{PAYLOAD_KEY}.{REVIEWED_KEY}",
+    SET_ASIDE_KEY,
+)

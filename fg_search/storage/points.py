@@ -15,7 +15,7 @@ from qdrant_client import models
 
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.ids import UserId, point_id, text_id
-from fg_search.storage.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY, REVIEWED_KEY
+from fg_search.storage.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.storage.schema import IndexMetadata
 from fg_search.validation import check_label, check_same_length, check_text
 
@@ -41,6 +41,7 @@ class Item:
         digest: 16 hexadecimal digits, equal only for the same id, text and payload (and embedding, if one was given).
         is_corrected: Whether a person corrected the label.
         given_label: If so, what the owner had said.
+        review: What was computed about it for those who review: scores, a suggestion, marks.
         reviewed: What a reviewer decided about it, if one did.
         set_aside: Whether its label is too doubtful for it to be found before somebody decides about it.
     """
@@ -53,6 +54,7 @@ class Item:
     digest: str
     is_corrected: bool = False
     given_label: str | None = None
+    review: Mapping[str, Any] | None = None
     reviewed: Mapping[str, Any] | None = None
     set_aside: bool = False
 
@@ -71,40 +73,63 @@ class Item:
             stored.digest,
             stored.is_corrected,
             stored.given_label if stored.is_corrected else None,
-            features.get(REVIEWED_KEY),
-            features.get("set_aside", False),
+            stored.review,
+            stored.reviewed,
+            stored.set_aside,
         )
 
     def is_copy_of(self, other: Item) -> bool:
         """Whether both were stored as the same: the payload itself counts, which may have changed in the engine."""
-        return replace(self, payload={}) == replace(other, payload={}) and are_same(self.payload, other.payload)
+        one, another = (replace(item, payload={}, review=None) for item in (self, other))
+        return one == another and are_same(self.payload, other.payload) and are_same(self.review, other.review)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What the index has of an item already."""
+    """What the index has of an item already; the text and what review knows of it where they were read."""
 
     digest: str
     label: str | None
     given_label: str | None
     is_corrected: bool
+    text: str | None = None
+    review: Mapping[str, Any] | None = None
+    reviewed: Mapping[str, Any] | None = None
+    set_aside: bool = False
 
     @classmethod
     def of_features(cls, features: Mapping[str, Any]) -> Stored:
         """Read it from our part of a point's payload."""
         corrected = "given_label" in features
         label = features.get("label")  # the engine removes a key that is set to null
-        return cls(features["hash"], label, (features["given_label"] or None) if corrected else label, corrected)
+        return cls(
+            features["hash"],
+            label,
+            (features["given_label"] or None) if corrected else label,
+            corrected,
+            features.get("text"),
+            features.get(REVIEW_KEY) or None,  # what is left of removed scores is empty
+            features.get(REVIEWED_KEY),
+            features.get("set_aside", False),
+        )
 
     def has(self, item: Item) -> bool:
         """Whether writing the item, as its owner gave it, would change nothing."""
         return self.digest == item.digest and self.given_label == item.label
 
-    def correct(self, item: Item) -> Item:
-        """The item with the label that a person gave it, as long as its owner still says what was corrected."""
+    def update(self, item: Item) -> Item:
+        """The item with what people and review know of it.
+
+        The label that a person gave it stays as long as its owner still says what was corrected; scores, marks and
+        decisions stay as long as they are about this text with this label.
+        """
         if self.is_corrected and self.given_label == item.label:
-            return replace(item, label=self.label, is_corrected=True, given_label=item.label)
-        return item
+            item = replace(item, label=self.label, is_corrected=True, given_label=item.label)
+        if (item.text, item.label) != (self.text, self.label):
+            return item
+        # an owner who adopts a correction takes the mark of it away, which brought the item back
+        aside = self.set_aside and item.is_corrected == self.is_corrected
+        return replace(item, review=self.review, reviewed=self.reviewed, set_aside=aside)
 
 
 def checked_items(
@@ -189,6 +214,7 @@ def to_points(
                     "hash": item.digest,
                     "model": metadata.fingerprint,
                     **(given_label(item.given_label) if item.is_corrected else {}),
+                    **({} if item.review is None else {REVIEW_KEY: item.review}),
                     **({} if item.reviewed is None else {REVIEWED_KEY: item.reviewed}),
                     **({"set_aside": True} if item.set_aside else {}),
                 },
