@@ -13,10 +13,11 @@ from qdrant_client import models
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import StorageError
 from fg_search.index.adding import ITEMS_PER_WRITE, add
-from fg_search.index.opening import create_collection, physical_collection, switch_alias
+from fg_search.index.marking import JUDGEMENT_INDEXES, MARK_INDEXES, index_payload
+from fg_search.index.opening import create_collection, is_collection_of, physical_collection, switch_alias
 from fg_search.index.setting_aside import is_doubtful
 from fg_search.index.state import EncoderSlot, IndexState, metadata_of
-from fg_search.storage.keys import BASE_VECTOR, PAYLOAD_KEY
+from fg_search.storage.keys import BASE_VECTOR, CALIBRATION_KEY, MARKED_KEY, PAYLOAD_KEY, REVIEW_KEY
 from fg_search.storage.operations import Operation, Work, call
 from fg_search.storage.points import Item
 from fg_search.storage.schema import IndexMetadata
@@ -42,6 +43,9 @@ def migrate(
 
     What is added, changed or deleted meanwhile is caught up with before the switch. Interrupted, it leaves the old
     collection in place and goes on from where it was the next time.
+
+    What was computed for those who review depends on the base embeddings and the labels, not on the head: it is carried
+    along to an encoder of the same base model, and left behind otherwise.
 
     Args:
         state: The index.
@@ -71,19 +75,27 @@ def migrate(
     yield from _check_begun(new, metadata)
     filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
     # stored vectors of the same base model are as good as new ones, unless they were rounded
-    is_same_base = metadata.base == state.metadata.base and metadata.settings.base_vectors == "float32"
+    is_same_base = metadata.base == state.metadata.base
+    keep_base = is_same_base and metadata.settings.base_vectors == "float32"
     for attempt in range(_MOST_PASSES):
         written = yield from _copy_all(
-            old, filled, batch_size, progress if not attempt else _ignore, set_aside, keep_base=is_same_base
+            old,
+            filled,
+            batch_size,
+            progress if not attempt else _ignore,
+            partial(_item, set_aside=set_aside, keep_review=is_same_base),
+            keep_base=keep_base,
         )
         removed = yield from _remove_extra(old, new)
         if not written and not removed:
             break
     else:
         raise StorageError(f"{state.name} changes faster than it can be re-encoded; pause what writes to it")
+    yield from _describe(old, new, keep_review=is_same_base)
     migrated = replace(filled, collection=state.collection)
     announce(migrated)
     yield from switch_alias(state.collection, new)
+    yield from _remove_leftovers(state.collection, new)
     return migrated
 
 
@@ -92,7 +104,7 @@ def _copy_all(
     filled: IndexState,
     batch_size: int,
     progress: Callable[[int], object],
-    set_aside: float | AsBefore | None,
+    item_of: Callable[[models.Record], Item],
     *,
     keep_base: bool,
 ) -> Operation[int]:
@@ -107,7 +119,7 @@ def _copy_all(
             with_payload=True,
             with_vectors=[BASE_VECTOR] if keep_base else False,
         )
-        items = [_item(record, set_aside) for record in records]
+        items = [item_of(record) for record in records]
         known = (yield Work(partial(_features, filled, records))) if keep_base and records else None
         report = yield from add(filled, items, known, batch_size=batch_size, progress=progress, copied=True)
         written += report.written
@@ -129,8 +141,10 @@ def _check_begun(new: str, metadata: IndexMetadata) -> Operation[None]:
         )
 
 
-def _item(record: models.Record, set_aside: float | AsBefore | None) -> Item:
+def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_review: bool) -> Item:
     item = Item.of_record(record)
+    if not keep_review:
+        item = replace(item, review=None)
     if set_aside == "as before":
         return item
     features = (record.payload or {})[PAYLOAD_KEY]
@@ -140,6 +154,31 @@ def _item(record: models.Record, set_aside: float | AsBefore | None) -> Item:
 def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:
     vectors: Any = [record.vector for record in records]
     return filled.encoder.features(np.array([vector[BASE_VECTOR] for vector in vectors], dtype=np.float32))
+
+
+def _describe(old: str, new: str, *, keep_review: bool) -> Operation[None]:
+    """Let the new collection say the same as the old one of what its items were judged by, and lists be ordered by it.
+
+    A collection that an interrupted migration away from it left behind may say something that no longer holds.
+    """
+    was = (yield call("get_collection", old)).config.metadata or {}
+    says = (yield call("get_collection", new)).config.metadata or {}
+    kept = {key: was[key] for key in (REVIEW_KEY, MARKED_KEY) if keep_review and key in was}
+    for key, indexes in ((REVIEW_KEY, JUDGEMENT_INDEXES), (MARKED_KEY, MARK_INDEXES)):
+        if key in kept:
+            yield from index_payload(new, indexes)
+    gone = dict.fromkeys(key for key in (CALIBRATION_KEY, REVIEW_KEY, MARKED_KEY) if key in says and key not in kept)
+    if kept or gone:
+        yield call("update_collection", new, metadata={**kept, **gone})
+
+
+def _remove_leftovers(collection: str, new: str) -> Operation[None]:
+    """Remove what earlier migrations of this index left when they were interrupted for good."""
+    aliases = yield call("get_aliases")
+    used = {new, *(one.collection_name for one in aliases.aliases)}
+    for one in (yield call("get_collections")).collections:
+        if one.name not in used and is_collection_of(collection, one.name):
+            yield call("delete_collection", one.name)
 
 
 def _remove_extra(old: str, new: str) -> Operation[int]:

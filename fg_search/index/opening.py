@@ -6,6 +6,7 @@ name, so that another one, filled by another encoder, can grow beside it and tak
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Container
 from dataclasses import replace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
 
 _NOT_FOUND = 404
+_FINGERPRINT = re.compile("[0-9a-f]{16}")
 
 
 def open_index(
@@ -83,7 +85,7 @@ def find_collection(collection: str) -> Operation[models.CollectionInfo | None]:
 
 def create_collection(collection: str, metadata: IndexMetadata) -> Operation[str]:
     """Make the collection for an index's points and say its name; it is taken over if it is there already."""
-    physical = f"{collection}.{metadata.fingerprint}"
+    physical = _physical_name(collection, metadata.fingerprint)
     info = yield from find_collection(physical)
     if info is None:
         yield call("create_collection", physical, **collection_options(metadata))
@@ -117,6 +119,16 @@ def physical_collection(collection: str) -> Operation[str]:
     """The name of the collection that an alias leads to; a name that is no alias is its own."""
     found = yield call("get_aliases")
     return next((one.collection_name for one in found.aliases if one.alias_name == collection), collection)
+
+
+def is_collection_of(collection: str, name: str) -> bool:
+    """Whether a collection is called as one that holds the points of this index."""
+    *_, fingerprint = name.rpartition(".")
+    return _FINGERPRINT.fullmatch(fingerprint) is not None and name == _physical_name(collection, fingerprint)
+
+
+def _physical_name(collection: str, fingerprint: str) -> str:
+    return f"{collection}.{fingerprint}"
 
 
 def _index_payload(collection: str, metadata: IndexMetadata, *, known: Container[str]) -> Operation[None]:

@@ -40,6 +40,7 @@ _REPEATABLE = frozenset(
         "facet",
         "get_aliases",
         "get_collection",
+        "get_collections",
         "query_batch_points",
         "query_points_groups",
         "retrieve",
