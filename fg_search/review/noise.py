@@ -16,6 +16,7 @@ Block = tuple[IntArray, npt.NDArray[np.floating]]
 Shares = Any  # a number, or an array of them
 
 _RESAMPLES = 1000
+_LEVEL = 0.95
 _AGREEING, _DISAGREEING = 0, 1  # else the posterior is not sure enough to count
 # What a model gets wrong falls with the examples it learned from as a power of their number, with exponents of mostly
 # 1/2 to 1. From half of the examples to all, an exponent a takes off 2^a - 1 of what is still wrong after all.
@@ -59,7 +60,9 @@ def estimate_noise(
     Wrong labels stay wrong however many there are.
 
     The interval is a percentile bootstrap over the items; its lower end takes the slowest usual rate of learning, its
-    upper end no extrapolation at all.
+    upper end no extrapolation at all. A bootstrap cannot draw what was not seen: where next to nothing disagrees, the
+    upper end is the exact bound for none among the items that count (Clopper & Pearson, 1934, one-sided: of n items
+    1 - 0.05^(1/n), about 3/n, the rule of three; Hanley & Lippman-Hand, 1983).
 
     Args:
         blocks: Gives the items in pieces, the same each time: given labels ``(b,)``, integers in [0, L), and a
@@ -84,8 +87,10 @@ def estimate_noise(
     estimate = _extrapolated(share, half, _USUAL_RATE)
     lowest = _extrapolated(resampled[:, 0], resampled[:, 1], _SLOWEST_RATE)
     low, high = float(np.percentile(lowest, 2.5)), float(np.percentile(resampled[:, 0], 97.5))
+    counted = int(counts[[_AGREEING, _DISAGREEING]].sum())
+    unseen = 1 - (1 - _LEVEL) ** (1 / counted) if counted else 1.0
     by_label = _by_label(counts.sum(axis=1)) * (estimate / share if share else 1)
-    interval = Interval(float(estimate), min(low, float(estimate)), max(high, float(estimate)), 0.95)
+    interval = Interval(float(estimate), min(low, float(estimate)), max(high, float(estimate), unseen), _LEVEL)
     return NoiseEstimate(interval, by_label, examples)
 
 
