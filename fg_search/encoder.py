@@ -23,7 +23,7 @@ from fg_search.embeddings import FeatureEmbeddings
 from fg_search.encoder_folder import SavedEncoder, check_target
 from fg_search.errors import EncoderNotFoundError, NotFittedError
 from fg_search.fingerprint import base_fingerprint, encoder_fingerprint
-from fg_search.fit import HIDDEN, calibrate_temperature, fit_head
+from fg_search.fit import HIDDEN, calibrate_temperature, fit_head, trained_sizes
 from fg_search.head import FeatureGroupHead
 from fg_search.pretrained import DEFAULT_MODEL, load_sentence_transformer
 from fg_search.temperature import Temperature
@@ -301,6 +301,9 @@ class FeatureGroupEncoder:
     ) -> FeatureGroupEncoder:
         """Another encoder on the same base model, with a new head of the same kind and sizes.
 
+        Groups, codes, trunks and hidden units are as many as before; codes are more only where an attribute has more
+        values by now.
+
         Args:
             texts: All examples there are by now.
             labels: One for each, ``None`` where unknown.
@@ -311,16 +314,24 @@ class FeatureGroupEncoder:
 
         Raises:
             NotFittedError: If there is no trained head.
-            ValueError: As :meth:`fit`.
+            ValueError: If the head learned from labels and none is left, or as :meth:`fit`.
         """
-        groups = self.groups
+        head, codebook = self._fitted()
+        has_labels = any(label is not None for label in labels)
+        if codebook.supervision == "labels" and not has_labels:
+            raise ValueError("there is no label left to learn from; give labels, or fit an encoder without them")
+        values = [len(set(column) - {None}) for column in (attributes or {}).values()]
+        hidden, trunks = trained_sizes(head)
         other = type(self)(self.model, cache_folder=self.cache_folder)
         other.model_name = self.model_name
         return other.fit(
             texts,
-            labels=labels if any(label is not None for label in labels) else None,
+            labels=labels if has_labels else None,
             attributes=attributes or None,
-            groups=groups,
+            groups=head.groups,
+            codes=max([head.codes_per_group, *values]),
+            hidden=hidden,
+            trunks=trunks,
             embeddings=embeddings,
             seed=seed,
             batch_size=batch_size,

@@ -202,6 +202,22 @@ def fit_head(
     return head
 
 
+def trained_sizes(head: FeatureGroupHead) -> tuple[int | None, int | None]:
+    """Width of the hidden layer and number of trunks with which :func:`fit_head` makes another head of this size.
+
+    One with an output layer in closed form has its trunks joined, and random units beside them: it is trained with as
+    many trunks as by default, if these have equal shares of the trained units.
+    """
+    hidden = head.hidden_features
+    if hidden is None:
+        return None, None
+    if head.trunks > 1 or head.dropout or hidden <= RANDOM_UNITS:
+        return hidden, head.trunks
+    trained = hidden - RANDOM_UNITS
+    trunks = _default_trunks(head.groups, trained)
+    return (trained, 1) if trained % trunks else (trained // trunks, trunks)
+
+
 def calibrate_temperature(
     head: FeatureGroupHead, embeddings: npt.NDArray[np.floating[Any]], codes: IntArray
 ) -> Temperature:

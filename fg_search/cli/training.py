@@ -32,7 +32,12 @@ Attribute = Annotated[
 ]
 
 
+_OF_FILE = ("text", "label", "attribute", "model", "groups", "codes", "on_error")
+_OF_REFRESH = ("set_aside", "collection", "api_key")
+
+
 def fit(
+    context: typer.Context,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new encoder.", show_default=False)],
     file: Annotated[Path | None, INPUT] = None,
     refresh: Annotated[
@@ -69,19 +74,17 @@ def fit(
     """Train a feature-group head on the texts of FILE, or of an index, and save the encoder."""
     if (file is None) == (refresh is None):
         raise typer.BadParameter("give either FILE or --refresh INDEX")
-    if set_aside is not None and refresh is None:
-        raise typer.BadParameter("--set-aside needs --refresh INDEX, whose labels were judged")
+    _refuse_options(context, _OF_REFRESH if refresh is None else _OF_FILE, refreshes=refresh is not None)
     if refresh is not None:
         with open_index(refresh, None, collection, api_key) as index, timed("fitted and moved"):
+            before = index.info().set_aside
             index.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
             refitted = index.refit(output, set_aside=set_aside, seed=seed, batch_size=batch_size)
             aside = index.info().set_aside
-        without = (
-            f"; {aside:,} items are set aside: score the labels again to review them (--kind contradicted)"
-            if aside
-            else ""
-        )
-        say(f"{refitted!r} saved in {output}; the index {refresh} has moved to it{without}")
+        notes = [f"{aside:,} items are set aside until they are reviewed (--kind contradicted)"] if aside else []
+        if before and set_aside is None:
+            notes.append(f"the {before:,} that were set aside are back, and learned from (without --set-aside)")
+        say("; ".join([f"{refitted!r} saved in {output}", f"the index {refresh} has moved to it", *notes]))
         return
     assert file is not None  # noqa: S101  for the type checker
     records = rows_of(file, on_error, text=text, label=label)
@@ -101,6 +104,19 @@ def fit(
         )
         encoder.save(output)
     say(f"{encoder!r} saved in {output}")
+
+
+def _refuse_options(context: typer.Context, names: tuple[str, ...], *, refreshes: bool) -> None:
+    """Refuse what was given and would be ignored."""
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(
+                f"{option} does not go with --refresh: the new head has the kind and sizes of the one in use"
+                if refreshes
+                else f"{option} needs --refresh INDEX"
+            )
 
 
 def describe(

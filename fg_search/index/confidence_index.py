@@ -818,7 +818,9 @@ class ConfidenceIndex:
         """Re-encode everything with another encoder, into a new collection that then takes the old one's place.
 
         The index answers with the old encoder until the switch; what others write meanwhile is caught up with.
-        Interrupted, it goes on from where it was when it is called again. The new index has no calibration.
+        Interrupted, it goes on from where it was when it is called again; what a migration to yet another encoder left
+        is removed in the end. The new index has no calibration. Decisions stay; scores and marks of
+        :meth:`score_labels` and :meth:`score_items` do if the base model is the same.
 
         Args:
             encoder: A fitted encoder or the folder of a saved one.
@@ -861,10 +863,12 @@ class ConfidenceIndex:
         """Fit a new head on the items as they are now, corrections included, save it, and :meth:`migrate` to it.
 
         Base embeddings are taken from the index where it has them as float32, so that no text is encoded again. The
-        index has no calibration afterwards.
+        new head has the sizes of the old one. The index has no calibration afterwards. Decisions stay, and so do scores
+        and marks, which depend on base embeddings and labels alone: call :meth:`score_labels` again when many labels
+        have changed.
 
         Args:
-            folder: Of the new encoder.
+            folder: Of the new encoder, not that of the one in use.
             set_aside: In [0, 1]: items whose label is wrong with at least this probability (:meth:`score_labels`) are
                 neither learned from nor found until somebody decides about them (:meth:`decide`) or corrects them
                 (:meth:`relabel`). By default none are, and those that were are back.
@@ -877,7 +881,8 @@ class ConfidenceIndex:
 
         Raises:
             NotScoredError: If items are to be set aside and labels were not judged yet.
-            ValueError: If the head learned from pairs or clusters, or this is one tenant's view.
+            ValueError: If the head learned from pairs or clusters, no label is left, the folder is that of the encoder
+                in use, or this is one tenant's view.
             FileExistsError: If the folder holds something other than a saved encoder.
         """
         with _progress(len(self), show_progress, "read") as advance:

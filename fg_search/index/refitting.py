@@ -96,11 +96,11 @@ def refit(
     batch_size: int,
     progress: Callable[[int], object],
 ) -> Operation[FeatureGroupEncoder]:
-    """A new encoder, of the same base model and the same sizes, that learned from the items as they are now, saved.
+    """A new encoder, of the same base model and sizes, that learned from the items as they are now, saved.
 
     Args:
         state: The index.
-        folder: Of the new encoder.
+        folder: Of the new encoder, not that of the one in use.
         set_aside: Probability of a wrong label from which on an undecided item is not learned from.
         seed: Of everything random.
         batch_size: Texts the base model encodes at once.
@@ -110,7 +110,8 @@ def refit(
         FileExistsError: If the folder holds something other than a saved encoder.
         NotScoredError: If items are to be set aside and labels were not judged yet.
         ValueError: If the head learned from something that the index does not hold (pairs, clusters), if there is
-            nothing to learn from any more, or if this is one tenant's view.
+            nothing to learn from any more, if the folder is that of the encoder in use, or if this is one tenant's
+            view.
     """
     from fg_search.encoder_folder import check_target  # imports torch
 
@@ -119,6 +120,7 @@ def refit(
     if set_aside is not None:
         check_fraction(set_aside, name="set_aside")
     check_target(Path(folder))
+    _check_not_in_use(state, folder)
     known = state.encoder
     if known.supervision not in ("labels", "attributes"):
         raise ValueError(
@@ -145,3 +147,14 @@ def refit(
 
     encoder: FeatureGroupEncoder = yield Work(work)
     return encoder
+
+
+def _check_not_in_use(state: IndexState, folder: str | os.PathLike[str]) -> None:
+    """Refuse the folder of the encoder that the index has until it has moved: interrupted before, it would have none."""
+    target = Path(folder).resolve()
+    in_use = state.metadata.encoder
+    if in_use is not None and Path(in_use).resolve() == target:
+        raise ValueError(
+            f"{os.fspath(folder)!r} is the folder of the encoder that {state.name} uses until it has moved to the new "
+            "one; choose another folder"
+        )
