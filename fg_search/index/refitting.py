@@ -150,7 +150,7 @@ def refit(
 
 
 def _check_not_in_use(state: IndexState, folder: str | os.PathLike[str]) -> None:
-    """Refuse the folder of the encoder that the index has until it has moved: interrupted before, it would have none."""
+    """Refuse the folder of the encoder in use: an index that was interrupted before it moved would be without it."""
     target = Path(folder).resolve()
     in_use = state.metadata.encoder
     if in_use is not None and Path(in_use).resolve() == target:

@@ -4,7 +4,7 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
-from fg_search.errors import ModelMismatchError, NotFittedError, StorageError
+from fg_search.errors import ModelMismatchError, NotFittedError, NotScoredError, StorageError
 from fg_search.storage.settings import IndexSettings
 
 QUESTION = "please help my card is stolen"
@@ -242,6 +242,69 @@ def test_an_index_that_never_stands_still_cannot_be_followed(old, other_encoder,
     with pytest.raises(StorageError, match="changes faster than it can be re-encoded"):
         old.migrate(other_encoder)
     assert old.search(QUESTION).hits[0].label == "card"
+
+
+def test_what_was_judged_by_other_base_embeddings_is_left_behind(old, other_encoder, points_of):
+    old.score_labels()
+    old.score_items()
+    old.decide("d1", "keep")
+    old.migrate(other_encoder)
+    for kind in ("contradicted", "outlier"):
+        with pytest.raises(NotScoredError):
+            old.review(kind=kind)
+    features = [point.payload["fg"] for point in points_of(old).values()]
+    assert not any("review" in one for one in features)
+    assert sum("reviewed" in one for one in features) == 1
+
+
+def test_a_migration_that_was_given_up_is_cleared_away(
+    old, encoder, other_encoder, tiny_model, corpus, during, tmp_path
+):
+    texts, labels = corpus
+    third = FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=20, seed=5)
+    old.client.create_collection(f"{old.collection}.mine", vectors_config={})
+    old.log_queries("all")
+    old.search("my card")
+    old.decide("d0", "keep")
+    others = len(collections(old))
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    during(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        old.migrate(other_encoder)
+    assert len(collections(old)) == others + 1
+    old.migrate(third)
+    assert len(collections(old)) == others
+    assert old.metadata.fingerprint == third.fingerprint
+    assert len(old.decisions()) == len(old.logged_queries(only_open=False)) == 1
+
+
+def test_killed_after_the_switch_it_leaves_nothing_that_holds_no_longer(
+    tmp_path, encoder, other_encoder, rows, questions, monkeypatch
+):
+    def kill(*arguments, **options):
+        raise KeyboardInterrupt
+
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        index.add(**rows)
+        index.score_labels()
+        index.calibrate(*questions(100, 0))
+        with monkeypatch.context() as patch:
+            patch.setattr(index.client, "delete_collection", kill)
+            with pytest.raises(KeyboardInterrupt):
+                index.migrate(other_encoder)
+    with ConfidenceIndex(tmp_path / "i", other_encoder) as index:
+        assert len(collections(index)) == 2
+        index.delete(["d0"])
+        index.migrate(encoder)
+        assert len(collections(index)) == 1
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        assert len(index) == 47
+        assert index.calibration is None
+        with pytest.raises(NotScoredError):
+            index.review(kind="contradicted")
 
 
 def test_migrating_to_the_same_encoder_changes_nothing(old, encoder, points_of, encoded):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fg_search import ConfidenceIndex, FeatureGroupEncoder, IndexSettings
+from fg_search.errors import NotScoredError
 
 
 @pytest.fixture
@@ -52,6 +53,63 @@ def test_undo_works_across_a_refit(full, tmp_path, points_of):
     assert points["d1"].payload["fg"]["model"] == full.metadata.fingerprint
 
 
+def test_lists_and_marks_stay_where_they_were(full, rows, tmp_path, points_of):
+    full.add([rows["texts"][0]], ids=["twin"], labels=["loan"])
+    full.score_labels()
+    full.score_items()
+    kinds = ("contradicted", "conflicting", "duplicate", "outlier")
+    before = {kind: [item.id for item in full.review(kind=kind, limit=48)] for kind in kinds}
+    review = {user_id: point.payload["fg"].get("review") for user_id, point in points_of(full).items()}
+    confused = full.confused_labels()
+    assert before["conflicting"]
+    assert before["duplicate"]
+    full.refit(tmp_path / "new")
+    assert {kind: [item.id for item in full.review(kind=kind, limit=48)] for kind in kinds} == before
+    assert full.confused_labels() == confused
+    after = {user_id: point.payload["fg"].get("review") for user_id, point in points_of(full).items()}
+    assert after.keys() == review.keys()
+    for user_id, marks in review.items():
+        assert after[user_id] == (None if marks is None else pytest.approx(marks)), user_id
+
+
+def test_an_index_that_was_never_judged_is_not_said_to_be(full, tmp_path):
+    full.refit(tmp_path / "new")
+    for kind in ("contradicted", "outlier"):
+        with pytest.raises(NotScoredError):
+            full.review(kind=kind)
+
+
+def test_the_new_head_has_the_sizes_of_the_old_one(full, encoder, tmp_path):
+    fitted = full.refit(tmp_path / "new")
+    sizes = ("in_features", "groups", "codes_per_group", "hidden_features", "trunks")
+    assert {key: getattr(fitted.head, key) for key in sizes} == {key: getattr(encoder.head, key) for key in sizes}
+
+
+def test_without_a_label_nothing_is_learned(local, rows, tmp_path):
+    local.add(rows["texts"])
+    before = local.metadata.fingerprint
+    with pytest.raises(ValueError, match="no label left"):
+        local.refit(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    assert local.metadata.fingerprint == before
+
+
+def test_the_folder_of_the_encoder_in_use_is_refused(tmp_path, encoder, rows):
+    FeatureGroupEncoder.load(encoder.folder).save(tmp_path / "encoder")
+    (tmp_path / "link").symlink_to(tmp_path / "encoder")
+    with ConfidenceIndex(tmp_path / "index", tmp_path / "encoder") as index:
+        index.add(**rows)
+        index.relabel({"d0": "food"})
+        for folder in (tmp_path / "encoder", tmp_path / "link"):
+            with pytest.raises(ValueError, match="choose another folder"):
+                index.refit(folder)
+    with ConfidenceIndex(tmp_path / "index", tmp_path / "encoder") as index:
+        assert index.search("my card").hits
+        index.refit(tmp_path / "new")
+    with ConfidenceIndex(tmp_path / "index") as index:
+        assert index.search("my card").hits
+
+
 def test_without_stored_base_vectors_texts_are_encoded(tmp_path, encoder, rows, encoded):
     settings = IndexSettings(base_vectors="none")
     with ConfidenceIndex(tmp_path / "index", encoder, settings=settings) as index:
@@ -79,6 +137,9 @@ def test_attributes_are_learned_again_from_the_payload(tmp_path, tiny_model, cor
     with ConfidenceIndex(":memory:", encoder) as index:
         index.add(texts, labels=labels, payloads=[{"kind": value} for value in kind])
         assert index.refit(tmp_path / "new").attributes == ("kind",)
+        index.add([f"please help {i}" for i in range(4)], payloads=[{"kind": f"new {i}"} for i in range(4)])
+        grown = index.refit(tmp_path / "newer")
+        assert (grown.groups, grown.codes_per_group) == (3, 6)  # an attribute has a code for each value
 
 
 def test_a_tenant_cannot_refit_for_all(tmp_path, encoder, rows):

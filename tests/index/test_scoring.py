@@ -5,6 +5,7 @@ import pytest
 from fg_search import ConfidenceIndex, IndexSettings
 from fg_search.errors import NotScoredError
 
+LISTS = ("ambiguous", "contradicted", "conflicting", "duplicate", "outlier")
 WRONG = {"d1": "travel", "d20": "food", "d40": "card"}
 
 
@@ -20,7 +21,6 @@ def test_wrong_labels_come_first_with_the_right_one_suggested(noisy, rows):
     truth = dict(zip(rows["ids"], rows["labels"], strict=True))
     found = noisy.score_labels()
     assert (found.items, found.labelled) == (48, 48)
-    assert 0 <= found.lower <= found.wrong <= found.upper <= 1
     items = noisy.review(kind="contradicted", limit=3)
     assert {item.id for item in items} == set(WRONG)
     for item in items:
@@ -32,6 +32,46 @@ def test_wrong_labels_come_first_with_the_right_one_suggested(noisy, rows):
         assert repr(item.suggested_label) in item.reason
     scores = [item.score for item in noisy.review(kind="contradicted", limit=48)]
     assert scores == sorted(scores, reverse=True)
+
+
+@pytest.mark.parametrize("wrong", range(4))
+def test_the_interval_holds_the_share_of_wrong_labels(local, rows, wrong):
+    changed = dict(list(WRONG.items())[:wrong])
+    labels = [changed.get(user_id, label) for user_id, label in zip(rows["ids"], rows["labels"], strict=True)]
+    local.add(**{**rows, "labels": labels})
+    found = local.score_labels()
+    assert found.lower <= wrong / 48 <= found.upper
+    assert found.lower <= found.wrong <= found.upper < 0.25
+    assert found.upper >= 1 - 0.05 ** (1 / 48)  # as many are wrong without any among 48, once in twenty
+
+
+def test_payload_of_another_kind_leaves_lists_and_decisions(noisy, rows, points_of):
+    noisy.score_labels()
+    noisy.score_items()
+    noisy.decide("d1", "keep", reviewer="ann")
+    noisy.decide("d20", "accept")
+    before = {kind: [item.id for item in noisy.review(kind=kind, limit=48)] for kind in LISTS}
+    review = {user_id: point.payload["fg"].get("review") for user_id, point in points_of(noisy).items()}
+    assert before["contradicted"]
+    assert any(before[kind] for kind in LISTS[2:])
+    labels = [WRONG.get(user_id, label) for user_id, label in zip(rows["ids"], rows["labels"], strict=True)]
+    report = noisy.add(**{**rows, "labels": labels, "payloads": [{"price": i} for i in range(48)]})
+    assert report.written == 48
+    assert {kind: [item.id for item in noisy.review(kind=kind, limit=48)] for kind in LISTS} == before
+    points = points_of(noisy)
+    assert {user_id: point.payload["fg"].get("review") for user_id, point in points.items()} == review
+    assert points["d1"].payload["fg"]["reviewed"]["reviewer"] == "ann"
+    assert points["d20"].payload["fg"]["label"] == rows["labels"][20]
+
+
+def test_another_text_or_label_is_not_what_was_judged(noisy, rows, points_of):
+    noisy.score_labels()
+    noisy.score_items()
+    noisy.decide("d1", "keep")
+    noisy.decide("d40", "keep")
+    noisy.add(["my other loan", rows["texts"][40]], ids=["d1", "d40"], labels=["travel", "travel"])
+    for user_id in ("d1", "d40"):
+        assert not {"review", "reviewed"} & points_of(noisy)[user_id].payload["fg"].keys()
 
 
 def test_accepting_corrects_the_label_and_takes_the_item_out_of_the_list(noisy, points_of):

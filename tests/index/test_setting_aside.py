@@ -104,13 +104,56 @@ def test_a_refit_that_sets_nothing_aside_brings_all_back(noisy, least, rows, tmp
     assert noisy.info().set_aside == 0
 
 
-def test_what_was_judged_again_is_set_aside_anew(noisy, least, rows, tmp_path):
+def test_what_is_set_aside_stays_listed_and_is_set_aside_again(noisy, least, rows, tmp_path):
+    before = {item.id: item for item in noisy.review(kind="contradicted", limit=48)}
     noisy.refit(tmp_path / "new", set_aside=least)
-    with pytest.raises(NotScoredError, match="score_labels"):
-        noisy.refit(tmp_path / "newer", set_aside=least)
+    after = {item.id: item for item in noisy.review(kind="contradicted", limit=48)}
+    assert after.keys() == before.keys()
+    for user_id, item in after.items():
+        assert item.score == pytest.approx(before[user_id].score)
+        assert item.suggested_label == before[user_id].suggested_label
+    noisy.decide("d1", "keep")
+    noisy.refit(tmp_path / "newer", set_aside=least)
+    assert set(WRONG) & found(noisy) == {"d1"}
+    assert noisy.info().set_aside == 2
     noisy.score_labels()
-    noisy.refit(tmp_path / "newer", set_aside=1.0)
+    noisy.refit(tmp_path / "newest", set_aside=1.0)
     assert found(noisy) == set(rows["ids"])
+
+
+def add_again(index, rows, user_id, **changes):
+    """What the owner has of an item, its payload another one."""
+    i = rows["ids"].index(user_id)
+    row = {"texts": rows["texts"][i], "labels": WRONG.get(user_id, rows["labels"][i]), "payloads": {"price": 9}}
+    report = index.add(**{key: [value] for key, value in {**row, **changes}.items()}, ids=[user_id])
+    assert report.written == 1
+
+
+def test_another_payload_leaves_an_item_set_aside_and_another_label_does_not(noisy, least, rows, tmp_path, points_of):
+    noisy.refit(tmp_path / "new", set_aside=least)
+    add_again(noisy, rows, "d1")
+    assert points_of(noisy)["d1"].payload["price"] == 9
+    assert not set(WRONG) & found(noisy)
+    assert noisy.info().set_aside == 3
+    noisy.decide("d1", "keep")
+    add_again(noisy, rows, "d1", payloads={"price": 10})
+    assert set(WRONG) & found(noisy) == {"d1"}
+    noisy.undo()
+    assert not set(WRONG) & found(noisy)
+    add_again(noisy, rows, "d20", labels="loan")
+    add_again(noisy, rows, "d40", texts="another card")
+    assert set(WRONG) & found(noisy) == {"d20", "d40"}
+
+
+def test_a_correction_that_its_owner_adopts_keeps_the_item_back(noisy, least, rows, tmp_path, points_of):
+    noisy.refit(tmp_path / "new", set_aside=least)
+    noisy.relabel({"d20": "loan"})
+    add_again(noisy, rows, "d20")
+    assert points_of(noisy)["d20"].payload["fg"]["label"] == "loan"
+    assert set(WRONG) & found(noisy) == {"d20"}
+    add_again(noisy, rows, "d20", labels="loan")
+    assert "given_label" not in points_of(noisy)["d20"].payload["fg"]
+    assert set(WRONG) & found(noisy) == {"d20"}
 
 
 def test_an_interrupted_refit_does_not_go_on_as_something_else(noisy, least, tmp_path, monkeypatch):
