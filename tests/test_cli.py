@@ -460,6 +460,33 @@ def test_refreshing_learns_the_corrections_and_moves_the_index(run, own_index, m
     assert run("fit", made / "corpus.jsonl", "--refresh", own_index / "idx", "-o", own_index / "x")[0] == 2
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--groups", 2),
+        ("--codes", 3),
+        ("--model", "other"),
+        ("--label", "label"),
+        ("--attribute", "price"),
+        ("--text", "text"),
+        ("--on-error", "fail"),
+    ],
+)
+def test_refreshing_refuses_what_it_would_ignore(run, own_index, option):
+    code, _, err = run("fit", "--refresh", own_index / "idx", "-o", own_index / "new", *option)
+    assert code == 2
+    assert f"{option[0]} does not go with" in " ".join(err.split())
+    assert not (own_index / "new").exists()
+
+
+@pytest.mark.parametrize("option", [("--set-aside", 0.9), ("--collection", "other"), ("--api-key", "key")])
+def test_fitting_rows_refuses_what_is_of_an_index(run, own_index, made, option):
+    code, _, err = run("fit", made / "corpus.jsonl", "-o", own_index / "new", *option)
+    assert code == 2
+    assert f"{option[0]} needs --refresh" in " ".join(err.split())
+    assert not (own_index / "new").exists()
+
+
 def test_refreshing_sets_aside_what_is_doubtful(run, own_index, made):
     refresh = ("fit", "--refresh", own_index / "idx", "-o", own_index / "new", "--set-aside", 0.001)
     code, _, err = run(*refresh)
@@ -474,7 +501,9 @@ def test_refreshing_sets_aside_what_is_doubtful(run, own_index, made):
     assert f"{aside} items are set aside" in out
     assert json.loads(run("info", "--index", own_index / "idx", "--json")[1])["set_aside"] == aside
     assert "not found until they are reviewed" in run("info", "--index", own_index / "idx")[1]
-    assert run("fit", made / "corpus.jsonl", "-o", own_index / "x", "--set-aside", 0.9)[0] == 2
+    code, out, err = run("fit", "--refresh", own_index / "idx", "-o", own_index / "newer")
+    assert code == 0, err
+    assert f"the {aside} that were set aside are back" in " ".join(out.split())
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "label-studio"])

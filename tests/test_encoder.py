@@ -80,6 +80,15 @@ def test_without_labels_it_learns_clusters(tiny_model, corpus):
     assert encoder.encode(texts).confidence.mean() > 0.5
 
 
+def test_a_refitted_encoder_has_the_sizes_of_the_old_one_and_needs_labels(encoder, corpus):
+    texts, labels = corpus
+    other = encoder.refitted(texts, [*labels[1:], "new"])
+    assert "new" in other.codebook.labels
+    assert other.head.get_config_dict() | {"temperature": 1} == encoder.head.get_config_dict() | {"temperature": 1}
+    with pytest.raises(ValueError, match="no label left"):
+        encoder.refitted(texts, [None] * len(texts))
+
+
 def test_saving_and_loading_is_the_identity(saved_encoder, corpus, tmp_path):
     texts, _ = corpus
     encoder = FeatureGroupEncoder.load(saved_encoder, device="cpu")

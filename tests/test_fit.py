@@ -4,7 +4,7 @@ import torch
 
 from fg_search import Codebook, FeatureGroupEncoder, fit_head
 from fg_search.evaluation import expected_calibration_error
-from fg_search.fit import calibrate_temperature
+from fg_search.fit import calibrate_temperature, trained_sizes
 
 
 @pytest.fixture
@@ -65,6 +65,28 @@ def test_other_architectures_learn_too(blobs, options):
     with torch.no_grad():
         codes = head.probabilities(torch.from_numpy(rows)).argmax(-1).numpy()
     assert (codes == codebook.targets).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "sizes"),
+    [
+        ({"hidden": 8}, (8, 4)),
+        ({"hidden": 8, "trunks": 2}, (8, 2)),
+        ({"hidden": None}, (None, None)),
+        ({"hidden": 8, "closed_form": True}, (8, 4)),
+        ({"hidden": 9, "trunks": 1, "closed_form": True}, (9, 1)),
+    ],
+)
+def test_another_head_of_the_same_sizes_can_be_fitted(blobs, options, sizes):
+    rows, labels = blobs
+    codebook = Codebook.from_labels(labels, groups=4, codes=3)
+    head = fit_head(rows, codebook, steps=3, **options)
+    assert trained_sizes(head) == sizes
+    hidden, trunks = sizes
+    other = fit_head(rows, codebook, steps=3, hidden=hidden, trunks=trunks, closed_form=options.get("closed_form"))
+    assert other.get_config_dict().keys() == head.get_config_dict().keys()
+    for key in ("groups", "codes_per_group", "hidden_features", "trunks", "rank"):
+        assert getattr(other, key) == getattr(head, key)
 
 
 def test_bad_input_is_refused_before_training(blobs):

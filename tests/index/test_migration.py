@@ -262,7 +262,9 @@ def test_a_migration_that_was_given_up_is_cleared_away(
 ):
     texts, labels = corpus
     third = FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=20, seed=5)
-    old.client.create_collection(f"{old.collection}.mine", vectors_config={})
+    old.client.create_collection(
+        f"{old.collection}.mine", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT)
+    )
     old.log_queries("all")
     old.search("my card")
     old.decide("d0", "keep")

@@ -179,6 +179,23 @@ def test_the_confident_joint_counts_what_was_planted(pieces):
         estimate_noise(blocks, 5, from_half=lambda: [(label[::-1], posterior)])
 
 
+@pytest.mark.parametrize("n", [1, 48, 1000])
+def test_that_none_was_seen_to_be_wrong_does_not_say_that_none_is(n):
+    label = np.arange(n) % 2
+
+    def blocks(wrong=0):
+        read = np.where(np.arange(n) < wrong, 1 - label, label)
+        return lambda: [(label, 0.8 * np.eye(2)[read] + 0.1)]
+
+    share = estimate_noise(blocks(), 2, from_half=blocks()).share
+    assert (share.estimate, share.low) == (0, 0)
+    # with as many wrong as at the upper end, all of n are right once in twenty
+    assert (1 - share.high) ** n == pytest.approx(0.05)
+    if n == 1000:
+        assert share.high == pytest.approx(3 / n, rel=0.01)
+        assert estimate_noise(blocks(50), 2, from_half=blocks(50)).share.high > 0.05 > share.high
+
+
 def test_what_falls_with_more_examples_is_not_taken_for_noise():
     rng = np.random.default_rng(1)
     truth = rng.integers(5, size=3000)
