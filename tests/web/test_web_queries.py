@@ -36,6 +36,9 @@ def test_the_page_logs_only_when_it_is_told_to(browse, served):
     assert "Doubtful answer" in client.get(anyway).text
     client.post("/api/search", json={"query": "card pin", "min_query_confidence": 1})
     assert [query.count for query in served.logged_queries()] == [2]  # the same question, once more, is not
+    foreign = client.get("/", params={**question, "q": "planted"}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert foreign.status_code == 200
+    assert [query.text for query in served.logged_queries()] == ["card pin"]
 
 
 def test_looking_at_the_neighbours_of_an_item_logs_nothing(browse, empty):
