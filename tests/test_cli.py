@@ -469,7 +469,7 @@ def test_refreshing_learns_the_corrections_and_moves_the_index(run, own_index, m
         ("--label", "label"),
         ("--attribute", "price"),
         ("--text", "text"),
-        ("--on-error", "fail"),
+        ("--on-error", "stop"),
     ],
 )
 def test_refreshing_refuses_what_it_would_ignore(run, own_index, option):

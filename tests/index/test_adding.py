@@ -439,6 +439,23 @@ def test_half_a_character_is_refused_by_position(local, column):
     assert len(local) == 0
 
 
+@pytest.mark.parametrize("price", [None, 9])
+def test_what_is_there_is_looked_up_once(local, rows, price, monkeypatch):
+    local.add(**rows)
+    local.decide("d0", "keep")
+    asked = []
+    retrieve = local.client.retrieve
+
+    def watch(*arguments, **options):
+        asked.append(options["ids"])
+        return retrieve(*arguments, **options)
+
+    monkeypatch.setattr(local.client, "retrieve", watch)
+    payloads = rows["payloads"] if price is None else [{"price": price}] * 48
+    assert local.add(**{**rows, "payloads": payloads}).written == (0 if price is None else 48)
+    assert [len(ids) for ids in asked] == [48]
+
+
 def test_embeddings_need_a_list_of_texts(local, encoder):
     with pytest.raises(TypeError, match="embeddings need a list of texts"):
         local.add((text for text in ["my card"]), embeddings=encoder.encode(["my card"]))
