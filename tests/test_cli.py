@@ -8,7 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from fg_search import cli, display
+from fg_search import ConfidenceIndex, IndexSettings, cli, display
 from fg_search.review.items import ReviewItem
 
 
@@ -458,6 +458,17 @@ def test_refreshing_learns_the_corrections_and_moves_the_index(run, own_index, m
     assert found["corrected"] == 1
     assert run("fit", "-o", own_index / "x")[0] == 2
     assert run("fit", made / "corpus.jsonl", "--refresh", own_index / "idx", "-o", own_index / "x")[0] == 2
+
+
+def test_refreshing_moves_the_items_of_all_tenants(run, made, corpus, tmp_path):
+    texts, labels = corpus
+    settings = IndexSettings(tenant_key="owner")
+    with ConfidenceIndex(tmp_path / "idx", made / "enc", settings=settings) as index:
+        index.tenant("one").add(texts, labels=labels)
+    code, _, err = run("fit", "--refresh", tmp_path / "idx", "-o", tmp_path / "new")
+    assert code == 0, err
+    with ConfidenceIndex(tmp_path / "idx", tmp_path / "new") as index:
+        assert len(index.tenant("one")) == len(texts)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,9 @@ from fg_search.cli.options import (
     open_index,
 )
 from fg_search.cli.rows import attributes_of, rows_of
+
+if TYPE_CHECKING:
+    from fg_search.index.confidence_index import ConfidenceIndex
 
 Attribute = Annotated[
     list[str] | None,
@@ -77,10 +80,10 @@ def fit(
     _refuse_options(context, _OF_REFRESH if refresh is None else _OF_FILE, refreshes=refresh is not None)
     if refresh is not None:
         with open_index(refresh, None, collection, api_key) as index, timed("fitted and moved"):
-            before = index.info().set_aside
+            before = _set_aside(index)
             index.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
             refitted = index.refit(output, set_aside=set_aside, seed=seed, batch_size=batch_size)
-            aside = index.info().set_aside
+            aside = _set_aside(index)
         notes = [f"{aside:,} items are set aside until they are reviewed (--kind contradicted)"] if aside else []
         if before and set_aside is None:
             notes.append(f"the {before:,} that were set aside are back, and learned from (without --set-aside)")
@@ -106,6 +109,11 @@ def fit(
     say(f"{encoder!r} saved in {output}")
 
 
+def _set_aside(index: ConfidenceIndex) -> int:
+    """How many items are; items are counted by tenant, so that of an index that has some it is not said."""
+    return 0 if index.metadata.settings.tenant_key is not None else index.info().set_aside
+
+
 def _refuse_options(context: typer.Context, names: tuple[str, ...], *, refreshes: bool) -> None:
     """Refuse what was given and would be ignored."""
     for name in names:
@@ -113,7 +121,7 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], *, refreshes
         if source is not None and source.name == "COMMANDLINE":
             option = f"--{name.replace('_', '-')}"
             raise typer.BadParameter(
-                f"{option} does not go with --refresh: the new head has the kind and sizes of the one in use"
+                f"{option} does not go with --refresh, which reads the items of the index and keeps the kind of its head"
                 if refreshes
                 else f"{option} needs --refresh INDEX"
             )
