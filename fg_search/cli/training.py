@@ -121,7 +121,7 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], *, refreshes
         if source is not None and source.name == "COMMANDLINE":
             option = f"--{name.replace('_', '-')}"
             raise typer.BadParameter(
-                f"{option} does not go with --refresh, which reads the items of the index and keeps the kind of its head"
+                f"{option} does not go with --refresh, which learns from items of the index, with a head of its kind"
                 if refreshes
                 else f"{option} needs --refresh INDEX"
             )
