@@ -212,8 +212,8 @@ def import_(
 
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
+        decided = labels_decided(target.decisions())  # first: what was interrupted is carried out by it
         rows = LabelRows.check(file, on_error, partial(read_corrections, file, form), target)
-        decided = labels_decided(target.decisions())
         new = {
             user_id: label
             for user_id, label in rows.labels.items()

@@ -86,7 +86,7 @@ def last_to_undo(entries: Sequence[Decision]) -> Decision | None:
 
 
 def labels_decided(entries: Sequence[Decision]) -> dict[UserId, str | None]:
-    """What the latest decisions that stand say that the labels of their items are; of no item that is unsure or gone."""
+    """The labels of items by the latest decisions about them that stand; not of items that are unsure or gone."""
     undone = {entry.undoes for entry in entries}
     standing = {entry.id: entry for entry in entries if entry.action != "undo" and entry.number not in undone}
     return {user_id: entry.after for user_id, entry in standing.items() if entry.action in ("accept", "keep", "label")}
