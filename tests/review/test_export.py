@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fg_search.review import argilla, export
-from fg_search.review.spreadsheet import escape, unescape
 from fg_search.review.items import Example, Kind, ReviewItem
+from fg_search.review.spreadsheet import escape, unescape
 
 FORMULA = "=+-@\t\r"
 plain = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1).filter(str.strip)
