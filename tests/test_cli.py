@@ -608,7 +608,7 @@ def test_what_was_decided_otherwise_meanwhile_is_imported_again(run, own_index):
         ("label-studio", b"id,corrected_label\n", "not JSON: "),
         ("label-studio", b"[" * 100_000, "nested too deeply"),
         ("argilla", b"{}", "a dict, not a list"),
-        ("csv", b"id,corrected_label\n1,x\n", "no good row beside 1 bad ones; nothing changed"),
+        ("csv", b"id,corrected_label\n1,x\n", "all 1 row(s) with a label are bad; nothing changed"),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_named_in_one_line(run, own_index, form, content, message):

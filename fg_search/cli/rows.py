@@ -125,7 +125,7 @@ class LabelRows:
         labels = {user_id: record.label for user_id, record in rows if user_id in before}
         _summarise(path, skipped)
         if skipped.count and not labels:
-            raise RecordError(path, f"no good row beside {skipped.count:,} bad ones; nothing changed")
+            raise RecordError(path, f"all {skipped.count:,} row(s) with a label are bad; nothing changed")
         return cls(labels, before, skipped.count)
 
     @property
