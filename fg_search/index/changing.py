@@ -197,6 +197,12 @@ def count(state: IndexState) -> Operation[int]:
     return (yield from _count(state))
 
 
+def count_all(state: IndexState) -> Operation[int]:
+    """Number of items, of all tenants if none was chosen."""
+    found = yield call("count", state.collection, count_filter=state.scope_of_all(), exact=True)
+    return int(found.count)
+
+
 def _count(state: IndexState, *conditions: models.Condition) -> Operation[int]:
     found = yield call("count", state.collection, count_filter=state.scope(*conditions), exact=True)
     return int(found.count)

@@ -652,7 +652,7 @@ class ConfidenceIndex:
             raise ValueError("an index is copied with all its tenants; call copy_to on the index itself")
         client, _ = connect(location, api_key=api_key)
         try:
-            with _progress(len(self), show_progress, "copy") as advance:
+            with _progress(self._run(changing.count_all(self._state)), show_progress, "copy") as advance:
                 return copy_index(self.client, self._state, client, collection, settings, advance)
         finally:
             if isinstance(location, (str, os.PathLike)):
@@ -674,7 +674,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If there are no stored base embeddings, or too few labels.
         """
-        with _progress(len(self), show_progress, "read") as advance:
+        with _progress(self._run(changing.count_all(self._state)), show_progress, "read") as advance:
             return self._run(scoring.score_labels(self._state, seed=seed, progress=advance))
 
     def score_items(self, *, seed: int = 0, show_progress: bool | None = None) -> ItemScores:
@@ -691,7 +691,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If there are no stored base embeddings, or the index has tenants and none was chosen.
         """
-        with _progress(len(self), show_progress, "read") as advance:
+        with _progress(self._run(changing.count_all(self._state)), show_progress, "read") as advance:
             return self._run(marking.score_items(self._state, seed=seed, progress=advance))
 
     def confused_labels(self, limit: int = 20) -> list[ConfusedLabels]:
@@ -849,7 +849,7 @@ class ConfidenceIndex:
         batch_size: int,
         show_progress: bool | None,
     ) -> None:
-        with _progress(len(self), show_progress) as advance:
+        with _progress(self._run(changing.count_all(self._opened.state)), show_progress) as advance:
             self._opened.migrated(
                 self._run(
                     migrating.migrate(
@@ -894,7 +894,7 @@ class ConfidenceIndex:
             ValueError: If the head learned from pairs or clusters, or this is one tenant's view.
             FileExistsError: If the folder holds something other than a saved encoder.
         """
-        with _progress(len(self), show_progress, "read") as advance:
+        with _progress(self._run(changing.count_all(self._state)), show_progress, "read") as advance:
             encoder = self._run(
                 refitting.refit(
                     self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=advance
