@@ -9,7 +9,9 @@ import pytest
 from rich.console import Console
 
 from fg_search import ConfidenceIndex, cli, display
+from fg_search.errors import StorageError
 from fg_search.review.items import ReviewItem
+from fg_search.storage.edge import EdgeClient
 
 
 @pytest.fixture
@@ -593,6 +595,42 @@ def test_what_was_decided_otherwise_meanwhile_is_imported_again(run, own_index):
         index.decide("d2", "label", "travel")
         index.relabel({"d3": "travel"})
     assert run(*command)[1] == "3 decisions taken, 2 were taken before\n"
+
+
+def test_an_interrupted_import_goes_on_where_it_was(run, own_index, monkeypatch):
+    file = own_index / "filled.csv"
+    file.write_text('id,corrected_label\n"""d0""",food\n"""d1""",food\n"""d2""",food\n', encoding="utf-8")
+    command = ("import", file, "--index", own_index / "idx")
+    whole, fields = EdgeClient.set_payload, []
+
+    def full_disk(self, collection_name, payload, *arguments, **options):
+        fields.append(payload)
+        if sum("label" in one for one in fields) == 2:  # the second decision was logged and cannot be carried out
+            raise StorageError("no space left on device")
+        return whole(self, collection_name, payload, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EdgeClient, "set_payload", full_disk)
+        code, _, err = run(*command)
+    assert code == 1
+    assert "no space left" in err
+    assert run(*command)[1] == "1 decisions taken, 2 were taken before\n"
+    assert decisions_in(own_index / "idx") == [(name, "label", "food") for name in ("d0", "d1", "d2")]
+
+
+def test_a_tenant_imports_what_is_its_own(run, made, tmp_path):
+    index = ("index", made / "corpus.jsonl", "--encoder", made / "enc", "--index", tmp_path / "idx", "--id", "key")
+    assert run(*index, "--tenant-key", "owner", "--tenant", "one")[0] == 0
+    file = tmp_path / "filled.csv"
+    file.write_text('id,corrected_label\n"""d0""",food\n', encoding="utf-8")
+    command = ("import", file, "--index", tmp_path / "idx")
+    assert run(*command, "--tenant", "one")[1] == "1 decisions taken\n"
+    code, _, err = run(*command, "--tenant", "two")
+    assert code == 1
+    assert "no item 'd0'" in err
+    code, _, err = run(*command)
+    assert code == 1
+    assert "choose one first" in err
 
 
 @pytest.mark.parametrize(
