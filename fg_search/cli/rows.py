@@ -123,9 +123,9 @@ class LabelRows:
             if user_id not in before:
                 report(RecordError(record.place, f"the index has no item {user_id!r}"))
         labels = {user_id: record.label for user_id, record in rows if user_id in before}
-        _summarise(path, skipped)
         if skipped.count and not labels:
             raise RecordError(path, f"all {skipped.count:,} row(s) with a label are bad; nothing changed")
+        _summarise(path, skipped)
         return cls(labels, before, skipped.count)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ TableForm = Literal["csv", "jsonl", "label-studio", "argilla", "cleanlab"]
 
 _COLUMNS = ("id", "text", "label", "kind", "score", "suggested_label", "suggested_probability", "reason")
 _ID, _CORRECTED = "id", "corrected_label"  # the columns that are read back
+_SHOWN = 12  # names of columns in a message, at most: what is no CSV may have any number
 _DECIMALS = 4  # that scores are stored with
 _FROM, _TO = "label", "text"  # names of the control and the object in the labelling configuration below
 LABEL_STUDIO_CONFIG = (
@@ -193,7 +195,7 @@ def csv_corrections(text: str) -> Iterator[Correction | Flaw]:
         raise ValueError(f"line {number}: not CSV: {header}")  # noqa: TRY004
     for column in (_ID, _CORRECTED):
         if header.count(column) != 1:
-            there = ", ".join(map(repr, header)) or "none"
+            there = ", ".join(map(reprlib.repr, header[:_SHOWN])) or "none"
             problem = f"{column!r} twice" if column in header else f"no column {column!r}"
             raise ValueError(f"line {number}: {problem}; there are {there}, separated by commas")
 
