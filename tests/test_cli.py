@@ -775,6 +775,17 @@ def test_to_argilla_and_back(run, with_copies, tmp_path):
     assert "a dict, not a list" in err
 
 
+def test_new_labels_are_named(run, own_index):
+    rows = own_index / "new.csv"
+    rows.write_text("id,label\nd0,crad\nd1,brand new\nd2,card\n", encoding="utf-8")
+    code, _, err = run("relabel", rows, "--index", own_index / "idx")
+    assert code == 0
+    assert "'brand new' is a new label\n" in err
+    assert "'crad' is a new label; did you mean 'card'?" in err
+    assert err.count("is a new label") == 2
+    assert "new label" not in run("relabel", rows, "--index", own_index / "idx")[2]
+
+
 def test_queries_are_logged_listed_clustered_decided_about_and_forgotten(run, own_index):
     place = ("--index", own_index / "idx")
     unclear = ("--min-query-confidence", 1, "--on-uncertain", "abstain")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fg_search.cli.console import say, timed
+from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     INPUT,
@@ -103,7 +104,8 @@ def relabel(
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         rows = LabelRows.check(file, on_error, partial(read_records, file, text=None, label=label, id=id), target)
-        changed = target.relabel(rows.labels)
+        with new_labels_named(target):
+            changed = target.relabel(rows.labels)
     say(f"{changed:,} of {len(rows.labels):,} items have another label now{rows.left_out}")
 
 

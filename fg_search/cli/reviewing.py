@@ -12,6 +12,7 @@ import typer
 
 from fg_search import display
 from fg_search.cli.console import console, print_json, say, timed
+from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     ApiKey,
@@ -219,7 +220,8 @@ def import_(
             for user_id, label in rows.labels.items()
             if label != rows.before[user_id] or decided.get(user_id) != label
         }
-        for user_id, label in new.items():
-            target.decide(user_id, "label", label, reviewer=reviewer)
+        with new_labels_named(target):
+            for user_id, label in new.items():
+                target.decide(user_id, "label", label, reviewer=reviewer)
     known = len(rows.labels) - len(new)
     say(f"{len(new):,} decisions taken{f', {known:,} were taken before' if known else ''}{rows.left_out}")
