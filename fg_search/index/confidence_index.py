@@ -804,6 +804,20 @@ class ConfidenceIndex:
         """
         return self._run(changing.labels(self._state, limit))
 
+    def labels_of(self, ids: Sequence[UserId]) -> dict[UserId, str | None]:
+        """The labels of items by their ids; ids that no item has are left out.
+
+        Args:
+            ids: Of the items.
+
+        Returns:
+            The label of each item that is there, ``None`` where it is unknown.
+
+        Raises:
+            TypeError, ValueError: If an id is none that an item could have.
+        """
+        return self._run(changing.labels_of(self._state, ids))
+
     def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of confidence, all from the engine."""
         return self._run(changing.describe_index(self._state))

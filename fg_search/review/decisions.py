@@ -83,3 +83,10 @@ def last_to_undo(entries: Sequence[Decision]) -> Decision | None:
     undone = {entry.undoes for entry in entries}
     standing = [entry for entry in entries if entry.action != "undo" and entry.number not in undone]
     return standing[-1] if standing else None
+
+
+def labels_decided(entries: Sequence[Decision]) -> dict[UserId, str | None]:
+    """The labels of items by the latest decisions about them that stand; not of items that are unsure or gone."""
+    undone = {entry.undoes for entry in entries}
+    standing = {entry.id: entry for entry in entries if entry.action != "undo" and entry.number not in undone}
+    return {user_id: entry.after for user_id, entry in standing.items() if entry.action in ("accept", "keep", "label")}

@@ -17,6 +17,7 @@ from fg_search.errors import (
     ModelMismatchError,
     NotCalibratedError,
     NothingToUndoError,
+    NotScoredError,
     StorageError,
 )
 from fg_search.web.security import API_PATH
@@ -28,6 +29,7 @@ _STATUS: dict[type[Exception], int] = {
     ModelMismatchError: 409,
     NotCalibratedError: 409,
     NothingToUndoError: 409,
+    NotScoredError: 409,
     StorageError: 503,
 }
 
