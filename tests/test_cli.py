@@ -462,6 +462,16 @@ def test_refreshing_learns_the_corrections_and_moves_the_index(run, own_index, m
     assert run("fit", made / "corpus.jsonl", "--refresh", own_index / "idx", "-o", own_index / "x")[0] == 2
 
 
+def test_refreshing_says_that_the_calibration_is_gone(run, own_index, questions):
+    refresh = ("fit", "--refresh", own_index / "idx", "-o", own_index / "new")
+    assert "calibrate" not in run(*refresh)[1]
+    with ConfidenceIndex(own_index / "idx") as index:
+        index.calibrate(*questions(200, 3))
+    code, out, err = run("fit", "--refresh", own_index / "idx", "-o", own_index / "newer")
+    assert code == 0, err
+    assert "run `fg-search calibrate` again" in out
+
+
 def test_refreshing_moves_the_items_of_all_tenants(run, made, corpus, tmp_path):
     texts, labels = corpus
     settings = IndexSettings(tenant_key="owner")

@@ -82,11 +82,14 @@ def fit(
         with open_index(refresh, None, collection, api_key) as index, timed("fitted and moved"):
             before = _set_aside(index)
             index.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
+            calibrated = index.calibration is not None
             refitted = index.refit(output, set_aside=set_aside, seed=seed, batch_size=batch_size)
             aside = _set_aside(index)
         notes = [f"{aside:,} items are set aside until they are reviewed (--kind contradicted)"] if aside else []
         if before and set_aside is None:
             notes.append(f"the {before:,} that were set aside are back, and learned from (without --set-aside)")
+        if calibrated:
+            notes.append("its calibration was for the old head: run `fg-search calibrate` again")
         say("; ".join([f"{refitted!r} saved in {output}", f"the index {refresh} has moved to it", *notes]))
         return
     assert file is not None  # noqa: S101  for the type checker
