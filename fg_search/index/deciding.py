@@ -193,7 +193,7 @@ def _check_nothing_newer(state: IndexState, user_id: UserId, latest: int) -> Ope
         newest = found[0]
         what = "a decision about it was taken back" if newest.action == "undo" else f"it was decided ({newest.action})"
         raise DecisionConflictError(
-            f"about the item {user_id!r} there is something newer: {what} by {newest.reviewer}; nothing was changed"
+            f"about the item {user_id!r} there is something newer: {what} by {newest.reviewer}"
         )
 
 

@@ -91,6 +91,6 @@ def check_action(action: str, label: str | None, suggested: str | None, seen: st
             raise ValueError("there is no suggested label to accept; use action='label'")
         if seen not in (None, suggested):
             now_suggested = "nothing is" if suggested is None else f"{suggested!r} is"
-            raise DecisionConflictError(f"{seen!r} is no longer suggested, {now_suggested}; nothing was changed")
+            raise DecisionConflictError(f"{seen!r} is no longer suggested, {now_suggested}")
         return suggested
     return None
