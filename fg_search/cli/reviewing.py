@@ -44,7 +44,8 @@ def review(
         ListedKind,
         typer.Option(
             help="Unclear texts; after `fg-search score` also labels that do not fit, near-duplicates with different "
-            "labels, equal texts, and what is far from everything; and logged queries without a sure answer."
+            "labels, equal texts, and what is far from everything; what a reviewer was unsure of; and logged queries "
+            "without a sure answer."
         ),
     ] = "ambiguous",
     limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 20,

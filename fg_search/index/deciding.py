@@ -192,9 +192,7 @@ def _check_nothing_newer(state: IndexState, user_id: UserId, latest: int) -> Ope
     if found and found[0].number != latest:
         newest = found[0]
         what = "a decision about it was taken back" if newest.action == "undo" else f"it was decided ({newest.action})"
-        raise DecisionConflictError(
-            f"about the item {user_id!r} there is something newer: {what} by {newest.reviewer}"
-        )
+        raise DecisionConflictError(f"about the item {user_id!r} there is something newer: {what} by {newest.reviewer}")
 
 
 def _to_undo(state: IndexState, number: int | None) -> Operation[Decision]:

@@ -298,10 +298,10 @@ def test_undo_takes_back_what_the_page_showed(browse, served):
 
 def test_accept_takes_the_suggestion_that_was_shown(browse, scored):
     client = browse(scored)
-    (item,) = scored.review(kind="contradicted", label="elsewhere", limit=1)
+    (item,) = scored.review(kind="contradicted", limit=1)
     suggest = partial(suggested_for, scored, item.id)
     suggest("two\nlines")
-    address = "/review?kind=contradicted&label=elsewhere"
+    address = "/review?kind=contradicted"
     fields = {**form_of(client, address, "/review/decide"), "action": "accept"}
     suggest("loan")
     refused = client.post("/review/decide", data=fields)
