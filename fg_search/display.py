@@ -91,7 +91,8 @@ def logged_queries(console: Console, queries: Sequence[LoggedQuery]) -> None:
         near = query.nearest
         label = "" if near is None else f"; nearest: {near.label or near.id} ({near.score:.2f})"
         console.print(f"[bold]{_shown(query.text)}[/bold]", soft_wrap=True)
-        console.print(f"  [yellow]{query.decision}[/yellow]: {_shown(query.reason + label)}", soft_wrap=True)
+        flag = " (uncertain)" if query.uncertain and query.decision == "answer" else ""
+        console.print(f"  [yellow]{query.decision}{flag}[/yellow]: {_shown(query.reason + label)}", soft_wrap=True)
         console.print(f"  asked: {query.count:,}, last {query.last[:10]}; {query.id}", style="dim", soft_wrap=True)
 
 

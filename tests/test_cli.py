@@ -8,8 +8,10 @@ import sys
 import pytest
 from rich.console import Console
 
-from fg_search import cli, display
+from fg_search import ConfidenceIndex, cli, display
+from fg_search.errors import StorageError
 from fg_search.review.items import ReviewItem
+from fg_search.storage.edge import EdgeClient
 
 
 @pytest.fixture
@@ -505,6 +507,179 @@ def test_what_is_exported_and_filled_in_is_imported(run, own_index, form):
     assert json.loads(run("info", "--index", own_index / "idx", "--json")[1])["corrected"] == 1
 
 
+def decisions_in(index):
+    """What was decided, from the log."""
+    with ConfidenceIndex(index) as opened:
+        return [(entry.id, entry.action, entry.after) for entry in opened.decisions()]
+
+
+BAD_ROWS = {
+    "csv": (
+        'id,text,corrected_label\n"""d0""",t,new\n"""nobody""",t,new\nplain,t,new\n"""d1""",t,new,t\n'
+        '"""d2""",t,\n"""d0""",t,other\n36893488147419103232,t,new\n"""d3""",t,new\n',
+        {
+            ":3": "no item 'nobody'",
+            ":4": "'plain' is no id",
+            ":5": "4 cells, the header has 3",
+            ":7": "it has the id 'd0' of {file}:2 and another label",
+            ":8": "does not fit into 64 bits",
+        },
+    ),
+    "jsonl": (
+        '{"id": "d0", "corrected_label": "new"}\n{\n{"id": "nobody", "corrected_label": "new"}\n{"id": "d1"}\n'
+        '{"id": "d2", "corrected_label": 5}\n{"id": "d3", "corrected_label": "new"}\n',
+        {":2": "not JSON", ":3": "no item 'nobody'", ":5": "corrected_label is 5"},
+    ),
+    "label-studio": (
+        json.dumps(
+            [
+                {"data": {"fg_id": f'"{name}"'}, "annotations": annotations}
+                for name, annotations in {
+                    "d0": [{"result": [{"from_name": "label", "value": {"choices": ["new"]}}]}],
+                    "nobody": [{"result": [{"from_name": "label", "value": {"choices": ["new"]}}]}],
+                    "d1": None,
+                    "d2": [{"result": [{"from_name": "label", "value": {"choices": [""]}}]}],
+                    "d3": [{"result": [{"from_name": "label", "value": {"choices": ["new"]}}]}],
+                }.items()
+            ]
+        ),
+        {":task 2": "no item 'nobody'", ":task 3": "annotations is None", ":task 4": "the choice is empty"},
+    ),
+    "argilla": (
+        json.dumps(
+            [
+                {"id": f'"{name}"', "status": "completed", "responses": {"label": [{"value": value}]}}
+                for name, value in {"d0": "new", "nobody": "new", "d1": ["x"], "d3": "new"}.items()
+            ]
+        ),
+        {":record 2": "no item 'nobody'", ":record 3": "a response's value is ['x']"},
+    ),
+}
+
+
+@pytest.mark.parametrize("form", BAD_ROWS)
+def test_bad_rows_of_an_imported_file_are_reported_and_left_out(run, own_index, form):
+    text, problems = BAD_ROWS[form]
+    file = own_index / "filled"
+    file.write_text(text, encoding="utf-8")
+    command = ("import", file, "--index", own_index / "idx", "--format", form)
+    code, out, err = run(*command, "--on-error", "stop")
+    assert code == 1
+    assert out == ""
+    assert err.count("\n") == 1
+    assert decisions_in(own_index / "idx") == []
+    code, out, err = run(*command)
+    assert code == 0, err
+    for place, problem in problems.items():
+        assert any(
+            line.startswith(f"{file}{place}: ") and problem.format(file=file) in line for line in err.split("\n")
+        )
+    assert out == f"2 decisions taken, {len(problems)} bad row(s) left out\n"
+    taken = [("d0", "label", "new"), ("d3", "label", "new")]
+    assert decisions_in(own_index / "idx") == taken
+    code, out, err = run(*command)
+    assert out == f"0 decisions taken, 2 were taken before, {len(problems)} bad row(s) left out\n"
+    assert decisions_in(own_index / "idx") == taken
+
+
+def test_what_was_decided_otherwise_meanwhile_is_imported_again(run, own_index):
+    file = own_index / "filled.csv"
+    file.write_text('id,corrected_label\n"""d0""",food\n"""d1""",food\n"""d2""",food\n"""d3""",food\n"""d4""",card\n')
+    command = ("import", file, "--index", own_index / "idx")
+    with ConfidenceIndex(own_index / "idx") as index:
+        assert index.labels_of(["d4"]) == {"d4": "card"}  # already, but nobody decided so
+    assert run(*command)[1] == "5 decisions taken\n"
+    with ConfidenceIndex(own_index / "idx") as index:
+        index.decide("d0", "keep")
+        index.decide("d1", "unsure")
+        index.decide("d2", "label", "travel")
+        index.relabel({"d3": "travel"})
+    assert run(*command)[1] == "3 decisions taken, 2 were taken before\n"
+
+
+def test_an_interrupted_import_goes_on_where_it_was(run, own_index, monkeypatch):
+    file = own_index / "filled.csv"
+    file.write_text('id,corrected_label\n"""d0""",food\n"""d1""",food\n"""d2""",food\n', encoding="utf-8")
+    command = ("import", file, "--index", own_index / "idx")
+    whole, fields = EdgeClient.set_payload, []
+
+    def full_disk(self, collection_name, payload, *arguments, **options):
+        fields.append(payload)
+        if sum("label" in one for one in fields) == 2:  # the second decision was logged and cannot be carried out
+            raise StorageError("no space left on device")
+        return whole(self, collection_name, payload, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EdgeClient, "set_payload", full_disk)
+        code, _, err = run(*command)
+    assert code == 1
+    assert "no space left" in err
+    assert run(*command)[1] == "1 decisions taken, 2 were taken before\n"
+    assert decisions_in(own_index / "idx") == [(name, "label", "food") for name in ("d0", "d1", "d2")]
+
+
+def test_a_tenant_imports_what_is_its_own(run, made, tmp_path):
+    index = ("index", made / "corpus.jsonl", "--encoder", made / "enc", "--index", tmp_path / "idx", "--id", "key")
+    assert run(*index, "--tenant-key", "owner", "--tenant", "one")[0] == 0
+    file = tmp_path / "filled.csv"
+    file.write_text('id,corrected_label\n"""d0""",food\n', encoding="utf-8")
+    command = ("import", file, "--index", tmp_path / "idx")
+    assert run(*command, "--tenant", "one")[1] == "1 decisions taken\n"
+    code, _, err = run(*command, "--tenant", "two")
+    assert code == 1
+    assert "no item 'd0'" in err
+    code, _, err = run(*command)
+    assert code == 1
+    assert "choose one first" in err
+
+
+@pytest.mark.parametrize(
+    ("form", "content", "message"),
+    [
+        ("csv", b"", "the file is empty"),
+        ("jsonl", b" \n", "the file is empty"),
+        ("argilla", b"", "the file is empty"),
+        ("csv", "id,corrected_label\n1,stra\xdfe\n".encode("latin-1"), "not UTF-8: byte 0xdf in line 2; save it as"),
+        ("csv", "id,corrected_label\n".encode("utf-16"), "not UTF-8: byte 0xff in line 1; save it as UTF-8"),
+        ("csv", b"id,text\n1,a\n", "line 1: no column 'corrected_label'; there are 'id', 'text'"),
+        ("jsonl", b'{"id": "d0"}\n', "no line has a 'corrected_label'"),
+        ("label-studio", b"id,corrected_label\n", "not JSON: "),
+        ("label-studio", b"[" * 100_000, "nested too deeply"),
+        ("argilla", b"{}", "a dict, not a list"),
+        ("csv", b"id,corrected_label\n1,x\n", "all 1 row(s) with a label are bad; nothing changed"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_named_in_one_line(run, own_index, form, content, message):
+    file = own_index / "filled"
+    file.write_bytes(content)
+    code, out, err = run("import", file, "--index", own_index / "idx", "--format", form)
+    assert (code, out) == (1, "")
+    assert err.split("\n")[-2].startswith(f"error: {file}: {message}")
+
+
+def test_a_file_to_import_that_is_not_there_is_named(run, own_index):
+    code, _, err = run("import", own_index / "nothing", "--index", own_index / "idx")
+    assert (code, err) == (1, f"error: {own_index / 'nothing'}: cannot be read: No such file or directory\n")
+
+
+def test_bad_corrections_are_reported_and_left_out(run, own_index):
+    file = own_index / "right.csv"
+    file.write_text("id,label\nd0,food\nnobody,food\nd1,food,x\nd0,loan\nd2,\nd3,card\n", encoding="utf-8")
+    command = ("relabel", file, "--index", own_index / "idx")
+    code, out, err = run(*command, "--on-error", "stop")
+    assert (code, out) == (1, "")
+    assert err == f"error: {file}:4: another number of fields (3) than in the header (2)\n"
+    assert json.loads(run("info", "--index", own_index / "idx", "--json")[1])["corrected"] == 0
+    code, out, err = run(*command)
+    assert code == 0, err
+    assert f"{file}:3: the index has no item 'nobody'" in err
+    assert f"{file}:5: it has the id 'd0' of {file}:2 and another label" in err
+    assert "3 bad row(s) left out; --on-error stop would have stopped at the first" in err
+    assert out == "2 of 3 items have another label now, 3 bad row(s) left out\n"
+    with ConfidenceIndex(own_index / "idx") as index:
+        assert index.labels_of(["d0", "d1", "d2", "d3"]) == {"d0": "food", "d1": "card", "d2": None, "d3": "card"}
+
+
 def test_contradicted_labels_are_listed_after_scoring(run, own_index):
     review = ("review", "--index", own_index / "idx", "--kind", "contradicted", "--json", "--evidence", 2)
     code, _, err = run(*review)
@@ -598,6 +773,17 @@ def test_to_argilla_and_back(run, with_copies, tmp_path):
     code, _, err = run("import", file, "--index", with_copies, "--format", "argilla")
     assert code == 1
     assert "a dict, not a list" in err
+
+
+def test_new_labels_are_named(run, own_index):
+    rows = own_index / "new.csv"
+    rows.write_text("id,label\nd0,crad\nd1,brand new\nd2,card\n", encoding="utf-8")
+    code, _, err = run("relabel", rows, "--index", own_index / "idx")
+    assert code == 0
+    assert "'brand new' is a new label\n" in err
+    assert "'crad' is a new label; did you mean 'card'?" in err
+    assert err.count("is a new label") == 2
+    assert "new label" not in run("relabel", rows, "--index", own_index / "idx")[2]
 
 
 def test_queries_are_logged_listed_clustered_decided_about_and_forgotten(run, own_index):

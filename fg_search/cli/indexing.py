@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import tee
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from fg_search.cli.console import say, timed
+from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     INPUT,
@@ -26,7 +28,8 @@ from fg_search.cli.options import (
     cache_folder,
     open_index,
 )
-from fg_search.cli.rows import ItemRows, ids_of, rows_of
+from fg_search.cli.rows import ItemRows, LabelRows
+from fg_search.records import read_records
 from fg_search.storage.settings import BaseVectors, IndexSettings, Quantization
 
 
@@ -98,11 +101,12 @@ def relabel(
     tenant: Tenant = None,
 ) -> None:
     """Correct the labels of items; indexing the old data again keeps the corrections."""
-    records = rows_of(file, on_error, text=None, label=label, id=id)
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        changed = target.relabel(dict(zip(ids_of(records), (record.label for record in records), strict=True)))
-        say(f"{changed:,} of {len(records):,} items have another label now")
+        rows = LabelRows.check(file, on_error, partial(read_records, file, text=None, label=label, id=id), target)
+        with new_labels_named(target):
+            changed = target.relabel(rows.labels)
+    say(f"{changed:,} of {len(rows.labels):,} items have another label now{rows.left_out}")
 
 
 def delete(

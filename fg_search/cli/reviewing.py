@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,21 +12,24 @@ import typer
 
 from fg_search import display
 from fg_search.cli.console import console, print_json, say, timed
+from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     ApiKey,
     AsJson,
     Collection,
     IndexLocation,
+    OnError,
     Tenant,
     open_index,
 )
+from fg_search.cli.rows import LabelRows
+from fg_search.review.decisions import labels_decided
 from fg_search.review.export import Form, TableForm
 from fg_search.review.items import Kind
 from fg_search.review.queries import LoggedQuery
 
 if TYPE_CHECKING:
-    from fg_search.ids import UserId
     from fg_search.index.marking import ItemScores
     from fg_search.index.scoring import LabelScores
 
@@ -197,28 +201,28 @@ def import_(
     location: IndexLocation,
     form: Annotated[Form, typer.Option("--format", help="Of the file.")] = "csv",
     reviewer: Annotated[str, typer.Option(help="Who decided.")] = "imported",
+    on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
-    """Take the labels that somebody chose from an exported file; each is logged as a decision and can be undone."""
-    from fg_search.review import argilla
-    from fg_search.review import export as forms
+    """Take the labels that somebody chose from an exported file; each is logged as a decision and can be undone.
 
-    text = file.read_text(encoding="utf-8-sig")
-    chosen: dict[UserId, str]
-    if form in ("label-studio", "argilla"):
-        try:
-            answers = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{file}: not JSON: {error}") from None
-        if not isinstance(answers, list):
-            raise ValueError(f"{file}: a {type(answers).__name__}, not a list of what was exported")
-        chosen = forms.from_label_studio(answers) if form == "label-studio" else argilla.from_argilla(answers)
-    else:
-        chosen = forms.from_csv(text) if form == "csv" else forms.from_jsonl(text)
+    All rows are checked before anything is done. Importing the same file again decides nothing again.
+    """
+    from fg_search.cli.corrections import read_corrections
+
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        for user_id, label in chosen.items():
-            target.decide(user_id, "label", label, reviewer=reviewer)
-    say(f"{len(chosen):,} decisions taken")
+        decided = labels_decided(target.decisions(standing=True))  # first: what was interrupted is carried out by it
+        rows = LabelRows.check(file, on_error, partial(read_corrections, file, form), target)
+        new = {
+            user_id: label
+            for user_id, label in rows.labels.items()
+            if label != rows.before[user_id] or decided.get(user_id) != label
+        }
+        with new_labels_named(target):
+            for user_id, label in new.items():
+                target.decide(user_id, "label", label, reviewer=reviewer)
+    known = len(rows.labels) - len(new)
+    say(f"{len(new):,} decisions taken{f', {known:,} were taken before' if known else ''}{rows.left_out}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fg_search.cli.console import warn
 from fg_search.cli.options import OnBadRow
 from fg_search.ids import UserId, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, SkippedRows, iterate_records, read_records, stop
+
+if TYPE_CHECKING:
+    from fg_search.index.confidence_index import ConfidenceIndex
 
 
 def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Record]:
@@ -70,9 +73,65 @@ class ItemRows:
                 on_error(RecordError(record.place, f"it has the {same} of {place} and differs from it"))
 
 
-def ids_of(records: Sequence[Record]) -> list[UserId]:
-    """The ids of rows that were read with a column for them."""
-    return [record.id for record in records if record.id is not None]
+@dataclass(frozen=True)
+class LabelRows:
+    """Labels by the ids of items, from the rows of a file: all are checked before anything is done with one.
+
+    Attributes:
+        labels: Of items that the index has.
+        before: What their labels are.
+        skipped: Number of bad rows that were left out.
+    """
+
+    labels: dict[UserId, str | None]
+    before: dict[UserId, str | None]
+    skipped: int
+
+    @classmethod
+    def check(
+        cls, path: Path, on_error: OnBadRow, read: Callable[..., Iterable[Record]], index: ConfidenceIndex
+    ) -> LabelRows:
+        """Look at every row, and report the bad ones; of rows that share an id and differ, the first is good.
+
+        Args:
+            path: The file.
+            on_error: What a bad row does.
+            read: Gives the rows that are good by themselves; it is called with ``on_error``, for the others.
+            index: That has to have their items.
+
+        Raises:
+            RecordError: At a bad row, if it is to stop, or if all are bad.
+        """
+        skipped = SkippedRows(report=warn)
+        report = stop if on_error == "stop" else skipped
+        rows: list[tuple[UserId, Record]] = []
+        first: dict[int | str, Record] = {}
+        for record in read(on_error=report):
+            assert record.id is not None  # noqa: S101  it was read with a column for it
+            try:
+                other = first.setdefault(point_id(record.id), record)
+            except ValueError as error:
+                report(RecordError(record.place, str(error)))
+                continue
+            if other.label != record.label:
+                problem = f"it has the id {record.id!r} of {other.place} and another label"
+                report(RecordError(record.place, problem))
+            else:
+                rows.append((record.id, record))
+        before = index.labels_of([user_id for user_id, _ in rows])
+        for user_id, record in rows:
+            if user_id not in before:
+                report(RecordError(record.place, f"the index has no item {user_id!r}"))
+        labels = {user_id: record.label for user_id, record in rows if user_id in before}
+        if skipped.count and not labels:
+            raise RecordError(path, f"all {skipped.count:,} row(s) with a label are bad; nothing changed")
+        _summarise(path, skipped)
+        return cls(labels, before, skipped.count)
+
+    @property
+    def left_out(self) -> str:
+        """The end of a summary."""
+        return f", {self.skipped:,} bad row(s) left out" if self.skipped else ""
 
 
 def attributes_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[str | None]] | None:

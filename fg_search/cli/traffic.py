@@ -9,6 +9,7 @@ import typer
 
 from fg_search import display
 from fg_search.cli.console import console, print_json, say
+from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     ApiKey,
@@ -68,7 +69,8 @@ def decide_queries(
         raise typer.BadParameter("add needs --label, and nothing else takes one", param_hint="--label")
     with open_index(location, encoder, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        decided = target.decide_queries(ids, action, label, reviewer=reviewer, batch_size=batch_size)
+        with new_labels_named(target):
+            decided = target.decide_queries(ids, action, label, reviewer=reviewer, batch_size=batch_size)
     done = {"add": f"added with the label {label!r}", "dismiss": "dismissed", "reopen": "open again"}[action]
     say(f"{len(decided):,} queries {done}")
 

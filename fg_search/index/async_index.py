@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 class AsyncConfidenceIndex:
     """A :class:`ConfidenceIndex` whose methods are coroutines, with the same arguments, results and errors.
 
-    It has all of them but ``copy_to``.
+    It has all of them but ``copy_to``, and no progress bars: nothing takes ``show_progress``, and ``add`` no ``total``.
 
     A server is asked through ``AsyncQdrantClient``; the embedded engine and the encoder run in threads, so the event
     loop is never blocked. Open it with ``async with``, or with :meth:`open` and :meth:`close`.
@@ -156,6 +156,16 @@ class AsyncConfidenceIndex:
 
     def __repr__(self) -> str:
         return f"AsyncConfidenceIndex({self._location!r}, collection={self.collection!r})"
+
+    @property
+    def location(self) -> str:
+        """As of :class:`ConfidenceIndex`."""
+        return self._state.location
+
+    @property
+    def encoder(self) -> FeatureGroupEncoder:
+        """As of :class:`ConfidenceIndex`; where it has to be loaded first, that blocks the event loop."""
+        return self._state.encoder
 
     @property
     def metadata(self) -> IndexMetadata:
@@ -405,13 +415,18 @@ class AsyncConfidenceIndex:
         """As :meth:`ConfidenceIndex.labels`."""
         return await self._run(changing.labels(self._state, limit))
 
+    async def labels_of(self, ids: Sequence[UserId]) -> dict[UserId, str | None]:
+        """As :meth:`ConfidenceIndex.labels_of`."""
+        return await self._run(changing.labels_of(self._state, ids))
+
     async def info(self) -> IndexInfo:
         """As :meth:`ConfidenceIndex.info`."""
         return await self._run(changing.describe_index(self._state))
 
-    async def migrate(self, encoder: FeatureGroupEncoder, *, batch_size: int = 64) -> None:
+    async def migrate(self, encoder: FeatureGroupEncoder | str | os.PathLike[str], *, batch_size: int = 64) -> None:
         """As :meth:`ConfidenceIndex.migrate`."""
-        await self._migrate(encoder, "as before", batch_size)
+        known = await asyncio.to_thread(load_encoder, encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
+        await self._migrate(known, "as before", batch_size)
 
     async def refit(
         self,

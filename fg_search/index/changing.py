@@ -114,12 +114,7 @@ def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, keep_judg
     for user_id, label in labels.items():
         check_label(label, f"labels[{user_id!r}]")
     wanted = {state.point_id(user_id): label for user_id, label in labels.items()}
-    stored: dict[int | str, Stored] = {}
-    for chunk in _chunks(list(wanted)):
-        records = yield call(
-            "retrieve", state.collection, ids=chunk, with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY]
-        )
-        stored.update((record.id, Stored.of_features(record.payload[PAYLOAD_KEY])) for record in records)
+    stored = yield from _stored(state, list(wanted))
     missing = [user_id for user_id in labels if state.point_id(user_id) not in stored]
     if missing:
         raise ItemNotFoundError(f"{state.name} has no item {missing[0]!r} ({len(missing)} such id(s)); nothing changed")
@@ -142,6 +137,24 @@ def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, keep_judg
                 both = {"label": label, **given_label(given)}  # the engine removes a label that is set to null
                 yield call("set_payload", state.collection, both, points=chunk, key=PAYLOAD_KEY, wait=True)
     return changed
+
+
+def labels_of(state: IndexState, ids: Sequence[UserId]) -> Operation[dict[UserId, str | None]]:
+    """The labels of those of the items that are there, by their ids."""
+    points = {user_id: state.point_id(user_id) for user_id in ids}
+    stored = yield from _stored(state, list(points.values()))
+    return {user_id: stored[point].label for user_id, point in points.items() if point in stored}
+
+
+def _stored(state: IndexState, points: list[int | str]) -> Operation[dict[int | str, Stored]]:
+    """What the index has of those of the points that are there."""
+    stored: dict[int | str, Stored] = {}
+    for chunk in _chunks(points):
+        records = yield call(
+            "retrieve", state.collection, ids=chunk, with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY]
+        )
+        stored.update((record.id, Stored.of_features(record.payload[PAYLOAD_KEY])) for record in records)
+    return stored
 
 
 def describe_index(state: IndexState) -> Operation[IndexInfo]:
@@ -182,6 +195,12 @@ def labels(state: IndexState, limit: int) -> Operation[list[str]]:
 def count(state: IndexState) -> Operation[int]:
     """Number of items."""
     return (yield from _count(state))
+
+
+def count_all(state: IndexState) -> Operation[int]:
+    """Number of items, of all tenants if none was chosen."""
+    found = yield call("count", state.collection, count_filter=state.scope_of_all(), exact=True)
+    return int(found.count)
 
 
 def _count(state: IndexState, *conditions: models.Condition) -> Operation[int]:

@@ -654,7 +654,7 @@ class ConfidenceIndex:
             raise ValueError("an index is copied with all its tenants; call copy_to on the index itself")
         client, _ = connect(location, api_key=api_key)
         try:
-            with _progress(len(self), show_progress, "copy") as advance:
+            with _progress(self._run(changing.count_all(self._state)), show_progress, "copy") as advance:
                 return copy_index(self.client, self._state, client, collection, settings, advance)
         finally:
             if isinstance(location, (str, os.PathLike)):
@@ -676,7 +676,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If there are no stored base embeddings, or too few labels.
         """
-        with _progress(len(self), show_progress, "read") as advance:
+        with _progress(self._run(changing.count_all(self._state)), show_progress, "read") as advance:
             return self._run(scoring.score_labels(self._state, seed=seed, progress=advance))
 
     def score_items(self, *, seed: int = 0, show_progress: bool | None = None) -> ItemScores:
@@ -693,7 +693,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If there are no stored base embeddings, or the index has tenants and none was chosen.
         """
-        with _progress(len(self), show_progress, "read") as advance:
+        with _progress(self._run(changing.count_all(self._state)), show_progress, "read") as advance:
             return self._run(marking.score_items(self._state, seed=seed, progress=advance))
 
     def confused_labels(self, limit: int = 20) -> list[ConfusedLabels]:
@@ -846,6 +846,20 @@ class ConfidenceIndex:
         """
         return self._run(changing.labels(self._state, limit))
 
+    def labels_of(self, ids: Sequence[UserId]) -> dict[UserId, str | None]:
+        """The labels of items by their ids; ids that no item has are left out.
+
+        Args:
+            ids: Of the items.
+
+        Returns:
+            The label of each item that is there, ``None`` where it is unknown.
+
+        Raises:
+            TypeError, ValueError: If an id is none that an item could have.
+        """
+        return self._run(changing.labels_of(self._state, ids))
+
     def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of confidence, all from the engine."""
         return self._run(changing.describe_index(self._state))
@@ -877,7 +891,7 @@ class ConfidenceIndex:
         batch_size: int,
         show_progress: bool | None,
     ) -> None:
-        with _progress(len(self), show_progress) as advance:
+        with _progress(self._run(changing.count_all(self._opened.state)), show_progress) as advance:
             self._opened.migrated(
                 self._run(
                     migrating.migrate(
@@ -922,7 +936,7 @@ class ConfidenceIndex:
             ValueError: If the head learned from pairs or clusters, or this is one tenant's view.
             FileExistsError: If the folder holds something other than a saved encoder.
         """
-        with _progress(len(self), show_progress, "read") as advance:
+        with _progress(self._run(changing.count_all(self._state)), show_progress, "read") as advance:
             encoder = self._run(
                 refitting.refit(
                     self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=advance

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fg_search.ids import UserId
-from fg_search.review.export import parsed_id
+from fg_search.review.corrections import (
+    Correction,
+    Flaw,
+    checked,
+    checked_label,
+    labels_by_id,
+    parsed_id,
+    read_each,
+)
 from fg_search.review.items import ReviewItem
 
 _QUESTION = "label"
@@ -59,20 +67,27 @@ def from_argilla(records: Sequence[Mapping[str, Any]]) -> dict[UserId, str]:
     where none is, the record is left out.
 
     Raises:
-        ValueError: If a record is not one of :func:`to_argilla`.
+        ValueError: If a record is not one of :func:`to_argilla`; the message has its number, from 1.
     """
-    chosen: dict[UserId, str] = {}
-    for position, record in enumerate(records):
-        try:
-            user_id = parsed_id(record["id"])
-            answers = [answer["value"] for answer in record["responses"].get(_QUESTION, ())]
-        except (KeyError, TypeError, AttributeError, ValueError):
-            raise ValueError(
-                f"record {position} has no id or responses as they are exported from here; import what "
-                "dataset.records.to_json writes"
-            ) from None
-        counts = Counter(answers).most_common(2)
-        is_tied = len(counts) > 1 and counts[0][1] == counts[1][1]
-        if counts and not is_tied and record.get("status") == "completed":
-            chosen[user_id] = counts[0][0]
-    return chosen
+    return labels_by_id(argilla_corrections(records), "record")
+
+
+def argilla_corrections(records: Sequence[Any]) -> Iterator[Correction | Flaw]:
+    """The labels of :func:`from_argilla`, and bad records."""
+    return read_each(enumerate(records, start=1), _read_record)
+
+
+def _read_record(record: Any) -> tuple[UserId, str] | None:
+    if not isinstance(record, dict) or "id" not in record or not isinstance(record.get("responses"), dict):
+        raise ValueError(
+            "no id or responses as they are exported from here; import what dataset.records.to_json writes"
+        )
+    user_id = parsed_id(record["id"])
+    if record.get("status") != "completed":
+        return None
+    answers = checked(record["responses"].get(_QUESTION, []), list, f"responses.{_QUESTION}")
+    counts = Counter(
+        checked_label(checked(one, dict, "a response").get("value"), "a response's value") for one in answers
+    ).most_common(2)
+    is_tied = len(counts) > 1 and counts[0][1] == counts[1][1]
+    return (user_id, counts[0][0]) if counts and not is_tied else None

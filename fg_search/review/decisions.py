@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
@@ -94,3 +94,13 @@ def check_action(action: str, label: str | None, suggested: str | None, seen: st
             raise DecisionConflictError(f"{seen!r} is no longer suggested, {now_suggested}")
         return suggested
     return None
+
+
+def labels_decided(standing: Iterable[Decision]) -> dict[UserId, str | None]:
+    """The labels of items by the latest decisions about them that stand; not of items that are unsure or gone.
+
+    Args:
+        standing: Decisions that stand, the oldest first.
+    """
+    latest = {entry.id: entry for entry in standing}
+    return {user_id: entry.after for user_id, entry in latest.items() if entry.action in ("accept", "keep", "label")}

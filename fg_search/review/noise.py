@@ -53,10 +53,10 @@ def estimate_noise(
 
     In the confident joint (Northcutt, Jiang & Chuang, 2021), calibrated to the given counts, an item counts as of the
     most probable label among those that it is at least as probable to have as the items given that label are on
-    average; items for which there is none do not count. What the model itself gets wrong counts as noise there, much
-    of it where examples are few. It shows in how the share falls from a model of half of the examples to one
-    of all, and is extrapolated along the learning curve to as many as one likes (a power law; Cortes et al., 1993).
-    Wrong labels stay wrong however many there are.
+    average, and not less than by chance; items for which there is none do not count. What the model itself gets wrong
+    counts as noise there, much of it where examples are few. It shows in how the share falls from a model of half of
+    the examples to one of all, and is extrapolated along the learning curve to as many as one likes (a power law;
+    Cortes et al., 1993). Wrong labels stay wrong however many there are.
 
     The interval is a percentile bootstrap over the items; its lower end takes the slowest usual rate of learning, its
     upper end no extrapolation at all.
@@ -99,7 +99,9 @@ def _outcomes(blocks: Callable[[], Iterable[Block]], labels: int) -> tuple[IntAr
         sums += np.bincount(given, weights=posterior[np.arange(len(given)), given], minlength=labels)
     if not counts.sum():
         raise ValueError("there are no labels to judge")
-    thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
+    # of a label with one or two examples nothing can be learned without them: its threshold would be about nothing, and
+    # all items that do not count would count as of it
+    thresholds = np.where(counts > 0, np.maximum(sums / np.maximum(counts, 1), 1 / labels), np.inf)
     labelled, outcomes = [], []
     for given, posterior in blocks():
         confident = np.where(posterior >= thresholds, posterior, -1.0)

@@ -112,6 +112,11 @@ class ReviewOptions:
         return self.limit + self.offset
 
     @property
+    def needs_payloads(self) -> bool:
+        """Whether what comes before the first item that is listed has to be looked at."""
+        return self.offset == 0 or self.diverse or _names_partners(self.kind)
+
+    @property
     def fetched(self) -> int:
         """Items to read, for a diverse list to choose from."""
         return min(_DIVERSE, _PER_ITEM * self.wanted) if self.diverse else self.wanted
@@ -142,6 +147,8 @@ def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewIt
     if options.diverse and found:
         found = yield from _spread(state, found, options.wanted)
     found = found[options.offset : options.wanted]
+    if not options.needs_payloads:
+        found = yield from _with_payloads(state, found)
     items = [_to_item(one, options.kind) for one in found]
     if options.evidence and items:
         items = yield from _with_evidence(state, items, [one.record.id for one in found], options.evidence)
@@ -160,12 +167,26 @@ def _find(state: IndexState, options: ReviewOptions) -> Operation[list[_Found]]:
             scroll_filter=condition,
             limit=limit,
             order_by=_ORDERS[options.kind],
-            with_payload=True,
+            with_payload=options.needs_payloads,
         )
         found = yield from _standing(state, options.kind, records)
         if len(found) >= options.fetched or len(records) < limit:
             return found[: options.fetched]
         limit *= 2
+
+
+def _names_partners(kind: Kind) -> bool:
+    return kind in MARKS and MARKS[kind].partners is not None
+
+
+def _with_payloads(state: IndexState, found: Sequence[_Found]) -> Operation[list[_Found]]:
+    """The same with payloads, without those that are gone meanwhile."""
+    there: dict[Any, models.Record] = {}
+    for start in range(0, len(found), _IDS_PER_REQUEST):
+        ids = [one.record.id for one in found[start : start + _IDS_PER_REQUEST]]
+        records = yield call("retrieve", state.collection, ids=ids, with_payload=True)
+        there |= {record.id: record for record in records}
+    return [_Found(there[one.record.id]) for one in found if one.record.id in there]
 
 
 def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:
@@ -181,7 +202,7 @@ def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:
 
 def _standing(state: IndexState, kind: Kind, records: Sequence[models.Record]) -> Operation[list[_Found]]:
     """The records with the items that their marks name, without those of which none is left or differs any more."""
-    if kind not in MARKS or MARKS[kind].partners is None:
+    if not _names_partners(kind):
         return [_Found(record) for record in records]
     features = [(record.payload or {})[PAYLOAD_KEY] for record in records]
     ids = list(dict.fromkeys(one for each in features for one in named(kind, each)))

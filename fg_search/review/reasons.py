@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from fg_search.review.confusion import ConfusedLabels
 
 _UNDECIDED = 0.5  # a group whose best code has less than half the mass prefers no code to all others together
+_LIKELY = 0.5  # a suggestion is more probable than all else
 _QUOTED = 60  # characters of a quoted text
 
 
 def contradiction_reason(given: str, suggested: str, probability: float, *, quoted: str | None = None) -> str:
-    """Why a label is probably wrong.
+    """Why a label is, or may be, wrong.
 
     Args:
         given: The label of the item.
@@ -20,10 +21,11 @@ def contradiction_reason(given: str, suggested: str, probability: float, *, quot
         probability: That the suggested label is right, in [0, 1].
         quoted: Text of the most similar item with the suggested label, if it should be quoted.
     """
-    reason = (
-        f"labelled {given!r}, but judged without that label it reads as {suggested!r} "
-        f"(probability {_percent(probability)})"
-    )
+    if probability > _LIKELY:
+        reason = f"labelled {given!r}, but judged without that label it reads as {suggested!r}"
+    else:
+        reason = f"labelled {given!r}; judged without that label, {suggested!r} is the likeliest other one"
+    reason += f" (probability {_percent(probability)})"
     return reason if quoted is None else f"{reason}, like {_quote(quoted)}"
 
 

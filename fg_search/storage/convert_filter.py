@@ -121,6 +121,12 @@ def _field(condition: models.FieldCondition) -> edge.FieldCondition:
     if not parts:
         # local mode lets such a condition match nothing, the server refuses it
         raise ValueError(f"The condition on {condition.key!r} is empty; give it a match, a range or the like")
+    if len(parts) > 1:
+        # one of them is enough for the engine, local mode wants all
+        raise ValueError(
+            f"The condition on {condition.key!r} has {' and '.join(parts)}, which engines read differently; "
+            "give each a condition of its own, in must or in should"
+        )
     return edge.FieldCondition(condition.key, **parts)
 
 

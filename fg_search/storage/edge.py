@@ -28,6 +28,8 @@ class EdgeClient(CollectionMethods, BulkMethods, GroupMethods, SnapshotMethods):
     * Vectors with infinite numbers are refused, like those with NaN.
     * ``with_vectors`` refuses the name of a vector that the collection does not have, and ``retrieve``,
       ``scroll`` and ``has_id`` what is no id, as a server does.
+    * A field condition with two checks, such as a match and a range, is refused: the engine takes one of them for
+      enough, local mode wants both.
     * Payloads nested more than 100 levels deep are refused: the engine would write and then not read them.
     * About one in ten floating-point numbers of a payload with 16 or 17 digits comes back one unit in the last
       place off, of very large and very small ones more, and now and then two units.

@@ -18,6 +18,7 @@ from fg_search.errors import (
     ModelMismatchError,
     NotCalibratedError,
     NothingToUndoError,
+    NotScoredError,
     StorageError,
 )
 from fg_search.web.security import API_PATH
@@ -30,6 +31,7 @@ _STATUS: dict[type[Exception], int] = {
     NotCalibratedError: 409,
     NothingToUndoError: 409,
     DecisionConflictError: 409,
+    NotScoredError: 409,
     StorageError: 503,
 }
 

@@ -20,7 +20,7 @@ from fg_search.web.parameters import MAX_LABEL, MAX_LISTED, Label, problems
 from fg_search.web.security import API_PATH
 from fg_search.web.site import FormFields, Site, link
 
-LISTED = 50  # open queries on a page
+LISTED = 20  # open queries on a page
 MOST_DECIDED = 1_000  # queries of one decision: more ids than fit into a request
 
 _CLUSTERS = 20  # candidates on the page

@@ -16,6 +16,7 @@ from fg_search.errors import NotCalibratedError
 from fg_search.review.queries import Logging
 from fg_search.search import SearchResult
 from fg_search.web.parameters import MAX_OFFSET, MAX_QUERY, SearchRequest, problems
+from fg_search.web.security import is_foreign
 from fg_search.web.site import Site, link
 
 _TARGETS = (0.8, 0.9, 0.95, 0.99)
@@ -64,7 +65,8 @@ def router(site: Site) -> APIRouter:
                 errors = problems(error)
         items = len(site.index)
         if asked is not None and items:
-            found = _find(site, asked, "none" if given["again"] else None)
+            # a question that is asked again was logged already; one that another site asks is nobody's
+            found = _find(site, asked, "none" if given["again"] or is_foreign(request.headers) else None)
         return site.page(
             request,
             "search.html",
@@ -102,7 +104,7 @@ def _request(given: Mapping[str, str]) -> SearchRequest:
 
 
 def _find(site: Site, asked: SearchRequest, log: Logging | None) -> Found:
-    """Search; a question that one asks again, to see its doubtful hits, was logged already."""
+    """Search, and log as the index does unless it is said otherwise."""
     calibration = site.index.calibration
     try:
         result = site.index.search(asked.query, log=log, **asked.options())

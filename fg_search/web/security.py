@@ -125,7 +125,7 @@ class SameSite:
         refusal = None
         if scope["type"] == "http" and scope["method"] not in _READING:
             headers = Headers(scope=scope)
-            if _is_foreign(headers):
+            if is_foreign(headers):
                 refusal = _refusal(scope, 403, "a request from another site")
             elif _is_api(scope) and not headers.get("content-type", "").lower().startswith("application/json"):
                 refusal = _refusal(scope, 415, "the API takes application/json")
@@ -173,7 +173,8 @@ def _refusal(scope: Scope, status: int, message: str) -> Response:
     return JSONResponse({"error": message}, status) if _is_api(scope) else PlainTextResponse(f"{message}\n", status)
 
 
-def _is_foreign(headers: Headers) -> bool:
+def is_foreign(headers: Headers) -> bool:
+    """Whether a request comes from another site, as far as browsers tell."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site not in ("same-origin", "none")

@@ -1,6 +1,7 @@
 """The asynchronous face gives what the synchronous one gives, and leaves the event loop free."""
 
 import asyncio
+import inspect
 import threading
 
 import pytest
@@ -32,7 +33,7 @@ def test_every_method_gives_what_the_synchronous_one_gives(location, encoder, ro
         async with AsyncConfidenceIndex(location, encoder) as index:
             first = await index.add(**rows)
             again = await index.add(**rows)
-            relabelled = await index.relabel({"d0": "another"})
+            relabelled = await index.relabel({"d0": "another"}), await index.labels_of(["d0", "d1", "nobody"])
             deleted = (
                 await index.delete(["d1"]),
                 await index.delete(query_filter=models.Filter(must=[models.HasIdCondition(has_id=[1])])),
@@ -49,7 +50,7 @@ def test_every_method_gives_what_the_synchronous_one_gives(location, encoder, ro
 
     with ConfidenceIndex(tmp_path / "other", encoder) as index:
         first, again = index.add(**rows), index.add(**rows)
-        relabelled = index.relabel({"d0": "another"})
+        relabelled = index.relabel({"d0": "another"}), index.labels_of(["d0", "d1", "nobody"])
         deleted = (
             index.delete(["d1"]),
             index.delete(query_filter=models.Filter(must=[models.HasIdCondition(has_id=[1])])),
@@ -74,6 +75,33 @@ def test_every_method_gives_what_the_synchronous_one_gives(location, encoder, ro
     assert got[1][4].reports["score"].recall_at_1 == expected[1][4].reports["score"].recall_at_1
     assert got[2].confidence_histogram == expected[2].confidence_histogram
     assert got[2].calibration == expected[2].calibration
+
+
+def test_it_has_all_that_the_synchronous_index_has():
+    def members(of):
+        return {name for name in vars(of) if not name.startswith("_")}
+
+    assert members(ConfidenceIndex) - members(AsyncConfidenceIndex) == {"copy_to"}
+    for name in members(ConfidenceIndex) & members(AsyncConfidenceIndex):
+        one, other = getattr(ConfidenceIndex, name), getattr(AsyncConfidenceIndex, name)
+        assert isinstance(one, property) == isinstance(other, property)
+        if callable(one):
+            own, expected = (set(inspect.signature(method).parameters) for method in (other, one))
+            assert own - {"options"} <= expected
+            assert "options" in own or expected - own <= {"show_progress", "total"}
+
+
+def test_it_knows_its_place_and_its_encoder(encoder, tmp_path):
+    async def work():
+        encoder.save(tmp_path / "enc")
+        async with AsyncConfidenceIndex(tmp_path / "index", tmp_path / "enc") as index:
+            assert index.location == str(tmp_path / "index")
+        async with AsyncConfidenceIndex(tmp_path / "index") as index:
+            assert index.encoder.fingerprint == encoder.fingerprint
+        with pytest.raises(RuntimeError, match="is not open"):
+            _ = index.location
+
+    asyncio.run(work())
 
 
 def test_the_event_loop_is_free_while_the_encoder_works(location, encoder, rows, monkeypatch):
@@ -192,7 +220,7 @@ def test_a_client_that_was_handed_in_stays_open(encoder, rows):
     assert asyncio.run(work()) == len(rows["texts"])
 
 
-def test_tenants_and_migration(location, encoder, rows, tiny_model, corpus):
+def test_tenants_and_migration(location, encoder, rows, tiny_model, corpus, tmp_path):
     texts, labels = corpus
     other = FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=2, codes=4, hidden=8, steps=20)
 
@@ -203,7 +231,8 @@ def test_tenants_and_migration(location, encoder, rows, tiny_model, corpus):
             await one.add(**rows)
             await two.add(["my card"], ids=["d0"])
             assert (await one.count(), await two.count()) == (len(texts), 1)
-            await index.migrate(other)
+            other.save(tmp_path / "other")
+            await index.migrate(tmp_path / "other")
             assert index.metadata.groups == 2
             two = index.tenant("two")
             return await two.count(), (await two.search("my card")).hits[0].payload

@@ -48,6 +48,19 @@ def test_ids_of_every_kind_can_be_deleted(local, monkeypatch):
     assert len(local) == 0
 
 
+def test_labels_are_told_by_id(local, monkeypatch):
+    monkeypatch.setattr("fg_search.index.changing._IDS_PER_REQUEST", 2)
+    ids = [0, -5, "7", 7, "0d2a8f8c-7a3a-4a56-9a8f-3f7a9e1b2c4d"]
+    labels = ["a", "b", None, "d", "e"]
+    local.add([f"my card {i}" for i in range(len(ids))], ids=ids, labels=labels)
+    assert local.labels_of([*ids, "nobody", 8, "0"]) == dict(zip(ids, labels, strict=True))
+    local.relabel({0: "z"})
+    assert local.labels_of([0, 0]) == {0: "z"}
+    assert local.labels_of([]) == {}
+    with pytest.raises(ValueError, match="64 bits"):
+        local.labels_of([2**64])
+
+
 def test_a_deleted_item_can_be_added_again(corpus_index, rows):
     corpus_index.delete(["d0"])
     assert corpus_index.add(**rows).written == 1

@@ -95,3 +95,12 @@ def test_a_tenants_labels_are_judged_by_its_own(encoder, rows):
         assert not any(label.startswith("other") for label in suggested)
         with pytest.raises(ValueError, match="choose one first"):
             index.review(kind="contradicted")
+
+
+def test_a_label_with_one_item_makes_no_others_look_wrong(local, rows):
+    local.add(**rows)
+    clean = local.score_labels()
+    local.relabel({"d0": "brand new"})
+    scored = local.score_labels()
+    assert scored.wrong < clean.wrong + 0.1
+    assert scored.suggested <= clean.suggested + 1

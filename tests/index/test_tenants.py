@@ -186,3 +186,17 @@ def test_migrating_one_tenants_index_migrates_all(shared, other_encoder, corpus)
     scores = two.search(texts[3], limit=1, rank_by="features").hits[0]
     itself = other_encoder.encode([texts[3]]).sparse()
     assert scores.score >= (itself @ itself.T).toarray()[0, 0] - 1e-5
+
+
+def test_an_index_with_tenants_is_copied_refitted_and_judged_as_a_whole(shared, rows, encoder, tmp_path):
+    half = {name: column[::2] for name, column in rows.items()}
+    shared.tenant("acme").add(**rows)
+    shared.tenant("bell").add(**half)
+    before = {name: contents(shared.tenant(name)) for name in ("acme", "bell")}
+    assert shared.score_labels().items == len(rows["texts"]) + len(half["texts"])
+    shared.copy_to(tmp_path / "copy")
+    with ConfidenceIndex(tmp_path / "copy", encoder) as copied:
+        assert {name: contents(copied.tenant(name)) for name in ("acme", "bell")} == before
+    shared.refit(tmp_path / "refitted")
+    assert shared.metadata.fingerprint != encoder.fingerprint
+    assert {name: contents(shared.tenant(name)) for name in ("acme", "bell")} == before

@@ -408,6 +408,17 @@ def test_a_truth_value_is_not_a_number(client: EdgeClient) -> None:
         assert [one.id for one in client.scroll(C, models.Filter(must=[condition]))[0]] == [found]
 
 
+def test_a_condition_of_two_checks_is_refused_before_anything_is_deleted(client: EdgeClient) -> None:
+    before = client.count(C).count
+    both = models.FieldCondition(key="n", match=models.MatchValue(value=1), range=models.Range(gte=0))
+    for condition in (both, models.FieldCondition(key="n", is_null=False, is_empty=False)):
+        with pytest.raises(ValueError, match="give each a condition of its own"):
+            client.delete(C, models.FilterSelector(filter=models.Filter(must=[condition])))
+    with pytest.raises(ValueError, match="is empty"):
+        client.delete(C, models.FilterSelector(filter=models.Filter(must=[models.FieldCondition(key="n")])))
+    assert client.count(C).count == before > 0
+
+
 def test_order_by_and_facet_ask_for_an_index(client: EdgeClient) -> None:
     with pytest.raises(ValueError, match="No range index"):
         client.scroll(C, order_by="n")

@@ -36,6 +36,9 @@ def test_the_page_logs_only_when_it_is_told_to(browse, served):
     assert "Doubtful answer" in client.get(anyway).text
     client.post("/api/search", json={"query": "card pin", "min_query_confidence": 1})
     assert [query.count for query in served.logged_queries()] == [2]  # the same question, once more, is not
+    foreign = client.get("/", params={**question, "q": "planted"}, headers={"Sec-Fetch-Site": "cross-site"})
+    assert foreign.status_code == 200
+    assert [query.text for query in served.logged_queries()] == ["card pin"]
 
 
 def test_looking_at_the_neighbours_of_an_item_logs_nothing(browse, empty):
@@ -103,16 +106,16 @@ def test_bad_decisions_are_refused(browse, asked, fields, status):
 
 
 def test_many_queries_come_in_pages(browse, served):
-    served.search_many([f"card {i}" for i in range(120)], log="uncertain", **UNCLEAR)
+    served.search_many([f"card {i}" for i in range(110)], log="uncertain", **UNCLEAR)
     client = browse(served)
     page = client.get("/queries")
-    assert 'href="/queries?skip=50#one-by-one"' in page.text
+    assert 'href="/queries?skip=20#one-by-one"' in page.text
     last = client.get("/queries?skip=100")
     assert 'start="101"' in last.text
     assert "More queries" not in last.text
     for odd in ("-1", "x", "9" * 40, "²"):
         assert client.get("/queries", params={"skip": odd}).status_code == 200
-    assert 'start="101"' in client.get("/queries?skip=119").text
+    assert 'start="101"' in client.get("/queries?skip=109").text
 
 
 def test_hostile_queries_are_text(browse, served):
