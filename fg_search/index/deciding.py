@@ -36,11 +36,11 @@ from fg_search.index.decision_log import (
     set_stage,
 )
 from fg_search.index.state import IndexState
-from fg_search.review.decisions import Decision, check_action, now
+from fg_search.review.decisions import Decision, check_action, check_reviewer, now
 from fg_search.storage.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.storage.operations import Operation, Work, call, is_transient
 from fg_search.storage.points import Item
-from fg_search.validation import check_count, check_text
+from fg_search.validation import check_count
 
 _MICROSECONDS = 1_000_000
 _NO_NUMBER = 2**63  # beyond what the engine keeps
@@ -72,7 +72,7 @@ def decide(
         ItemNotFoundError: If there is no such item.
         ValueError, TypeError: If there is no such action, or its label or the reviewer's name is missing or none.
     """
-    check_text(reviewer, "reviewer")
+    check_reviewer(reviewer)
     point = state.point_id(user_id)
     yield from finish(state)
     if latest is not None:
@@ -106,7 +106,7 @@ def undo(state: IndexState, number: int | None, reviewer: str) -> Operation[Deci
         DecisionConflictError: If it does not stand any more, or there is a later one about its item, or the item is
             not as the decision left it.
     """
-    check_text(reviewer, "reviewer")
+    check_reviewer(reviewer)
     yield from finish(state)
     last = yield from _to_undo(state, number)
     if last.action == "delete":
@@ -191,8 +191,9 @@ def _check_nothing_newer(state: IndexState, user_id: UserId, latest: int) -> Ope
     found = yield from latest_entries(state.collection, entries_that(tenant=state.tenant, item=user_id), 1)
     if found and found[0].number != latest:
         newest = found[0]
-        what = "a decision about it was taken back" if newest.action == "undo" else f"it was decided ({newest.action})"
-        raise DecisionConflictError(f"about the item {user_id!r} there is something newer: {what} by {newest.reviewer}")
+        if newest.action == "undo":
+            raise DecisionConflictError(f"{newest.reviewer} took back a decision about {user_id!r} meanwhile")
+        raise DecisionConflictError(f"{newest.reviewer} decided about {user_id!r} meanwhile: {newest.action}")
 
 
 def _to_undo(state: IndexState, number: int | None) -> Operation[Decision]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from fg_search.errors import DecisionConflictError
 from fg_search.ids import UserId
-from fg_search.validation import check_label
+from fg_search.validation import check_label, check_text
 
 Action = Literal["accept", "keep", "label", "delete", "unsure", "undo"]
 
@@ -94,6 +94,19 @@ def check_action(action: str, label: str | None, suggested: str | None, seen: st
             raise DecisionConflictError(f"{seen!r} is no longer suggested, {now_suggested}")
         return suggested
     return None
+
+
+def check_reviewer(name: object) -> None:
+    """Make sure that it is the name of somebody.
+
+    Raises:
+        TypeError, ValueError: If it is no string, or an empty one.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"reviewer must be a string, got {name!r}")
+    if not name.strip():
+        raise ValueError("reviewer is empty; say who decides, or leave it out")
+    check_text(name, "reviewer")
 
 
 def labels_decided(standing: Iterable[Decision]) -> dict[UserId, str | None]:

@@ -259,7 +259,7 @@ def test_a_form_that_is_sent_twice_decides_once(browse, served):
     again = client.post("/review/decide", data=fields)
     assert again.status_code == 409
     assert "Nothing was changed" in again.text
-    assert "it was decided (keep) by anonymous" in again.text
+    assert "meanwhile: keep" in again.text
     assert item_on(again) == second.text
     assert len(served.decisions()) == 1
 
@@ -272,7 +272,7 @@ def test_a_form_from_before_somebody_else_decided_is_refused(browse, served):
     served.undo(reviewer="Ben")
     refused = client.post("/review/decide", data=fields)
     assert refused.status_code == 409
-    assert "taken back by Ben" in refused.text
+    assert "Ben took back a decision" in refused.text
     assert item_on(refused) == item.text  # it is shown again
     assert len(served) == 48
     assert client.submit("/review", "/review/decide", action="delete").status_code == 303
@@ -340,3 +340,8 @@ def test_a_decision_that_cannot_be_carried_out_does_not_stop_the_page(browse, se
     assert client.submit("/review", "/review/undo").status_code == 409
     assert client.get("/review").status_code == 200
     assert client.submit("/review", "/review/decide", action="keep").status_code == 303
+
+
+def test_a_reviewer_has_a_name(browse, served):
+    with pytest.raises(ValueError, match="reviewer is empty"):
+        browse(served, reviewer=" ")
