@@ -8,12 +8,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from qdrant_client import QdrantClient
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, EdgeClient, IndexSettings
-from fg_search.errors import DecisionConflictError, EncoderNotFoundError, NothingToUndoError
+from fg_search.errors import DecisionConflictError, EncoderNotFoundError, NothingToUndoError, StorageError
 from fg_search.index.deciding import _carry_out
 
 
@@ -306,6 +307,23 @@ def test_what_an_unreachable_engine_did_not_do_is_done_later(kind, tmp_path, enc
     assert (entry.after, entry.failed) == ("food", None)
     assert label_of(index, "d1", points_of) == "food"
     engine.close()
+
+
+def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, points_of, monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))
+    with ConfidenceIndex(fake_server.url, encoder) as index:
+        index.add(**rows)
+        fake_server.fail("POST .*/points/payload", *[503] * 6)
+        with pytest.raises(StorageError):
+            index.decide("d1", "label", "food")
+        fake_server.fail("POST .*/points/payload", 503)
+        assert index.decide("d2", "delete").failed is None
+        assert [entry.id for entry in index.decisions(standing=True)] == ["d1", "d2"]
+        assert label_of(index, "d1", points_of) == "food"
+        index.undo()
+        index.undo()
+        assert label_of(index, "d1", points_of) == label_of(index, "d2", points_of) == "card"
+        assert index.decisions(limit=1)[0].action == "undo"
 
 
 def test_an_error_nobody_foresaw_is_told_once(full, monkeypatch):
