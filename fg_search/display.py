@@ -57,7 +57,7 @@ def review(console: Console, items: Sequence[ReviewItem]) -> None:
     if not items:
         console.print("nothing to review", style="dim")
         return
-    scored = any(item.kind != "ambiguous" for item in items)
+    scored = any(item.kind not in ("ambiguous", "unsure") for item in items)
     number = ("score" if scored else "confidence", "left")
     table = _table(("id", "left"), number, ("label", "left"), ("text", "left"), ("why", "left"))
     for item in items:

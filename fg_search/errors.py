@@ -61,5 +61,9 @@ class NothingToUndoError(FgSearchError, LookupError):
     """There is no decision that could be taken back."""
 
 
+class DecisionConflictError(FgSearchError, RuntimeError):
+    """What somebody decides about, or takes back, is no longer what they saw; nothing was changed."""
+
+
 class NotScoredError(FgSearchError, RuntimeError):
     """Items with contradicted labels were asked for before labels were judged."""

@@ -202,6 +202,20 @@ def _delete(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     return client.delete(name, _parsed(models.PointsSelector, data))
 
 
+def _scroll(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
+    asked = models.ScrollRequest(**data)
+    records, following = client.scroll(
+        name,
+        scroll_filter=asked.filter,
+        limit=asked.limit or 10,
+        order_by=asked.order_by,
+        offset=asked.offset,
+        with_payload=asked.with_payload,
+        with_vectors=asked.with_vector or False,
+    )
+    return models.ScrollResult(points=records, next_page_offset=following)
+
+
 def _set_payload(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     return client.set_payload(name, data["payload"], points=data["points"], key=data.get("key"))
 
@@ -238,6 +252,7 @@ _ROUTES: dict[str, Callable[..., Any]] = {
         name, models.PointsList(**data).points
     ),
     r"POST /collections/([^/]+)/points": _retrieve,
+    r"POST /collections/([^/]+)/points/scroll": _scroll,
     r"POST /collections/([^/]+)/points/delete": _delete,
     r"POST /collections/([^/]+)/points/payload": _set_payload,
     r"POST /collections/([^/]+)/points/payload/delete": _delete_payload,

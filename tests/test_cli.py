@@ -773,6 +773,15 @@ def test_every_kind_is_listed(run, with_copies):
     assert run("review", "--index", with_copies, "--min-score", 2)[0] == 2
 
 
+def test_what_a_reviewer_was_unsure_of_is_listed(run, with_copies):
+    with ConfidenceIndex(with_copies) as index:
+        index.decide("copy", "unsure", reviewer="Ada")
+    code, out, _ = run("review", "--index", with_copies, "--kind", "unsure", "--json")
+    (item,) = map(json.loads, out.splitlines())
+    assert (code, item["id"]) == (0, "copy")
+    assert "Ada was not sure" in " ".join(run("review", "--index", with_copies, "--kind", "unsure")[1].split())
+
+
 def test_confused_labels_are_listed(run, with_copies):
     code, out, _ = run("confused", "--index", with_copies, "--json", "--limit", 3)
     assert code == 0

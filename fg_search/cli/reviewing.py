@@ -48,7 +48,8 @@ def review(
         ListedKind,
         typer.Option(
             help="Unclear texts; after `fg-search score` also labels that do not fit, near-duplicates with different "
-            "labels, equal texts, and what is far from everything; and logged queries without a sure answer."
+            "labels, equal texts, and what is far from everything; what a reviewer was unsure of; and logged queries "
+            "without a sure answer."
         ),
     ] = "ambiguous",
     limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 20,
@@ -213,7 +214,7 @@ def import_(
 
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        decided = labels_decided(target.decisions())  # first: what was interrupted is carried out by it
+        decided = labels_decided(target.decisions(standing=True))  # first: what was interrupted is carried out by it
         rows = LabelRows.check(file, on_error, partial(read_corrections, file, form), target)
         new = {
             user_id: label

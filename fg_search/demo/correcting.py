@@ -67,9 +67,7 @@ def run(console: Console, folder: Path, serve: Callable[[ConfidenceIndex], None]
 
 def _chosen(index: ConfidenceIndex) -> dict[UserId, str | None]:
     """The labels that were decided on and stand, by item; ``None`` where the item was deleted."""
-    log = index.decisions()
-    undone = {one.undoes for one in log}
-    return {one.id: one.after for one in log if one.action != "undo" and one.number not in undone}
+    return {one.id: one.after for one in index.decisions(standing=True)}
 
 
 def _compared(before: SelectiveReport, after: SelectiveReport) -> Table:

@@ -99,6 +99,7 @@ class AsyncConfidenceIndex:
         self._opened: OpenIndex | None = None
         self._tenant: str | None = None
         self._logging: Logging = "none"
+        self._deciding = asyncio.Lock()  # decisions are numbered, and depend on one another
 
     async def open(self) -> Self:
         """Connect, and make the index if it is not there; ``async with`` does it by itself.
@@ -382,17 +383,33 @@ class AsyncConfidenceIndex:
         label: str | None = None,
         *,
         reviewer: str = "anonymous",
+        suggested: str | None = None,
+        latest: int | None = None,
     ) -> Decision:
         """As :meth:`ConfidenceIndex.decide`."""
-        return await self._run(deciding.decide(self._state, item_id, action, label, reviewer))
+        async with self._deciding:
+            return await self._run(
+                deciding.decide(self._state, item_id, action, label, reviewer, suggested=suggested, latest=latest)
+            )
 
-    async def undo(self, *, reviewer: str = "anonymous") -> Decision:
+    async def undo(self, number: int | None = None, *, reviewer: str = "anonymous") -> Decision:
         """As :meth:`ConfidenceIndex.undo`."""
-        return await self._run(deciding.undo(self._state, reviewer))
+        async with self._deciding:
+            return await self._run(deciding.undo(self._state, number, reviewer))
 
-    async def decisions(self) -> list[Decision]:
+    async def decisions(
+        self,
+        *,
+        limit: int | None = None,
+        item_id: UserId | None = None,
+        standing: bool = False,
+        since: datetime | None = None,
+    ) -> list[Decision]:
         """As :meth:`ConfidenceIndex.decisions`."""
-        return await self._run(deciding.decisions(self._state))
+        async with self._deciding:
+            return await self._run(
+                deciding.decisions(self._state, limit=limit, item_id=item_id, standing=standing, since=since)
+            )
 
     async def labels(self, limit: int = 1000) -> list[str]:
         """As :meth:`ConfidenceIndex.labels`."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from datetime import datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 from qdrant_client import models
@@ -107,6 +108,7 @@ class ConfidenceIndex:
         self._api_key = api_key
         self._tenant: str | None = None
         self._logging: Logging = "none"
+        self._deciding = Lock()  # decisions are numbered, and depend on one another
         self.client: Client
         self.client, name = connect(location, api_key=api_key, create=encoder is not None)
         self.collection = collection
@@ -728,7 +730,8 @@ class ConfidenceIndex:
             kind: ``"ambiguous"``: the items whose embedding is least confident, so that the text itself is unclear;
                 ``"contradicted"``: those whose label fits least, see :meth:`score_labels`; ``"conflicting"``: those
                 with a near-duplicate that has another label, ``"duplicate"``: those with the same text as others,
-                ``"outlier"``: those far from everything, see :meth:`score_items`. All in the engine's order.
+                ``"outlier"``: those far from everything, see :meth:`score_items`; ``"unsure"``: those that a reviewer
+                left to somebody else, see :meth:`decide`. All in the engine's order.
             limit: Items at most.
             offset: Items to leave out before the first.
             label: Only items with this label.
@@ -765,36 +768,75 @@ class ConfidenceIndex:
         label: str | None = None,
         *,
         reviewer: str = "anonymous",
+        suggested: str | None = None,
+        latest: int | None = None,
     ) -> Decision:
         """Decide about an item, and keep the decision in a log that is only ever added to.
 
         The log is in the engine, beside the index. What was written to it is carried out even if the process dies in
-        between. An item that was decided about is not listed by :meth:`review` again.
+        between; if somebody else has changed the item by then, it is marked as failed. An item that was decided about
+        is not listed by :meth:`review` again, but for those that somebody was unsure of.
 
         Args:
             item_id: Of the item.
             action: ``"accept"`` (the suggested label), ``"keep"`` (the label is right), ``"label"`` (set this one),
-                ``"delete"`` (remove the item), ``"unsure"`` (leave it to somebody else).
+                ``"delete"`` (remove the item), ``"unsure"`` (leave it to somebody else: ``review(kind="unsure")``).
             label: For ``"label"``.
             reviewer: Who decides.
+            suggested: For ``"accept"``: the suggestion that the reviewer saw; by default what is suggested now.
+            latest: Number of the latest entry of the log about this item that the reviewer knew of, 0 for none; with
+                it a decision that is sent twice is taken once.
 
         Raises:
+            DecisionConflictError: If there is a later entry, or another suggestion; nothing was changed.
             ItemNotFoundError: If there is no such item.
-            ValueError: If there is no such action, its label is missing, or there is no suggestion to accept.
+            ValueError, TypeError: If there is no such action, its label or the reviewer's name is missing, empty or no
+                string, or there is no suggestion to accept.
         """
-        return self._run(deciding.decide(self._state, item_id, action, label, reviewer))
+        with self._deciding:
+            return self._run(
+                deciding.decide(self._state, item_id, action, label, reviewer, suggested=suggested, latest=latest)
+            )
 
-    def undo(self, *, reviewer: str = "anonymous") -> Decision:
-        """Take back the latest decision that stands; a deleted item comes back.
+    def undo(self, number: int | None = None, *, reviewer: str = "anonymous") -> Decision:
+        """Take back a decision; a deleted item comes back.
+
+        Args:
+            number: Of the decision, which must be the latest about its item that stands; by default the latest of all.
+            reviewer: Who takes it back.
 
         Raises:
-            NothingToUndoError: If there is none.
+            NothingToUndoError: If there is no decision that stands, or none of this number.
+            DecisionConflictError: If it was taken back already, there is a later one about its item, or somebody has
+                changed the item otherwise since; nothing was changed. Earlier ones about other items can still be
+                taken back by their number.
         """
-        return self._run(deciding.undo(self._state, reviewer))
+        with self._deciding:
+            return self._run(deciding.undo(self._state, number, reviewer))
 
-    def decisions(self) -> list[Decision]:
-        """The log of decisions, the oldest first."""
-        return self._run(deciding.decisions(self._state))
+    def decisions(
+        self,
+        *,
+        limit: int | None = None,
+        item_id: UserId | None = None,
+        standing: bool = False,
+        since: datetime | None = None,
+    ) -> list[Decision]:
+        """The log of decisions, the oldest first.
+
+        Args:
+            limit: Only the latest, so many at most.
+            item_id: Only those about this item.
+            standing: Only decisions that were carried out and not taken back.
+            since: Only those that were logged then or later.
+
+        Raises:
+            ValueError: If the limit is less than one.
+        """
+        with self._deciding:
+            return self._run(
+                deciding.decisions(self._state, limit=limit, item_id=item_id, standing=standing, since=since)
+            )
 
     def labels(self, limit: int = 1000) -> list[str]:
         """The labels in the index, the most frequent first.

@@ -1,56 +1,148 @@
-"""The log of decisions: a collection beside the index, with an entry a point, numbered in the order of time."""
+"""The log of decisions: a collection beside the index, with an entry a point, whose id is the entry's number."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
 
 from qdrant_client import models
 
+from fg_search.ids import UserId, point_id
 from fg_search.index.opening import find_collection
 from fg_search.review.decisions import Decision
 from fg_search.storage.operations import Operation, call
 
+Stage: TypeAlias = Literal["waiting", "standing", "over"]
+"""Of an entry: still to be carried out; a decision that stands; an undo, or a decision taken back or not possible."""
+
 _PAGE = 1000
 _NO_VECTOR = "none"  # the embedded engine wants a collection to have some vector; entries have none
-_DONE = "done"
+_STAGE, _ITEM, _NUMBER, _TENANT, _POINT, _FAILED = "stage", "item", "number", "tenant", "point", "failed"
+_INDEXES = {
+    _STAGE: models.PayloadSchemaType.KEYWORD,
+    _ITEM: models.PayloadSchemaType.KEYWORD,
+    _NUMBER: models.PayloadSchemaType.INTEGER,
+    _TENANT: models.PayloadSchemaType.KEYWORD,
+}
+_WITHOUT_POINT = models.PayloadSelectorExclude(exclude=[_POINT])  # of a deleted item it is the most of its entry
 
 
-def append_entries(collection: str, entries: Sequence[tuple[Decision, bool]]) -> Operation[None]:
-    """Write entries, each with whether it was carried out; the log is made if it is missing."""
+def append_entries(collection: str, entries: Sequence[tuple[Decision, Stage]]) -> Operation[None]:
+    """Write entries, each with how far it got; the log is made if it is missing."""
     if not entries:
         return
     name = _name(collection)
-    if (yield from find_collection(name)) is None:
-        sparse = {_NO_VECTOR: models.SparseVectorParams()}
-        yield call("create_collection", name, vectors_config={}, sparse_vectors_config=sparse)
+    yield from _make(name)
     for start in range(0, len(entries), _PAGE):
         points = [
-            models.PointStruct(id=entry.number, vector={}, payload={**entry.to_payload(), _DONE: done})
-            for entry, done in entries[start : start + _PAGE]
+            models.PointStruct(
+                id=entry.number, vector={}, payload={**entry.to_payload(), _STAGE: stage, _ITEM: _item_of(entry)}
+            )
+            for entry, stage in entries[start : start + _PAGE]
         ]
         yield call("upsert", name, points=points, wait=True)
 
 
-def mark_done(collection: str, entry: Decision) -> Operation[None]:
-    """Note that an entry was carried out."""
-    yield call("set_payload", _name(collection), {_DONE: True}, points=[entry.number], wait=True)
+def set_stage(collection: str, number: int, stage: Stage, failed: str | None = None) -> Operation[None]:
+    """Note how far an entry got, and why it got no further."""
+    noted = {_STAGE: stage, **({} if failed is None else {_FAILED: failed})}
+    yield call("set_payload", _name(collection), noted, points=[number], wait=True)
 
 
-def read_entries(collection: str) -> Operation[list[tuple[Decision, bool]]]:
-    """Each entry, and whether it was carried out, the oldest first."""
+def entries_that(
+    *,
+    tenant: str | None = None,
+    stage: Stage | None = None,
+    item: UserId | None = None,
+    since: int | None = None,
+    before: int | None = None,
+) -> models.Filter:
+    """A filter for entries of a tenant, so far, about one item, with numbers from one on, or below another one."""
+    must: list[models.Condition] = []
+    owned = None if item is None else str(point_id(item, tenant=tenant))
+    for key, value in ((_TENANT, tenant), (_STAGE, stage), (_ITEM, owned)):
+        if value is not None:
+            must.append(models.FieldCondition(key=key, match=models.MatchValue(value=value)))
+    if since is not None or before is not None:
+        must.append(models.FieldCondition(key=_NUMBER, range=models.Range(gte=since, lt=before)))
+    return models.Filter(must=must)
+
+
+def read_entries(
+    collection: str, condition: models.Filter | None = None, *, with_point: bool = True
+) -> Operation[list[tuple[Decision, Stage]]]:
+    """Entries, each with how far it got, the oldest first; with what brings deleted items back, or without."""
     name = _name(collection)
     if (yield from find_collection(name)) is None:
         return []
-    entries: list[tuple[Decision, bool]] = []
+    entries: list[tuple[Decision, Stage]] = []
     offset = None
     while True:
-        records, offset = yield call("scroll", name, limit=_PAGE, offset=offset, with_payload=True)
-        for record in records:
-            payload = dict(record.payload)
-            done = payload.pop(_DONE)
-            entries.append((Decision.of_payload(payload), done))
+        records, offset = yield call(
+            "scroll",
+            name,
+            scroll_filter=condition,
+            limit=_PAGE,
+            offset=offset,
+            with_payload=True if with_point else _WITHOUT_POINT,
+        )
+        entries += [_entry_of(record) for record in records]
         if offset is None:
             return entries
+
+
+def latest_entries(collection: str, condition: models.Filter, limit: int) -> Operation[list[Decision]]:
+    """The latest entries, the latest first, without what brings deleted items back."""
+    name = _name(collection)
+    if (yield from find_collection(name)) is None:
+        return []
+    records, _ = yield call(
+        "scroll",
+        name,
+        scroll_filter=condition,
+        limit=limit,
+        order_by=models.OrderBy(key=_NUMBER, direction=models.Direction.DESC),
+        with_payload=_WITHOUT_POINT,
+    )
+    return [_entry_of(record)[0] for record in records]
+
+
+def read_entry(collection: str, number: int) -> Operation[tuple[Decision, Stage] | None]:
+    """An entry, whole, and how far it got; ``None`` if there is none of this number."""
+    name = _name(collection)
+    if (yield from find_collection(name)) is None:
+        return None
+    records = yield call("retrieve", name, ids=[number], with_payload=True)
+    return _entry_of(records[0]) if records else None
+
+
+def _make(name: str) -> Operation[None]:
+    info = yield from find_collection(name)
+    if info is None:
+        sparse = {_NO_VECTOR: models.SparseVectorParams()}
+        try:
+            yield call("create_collection", name, vectors_config={}, sparse_vectors_config=sparse)
+        except Exception:
+            if (yield from find_collection(name)) is None:  # else somebody else has just made it
+                raise
+    known = {} if info is None else info.payload_schema  # whoever made the log may have been interrupted
+    for key, kind in _INDEXES.items():
+        if key not in known:
+            with warnings.catch_warnings():  # local mode warns that it does without them
+                warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
+                yield call("create_payload_index", name, field_name=key, field_schema=kind)
+
+
+def _entry_of(record: Any) -> tuple[Decision, Stage]:
+    payload = dict(record.payload)
+    stage = payload.pop(_STAGE)
+    del payload[_ITEM]
+    return Decision.of_payload(payload), stage
+
+
+def _item_of(entry: Decision) -> str:
+    return str(point_id(entry.id, tenant=entry.tenant))
 
 
 def _name(collection: str) -> str:

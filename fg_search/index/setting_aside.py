@@ -7,7 +7,14 @@ from typing import Any
 
 from qdrant_client import models
 
-from fg_search.storage.keys import GIVEN_LABEL_KEY, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY, SET_ASIDE_KEY
+from fg_search.storage.keys import (
+    GIVEN_LABEL_KEY,
+    PAYLOAD_KEY,
+    REVIEW_KEY,
+    REVIEWED_ACTION_KEY,
+    REVIEWED_KEY,
+    SET_ASIDE_KEY,
+)
 
 _UNDECIDED = "unsure"  # a decision that leaves the question open
 
@@ -20,7 +27,7 @@ SET_ASIDE = models.Filter(
     ],
     should=[
         models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{PAYLOAD_KEY}.{REVIEWED_KEY}")),
-        models.FieldCondition(key=f"{PAYLOAD_KEY}.{REVIEWED_KEY}.action", match=models.MatchValue(value=_UNDECIDED)),
+        models.FieldCondition(key=REVIEWED_ACTION_KEY, match=models.MatchValue(value=_UNDECIDED)),
     ],
 )
 NOT_SET_ASIDE = models.Filter(must_not=[SET_ASIDE])

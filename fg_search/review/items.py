@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fg_search.ids import UserId
 
-Kind = Literal["ambiguous", "contradicted", "conflicting", "duplicate", "outlier"]
+Kind = Literal["ambiguous", "contradicted", "conflicting", "duplicate", "outlier", "unsure"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class ReviewItem:
         text: Of the item.
         label: Of the item, or ``None``.
         kind: ``"ambiguous"`` (the text is unclear to the model), ``"contradicted"`` (its label does not fit),
-            ``"conflicting"`` (a near-duplicate has another label), ``"duplicate"`` (another item has the same text) or
-            ``"outlier"`` (it is far from all others).
+            ``"conflicting"`` (a near-duplicate has another label), ``"duplicate"`` (another item has the same text),
+            ``"outlier"`` (it is far from all others) or ``"unsure"`` (a reviewer left it to somebody else).
         score: How urgent it is among items of its kind, in [0, 1].
         confidence: Of the item's embedding, in [1/K, 1]; low means that the text is ambiguous to the model.
         group_confidence: The same for each group.

@@ -33,6 +33,8 @@ from fg_search.storage.keys import (
     PAYLOAD_KEY,
     REVIEW_KEY,
     REVIEW_SCORE_KEY,
+    REVIEWED_ACTION_KEY,
+    REVIEWED_KEY,
     SUGGESTED_KEY,
 )
 from fg_search.storage.operations import Operation, Work, call
@@ -44,13 +46,14 @@ _DIVERSE = 1000  # items that a diverse list is chosen from at most
 _PER_ITEM = 5  # of them to each that is listed
 _IDS_PER_REQUEST = 1000
 
+_BY_CONFIDENCE: tuple[Kind, ...] = ("ambiguous", "unsure")
 _SCORE_KEYS: dict[str, str] = {
-    "ambiguous": CONFIDENCE_KEY,  # of which low is urgent
+    **dict.fromkeys(_BY_CONFIDENCE, CONFIDENCE_KEY),  # of which low is urgent
     "contradicted": REVIEW_SCORE_KEY,
     **{kind: payload_key(mark.score) for kind, mark in MARKS.items()},
 }
 _ORDERS: dict[str, models.OrderBy] = {
-    "ambiguous": models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC),
+    **dict.fromkeys(_BY_CONFIDENCE, models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC)),
     "contradicted": models.OrderBy(key=REVIEW_SCORE_KEY, direction=models.Direction.DESC),
     **{
         kind: models.OrderBy(
@@ -59,6 +62,7 @@ _ORDERS: dict[str, models.OrderBy] = {
         for kind, mark in MARKS.items()
     },
 }
+_UNSURE_OF = models.FieldCondition(key=REVIEWED_ACTION_KEY, match=models.MatchValue(value="unsure"))
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class _Found:
 
 
 def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewItem]]:
-    """The most urgent items that nobody decided about yet, ordered by the engine.
+    """The most urgent items that nobody decided about yet, or was sure about, ordered by the engine.
 
     Raises:
         EmptyIndexError: If nothing was added yet.
@@ -153,7 +157,8 @@ def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewIt
 
 def _find(state: IndexState, options: ReviewOptions) -> Operation[list[_Found]]:
     """The first items of the list; those whose mark no longer holds are passed over."""
-    condition = state.scope(UNDECIDED_ABOUT, *_conditions(options), options.query_filter)
+    wanted = _UNSURE_OF if options.kind == "unsure" else UNDECIDED_ABOUT
+    condition = state.scope(wanted, *_conditions(options), options.query_filter)
     limit = options.fetched
     while True:
         records, _ = yield call(
@@ -189,7 +194,7 @@ def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:
         if value is not None:
             yield models.FieldCondition(key=key, match=models.MatchValue(value=value))
     key, least = _SCORE_KEYS[options.kind], options.min_score
-    if options.kind != "ambiguous":
+    if options.kind not in _BY_CONFIDENCE:
         yield models.FieldCondition(key=key, range=models.Range(gte=least or 0.0))
     elif least is not None:
         yield models.FieldCondition(key=key, range=models.Range(lte=1 - least))
@@ -324,9 +329,12 @@ def _reason(item: ReviewItem, found: _Found) -> str:
         return contradiction_reason(str(item.label), str(suggested), float(probability or 0), quoted=like)
     around = sorted((*item.agreeing, *item.contradicting), key=lambda one: -one.similarity)
     labels = [one.label for one in around[: max(len(item.agreeing), len(item.contradicting))] if one.label]
-    return ambiguity_reason(
+    reason = ambiguity_reason(
         item.group_confidence,
         suggested=suggested,
         probability=probability,
         neighbours=labels if set(labels) - {item.label} else (),
     )
+    if item.kind != "unsure":
+        return reason
+    return f"{(found.record.payload or {})[PAYLOAD_KEY][REVIEWED_KEY]['reviewer']} was not sure; {reason}"

@@ -19,6 +19,7 @@ CONFUSION_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.confusion"  # '["given", "predicted
 JUDGEMENT_KEYS = (REVIEW_SCORE_KEY, SUGGESTED_KEY, f"{PAYLOAD_KEY}.{REVIEW_KEY}.probability", CONFUSION_KEY)
 MARKED_KEY = "review_items"  # of the metadata: that items were marked as outliers, duplicates, conflicting
 REVIEWED_KEY = "reviewed"  # within ours: what one of them decided
+REVIEWED_ACTION_KEY = f"{PAYLOAD_KEY}.{REVIEWED_KEY}.action"
 SET_ASIDE_KEY = f"{PAYLOAD_KEY}.set_aside"  # not learned from and not found until somebody decides about it
 
 STORED_KEYS = (  # what tells whether an item has changed, and what it keeps if no more than its payload has

@@ -15,6 +15,7 @@ from fg_search.storage.keys import (
     FEATURES_VECTOR,
     LABEL_KEY,
     METADATA_KEY,
+    REVIEWED_ACTION_KEY,
     SET_ASIDE_KEY,
 )
 from fg_search.storage.settings import IndexSettings, Quantization
@@ -112,6 +113,7 @@ def payload_indexes(metadata: IndexMetadata) -> dict[str, models.PayloadSchemaTy
     indexes: dict[str, models.PayloadSchemaType | models.KeywordIndexParams] = {
         CONFIDENCE_KEY: models.PayloadSchemaType.FLOAT,
         LABEL_KEY: models.PayloadSchemaType.KEYWORD,
+        REVIEWED_ACTION_KEY: models.PayloadSchemaType.KEYWORD,
     }
     if metadata.set_aside is not None:
         indexes[SET_ASIDE_KEY] = models.PayloadSchemaType.BOOL

@@ -12,7 +12,7 @@ from fg_search.ids import UserId
 from fg_search.review.decisions import Decision
 from fg_search.review.items import ReviewItem
 from fg_search.search import SearchResult
-from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewRequest, SearchRequest
+from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewRequest, SearchRequest, UndoRequest
 from fg_search.web.security import API_PATH
 from fg_search.web.site import Site
 
@@ -90,6 +90,7 @@ class DecisionBody(BaseModel):
     reviewer: str
     time: str
     undoes: int | None = Field(description="Number of the entry that an `undo` takes back.")
+    failed: str | None = Field(description="Why it could not be carried out, if so.")
 
     @classmethod
     def of(cls, decision: Decision) -> DecisionBody:
@@ -144,16 +145,16 @@ def router(site: Site) -> APIRouter:
     @routes.post("/decisions", summary="Decide about an item", tags=["review"], status_code=201)
     def decide(request: DecisionRequest) -> DecisionBody:
         """Accept the suggested label, keep the label, set another, delete the item, or leave it to somebody else."""
-        return DecisionBody.of(site.decide(request.id, request.action, request.label))
+        return DecisionBody.of(site.decide(request))
 
     @routes.get("/decisions", summary="The log of decisions", tags=["review"])
     def decisions(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[DecisionBody]:
         """The latest decisions, the oldest of them first."""
-        return [DecisionBody.of(entry) for entry in site.index.decisions()[-limit:]]
+        return [DecisionBody.of(entry) for entry in site.index.decisions(limit=limit)]
 
-    @routes.post("/undo", summary="Take back the latest decision", tags=["review"])
-    def undo() -> DecisionBody:
-        """Take back the latest decision that stands; a deleted item comes back."""
-        return DecisionBody.of(site.undo())
+    @routes.post("/undo", summary="Take back a decision", tags=["review"])
+    def undo(request: UndoRequest) -> DecisionBody:
+        """Take back a decision that stands, the latest or that of a number; a deleted item comes back."""
+        return DecisionBody.of(site.undo(request.number))
 
     return routes

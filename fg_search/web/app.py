@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from fg_search.index.confidence_index import ConfidenceIndex
+from fg_search.review.decisions import check_reviewer
 from fg_search.web import api, errors, features_view, health_view, login, queries_view, review_view, search_view
 from fg_search.web.security import (
     API_PATH,
@@ -48,9 +49,10 @@ def create_app(
             with a token only.
 
     Raises:
-        ValueError: If the index has tenants and none is given, or the token can be guessed.
+        ValueError: If the index has tenants and none is given, the token can be guessed, or the reviewer has no name.
     """
     token = None if token is None else checked_token(token)
+    check_reviewer(reviewer)
     served = index if tenant is None else index.tenant(tenant)
     len(served)  # whether a tenant is missing is found out now
     site = Site(served, tenant, reviewer, token is not None, signer := Signer(), Survey(served, tenant))

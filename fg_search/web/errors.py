@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fg_search.errors import (
+    DecisionConflictError,
     EmptyIndexError,
     FgSearchError,
     ItemNotFoundError,
@@ -29,6 +30,7 @@ _STATUS: dict[type[Exception], int] = {
     ModelMismatchError: 409,
     NotCalibratedError: 409,
     NothingToUndoError: 409,
+    DecisionConflictError: 409,
     NotScoredError: 409,
     StorageError: 503,
 }

@@ -19,6 +19,7 @@ MAX_LISTED = 200  # items to review
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY)]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LABEL)]
 ItemId = Annotated[int, Field(strict=True)] | Annotated[str, StringConstraints(strict=True, max_length=MAX_ID)]
+Number = Annotated[int, Field(ge=0, lt=2**63)]  # of an entry of the log
 Deciding = Literal["accept", "keep", "label", "delete", "unsure"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -71,6 +72,22 @@ class DecisionRequest(BaseModel):
     id: ItemId
     action: Deciding
     label: Label | None = Field(None, description="For the action `label`.")
+    suggested: str | None = Field(
+        None, description="For the action `accept`: the suggestion that was seen; another one by now is a conflict."
+    )
+    latest: Number | None = Field(
+        None,
+        description="Number of the latest entry of the log about the item that was seen, 0 for none; a later one is a "
+        "conflict.",
+    )
+
+
+class UndoRequest(BaseModel):
+    """Which decision to take back, as of ``ConfidenceIndex.undo``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    number: Number | None = Field(None, description="Of the decision; the latest of all if it is left out.")
 
 
 def problems(error: ValidationError) -> list[str]:

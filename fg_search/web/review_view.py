@@ -6,20 +6,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, HTTPException
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from fg_search.errors import EmptyIndexError, FgSearchError
+from fg_search.errors import DecisionConflictError, EmptyIndexError, FgSearchError
 from fg_search.ids import UserId
+from fg_search.index.confidence_index import ConfidenceIndex
 from fg_search.review.decisions import Decision
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.storage.keys import LABEL_KEY
-from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, problems
+from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, UndoRequest, problems
 from fg_search.web.site import FormFields, Site, link
 
 LISTED = 100  # items fetched, which is what "left" counts up to
@@ -32,6 +33,8 @@ _RECENT = 5
 _UPCOMING = 6
 _DIGITS = 6
 _ITEM_ID: TypeAdapter[UserId] = TypeAdapter(ItemId)
+_SUGGESTED: TypeAdapter[str] = TypeAdapter(str)
+_Request = TypeVar("_Request", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -47,20 +50,18 @@ class Progress:
     recent: Sequence[Decision]
 
     @classmethod
-    def of(cls, log: Sequence[Decision]) -> Progress:
-        """Count a log."""
-        undone = {entry.undoes for entry in log}
-        standing = [entry for entry in log if entry.action != "undo" and entry.number not in undone]
-        return cls(sum(map(_is_of_today, standing)), standing[: -_RECENT - 1 : -1])
+    def of(cls, index: ConfidenceIndex) -> Progress:
+        """Ask the log for it."""
+        midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+        today = index.decisions(standing=True, since=midnight)
+        return cls(len(today), index.decisions(standing=True, limit=_RECENT)[::-1])
 
 
 def router(site: Site) -> APIRouter:
     """The view, and what its forms are sent to."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/review")
-    def review(request: Request) -> Response:
-        wanted = request.query_params
+    def show(request: Request, wanted: Mapping[str, str], conflict: DecisionConflictError | None = None) -> Response:
         asked = _listing(wanted)
         items, problem = _queue(site, asked)
         position = _position(items, wanted.get("item"), wanted.get("skip"))
@@ -68,13 +69,13 @@ def router(site: Site) -> APIRouter:
         return site.page(
             request,
             "review.html",
-            409 if problem else 200,
+            409 if problem or conflict else 200,
             kinds=KINDS,
             asked=asked,
             where=_where(asked.model_dump()),
             is_filtered=asked != ReviewRequest(kind=asked.kind),
             item=item,
-            item_id=None if item is None else json.dumps(item.id),
+            seen={} if item is None else _seen(site, item),
             choices=[] if item is None else _choices(item),
             labels=_labels(site),
             queue=list(enumerate(items))[position + 1 :][:_UPCOMING],
@@ -82,21 +83,31 @@ def router(site: Site) -> APIRouter:
             following=(position + 1) % max(len(items), 1),
             left=len(items),
             is_more=len(items) == LISTED,
-            progress=Progress.of(site.index.decisions()),
+            progress=Progress.of(site.index),
             is_undone="undone" in wanted,
             problem=problem,
+            conflict=conflict,
             longest_label=MAX_LABEL,
         )
 
+    @routes.get("/review")
+    def review(request: Request) -> Response:
+        return show(request, request.query_params)
+
     @routes.post("/review/decide")
-    def decide(fields: FormFields) -> Response:
-        asked = _decision(fields)
-        site.decide(asked.id, asked.action, asked.label)
+    def decide(request: Request, fields: FormFields) -> Response:
+        try:
+            site.decide(_decision(fields))
+        except DecisionConflictError as error:
+            return show(request, {**_list_of(fields), **_place(fields)}, error)
         return _back(fields, skip=fields.get("skip"))
 
     @routes.post("/review/undo")
-    def undo(fields: FormFields) -> Response:
-        taken_back = site.undo()
+    def undo(request: Request, fields: FormFields) -> Response:
+        try:
+            taken_back = site.undo(_checked(UndoRequest, {"number": fields.get("number")}).number)
+        except DecisionConflictError as error:
+            return show(request, _list_of(fields), error)
         return _back(fields, item=json.dumps(taken_back.id), undone=1)
 
     return routes
@@ -105,10 +116,7 @@ def router(site: Site) -> APIRouter:
 def _listing(wanted: Mapping[str, str]) -> ReviewRequest:
     if wanted.get("kind", "ambiguous") not in KINDS:
         raise HTTPException(404, "There is no such list.")
-    try:
-        return ReviewRequest.model_validate({name: value for name, value in wanted.items() if value})
-    except ValidationError as error:
-        raise HTTPException(422, "; ".join(problems(error))) from error
+    return _checked(ReviewRequest, {name: value for name, value in wanted.items() if value})
 
 
 def _queue(site: Site, asked: ReviewRequest) -> tuple[list[ReviewItem], str | None]:
@@ -129,26 +137,50 @@ def _where(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _position(items: Sequence[ReviewItem], item: str | None, skip: str | None) -> int:
     """Where in the queue one is: at a certain item, or after so many; a queue that got shorter ends earlier."""
-    if item is not None:
-        return next((i for i, one in enumerate(items) if json.dumps(one.id) == item), 0)
     wanted = int(skip) if skip is not None and skip.isascii() and skip.isdigit() and len(skip) < _DIGITS else 0
-    return max(0, min(wanted, len(items) - 1))
+    place = max(0, min(wanted, len(items) - 1))
+    return next((i for i, one in enumerate(items) if json.dumps(one.id) == item), place)
+
+
+def _seen(site: Site, item: ReviewItem) -> dict[str, str]:
+    """What a form says of the item that it shows, so that nobody decides about something else."""
+    latest = site.index.decisions(item_id=item.id, limit=1)
+    seen = {"item": json.dumps(item.id), "latest": str(latest[0].number if latest else 0)}
+    if item.suggested_label is not None:
+        seen["suggested"] = json.dumps(item.suggested_label)  # a form changes the ends of lines
+    return seen
 
 
 def _decision(fields: Mapping[str, str]) -> DecisionRequest:
     action = fields.get("action")
     try:
         item_id = _ITEM_ID.validate_json(fields.get("item", ""))
-        label = fields.get("label") if action == "label" else None
-        return DecisionRequest.model_validate({"id": item_id, "action": action, "label": label})
+        seen = _SUGGESTED.validate_json(fields["suggested"]) if action == "accept" and "suggested" in fields else None
+    except ValidationError as error:
+        raise HTTPException(422, "; ".join(problems(error))) from error
+    label = fields.get("label") if action == "label" else None
+    given = {"id": item_id, "action": action, "label": label, "suggested": seen, "latest": fields.get("latest")}
+    return _checked(DecisionRequest, given)
+
+
+def _checked(kind: type[_Request], given: Mapping[str, Any]) -> _Request:
+    try:
+        return kind.model_validate(given)
     except ValidationError as error:
         raise HTTPException(422, "; ".join(problems(error))) from error
 
 
 def _back(fields: Mapping[str, str], **where: str | int | None) -> Response:
-    # a list that there is not would only lead to an error page
-    asked = _where(dict(parse_qsl(fields.get("list", ""))))
-    return RedirectResponse(link("/review", **asked, **where) + "#item", 303)
+    return RedirectResponse(link("/review", **_list_of(fields), **where) + "#item", 303)
+
+
+def _list_of(fields: Mapping[str, str]) -> dict[str, str]:
+    """The list that a form was on; of one that there is not, nothing: it would only lead to an error page."""
+    return _where(dict(parse_qsl(fields.get("list", ""))))
+
+
+def _place(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: fields[name] for name in ("item", "skip") if name in fields}
 
 
 def _with_evidence(site: Site, asked: ReviewRequest, position: int) -> ReviewItem | None:
@@ -169,7 +201,3 @@ def _labels(site: Site) -> list[str]:
     """The labels in use."""
     found = site.index.client.facet(site.index.collection, LABEL_KEY, facet_filter=site.scope(), limit=_LABELS)
     return sorted(str(one.value) for one in found.hits)
-
-
-def _is_of_today(entry: Decision) -> bool:
-    return datetime.fromisoformat(entry.time).astimezone().date() == datetime.now().astimezone().date()

@@ -16,10 +16,10 @@ from qdrant_client import models
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from fg_search.ids import UserId
 from fg_search.index.confidence_index import ConfidenceIndex
-from fg_search.review.decisions import Action, Decision
+from fg_search.review.decisions import Decision
 from fg_search.review.queries import LoggedQuery, QueryAction
+from fg_search.web.parameters import DecisionRequest
 from fg_search.web.security import STATIC_PATH
 from fg_search.web.survey import Survey, tenant_filter
 from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
@@ -39,7 +39,7 @@ class Site:
         has_login: Whether one logs in, and can log out.
         signer: Of forms and sessions.
         survey: What a sample of the items tells.
-        deciding: Decisions are made one after the other, so that undo takes back the one that was seen.
+        deciding: Queries are decided about one after the other.
         templates: Every value in them is escaped.
     """
 
@@ -63,17 +63,22 @@ class Site:
         """A filter for the tenant's items, for what is asked of the engine directly."""
         return tenant_filter(self.index, self.tenant)
 
-    def decide(self, item_id: UserId, action: Action, label: str | None) -> Decision:
+    def decide(self, asked: DecisionRequest) -> Decision:
         """As ``ConfidenceIndex.decide``, in the name of who reviews here."""
-        with self.deciding:
-            decision = self.index.decide(item_id, action, label, reviewer=self.reviewer)
+        decision = self.index.decide(
+            asked.id,
+            asked.action,
+            asked.label,
+            reviewer=self.reviewer,
+            suggested=asked.suggested,
+            latest=asked.latest,
+        )
         self.survey.forget()
         return decision
 
-    def undo(self) -> Decision:
+    def undo(self, number: int | None) -> Decision:
         """As ``ConfidenceIndex.undo``."""
-        with self.deciding:
-            decision = self.index.undo(reviewer=self.reviewer)
+        decision = self.index.undo(number, reviewer=self.reviewer)
         self.survey.forget()
         return decision
 

@@ -38,6 +38,18 @@ def test_review_decide_and_undo(browse, served):
     assert len(client.get("/api/decisions", params={"limit": 1}).json()) == 1
 
 
+def test_a_program_says_what_it_saw(browse, served):
+    client = browse(served)
+    wanted = {"id": "d0", "action": "keep", "latest": 0}
+    number = client.post("/api/decisions", json=wanted).json()["number"]
+    assert client.post("/api/decisions", json=wanted).status_code == 409
+    client.post("/api/decisions", json={"id": "d1", "action": "keep"})
+    assert client.post("/api/undo", json={"number": number}).json()["undoes"] == number
+    assert client.post("/api/undo", json={"number": number}).status_code == 409
+    assert client.post("/api/undo", json={"number": -1}).status_code == 422
+    assert [entry.id for entry in served.decisions(standing=True)] == ["d1"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [

@@ -1,6 +1,8 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from html import unescape
 
 import pytest
 
@@ -241,3 +243,105 @@ def test_the_api_has_the_same_lists_and_filters(browse, scored):
     assert client.get("/api/review", params={"min_score": 3}).status_code == 422
     pairs = client.get("/api/confused-labels", params={"limit": 2}).json()
     assert len(pairs) == len(scored.confused_labels(2))
+
+
+def form_of(client, page, action):
+    """The hidden fields of a form, to be sent later."""
+    form = re.search(rf'<form[^>]*action="{action}".*?</form>', client.get(page).text, re.DOTALL)[0]
+    return {name: unescape(value) for name, value in re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', form)}
+
+
+def test_a_form_that_is_sent_twice_decides_once(browse, served):
+    client = browse(served)
+    second = served.review(limit=2)[1]
+    fields = {**form_of(client, "/review", "/review/decide"), "action": "keep"}
+    assert client.post("/review/decide", data=fields, follow_redirects=False).status_code == 303
+    again = client.post("/review/decide", data=fields)
+    assert again.status_code == 409
+    assert "Nothing was changed" in again.text
+    assert "meanwhile: keep" in again.text
+    assert item_on(again) == second.text
+    assert len(served.decisions()) == 1
+
+
+def test_a_form_from_before_somebody_else_decided_is_refused(browse, served):
+    client = browse(served)
+    item = served.review(limit=1)[0]
+    fields = {**form_of(client, "/review", "/review/decide"), "action": "delete"}
+    served.decide(item.id, "label", "food", reviewer="Ben")
+    served.undo(reviewer="Ben")
+    refused = client.post("/review/decide", data=fields)
+    assert refused.status_code == 409
+    assert "Ben took back a decision" in refused.text
+    assert item_on(refused) == item.text  # it is shown again
+    assert len(served) == 48
+    assert client.submit("/review", "/review/decide", action="delete").status_code == 303
+
+
+def test_undo_takes_back_what_the_page_showed(browse, served):
+    client = browse(served)
+    first, second = served.review(limit=2)
+    served.decide(first.id, "keep")
+    fields = form_of(client, "/review", "/review/undo")
+    later = served.decide(second.id, "label", "food", reviewer="Ben")
+    assert client.post("/review/undo", data=fields, follow_redirects=False).status_code == 303
+    assert served.decisions(standing=True) == [later]
+    again = client.post("/review/undo", data=fields)
+    assert again.status_code == 409
+    assert "taken back already" in again.text
+    served.relabel({second.id: "newer"})
+    refused = client.submit("/review", "/review/undo")
+    assert refused.status_code == 409
+    assert "&#39;newer&#39; by now" in refused.text
+    assert client.post("/review/undo", data={**fields, "number": "x"}).status_code == 422
+
+
+def test_accept_takes_the_suggestion_that_was_shown(browse, scored):
+    client = browse(scored)
+    (item,) = scored.review(kind="contradicted", limit=1)
+    suggest = partial(suggested_for, scored, item.id)
+    suggest("two\nlines")
+    address = "/review?kind=contradicted"
+    fields = {**form_of(client, address, "/review/decide"), "action": "accept"}
+    suggest("loan")
+    refused = client.post("/review/decide", data=fields)
+    assert refused.status_code == 409
+    assert "is no longer suggested, &#39;loan&#39; is" in refused.text
+    assert item_on(refused) == item.text
+    assert client.post("/review/decide", data={**fields, "suggested": "no JSON"}).status_code == 422
+    suggest("two\nlines")
+    assert client.submit(address, "/review/decide", action="accept").status_code == 303
+    assert scored.decisions()[-1].after == "two\nlines"
+
+
+def suggested_for(index, item_id, label):
+    records = index.client.scroll(index.collection, limit=100)[0]
+    point = next(one.id for one in records if one.payload["fg"]["id"] == item_id)
+    index.client.set_payload(index.collection, {"suggested": label}, points=[point], key="fg.review")
+
+
+def test_what_somebody_was_unsure_of_is_a_list_for_others(browse, served):
+    item = served.review(limit=1)[0]
+    browse(served, reviewer="Ada").submit("/review", "/review/decide", action="unsure")
+    client = browse(served, reviewer="Ben")
+    page = client.get("/review?kind=unsure")
+    assert item_on(page) == item.text
+    assert "Ada was not sure" in page.text
+    assert 'value="unsure"' not in page.text.split("<article")[1]
+    client.submit("/review?kind=unsure", "/review/decide", action="keep")
+    assert "All done" in client.get("/review?kind=unsure").text
+
+
+def test_a_decision_that_cannot_be_carried_out_does_not_stop_the_page(browse, served):
+    client = browse(served)
+    assert client.post("/api/decisions", json={"id": "d1", "action": "label", "label": "\x1c"}).status_code == 422
+    served.decide("d1", "keep")
+    served.delete(["d1"])
+    assert client.submit("/review", "/review/undo").status_code == 409
+    assert client.get("/review").status_code == 200
+    assert client.submit("/review", "/review/decide", action="keep").status_code == 303
+
+
+def test_a_reviewer_has_a_name(browse, served):
+    with pytest.raises(ValueError, match="reviewer is empty"):
+        browse(served, reviewer=" ")
