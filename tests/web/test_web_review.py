@@ -158,7 +158,7 @@ def test_an_empty_index_and_a_finished_list(browse, empty, corpus):
     empty.add(corpus[0][:1])
     client.submit("/review", "/review/decide", action="keep")
     page = client.get("/review")
-    assert "All done" in page.text
+    assert "Nothing to review" in page.text
     assert page.status_code == 200
 
 
@@ -329,7 +329,7 @@ def test_what_somebody_was_unsure_of_is_a_list_for_others(browse, served):
     assert "Ada was not sure" in page.text
     assert 'value="unsure"' not in page.text.split("<article")[1]
     client.submit("/review?kind=unsure", "/review/decide", action="keep")
-    assert "All done" in client.get("/review?kind=unsure").text
+    assert "Nothing to review" in client.get("/review?kind=unsure").text
 
 
 def test_a_decision_that_cannot_be_carried_out_does_not_stop_the_page(browse, served):
