@@ -91,10 +91,9 @@ def test_it_has_all_that_the_synchronous_index_has():
             assert "options" in own or expected - own <= {"show_progress", "total"}
 
 
-def test_it_knows_its_place_and_its_encoder(encoder, tmp_path):
+def test_it_knows_its_place_and_its_encoder(encoder, saved_encoder, tmp_path):
     async def work():
-        encoder.save(tmp_path / "enc")
-        async with AsyncConfidenceIndex(tmp_path / "index", tmp_path / "enc") as index:
+        async with AsyncConfidenceIndex(tmp_path / "index", saved_encoder) as index:
             assert index.location == str(tmp_path / "index")
         async with AsyncConfidenceIndex(tmp_path / "index") as index:
             assert index.encoder.fingerprint == encoder.fingerprint

@@ -22,7 +22,7 @@ class Client:
             raise self.failures.pop(0)
         return collection
 
-    get_collections = count  # not one of those that are repeated
+    delete_collection = count  # not one of those that are repeated
 
 
 def operation(method="count"):
@@ -48,7 +48,7 @@ def test_after_six_attempts_it_is_given_up():
     assert client.asked == 6
 
 
-@pytest.mark.parametrize(("method", "error"), [("count", KeyError("no")), ("get_collections", BUSY)])
+@pytest.mark.parametrize(("method", "error"), [("count", KeyError("no")), ("delete_collection", BUSY)])
 def test_what_cannot_be_mended_by_asking_again_is_not(method, error):
     client = Client(error)
     with pytest.raises(type(error)):
