@@ -269,7 +269,7 @@ def end_to_end(bench: Bench, seed: int, epochs: int) -> dict[str, Any]:
 def overhead(bench: Bench) -> float:
     """Time of encoder.encode over that of the model's own encode inside it, batch size 64; the median of 5 rounds.
 
-    Both are timed in one call: two calls differ by more than the head takes.
+    Both are timed in one call: two calls differ by more than the head takes. Batching by tokens is part of ours.
     """
     encoder, ratios = bench.encoder, []
     own = encoder.model.encode
@@ -279,12 +279,13 @@ def overhead(bench: Bench) -> float:
         nonlocal inside
         start = time.perf_counter()
         found = own(*arguments, **options)
-        inside = time.perf_counter() - start
+        inside += time.perf_counter() - start
         return found
 
     encoder.model.encode = timed  # type: ignore[method-assign]
     try:
         for _ in range(5):
+            inside = 0.0
             start = time.perf_counter()
             encoder.encode(bench.test.texts[:1024], batch_size=64, show_progress=False)
             ratios.append((time.perf_counter() - start) / inside)
