@@ -53,6 +53,7 @@ def run(console: Console, folder: Path) -> None:
 
         console.print("\n[bold]6. Review[/bold]: the items the model is least sure of")
         display.review(console, index.review(limit=5))
+    console.print("\nTo correct labels on a page, and see what that brings: [bold]fg-search demo --review[/bold]")
 
 
 def _search(console: Console, index: ConfidenceIndex, what: str, question: str) -> None:
