@@ -29,7 +29,6 @@ from fg_search.index import (
     query_logging,
     refitting,
     scoring,
-    searching,
     snapshots,
     traffic,
 )
@@ -223,12 +222,7 @@ class AsyncConfidenceIndex:
         """As :meth:`ConfidenceIndex.search`."""
         chosen = SearchOptions(**options)
         which = self._logging if log is None else check_logging(log)
-        if which != "none":
-            logged = await self._find(
-                lambda state: query_logging.search_texts(state, [query], chosen, embedding, which)
-            )
-            return logged[0]
-        found = await self._find(lambda state: searching.search_texts(state, [query], chosen, embedding))
+        found = await self._find(lambda state: query_logging.search_texts(state, [query], chosen, embedding, which))
         return found[0]
 
     async def search_many(
@@ -243,14 +237,8 @@ class AsyncConfidenceIndex:
         """As :meth:`ConfidenceIndex.search_many`."""
         chosen = SearchOptions(**options)
         which = self._logging if log is None else check_logging(log)
-        if which != "none":
-            return await self._find(
-                lambda state: query_logging.search_texts(
-                    state, queries, chosen, embeddings, which, batch_size=batch_size
-                )
-            )
         return await self._find(
-            lambda state: searching.search_texts(state, queries, chosen, embeddings, batch_size=batch_size)
+            lambda state: query_logging.search_texts(state, queries, chosen, embeddings, which, batch_size=batch_size)
         )
 
     async def search_groups(
@@ -266,12 +254,8 @@ class AsyncConfidenceIndex:
         """As :meth:`ConfidenceIndex.search_groups`."""
         chosen = SearchOptions(**options)
         which = self._logging if log is None else check_logging(log)
-        if which != "none":
-            return await self._find(
-                lambda state: query_logging.search_groups(state, query, chosen, group_by, group_size, embedding, which)
-            )
         return await self._find(
-            lambda state: searching.search_groups(state, query, chosen, group_by, group_size, embedding)
+            lambda state: query_logging.search_groups(state, query, chosen, group_by, group_size, embedding, which)
         )
 
     @property

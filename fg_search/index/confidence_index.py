@@ -31,7 +31,6 @@ from fg_search.index import (
     query_logging,
     refitting,
     scoring,
-    searching,
     snapshots,
     traffic,
 )
@@ -335,9 +334,7 @@ class ConfidenceIndex:
             rank_by=rank_by,
         )
         which = self._logging if log is None else check_logging(log)
-        if which != "none":
-            return self._find(lambda state: query_logging.search_texts(state, [query], options, embedding, which))[0]
-        return self._find(lambda state: searching.search_texts(state, [query], options, embedding))[0]
+        return self._find(lambda state: query_logging.search_texts(state, [query], options, embedding, which))[0]
 
     def search_many(
         self,
@@ -367,24 +364,13 @@ class ConfidenceIndex:
         """
         chosen = SearchOptions(**options)
         which = self._logging if log is None else check_logging(log)
-        if which != "none":
-            return self._find(
-                lambda state: query_logging.search_texts(
-                    state,
-                    queries,
-                    chosen,
-                    embeddings,
-                    which,
-                    batch_size=batch_size,
-                    show_progress=show_progress,
-                )
-            )
         return self._find(
-            lambda state: searching.search_texts(
+            lambda state: query_logging.search_texts(
                 state,
                 queries,
                 chosen,
                 embeddings,
+                which,
                 batch_size=batch_size,
                 show_progress=show_progress,
             )
@@ -415,11 +401,9 @@ class ConfidenceIndex:
         """
         chosen = SearchOptions(**options)
         which = self._logging if log is None else check_logging(log)
-        if which != "none":
-            return self._find(
-                lambda state: query_logging.search_groups(state, query, chosen, group_by, group_size, embedding, which)
-            )
-        return self._find(lambda state: searching.search_groups(state, query, chosen, group_by, group_size, embedding))
+        return self._find(
+            lambda state: query_logging.search_groups(state, query, chosen, group_by, group_size, embedding, which)
+        )
 
     @property
     def logging(self) -> Logging:

@@ -1,4 +1,4 @@
-"""Searching with a log: the answers are those of a search without one, and uncertain queries are kept."""
+"""Searching with a log, or without: the answers are the same, and with one uncertain queries are kept."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ def search_texts(
     batch_size: int = 64,
     show_progress: bool | None = False,
 ) -> Operation[list[SearchResult]]:
-    """As :func:`fg_search.index.searching.search_texts`, and log those queries.
+    """Results of queries, of which those are logged; other arguments as of :func:`encode_queries`.
 
-    The best hit of a query is logged even where it is held back, so that here every query is searched.
+    The best hit of a query is logged even where it is held back, so that with a log every query is searched.
     """
     encoded = yield from encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
+    if which == "none":
+        return (yield from search(state, encoded, options))
     found = yield from search(state, encoded, replace(options, on_uncertain="flag"))
     yield from _log(state, encoded, found, options, which)
     return settle(found, options)
@@ -49,8 +51,10 @@ def search_groups(
     embedding: FeatureEmbeddings | None,
     which: Logging,
 ) -> Operation[GroupedResult]:
-    """As :func:`fg_search.index.searching.search_groups`, and log the query."""
+    """The hits of one query by the value of a payload field, as the engine groups them, and the log."""
     encoded = yield from encode_queries(state, [query], embedding, batch_size=64)
+    if which == "none":
+        return (yield from group(state, encoded, options, group_by, group_size))
     found = yield from group(state, encoded, replace(options, on_uncertain="flag"), group_by, group_size)
     yield from _log(state, encoded, [found.result], options, which)
     (result,) = settle([found.result], options)

@@ -100,20 +100,6 @@ def encode_queries(
     return Queries([" / ".join(one) for one in phrasings], query_vectors(embeddings))
 
 
-def search_texts(
-    state: IndexState,
-    queries: Sequence[Query],
-    options: SearchOptions,
-    embeddings: FeatureEmbeddings | None,
-    *,
-    batch_size: int = 64,
-    show_progress: bool | None = False,
-) -> Operation[list[SearchResult]]:
-    """Results of queries; arguments as of :func:`encode_queries`."""
-    encoded = yield from encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
-    return (yield from search(state, encoded, options))
-
-
 def search(state: IndexState, queries: Queries, options: SearchOptions) -> Operation[list[SearchResult]]:
     """Results of encoded queries.
 
@@ -138,23 +124,10 @@ def search(state: IndexState, queries: Queries, options: SearchOptions) -> Opera
     return results
 
 
-def search_groups(
-    state: IndexState,
-    query: Query,
-    options: SearchOptions,
-    group_by: str,
-    group_size: int,
-    embedding: FeatureEmbeddings | None,
-) -> Operation[GroupedResult]:
-    """The hits of one query by the value of a payload field, as the engine groups them."""
-    encoded = yield from encode_queries(state, [query], embedding, batch_size=64)
-    return (yield from group(state, encoded, options, group_by, group_size))
-
-
 def group(
     state: IndexState, query: Queries, options: SearchOptions, group_by: str, group_size: int
 ) -> Operation[GroupedResult]:
-    """The hits of one encoded query by the value of a payload field."""
+    """The hits of one encoded query by the value of a payload field, as the engine groups them."""
     if options.offset:
         raise ValueError("groups have no pages: leave offset out")
     check_count(group_size, name="group_size")
