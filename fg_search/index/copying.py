@@ -12,10 +12,10 @@ from qdrant_client import models
 from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.index.adding import ITEMS_PER_WRITE
 from fg_search.index.decision_log import append_entries, read_entries
-from fg_search.index.marking import JUDGEMENT_INDEXES, MARK_INDEXES, index_payload
+from fg_search.index.marking import index_scored
 from fg_search.index.opening import create_collection, find_collection, physical_collection, switch_alias
 from fg_search.index.state import IndexState
-from fg_search.storage.keys import BASE_VECTOR, CALIBRATION_KEY, FEATURES_VECTOR, MARKED_KEY, REVIEW_KEY
+from fg_search.storage.keys import BASE_VECTOR, CALIBRATION_KEY, FEATURES_VECTOR
 from fg_search.storage.operations import Operation, call, run
 from fg_search.storage.points import are_same
 from fg_search.storage.schema import IndexMetadata
@@ -79,13 +79,12 @@ def copy_index(
             break
     points, compared = _verify(source, state.collection, destination, collection, metadata)
     run(destination, append_entries(collection, run(source, read_entries(state.collection))))
-    if state.calibration is not None:
-        run(destination, _keep_metadata(collection, {CALIBRATION_KEY: state.calibration.to_metadata()}))
     scored = source.get_collection(state.collection).config.metadata or {}
-    for key, indexes in ((REVIEW_KEY, JUDGEMENT_INDEXES), (MARKED_KEY, MARK_INDEXES)):
-        if key in scored:
-            run(destination, index_payload(collection, indexes))
-            run(destination, _keep_metadata(collection, {key: scored[key]}))
+    kept = run(destination, index_scored(collection, scored))
+    if state.calibration is not None:
+        kept[CALIBRATION_KEY] = state.calibration.to_metadata()
+    if kept:
+        run(destination, _keep_metadata(collection, kept))
     return CopyReport(points, written, compared)
 
 

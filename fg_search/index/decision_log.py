@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 from qdrant_client import models
 
 from fg_search.ids import UserId, point_id
+from fg_search.index.log_collection import make_log
 from fg_search.index.opening import find_collection
 from fg_search.review.decisions import Decision
 from fg_search.storage.operations import Operation, call
@@ -17,7 +17,6 @@ Stage: TypeAlias = Literal["waiting", "standing", "over"]
 """Of an entry: still to be carried out; a decision that stands; an undo, or a decision taken back or not possible."""
 
 _PAGE = 1000
-_NO_VECTOR = "none"  # the embedded engine wants a collection to have some vector; entries have none
 _STAGE, _ITEM, _NUMBER, _TENANT, _POINT, _FAILED = "stage", "item", "number", "tenant", "point", "failed"
 _INDEXES = {
     _STAGE: models.PayloadSchemaType.KEYWORD,
@@ -33,7 +32,7 @@ def append_entries(collection: str, entries: Sequence[tuple[Decision, Stage]]) -
     if not entries:
         return
     name = _name(collection)
-    yield from _make(name)
+    yield from make_log(name, _INDEXES)
     for start in range(0, len(entries), _PAGE):
         points = [
             models.PointStruct(
@@ -115,23 +114,6 @@ def read_entry(collection: str, number: int) -> Operation[tuple[Decision, Stage]
         return None
     records = yield call("retrieve", name, ids=[number], with_payload=True)
     return _entry_of(records[0]) if records else None
-
-
-def _make(name: str) -> Operation[None]:
-    info = yield from find_collection(name)
-    if info is None:
-        sparse = {_NO_VECTOR: models.SparseVectorParams()}
-        try:
-            yield call("create_collection", name, vectors_config={}, sparse_vectors_config=sparse)
-        except Exception:
-            if (yield from find_collection(name)) is None:  # else somebody else has just made it
-                raise
-    known = {} if info is None else info.payload_schema  # whoever made the log may have been interrupted
-    for key, kind in _INDEXES.items():
-        if key not in known:
-            with warnings.catch_warnings():  # local mode warns that it does without them
-                warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
-                yield call("create_payload_index", name, field_name=key, field_schema=kind)
 
 
 def _entry_of(record: Any) -> tuple[Decision, Stage]:

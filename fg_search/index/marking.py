@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,22 +9,23 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
-from fg_search.index.opening import physical_collection
+from fg_search.index.opening import PayloadIndexes, index_payload, physical_collection
 from fg_search.index.refitting import Corpus, read_corpus
 from fg_search.index.state import IndexState
 from fg_search.review.marks import MARK_KEYS, MARKS, find_marks, payload_key
 from fg_search.storage.keys import CONFUSION_KEY, MARKED_KEY, PAYLOAD_KEY, REVIEW_KEY, REVIEW_SCORE_KEY, SUGGESTED_KEY
 from fg_search.storage.operations import Operation, Work, call
 
-JUDGEMENT_INDEXES = {
+JUDGEMENT_INDEXES: PayloadIndexes = {
     REVIEW_SCORE_KEY: models.PayloadSchemaType.FLOAT,
     SUGGESTED_KEY: models.PayloadSchemaType.KEYWORD,
     CONFUSION_KEY: models.PayloadSchemaType.KEYWORD,
 }
-MARK_INDEXES = {  # what else than a score a list is ordered by is a whole number
+_MARK_INDEXES: PayloadIndexes = {  # what else than a score a list is ordered by is a whole number
     **{payload_key(mark.order): models.PayloadSchemaType.INTEGER for mark in MARKS.values()},
     **{payload_key(mark.score): models.PayloadSchemaType.FLOAT for mark in MARKS.values()},
 }
+_SCORED_INDEXES = {REVIEW_KEY: JUDGEMENT_INDEXES, MARKED_KEY: _MARK_INDEXES}  # by the key of the metadata
 
 _WRITTEN_AT_ONCE = 1000
 
@@ -68,7 +68,7 @@ def score_items(state: IndexState, *, seed: int, progress: Callable[[int], objec
         state,
         [payload_key(key) for key in MARK_KEYS],
         {corpus.point_ids[row]: mark for row, mark in marks.items()},
-        MARK_INDEXES,
+        _MARK_INDEXES,
         {MARKED_KEY: {"items": len(corpus.texts)}},
     )
     counts = {kind: sum(mark.score in one for one in marks.values()) for kind, mark in MARKS.items()}
@@ -79,7 +79,7 @@ def replace_marks(
     state: IndexState,
     keys: Sequence[str],
     marks: Mapping[int | str, Mapping[str, Any]],
-    indexes: Mapping[str, models.PayloadSchemaType],
+    indexes: PayloadIndexes,
     metadata: Mapping[str, Any],
 ) -> Operation[None]:
     """Remove what an earlier run left in the payload of reviewing, and write this run's.
@@ -114,12 +114,20 @@ def replace_marks(
     yield call("update_collection", physical, metadata=dict(metadata))
 
 
-def index_payload(collection: str, indexes: Mapping[str, models.PayloadSchemaType]) -> Operation[None]:
-    """Make payload indexes that lists are ordered and filtered by; those that are there already stay."""
-    for field, kind in indexes.items():
-        with warnings.catch_warnings():  # local mode warns that it does without them
-            warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
-            yield call("create_payload_index", collection, field_name=field, field_schema=kind)
+def index_scored(collection: str, metadata: Mapping[str, Any]) -> Operation[dict[str, Any]]:
+    """Let a collection have the indexes of lists that come from another one.
+
+    Args:
+        collection: That has the same marks.
+        metadata: Of the other one.
+
+    Returns:
+        What of the metadata says that items were judged and compared.
+    """
+    kept = {key: metadata[key] for key in _SCORED_INDEXES if key in metadata}
+    for key in kept:
+        yield from index_payload(collection, _SCORED_INDEXES[key])
+    return kept
 
 
 def _find(corpus: Corpus, seed: int) -> dict[int, dict[str, Any]]:

@@ -13,7 +13,7 @@ from qdrant_client import models
 from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import StorageError
 from fg_search.index.adding import ITEMS_PER_WRITE, add
-from fg_search.index.marking import JUDGEMENT_INDEXES, MARK_INDEXES, index_payload
+from fg_search.index.marking import index_scored
 from fg_search.index.opening import create_collection, is_collection_of, physical_collection, switch_alias
 from fg_search.index.setting_aside import is_doubtful
 from fg_search.index.state import EncoderSlot, IndexState, metadata_of
@@ -163,10 +163,7 @@ def _describe(old: str, new: str, *, keep_review: bool) -> Operation[None]:
     """
     was = (yield call("get_collection", old)).config.metadata or {}
     says = (yield call("get_collection", new)).config.metadata or {}
-    kept = {key: was[key] for key in (REVIEW_KEY, MARKED_KEY) if keep_review and key in was}
-    for key, indexes in ((REVIEW_KEY, JUDGEMENT_INDEXES), (MARKED_KEY, MARK_INDEXES)):
-        if key in kept:
-            yield from index_payload(new, indexes)
+    kept = (yield from index_scored(new, was)) if keep_review else {}
     gone = dict.fromkeys(key for key in (CALIBRATION_KEY, REVIEW_KEY, MARKED_KEY) if key in says and key not in kept)
     if kept or gone:
         yield call("update_collection", new, metadata={**kept, **gone})

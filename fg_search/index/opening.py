@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
@@ -25,6 +25,8 @@ from fg_search.storage.settings import IndexSettings
 
 if TYPE_CHECKING:
     from fg_search.encoder import FeatureGroupEncoder
+
+PayloadIndexes: TypeAlias = Mapping[str, models.PayloadSchemaType | models.KeywordIndexParams]
 
 _NOT_FOUND = 404
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
@@ -64,7 +66,7 @@ def open_index(
             "into a new index with `fg-search copy`"
         )
     # whoever made the collection may have been interrupted before its payload indexes were there
-    yield from _index_payload(collection, metadata, known=info.payload_schema)
+    yield from index_payload(collection, payload_indexes(metadata), known=info.payload_schema)
     return state
 
 
@@ -90,7 +92,7 @@ def create_collection(collection: str, metadata: IndexMetadata) -> Operation[str
     if info is None:
         yield call("create_collection", physical, **collection_options(metadata))
     known = () if info is None else info.payload_schema
-    yield from _index_payload(physical, metadata, known=known)
+    yield from index_payload(physical, payload_indexes(metadata), known=known)
     return physical
 
 
@@ -131,8 +133,9 @@ def _physical_name(collection: str, fingerprint: str) -> str:
     return f"{collection}.{fingerprint}"
 
 
-def _index_payload(collection: str, metadata: IndexMetadata, *, known: Container[str]) -> Operation[None]:
-    for key, kind in payload_indexes(metadata).items():
+def index_payload(collection: str, indexes: PayloadIndexes, *, known: Container[str] = ()) -> Operation[None]:
+    """Make payload indexes but those that are known; to make one that is there already changes nothing."""
+    for key, kind in indexes.items():
         if key not in known:
             with warnings.catch_warnings():  # local mode warns that it does without them
                 warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")

@@ -13,7 +13,8 @@ from qdrant_client import models
 
 from fg_search.codebook import unit_rows
 from fg_search.ids import is_uuid, point_id
-from fg_search.index.opening import find_collection
+from fg_search.index.log_collection import make_log
+from fg_search.index.opening import PayloadIndexes, find_collection
 from fg_search.index.state import IndexState
 from fg_search.review.duplicates import normalised_text
 from fg_search.review.queries import LoggedQuery, NearestItem
@@ -22,7 +23,6 @@ from fg_search.storage.operations import Operation, call
 MOST_QUERIES = 10_000  # different ones a tenant; about 2 KiB each
 _KEPT = 9_000  # when there are more, so that there is room for some time
 _PAGE = 1_000
-_NO_VECTOR = "none"  # the embedded engine wants a collection to have some vector; entries have none
 _TENANT, _BASE, _MODEL, _RESOLUTION = "tenant", "base", "base_model", "resolution"
 
 
@@ -60,8 +60,7 @@ def write_queries(state: IndexState, asked: Sequence[Asked]) -> Operation[None]:
     query in the same moment one may get lost.
     """
     name = _name(state)
-    if (yield from find_collection(name)) is None:
-        yield from _create(state, name)
+    yield from make_log(name, _indexes(state))
     counts: dict[str, int] = {}
     earliest: dict[str, Asked] = {}
     latest: dict[str, Asked] = {}
@@ -143,16 +142,10 @@ def query_id_of(text: str, tenant: str | None) -> str:
     return str(point_id(f"query:{normalised_text(text)}", tenant=tenant))
 
 
-def _create(state: IndexState, name: str) -> Operation[None]:
-    sparse = {_NO_VECTOR: models.SparseVectorParams()}
-    try:
-        yield call("create_collection", name, vectors_config={}, sparse_vectors_config=sparse)
-    except Exception:
-        if (yield from find_collection(name)) is None:  # else somebody else has just made it
-            raise
-    if state.metadata.settings.tenant_key is not None:
-        schema = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
-        yield call("create_payload_index", name, field_name=_TENANT, field_schema=schema)
+def _indexes(state: IndexState) -> PayloadIndexes:
+    if state.metadata.settings.tenant_key is None:
+        return {}
+    return {_TENANT: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)}
 
 
 def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | None = None) -> Operation[list[Any]]:
