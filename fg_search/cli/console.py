@@ -6,12 +6,14 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import is_dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
+
+T = TypeVar("T")
 
 console = Console(highlight=False, emoji=False)
 log = Console(stderr=True, highlight=False, emoji=False)
@@ -30,6 +32,15 @@ def warn(text: str) -> None:
 def print_json(value: object) -> None:
     """Print one JSON object as one line; NaN, which JSON lacks, as null."""
     sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def show_each(found: Sequence[T], show: Callable[[Console, Sequence[T]], None], *, as_json: bool) -> None:
+    """Print results: each as one JSON object a line, or all of them for people."""
+    if as_json:
+        for one in found:
+            print_json(one)
+    else:
+        show(console, found)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fg_search.cli.console import log
+from fg_search.cli.console import warn
 
 if TYPE_CHECKING:
     from fg_search.index.confidence_index import ConfidenceIndex
@@ -23,4 +23,4 @@ def new_labels_named(index: ConfidenceIndex) -> Iterator[None]:
     for label in sorted(set(index.labels(_MOST)) - known):
         near = difflib.get_close_matches(label, sorted(known), n=1, cutoff=0.75)
         guess = f"; did you mean {near[0]!r}?" if near else ""
-        log.print(f"{label!r} is a new label{guess}", style="yellow", markup=False, soft_wrap=True)
+        warn(f"{label!r} is a new label{guess}")

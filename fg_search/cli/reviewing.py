@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fg_search import display
-from fg_search.cli.console import console, print_json, say, timed
+from fg_search.cli.console import print_json, say, show_each, timed
 from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -27,7 +26,6 @@ from fg_search.cli.rows import LabelRows
 from fg_search.review.decisions import labels_decided
 from fg_search.review.export import Form, TableForm
 from fg_search.review.items import Kind
-from fg_search.review.queries import LoggedQuery
 
 if TYPE_CHECKING:
     from fg_search.index.marking import ItemScores
@@ -76,7 +74,7 @@ def review(
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         if kind == "abstained":
-            _show_queries(target.logged_queries(limit=limit, offset=offset), as_json=as_json)
+            show_each(target.logged_queries(limit=limit, offset=offset), display.logged_queries, as_json=as_json)
             return
         items = target.review(
             kind=kind,
@@ -88,19 +86,7 @@ def review(
             diverse=diverse,
             evidence=evidence,
         )
-    if as_json:
-        for item in items:
-            print_json(item)
-    else:
-        display.review(console, items)
-
-
-def _show_queries(queries: Sequence[LoggedQuery], *, as_json: bool) -> None:
-    if as_json:
-        for query in queries:
-            print_json(query)
-    else:
-        display.logged_queries(console, queries)
+    show_each(items, display.review, as_json=as_json)
 
 
 def score(
@@ -138,11 +124,7 @@ def confused(
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         pairs = target.confused_labels(limit)
-    if as_json:
-        for pair in pairs:
-            print_json(pair)
-    else:
-        display.confused(console, pairs)
+    show_each(pairs, display.confused, as_json=as_json)
 
 
 def export(

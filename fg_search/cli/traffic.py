@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fg_search import display
-from fg_search.cli.console import console, print_json, say
+from fg_search.cli.console import say, show_each
 from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -43,11 +43,7 @@ def missing_labels(
     with open_index(location, encoder, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.missing_labels(similarity=similarity, least_size=least_size)
-    if as_json:
-        for label in found:
-            print_json(label)
-    else:
-        display.missing_labels(console, found)
+    show_each(found, display.missing_labels, as_json=as_json)
 
 
 def decide_queries(

@@ -11,15 +11,15 @@ from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from qdrant_client import models
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fg_search.errors import DecisionConflictError, EmptyIndexError, FgSearchError
-from fg_search.ids import UserId
+from fg_search.ids import UserId, point_id
 from fg_search.index.confidence_index import ConfidenceIndex
 from fg_search.review.decisions import Decision
 from fg_search.review.items import Kind, ReviewItem
-from fg_search.storage.keys import LABEL_KEY
 from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, UndoRequest, problems
 from fg_search.web.site import FormFields, Site, link
 
@@ -65,7 +65,7 @@ def router(site: Site) -> APIRouter:
         asked = _listing(wanted)
         items, problem = _queue(site, asked)
         position = _position(items, wanted.get("item"), wanted.get("skip"))
-        item = _with_evidence(site, asked, position) if items else None
+        item = _with_evidence(site, items[position]) if items else None
         return site.page(
             request,
             "review.html",
@@ -77,7 +77,7 @@ def router(site: Site) -> APIRouter:
             item=item,
             seen={} if item is None else _seen(site, item),
             choices=[] if item is None else _choices(item),
-            labels=_labels(site),
+            labels=sorted(site.index.labels(_LABELS)),
             queue=list(enumerate(items))[position + 1 :][:_UPCOMING],
             position=position,
             following=(position + 1) % max(len(items), 1),
@@ -183,10 +183,11 @@ def _place(fields: Mapping[str, str]) -> dict[str, str]:
     return {name: fields[name] for name in ("item", "skip") if name in fields}
 
 
-def _with_evidence(site: Site, asked: ReviewRequest, position: int) -> ReviewItem | None:
-    """The item at this position, with its nearest items."""
-    found = site.index.review(limit=1, offset=position, evidence=_SHOWN, **asked.options())
-    return found[0] if found else None
+def _with_evidence(site: Site, item: ReviewItem) -> ReviewItem:
+    """The item with its nearest items; as it is, if somebody has just taken it off the list."""
+    itself = models.HasIdCondition(has_id=[point_id(item.id, tenant=site.tenant)])
+    found = site.index.review(kind=item.kind, limit=1, evidence=_SHOWN, query_filter=models.Filter(must=[itself]))
+    return found[0] if found else item
 
 
 def _choices(item: ReviewItem) -> list[str]:
@@ -195,9 +196,3 @@ def _choices(item: ReviewItem) -> list[str]:
     near = [example.label for example in item.contradicting if example.similarity >= _NEAR * nearest]
     choices = [label for label in dict.fromkeys(near) if label not in (None, item.label, item.suggested_label)]
     return [str(label) for label in choices[:_SHOWN]]
-
-
-def _labels(site: Site) -> list[str]:
-    """The labels in use."""
-    found = site.index.client.facet(site.index.collection, LABEL_KEY, facet_filter=site.scope(), limit=_LABELS)
-    return sorted(str(one.value) for one in found.hits)

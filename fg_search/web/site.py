@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, HTTPException
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from qdrant_client import models
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -21,7 +20,7 @@ from fg_search.review.decisions import Decision
 from fg_search.review.queries import LoggedQuery, QueryAction
 from fg_search.web.parameters import DecisionRequest
 from fg_search.web.security import STATIC_PATH
-from fg_search.web.survey import Survey, tenant_filter
+from fg_search.web.survey import Survey
 from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
 
 _MAX_FIELDS = 20
@@ -58,10 +57,6 @@ class Site:
         place = self.index.location.rstrip("/")
         name = place.rpartition("/")[2] if "://" in place else Path(place).name or place
         return name if self.tenant is None else f"{name}, {self.tenant}"
-
-    def scope(self) -> models.Filter | None:
-        """A filter for the tenant's items, for what is asked of the engine directly."""
-        return tenant_filter(self.index, self.tenant)
 
     def decide(self, asked: DecisionRequest) -> Decision:
         """As ``ConfidenceIndex.decide``, in the name of who reviews here."""
