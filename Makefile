@@ -15,10 +15,11 @@ review: $(VENV)/.demo ## correct wrong labels of the same corpus on the page, an
 test: $(VENV)/.dev ## all tests
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.dev ## style and types
+lint: $(VENV)/.dev ## style, types, and that imports go one way
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 
 pictures: $(VENV)/.dev ## photograph the page for README and docs; needs Chromium
 	$(BIN)/python docs/pictures.py

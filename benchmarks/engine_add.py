@@ -17,9 +17,9 @@ import qdrant_edge as edge
 from engine_data import Chunk, Data
 
 from fg_search import ConfidenceIndex
-from fg_search.index.adding import ITEMS_PER_WRITE
-from fg_search.storage.edge import EdgeClient
-from fg_search.storage.points import checked_items, to_points
+from fg_search.edge.client import EdgeClient
+from fg_search.index.ingestion import ITEMS_PER_WRITE
+from fg_search.layout.points import checked_items, to_points
 
 POINTS, POINT_ROUNDS = 3 * 8192, 5
 TEXTS, TEXT_ROUNDS = 7168, 2

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from fg_search import FeatureEmbeddings, FeatureGroupEncoder, demo
-from fg_search.codebook import unit_rows
+from fg_search.arrays import unit_rows
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 CHUNK = 8192

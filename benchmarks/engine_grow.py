@@ -15,8 +15,8 @@ import numpy as np
 from engine_data import Data
 
 from fg_search import ConfidenceIndex
-from fg_search.storage.disk_space import allocated_size
-from fg_search.storage.schema import IndexSettings
+from fg_search.edge.disk_space import allocated_size
+from fg_search.layout.schema import IndexSettings
 
 QUERIES = 300
 

@@ -20,10 +20,10 @@ from engine_data import Data
 from qdrant_client import QdrantClient, models
 
 from fg_search import ConfidenceIndex
-from fg_search.search import QueryVectors, query_vectors
-from fg_search.storage.disk_space import allocated_size
-from fg_search.storage.edge import EdgeClient
-from fg_search.storage.schema import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR
+from fg_search.edge.client import EdgeClient
+from fg_search.edge.disk_space import allocated_size
+from fg_search.index.query_vectors import QueryVectors, query_vectors
+from fg_search.layout.schema import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR
 
 LIMIT = 10
 CANDIDATES = 200  # that a formula re-scores

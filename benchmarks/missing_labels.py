@@ -33,8 +33,8 @@ from sklearn.cluster import HDBSCAN
 from sklearn.metrics import adjusted_rand_score, homogeneity_score
 
 from fg_search import ConfidenceIndex, FeatureGroupEncoder
-from fg_search.codebook import unit_rows
-from fg_search.review.queries import SIMILARITY
+from fg_search.arrays import unit_rows
+from fg_search.queries.entries import SIMILARITY
 
 LEFT_OUT, ASKED, TARGET = 15, 30, 0.98
 LEAST, LARGE = 5, 8

@@ -42,7 +42,7 @@ from fg_search import (
     FeatureGroupHead,
     threshold_for_precision,
 )
-from fg_search.codebook import unit_rows
+from fg_search.arrays import unit_rows
 from fg_search.confidence import EVIDENCE_HITS, result_features
 from fg_search.evaluation import (
     CurvePoint,

@@ -32,10 +32,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from fg_search import Codebook, FeatureGroupEncoder, FeatureGroupHead, fit_head
-from fg_search.codebook import unit_rows
+from fg_search.arrays import unit_rows
 from fg_search.confidence import confidence
 from fg_search.evaluation import aurc, auroc, expected_calibration_error
-from fg_search.review.scores import (
+from fg_search.review.issues import (
     LabelJudge,
     confused_labels,
     fit_label_judge,

@@ -10,68 +10,71 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from fg_search.codebook import Codebook
-    from fg_search.confidence.calibrator import Calibrator
-    from fg_search.confidence.threshold import PrecisionThreshold, threshold_for_precision
-    from fg_search.cross_fitting import cross_fit
-    from fg_search.describe import Description
-    from fg_search.embeddings import FeatureEmbeddings
-    from fg_search.encoder import FeatureGroupEncoder
-    from fg_search.fit import fit_head
-    from fg_search.head import FeatureGroupHead
-    from fg_search.index.adding import AddReport
-    from fg_search.index.async_index import AsyncConfidenceIndex
-    from fg_search.index.calibration import Calibration
-    from fg_search.index.changing import IndexInfo
-    from fg_search.index.confidence_index import ConfidenceIndex
-    from fg_search.index.evaluating import IndexEvaluation, evaluate
-    from fg_search.index.marking import ItemScores
-    from fg_search.index.scoring import LabelScores
-    from fg_search.loss import FeatureGroupLoss
-    from fg_search.review.confusion import ConfusedLabels
-    from fg_search.review.decisions import Decision
-    from fg_search.review.items import ReviewItem
-    from fg_search.review.missing_labels import MissingLabel
-    from fg_search.review.queries import LoggedQuery
-    from fg_search.search import GroupedResult, Hit, HitGroup, SearchResult
-    from fg_search.storage.edge import EdgeClient
-    from fg_search.storage.settings import IndexSettings
+from fg_search import _moved
 
+if TYPE_CHECKING:
+    from fg_search.async_confidence_index import AsyncConfidenceIndex
+    from fg_search.confidence.calibrator import Calibrator
+    from fg_search.confidence.thresholds import PrecisionThreshold, threshold_for_precision
+    from fg_search.confidence_index import ConfidenceIndex, evaluate
+    from fg_search.edge.client import EdgeClient
+    from fg_search.index.calibration import Calibration
+    from fg_search.index.evaluation import IndexEvaluation
+    from fg_search.index.info import IndexInfo
+    from fg_search.index.ingestion import AddReport
+    from fg_search.index.search_results import GroupedResult, Hit, HitGroup, SearchResult
+    from fg_search.layout.settings import IndexSettings
+    from fg_search.model.codebook import Codebook
+    from fg_search.model.cross_fitting import cross_fit
+    from fg_search.model.description import Description
+    from fg_search.model.embeddings import FeatureEmbeddings
+    from fg_search.model.encoder import FeatureGroupEncoder
+    from fg_search.model.fit import fit_head
+    from fg_search.model.head import FeatureGroupHead
+    from fg_search.model.loss import FeatureGroupLoss
+    from fg_search.queries.clusters import MissingLabel
+    from fg_search.queries.entries import LoggedQuery
+    from fg_search.review.decisions import Decision
+    from fg_search.review.issues.confusion import ConfusedLabels
+    from fg_search.review.item_scores import ItemScores
+    from fg_search.review.items import ReviewItem
+    from fg_search.review.label_scores import LabelScores
+
+_moved.install()
 __version__ = version("fg_search")
 
 _MODULES = {
-    "AddReport": "index.adding",
-    "AsyncConfidenceIndex": "index.async_index",
+    "AddReport": "index.ingestion",
+    "AsyncConfidenceIndex": "async_confidence_index",
     "Calibration": "index.calibration",
-    "ConfusedLabels": "review.confusion",
+    "ConfusedLabels": "review.issues.confusion",
     "Decision": "review.decisions",
-    "GroupedResult": "search",
-    "HitGroup": "search",
-    "IndexEvaluation": "index.evaluating",
-    "ItemScores": "index.marking",
-    "LabelScores": "index.scoring",
-    "LoggedQuery": "review.queries",
-    "MissingLabel": "review.missing_labels",
-    "evaluate": "index.evaluating",
-    "IndexSettings": "storage.settings",
+    "GroupedResult": "index.search_results",
+    "HitGroup": "index.search_results",
+    "IndexEvaluation": "index.evaluation",
+    "ItemScores": "review.item_scores",
+    "LabelScores": "review.label_scores",
+    "LoggedQuery": "queries.entries",
+    "MissingLabel": "queries.clusters",
+    "evaluate": "confidence_index",
+    "IndexSettings": "layout.settings",
     "Calibrator": "confidence.calibrator",
-    "Description": "describe",
-    "FeatureGroupLoss": "loss",
-    "PrecisionThreshold": "confidence.threshold",
-    "cross_fit": "cross_fitting",
-    "threshold_for_precision": "confidence.threshold",
-    "Codebook": "codebook",
-    "ConfidenceIndex": "index.confidence_index",
-    "EdgeClient": "storage.edge",
-    "FeatureEmbeddings": "embeddings",
-    "FeatureGroupEncoder": "encoder",
-    "FeatureGroupHead": "head",
-    "Hit": "search",
-    "IndexInfo": "index.changing",
+    "Description": "model.description",
+    "FeatureGroupLoss": "model.loss",
+    "PrecisionThreshold": "confidence.thresholds",
+    "cross_fit": "model.cross_fitting",
+    "threshold_for_precision": "confidence.thresholds",
+    "Codebook": "model.codebook",
+    "ConfidenceIndex": "confidence_index",
+    "EdgeClient": "edge.client",
+    "FeatureEmbeddings": "model.embeddings",
+    "FeatureGroupEncoder": "model.encoder",
+    "FeatureGroupHead": "model.head",
+    "Hit": "index.search_results",
+    "IndexInfo": "index.info",
     "ReviewItem": "review.items",
-    "SearchResult": "search",
-    "fit_head": "fit",
+    "SearchResult": "index.search_results",
+    "fit_head": "model.fit",
 }
 
 __all__ = [

@@ -10,17 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fg_search.review.reasons import confusion_reason
+from fg_search.review.issues.reasons import confusion_reason
 
 if TYPE_CHECKING:
-    from fg_search.confidence.threshold import PrecisionThreshold
-    from fg_search.index.changing import IndexInfo
-    from fg_search.index.evaluating import IndexEvaluation
-    from fg_search.review.confusion import ConfusedLabels
+    from fg_search.confidence.thresholds import PrecisionThreshold
+    from fg_search.index.evaluation import IndexEvaluation
+    from fg_search.index.info import IndexInfo
+    from fg_search.index.search_results import SearchResult
+    from fg_search.queries.clusters import MissingLabel
+    from fg_search.queries.entries import LoggedQuery
+    from fg_search.review.issues.confusion import ConfusedLabels
     from fg_search.review.items import ReviewItem
-    from fg_search.review.missing_labels import MissingLabel
-    from fg_search.review.queries import LoggedQuery
-    from fg_search.search import SearchResult
 
 _BAR_WIDTH = 10
 _EXAMPLES = 3

@@ -4,9 +4,26 @@ Every one derives from :class:`FgSearchError` and, next to it, from the built-in
 expect, so that ``except ValueError`` keeps working. Plain bad arguments raise ``ValueError`` or ``TypeError``.
 """
 
+from fg_search.edge.errors import FgSearchError, FolderLockedError, FormatVersionError, StorageError, UnsupportedError
 
-class FgSearchError(Exception):
-    """Base of all errors that fg_search defines."""
+__all__ = [
+    "DecisionConflictError",
+    "EmptyIndexError",
+    "EncoderNotFoundError",
+    "FgSearchError",
+    "FolderLockedError",
+    "FormatVersionError",
+    "IndexNotFoundError",
+    "ItemNotFoundError",
+    "ModelMismatchError",
+    "NotCalibratedError",
+    "NotFittedError",
+    "NotScoredError",
+    "NothingToUndoError",
+    "StorageError",
+    "UncertainQueryError",
+    "UnsupportedError",
+]
 
 
 class NotFittedError(FgSearchError, RuntimeError):
@@ -21,10 +38,6 @@ class ModelMismatchError(FgSearchError, ValueError):
     """Vectors of one model were offered to, or asked of, an index of another model."""
 
 
-class FormatVersionError(FgSearchError, ValueError):
-    """Something was saved by a newer release than this one can read."""
-
-
 class EmptyIndexError(FgSearchError, LookupError):
     """A search or a review on an index that holds no points."""
 
@@ -35,18 +48,6 @@ class IndexNotFoundError(FgSearchError, FileNotFoundError):
 
 class UncertainQueryError(FgSearchError, RuntimeError):
     """The query's confidence is below the threshold and the caller asked to be told by an exception."""
-
-
-class FolderLockedError(FgSearchError, RuntimeError):
-    """The folder is open in another client, of this process or of another one."""
-
-
-class StorageError(FgSearchError, RuntimeError):
-    """The embedded engine could not read or write its folder."""
-
-
-class UnsupportedError(FgSearchError, NotImplementedError):
-    """A request that Qdrant knows and the embedded engine cannot serve."""
 
 
 class NotCalibratedError(FgSearchError, RuntimeError):

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from fg_search.errors import FgSearchError
 from fg_search.evaluation import CurvePoint, ReliabilityBin, reliability_bins, risk_coverage_curve
-from fg_search.review.confusion import ConfusedLabels, confused_labels
+from fg_search.review.issues.confusion import ConfusedLabels, confused_labels
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.container import Container
     from matplotlib.figure import Figure
 
-    from fg_search.index.evaluating import IndexEvaluation
+    from fg_search.index.evaluation import IndexEvaluation
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -144,7 +144,7 @@ def confusion_plot(pairs: Sequence[ConfusedLabels], *, what: str = "items") -> F
     """Labels that are taken for one another.
 
     Args:
-        pairs: From :func:`fg_search.review.scores.confused_labels`; drawn from top to bottom.
+        pairs: From :func:`fg_search.review.issues.confused_labels`; drawn from top to bottom.
         what: What was counted.
 
     Raises:

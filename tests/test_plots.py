@@ -12,7 +12,7 @@ from fg_search import ConfidenceIndex, plots
 from fg_search.cli import app
 from fg_search.errors import FgSearchError
 from fg_search.evaluation import ReliabilityBin, reliability_bins, risk_coverage_curve
-from fg_search.review.scores import confused_labels
+from fg_search.review.issues import confused_labels
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

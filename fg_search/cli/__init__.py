@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from fg_search.cli import demonstrating, indexing, operating, reviewing, searching, serving, traffic, training
+from fg_search.cli import demo, fit, index, maintenance, queries, review, search, serve
 from fg_search.cli.console import log
 from fg_search.errors import FgSearchError
 
@@ -26,31 +26,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    training.fit,
-    indexing.index,
-    searching.calibrate,
-    searching.search,
-    searching.evaluate,
-    reviewing.score,
-    reviewing.review,
-    reviewing.confused,
-    reviewing.export,
-    traffic.missing_labels,
-    traffic.decide_queries,
-    traffic.forget_queries,
-    indexing.relabel,
-    training.describe,
-    operating.info,
-    indexing.delete,
-    indexing.migrate,
-    operating.copy,
-    operating.snapshot,
-    operating.restore,
-    serving.serve,
-    demonstrating.demo,
+    fit.fit,
+    index.index,
+    search.calibrate,
+    search.search,
+    search.evaluate,
+    review.score,
+    review.review,
+    review.confused,
+    review.export,
+    queries.missing_labels,
+    queries.decide_queries,
+    queries.forget_queries,
+    index.relabel,
+    fit.describe,
+    maintenance.info,
+    index.delete,
+    index.migrate,
+    maintenance.copy,
+    maintenance.snapshot,
+    maintenance.restore,
+    serve.serve,
+    demo.demo,
 ):
     app.command()(command)
-app.command("import")(reviewing.import_)
+app.command("import")(review.import_)
 
 
 def main() -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fg_search.integrations import argilla
 from fg_search.records import OnError, Record, RecordError
-from fg_search.review import argilla, export
-from fg_search.review.corrections import Correction, Flaw
+from fg_search.review.exports import formats as export
+from fg_search.review.exports.corrections import Correction, Flaw
 
 _OF_TEXT: dict[export.Form, Callable[[str], Iterable[Correction | Flaw]]] = {
     "csv": export.csv_corrections,

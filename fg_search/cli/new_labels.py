@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fg_search.cli.console import warn
 
 if TYPE_CHECKING:
-    from fg_search.index.confidence_index import ConfidenceIndex
+    from fg_search.confidence_index import ConfidenceIndex
 
 _MOST = 100_000
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
-    from fg_search.index.confidence_index import ConfidenceIndex
+    from fg_search.confidence_index import ConfidenceIndex
 
 DEFAULT_COLLECTION = "fg_search"
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -75,7 +75,7 @@ def open_index(
     Raises:
         BadParameter: If the location is none that lasts.
     """
-    from fg_search.index.confidence_index import ConfidenceIndex
+    from fg_search.confidence_index import ConfidenceIndex
 
     check_location(location)
     return ConfidenceIndex(location, encoder, collection=collection, api_key=api_key, **options)
@@ -99,7 +99,7 @@ def cache_folder(chosen: Path | None, *, no_cache: bool) -> Path | None:
     Raises:
         BadParameter: If a folder is given and none wanted.
     """
-    from fg_search.cache import default_cache_folder
+    from fg_search.model.cache import default_cache_folder
 
     if no_cache and chosen is not None:
         raise typer.BadParameter("--cache and --no-cache exclude each other")
@@ -112,7 +112,7 @@ def search_options(**options: Any) -> dict[str, Any]:
     Raises:
         BadParameter: If one is out of its range.
     """
-    from fg_search.search import SearchOptions
+    from fg_search.index.search_options import SearchOptions
 
     try:
         SearchOptions(**options)

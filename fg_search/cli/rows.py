@@ -14,7 +14,7 @@ from fg_search.ids import UserId, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, SkippedRows, iterate_records, read_records, stop
 
 if TYPE_CHECKING:
-    from fg_search.index.confidence_index import ConfidenceIndex
+    from fg_search.confidence_index import ConfidenceIndex
 
 
 def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Record]:

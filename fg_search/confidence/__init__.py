@@ -3,7 +3,7 @@
 from fg_search.confidence.calibrator import Calibrator
 from fg_search.confidence.measures import collision, confidence, group_confidence, margin, normalised_entropy
 from fg_search.confidence.result_features import EVIDENCE_HITS, result_features
-from fg_search.confidence.threshold import PrecisionThreshold, threshold_for_precision
+from fg_search.confidence.thresholds import PrecisionThreshold, threshold_for_precision
 
 __all__ = [
     "EVIDENCE_HITS",

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from fg_search import demo
-from fg_search.encoder import DEFAULT_MODEL, FeatureGroupEncoder
+from fg_search.confidence_index import ConfidenceIndex
 from fg_search.evaluation import SelectiveReport
 from fg_search.ids import UserId
-from fg_search.index.confidence_index import ConfidenceIndex
+from fg_search.model.encoder import DEFAULT_MODEL, FeatureGroupEncoder
 
 WRONG = 77  # of 384 labels
 

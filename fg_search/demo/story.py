@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 
 from fg_search import demo, display
-from fg_search.encoder import DEFAULT_MODEL, FeatureGroupEncoder
-from fg_search.index.confidence_index import ConfidenceIndex
-from fg_search.search import SearchResult
+from fg_search.confidence_index import ConfidenceIndex
+from fg_search.index.search_results import SearchResult
+from fg_search.model.encoder import DEFAULT_MODEL, FeatureGroupEncoder
 
 TARGET_PRECISION = 0.9
 

@@ -1,7 +1,7 @@
 """Metrics of search that may abstain, each with its source."""
 
 from fg_search.evaluation.bootstrap import Interval, bootstrap_interval
-from fg_search.evaluation.calibration import (
+from fg_search.evaluation.calibration_error import (
     ReliabilityBin,
     brier_score,
     expected_calibration_error,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.codebook import unit_rows
+from fg_search.arrays import unit_rows
 from fg_search.evaluation.selective import auroc
 from fg_search.validation import check_booleans, check_vectors
 

@@ -14,7 +14,7 @@ from typing_extensions import Self
 
 from fg_search.confidence import Calibrator, PrecisionThreshold, threshold_for_precision
 from fg_search.errors import FormatVersionError, NotCalibratedError
-from fg_search.search import RankBy, SearchOptions
+from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.validation import check_booleans
 
 RelevantBy = Literal["label", "id"]

@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from fg_search.edge.client import EdgeClient
+from fg_search.engine.connection import is_url
+from fg_search.engine.operations import Operation, Work, call
+from fg_search.engine.snapshot_transfer import download, upload
 from fg_search.errors import StorageError, UnsupportedError
-from fg_search.index.opening import find_collection, physical_collection, switch_alias
+from fg_search.index.collections import find_collection, physical_collection, switch_alias
 from fg_search.index.state import IndexState, check_fingerprint
-from fg_search.storage.connect import is_url
-from fg_search.storage.edge import EdgeClient
-from fg_search.storage.operations import Operation, Work, call
-from fg_search.storage.schema import IndexMetadata
-from fg_search.storage.server_snapshots import download, upload
+from fg_search.layout.schema import IndexMetadata
 
 if TYPE_CHECKING:
     from qdrant_client import AsyncQdrantClient
 
-    from fg_search.encoder import FeatureGroupEncoder
-    from fg_search.storage.connect import Client
+    from fg_search.engine.connection import Client
+    from fg_search.model.encoder import FeatureGroupEncoder
 
 _LOG = logging.getLogger(__name__)
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from qdrant_client import models
 
-from fg_search.embeddings import FeatureEmbeddings
 from fg_search.errors import EncoderNotFoundError, ModelMismatchError
 from fg_search.ids import UserId, point_id
-from fg_search.storage.schema import IndexMetadata
+from fg_search.layout.schema import IndexMetadata
+from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.validation import check_distributions, check_vectors
 
 if TYPE_CHECKING:
-    from fg_search.encoder import FeatureGroupEncoder
     from fg_search.index.calibration import Calibration
+    from fg_search.model.encoder import FeatureGroupEncoder
 
 
 class EncoderSlot:
@@ -237,6 +237,6 @@ def check_fingerprint(state: IndexState, encoder: FeatureGroupEncoder) -> None:
 
 def load_encoder(folder: str | os.PathLike[str]) -> FeatureGroupEncoder:
     """Load a saved encoder; it imports torch, so only when it is needed."""
-    from fg_search.encoder import FeatureGroupEncoder
+    from fg_search.model.encoder import FeatureGroupEncoder
 
     return FeatureGroupEncoder.load(folder)

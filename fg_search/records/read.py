@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.records.delimited import read_delimited
 from fg_search.records.errors import OnError, RecordError, stop
 from fg_search.records.jsonl import read_jsonl
 from fg_search.records.record import Columns, Record, Row, to_record
 from fg_search.records.text_file import GZIP_ENDING
-from fg_search.storage.keys import PAYLOAD_KEY
 
 
 def iterate_records(

@@ -9,22 +9,11 @@ from typing import Any, get_args
 import numpy as np
 from qdrant_client import models
 
-from fg_search.index.confusing import UNDECIDED_ABOUT, check_scored
-from fg_search.index.searching import check_not_empty
+from fg_search.engine.operations import Operation, Work, call
+from fg_search.index.collections import check_scored
+from fg_search.index.search import check_not_empty
 from fg_search.index.state import IndexState
-from fg_search.review.diversity import spread_copies
-from fg_search.review.items import Example, Kind, ReviewItem
-from fg_search.review.marks import (
-    MARKS,
-    Partner,
-    examples_of,
-    mark_reason,
-    named,
-    payload_key,
-    standing_partners,
-)
-from fg_search.review.reasons import ambiguity_reason, contradiction_reason
-from fg_search.storage.keys import (
+from fg_search.layout.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
     FEATURES_VECTOR,
@@ -36,8 +25,20 @@ from fg_search.storage.keys import (
     REVIEWED_ACTION_KEY,
     REVIEWED_KEY,
     SUGGESTED_KEY,
+    review_key,
 )
-from fg_search.storage.operations import Operation, Work, call
+from fg_search.review.confused_labels import UNDECIDED_ABOUT
+from fg_search.review.issues.diversity import spread_copies
+from fg_search.review.issues.marks import (
+    MARKS,
+    Partner,
+    examples_of,
+    mark_reason,
+    named,
+    standing_partners,
+)
+from fg_search.review.issues.reasons import ambiguity_reason, contradiction_reason
+from fg_search.review.items import Example, Kind, ReviewItem
 from fg_search.validation import check_count, check_fraction
 
 _QUERIES_PER_REQUEST = 64
@@ -50,14 +51,14 @@ _BY_CONFIDENCE: tuple[Kind, ...] = ("ambiguous", "unsure")
 _SCORE_KEYS: dict[str, str] = {
     **dict.fromkeys(_BY_CONFIDENCE, CONFIDENCE_KEY),  # of which low is urgent
     "contradicted": REVIEW_SCORE_KEY,
-    **{kind: payload_key(mark.score) for kind, mark in MARKS.items()},
+    **{kind: review_key(mark.score) for kind, mark in MARKS.items()},
 }
 _ORDERS: dict[str, models.OrderBy] = {
     **dict.fromkeys(_BY_CONFIDENCE, models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC)),
     "contradicted": models.OrderBy(key=REVIEW_SCORE_KEY, direction=models.Direction.DESC),
     **{
         kind: models.OrderBy(
-            key=payload_key(mark.order), direction=models.Direction.ASC if mark.ascending else models.Direction.DESC
+            key=review_key(mark.order), direction=models.Direction.ASC if mark.ascending else models.Direction.DESC
         )
         for kind, mark in MARKS.items()
     },

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from fg_search.ids import UserId
+from fg_search.index.search_results import SearchResult
 from fg_search.review.decisions import Decision
 from fg_search.review.items import ReviewItem
-from fg_search.search import SearchResult
 from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewRequest, SearchRequest, UndoRequest
 from fg_search.web.security import API_PATH
 from fg_search.web.site import Site

@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from fg_search.index.confidence_index import ConfidenceIndex
+from fg_search.confidence_index import ConfidenceIndex
 from fg_search.review.decisions import check_reviewer
 from fg_search.web import api, errors, features_view, health_view, login, queries_view, review_view, search_view
 from fg_search.web.security import (

@@ -6,7 +6,7 @@ from fastapi import APIRouter, HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fg_search.describe import CodeDescription, Description, GroupDescription
+from fg_search.model.description import CodeDescription, Description, GroupDescription
 from fg_search.web.site import Site
 
 _PATIENCE = 3.0  # seconds until the page says that it is still being computed

@@ -10,7 +10,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fg_search.confidence.threshold import PrecisionThreshold
+from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence_index import ConfidenceIndex
 from fg_search.errors import NotScoredError
 from fg_search.evaluation import (
     CurvePoint,
@@ -24,9 +25,8 @@ from fg_search.evaluation import (
 )
 from fg_search.ids import UserId
 from fg_search.index.calibration import Calibration
-from fg_search.index.confidence_index import ConfidenceIndex
-from fg_search.review.confusion import ConfusedLabels
-from fg_search.review.duplicates import same_text
+from fg_search.review.issues.confusion import ConfusedLabels
+from fg_search.review.issues.duplicates import same_text
 from fg_search.review.items import ReviewItem
 from fg_search.web import charts
 from fg_search.web.site import Site

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fg_search.ids import UserId
-from fg_search.index.query_log import MOST_QUERIES
-from fg_search.review.missing_labels import MissingLabel
-from fg_search.review.queries import LoggedQuery, QueryAction, Resolution
+from fg_search.queries.clusters import MissingLabel
+from fg_search.queries.entries import LoggedQuery, QueryAction, Resolution
+from fg_search.queries.log import MOST_QUERIES
 from fg_search.web.background import Background
 from fg_search.web.parameters import MAX_LABEL, MAX_LISTED, Label, problems
 from fg_search.web.security import API_PATH

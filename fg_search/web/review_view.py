@@ -15,9 +15,9 @@ from qdrant_client import models
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from fg_search.confidence_index import ConfidenceIndex
 from fg_search.errors import DecisionConflictError, EmptyIndexError, FgSearchError
 from fg_search.ids import UserId, point_id
-from fg_search.index.confidence_index import ConfidenceIndex
 from fg_search.review.decisions import Decision
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, UndoRequest, problems

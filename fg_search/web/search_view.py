@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fg_search.confidence.threshold import PrecisionThreshold
+from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.errors import NotCalibratedError
-from fg_search.review.queries import Logging
-from fg_search.search import SearchResult
+from fg_search.index.search_results import SearchResult
+from fg_search.queries.entries import Logging
 from fg_search.web.parameters import MAX_OFFSET, MAX_QUERY, SearchRequest, problems
 from fg_search.web.security import is_foreign
 from fg_search.web.site import Site, link

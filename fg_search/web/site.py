@@ -15,9 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from fg_search.index.confidence_index import ConfidenceIndex
+from fg_search.confidence_index import ConfidenceIndex
+from fg_search.queries.entries import LoggedQuery, QueryAction
 from fg_search.review.decisions import Decision
-from fg_search.review.queries import LoggedQuery, QueryAction
 from fg_search.web.parameters import DecisionRequest
 from fg_search.web.security import STATIC_PATH
 from fg_search.web.survey import Survey

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
-from fg_search.describe import Description
-from fg_search.embeddings import FeatureEmbeddings
-from fg_search.index.confidence_index import ConfidenceIndex
-from fg_search.storage.keys import FEATURES_VECTOR, PAYLOAD_KEY
+from fg_search.confidence_index import ConfidenceIndex
+from fg_search.layout.keys import FEATURES_VECTOR, PAYLOAD_KEY
+from fg_search.model.description import Description
+from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.web.background import Background
 
 MAX_ITEMS = 5_000

@@ -148,7 +148,7 @@ class FailingClient:
 def test_what_a_failing_engine_took_is_there_and_the_rest_is_added_the_next_time(
     kind, tmp_path, encoder, corpus, monkeypatch, encoded, fail_at, after
 ):
-    monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 10)
+    monkeypatch.setattr("fg_search.index.ingestion.ITEMS_PER_WRITE", 10)
     texts, labels = corpus
     client = EdgeClient(tmp_path / "i") if kind == "edge" else QdrantClient(":memory:")
     index = ConfidenceIndex(FailingClient(client, fail_at, after=after), encoder)
@@ -164,8 +164,8 @@ def test_what_a_failing_engine_took_is_there_and_the_rest_is_added_the_next_time
 
 
 def test_a_failing_encoder_leaves_whole_batches(local, corpus, monkeypatch):
-    monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 10)
-    monkeypatch.setattr("fg_search.index.adding._LITTLE_TIME", 0)
+    monkeypatch.setattr("fg_search.index.ingestion.ITEMS_PER_WRITE", 10)
+    monkeypatch.setattr("fg_search.index.ingestion._LITTLE_TIME", 0)
     encode, calls = FeatureGroupEncoder.encode, []
 
     def failing(self, texts, **options):
@@ -185,7 +185,7 @@ def test_a_failing_encoder_leaves_whole_batches(local, corpus, monkeypatch):
 
 
 def test_threads_that_search_while_another_adds_see_whole_items_and_no_errors(local, corpus, monkeypatch):
-    monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 5)
+    monkeypatch.setattr("fg_search.index.ingestion.ITEMS_PER_WRITE", 5)
     texts, labels = corpus
     local.add(texts[:5], labels=labels[:5], payloads=[{"text": text} for text in texts[:5]])
     known = dict(zip(texts, labels, strict=True))
@@ -222,7 +222,7 @@ def test_threads_that_search_while_another_adds_see_whole_items_and_no_errors(lo
 
 
 def test_threads_that_add_the_same_items_add_them_once(local, corpus, monkeypatch):
-    monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 7)
+    monkeypatch.setattr("fg_search.index.ingestion.ITEMS_PER_WRITE", 7)
     texts, labels = corpus
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: local.add(texts, labels=labels), range(4)))
@@ -262,7 +262,7 @@ def test_an_index_on_a_server_does_what_the_others_do(fake_server, encoder, rows
 def test_a_server_that_stumbles_in_the_middle_of_adding_gets_everything_once(
     fake_server, encoder, rows, monkeypatch, no_pauses
 ):
-    monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 10)
+    monkeypatch.setattr("fg_search.index.ingestion.ITEMS_PER_WRITE", 10)
     with ConfidenceIndex(fake_server.url, encoder) as index:
         fake_server.fail("PUT .*/points$", 503, (429, {"Retry-After": "5"}), 502)
         fake_server.fail("PUT .*/points$", 503, lambda _: None, after=True)
@@ -277,7 +277,7 @@ def test_a_server_that_stumbles_in_the_middle_of_adding_gets_everything_once(
 def test_a_server_that_stays_away_keeps_what_it_took_and_a_rerun_goes_on(
     fake_server, encoder, rows, monkeypatch, no_pauses, encoded
 ):
-    monkeypatch.setattr("fg_search.index.adding.ITEMS_PER_WRITE", 10)
+    monkeypatch.setattr("fg_search.index.ingestion.ITEMS_PER_WRITE", 10)
     with ConfidenceIndex(fake_server.url, encoder) as index:
         index.add(**{name: column[:20] for name, column in rows.items()})
         fake_server.fail("PUT .*/points$", *[503] * 6)

@@ -12,7 +12,7 @@ from fg_search.errors import (
     StorageError,
     UnsupportedError,
 )
-from fg_search.storage.settings import IndexSettings
+from fg_search.layout.settings import IndexSettings
 
 QUESTION = "please help my card is stolen"
 

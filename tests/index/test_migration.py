@@ -5,7 +5,7 @@ from qdrant_client import QdrantClient, models
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
 from fg_search.errors import ModelMismatchError, NotFittedError, NotScoredError, StorageError
-from fg_search.storage.settings import IndexSettings
+from fg_search.layout.settings import IndexSettings
 
 QUESTION = "please help my card is stolen"
 
@@ -146,7 +146,7 @@ def test_corrections_and_settings_survive_and_the_calibration_does_not(
 
 
 def test_the_index_answers_with_the_old_encoder_until_the_switch(old, other_encoder, during, monkeypatch):
-    monkeypatch.setattr("fg_search.index.migrating.ITEMS_PER_WRITE", 20)
+    monkeypatch.setattr("fg_search.index.migration.ITEMS_PER_WRITE", 20)
     before = old.search(QUESTION)
     answers = []
     during(*[lambda: answers.append(old.search(QUESTION))] * 3)
@@ -156,7 +156,7 @@ def test_the_index_answers_with_the_old_encoder_until_the_switch(old, other_enco
 
 
 def test_what_is_written_meanwhile_is_caught_up_with(old, other_encoder, during, points_of, monkeypatch):
-    monkeypatch.setattr("fg_search.index.migrating.ITEMS_PER_WRITE", 20)
+    monkeypatch.setattr("fg_search.index.migration.ITEMS_PER_WRITE", 20)
 
     def change():
         old.add(["my new pizza", "my new loan"], ids=["new", "short-lived"], labels=["food", None])
@@ -191,7 +191,7 @@ def test_one_item_going_and_another_coming_is_noticed_although_the_count_stays(o
 
 
 def test_an_interrupted_migration_leaves_the_index_and_goes_on(old, other_encoder, during, encoded, monkeypatch):
-    monkeypatch.setattr("fg_search.index.migrating.ITEMS_PER_WRITE", 20)
+    monkeypatch.setattr("fg_search.index.migration.ITEMS_PER_WRITE", 20)
     before = old.search(QUESTION)
 
     def interrupt():
@@ -347,7 +347,7 @@ def test_progress_counts_every_item_of_the_first_pass(old, other_encoder, monkey
         def update(self, more):
             done.append(more)
 
-    monkeypatch.setattr("fg_search.index.confidence_index.tqdm", Bar)
+    monkeypatch.setattr("fg_search.confidence_index.tqdm", Bar)
     old.migrate(other_encoder)
     assert sum(done) == 48
 

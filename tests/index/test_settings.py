@@ -3,7 +3,7 @@ import pytest
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex
-from fg_search.storage.settings import IndexSettings
+from fg_search.layout.settings import IndexSettings
 
 QUESTION = "please help my card is stolen"
 

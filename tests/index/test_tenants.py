@@ -5,7 +5,7 @@ from qdrant_client import models
 
 from fg_search import ConfidenceIndex
 from fg_search.errors import EmptyIndexError, ItemNotFoundError
-from fg_search.storage.schema import IndexSettings
+from fg_search.layout.schema import IndexSettings
 
 QUESTION = "please help my card is stolen"
 TEXTS = ["my card", "my loan", "my pizza", "my flight", "my oven"]

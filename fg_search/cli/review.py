@@ -1,0 +1,210 @@
+"""``score``, ``review``, ``confused``, ``export`` and ``import``: what a person should look at, here or elsewhere."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from fg_search import display
+from fg_search.cli.console import print_json, say, show_each, timed
+from fg_search.cli.new_labels import new_labels_named
+from fg_search.cli.options import (
+    DEFAULT_COLLECTION,
+    ApiKey,
+    AsJson,
+    Collection,
+    IndexLocation,
+    OnError,
+    Tenant,
+    open_index,
+)
+from fg_search.cli.rows import LabelRows
+from fg_search.review.decisions import labels_decided
+from fg_search.review.exports.formats import Form, TableForm
+from fg_search.review.items import Kind
+
+if TYPE_CHECKING:
+    from fg_search.review.item_scores import ItemScores
+    from fg_search.review.label_scores import LabelScores
+
+ListedKind = Literal[Kind, "abstained"]
+Label = Annotated[str | None, typer.Option(help="Only items with this label.", show_default=False)]
+MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Only items with at least this score.")]
+Diverse = Annotated[
+    bool, typer.Option("--diverse", help="No near-copies close to one another: for a batch worth a person's hour.")
+]
+_ISSUES: list[Kind] = ["contradicted", "outlier", "conflicting", "duplicate"]
+
+
+def review(
+    location: IndexLocation,
+    kind: Annotated[
+        ListedKind,
+        typer.Option(
+            help="Unclear texts; after `fg-search score` also labels that do not fit, near-duplicates with different "
+            "labels, equal texts, and what is far from everything; what a reviewer was unsure of; and logged queries "
+            "without a sure answer."
+        ),
+    ] = "ambiguous",
+    limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 20,
+    offset: Annotated[int, typer.Option(min=0, help="Items to leave out before the first.")] = 0,
+    label: Label = None,
+    suggested: Annotated[
+        str | None, typer.Option(help="Only items for which this label is suggested.", show_default=False)
+    ] = None,
+    min_score: MinScore = None,
+    diverse: Diverse = False,
+    evidence: Annotated[
+        int, typer.Option(min=0, help="With --json: nearest items of the same and of other labels, beside each.")
+    ] = 0,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the items a person should look at, most urgent first, without those that were decided about."""
+    if kind == "abstained" and (
+        label is not None or suggested is not None or min_score is not None or diverse or evidence
+    ):
+        raise typer.BadParameter("logged queries have no --label, --suggested, --min-score, --diverse or --evidence")
+    with open_index(location, None, collection, api_key) as opened:
+        target = opened if tenant is None else opened.tenant(tenant)
+        if kind == "abstained":
+            show_each(target.logged_queries(limit=limit, offset=offset), display.logged_queries, as_json=as_json)
+            return
+        items = target.review(
+            kind=kind,
+            limit=limit,
+            offset=offset,
+            label=label,
+            suggested=suggested,
+            min_score=min_score,
+            diverse=diverse,
+            evidence=evidence,
+        )
+    show_each(items, display.review, as_json=as_json)
+
+
+def score(
+    location: IndexLocation,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare all items and judge every label by what is learned without it, for all kinds of `fg-search review`."""
+    with open_index(location, None, collection, api_key) as opened, timed("scored"):
+        target = opened if tenant is None else opened.tenant(tenant)
+        found: list[ItemScores | LabelScores] = [target.score_items(seed=seed)]
+        if target.labels(1):
+            found.append(target.score_labels(seed=seed))
+    if as_json:
+        print_json({name: value for one in found for name, value in vars(one).items()})
+        return
+    for one in found:
+        say(str(one))
+    if len(found) == 1:
+        say("no labels to judge")
+
+
+def confused(
+    location: IndexLocation,
+    limit: Annotated[int, typer.Option(min=1, help="Pairs at most.")] = 20,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+) -> None:
+    """List pairs of labels that are taken for one another and should perhaps be one, after `fg-search score`."""
+    with open_index(location, None, collection, api_key) as opened:
+        target = opened if tenant is None else opened.tenant(tenant)
+        pairs = target.confused_labels(limit)
+    show_each(pairs, display.confused, as_json=as_json)
+
+
+def export(
+    file: Annotated[Path, typer.Argument(help="File to write.", show_default=False)],
+    location: IndexLocation,
+    form: Annotated[TableForm, typer.Option("--format", help="Of the file.")] = "csv",
+    kind: Annotated[
+        Kind | None,
+        typer.Option(
+            help="As of `fg-search review`.",
+            show_default="contradicted; for cleanlab all that it has a name for",
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Items at most, of each kind.")] = 500,
+    label: Label = None,
+    min_score: MinScore = None,
+    diverse: Diverse = False,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+) -> None:
+    """Write the items to review into a file: to fill in, for Label Studio or Argilla, or as cleanlab's issues."""
+    from fg_search.integrations import argilla
+    from fg_search.review.exports import formats as forms
+
+    if file.exists():
+        raise typer.BadParameter(f"there is a file {str(file)!r} already")
+    kinds: list[Kind] = [kind] if kind is not None else _ISSUES if form == "cleanlab" else ["contradicted"]
+    with open_index(location, None, collection, api_key) as opened:
+        target = opened if tenant is None else opened.tenant(tenant)
+        evidence = 3 if form == "jsonl" else 0
+        options: dict[str, Any] = {"label": label, "min_score": min_score, "diverse": diverse, "evidence": evidence}
+        items = [item for one in kinds for item in target.review(kind=one, limit=limit, **options)]
+        labels = target.labels() if form in ("label-studio", "argilla") else []
+    if form == "csv":
+        text = forms.to_csv(items)
+    elif form == "jsonl":
+        text = forms.to_jsonl(items)
+    elif form == "cleanlab":
+        text = forms.to_cleanlab_csv(items)
+    elif form == "argilla":
+        text = json.dumps(argilla.to_argilla(items), ensure_ascii=False, indent=1) + "\n"
+    else:
+        text = json.dumps(forms.to_label_studio(items, labels), ensure_ascii=False, indent=1) + "\n"
+    with file.open("w", encoding="utf-8", newline="") as written:
+        written.write(text)
+    say(f"{len({item.id for item in items}):,} items written to {file}")
+    if form == "label-studio":
+        say(f"labelling configuration of the project: {forms.LABEL_STUDIO_CONFIG}")
+    if form == "argilla":
+        say(f"settings of the dataset: {argilla.ARGILLA_SETTINGS} with labels = {labels!r}")
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="File that came back.", show_default=False)],
+    location: IndexLocation,
+    form: Annotated[Form, typer.Option("--format", help="Of the file.")] = "csv",
+    reviewer: Annotated[str, typer.Option(help="Who decided.")] = "imported",
+    on_error: OnError = "skip",
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+) -> None:
+    """Take the labels that somebody chose from an exported file; each is logged as a decision and can be undone.
+
+    All rows are checked before anything is done. Importing the same file again decides nothing again.
+    """
+    from fg_search.cli.corrections import read_corrections
+
+    with open_index(location, None, collection, api_key) as opened:
+        target = opened if tenant is None else opened.tenant(tenant)
+        decided = labels_decided(target.decisions(standing=True))  # first: what was interrupted is carried out by it
+        rows = LabelRows.check(file, on_error, partial(read_corrections, file, form), target)
+        new = {
+            user_id: label
+            for user_id, label in rows.labels.items()
+            if label != rows.before[user_id] or decided.get(user_id) != label
+        }
+        with new_labels_named(target):
+            for user_id, label in new.items():
+                target.decide(user_id, "label", label, reviewer=reviewer)
+    known = len(rows.labels) - len(new)
+    say(f"{len(new):,} decisions taken{f', {known:,} were taken before' if known else ''}{rows.left_out}")

@@ -1,0 +1,252 @@
+"""``search``, ``calibrate`` and ``evaluate``: ask an index, and learn how far to trust it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fg_search import display
+from fg_search.cli.console import console, log, print_json, say, timed
+from fg_search.cli.options import (
+    DEFAULT_COLLECTION,
+    ApiKey,
+    AsJson,
+    BatchSize,
+    Collection,
+    ConfidenceWeight,
+    EncoderFolder,
+    IndexLocation,
+    MinConfidence,
+    OnError,
+    OutOfScope,
+    QueryFiles,
+    RankByOption,
+    Relevant,
+    RelevantBy,
+    Tenant,
+    TextColumn,
+    open_index,
+    search_options,
+)
+from fg_search.cli.rows import queries_of, rows_of
+
+if TYPE_CHECKING:
+    from qdrant_client import models
+
+    from fg_search.index.evaluation import IndexEvaluation
+
+
+def search(
+    location: IndexLocation,
+    query: Annotated[str | None, typer.Argument(help="The question.", show_default=False)] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="Another phrasing of the question; may be given several times.", show_default=False),
+    ] = None,
+    queries: Annotated[
+        list[Path] | None, typer.Option(help="File of queries; may be given several times.", show_default=False)
+    ] = None,
+    text: TextColumn = "text",
+    on_error: OnError = "skip",
+    limit: Annotated[int, typer.Option(min=1, help="Hits a query.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Hits to leave out before the first.")] = 0,
+    min_confidence: MinConfidence = None,
+    confidence_weight: ConfidenceWeight = 0.0,
+    target_precision: Annotated[
+        float | None, typer.Option(help="Share of right answers to reach; needs `fg-search calibrate`.")
+    ] = None,
+    min_query_confidence: Annotated[
+        float | None, typer.Option(help="Queries less confident than this are uncertain, 0 to 1.")
+    ] = None,
+    on_uncertain: Annotated[str, typer.Option(help="flag, abstain or raise.")] = "flag",
+    rank_by: RankByOption = "auto",
+    payload_filter: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            help='Qdrant filter as JSON, such as \'{"must": [{"key": "shop", "match": {"value": "Leeds"}}]}\'.',
+            show_default=False,
+        ),
+    ] = None,
+    log_queries: Annotated[
+        bool,
+        typer.Option("--log", help="Keep queries without a sure answer, for `fg-search review --kind abstained`."),
+    ] = False,
+    encoder: EncoderFolder = None,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+    batch_size: BatchSize = 64,
+) -> None:
+    """Search for QUERY, for every query of a file in one go, or for what is typed in, line by line."""
+    if query is not None and queries:
+        raise typer.BadParameter("give either a question or --queries FILE")
+    if query is None and also:
+        raise typer.BadParameter("--also gives other phrasings of a question; give the question, too")
+    options = search_options(
+        limit=limit,
+        offset=offset,
+        min_confidence=min_confidence,
+        confidence_weight=confidence_weight,
+        target_precision=target_precision,
+        min_query_confidence=min_query_confidence,
+        on_uncertain=on_uncertain,
+        rank_by=rank_by,
+        query_filter=None if payload_filter is None else _filter_of(payload_filter),
+    )
+    records = [record for path in queries or [] for record in rows_of(path, on_error, text=text)]
+    with open_index(location, encoder, collection, api_key) as opened:
+        target = opened if tenant is None else opened.tenant(tenant)
+        target.log_queries("uncertain" if log_queries else "none")
+        if query is not None:
+            _print_result(target.search([query, *(also or [])], **options), as_json=as_json)
+        elif records:
+            texts = [record.text for record in records]
+            with timed(f"encoded {len(texts):,} queries"):
+                embeddings = target.encoder.encode(texts, batch_size=batch_size)
+            with timed(f"searched {len(texts):,} queries"):
+                results = target.search_many(texts, embeddings=embeddings, **options)
+            for record, result in zip(records, results, strict=True):
+                _print_result(result, as_json=as_json, row=record.payload)
+        else:
+            for line in _typed_in():
+                _print_result(target.search(line, **options), as_json=as_json)
+
+
+def _filter_of(written: str) -> models.Filter:
+    from pydantic import ValidationError
+    from qdrant_client import models
+
+    try:
+        return models.Filter.model_validate_json(written)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(
+            str(part) for part in first["loc"] if isinstance(part, int) or (part.isidentifier() and part.islower())
+        )
+        raise typer.BadParameter(
+            f"not a Qdrant filter: {where}: {first['msg']}".replace(": : ", ": "), param_hint="--filter"
+        ) from None
+
+
+def calibrate(
+    location: IndexLocation,
+    queries: QueryFiles,
+    relevant: Relevant = ["label"],  # noqa: B006  typer copies it
+    relevant_by: RelevantBy = "auto",
+    out_of_scope: OutOfScope = None,
+    text: TextColumn = "text",
+    on_error: OnError = "skip",
+    min_confidence: MinConfidence = None,
+    confidence_weight: ConfidenceWeight = 0.0,
+    rank_by: RankByOption = "auto",
+    encoder: EncoderFolder = None,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+    batch_size: BatchSize = 64,
+) -> None:
+    """Learn from queries whose answer is known how far results can be trusted.
+
+    The queries must be new to the encoder and the index. What is learned is kept with the index and holds for
+    searches with the same --min-confidence, --confidence-weight and --rank-by.
+    """
+    options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
+    texts, answers = queries_of(queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or ())
+    from fg_search.index.evaluation import TARGETS
+
+    with open_index(location, encoder, collection, api_key) as opened, timed(f"calibrated on {len(texts):,} queries"):
+        target = opened if tenant is None else opened.tenant(tenant)
+        learned = target.calibrate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
+        thresholds = [learned.threshold(wanted) for wanted in TARGETS]
+    if as_json:
+        print_json({"queries": learned.queries, "relevant_by": learned.relevant_by, "thresholds": thresholds})
+        return
+    say(f"{learned.queries:,} queries judged by {learned.relevant_by}; kept with the index")
+    display.thresholds(console, thresholds)
+
+
+def evaluate(
+    location: IndexLocation,
+    queries: QueryFiles,
+    relevant: Relevant = ["label"],  # noqa: B006  typer copies it
+    relevant_by: RelevantBy = "auto",
+    out_of_scope: OutOfScope = None,
+    text: TextColumn = "text",
+    on_error: OnError = "skip",
+    min_confidence: MinConfidence = None,
+    confidence_weight: ConfidenceWeight = 0.0,
+    rank_by: RankByOption = "auto",
+    encoder: EncoderFolder = None,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    tenant: Tenant = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Draw diagrams into this folder, as PNG and SVG: risk_coverage, reliability (of a calibrated index), "
+            "confused_labels (judged by label) and confidence (of the items). Those there are replaced.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    batch_size: BatchSize = 64,
+) -> None:
+    """Measure an index on queries whose answer is known: quality, and whether it knows when it is wrong."""
+    options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
+    texts, answers = queries_of(queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or ())
+    if plots is not None:
+        from fg_search.plots import check_matplotlib
+
+        check_matplotlib()
+        plots.mkdir(parents=True, exist_ok=True)
+    with open_index(location, encoder, collection, api_key) as opened, timed(f"evaluated {len(texts):,} queries"):
+        target = opened if tenant is None else opened.tenant(tenant)
+        found = target.evaluate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
+        histogram = () if plots is None else target.info().confidence_histogram
+    if as_json:
+        print_json({name: value for name, value in vars(found).items() if name != "outcomes"})
+    else:
+        display.evaluation(console, found)
+    if plots is not None:
+        _draw(found, histogram, plots)
+
+
+def _draw(found: IndexEvaluation, histogram: Sequence[int], folder: Path) -> None:
+    """Write all diagrams, each file as a whole."""
+    from fg_search.plots import confidence_histogram, evaluation_figures, save
+
+    figures = {**evaluation_figures(found), "confidence": confidence_histogram(histogram)}
+    for name, figure in figures.items():
+        for ending in ("png", "svg"):
+            save(figure, folder / f"{name}.{ending}")
+    log.print(f"diagrams in {folder}: {', '.join(figures)} (.png, .svg)", markup=False, soft_wrap=True)
+
+
+def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> None:
+    if as_json:
+        print_json({**({} if row is None else {"row": row}), **vars(result)})
+    else:
+        display.result(console, result)
+
+
+def _typed_in() -> Iterator[str]:
+    """Lines from a terminal until an empty one, or all lines of a pipe that hold something."""
+    at_terminal = sys.stdin.isatty()
+    if at_terminal:
+        log.print("Ask; an empty line ends.", style="dim")
+    while True:
+        if at_terminal:
+            log.print("? ", end="", style="bold")
+        line = sys.stdin.readline()
+        if line.strip():
+            yield line.strip()
+        elif at_terminal or not line:
+            return

@@ -1,0 +1,122 @@
+"""What all methods of an :class:`~fg_search.edge.client.EdgeClient` stand on: its folder and its collections."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from qdrant_client import models
+
+from fg_search.edge.collection import EdgeCollection
+from fg_search.edge.errors import UnsupportedError
+from fg_search.edge.folder import StorageFolder
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+DONE = models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
+
+# Arguments of QdrantClient that mean nothing to one shard in this process: writes are always waited for, reads
+# always see them, nothing is sent anywhere.
+_NO_EFFECT = frozenset({"wait", "timeout", "ordering", "consistency", "parallel", "method", "max_retries"})
+# Arguments that ask for what an embedded collection is not, unless they hold one of these values; None: any value,
+# as it changes no answer.
+_ONLY: dict[str, tuple[Any, ...] | None] = {
+    "shard_key_selector": (None,),
+    "shard_number": (None, 1),
+    "sharding_method": (None, models.ShardingMethod.AUTO),
+    "replication_factor": (None, 1),
+    "write_consistency_factor": (None, 1),
+    "strict_mode_config": (None,),
+    "wal_config": None,
+    "collection_params": (None,),
+    "optimizers_config": (None,),
+    "vectors_config": (None,),
+    "sparse_vectors_config": (None,),
+    "hnsw_config": (None,),
+    "quantization_config": (None,),
+    "api_key": (None,),
+    "priority": (None, *models.SnapshotPriority),
+}
+
+
+def check_options(method: str, options: Mapping[str, Any], *also: str) -> None:
+    """Refuse keyword arguments that nobody knows, and those that would be ignored at a loss."""
+    for name, value in options.items():
+        if name in _NO_EFFECT:
+            continue
+        if name not in also:
+            raise TypeError(f"{method}() got an unexpected keyword argument {name!r}")
+        allowed = _ONLY[name]
+        if allowed is not None and value not in allowed:
+            raise UnsupportedError(f"{method}({name}={value!r}): not supported by Qdrant Edge")
+
+
+class ClientBase:
+    """Opening and closing of the folder and of the collections in it."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._closed = True  # should the next line fail, there is nothing to close
+        self._folder = StorageFolder(path)
+        self._closed = False
+        self._lock = threading.RLock()
+        self._collections: dict[str, EdgeCollection] = {}
+        try:
+            self._aliases = self._folder.read_aliases()
+        except Exception:
+            self.close()
+            raise
+
+    # --- life ---------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._closed
+
+    def close(self, **kwargs: Any) -> None:  # noqa: ARG002  QdrantClient takes grpc_grace
+        """Write everything to disk, close all collections and let go of the folder; twice is harmless."""
+        if self._closed:
+            return
+        self._closed = True
+        with self._lock, ExitStack() as stack:  # all are closed, also when one of them fails
+            stack.callback(self._folder.close)
+            for collection in self._collections.values():
+                stack.callback(collection.close)
+            self._collections = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self._folder.path)!r}{', closed' if self._closed else ''})"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("EdgeClient instance is closed. Please create a new instance.")
+
+    def _collection(self, name: str) -> EdgeCollection:
+        self._check_open()
+        collection = self._collections.get(name)
+        if collection is not None:
+            return collection
+        with self._lock:
+            self._check_open()
+            name = self._aliases.get(name, name)
+            if name not in self._collections:
+                if not self._folder.exists(name):
+                    raise ValueError(f"Collection {name} not found")
+                self._collections[name] = EdgeCollection(self._folder.path / name)
+            return self._collections[name]

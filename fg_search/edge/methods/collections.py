@@ -1,0 +1,244 @@
+"""Methods of an EdgeClient that concern whole collections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any, cast
+
+from qdrant_client import models
+from qdrant_client.client_base import QdrantBase
+from qdrant_client.migrate.migrate import migrate
+
+from fg_search.edge.aliases import apply_alias_operations
+from fg_search.edge.collection import build_shard, collection_content
+from fg_search.edge.convert.config import parse_index_schema
+from fg_search.edge.convert.points import json_payload
+from fg_search.edge.folder import check_collection_name
+from fg_search.edge.methods.base import DONE, ClientBase, check_options
+from fg_search.edge.vectors import check_vector_config
+
+
+class CollectionMethods(ClientBase):
+    """Create, describe, change and delete collections, aliases and payload indexes."""
+
+    def create_collection(
+        self,
+        collection_name: str,
+        vectors_config: models.VectorParams | Mapping[str, models.VectorParams] | None = None,
+        sparse_vectors_config: Mapping[str, models.SparseVectorParams] | None = None,
+        *,
+        on_disk_payload: bool | None = None,
+        hnsw_config: models.HnswConfigDiff | None = None,
+        optimizers_config: models.OptimizersConfigDiff | None = None,
+        quantization_config: models.QuantizationConfig | None = None,
+        metadata: dict[str, Any] | None = None,
+        payload: models.PayloadStorageParams | None = None,
+        id_tracker: models.IdTrackerParams | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        """Create a collection; after a crash it is there as a whole or not at all.
+
+        Args:
+            collection_name: Name of the collection and of its folder.
+            vectors_config: The one unnamed vector, or name → vector.
+            sparse_vectors_config: Name → sparse vector.
+            on_disk_payload: Read payloads from disk every time.
+            hnsw_config: Defaults of HNSW graphs, which :meth:`optimize` builds.
+            optimizers_config: When :meth:`optimize` has something to do.
+            quantization_config: Default quantization of dense vectors.
+            metadata: Any JSON values, returned by :meth:`get_collection`.
+            payload: Memory placement of payloads.
+            id_tracker: Memory placement of the ids of points.
+            **kwargs: Without effect, or refused; see the class.
+
+        Raises:
+            ValueError: The name is taken or not allowed, or a setting is wrong.
+        """
+        check_options(
+            "create_collection",
+            kwargs,
+            "shard_number",
+            "sharding_method",
+            "replication_factor",
+            "write_consistency_factor",
+            "wal_config",
+            "strict_mode_config",
+        )
+        self._check_open()
+        check_collection_name(collection_name)
+        check_vector_config(vectors_config, sparse_vectors_config)
+        config = models.CreateCollection(
+            vectors=dict(vectors_config) if isinstance(vectors_config, Mapping) else vectors_config or {},
+            sparse_vectors=None if sparse_vectors_config is None else dict(sparse_vectors_config),
+            on_disk_payload=on_disk_payload,
+            hnsw_config=hnsw_config,
+            optimizers_config=optimizers_config,
+            quantization_config=quantization_config,
+            metadata=None if metadata is None else json_payload(metadata, "metadata"),
+            payload=payload,
+            id_tracker=id_tracker,
+        )
+        with self._lock:
+            self._check_open()
+            if self._folder.exists(collection_name):
+                raise ValueError(f"Collection {collection_name} already exists")
+            if collection_name in self._aliases:
+                raise ValueError(f"Alias {collection_name} already exists")
+            self._folder.create(
+                collection_name, collection_content(config, {}), lambda folder: build_shard(folder, config)
+            )
+        return True
+
+    def recreate_collection(self, collection_name: str, *args: Any, **kwargs: Any) -> bool:
+        """Delete a collection if it exists, and create it."""
+        check_collection_name(collection_name)
+        self.delete_collection(collection_name)
+        return self.create_collection(collection_name, *args, **kwargs)
+
+    def collection_exists(self, collection_name: str, **kwargs: Any) -> bool:
+        """Whether there is a collection, or an alias, of this name."""
+        check_options("collection_exists", kwargs)
+        self._check_open()
+        return self._folder.exists(self._aliases.get(collection_name, collection_name))
+
+    def get_collections(self, **kwargs: Any) -> models.CollectionsResponse:
+        """List the collections."""
+        check_options("get_collections", kwargs)
+        self._check_open()
+        names = self._folder.collections()
+        return models.CollectionsResponse(collections=[models.CollectionDescription(name=name) for name in names])
+
+    def get_collection(self, collection_name: str, **kwargs: Any) -> models.CollectionInfo:
+        """Describe a collection: counts, settings, metadata, payload indexes."""
+        check_options("get_collection", kwargs)
+        return self._collection(collection_name).info()
+
+    def update_collection(self, collection_name: str, *, metadata: dict[str, Any] | None = None, **kwargs: Any) -> bool:
+        """Merge metadata into that of a collection. Its other settings are fixed.
+
+        Returns:
+            Whether there was anything to change.
+        """
+        check_options(
+            "update_collection",
+            kwargs,
+            "vectors_config",
+            "sparse_vectors_config",
+            "optimizers_config",
+            "collection_params",
+            "hnsw_config",
+            "quantization_config",
+            "strict_mode_config",
+        )
+        collection = self._collection(collection_name)
+        if metadata is None:
+            return False
+        collection.update_metadata(json_payload(metadata, "metadata"))
+        return True
+
+    def delete_collection(self, collection_name: str, **kwargs: Any) -> bool:
+        """Delete a collection with its aliases; a damaged one too.
+
+        Returns:
+            Whether it existed.
+        """
+        check_options("delete_collection", kwargs)
+        self._check_open()
+        with self._lock:
+            if not self._folder.exists(collection_name):
+                return False
+            collection = self._collections.pop(collection_name, None)
+            if collection is not None:
+                collection.close()
+            remaining = {alias: name for alias, name in self._aliases.items() if name != collection_name}
+            if remaining != self._aliases:
+                self._folder.write_aliases(remaining)
+                self._aliases = remaining
+            self._folder.delete(collection_name)
+        return True
+
+    def update_collection_aliases(
+        self, change_aliases_operations: Sequence[models.AliasOperations], **kwargs: Any
+    ) -> bool:
+        """Apply several changes of aliases in one step, e.g. switch an alias to a new collection."""
+        check_options("update_collection_aliases", kwargs)
+        self._check_open()
+        with self._lock:
+            aliases = apply_alias_operations(self._aliases, change_aliases_operations, self._folder.exists)
+            self._folder.write_aliases(aliases)
+            self._aliases = aliases
+        return True
+
+    def get_aliases(self, **kwargs: Any) -> models.CollectionsAliasesResponse:
+        """List all aliases."""
+        check_options("get_aliases", kwargs)
+        self._check_open()
+        return models.CollectionsAliasesResponse(
+            aliases=[
+                models.AliasDescription(alias_name=alias, collection_name=name) for alias, name in self._aliases.items()
+            ]
+        )
+
+    def get_collection_aliases(self, collection_name: str, **kwargs: Any) -> models.CollectionsAliasesResponse:
+        """List the aliases of one collection."""
+        check_options("get_collection_aliases", kwargs)
+        aliases = self.get_aliases().aliases
+        return models.CollectionsAliasesResponse(
+            aliases=[alias for alias in aliases if alias.collection_name == collection_name]
+        )
+
+    def create_payload_index(
+        self,
+        collection_name: str,
+        field_name: str,
+        field_schema: models.PayloadSchemaType | models.PayloadSchemaParams | str | None = None,
+        field_type: models.PayloadSchemaType | models.PayloadSchemaParams | str | None = None,
+        **kwargs: Any,
+    ) -> models.UpdateResult:
+        """Index a payload field, nested keys with dots; ``field_type`` is the old name of ``field_schema``."""
+        check_options("create_payload_index", kwargs)
+        schema = parse_index_schema(field_type if field_schema is None else field_schema)
+        self._collection(collection_name).create_index(field_name, schema)
+        return DONE.model_copy()
+
+    def delete_payload_index(self, collection_name: str, field_name: str, **kwargs: Any) -> models.UpdateResult:
+        """Remove the index of a payload field."""
+        check_options("delete_payload_index", kwargs)
+        self._collection(collection_name).delete_index(field_name)
+        return DONE.model_copy()
+
+    def info(self) -> models.VersionInfo:
+        """Name and version of the engine."""
+        return models.VersionInfo(title="qdrant edge", version=version("qdrant-edge-py"))
+
+    def migrate(
+        self,
+        dest_client: Any,
+        collection_names: list[str] | None = None,
+        batch_size: int = 100,
+        recreate_on_collision: bool = False,
+    ) -> None:
+        """Copy collections to another client, e.g. of a server.
+
+        Args:
+            dest_client: A ``QdrantClient`` or another ``EdgeClient``.
+            collection_names: Which collections; all by default.
+            batch_size: How many points are in memory at a time.
+            recreate_on_collision: Replace collections that the other client has.
+
+        Raises:
+            ValueError: The other client has one of the collections.
+        """
+        migrate(cast("QdrantBase", self), dest_client, collection_names, recreate_on_collision, batch_size)
+
+    def optimize(self, collection_name: str) -> bool:
+        """Build HNSW graphs and tidy up, where the collection's settings say so. Blocks; not in QdrantClient.
+
+        Worth it for dense vectors: 100,000 of 384 numbers took 42 s to index and are then searched in 2.4 ms
+        instead of 8.7. Sparse vectors got slower by it (0.7 → 1.6 ms).
+
+        Returns:
+            Whether anything was done.
+        """
+        return self._collection(collection_name).optimize()

@@ -1,0 +1,120 @@
+"""The method of an EdgeClient that groups hits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from qdrant_client import models
+
+from fg_search.edge.convert.points import is_id
+from fg_search.edge.grouping import find_groups
+from fg_search.edge.instances import construct
+from fg_search.edge.methods.base import check_options
+from fg_search.edge.methods.points import PointMethods
+
+
+class GroupMethods(PointMethods):
+    """Search with the hits grouped by a payload field."""
+
+    def query_points_groups(
+        self,
+        collection_name: str,
+        group_by: str,
+        query: Any = None,
+        using: str | None = None,
+        prefetch: models.Prefetch | list[models.Prefetch] | None = None,
+        query_filter: models.Filter | None = None,
+        search_params: models.SearchParams | None = None,
+        limit: int = 10,
+        group_size: int = 3,
+        with_payload: bool | Sequence[str] | models.PayloadSelector = True,
+        with_vectors: bool | Sequence[str] = False,
+        score_threshold: float | None = None,
+        with_lookup: str | models.WithLookup | None = None,
+        lookup_from: models.LookupLocation | None = None,
+        **kwargs: Any,
+    ) -> models.GroupsResult:
+        """Search, and return the best points of each value of a payload field.
+
+        A point with a list of values is in several groups; one without a text or an integer there is in none.
+        Prefetches bring more candidates than their own limit says: ``group_size`` times as many, and at least
+        10,000 where there are so many points.
+
+        Args:
+            collection_name: Collection to search in.
+            group_by: Payload field; nested keys with dots. A payload index of it helps.
+            query: As in :meth:`query_points`, and so the other arguments that are not explained here.
+            using: Which named vector.
+            prefetch: Queries whose results the query fuses or rescores.
+            query_filter: Only points that match.
+            search_params: How to search.
+            limit: How many groups.
+            group_size: How many hits in a group.
+            with_payload: Whether hits bring their payload, or which keys of it.
+            with_vectors: Whether hits bring their vectors, or which.
+            score_threshold: Only hits that score at least as well.
+            with_lookup: Collection that has, under the group's value as id, a point to bring with the group.
+            lookup_from: Collection and vector that ids in the query refer to, if others.
+            **kwargs: Without effect, or refused; see the class.
+
+        Raises:
+            ValueError: As :meth:`query_points`.
+        """
+        check_options("query_points_groups", kwargs, "shard_key_selector")
+        collection = self._collection(collection_name)
+        request = construct(
+            models.QueryRequest,
+            query=query,
+            using=using,
+            prefetch=prefetch,
+            filter=query_filter,
+            params=search_params,
+            with_payload=[group_by],
+            score_threshold=score_threshold,
+            lookup_from=lookup_from,
+        )
+        found = find_groups(
+            lambda one: self._query(collection_name, [one])[0].points,
+            request,
+            group_by,
+            limit,
+            group_size,
+            collection.info().points_count or 0,
+        )
+        ids = list({hit.id: None for hits in found.values() for hit in hits})
+        records = {record.id: record for record in collection.retrieve(ids, with_payload, with_vectors)}
+        lookups = self._lookups(with_lookup, list(found))
+        return construct(
+            models.GroupsResult,
+            groups=[
+                construct(
+                    models.PointGroup,
+                    id=value,
+                    # a point that was deleted meanwhile is left out
+                    hits=[
+                        hit.model_copy(update={"payload": records[hit.id].payload, "vector": records[hit.id].vector})
+                        for hit in hits
+                        if hit.id in records
+                    ],
+                    lookup=lookups.get(value),
+                )
+                for value, hits in found.items()
+            ],
+        )
+
+    def _lookups(
+        self, with_lookup: str | models.WithLookup | None, values: list[int | str]
+    ) -> dict[int | str, models.Record]:
+        """Read the points whose ids are values of groups; most values may be none."""
+        if with_lookup is None:
+            return {}
+        if isinstance(with_lookup, str):
+            with_lookup = models.WithLookup(collection=with_lookup)
+        collection = self._collection(with_lookup.collection)
+        with_payload = True if with_lookup.with_payload is None else with_lookup.with_payload
+        found = {}
+        for value in values:
+            if is_id(value) and (records := collection.retrieve([value], with_payload, with_lookup.with_vectors)):
+                found[value] = records[0]
+        return found

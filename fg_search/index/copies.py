@@ -1,0 +1,196 @@
+"""Copying an index from one engine to another: a folder to a server, a server to a folder, or into other settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from qdrant_client import models
+
+from fg_search.engine.operations import Operation, call, run
+from fg_search.errors import ModelMismatchError, StorageError
+from fg_search.index.collections import (
+    create_collection,
+    find_collection,
+    index_scored,
+    physical_collection,
+    switch_alias,
+)
+from fg_search.index.ingestion import ITEMS_PER_WRITE
+from fg_search.index.logs import read_log, write_log
+from fg_search.index.state import IndexState
+from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, FEATURES_VECTOR
+from fg_search.layout.logs import DECISION_LOG_INDEXES, decision_log
+from fg_search.layout.points import are_same
+from fg_search.layout.schema import IndexMetadata
+from fg_search.layout.settings import IndexSettings
+
+_COMPARED = 256  # points that are compared in full when all are there
+_TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "none": 0.0}
+
+
+@dataclass(frozen=True)
+class CopyReport:
+    """What came of a copy.
+
+    Attributes:
+        points: In the source, and now in the destination.
+        written: Of them, how many were not there yet, or others.
+        compared: How many were read back and compared, vectors and payload.
+    """
+
+    points: int
+    written: int
+    compared: int
+
+    def __str__(self) -> str:
+        return f"{self.written:,} of {self.points:,} points written, {self.compared:,} read back and found equal"
+
+
+def copy_index(
+    source: Any,
+    state: IndexState,
+    destination: Any,
+    collection: str,
+    settings: IndexSettings | None,
+    progress: Callable[[int], object],
+) -> CopyReport:
+    """Copy points with their vectors, settings, calibration and decisions; started again, it goes on where it was.
+
+    Args:
+        source: Client of the source.
+        state: Of the source, all tenants.
+        destination: Client of the destination.
+        collection: Name of the index there; it is made if it is missing.
+        settings: Of a new index, if not those of the source.
+        progress: Told how many points more are done.
+
+    Raises:
+        ModelMismatchError: If there is an index of another encoder in the destination.
+        StorageError: If points are missing or differ in the end.
+        ValueError: If the source has no base vectors and the destination wants them.
+    """
+    chosen = settings or state.metadata.settings
+    if chosen.base_vectors != "none" and not state.metadata.has_base:
+        raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
+    metadata = _prepare(destination, state, collection, chosen)
+    written, offset = 0, None
+    while True:
+        records, offset = run(source, _scroll(state.collection, offset))
+        written += run(destination, _write_missing(collection, records, metadata))
+        progress(len(records))
+        if offset is None:
+            break
+    points, compared = _verify(source, state.collection, destination, collection, metadata)
+    decisions = run(source, read_log(decision_log(state.collection)))
+    run(destination, write_log(decision_log(collection), DECISION_LOG_INDEXES, decisions))
+    scored = source.get_collection(state.collection).config.metadata or {}
+    kept = run(destination, index_scored(collection, scored))
+    if state.calibration is not None:
+        kept[CALIBRATION_KEY] = state.calibration.to_metadata()
+    if kept:
+        run(destination, _keep_metadata(collection, kept))
+    return CopyReport(points, written, compared)
+
+
+def _prepare(destination: Any, state: IndexState, collection: str, settings: IndexSettings) -> IndexMetadata:
+    info = run(destination, find_collection(collection))
+    if info is None:
+        metadata = replace(state.metadata, settings=settings)
+        physical = run(destination, create_collection(collection, metadata))
+        run(destination, switch_alias(collection, physical))
+        return metadata
+    metadata = IndexMetadata.of_collection(collection, info)
+    if metadata.fingerprint != state.metadata.fingerprint:
+        raise ModelMismatchError(
+            f"the collection {collection!r} at the destination was filled by the encoder {metadata.fingerprint}, "
+            f"{state.name} by {state.metadata.fingerprint}; choose another collection name"
+        )
+    if metadata.settings != settings:
+        raise ValueError(
+            f"the collection {collection!r} at the destination has other settings ({metadata.settings}); choose "
+            "another collection name, or the same settings"
+        )
+    return metadata
+
+
+def _scroll(collection: str, offset: Any) -> Operation[tuple[list[models.Record], Any]]:
+    page: tuple[list[models.Record], Any] = yield call(
+        "scroll", collection, limit=ITEMS_PER_WRITE, offset=offset, with_payload=True, with_vectors=True
+    )
+    return page
+
+
+def _write_missing(collection: str, records: list[models.Record], metadata: IndexMetadata) -> Operation[int]:
+    """Write those of the records that are not in the destination as they are; return how many."""
+    if not records:
+        return 0
+    found = yield call("retrieve", collection, ids=[record.id for record in records], with_payload=True)
+    there = {record.id: record.payload for record in found}
+    missing = [record for record in records if not are_same(there.get(record.id), record.payload)]
+    if missing:
+        points = [
+            models.PointStruct(id=record.id, vector=_vectors(record, metadata), payload=record.payload)
+            for record in missing
+        ]
+        yield call("upsert", collection, points=points, wait=True)
+    return len(missing)
+
+
+def _vectors(record: models.Record, metadata: IndexMetadata) -> Any:
+    vectors: Any = dict(record.vector)  # type: ignore[arg-type]
+    return vectors if metadata.has_base else {FEATURES_VECTOR: vectors[FEATURES_VECTOR]}
+
+
+def _verify(source: Any, old: str, destination: Any, new: str, metadata: IndexMetadata) -> tuple[int, int]:
+    """Compare the counts, and a sample of the points in full; return both numbers."""
+    counts = [client.count(name, exact=True).count for client, name in ((source, old), (destination, new))]
+    if counts[0] < counts[1]:
+        raise StorageError(
+            f"the source has {counts[0]:,} points, the copy {counts[1]:,}: what was deleted from the source since an "
+            "earlier copy, or was added to the copy, is not removed; delete it there, or copy to another collection"
+        )
+    if counts[0] > counts[1]:
+        raise StorageError(
+            f"the source has {counts[0]:,} points, the copy {counts[1]:,}: something else writes to one of them; "
+            "pause that and copy again, only what differs is written"
+        )
+    drawn = source.query_points(
+        old,
+        query=models.SampleQuery(sample=models.Sample.RANDOM),
+        limit=_COMPARED,
+        with_payload=True,
+        with_vectors=True,
+    ).points
+    copies = {
+        record.id: record
+        for record in destination.retrieve(new, ids=[point.id for point in drawn], with_payload=True, with_vectors=True)
+    }
+    for point in drawn:
+        copied = copies.get(point.id)
+        if copied is None or not are_same(copied.payload, point.payload) or not _same(point, copied, metadata):
+            raise StorageError(f"the point {point.id} of the copy is not that of the source; copy again")
+    return counts[0], len(drawn)
+
+
+def _same(one: Any, other: Any, metadata: IndexMetadata) -> bool:
+    features = [
+        dict(zip(vectors[FEATURES_VECTOR].indices, vectors[FEATURES_VECTOR].values, strict=True))
+        for vectors in (one.vector, other.vector)
+    ]
+    if features[0].keys() != features[1].keys() or not np.allclose(
+        list(features[0].values()), [features[1][key] for key in features[0]], atol=1e-6
+    ):
+        return False
+    if not metadata.has_base:
+        return True
+    return np.allclose(
+        one.vector[BASE_VECTOR], other.vector[BASE_VECTOR], atol=_TOLERANCE[metadata.settings.base_vectors]
+    )
+
+
+def _keep_metadata(collection: str, metadata: dict[str, Any]) -> Operation[None]:
+    physical = yield from physical_collection(collection)
+    yield call("update_collection", physical, metadata=metadata)

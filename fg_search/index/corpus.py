@@ -1,0 +1,80 @@
+"""All items of an index, read at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fg_search.engine.operations import Operation, call
+from fg_search.index.ingestion import ITEMS_PER_WRITE
+from fg_search.index.set_aside import is_doubtful
+from fg_search.index.state import IndexState
+from fg_search.layout.keys import BASE_VECTOR, PAYLOAD_KEY
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All items of an index.
+
+    Attributes:
+        point_ids: The engine's ids.
+        ids: Their owners'.
+        texts: What was encoded.
+        labels: As they are now, ``None`` where unknown.
+        payloads: The owners' own.
+        doubtful: Positions of those that are not to be learned from.
+        base: ``(n, d)`` float32 base embeddings, if the index has them.
+    """
+
+    point_ids: list[int | str]
+    ids: list[int | str]
+    texts: list[str]
+    labels: list[str | None]
+    payloads: list[dict[str, Any]]
+    doubtful: list[int]
+    base: npt.NDArray[np.float32] | None
+
+
+def read_corpus(
+    state: IndexState, progress: Callable[[int], object], *, least_doubtful: float | None = None
+) -> Operation[Corpus]:
+    """Read all items, of all tenants if none was chosen, with their base embeddings; they have to fit into memory.
+
+    Args:
+        state: The index.
+        progress: Told how many items more were read.
+        least_doubtful: Probability of a wrong label from which on an undecided item is doubtful.
+    """
+    names = [BASE_VECTOR] if state.metadata.has_base else False
+    corpus = Corpus([], [], [], [], [], [], None)
+    vectors: list[npt.NDArray[np.float32]] = []
+    offset = None
+    while True:
+        records, offset = yield call(
+            "scroll",
+            state.collection,
+            scroll_filter=state.scope_of_all(),
+            limit=ITEMS_PER_WRITE,
+            offset=offset,
+            with_payload=True,
+            with_vectors=names,
+        )
+        for record in records:
+            payload = dict(record.payload)
+            features = payload.pop(PAYLOAD_KEY)
+            if least_doubtful is not None and is_doubtful(features, least_doubtful):
+                corpus.doubtful.append(len(corpus.ids))
+            corpus.point_ids.append(record.id)
+            corpus.ids.append(features["id"])
+            corpus.texts.append(features["text"])
+            corpus.labels.append(features.get("label"))
+            corpus.payloads.append(payload)
+        if names and records:
+            vectors.append(np.array([record.vector[BASE_VECTOR] for record in records], dtype=np.float32))
+        progress(len(records))
+        if offset is None:
+            return replace(corpus, base=np.concatenate(vectors) if vectors else None)

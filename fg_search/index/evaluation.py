@@ -1,0 +1,138 @@
+"""How good the answers of an index are, and whether it knows when they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fg_search.engine.operations import Operation
+from fg_search.evaluation import SelectiveReport, brier_score, expected_calibration_error, selective_report
+from fg_search.ids import UserId
+from fg_search.index.calibration import RelevantBy
+from fg_search.index.query_vectors import Query, encode_queries
+from fg_search.index.relevance import Judged, Relevant, judge
+from fg_search.index.search import ranking
+from fg_search.index.search_options import SearchOptions
+from fg_search.index.state import IndexState
+from fg_search.model.embeddings import FeatureEmbeddings
+
+TARGETS = (0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class ReachedPrecision:
+    """What a target precision gives on the evaluated queries.
+
+    Attributes:
+        target: Precision that was asked for.
+        threshold: Confidence from which on queries are answered, ``None`` if none can promise it.
+        coverage: Share of the queries that are answered, in [0, 1].
+        precision: Share of right answers among those; ``nan`` if none is answered.
+    """
+
+    target: float
+    threshold: float | None
+    coverage: float
+    precision: float
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """The evaluated queries one by one, as :mod:`fg_search.plots` draws them.
+
+    Attributes:
+        rankings: By the names of :attr:`IndexEvaluation.reports`, ``(n,)`` numbers, higher is surer.
+        correct: ``(n,)`` booleans, whether the top hit is right.
+        in_scope: ``(n,)`` booleans, whether there is a right answer.
+        wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
+        found: ``(n,)`` labels or ids of the top hits, ``None`` where nothing was found.
+    """
+
+    rankings: dict[str, npt.NDArray[np.float64]]
+    correct: npt.NDArray[np.bool_]
+    in_scope: npt.NDArray[np.bool_]
+    wanted: Sequence[UserId | None]
+    found: Sequence[UserId | None]
+
+
+@dataclass(frozen=True)
+class IndexEvaluation:
+    """How an index answers queries whose answer is known.
+
+    Attributes:
+        relevant_by: Whether answers were judged by label or by id.
+        reports: By the number that ranks the answers: ``"score"``, ``"query confidence"`` and, if the index is
+            calibrated for these searches, ``"confidence"``.
+        ece: Expected calibration error of the confidence, if there is one.
+        brier: Brier score of the confidence, if there is one.
+        precisions: What target precisions give, if there is a calibration.
+        outcomes: Query by query; evaluations are compared by their figures alone.
+    """
+
+    relevant_by: RelevantBy
+    reports: dict[str, SelectiveReport]
+    ece: float | None
+    brier: float | None
+    precisions: tuple[ReachedPrecision, ...]
+    outcomes: Outcomes = field(repr=False, compare=False)
+
+
+def evaluate_on(
+    state: IndexState,
+    queries: Sequence[Query],
+    relevant: Sequence[Relevant],
+    relevant_by: Literal["auto", "label", "id"],
+    options: SearchOptions,
+    embeddings: FeatureEmbeddings | None,
+    *,
+    batch_size: int,
+    show_progress: bool | None,
+) -> Operation[IndexEvaluation]:
+    """Encode, search, judge, measure."""
+    encoded = yield from encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
+    judged = yield from judge(state, encoded, relevant, relevant_by, options)
+    return _measure(state, judged, options)
+
+
+def _measure(state: IndexState, judged: Judged, options: SearchOptions) -> IndexEvaluation:
+    rankings = {"score": judged.score, "query confidence": judged.query_confidence}
+    calibration = state.calibration
+    if calibration is None or not calibration.fits(options, ranking(state, options.rank_by)):
+        outcomes = _outcomes(rankings, judged)
+        return IndexEvaluation(judged.relevant_by, _reports(outcomes), None, None, (), outcomes)
+    confidence = np.zeros(len(judged.correct))
+    confidence[judged.has_hit] = calibration.confidences(judged.features)
+    precisions = []
+    for target in TARGETS:
+        threshold = calibration.threshold(target).threshold
+        answered = confidence >= threshold if threshold is not None else np.zeros(len(confidence), dtype=bool)
+        right = judged.correct[answered]
+        precisions.append(
+            ReachedPrecision(
+                target, threshold, float(answered.mean()), float(right.mean()) if len(right) else float("nan")
+            )
+        )
+    outcomes = _outcomes({"confidence": confidence, **rankings}, judged)
+    return IndexEvaluation(
+        judged.relevant_by,
+        _reports(outcomes),
+        expected_calibration_error(confidence, judged.correct),
+        brier_score(confidence, judged.correct),
+        tuple(precisions),
+        outcomes,
+    )
+
+
+def _outcomes(rankings: dict[str, npt.NDArray[np.float64]], judged: Judged) -> Outcomes:
+    return Outcomes(rankings, judged.correct, judged.in_scope, judged.wanted, judged.found)
+
+
+def _reports(outcomes: Outcomes) -> dict[str, SelectiveReport]:
+    return {
+        name: selective_report(values, outcomes.correct, outcomes.in_scope)
+        for name, values in outcomes.rankings.items()
+    }

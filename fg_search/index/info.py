@@ -1,0 +1,112 @@
+"""What an index holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from qdrant_client import models
+
+from fg_search.engine.operations import Operation, call
+from fg_search.index.set_aside import SET_ASIDE
+from fg_search.index.state import IndexState
+from fg_search.layout.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, LABEL_KEY
+from fg_search.layout.schema import IndexMetadata
+
+_HISTOGRAM_BINS = 10
+
+
+@dataclass(frozen=True)
+class CalibrationInfo:
+    """What an index was calibrated on.
+
+    Attributes:
+        queries: Judged queries.
+        relevant_by: ``"label"`` or ``"id"``.
+        search: The options of the searches it holds for, in words.
+        points: Points in the index at that time.
+    """
+
+    queries: int
+    relevant_by: str
+    search: str
+    points: int
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What is in an index.
+
+    Attributes:
+        location: Folder, URL, or class of the client.
+        collection: Name of the collection.
+        tenant: Whose items were counted, in an index with tenants.
+        points: Number of points.
+        labelled: Number of points that have a label.
+        corrected: Number of points whose label a person corrected.
+        set_aside: Number of points that are not found until somebody decides about them.
+        metadata: Of the encoder that filled it, and its settings.
+        calibration: If there is one.
+        confidence_histogram: Number of points with a confidence in each tenth of [0, 1].
+    """
+
+    location: str
+    collection: str
+    tenant: str | None
+    points: int
+    labelled: int
+    corrected: int
+    set_aside: int
+    metadata: IndexMetadata
+    calibration: CalibrationInfo | None
+    confidence_histogram: tuple[int, ...]
+
+
+def describe_index(state: IndexState) -> Operation[IndexInfo]:
+    """Counts, identity, and a histogram of confidence, all from the engine."""
+    has_label, corrected = (
+        models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))])
+        for key in (LABEL_KEY, GIVEN_LABEL_KEY)
+    )
+    calibration = state.calibration
+    histogram = []
+    for bounds in _bins():
+        histogram.append((yield from _count(state, models.FieldCondition(key=CONFIDENCE_KEY, range=bounds))))
+    return IndexInfo(
+        location=state.location,
+        collection=state.collection,
+        tenant=state.chosen_tenant,
+        points=(yield from _count(state)),
+        labelled=(yield from _count(state, has_label)),
+        corrected=(yield from _count(state, corrected)),
+        set_aside=0 if state.metadata.set_aside is None else (yield from _count(state, SET_ASIDE)),
+        metadata=state.metadata,
+        calibration=None
+        if calibration is None
+        else CalibrationInfo(
+            calibration.queries, calibration.relevant_by, calibration.describe_search(), calibration.points
+        ),
+        confidence_histogram=tuple(histogram),
+    )
+
+
+def count(state: IndexState) -> Operation[int]:
+    """Number of items."""
+    return (yield from _count(state))
+
+
+def count_all(state: IndexState) -> Operation[int]:
+    """Number of items, of all tenants if none was chosen."""
+    found = yield call("count", state.collection, count_filter=state.scope_of_all(), exact=True)
+    return int(found.count)
+
+
+def _count(state: IndexState, *conditions: models.Condition) -> Operation[int]:
+    found = yield call("count", state.collection, count_filter=state.scope(*conditions), exact=True)
+    return int(found.count)
+
+
+def _bins() -> Iterator[models.Range]:
+    for i in range(_HISTOGRAM_BINS - 1):
+        yield models.Range(gte=i / _HISTOGRAM_BINS, lt=(i + 1) / _HISTOGRAM_BINS)
+    yield models.Range(gte=1 - 1 / _HISTOGRAM_BINS, lte=1.0)

@@ -1,0 +1,207 @@
+"""Re-encoding an index with another encoder, while it goes on answering."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from qdrant_client import models
+
+from fg_search.engine.operations import Operation, Work, call
+from fg_search.errors import StorageError
+from fg_search.index.collections import (
+    create_collection,
+    index_scored,
+    is_collection_of,
+    physical_collection,
+    switch_alias,
+)
+from fg_search.index.ingestion import ITEMS_PER_WRITE, add
+from fg_search.index.set_aside import is_doubtful
+from fg_search.index.state import EncoderSlot, IndexState, metadata_of
+from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, MARKED_KEY, PAYLOAD_KEY, REVIEW_KEY
+from fg_search.layout.points import Item
+from fg_search.layout.schema import IndexMetadata
+from fg_search.model.embeddings import FeatureEmbeddings
+
+if TYPE_CHECKING:
+    from fg_search.model.encoder import FeatureGroupEncoder
+
+AsBefore = Literal["as before"]
+
+_MOST_PASSES = 10
+
+
+def migrate(
+    state: IndexState,
+    encoder: FeatureGroupEncoder,
+    *,
+    batch_size: int,
+    progress: Callable[[int], object],
+    announce: Callable[[IndexState], None],
+    set_aside: float | AsBefore | None = "as before",
+) -> Operation[IndexState]:
+    """Fill a collection beside the old one, switch the alias to it, remove the old one.
+
+    What is added, changed or deleted meanwhile is caught up with before the switch. Interrupted, it leaves the old
+    collection in place and goes on from where it was the next time.
+
+    What was computed for those who review depends on the base embeddings and the labels, not on the head: it is carried
+    along to an encoder of the same base model, and left behind otherwise.
+
+    Args:
+        state: The index.
+        encoder: Takes the place of the one that filled it.
+        batch_size: Texts the base model encodes at once.
+        progress: Told how many items more are done.
+        announce: Told the state of the new index just before the switch.
+        set_aside: Probability of a wrong label from which on an undecided item is set aside; ``None`` for no item.
+
+    Returns:
+        The state of the new index; it has no calibration yet.
+
+    Raises:
+        StorageError: If the index's name is no alias, or the old collection changes faster than it can be followed.
+    """
+    if encoder.fingerprint == state.metadata.fingerprint:
+        return replace(state, encoders=EncoderSlot(encoder))
+    old = yield from physical_collection(state.collection)
+    if old == state.collection:
+        raise StorageError(
+            f"{state.name} is a collection of that very name, not an alias, so that nothing can take its place; "
+            "copy it with `fg-search copy` into a new index first"
+        )
+    kept = state.metadata.set_aside if set_aside == "as before" else set_aside
+    metadata = replace(metadata_of(encoder), settings=state.metadata.settings, set_aside=kept)
+    new = yield from create_collection(state.collection, metadata)
+    yield from _check_begun(new, metadata)
+    filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
+    # stored vectors of the same base model are as good as new ones, unless they were rounded
+    is_same_base = metadata.base == state.metadata.base
+    keep_base = is_same_base and metadata.settings.base_vectors == "float32"
+    for attempt in range(_MOST_PASSES):
+        written = yield from _copy_all(
+            old,
+            filled,
+            batch_size,
+            progress if not attempt else _ignore,
+            partial(_item, set_aside=set_aside, keep_review=is_same_base),
+            keep_base=keep_base,
+        )
+        removed = yield from _remove_extra(old, new)
+        if not written and not removed:
+            break
+    else:
+        raise StorageError(f"{state.name} changes faster than it can be re-encoded; pause what writes to it")
+    yield from _describe(old, new, keep_review=is_same_base)
+    migrated = replace(filled, collection=state.collection)
+    announce(migrated)
+    yield from switch_alias(state.collection, new)
+    yield from _remove_leftovers(state.collection, new)
+    return migrated
+
+
+def _copy_all(
+    old: str,
+    filled: IndexState,
+    batch_size: int,
+    progress: Callable[[int], object],
+    item_of: Callable[[models.Record], Item],
+    *,
+    keep_base: bool,
+) -> Operation[int]:
+    """Bring every item of the old collection up to date in the new one; return how many were not."""
+    written, offset = 0, None
+    while True:
+        records, offset = yield call(
+            "scroll",
+            old,
+            limit=ITEMS_PER_WRITE,
+            offset=offset,
+            with_payload=True,
+            with_vectors=[BASE_VECTOR] if keep_base else False,
+        )
+        items = [item_of(record) for record in records]
+        known = (yield Work(partial(_features, filled, records))) if keep_base and records else None
+        report = yield from add(filled, items, known, batch_size=batch_size, progress=progress, copied=True)
+        written += report.written
+        if offset is None:
+            return written
+
+
+def _check_begun(new: str, metadata: IndexMetadata) -> Operation[None]:
+    """Make sure that what was begun and interrupted goes on in the same way.
+
+    Raises:
+        StorageError: If it had other items set aside.
+    """
+    begun = IndexMetadata.of_collection(new, (yield call("get_collection", new)))
+    if begun.set_aside != metadata.set_aside:
+        raise StorageError(
+            f"the collection {new!r} was begun with set_aside={begun.set_aside}, not {metadata.set_aside}; "
+            "call refit again with that, or delete the collection"
+        )
+
+
+def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_review: bool) -> Item:
+    item = Item.of_record(record)
+    if not keep_review:
+        item = replace(item, review=None)
+    if set_aside == "as before":
+        return item
+    features = (record.payload or {})[PAYLOAD_KEY]
+    return replace(item, set_aside=set_aside is not None and is_doubtful(features, set_aside))
+
+
+def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:
+    vectors: Any = [record.vector for record in records]
+    return filled.encoder.features(np.array([vector[BASE_VECTOR] for vector in vectors], dtype=np.float32))
+
+
+def _describe(old: str, new: str, *, keep_review: bool) -> Operation[None]:
+    """Let the new collection say the same as the old one of what its items were judged by, and lists be ordered by it.
+
+    A collection that an interrupted migration away from it left behind may say something that no longer holds.
+    """
+    was = (yield call("get_collection", old)).config.metadata or {}
+    says = (yield call("get_collection", new)).config.metadata or {}
+    kept = (yield from index_scored(new, was)) if keep_review else {}
+    gone = dict.fromkeys(key for key in (CALIBRATION_KEY, REVIEW_KEY, MARKED_KEY) if key in says and key not in kept)
+    if kept or gone:
+        yield call("update_collection", new, metadata={**kept, **gone})
+
+
+def _remove_leftovers(collection: str, new: str) -> Operation[None]:
+    """Remove what earlier migrations of this index left when they were interrupted for good."""
+    aliases = yield call("get_aliases")
+    used = {new, *(one.collection_name for one in aliases.aliases)}
+    for one in (yield call("get_collections")).collections:
+        if one.name not in used and is_collection_of(collection, one.name):
+            yield call("delete_collection", one.name)
+
+
+def _remove_extra(old: str, new: str) -> Operation[int]:
+    """Remove what was deleted from the old collection meanwhile; return how many."""
+    counts = []
+    for name in (old, new):
+        counts.append((yield call("count", name, exact=True)).count)
+    if counts[0] == counts[1]:
+        return 0
+    removed, offset = 0, None
+    while True:
+        records, offset = yield call("scroll", new, limit=ITEMS_PER_WRITE, offset=offset, with_payload=False)
+        ids = [record.id for record in records]
+        known = yield call("retrieve", old, ids=ids, with_payload=False)
+        extra = list(set(ids) - {record.id for record in known})
+        if extra:
+            yield call("delete", new, points_selector=models.PointIdsList(points=extra), wait=True)
+            removed += len(extra)
+        if offset is None:
+            return removed
+
+
+def _ignore(_: int) -> None:
+    return None

@@ -1,0 +1,91 @@
+"""Fitting a new head on what an index holds by now, corrections included."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fg_search.engine.operations import Operation, Work
+from fg_search.index.collections import check_scored
+from fg_search.index.state import IndexState
+from fg_search.layout.keys import REVIEW_KEY
+from fg_search.validation import check_fraction
+
+if TYPE_CHECKING:
+    from fg_search.model.encoder import FeatureGroupEncoder
+from fg_search.index.corpus import read_corpus
+
+
+def refit(
+    state: IndexState,
+    folder: str | os.PathLike[str],
+    *,
+    set_aside: float | None,
+    seed: int,
+    batch_size: int,
+    progress: Callable[[int], object],
+) -> Operation[FeatureGroupEncoder]:
+    """A new encoder, of the same base model and sizes, that learned from the items as they are now, saved.
+
+    Args:
+        state: The index.
+        folder: Of the new encoder, not that of the one in use.
+        set_aside: Probability of a wrong label from which on an undecided item is not learned from.
+        seed: Of everything random.
+        batch_size: Texts the base model encodes at once.
+        progress: Told how many items more were read.
+
+    Raises:
+        FileExistsError: If the folder holds something other than a saved encoder.
+        NotScoredError: If items are to be set aside and labels were not judged yet.
+        ValueError: If the head learned from something that the index does not hold (pairs, clusters), if there is
+            nothing to learn from any more, if the folder is that of the encoder in use, or if this is one tenant's
+            view.
+    """
+    from fg_search.model.saved_encoder import check_target  # imports torch
+
+    if state.chosen_tenant is not None:
+        raise ValueError("a head is fitted on the items of all tenants; call refit on the index itself")
+    if set_aside is not None:
+        check_fraction(set_aside, name="set_aside")
+    check_target(Path(folder))
+    _check_not_in_use(state, folder)
+    known = state.encoder
+    if known.supervision not in ("labels", "attributes"):
+        raise ValueError(
+            f"the head of {state.name} learned from {known.supervision}, which corrected labels do not change; "
+            "fit one on labels with encoder.fit(texts, labels=…) and call index.migrate"
+        )
+    if set_aside is not None:
+        yield from check_scored(state, REVIEW_KEY, "the labels", "score_labels")
+    corpus = yield from read_corpus(state, progress, least_doubtful=set_aside)
+    out = set(corpus.doubtful)
+    kept = [i for i in range(len(corpus.ids)) if i not in out]
+
+    def work() -> FeatureGroupEncoder:
+        encoder = known.refitted(
+            [corpus.texts[i] for i in kept],
+            [corpus.labels[i] for i in kept],
+            {name: [corpus.payloads[i].get(name) for i in kept] for name in known.attributes},
+            embeddings=None if corpus.base is None else corpus.base[kept],
+            seed=seed,
+            batch_size=batch_size,
+        )
+        encoder.save(folder)
+        return encoder
+
+    encoder: FeatureGroupEncoder = yield Work(work)
+    return encoder
+
+
+def _check_not_in_use(state: IndexState, folder: str | os.PathLike[str]) -> None:
+    """Refuse the folder of the encoder in use: an index that was interrupted before it moved would be without it."""
+    target = Path(folder).resolve()
+    in_use = state.metadata.encoder
+    if in_use is not None and Path(in_use).resolve() == target:
+        raise ValueError(
+            f"{os.fspath(folder)!r} is the folder of the encoder that {state.name} uses until it has moved to the new "
+            "one; choose another folder"
+        )

@@ -1,0 +1,88 @@
+"""How to search: the options of one search, checked when they are made."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from qdrant_client import models
+
+from fg_search.validation import check_count, check_fraction
+
+RankBy = Literal["auto", "features", "base", "both"]
+
+
+OnUncertain = Literal["flag", "abstain", "raise"]
+
+
+_MAX_WEIGHT = 100  # beyond, confidence^w is zero in the engine's arithmetic
+
+
+_MOST_HITS = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search; checked when it is made.
+
+    Attributes:
+        limit: Hits at most, at least 1.
+        min_confidence: Points less confident than this are excluded inside the engine; in [0, 1].
+        confidence_weight: w in [0, 100] of the down-weighting ``score · confidence^w``; 0 leaves scores alone.
+        query_filter: Any Qdrant filter on the user's own payload.
+        min_query_confidence: Queries less confident than this are uncertain; in [0, 1].
+        target_precision: Share of right answers, in (0, 1), that the answered queries are to reach: a query whose
+            calibrated confidence is below the threshold for it is uncertain.
+        on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits), or
+            ``"raise"`` (:class:`UncertainQueryError`).
+        rank_by: ``"features"`` (FG similarity), ``"base"`` (cosine of the base embeddings), ``"both"``
+            (reciprocal-rank fusion of the two), or ``"auto"`` by how the head was trained.
+        offset: Hits to leave out before the first, for paging.
+    """
+
+    limit: int = 10
+    min_confidence: float | None = None
+    confidence_weight: float = 0.0
+    query_filter: models.Filter | None = None
+    min_query_confidence: float | None = None
+    target_precision: float | None = None
+    on_uncertain: OnUncertain = "flag"
+    rank_by: RankBy = "auto"
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("limit", 1), ("offset", 0)):
+            self._keep(name, check_count(getattr(self, name), name=name, least=least))
+        if self.limit + self.offset > _MOST_HITS:
+            raise ValueError(f"limit + offset must be at most {_MOST_HITS:,}, got {self.limit + self.offset:,}")
+        for name in ("min_confidence", "min_query_confidence"):
+            if getattr(self, name) is not None:
+                self._keep(name, check_fraction(getattr(self, name), name=name))
+        if not (_is_number(self.confidence_weight) and 0 <= self.confidence_weight <= _MAX_WEIGHT):
+            raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight!r}")
+        self._keep("confidence_weight", float(self.confidence_weight))
+        target = self.target_precision
+        if target is not None and not (_is_number(target) and 0 < target < 1):
+            raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target!r}")
+        _check_choice(self.on_uncertain, OnUncertain, "on_uncertain")
+        _check_choice(self.rank_by, RankBy, "rank_by")
+        if self.on_uncertain != "flag" and self.min_query_confidence is None and self.target_precision is None:
+            raise ValueError(
+                f"on_uncertain={self.on_uncertain!r} needs target_precision or min_query_confidence: "
+                "when is a query uncertain?"
+            )
+
+    def _keep(self, name: str, value: float) -> None:
+        """Numbers of numpy become Python's: the engine and JSON know no others."""
+        object.__setattr__(self, name, value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, numbers.Real)
+
+
+def _check_choice(value: str, choices: Any, name: str) -> None:
+    if value not in get_args(choices):
+        known = ", ".join(map(repr, get_args(choices)))
+        raise ValueError(f"{name} must be one of {known}, got {value!r}")

@@ -1,0 +1,1 @@
+"""How an index is kept in Qdrant: payload keys, settings, schema, points and logs."""

@@ -1,0 +1,37 @@
+"""How the logs beside an index are kept: collections of payload alone, one of decisions and one of queries."""
+
+from __future__ import annotations
+
+from qdrant_client import models
+
+from fg_search.layout.schema import PayloadIndexes
+from fg_search.layout.settings import IndexSettings
+
+NO_VECTOR = "none"  # the embedded engine wants a collection to have some vector; entries have none
+
+# keys of an entry
+STAGE, ITEM, NUMBER, TENANT = "stage", "item", "number", "tenant"
+
+DECISION_LOG_INDEXES: PayloadIndexes = {
+    STAGE: models.PayloadSchemaType.KEYWORD,
+    ITEM: models.PayloadSchemaType.KEYWORD,
+    NUMBER: models.PayloadSchemaType.INTEGER,
+    TENANT: models.PayloadSchemaType.KEYWORD,
+}
+
+
+def decision_log(collection: str) -> str:
+    """Name of the collection that holds the decisions about an index."""
+    return f"{collection}.decisions"
+
+
+def query_log(collection: str) -> str:
+    """Name of the collection that holds the queries of an index."""
+    return f"{collection}.queries"
+
+
+def query_log_indexes(settings: IndexSettings) -> PayloadIndexes:
+    """Payload indexes of the log of queries."""
+    if settings.tenant_key is None:
+        return {}
+    return {TENANT: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)}

@@ -1,0 +1,155 @@
+"""What an index looks like inside Qdrant: vectors, payload keys, settings, and the collection's own metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeAlias
+
+from qdrant_client import models
+
+from fg_search.errors import FormatVersionError, IndexNotFoundError
+from fg_search.layout.keys import (
+    BASE_VECTOR,
+    CONFIDENCE_KEY,
+    CONFUSION_KEY,
+    FEATURES_VECTOR,
+    LABEL_KEY,
+    MARKED_KEY,
+    METADATA_KEY,
+    REVIEW_KEY,
+    REVIEW_SCORE_KEY,
+    REVIEWED_ACTION_KEY,
+    SET_ASIDE_KEY,
+    SUGGESTED_KEY,
+    review_key,
+)
+from fg_search.layout.settings import IndexSettings, Quantization
+
+PayloadIndexes: TypeAlias = Mapping[str, models.PayloadSchemaType | models.KeywordIndexParams]
+
+SCHEMA_VERSION = 2
+
+
+@dataclass(frozen=True)
+class IndexMetadata:
+    """What a collection remembers of the encoder that filled it.
+
+    Attributes:
+        fingerprint: Of the encoder; vectors of any other encoder are refused.
+        base: Fingerprint of the base model alone: another head on the same one needs no text encoded again.
+        model_name: The base model, for people to read.
+        encoder: Folder the encoder was saved in, or ``None`` if it never was.
+        supervision: How the head was trained (``"labels"``, ``"clusters"``).
+        dimension: Of the base embeddings.
+        groups: G.
+        codes_per_group: K.
+        settings: How the index is laid out.
+        set_aside: Probability of a wrong label from which on items were set aside; ``None`` if none were.
+        schema: Version of this layout.
+    """
+
+    fingerprint: str
+    base: str
+    model_name: str
+    encoder: str | None
+    supervision: str
+    dimension: int
+    groups: int
+    codes_per_group: int
+    settings: IndexSettings = field(default_factory=IndexSettings)
+    set_aside: float | None = None
+    schema: int = SCHEMA_VERSION
+
+    @property
+    def has_base(self) -> bool:
+        """Whether points carry their base embeddings."""
+        return self.settings.base_vectors != "none"
+
+    def to_payload(self) -> dict[str, Any]:
+        """As the metadata of a Qdrant collection."""
+        return {METADATA_KEY: asdict(self)}
+
+    @classmethod
+    def of_collection(cls, name: str, info: models.CollectionInfo) -> IndexMetadata:
+        """Read it from a collection.
+
+        Raises:
+            IndexNotFoundError: If the collection is not one of ours.
+            FormatVersionError: If another release made it that this one cannot read.
+        """
+        stored: Mapping[str, Any] | None = (info.config.metadata or {}).get(METADATA_KEY)
+        if stored is None:
+            raise IndexNotFoundError(
+                f"the collection {name!r} was not made by fg_search (it has no {METADATA_KEY!r} metadata); "
+                "choose another collection name"
+            )
+        if stored["schema"] != SCHEMA_VERSION:
+            remedy = "upgrade fg_search" if stored["schema"] > SCHEMA_VERSION else "add the items to a new index"
+            raise FormatVersionError(
+                f"the collection {name!r} has schema {stored['schema']}, this release reads {SCHEMA_VERSION}; {remedy}"
+            )
+        values = {key.name: stored[key.name] for key in fields(cls) if key.name in stored}
+        return cls(**{**values, "settings": IndexSettings(**stored["settings"])})
+
+
+def collection_options(metadata: IndexMetadata) -> dict[str, Any]:
+    """Arguments of ``create_collection`` for an index."""
+    settings = metadata.settings
+    base = models.VectorParams(
+        size=metadata.dimension,
+        distance=models.Distance.COSINE,
+        datatype=models.Datatype.FLOAT16 if settings.base_vectors == "float16" else None,
+        quantization_config=_QUANTIZATIONS[settings.quantization],
+        on_disk=True if settings.on_disk else None,
+    )
+    cluster = {
+        "shard_number": settings.shards,
+        "replication_factor": settings.replicas,
+        "write_consistency_factor": settings.write_consistency,
+    }
+    return {
+        "vectors_config": {BASE_VECTOR: base} if metadata.has_base else {},
+        "sparse_vectors_config": {FEATURES_VECTOR: models.SparseVectorParams()},
+        "metadata": metadata.to_payload(),
+        **{name: value for name, value in cluster.items() if value is not None},
+    }
+
+
+def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:
+    """Payload keys that filters and orderings use."""
+    indexes: dict[str, models.PayloadSchemaType | models.KeywordIndexParams] = {
+        CONFIDENCE_KEY: models.PayloadSchemaType.FLOAT,
+        LABEL_KEY: models.PayloadSchemaType.KEYWORD,
+        REVIEWED_ACTION_KEY: models.PayloadSchemaType.KEYWORD,
+    }
+    if metadata.set_aside is not None:
+        indexes[SET_ASIDE_KEY] = models.PayloadSchemaType.BOOL
+    if metadata.settings.tenant_key is not None:
+        indexes[metadata.settings.tenant_key] = models.KeywordIndexParams(
+            type=models.KeywordIndexType.KEYWORD, is_tenant=True
+        )
+    return indexes
+
+
+LABEL_SCORE_INDEXES: PayloadIndexes = {
+    REVIEW_SCORE_KEY: models.PayloadSchemaType.FLOAT,
+    SUGGESTED_KEY: models.PayloadSchemaType.KEYWORD,
+    CONFUSION_KEY: models.PayloadSchemaType.KEYWORD,
+}
+ITEM_SCORE_INDEXES: PayloadIndexes = {
+    review_key("conflict"): models.PayloadSchemaType.FLOAT,
+    review_key("duplicate"): models.PayloadSchemaType.FLOAT,
+    review_key("duplicate_group"): models.PayloadSchemaType.INTEGER,
+    review_key("outlier"): models.PayloadSchemaType.FLOAT,
+}
+# by the key of the collection's metadata that says that the scores are there
+SCORE_INDEXES: Mapping[str, PayloadIndexes] = {REVIEW_KEY: LABEL_SCORE_INDEXES, MARKED_KEY: ITEM_SCORE_INDEXES}
+
+_QUANTIZATIONS: dict[Quantization, models.ScalarQuantization | models.BinaryQuantization | None] = {
+    "none": None,
+    "scalar": models.ScalarQuantization(
+        scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+    ),
+    "binary": models.BinaryQuantization(binary=models.BinaryQuantizationConfig(always_ram=True)),
+}

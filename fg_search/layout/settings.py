@@ -1,0 +1,58 @@
+"""How an index is laid out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from fg_search.layout.keys import PAYLOAD_KEY
+
+BaseVectors = Literal["float32", "float16", "none"]
+Quantization = Literal["none", "scalar", "binary"]
+
+DEFAULT_COLLECTION = "fg_search"
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How a new index is laid out. It cannot be changed later, but an index can be copied into one with other settings.
+
+    Attributes:
+        base_vectors: Number type of the stored base embeddings; ``"none"`` leaves them out: such an index ranks by
+            features alone.
+        quantization: Of the base embeddings, for search on a server or after ``EdgeClient.optimize``: ``"scalar"``
+            (int8, a quarter of the memory) or ``"binary"`` (one bit a number).
+        on_disk: Keep the base embeddings on disk instead of in memory.
+        tenant_key: Payload key that says whose an item is; every operation then needs a tenant
+            (:meth:`ConfidenceIndex.tenant`) and sees that tenant's items alone.
+        shards: Of a cluster; ``None`` leaves it to the server.
+        replicas: Copies of each shard; ``None`` leaves it to the server.
+        write_consistency: Copies that must have a write before it counts as done; ``None`` leaves it to the server.
+
+    Raises:
+        ValueError: If a value is not one of those.
+    """
+
+    base_vectors: BaseVectors = "float32"
+    quantization: Quantization = "none"
+    on_disk: bool = False
+    tenant_key: str | None = None
+    shards: int | None = None
+    replicas: int | None = None
+    write_consistency: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, choices in (("base_vectors", BaseVectors), ("quantization", Quantization)):
+            if getattr(self, name) not in get_args(choices):
+                known = ", ".join(map(repr, get_args(choices)))
+                raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
+        if self.base_vectors == "none" and (self.quantization != "none" or self.on_disk):
+            raise ValueError("quantization and on_disk concern base vectors, which base_vectors='none' leaves out")
+        if self.tenant_key is not None and (
+            not self.tenant_key or self.tenant_key == PAYLOAD_KEY or set(self.tenant_key) & set('."[]')
+        ):
+            raise ValueError(f"tenant_key must be a plain top-level key other than {PAYLOAD_KEY!r}")
+        for name in ("shards", "replicas", "write_consistency"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")

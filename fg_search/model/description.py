@@ -1,0 +1,291 @@
+"""What the groups of a head learned, and what each code means, as shown by a sample of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.validation import check_labels, check_same_length, check_texts
+
+_VALUES, _TERMS, _EXAMPLES = 5, 8, 3
+_SHOWN_CODES = 5
+
+
+@dataclass(frozen=True)
+class ValueLift:
+    """How much more often a label or value occurs under a code than elsewhere.
+
+    Attributes:
+        value: The label, or the attribute's value.
+        count: Items of this value under the code.
+        share: Of the code's items whose value is known, in [0, 1].
+        lift: That share over the value's share among all items; 1 means nothing special.
+    """
+
+    value: str
+    count: int
+    share: float
+    lift: float
+
+
+@dataclass(frozen=True)
+class CodeDescription:
+    """The meaning of one code of one group.
+
+    Attributes:
+        code: Number of the code in its group.
+        usage: Share of the items that have it, in [0, 1].
+        confidence: Mean group confidence of these items.
+        labels: The labels it stands for, the most frequent first.
+        attributes: The same for each attribute.
+        terms: Words that are typical for it, by class-based TF-IDF.
+        typical: The texts it is surest of.
+        boundary: The texts it is least sure of, each with the code that almost won.
+    """
+
+    code: int
+    usage: float
+    confidence: float
+    labels: tuple[ValueLift, ...]
+    attributes: Mapping[str, tuple[ValueLift, ...]]
+    terms: tuple[str, ...]
+    typical: tuple[str, ...]
+    boundary: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        values = [*self.labels, *(lift for lifts in self.attributes.values() for lift in lifts)]
+        named = ", ".join(f"{value.value} {value.share:.0%}" for value in values[:_VALUES])
+        return f"code {self.code}: {self.usage:.1%} of items; " + "; ".join(
+            part for part in (named, "terms " + ", ".join(self.terms) if self.terms else "") if part
+        )
+
+
+@dataclass(frozen=True)
+class GroupDescription:
+    """What one group learned.
+
+    Attributes:
+        group: Its number.
+        name: Of the attribute it learned, or ``None``.
+        entropy: Of its use of codes, as a share of log K: 1 if all codes are used equally, 0 if one is.
+        dead_codes: Codes that no item has.
+        confidence: Mean group confidence of all items.
+        codes: The codes in use, the most used first.
+    """
+
+    group: int
+    name: str | None
+    entropy: float
+    dead_codes: tuple[int, ...]
+    confidence: float
+    codes: tuple[CodeDescription, ...]
+
+    def __str__(self) -> str:
+        title = f"group {self.group}" + (f" ({self.name})" if self.name else "")
+        head = (
+            f"{title}: {len(self.codes)} codes in use, {len(self.dead_codes)} dead, "
+            f"entropy {self.entropy:.2f}, confidence {self.confidence:.2f}"
+        )
+        lines = [f"  {code}" for code in self.codes[:_SHOWN_CODES]]
+        rest = len(self.codes) - len(lines)
+        return "\n".join([head, *lines, *([f"  … and {rest} more"] if rest > 0 else [])])
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a head learned, as shown by n items.
+
+    Attributes:
+        items: Number n of items.
+        groups: One description a group.
+        mutual_information: ``(G, G)`` normalised mutual information between the groups' codes, in [0, 1]: 0 for
+            independent groups, 1 for groups that say the same.
+    """
+
+    items: int
+    groups: tuple[GroupDescription, ...]
+    mutual_information: npt.NDArray[np.float64] = field(repr=False)
+
+    def __str__(self) -> str:
+        count = len(self.groups)
+        between = self.mutual_information[~np.eye(count, dtype=bool)]
+        overlap = f", mutual information between groups {between.mean():.2f} on average" if count > 1 else ""
+        return "\n".join([f"{count} groups on {self.items:,} items{overlap}", *map(str, self.groups)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values."""
+        return {
+            "items": self.items,
+            "groups": [asdict(group) for group in self.groups],
+            "mutual_information": self.mutual_information.tolist(),
+        }
+
+
+def describe(
+    embeddings: FeatureEmbeddings,
+    texts: Sequence[str],
+    labels: Sequence[str | None] | None = None,
+    *,
+    attributes: Mapping[str, Sequence[str | None]] | None = None,
+    group_names: Sequence[str] = (),
+) -> Description:
+    """Say what the groups learned and what their codes mean.
+
+    Args:
+        embeddings: Of n items; those that the head was not trained on show better what is unsure.
+        texts: Of the n items.
+        labels: One label an item (``None`` where unknown).
+        attributes: By name one value an item.
+        group_names: Names of the first groups.
+
+    Raises:
+        ValueError: If there are no items, or lengths differ.
+    """
+    items = check_texts(texts)
+    if not items:
+        raise ValueError("there are no texts to describe the codes by")
+    check_same_length(len(items), {"embeddings": embeddings, "labels": labels})
+    check_same_length(len(items), attributes or {})
+    check_labels(labels)
+    columns = {name: _Column(column) for name, column in (attributes or {}).items()}
+    label_column = None if labels is None else _Column(labels)
+    words = _Words(items)
+    groups = tuple(
+        _describe_group(embeddings, group, items, label_column, columns, words, group_names)
+        for group in range(embeddings.groups)
+    )
+    return Description(len(items), groups, group_mutual_information(embeddings.codes))
+
+
+def group_mutual_information(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Normalised mutual information between the codes of each pair of groups (arithmetic mean of the entropies).
+
+    Args:
+        codes: ``(n, G)`` integers.
+
+    Returns:
+        ``(G, G)`` symmetric float64 array in [0, 1] with ones on the diagonal.
+    """
+    from sklearn.metrics import normalized_mutual_info_score
+
+    groups = codes.shape[1]
+    shared = np.eye(groups)
+    for a in range(groups):
+        for b in range(a):
+            shared[a, b] = shared[b, a] = normalized_mutual_info_score(codes[:, a], codes[:, b])
+    return shared
+
+
+def typical_terms(texts: Sequence[str], codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
+    """For each of ``size`` codes the words that are typical for its texts, by class-based TF-IDF, the best first.
+
+    Args:
+        texts: n texts.
+        codes: ``(n,)`` integers in [0, size).
+        size: Number of codes.
+    """
+    return _Words([*texts]).of_codes(codes, size)
+
+
+def _describe_group(
+    embeddings: FeatureEmbeddings,
+    group: int,
+    texts: list[str],
+    labels: _Column | None,
+    attributes: Mapping[str, _Column],
+    words: _Words,
+    names: Sequence[str],
+) -> GroupDescription:
+    codes, sure = embeddings.codes[:, group], embeddings.group_confidence[:, group]
+    size = embeddings.probabilities.shape[2]
+    used = np.bincount(codes, minlength=size)
+    shares = used[used > 0] / len(codes)
+    terms = words.of_codes(codes, size)
+    descriptions = []
+    for code in np.argsort(-used, kind="stable")[: len(shares)]:
+        members = np.flatnonzero(codes == code)
+        by_confidence = members[np.argsort(-sure[members], kind="stable")]
+        unsure = by_confidence[::-1][:_EXAMPLES]
+        second = np.argsort(embeddings.probabilities[unsure, group], axis=-1)[:, -2]
+        descriptions.append(
+            CodeDescription(
+                code=int(code),
+                usage=len(members) / len(codes),
+                confidence=float(sure[members].mean()),
+                labels=() if labels is None else labels.lifts(members),
+                attributes={name: column.lifts(members) for name, column in attributes.items()},
+                terms=terms[code],
+                typical=tuple(texts[i] for i in by_confidence[:_EXAMPLES]),
+                boundary=tuple((texts[i], int(almost)) for i, almost in zip(unsure, second, strict=True)),
+            )
+        )
+    return GroupDescription(
+        group=group,
+        name=names[group] if group < len(names) else None,
+        entropy=float(-(shares * np.log(shares)).sum() / np.log(size)),
+        dead_codes=tuple(int(code) for code in np.flatnonzero(used == 0)),
+        confidence=float(sure.mean()),
+        codes=tuple(descriptions),
+    )
+
+
+class _Column:
+    """A label or attribute of n items, counted."""
+
+    def __init__(self, values: Sequence[str | None]) -> None:
+        self.values = sorted({value for value in values if value is not None})
+        row = {value: i for i, value in enumerate(self.values)}
+        self.rows = np.array([-1 if value is None else row[value] for value in values], dtype=np.int64)
+        self.counts = np.bincount(self.rows[self.rows >= 0], minlength=len(self.values))
+
+    def lifts(self, members: npt.NDArray[np.int64]) -> tuple[ValueLift, ...]:
+        """The values that the members have more often than all items do, the most frequent first."""
+        rows = self.rows[members]
+        counts = np.bincount(rows[rows >= 0], minlength=len(self.values))
+        if not counts.sum():
+            return ()
+        share = counts / counts.sum()
+        lift = share / (self.counts / self.counts.sum())
+        order = np.lexsort((-lift, -counts))
+        only_one = len(self.values) == 1
+        chosen = [i for i in order if counts[i] and (lift[i] > 1 or only_one)][:_VALUES]
+        return tuple(ValueLift(self.values[i], int(counts[i]), float(share[i]), float(lift[i])) for i in chosen)
+
+
+class _Words:
+    """The words of n texts, to find those that are typical for a code."""
+
+    def __init__(self, texts: list[str]) -> None:
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        vectorizer = CountVectorizer()
+        try:
+            self.counts = vectorizer.fit_transform(texts)
+        except ValueError:  # no text holds a word of two letters or more
+            self.counts, self.names = None, np.empty(0, dtype=object)
+        else:
+            self.names = vectorizer.get_feature_names_out()
+
+    def of_codes(self, codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
+        """For each code its terms with the highest ``tf · log(1 + (A - f + ½) / (f + ½))``.
+
+        Class-based TF-IDF (Grootendorst, 2022) in its BM25 form, which keeps words that are everywhere out: tf is the
+        term's share of the code's words, f its count under all codes, A the mean number of words of a code.
+        """
+        from scipy.sparse import csr_array
+
+        if self.counts is None:
+            return [()] * size
+        member = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(size, len(codes)))
+        counts = (member @ self.counts).toarray()
+        words = counts.sum(axis=1, keepdims=True)
+        frequency = counts.sum(axis=0)
+        rarity = np.log1p(np.maximum(words[words > 0].mean() - frequency + 0.5, 0) / (frequency + 0.5))
+        weight = counts / np.maximum(words, 1) * rarity
+        best = np.argsort(-weight, axis=1, kind="stable")[:, :_TERMS]
+        return [tuple(str(self.names[i]) for i in row if weight[code, i] > 0) for code, row in enumerate(best)]

@@ -1,0 +1,336 @@
+"""The feature-group head: a dense vector in, G softmax groups of K codes out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers.base.modules import Module
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from fg_search.model.history import FitHistory
+
+_ROWS = 8192  # rows taken at once: bounds the memory of the hidden layer
+
+
+class FeatureGroupHead(Module):
+    """Maps a sentence embedding to G independent softmax groups of K codes each.
+
+    ::
+
+        (n, d) ── unit length ──┬─ trunk 1: Linear ─ · √d ─ ReLU ─ Linear ─┐
+                                ├─ …                                       ├─ (n, G, K) ─ softmax(· / T) ─ (n, G·K)
+                                └─ trunk t                                 ┘
+
+    A trunk is a small network of its own that yields G / trunks of the groups; several trunks are an
+    ensemble inside one head. Without ``hidden_features`` the head is one linear layer. There is no
+    LayerNorm: it would blow up the small activations of an input unlike any seen before, and with them
+    the confidence (measured: docs/benchmarks.md).
+
+    Append it to any ``SentenceTransformer``: it reads ``sentence_embedding``, keeps it as
+    ``base_embedding``, and replaces it by the feature-group (FG) embedding, the concatenation of the G
+    distributions.
+
+    Args:
+        in_features: Dimension d of the sentence embedding.
+        groups: Number G of softmax groups.
+        codes_per_group: Number K of codes of each group, at least 2.
+        hidden_features: Width of each trunk's hidden layer; ``None`` for a linear head.
+        trunks: Number of independent trunks; must divide ``groups``, more than one needs a hidden layer.
+        temperature: T > 0 in softmax(z / T); it sharpens or flattens all groups alike.
+        dropout: Dropout probability after the hidden layer (of a linear head: before it), in training only.
+        normalize: Whether rows are scaled to unit length first, so that the direction alone counts.
+        rank: Of the output layer: the hidden units (of one trunk) give so many scores, and these the logits;
+            ``None`` for a full output layer.
+
+    Attributes:
+        history: How :func:`fg_search.fit_head` trained it, if it did; not saved.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+
+    config_keys = [  # noqa: RUF012  # the base class declares it as a plain attribute
+        "in_features",
+        "groups",
+        "codes_per_group",
+        "hidden_features",
+        "trunks",
+        "temperature",
+        "dropout",
+        "normalize",
+        "rank",
+    ]
+
+    def __init__(
+        self,
+        in_features: int,
+        groups: int,
+        codes_per_group: int,
+        hidden_features: int | None = None,
+        trunks: int = 1,
+        temperature: float = 1.0,
+        dropout: float = 0.0,
+        normalize: bool = True,
+        rank: int | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped upstream
+        _check_sizes(in_features, groups, codes_per_group, hidden_features, trunks, rank)
+        if not temperature > 0:
+            raise ValueError(f"temperature must be greater than 0, got {temperature}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must be in [0, 1), got {dropout}")
+        self.in_features = in_features
+        self.groups = groups
+        self.codes_per_group = codes_per_group
+        self.hidden_features = hidden_features
+        self.trunks = trunks
+        self.temperature = temperature
+        self.dropout = dropout
+        self.normalize = normalize
+        self.rank = rank
+        self.history: FitHistory | None = None
+        self.drop = _Dropout(dropout)
+        if hidden_features is None:
+            self.output: nn.Module = nn.Linear(in_features, groups * codes_per_group)
+        else:
+            self.hidden = nn.Linear(in_features, trunks * hidden_features)
+            self.output = (
+                _TrunkLinear(trunks, hidden_features, groups * codes_per_group // trunks)
+                if rank is None
+                else _LowRankLinear(hidden_features, rank, groups * codes_per_group)
+            )
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """Unnormalised log-probabilities z / T.
+
+        Args:
+            embeddings: ``(n, d)`` float tensor.
+
+        Returns:
+            ``(n, G, K)`` float tensor.
+        """
+        rows = nn.functional.normalize(embeddings, dim=-1) if self.normalize else embeddings
+        return self.logits_of_rows(rows)
+
+    def logits_of_rows(self, rows: Tensor) -> Tensor:
+        """As :meth:`logits`, for rows used as they are (training adds noise to unit vectors)."""
+        if self.hidden_features is None:
+            flat = self.output(self.drop(rows))
+        else:
+            flat = self.output(self.drop(self.hidden_units(rows)))
+        logits: Tensor = flat.view(-1, self.groups, self.codes_per_group)
+        return logits if self.temperature == 1 else logits / self.temperature
+
+    def hidden_units(self, rows: Tensor) -> Tensor:
+        """Activations ``(n, t·h)`` of the hidden layer, for rows ``(n, d)`` used as they are."""
+        # √d brings the products with a unit vector to the order of one, and spreads the biases as widely: the
+        # units bend at many different places (without that, AUROC falls by .01)
+        scale = self.in_features**0.5
+        return nn.functional.linear(rows * scale, self.hidden.weight, self.hidden.bias * scale).relu()
+
+    def probabilities(self, embeddings: Tensor) -> Tensor:
+        """The G distributions over K codes: ``(n, d)`` to ``(n, G, K)``, each group summing to one."""
+        return self.logits(embeddings).softmax(dim=-1)
+
+    def distributions(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """As :meth:`probabilities`, for arrays, without gradients, on the CPU: ``(n, d)`` to ``(n, G, K)`` float32."""
+        found = np.empty((len(rows), self.groups, self.codes_per_group), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(rows), _ROWS):
+                some = slice(start, start + _ROWS)
+                found[some] = self.probabilities(torch.from_numpy(rows[some])).numpy()
+        return found
+
+    def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Put the FG embedding ``(n, G·K)`` in the place of ``sentence_embedding`` ``(n, d)``."""
+        base = features["sentence_embedding"]
+        if base.shape[-1] != self.in_features:
+            raise ValueError(
+                f"the head reads embeddings of dimension {self.in_features}, this model gives {base.shape[-1]}"
+            )
+        return _Features(
+            features,
+            base_embedding=base,
+            sentence_embedding=self.probabilities(base).flatten(start_dim=-2),
+        )
+
+    def get_embedding_dimension(self) -> int:
+        """Length G·K of the FG embedding."""
+        return self.groups * self.codes_per_group
+
+    def save(self, output_path: str, *_: Any, safe_serialization: bool = True, **__: Any) -> None:
+        """Write ``config.json`` and ``model.safetensors`` into the folder ``output_path``.
+
+        Raises:
+            ValueError: If asked for anything but safetensors: a pickle runs code where it is loaded.
+        """
+        if not safe_serialization:
+            raise ValueError("a feature-group head is saved as safetensors only; leave safe_serialization=False out")
+        Path(output_path).mkdir(parents=True, exist_ok=True)
+        self.save_config(output_path)
+        self.save_torch_weights(output_path, safe_serialization=True)
+
+    @classmethod
+    def load(
+        cls,
+        model_name_or_path: str,
+        subfolder: str = "",
+        token: bool | str | None = None,
+        cache_folder: str | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        init_defaults: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> Self:
+        """Load a saved head from a folder or a model repository, as every sentence-transformers module.
+
+        Args:
+            model_name_or_path: Folder of the model, or its name.
+            subfolder: Where in it the head lies, for example ``"3_FeatureGroupHead"``.
+            token: For a private repository.
+            cache_folder: Where downloads are kept.
+            revision: Of the repository.
+            local_files_only: Whether to keep from downloading.
+            init_defaults: Constructor arguments for settings that the saved ones lack.
+        """
+        where: dict[str, Any] = {
+            "subfolder": subfolder,
+            "token": token,
+            "cache_folder": cache_folder,
+            "revision": revision,
+            "local_files_only": local_files_only,
+        }
+        head = cls(**{**(init_defaults or {}), **cls.load_config(model_name_or_path, **where)})
+        cls.load_torch_weights(model_name_or_path, model=head, **where)
+        return head
+
+    @classmethod
+    def from_quaterion(cls, folder: str) -> Self:
+        """Load a ``SoftmaxEmbeddingsHead`` that quaterion-models saved.
+
+        It is a linear head that reads embeddings as they are, without scaling them to unit length.
+
+        Args:
+            folder: With ``config.json`` (``input_embedding_size``, ``output_groups``, ``output_size_per_group``,
+                ``dropout``) and ``weights.bin`` (``projection_layer.weight`` and, if there is one, its bias).
+                The weights are read with ``weights_only=True``: no code in the file is run.
+
+        Returns:
+            The head in evaluation mode; it gives the same numbers as the original.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If they do not describe such a head.
+        """
+        path = Path(folder)
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        sizes = ("input_embedding_size", "output_groups", "output_size_per_group")
+        missing = [name for name in sizes if name not in config]
+        if missing:
+            raise ValueError(f"{path / 'config.json'} is not of a SoftmaxEmbeddingsHead: it lacks {', '.join(missing)}")
+        d, groups, codes = (config[name] for name in sizes)
+        head = cls(d, groups, codes, dropout=config.get("dropout") or 0.0, normalize=False)
+        saved = torch.load(path / "weights.bin", map_location="cpu", weights_only=True)
+        weight, bias = saved.get("projection_layer.weight"), saved.get("projection_layer.bias")
+        expected = (head.get_embedding_dimension(), head.in_features)
+        if weight is None or tuple(weight.shape) != expected:
+            found = "no such weight" if weight is None else f"shape {tuple(weight.shape)}"
+            raise ValueError(f"projection_layer.weight in {path / 'weights.bin'} must have shape {expected}: {found}")
+        zeros = torch.zeros(head.get_embedding_dimension())
+        head.output.load_state_dict({"weight": weight, "bias": zeros if bias is None else bias})
+        return head.eval()
+
+
+class _TrunkLinear(nn.Module):
+    """One linear layer for each trunk, as one batched product: ``(n, t·h)`` to ``(n, t·o)``."""
+
+    def __init__(self, trunks: int, in_features: int, out_features: int) -> None:
+        super().__init__()
+        self.trunks = trunks
+        bound = in_features**-0.5
+        self.weight = nn.Parameter(torch.empty(trunks, in_features, out_features).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(trunks, 1, out_features))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        by_trunk = rows.view(len(rows), self.trunks, -1).transpose(0, 1)
+        return torch.baddbmm(self.bias, by_trunk, self.weight).transpose(0, 1).flatten(1)
+
+
+class _LowRankLinear(nn.Module):
+    """A linear layer of low rank: ``(n, h)`` to r scores to ``(n, o)``."""
+
+    def __init__(self, in_features: int, rank: int, out_features: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(in_features, rank, bias=False)
+        self.expand = nn.Linear(rank, out_features)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        found: Tensor = self.expand(self.scores(rows))
+        return found
+
+
+class _Dropout(nn.Module):
+    """Dropout whose masks are cheap to draw: a random byte a number, so the probability is a multiple of 1/256.
+
+    On a CPU ``nn.Dropout`` draws its masks slower than a hidden layer is multiplied: a third of the training time.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.dropped = min(round(256 * probability), 255)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        if not self.training or not self.dropped:
+            return rows
+        words = torch.empty(-(-rows.numel() // 8), dtype=torch.int64, device=rows.device).random_(-(2**63), None)
+        kept = words.view(torch.uint8)[: rows.numel()].view(rows.shape) >= self.dropped
+        return rows * kept.to(rows.dtype).mul_(256 / (256 - self.dropped))
+
+
+class _Features(dict[str, Any]):
+    """What the head hands on. A caller that cuts the FG embedding afterwards (``truncate_dim``) is refused.
+
+    sentence-transformers truncates by assigning to the dict that comes out of the last module. Cut groups
+    are no distributions: every confidence and similarity of them would be wrong.
+    """
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if name == "sentence_embedding" and value.shape[-1] != self[name].shape[-1]:
+            raise ValueError(
+                f"a feature-group embedding cannot be truncated: its {self[name].shape[-1]} numbers are whole groups; "
+                "leave truncate_dim out, or train a head with fewer groups or codes"
+            )
+        super().__setitem__(name, value)
+
+
+def _check_sizes(
+    in_features: int,
+    groups: int,
+    codes_per_group: int,
+    hidden_features: int | None,
+    trunks: int,
+    rank: int | None,
+) -> None:
+    if in_features < 1:
+        raise ValueError(f"in_features must be at least 1, got {in_features}")
+    if groups < 1:
+        raise ValueError(f"groups must be at least 1, got {groups}")
+    if codes_per_group < 2:
+        raise ValueError(f"codes_per_group must be at least 2, got {codes_per_group}: one code carries no information")
+    if hidden_features is not None and hidden_features < 1:
+        raise ValueError(f"hidden_features must be at least 1 or None, got {hidden_features}")
+    if trunks < 1 or groups % trunks:
+        raise ValueError(f"trunks must divide groups, got trunks={trunks} and groups={groups}")
+    if trunks > 1 and hidden_features is None:
+        raise ValueError(f"trunks={trunks} needs hidden_features: linear trunks are one linear layer")
+    if rank is not None and (rank < 1 or hidden_features is None or trunks != 1):
+        raise ValueError(
+            f"rank must be at least 1 and needs a hidden layer of one trunk, got rank={rank}, "
+            f"hidden_features={hidden_features}, trunks={trunks}"
+        )

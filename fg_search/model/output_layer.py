@@ -1,0 +1,188 @@
+"""The output layer of a head in closed form: ridge regression onto codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from fg_search.model.codebook import UNSUPERVISED
+from fg_search.model.head import FeatureGroupHead
+
+RANDOM_UNITS = 2048
+
+_LOGIT = 16.0  # of a code that the regression is sure of; the temperature mends it
+_ROWS = 8192  # rows in one pass
+_BLOCK = 512  # columns of the Gram matrix in one product
+
+
+class OutputRegression:
+    """Ridge regression of the codes on all hidden units of a trained head, to replace its output layer.
+
+    Gradient descent is good at finding units and slow at weighing them against one another. Given the units, the best
+    weights for the squared error have a closed form. Beside the trained units stand random ones, which see what is in
+    the input and not in the labels (a random-feature approximation of the arc-cosine kernel: Cho & Saul, 2009;
+    Rahimi & Recht, 2007; orthogonal, as in Yu et al., 2016): they make the head less sure of inputs unlike any seen.
+
+    Codes that are unknown count as what the trained head takes them for.
+
+    Args:
+        head: With a hidden layer, on the device of the rows.
+        rows: ``(n, d)`` float32 tensor of unit length.
+        targets: ``(n, G)`` int64 tensor, -1 where unknown; in each row some code is known.
+    """
+
+    @torch.no_grad()
+    def __init__(self, head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> None:
+        codes = _Regressands(head, rows, targets)
+        self._codes_of = codes.codes_of
+        self._head = _widened(head, rows, None if self._codes_of is None else len(self._codes_of))
+        mean, scale = _standardisation(self._head, rows, head.hidden.out_features)
+        size = len(mean)
+        self._gram = torch.zeros(size, size, dtype=torch.float64)
+        self._moment = torch.zeros(size, codes.columns, dtype=torch.float64)
+        total = torch.zeros(codes.columns, dtype=torch.float64)
+        with _full_precision():
+            for some in _passes(len(rows)):
+                units = (self._head.hidden_units(rows[some]) - mean) * scale
+                for start in range(0, size, _BLOCK):  # the lower triangle is all that is needed
+                    block = slice(start, start + _BLOCK)
+                    self._gram[start:, block] += (units[:, start:].T @ units[:, block]).cpu()
+                wanted = codes.of(some)
+                self._moment += (units.T @ wanted).cpu()  # the units are centred, so this need not be
+                total += wanted.sum(dim=0).cpu()
+        self._head.to("cpu")
+        self._examples = len(rows)
+        self._mean, self._scale, self._centre = mean.cpu(), scale.cpu(), total / len(rows)
+        self._factor = torch.empty(0)
+
+    @torch.no_grad()
+    def solve(self, ridge: float) -> FeatureGroupHead:
+        """The head, of one wide trunk, on the CPU in evaluation mode at temperature 1; the next call changes it."""
+        self._factor = torch.linalg.cholesky(self._gram + ridge * torch.eye(len(self._gram), dtype=torch.float64))
+        weights = self._scale.double()[:, None] * torch.cholesky_solve(self._moment, self._factor)
+        offset = self._centre - self._mean.double() @ weights
+        if self._codes_of is None:
+            layer = {"weight": _LOGIT * weights[None], "bias": _LOGIT * offset[None, None]}
+        else:
+            codes_of = _LOGIT * self._codes_of.cpu().double()
+            layer = {"scores.weight": weights.T, "expand.weight": codes_of.T, "expand.bias": offset @ codes_of}
+        self._head.output.load_state_dict(layer)
+        return self._head
+
+    @torch.no_grad()
+    def leave_one_out(self, rows: Tensor, targets: Tensor) -> Tensor:
+        """What the last regression would have said of its own examples, had it not seen them (PRESS: Allen, 1974).
+
+        Args:
+            rows: ``(m, d)`` float32 tensor on the CPU, unit rows that were regressed on.
+            targets: ``(m, G)`` int64 tensor, their codes.
+
+        Returns:
+            ``(m, G, K)`` logits; where the code of an example is unknown they mean nothing.
+        """
+        units = ((self._head.hidden_units(rows) - self._mean) * self._scale).double()
+        leverage = torch.linalg.solve_triangular(self._factor, units.T, upper=False).square().sum(dim=0)
+        leverage = (leverage + 1 / self._examples).clamp(max=1 - 1e-6)[:, None, None]
+        logits = self._head.logits_of_rows(rows).double()
+        unseen: Tensor = ((logits - leverage * ideal_logits(self._head, targets)) / (1 - leverage)).float()
+        return unseen
+
+
+def ideal_logits(head: FeatureGroupHead, targets: Tensor) -> Tensor:
+    """What a regression aims at: ``(m, G, K)`` float64 logits for codes ``(m, G)``, of no meaning where unknown."""
+    certain: Tensor = torch.nn.functional.one_hot(targets.clamp(min=0), head.codes_per_group).double()
+    return _LOGIT * certain
+
+
+class _Regressands:
+    """What to regress on, one pass at a time: C numbers an example, and ``(C, G·K)`` to make codes of them if needed.
+
+    Examples of few kinds need no more regressions than kinds, and a smaller head.
+    """
+
+    def __init__(self, head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> None:
+        self._head, self._rows, self._targets = head.eval(), rows, targets
+        self._kind: Tensor | None = None
+        self.codes_of: Tensor | None = None
+        self.columns = sizes = head.groups * head.codes_per_group
+        if bool((targets != UNSUPERVISED).all()):
+            kinds, kind = torch.unique(targets, dim=0, return_inverse=True)
+            hidden = head.hidden.out_features + RANDOM_UNITS
+            if len(kinds) * (hidden + sizes) < hidden * sizes:
+                self.columns, self._kind = len(kinds), kind
+                self.codes_of = torch.nn.functional.one_hot(kinds, head.codes_per_group).flatten(1).float()
+
+    def of(self, some: slice) -> Tensor:
+        """``(m, C)`` float32."""
+        if self._kind is not None:
+            return torch.nn.functional.one_hot(self._kind[some], self.columns).float()
+        targets = self._targets[some]
+        codes = torch.nn.functional.one_hot(targets.clamp(min=0), self._head.codes_per_group).float()
+        unknown = targets == UNSUPERVISED
+        if unknown.any():
+            believed = self._head.logits_of_rows(self._rows[some]).softmax(dim=-1)
+            codes = torch.where(unknown[..., None], believed, codes)
+        return codes.flatten(1)
+
+
+def _widened(head: FeatureGroupHead, rows: Tensor, rank: int | None) -> FeatureGroupHead:
+    """The trained hidden units and the random ones in one hidden layer, the output layer yet to be set."""
+    weight, bias = _random_units(rows, RANDOM_UNITS)
+    wide = FeatureGroupHead(
+        head.in_features,
+        head.groups,
+        head.codes_per_group,
+        hidden_features=head.hidden.out_features + RANDOM_UNITS,
+        rank=rank,
+    ).to(rows.device)
+    with torch.no_grad():
+        wide.hidden.weight.copy_(torch.cat([head.hidden.weight, weight]))
+        wide.hidden.bias.copy_(torch.cat([head.hidden.bias, bias]))
+    return wide.eval()
+
+
+def _random_units(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Weights ``(count, d)`` and biases for the spread of the rows: embeddings that all point one way spread little."""
+    dimension = rows.shape[1]
+    blocks = []
+    for _ in range(-(-count // dimension)):
+        basis = torch.linalg.qr(torch.randn(dimension, dimension))[0]
+        blocks.append(basis * torch.randn(dimension, dimension).norm(dim=0))
+    mean = rows.mean(dim=0)
+    spread = (rows - mean).square().sum(dim=1).mean().sqrt().clamp(min=1e-6)
+    weight = torch.cat(blocks, dim=1).T[:count].to(rows.device) / spread
+    bias = 2 * torch.rand(count).to(rows.device) - 1 - weight @ mean
+    scale = dimension**0.5  # the head multiplies by it
+    return weight / scale, bias / scale
+
+
+@torch.no_grad()
+def _standardisation(wide: FeatureGroupHead, rows: Tensor, trained: int) -> tuple[Tensor, Tensor]:
+    """Means ``(h,)`` of the units, and scales that give trained and random ones a mean square norm of one each."""
+    total = torch.zeros(wide.hidden.out_features, dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    for some in _passes(len(rows)):
+        units = wide.hidden_units(rows[some])
+        total += units.sum(dim=0).cpu()
+        squares += units.square().sum(dim=0).cpu()
+    norms = [part.sum().div(len(rows)).sqrt().clamp(min=1e-6) for part in (squares[:trained], squares[trained:])]
+    scale = torch.cat([1 / norms[0].expand(trained), 1 / norms[1].expand(len(total) - trained)])
+    return (total / len(rows)).to(rows), scale.to(rows)
+
+
+@contextmanager
+def _full_precision() -> Iterator[None]:
+    """Products of float32 in float32, whatever the program allows elsewhere: a rounded Gram matrix has no factor."""
+    allowed = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(allowed)
+
+
+def _passes(count: int) -> Iterator[slice]:
+    return (slice(start, start + _ROWS) for start in range(0, count, _ROWS))

@@ -1,0 +1,163 @@
+"""Clusters of queries that got no sure answer: candidates for labels that the index does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from fg_search.arrays import unit_rows
+from fg_search.model.description import typical_terms
+from fg_search.queries.entries import LEAST_SIZE, SIMILARITY, LoggedQuery
+from fg_search.validation import check_count, check_fraction, check_same_length, check_texts, check_vectors
+
+FloatArray = npt.NDArray[np.float32]
+
+_WORDS_OF_A_NAME = 2
+_ROWS = 512  # of cosines held at once
+
+
+@dataclass(frozen=True, eq=False)
+class QueryCluster:
+    """Queries that ask for the same.
+
+    Attributes:
+        rows: ``(m,)`` int64, the queries, the most central first.
+        size: How often they were asked in all.
+        centre: ``(d,)`` float32 of length one: the mean of their embeddings, each counted as often as it was asked.
+        cohesion: Mean cosine of the queries and the centre.
+        terms: Words that are typical for it among all queries, by class-based TF-IDF.
+    """
+
+    rows: npt.NDArray[np.int64]
+    size: int
+    centre: FloatArray
+    cohesion: float
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MissingLabel:
+    """A candidate for a label that the index does not have.
+
+    Attributes:
+        name: A proposal, of the most typical words.
+        terms: Words that are typical for its queries among all that got no sure answer.
+        size: How often its queries were asked in all.
+        cohesion: Mean cosine of the queries and their centre: how much they ask for one and the same.
+        nearest_label: Of the item nearest to the centre: what the queries may ask for after all. ``None`` if no item
+            has a label.
+        nearest_similarity: Of that item and the centre: cosine of the base embeddings, or the similarity of the feature
+            groups in an index without base vectors.
+        queries: The most central first.
+    """
+
+    name: str
+    terms: tuple[str, ...]
+    size: int
+    cohesion: float
+    nearest_label: str | None
+    nearest_similarity: float | None
+    queries: tuple[LoggedQuery, ...] = field(repr=False)
+
+
+def cluster_queries(
+    embeddings: npt.ArrayLike,
+    texts: Sequence[str],
+    counts: Sequence[int],
+    *,
+    background: Sequence[str] = (),
+    similarity: float = SIMILARITY,
+    least_size: int = LEAST_SIZE,
+) -> list[QueryCluster]:
+    """Group queries whose mean cosine is high: agglomerative clustering with average linkage (Sokal & Michener, 1958).
+
+    It needs no number of clusters, and leaves alone what is like nothing else. Time and memory grow with the square of
+    n: 5,000 queries take 200 MB.
+
+    Args:
+        embeddings: ``(n, d)`` finite float array.
+        texts: Of the n queries.
+        counts: How often each was asked, at least 1.
+        background: Other texts that the terms have to stand out from, such as items of the index.
+        similarity: Two clusters become one as long as the mean cosine between them is at least this; in [0, 1]. Higher
+            values make more and smaller clusters.
+        least_size: Clusters that were asked less often than this in all are left out.
+
+    Returns:
+        The largest first.
+
+    Raises:
+        ValueError: If lengths differ, or a number is out of its range or not finite.
+    """
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    unit = unit_rows(check_vectors(embeddings, name="embeddings"))
+    words = check_texts(texts)
+    check_same_length(len(words), {"embeddings": unit, "counts": counts})
+    weights = np.array([check_count(count, name=f"counts[{i}]") for i, count in enumerate(counts)], dtype=np.int64)
+    check_fraction(similarity, name="similarity")
+    check_count(least_size, name="least_size")
+    if not words:
+        return []
+    if len(words) == 1:
+        numbers = np.zeros(1, dtype=np.int64)
+    else:
+        merges = linkage(_distances(unit), method="average")
+        numbers = fcluster(merges, 1 - similarity, criterion="distance").astype(np.int64) - 1
+    sizes = np.bincount(numbers, weights=weights).astype(np.int64)
+    kept = np.flatnonzero(sizes >= least_size)
+    kept = kept[np.argsort(-sizes[kept], kind="stable")]
+    rest = len(kept)  # whatever is in no cluster is what terms have to stand out from, too
+    place = np.full(len(sizes), rest, dtype=np.int64)
+    place[kept] = np.arange(len(kept))
+    codes = np.concatenate([place[numbers], np.full(len(background), rest, dtype=np.int64)])
+    terms = typical_terms([*words, *background], codes, rest + 1)
+    return [
+        _cluster(np.flatnonzero(numbers == number), int(sizes[number]), unit, weights, terms[i])
+        for i, number in enumerate(kept)
+    ]
+
+
+def proposed_name(cluster: QueryCluster, texts: Sequence[str]) -> str:
+    """The most typical words of a cluster, in the order in which its most central query with all of them has them.
+
+    Without any words it is the beginning of the most central query.
+    """
+    if not cluster.terms:
+        return texts[int(cluster.rows[0])][:40]
+    wanted = cluster.terms[:_WORDS_OF_A_NAME]
+    for text in (texts[row].casefold() for row in cluster.rows.tolist()):
+        if all(term in text for term in wanted):
+            return " ".join(sorted(wanted, key=text.index))
+    return " ".join(wanted)
+
+
+def _cluster(
+    rows: npt.NDArray[np.int64],
+    size: int,
+    unit: FloatArray,
+    weights: npt.NDArray[np.int64],
+    terms: tuple[str, ...],
+) -> QueryCluster:
+    centre = unit_rows((weights[rows] @ unit[rows])[np.newaxis])[0]
+    closeness = unit[rows] @ centre
+    order = np.argsort(-closeness, kind="stable")
+    return QueryCluster(rows[order], size, centre, float(np.average(closeness, weights=weights[rows])), terms)
+
+
+def _distances(unit: FloatArray) -> npt.NDArray[np.float32]:
+    """``(n (n - 1) / 2,)`` one minus the cosine of each pair of rows, in the order that scipy wants."""
+    count = len(unit)
+    condensed = np.empty(count * (count - 1) // 2, dtype=np.float32)
+    filled = 0
+    for start in range(0, count, _ROWS):
+        cosines = unit[start : start + _ROWS] @ unit.T
+        for i, row in enumerate(cosines, start):
+            others = row[i + 1 :]
+            condensed[filled : filled + len(others)] = others
+            filled += len(others)
+    np.subtract(1, condensed, out=condensed)
+    return condensed.clip(0, out=condensed)

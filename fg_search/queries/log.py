@@ -1,0 +1,211 @@
+"""The log of queries: a collection beside the index, with one entry for each different query of a tenant."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from qdrant_client import models
+
+from fg_search.arrays import unit_rows
+from fg_search.engine.operations import Operation, call
+from fg_search.ids import is_uuid, point_id
+from fg_search.index.collections import find_collection
+from fg_search.index.logs import make_log
+from fg_search.index.state import IndexState
+from fg_search.layout.logs import TENANT, query_log, query_log_indexes
+from fg_search.queries.entries import LoggedQuery, NearestItem
+from fg_search.review.issues.duplicates import normalised_text
+
+MOST_QUERIES = 10_000  # different ones a tenant; about 2 KiB each
+_KEPT = 9_000  # when there are more, so that there is room for some time
+_PAGE = 1_000
+_BASE, _MODEL, _RESOLUTION = "base", "base_model", "resolution"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query that was asked once.
+
+    Attributes:
+        text: Of the query.
+        base: ``(d,)`` its base embedding.
+        time: When, in UTC, ISO 8601.
+        decision: What its result said.
+        uncertain: The same.
+        reason: The same.
+        query_confidence: The same.
+        confidence: The same.
+        nearest: The best hit.
+    """
+
+    text: str
+    base: npt.ArrayLike
+    time: str
+    decision: Literal["answer", "abstain"]
+    uncertain: bool
+    reason: str
+    query_confidence: float
+    confidence: float | None
+    nearest: NearestItem | None
+
+
+def write_queries(state: IndexState, asked: Sequence[Asked]) -> Operation[None]:
+    """Count queries that are there, and enter those that are not; the log is made if it is missing.
+
+    What was decided about a query is not touched, whoever writes at the same time; of two writers that count the same
+    query in the same moment one may get lost.
+    """
+    name = query_log(state.collection)
+    yield from make_log(name, query_log_indexes(state.metadata.settings))
+    counts: dict[str, int] = {}
+    earliest: dict[str, Asked] = {}
+    latest: dict[str, Asked] = {}
+    for one in asked:
+        query_id = query_id_of(one.text, state.tenant)
+        counts[query_id] = counts.get(query_id, 0) + 1
+        earliest.setdefault(query_id, one)
+        latest[query_id] = one
+    added = 0
+    for ids in _pages(list(latest)):
+        records = yield call("retrieve", name, ids=ids, with_payload=["count"], with_vectors=False)
+        known = {str(record.id): int(record.payload["count"]) for record in records}
+        operations: list[Any] = []
+        new = []
+        for query_id in ids:
+            one = latest[query_id]
+            entry = {**_result(one, state), "count": known.get(query_id, 0) + counts[query_id]}
+            if query_id in known:
+                operations.append(
+                    models.SetPayloadOperation(set_payload=models.SetPayload(payload=entry, points=[query_id]))
+                )
+            else:
+                entry |= {"text": earliest[query_id].text, "first": earliest[query_id].time, TENANT: state.tenant}
+                new.append(models.PointStruct(id=query_id, vector={}, payload=entry))
+        if new:
+            operations.append(models.UpsertOperation(upsert=models.PointsList(points=new)))
+            added += len(new)
+        yield call("batch_update_points", name, update_operations=operations, wait=True)
+    if added:
+        yield from _make_room(state, name)
+
+
+def read_queries(state: IndexState, ids: Sequence[str] | None = None) -> Operation[list[LoggedQuery]]:
+    """The entries of the tenant, or those of them with these ids, in no order."""
+    wanted = ["text", "count", "first", "last", "decision", "uncertain", "reason", "query_confidence", "confidence"]
+    records = yield from _records(state, [*wanted, "nearest", _RESOLUTION], ids)
+    return [LoggedQuery.of_payload(str(record.id), record.payload or {}) for record in records]
+
+
+def read_embeddings(state: IndexState, ids: Sequence[str]) -> Operation[list[npt.NDArray[np.float32] | None]]:
+    """The base embedding of each entry; ``None`` for one that another base model made."""
+    records = yield from _records(state, [_BASE, _MODEL], ids)
+    found = {
+        str(record.id): _decoded(record.payload[_BASE])
+        for record in records
+        if record.payload[_MODEL] == state.metadata.base
+    }
+    return [found.get(query_id) for query_id in ids]
+
+
+def write_embeddings(state: IndexState, ids: Sequence[str], base: npt.NDArray[np.float32]) -> Operation[None]:
+    """Keep the base embeddings ``(n, d)`` of entries."""
+    for start in range(0, len(ids), _PAGE):
+        operations = [
+            models.SetPayloadOperation(set_payload=models.SetPayload(payload=_embedding(row, state), points=[query_id]))
+            for query_id, row in zip(ids[start : start + _PAGE], base[start : start + _PAGE], strict=True)
+        ]
+        yield call("batch_update_points", query_log(state.collection), update_operations=operations, wait=True)
+
+
+def write_resolution(state: IndexState, ids: Sequence[str], resolution: Mapping[str, Any] | None) -> Operation[None]:
+    """Note what was decided about entries, or that nothing is."""
+    name = query_log(state.collection)
+    for page in _pages(ids):
+        if resolution is None:
+            yield call("delete_payload", name, [_RESOLUTION], points=page, wait=True)
+        else:
+            yield call("set_payload", name, {_RESOLUTION: dict(resolution)}, points=page, wait=True)
+
+
+def remove_queries(state: IndexState, ids: Sequence[str]) -> Operation[None]:
+    """Remove entries."""
+    for page in _pages(ids):
+        yield call(
+            "delete", query_log(state.collection), points_selector=models.PointIdsList(points=[*page]), wait=True
+        )
+
+
+def query_id_of(text: str, tenant: str | None) -> str:
+    """The id of a query in the log: the same for texts that differ in case, white space or width alone."""
+    return str(point_id(f"query:{normalised_text(text)}", tenant=tenant))
+
+
+def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | None = None) -> Operation[list[Any]]:
+    name = query_log(state.collection)
+    own = _own(state)
+    if (yield from find_collection(name)) is None:
+        return []
+    found: list[Any] = []
+    if ids is not None:
+        for page in _pages([one for one in ids if is_uuid(one)]):  # all others are in no log
+            records = yield call("retrieve", name, ids=page, with_payload=[*keys, TENANT], with_vectors=False)
+            found += [record for record in records if record.payload.get(TENANT) == state.tenant]
+        return found
+    offset = None
+    while True:
+        records, offset = yield call(
+            "scroll", name, scroll_filter=own, limit=_PAGE, offset=offset, with_payload=[*keys], with_vectors=False
+        )
+        found += records
+        if offset is None:
+            return found
+
+
+def _make_room(state: IndexState, name: str) -> Operation[None]:
+    """Drop the queries that were not asked for the longest time, if there are too many."""
+    count = yield call("count", name, count_filter=_own(state), exact=True)
+    if count.count <= MOST_QUERIES:
+        return
+    records = yield from _records(state, ["last"])
+    oldest = sorted(records, key=lambda record: record.payload["last"])[: len(records) - _KEPT]
+    yield from remove_queries(state, [str(record.id) for record in oldest])
+
+
+def _own(state: IndexState) -> models.Filter | None:
+    if state.tenant is None:
+        return None
+    return models.Filter(must=[models.FieldCondition(key=TENANT, match=models.MatchValue(value=state.tenant))])
+
+
+def _result(one: Asked, state: IndexState) -> dict[str, Any]:
+    return {
+        "last": one.time,
+        "decision": one.decision,
+        "uncertain": one.uncertain,
+        "reason": one.reason,
+        "query_confidence": one.query_confidence,
+        "confidence": one.confidence,
+        "nearest": None if one.nearest is None else vars(one.nearest),
+        **_embedding(one.base, state),
+    }
+
+
+def _embedding(base: npt.ArrayLike, state: IndexState) -> dict[str, Any]:
+    """An embedding as an entry has it: a text, since another base model may have vectors of another length."""
+    # of length one, so that none is too large for half precision; cosines are right to three digits
+    halves = unit_rows(np.asarray(base, dtype=np.float32)[np.newaxis])[0].astype("<f2")
+    return {_BASE: base64.b64encode(halves.tobytes()).decode("ascii"), _MODEL: state.metadata.base}
+
+
+def _decoded(text: str) -> npt.NDArray[np.float32]:
+    return np.frombuffer(base64.b64decode(text), dtype="<f2").astype(np.float32)
+
+
+def _pages(ids: Sequence[str]) -> Iterator[list[str]]:
+    for start in range(0, len(ids), _PAGE):
+        yield list(ids[start : start + _PAGE])

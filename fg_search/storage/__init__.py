@@ -1,1 +1,0 @@
-"""How an index is kept in Qdrant, embedded or remote. Nothing here knows torch."""

@@ -1,0 +1,56 @@
+"""The first attempt of a call is made without the machinery of the others; it counts all the same."""
+
+import httpx
+import pytest
+from fg_search.storage import operations
+from qdrant_client.http.exceptions import ResponseHandlingException
+
+from fg_search.engine.operations import call, run
+from fg_search.errors import StorageError
+
+BUSY = ResponseHandlingException(httpx.ConnectError("refused"))
+
+
+class Client:
+    def __init__(self, *failures):
+        self.failures = list(failures)
+        self.asked = 0
+
+    def count(self, collection):
+        self.asked += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        return collection
+
+    delete_collection = count  # not one of those that are repeated
+
+
+def operation(method="count"):
+    return (yield call(method, "items"))
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr(operations, "_wait", lambda _: 0)
+
+
+@pytest.mark.parametrize("failures", range(6))
+def test_a_busy_server_is_asked_again(failures):
+    client = Client(*[BUSY] * failures)
+    assert run(client, operation()) == "items"
+    assert client.asked == failures + 1
+
+
+def test_after_six_attempts_it_is_given_up():
+    client = Client(*[BUSY] * 9)
+    with pytest.raises(StorageError, match="failed 6 times"):
+        run(client, operation())
+    assert client.asked == 6
+
+
+@pytest.mark.parametrize(("method", "error"), [("count", KeyError("no")), ("delete_collection", BUSY)])
+def test_what_cannot_be_mended_by_asking_again_is_not(method, error):
+    client = Client(error)
+    with pytest.raises(type(error)):
+        run(client, operation(method))
+    assert client.asked == 1

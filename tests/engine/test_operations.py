@@ -1,0 +1,460 @@
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import pytest
+from qdrant_client import AsyncQdrantClient, QdrantClient, models
+
+from fg_search.engine.operations import Begin, End, Work, call, run, run_async
+from fg_search.engine.snapshot_transfer import download, upload
+from fg_search.errors import StorageError
+
+POINTS = [models.PointStruct(id=i, vector=[float(i), 1.0], payload={"n": i}) for i in range(3)]
+FILTER = models.PointIdsList(points=[1])
+PUT_POINTS = "PUT /collections/c/points$"
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    """Seconds of each pause between two tries; nobody really sleeps."""
+    pauses = []
+
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=pauses.append))
+    sleep = asyncio.sleep
+
+    async def yield_only(seconds, *_):
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", yield_only)
+    return pauses
+
+
+@pytest.fixture(params=["run", "run_async"])
+def runner(request, fake_server):
+    """Runs an operation against the server, one way or the other."""
+    if request.param == "run":
+        client = QdrantClient(url=fake_server.url, check_compatibility=False, timeout=1)
+        yield lambda operation: run(client, operation)
+        client.close()
+        return
+
+    async def go(operation):
+        client = AsyncQdrantClient(url=fake_server.url, check_compatibility=False, timeout=1)
+        try:
+            return await run_async(client, operation)
+        finally:
+            await client.close()
+
+    yield lambda operation: asyncio.run(go(operation))
+
+
+@pytest.fixture
+def server(fake_server):
+    """The server with a collection c."""
+    fake_server.client.create_collection("c", models.VectorParams(size=2, distance=models.Distance.DOT))
+    return fake_server
+
+
+def hang_up(_):
+    return None
+
+
+def write():
+    yield call("upsert", "c", points=POINTS, wait=True)
+    return (yield call("count", "c", exact=True)).count
+
+
+# steps
+
+
+def everything(log):
+    """An operation with each kind of step."""
+    log.append((yield Work(lambda: "worked")))
+    handle = yield Begin(call("upsert", "c", points=POINTS, wait=True))
+    log.append((yield Work(lambda: "worked meanwhile")))
+    log.append((yield End(handle)).status)
+    return (yield call("count", "c", exact=True)).count
+
+
+def test_each_step_is_answered_with_what_came_of_it(runner, server):
+    log = []
+    assert runner(everything(log)) == 3
+    assert log == ["worked", "worked meanwhile", "completed"]
+
+
+def test_an_operation_without_steps_has_its_result(runner):
+    def nothing():
+        return 7
+        yield
+
+    assert runner(nothing()) == 7
+
+
+def test_a_failed_step_is_thrown_where_it_was_asked_for_and_can_be_caught(runner, server):
+    def careful():
+        caught = []
+        try:
+            yield Work(lambda: 1 / 0)
+        except ZeroDivisionError as error:
+            caught.append(error)
+        handle = yield Begin(call("count", "missing", exact=True))
+        try:
+            yield End(handle)
+        except Exception as error:
+            caught.append(error)
+        return caught, (yield Work(lambda: "on it goes"))
+
+    (first, second), last = runner(careful())
+    assert isinstance(first, ZeroDivisionError)
+    assert "missing not found" in str(second)
+    assert last == "on it goes"
+
+
+def test_an_error_nobody_catches_comes_out_as_it_is(runner, server):
+    def careless():
+        yield Work(lambda: {}["missing"])
+
+    with pytest.raises(KeyError, match="missing"):
+        runner(careless())
+
+
+def test_what_was_begun_is_finished_when_something_else_fails(runner, server):
+    def failing():
+        yield Begin(call("upsert", "c", points=POINTS, wait=True))
+        yield Work(lambda: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        runner(failing())
+    assert server.client.count("c").count == 3
+
+
+def test_a_begun_call_runs_while_the_operation_works():
+    reached, release = threading.Event(), threading.Event()
+
+    class Client:
+        def upsert(self):
+            reached.set()
+            assert release.wait(10)
+            return "written"
+
+    def overlapping():
+        handle = yield Begin(call("upsert"))
+        yield Work(lambda: reached.wait(10) and release.set())
+        return (yield End(handle))
+
+    assert run(Client(), overlapping()) == "written"
+    reached.clear()
+    release.clear()
+    assert asyncio.run(run_async(Client(), overlapping())) == "written"
+
+
+def test_an_interruption_reaches_the_operation_so_that_it_can_clean_up():
+    cleaned = []
+
+    class Client:
+        def count(self):
+            raise KeyboardInterrupt
+
+        def delete(self):
+            cleaned.append("deleted")
+
+    def careful():
+        try:
+            yield call("count")
+        except BaseException:
+            yield call("delete")
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Client(), careful())
+    assert cleaned == ["deleted"]
+
+
+# running beside others
+
+
+def test_the_event_loop_goes_on_while_a_client_without_coroutines_is_asked():
+    class Slow:
+        def __init__(self):
+            self.asked = threading.Event()
+
+        def count(self):
+            assert self.asked.wait(10)
+            return 5
+
+    client = Slow()
+
+    def counting():
+        return (yield call("count"))
+
+    async def both():
+        counted = asyncio.create_task(run_async(client, counting()))
+        await asyncio.sleep(0)
+        client.asked.set()  # reached only if the loop was not blocked
+        return await counted
+
+    assert asyncio.run(both()) == 5
+
+
+@pytest.mark.parametrize("at", ["work", "end"])
+def test_a_cancelled_operation_waits_for_what_it_began_and_is_closed(at):
+    began, release, done, closed = threading.Event(), threading.Event(), [], []
+
+    class Client:
+        def upsert(self):
+            began.set()
+            assert release.wait(10)
+            done.append("written")
+
+        async def count(self):
+            await asyncio.Event().wait()
+
+    def writing():
+        try:
+            handle = yield Begin(call("upsert"))
+            if at == "work":
+                yield call("count")
+            yield End(handle)
+            done.append("never reached")
+        finally:
+            closed.append(True)
+
+    async def cancel():
+        task = asyncio.create_task(run_async(Client(), writing()))
+        await asyncio.to_thread(began.wait, 10)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        task.cancel()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not task.done()
+        release.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert done == ["written"]
+
+    asyncio.run(cancel())
+    assert closed == [True]
+
+
+def test_many_operations_share_one_client(server):
+    async def go():
+        client = AsyncQdrantClient(url=server.url, check_compatibility=False)
+        counts = await asyncio.gather(*[run_async(client, write()) for _ in range(8)])
+        await client.close()
+        return counts
+
+    assert asyncio.run(go()) == [3] * 8
+
+
+# a server that is busy or out of reach
+
+
+@pytest.mark.parametrize("failure", [429, 500, 502, 503, 504, hang_up])
+def test_a_busy_server_is_asked_again_until_it_answers(runner, server, slept, failure):
+    server.fail(PUT_POINTS, failure, failure, failure)
+    assert runner(write()) == 3
+    assert server.counted(PUT_POINTS) == 4
+    assert len(slept) == 3
+    assert all(0 <= pause <= 20 for pause in slept)
+
+
+def test_the_pauses_grow(server, slept, monkeypatch):
+    monkeypatch.setattr("random.uniform", lambda low, high: high)  # the longest that chance allows
+    client = QdrantClient(url=server.url, check_compatibility=False)
+    server.fail(PUT_POINTS, *[503] * 5)
+    run(client, write())
+    assert slept == [0.5, 1, 2, 4, 8]
+
+
+def test_a_write_whose_answer_got_lost_is_repeated_and_done_once(runner, server, slept):
+    server.fail(PUT_POINTS, hang_up, 503, after=True)
+    assert runner(write()) == 3
+    assert server.counted(PUT_POINTS) == 3
+
+
+def test_a_timeout_in_the_middle_of_a_write_is_repeated(runner, server, slept):
+    release = threading.Event()
+
+    def never_answer(_):
+        release.wait(10)
+
+    server.fail(PUT_POINTS, never_answer)
+    assert runner(write()) == 3
+    release.set()
+    assert server.counted(PUT_POINTS) == 2
+
+
+def test_a_server_that_says_how_long_to_wait_is_believed(runner, server, slept):
+    server.fail(PUT_POINTS, (429, {"Retry-After": "7"}), (429, {"Retry-After": "61"}), (429, {"Retry-After": "0"}))
+    assert runner(write()) == 3
+    assert slept == [7, 61, 0]
+
+
+def test_a_server_that_was_down_is_found_when_it_is_back(server, slept, monkeypatch):
+    client = QdrantClient(url=server.url, check_compatibility=False)
+    server.stop()
+    slept_for = []
+
+    def come_back(seconds):
+        slept_for.append(seconds)
+        if len(slept_for) == 3:
+            server.start()
+
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=come_back))
+    assert run(client, write()) == 3
+    assert len(slept_for) == 3
+
+
+@pytest.mark.parametrize("failure", [503, hang_up, (429, {"Retry-After": "3"})])
+def test_a_server_that_stays_busy_is_given_up_with_the_number_of_tries(runner, server, slept, failure):
+    server.fail(PUT_POINTS, *[failure] * 20)
+    with pytest.raises(StorageError, match=r"(?s)upsert failed 6 times, the last time with: .*run it again"):
+        runner(write())
+    assert server.counted(PUT_POINTS) == 6
+    assert len(slept) == 5
+
+
+def test_a_server_that_stays_out_of_reach_is_given_up(runner, server, slept):
+    server.stop()
+    with pytest.raises(StorageError, match="count failed 6 times"):
+        runner(iter_count())
+
+
+def iter_count():
+    return (yield call("count", "c", exact=True))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422])
+def test_a_request_that_is_wrong_is_not_repeated(runner, server, slept, status):
+    from qdrant_client.http.exceptions import UnexpectedResponse
+
+    server.fail(PUT_POINTS, status)
+    with pytest.raises(UnexpectedResponse, match=str(status)):
+        runner(write())
+    assert server.counted(PUT_POINTS) == 1
+    assert slept == []
+
+
+@pytest.mark.parametrize(
+    ("step", "pattern"),
+    [
+        (
+            call("create_collection", "new", vectors_config=models.VectorParams(size=2, distance="Dot")),
+            "PUT /collections/new",
+        ),
+        (call("delete_collection", "c"), "DELETE /collections/c"),
+        (
+            call(
+                "update_collection_aliases",
+                change_aliases_operations=[
+                    models.CreateAliasOperation(
+                        create_alias=models.CreateAlias(collection_name="c", alias_name="other")
+                    )
+                ],
+            ),
+            "POST /collections/aliases",
+        ),
+        (call("create_snapshot", "c"), "POST /collections/c/snapshots"),
+    ],
+)
+@pytest.mark.parametrize("failure", [503, hang_up])
+def test_what_must_not_be_done_twice_is_not_repeated(runner, server, slept, step, pattern, failure):
+    def once():
+        yield step
+
+    server.fail(pattern, failure, after=True)
+    with pytest.raises(Exception, match=r"503|disconnected"):
+        runner(once())
+    assert server.counted(pattern) == 1
+    assert slept == []
+
+
+@pytest.mark.parametrize(
+    ("step", "pattern"),
+    [
+        (call("count", "c", exact=True), "POST /collections/c/points/count"),
+        (call("retrieve", "c", ids=[1]), "POST /collections/c/points$"),
+        (call("delete", "c", points_selector=FILTER), "POST /collections/c/points/delete"),
+        (call("set_payload", "c", {"a": 1}, points=[1]), "POST /collections/c/points/payload$"),
+        (call("delete_payload", "c", ["a"], points=[1]), "POST /collections/c/points/payload/delete"),
+        (call("get_collection", "c"), "GET /collections/c"),
+        (call("get_aliases"), "GET /aliases"),
+        (call("update_collection", "c", metadata={"a": 1}), "PATCH /collections/c"),
+        (call("create_payload_index", "c", field_name="n", field_schema="integer"), "PUT /collections/c/index"),
+    ],
+)
+def test_what_may_be_done_twice_is_repeated(runner, server, slept, step, pattern):
+    def once():
+        return (yield step)
+
+    server.client.upsert("c", POINTS)
+    server.fail(pattern, 503, after=True)
+    runner(once())
+    assert server.counted(pattern) == 2
+
+
+# snapshots
+
+
+def test_a_snapshot_is_downloaded_as_it_is_on_the_server(server, tmp_path):
+    content = bytes(range(256)) * 5000
+    server.snapshots["/collections/a%2Fb/snapshots/c%20d"] = content
+    download(server.url, "secret", "a/b", "c d", tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == content
+    assert server.headers[-1]["api-key"] == "secret"
+
+
+def test_a_snapshot_the_server_does_not_have_is_an_error(server, tmp_path):
+    with pytest.raises(StorageError, match=r"snapshot missing cannot be fetched from .*404"):
+        download(server.url, None, "c", "missing", tmp_path / "file")
+    assert "api-key" not in server.headers[-1]
+
+
+def test_a_download_that_breaks_off_is_an_error(server, tmp_path):
+    def break_off(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b"half of it")
+        handler.wfile.flush()
+
+    server.fail("GET /collections/c/snapshots", break_off)
+    with pytest.raises(StorageError, match="cannot be fetched"):
+        download(server.url, None, "c", "s", tmp_path / "file")
+
+
+def test_a_file_that_cannot_be_written_is_the_callers_error(server, tmp_path):
+    server.snapshots["/collections/c/snapshots/s"] = b"content"
+    with pytest.raises(FileNotFoundError):
+        download(server.url, None, "c", "s", tmp_path / "no" / "file")
+
+
+def test_a_snapshot_is_uploaded_whole(server, tmp_path):
+    content = bytes(range(256)) * 5000
+    (tmp_path / "file").write_bytes(content)
+    upload(server.url, "secret", "a/b", tmp_path / "file")
+    body = server.snapshots["/collections/a%2Fb/snapshots/upload"]
+    assert content in body
+    assert b'name="snapshot"' in body
+    assert server.headers[-1]["api-key"] == "secret"
+
+
+def test_an_upload_that_is_refused_says_why(server, tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    server.fail("snapshots/upload", 400, hang_up)
+    with pytest.raises(StorageError, match=r"refused the snapshot .*told to answer 400"):
+        upload(server.url, None, "c", tmp_path / "file")
+    with pytest.raises(StorageError, match="cannot be sent"):
+        upload(server.url, None, "c", tmp_path / "file")
+    assert server.snapshots == {}
+
+
+@pytest.mark.parametrize("transfer", [download, upload])
+def test_a_server_that_is_not_there_is_named(server, tmp_path, transfer):
+    server.stop()
+    (tmp_path / "file").write_bytes(b"content")
+    arguments = ("c", "s") if transfer is download else ("c",)
+    with pytest.raises(StorageError, match=server.url):
+        transfer(server.url, None, *arguments, tmp_path / "file")

@@ -1,0 +1,61 @@
+"""Fixtures of tests on indexes: another encoder, a watch on encoding, the points as the engine has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fg_search import ConfidenceIndex, FeatureGroupEncoder
+
+
+@pytest.fixture
+def other_encoder(tiny_model, corpus) -> FeatureGroupEncoder:
+    """An encoder of the same shape whose vectors are not comparable; never saved."""
+    texts, labels = corpus
+    return FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=20, seed=9)
+
+
+@pytest.fixture(params=["edge", "memory"])
+def local(request, tmp_path, encoder) -> Iterator[ConfidenceIndex]:
+    """An empty index on each engine that runs here."""
+    with ConfidenceIndex(tmp_path / "index" if request.param == "edge" else ":memory:", encoder) as index:
+        yield index
+
+
+@pytest.fixture
+def rows(corpus) -> dict[str, Any]:
+    """Arguments of ``add`` for the corpus, ids d0, d1, …; the payload tells even from odd."""
+    texts, labels = corpus
+    return {
+        "texts": texts,
+        "ids": [f"d{i}" for i in range(len(texts))],
+        "labels": labels,
+        "payloads": [{"parity": i % 2} for i in range(len(texts))],
+    }
+
+
+@pytest.fixture
+def encoded(monkeypatch) -> list[str]:
+    """Every text that an encoder embeds from now on."""
+    texts: list[str] = []
+    encode = FeatureGroupEncoder.encode
+
+    def spy(self: FeatureGroupEncoder, given: Any, **options: Any) -> Any:
+        texts.extend(given)
+        return encode(self, given, **options)
+
+    monkeypatch.setattr(FeatureGroupEncoder, "encode", spy)
+    return texts
+
+
+@pytest.fixture(scope="session")
+def points_of() -> Callable[[ConfidenceIndex], dict[Any, Any]]:
+    """The points of an index as the engine has them, by the id their owner gave them."""
+
+    def read(index: ConfidenceIndex) -> dict[Any, Any]:
+        records, _ = index.client.scroll(index.collection, limit=1000, with_payload=True, with_vectors=True)
+        return {record.payload["fg"]["id"]: record for record in records}
+
+    return read

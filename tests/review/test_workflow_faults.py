@@ -1,0 +1,446 @@
+"""The log of decisions stays usable, and takes back nothing that came later, whatever else happens to the items."""
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+
+import pytest
+from qdrant_client import QdrantClient
+
+from fg_search import AsyncConfidenceIndex, ConfidenceIndex, EdgeClient, IndexSettings
+from fg_search.errors import DecisionConflictError, EncoderNotFoundError, NothingToUndoError, StorageError
+from fg_search.review.workflow import _carry_out
+
+
+@pytest.fixture
+def full(local, rows):
+    local.add(**rows)
+    return local
+
+
+def label_of(index, user_id, points_of):
+    return points_of(index)[user_id].payload["fg"].get("label")
+
+
+def works(index):
+    """Whether the log takes a decision, takes it back, and is read."""
+    made = index.decide("d40", "keep")
+    return index.undo().undoes == made.number and index.decisions(item_id="d40")[-1].action == "undo"
+
+
+def interrupt(index, monkeypatch, act):
+    """Do something that dies after it was logged."""
+    with monkeypatch.context() as patch:
+        patch.setattr("fg_search.review.workflow._carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            act(index)
+
+
+# nothing wrong is logged
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("d1", "label", ""), ValueError, "label is empty"),
+        (("d1", "label", " \x1c"), ValueError, "label is empty"),
+        (("d1", "label", 5), TypeError, "label is int"),
+        (("d1", "label", True), TypeError, "label is bool"),
+        (("d1", "label", "\ud800"), ValueError, "half a character"),
+        ((True, "keep"), TypeError, "an id must be"),
+    ],
+)
+def test_a_label_that_is_none_is_refused_before_it_is_logged(full, arguments, error, message):
+    with pytest.raises(error, match=message):
+        full.decide(*arguments)
+    assert full.decisions() == []
+    assert works(full)
+
+
+@pytest.mark.parametrize("reviewer", ["", None, 5, "\ud800"])
+def test_a_reviewer_has_a_name(full, reviewer):
+    with pytest.raises((ValueError, TypeError), match="reviewer"):
+        full.decide("d1", "keep", reviewer=reviewer)
+    made = full.decide("d1", "keep")
+    with pytest.raises((ValueError, TypeError), match="reviewer"):
+        full.undo(reviewer=reviewer)
+    assert full.decisions() == [made]
+
+
+# undo takes back nothing but the decision
+
+
+@pytest.mark.parametrize(("action", "label"), [("label", "food"), ("keep", None), ("unsure", None)])
+def test_a_decision_about_an_item_that_is_gone_is_not_undone(full, action, label):
+    made = full.decide("d1", action, label)
+    full.delete(["d1"])
+    with pytest.raises(DecisionConflictError, match="the item is gone"):
+        full.undo()
+    assert full.decisions() == [made]
+    assert works(full)
+
+
+def test_a_newer_label_is_not_overwritten(full, points_of):
+    other = full.decide("d0", "label", "loan")
+    full.decide("d1", "label", "food")
+    full.relabel({"d1": "travel"})
+    with pytest.raises(DecisionConflictError, match="'travel' by now, not 'food'"):
+        full.undo()
+    assert label_of(full, "d1", points_of) == "travel"
+    assert full.undo(other.number).after == "card"  # those before it are within reach
+    assert label_of(full, "d0", points_of) == "card"
+
+
+def test_an_item_that_was_added_again_is_not_overwritten(full, points_of):
+    full.decide("d1", "delete")
+    full.add(["pizza oven"], ids=["d1"], labels=["food"])
+    with pytest.raises(DecisionConflictError, match="this id again"):
+        full.undo()
+    assert points_of(full)["d1"].payload["fg"]["text"] == "pizza oven"
+
+
+def test_an_item_with_another_text_by_now_is_not_relabelled(full, points_of):
+    full.decide("d1", "label", "food")
+    full.add(["pizza oven"], ids=["d1"], labels=["food"])
+    with pytest.raises(DecisionConflictError, match="replaced"):
+        full.undo()
+    assert label_of(full, "d1", points_of) == "food"
+
+
+def test_a_query_that_is_an_item_no_more(full):
+    full.log_queries("all")
+    full.search("zebra crossing")
+    (query,) = full.logged_queries(only_open=False)
+    full.decide_queries([query.id], "add", "zoo")
+    full.decide(query.id, "label", "animals")
+    full.decide_queries([query.id], "reopen")
+    with pytest.raises(DecisionConflictError, match="gone"):
+        full.undo()
+    assert works(full)
+
+
+def test_a_deletion_is_undone_in_a_copy_without_base_vectors(full, tmp_path, points_of):
+    full.decide("d1", "delete")
+    settings = IndexSettings(base_vectors="none")
+    full.copy_to(tmp_path / "copy", settings=settings)
+    with ConfidenceIndex(tmp_path / "copy") as copied:
+        assert copied.undo().action == "undo"
+        assert sorted(points_of(copied)["d1"].vector) == ["features"]
+        assert works(copied)
+
+
+def test_an_undo_that_needs_an_encoder_that_is_lost_is_not_logged(full, other_encoder):
+    made = full.decide("d1", "delete")
+    full.migrate(other_encoder)
+    lost = ConfidenceIndex(full.client)
+    with pytest.raises(EncoderNotFoundError):
+        lost.undo()
+    assert lost.decisions() == [replace(made, point=None)]
+    full.undo()
+    assert len(full) == 48
+
+
+# a certain decision
+
+
+def test_undo_of_a_certain_decision(full, points_of):
+    first = full.decide("d1", "label", "food")
+    second = full.decide("d1", "label", "travel")
+    full.decide("d2", "keep")
+    with pytest.raises(DecisionConflictError, match="a later decision"):
+        full.undo(first.number)
+    assert full.undo(second.number).undoes == second.number
+    with pytest.raises(DecisionConflictError, match="taken back already"):
+        full.undo(second.number)
+    assert full.undo(first.number).undoes == first.number
+    assert label_of(full, "d1", points_of) == "card"
+    assert [entry.id for entry in full.decisions(standing=True)] == ["d2"]
+
+
+@pytest.mark.parametrize("number", [0, 1, 2**63, 2**80])
+def test_undo_of_a_decision_that_there_is_not(full, number):
+    made = full.decide("d1", "keep")
+    with pytest.raises(NothingToUndoError, match=f"no decision {number}"):
+        full.undo(number)
+    with pytest.raises(NothingToUndoError):
+        full.undo(full.undo(made.number).number)  # an undo is no decision
+
+
+def test_what_was_seen_is_what_is_decided_about(full, points_of):
+    first = full.decide("d1", "keep", latest=0)
+    with pytest.raises(DecisionConflictError, match="anonymous decided about 'd1' meanwhile: keep"):
+        full.decide("d1", "keep", latest=0)
+    undone = full.undo()
+    with pytest.raises(DecisionConflictError, match="took back"):
+        full.decide("d1", "delete", latest=first.number)
+    assert full.decide("d1", "delete", latest=undone.number).action == "delete"
+    with pytest.raises(DecisionConflictError, match="delete"):
+        full.decide("d1", "delete", latest=undone.number)  # sent twice
+    full.client.set_payload(
+        full.collection, {"review": {"suggested": "loan"}}, points=[points_of(full)["d2"].id], key="fg"
+    )
+    with pytest.raises(DecisionConflictError, match="'food' is no longer suggested, 'loan' is"):
+        full.decide("d2", "accept", suggested="food")
+    with pytest.raises(ValueError, match="takes no suggested label"):
+        full.decide("d2", "keep", suggested="loan")
+    assert full.decide("d2", "accept", suggested="loan").after == "loan"
+
+
+def test_the_log_is_read_in_parts(full):
+    made = [full.decide(f"d{i % 3}", "keep") for i in range(7)]
+    undone = full.undo()
+    everything = [*made, undone]
+    assert full.decisions() == everything
+    assert full.decisions(limit=3) == everything[-3:]
+    assert full.decisions(item_id="d1") == [made[1], made[4]]
+    assert full.decisions(item_id="d0", standing=True) == [made[0], made[3]]
+    assert full.decisions(standing=True, limit=2) == made[4:6]
+    now = datetime.now(timezone.utc)
+    assert full.decisions(since=now - timedelta(hours=1)) == everything
+    assert full.decisions(since=now + timedelta(hours=1)) == []
+    with pytest.raises(ValueError, match="limit"):
+        full.decisions(limit=0)
+
+
+def test_clocks_that_stand_still_or_are_set_back_lose_no_decision(full, monkeypatch):
+    times = iter([5_000_000, 5_000_000, 5_000_000, 3_000_000])
+    monkeypatch.setattr("fg_search.review.workflow.time.time_ns", lambda: next(times))
+    made = [full.decide(f"d{i}", "keep").number for i in range(4)]
+    assert made == [5000, 5001, 5002, 5003]
+    assert [entry.id for entry in full.decisions()] == ["d0", "d1", "d2", "d3"]
+
+
+# what was interrupted
+
+
+def test_an_interrupted_decision_whose_item_is_gone_fails_once(full, monkeypatch):
+    interrupt(full, monkeypatch, lambda index: index.decide("d1", "keep"))
+    full.delete(["d1"])
+    (entry,) = full.decisions()
+    assert "the item is gone" in entry.failed
+    assert full.decisions(standing=True) == []
+    with pytest.raises(NothingToUndoError):
+        full.undo()
+    assert works(full)
+
+
+def test_an_interrupted_decision_does_not_overwrite_a_newer_label(full, monkeypatch, points_of):
+    interrupt(full, monkeypatch, lambda index: index.decide("d1", "label", "food"))
+    full.relabel({"d1": "travel"})
+    (entry,) = full.decisions()
+    assert "the label 'travel' by now" in entry.failed
+    assert label_of(full, "d1", points_of) == "travel"
+
+
+def test_an_interrupted_deletion_does_not_delete_another_text(full, monkeypatch, points_of):
+    interrupt(full, monkeypatch, lambda index: index.decide("d1", "delete"))
+    full.add(["pizza oven"], ids=["d1"], labels=["food"])
+    assert "replaced" in full.decisions()[0].failed
+    assert points_of(full)["d1"].payload["fg"]["text"] == "pizza oven"
+
+
+def test_an_interrupted_undo_that_is_not_possible_any_more_leaves_the_decision(full, monkeypatch, points_of):
+    made = full.decide("d1", "delete")
+    interrupt(full, monkeypatch, lambda index: index.undo())
+    full.add(["pizza oven"], ids=["d1"], labels=["food"])
+    assert "this id again" in full.decisions()[-1].failed
+    assert [entry.number for entry in full.decisions(standing=True)] == [made.number]
+    full.delete(["d1"])
+    full.undo()
+    assert label_of(full, "d1", points_of) == "card"
+
+
+@pytest.mark.parametrize("stage", ["before", "after"])
+def test_an_interrupted_undo_of_a_deletion_brings_the_item_back_once(full, monkeypatch, points_of, stage):
+    whole = points_of(full)["d1"].payload
+    full.decide("d1", "delete")
+    if stage == "before":
+        interrupt(full, monkeypatch, lambda index: index.undo())
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "fg_search.review.workflow.set_stage", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+            )
+            with pytest.raises(KeyboardInterrupt):
+                full.undo()
+        full.relabel({"d1": "newer"})
+    entry = full.decisions()[-1]
+    assert (entry.action, entry.failed) == ("undo", None)
+    assert full.decisions(standing=True) == []
+    restored = points_of(full)["d1"].payload
+    assert restored == whole if stage == "before" else restored["fg"]["label"] == "newer"
+
+
+class Unreachable:
+    """A client that is cut off from changing payloads."""
+
+    def __init__(self, client):
+        self._client, self.is_cut_off = client, False
+
+    def set_payload(self, *arguments, **options):
+        if self.is_cut_off:
+            raise ConnectionError("the engine went away")
+        return self._client.set_payload(*arguments, **options)
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+
+@pytest.mark.parametrize("kind", ["edge", "memory"])
+def test_what_an_unreachable_engine_did_not_do_is_done_later(kind, tmp_path, encoder, rows, points_of):
+    engine = EdgeClient(tmp_path / "i") if kind == "edge" else QdrantClient(":memory:")
+    client = Unreachable(engine)
+    index = ConfidenceIndex(client, encoder)
+    index.add(**rows)
+    client.is_cut_off = True
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            index.decide("d1", "label", "food")
+    client.is_cut_off = False
+    (entry,) = index.decisions()
+    assert (entry.after, entry.failed) == ("food", None)
+    assert label_of(index, "d1", points_of) == "food"
+    engine.close()
+
+
+def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, points_of, monkeypatch):
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))
+    with ConfidenceIndex(fake_server.url, encoder) as index:
+        index.add(**rows)
+        fake_server.fail("POST .*/points/payload", *[503] * 6)
+        with pytest.raises(StorageError):
+            index.decide("d1", "label", "food")
+        fake_server.fail("POST .*/points/payload", 503)
+        assert index.decide("d2", "delete").failed is None
+        assert [entry.id for entry in index.decisions(standing=True)] == ["d1", "d2"]
+        assert label_of(index, "d1", points_of) == "food"
+        index.undo()
+        index.undo()
+        assert label_of(index, "d1", points_of) == label_of(index, "d2", points_of) == "card"
+        assert index.decisions(limit=1)[0].action == "undo"
+
+
+def test_an_error_nobody_foresaw_is_told_once(full, monkeypatch):
+    def fail(state, entry):
+        if entry.action == "keep":
+            raise RuntimeError("a bug")
+        return (yield from _carry_out(state, entry))
+
+    monkeypatch.setattr("fg_search.review.workflow._carry_out", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        full.decide("d1", "keep")
+    assert full.decide("d2", "unsure").failed is None
+    assert [entry.failed for entry in full.decisions()] == ["a bug", None]
+
+
+DECIDER = """
+import sys
+from fg_search import ConfidenceIndex
+with ConfidenceIndex(sys.argv[1]) as index:
+    for i in range(1_000_000):
+        item = f"d{i % 48}"
+        made = index.decide(item, "label", f"label {i}") if i % 3 else index.decide(item, "delete")
+        print(made.number, flush=True)
+        if i % 3 != 1:
+            print(index.undo().number, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [20, 31, 44])
+def test_a_killed_process_loses_no_decision_and_none_is_done_by_half(tmp_path, encoder, rows, points_of, after):
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        index.add(**rows)
+    process = subprocess.Popen([sys.executable, "-c", DECIDER, str(tmp_path / "i")], stdout=subprocess.PIPE, text=True)
+    acknowledged = set()
+    for line in process.stdout:
+        acknowledged.add(int(line))
+        if len(acknowledged) == after:
+            process.kill()
+            break
+    acknowledged |= set(map(int, re.findall(r"\d+\n", process.stdout.read())))  # printed before the signal came
+    assert process.wait() == -signal.SIGKILL
+    process.stdout.close()
+    with ConfidenceIndex(tmp_path / "i") as index:
+        log = index.decisions()
+        assert acknowledged <= {entry.number for entry in log}
+        assert all(entry.failed is None for entry in log)
+        undone = {entry.undoes for entry in log}
+        standing = [entry for entry in log if entry.action != "undo" and entry.number not in undone]
+        assert index.decisions(standing=True) == standing
+        expected = dict(zip(rows["ids"], rows["labels"], strict=True))
+        expected |= {entry.id: entry.after for entry in standing}
+        deleted = {entry.id for entry in standing if entry.action == "delete"}
+        found = {user_id: point.payload["fg"]["label"] for user_id, point in points_of(index).items()}
+        assert found == {user_id: label for user_id, label in expected.items() if user_id not in deleted}
+        while index.decisions(standing=True, limit=1):
+            index.undo()
+        found = {user_id: point.payload["fg"]["label"] for user_id, point in points_of(index).items()}
+        assert found == dict(zip(rows["ids"], rows["labels"], strict=True))
+
+
+# several at once
+
+
+def test_threads_that_decide_and_undo_do_so_one_after_the_other(full, points_of):
+    def work(_):
+        for _ in range(5):
+            full.decide("d1", "label", "food")
+            full.undo()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    log = full.decisions()
+    undone = [entry.undoes for entry in log if entry.undoes is not None]
+    assert (len(log), len(undone), len(set(undone))) == (40, 20, 20)
+    assert full.decisions(standing=True) == []
+    assert label_of(full, "d1", points_of) == "card"
+
+
+def test_tasks_that_decide_and_undo_do_so_one_after_the_other(tmp_path, encoder, rows):
+    async def work():
+        async with AsyncConfidenceIndex(tmp_path / "i", encoder) as index:
+            await index.add(**rows)
+
+            async def one():
+                return await index.decide("d1", "label", "food"), await index.undo()
+
+            pairs = await asyncio.gather(*(one() for _ in range(8)))
+            log = await index.decisions()
+            assert len({entry.number for pair in pairs for entry in pair}) == len(log) == 16
+            assert await index.decisions(standing=True) == []
+            with pytest.raises(DecisionConflictError):
+                await index.undo(pairs[0][0].number)
+
+    asyncio.run(work())
+
+
+# cost
+
+
+def test_entries_are_neither_read_as_a_whole_nor_with_deleted_points(full, monkeypatch):
+    made = full.decide("d1", "delete")
+    for i in range(2, 10):
+        full.decide(f"d{i}", "keep")
+    read = []
+    scroll = type(full.client).scroll
+
+    def watch(self, collection, **options):
+        records, offset = scroll(self, collection, **options)
+        if collection.endswith(".decisions"):
+            read.extend(record.payload for record in records)
+        return records, offset
+
+    monkeypatch.setattr(type(full.client), "scroll", watch)
+    full.decide("d11", "keep", latest=0)
+    full.undo()
+    full.decisions(limit=2)
+    full.undo(made.number)
+    assert len(read) <= 12
+    assert not [payload for payload in read if payload.get("point")]
+    assert len(full) == 48
