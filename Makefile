@@ -18,6 +18,7 @@ test: $(VENV)/.dev ## all tests
 lint: $(VENV)/.dev ## style, types, and that imports go one way
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
