@@ -1,0 +1,53 @@
+"""Old names of parameters, which keep working for one release."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def renamed_parameters(**new_names: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Let a function or method still accept keyword arguments under their old names.
+
+    An old name gives a ``DeprecationWarning`` at the caller's line that tells the new one. Signature, type hints and
+    docstring stay those of the function, so that editors and type checkers see the new names alone.
+
+    Args:
+        new_names: New name of each parameter, by its old name.
+
+    Raises:
+        TypeError: From the function, if a call gives one argument under both names.
+
+    Example:
+        >>> @renamed_parameters(count="limit")
+        ... def search(query: str, *, limit: int = 10) -> int:
+        ...     return limit
+        >>> search("card", count=3)  # warns: search(count=…) is now search(limit=…)
+        3
+    """
+
+    def decorate(function: Callable[_P, _R]) -> Callable[_P, _R]:
+        called = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
+
+        @wraps(function)
+        def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            for old in new_names.keys() & kwargs.keys():
+                new = new_names[old]
+                if new in kwargs:
+                    raise TypeError(f"{called}() got both {new}= and its old name {old}=; give {new}= alone")
+                warnings.warn(
+                    f"{called}({old}=…) is now {called}({new}=…); the old name goes with the next release",
+                    DeprecationWarning,
+                    stacklevel=2,
+                )
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
