@@ -140,7 +140,7 @@ def fit_head(
             rows.shape[1],
             codebook.groups,
             codebook.codes_per_group,
-            hidden_features=hidden,
+            hidden=hidden,
             trunks=_default_trunks(codebook.groups, hidden) if trunks is None else trunks,
             dropout=0.0 if solved else _DROPOUT,
         ).to(where)

@@ -13,9 +13,12 @@ from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from fg_search._deprecation import renamed_parameters
 from fg_search.model.history import FitHistory
 
-_ROWS = 8192  # rows taken at once: bounds the memory of the hidden layer
+_ROWS = 8192  # rows per forward pass; bounds the memory of the hidden layer
+# Saved settings keep the names of the attributes; ``hidden`` and ``codes`` are taken as attributes (a layer, an array).
+_PARAMETERS = {"codes_per_group": "codes", "hidden_features": "hidden"}
 
 
 class FeatureGroupHead(Module):
@@ -28,7 +31,7 @@ class FeatureGroupHead(Module):
                                 └─ trunk t                                 ┘
 
     A trunk is a small network of its own that yields G / trunks of the groups; several trunks are an
-    ensemble inside one head. Without ``hidden_features`` the head is one linear layer. There is no
+    ensemble inside one head. Without ``hidden`` the head is one linear layer. There is no
     LayerNorm: it would blow up the small activations of an input unlike any seen before, and with them
     the confidence (measured: docs/benchmarks.md).
 
@@ -39,8 +42,8 @@ class FeatureGroupHead(Module):
     Args:
         in_features: Dimension d of the sentence embedding.
         groups: Number G of softmax groups.
-        codes_per_group: Number K of codes of each group, at least 2.
-        hidden_features: Width of each trunk's hidden layer; ``None`` for a linear head.
+        codes: Number K of codes per group, at least 2.
+        hidden: Width of each trunk's hidden layer; ``None`` for a linear head.
         trunks: Number of independent trunks; must divide ``groups``, more than one needs a hidden layer.
         temperature: T > 0 in softmax(z / T); it sharpens or flattens all groups alike.
         dropout: Dropout probability after the hidden layer (of a linear head: before it), in training only.
@@ -67,12 +70,13 @@ class FeatureGroupHead(Module):
         "rank",
     ]
 
+    @renamed_parameters(codes_per_group="codes", hidden_features="hidden")
     def __init__(
         self,
         in_features: int,
         groups: int,
-        codes_per_group: int,
-        hidden_features: int | None = None,
+        codes: int,
+        hidden: int | None = None,
         trunks: int = 1,
         temperature: float = 1.0,
         dropout: float = 0.0,
@@ -80,15 +84,15 @@ class FeatureGroupHead(Module):
         rank: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # untyped upstream
-        _check_sizes(in_features, groups, codes_per_group, hidden_features, trunks, rank)
+        _check_sizes(in_features, groups, codes, hidden, trunks, rank)
         if not temperature > 0:
             raise ValueError(f"temperature must be greater than 0, got {temperature}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
         self.in_features = in_features
         self.groups = groups
-        self.codes_per_group = codes_per_group
-        self.hidden_features = hidden_features
+        self.codes_per_group = codes
+        self.hidden_features = hidden
         self.trunks = trunks
         self.temperature = temperature
         self.dropout = dropout
@@ -96,14 +100,14 @@ class FeatureGroupHead(Module):
         self.rank = rank
         self.history: FitHistory | None = None
         self.drop = _Dropout(dropout)
-        if hidden_features is None:
-            self.output: nn.Module = nn.Linear(in_features, groups * codes_per_group)
+        if hidden is None:
+            self.output: nn.Module = nn.Linear(in_features, groups * codes)
         else:
-            self.hidden = nn.Linear(in_features, trunks * hidden_features)
+            self.hidden = nn.Linear(in_features, trunks * hidden)
             self.output = (
-                _TrunkLinear(trunks, hidden_features, groups * codes_per_group // trunks)
+                _TrunkLinear(trunks, hidden, groups * codes // trunks)
                 if rank is None
-                else _LowRankLinear(hidden_features, rank, groups * codes_per_group)
+                else _LowRankLinear(hidden, rank, groups * codes)
             )
 
     def logits(self, embeddings: Tensor) -> Tensor:
@@ -206,7 +210,8 @@ class FeatureGroupHead(Module):
             "revision": revision,
             "local_files_only": local_files_only,
         }
-        head = cls(**{**(init_defaults or {}), **cls.load_config(model_name_or_path, **where)})
+        settings = {**(init_defaults or {}), **cls.load_config(model_name_or_path, **where)}
+        head = cls(**{_PARAMETERS.get(name, name): value for name, value in settings.items()})
         cls.load_torch_weights(model_name_or_path, model=head, **where)
         return head
 
@@ -312,8 +317,8 @@ class _Features(dict[str, Any]):
 def _check_sizes(
     in_features: int,
     groups: int,
-    codes_per_group: int,
-    hidden_features: int | None,
+    codes: int,
+    hidden: int | None,
     trunks: int,
     rank: int | None,
 ) -> None:
@@ -321,16 +326,16 @@ def _check_sizes(
         raise ValueError(f"in_features must be at least 1, got {in_features}")
     if groups < 1:
         raise ValueError(f"groups must be at least 1, got {groups}")
-    if codes_per_group < 2:
-        raise ValueError(f"codes_per_group must be at least 2, got {codes_per_group}: one code carries no information")
-    if hidden_features is not None and hidden_features < 1:
-        raise ValueError(f"hidden_features must be at least 1 or None, got {hidden_features}")
+    if codes < 2:
+        raise ValueError(f"codes must be at least 2, got {codes}: one code carries no information")
+    if hidden is not None and hidden < 1:
+        raise ValueError(f"hidden must be at least 1 or None, got {hidden}")
     if trunks < 1 or groups % trunks:
         raise ValueError(f"trunks must divide groups, got trunks={trunks} and groups={groups}")
-    if trunks > 1 and hidden_features is None:
-        raise ValueError(f"trunks={trunks} needs hidden_features: linear trunks are one linear layer")
-    if rank is not None and (rank < 1 or hidden_features is None or trunks != 1):
+    if trunks > 1 and hidden is None:
+        raise ValueError(f"trunks={trunks} needs hidden: linear trunks are one linear layer")
+    if rank is not None and (rank < 1 or hidden is None or trunks != 1):
         raise ValueError(
             f"rank must be at least 1 and needs a hidden layer of one trunk, got rank={rank}, "
-            f"hidden_features={hidden_features}, trunks={trunks}"
+            f"hidden={hidden}, trunks={trunks}"
         )

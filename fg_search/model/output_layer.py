@@ -135,7 +135,7 @@ def _widened(head: FeatureGroupHead, rows: Tensor, rank: int | None) -> FeatureG
         head.in_features,
         head.groups,
         head.codes_per_group,
-        hidden_features=head.hidden.out_features + RANDOM_UNITS,
+        hidden=head.hidden.out_features + RANDOM_UNITS,
         rank=rank,
     ).to(rows.device)
     with torch.no_grad():
