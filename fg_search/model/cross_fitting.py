@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.model.codebook import UNSUPERVISED, Codebook
-from fg_search.model.fit import fit_head, strata_of, stratified_parts
+from fg_search.model.examples import strata_of, stratified_parts
+from fg_search.model.fit import fit_head
 from fg_search.validation import check_vectors
 
 
