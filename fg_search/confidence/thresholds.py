@@ -139,5 +139,5 @@ def _why_none(queries: int, target: float, delta: float) -> str:
         )
     return (
         f"no threshold reaches a precision of {target:.1%} with a confidence of {1 - delta:.0%} on these {queries:,} "
-        "queries: the surest answers hold too many errors"
+        "queries: the most confident answers contain too many errors"
     )

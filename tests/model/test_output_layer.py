@@ -108,7 +108,7 @@ def test_examples_that_lack_a_value_still_teach_the_others(blobs):
     assert agreement(head, rows, complete.targets) > 0.9
 
 
-def test_validation_examples_are_judged_as_new_ones(blobs):
+def test_validation_examples_are_evaluated_as_new_ones(blobs):
     rows, labels = blobs
     codebook = Codebook.from_labels(labels[:300], groups=4, codes=5)
     validation = rows[300:], codebook.targets_of_labels(labels[300:])
