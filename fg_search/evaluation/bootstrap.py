@@ -51,7 +51,7 @@ def bootstrap_interval(
 
     Example:
         >>> print(bootstrap_interval(lambda right: right.mean(), [1, 1, 0, 1, 1, 1, 0, 1], resamples=200))
-        0.75 [0.4969, 1]
+        0.75 [0.5, 1]
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be greater than 0 and less than 1, got {level}")
