@@ -1,4 +1,4 @@
-"""Old names of parameters, which keep working for one release."""
+"""Support for renamed parameters: old names keep working for one release."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ _R = TypeVar("_R")
 def renamed_parameters(**new_names: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
     """Let a function or method still accept keyword arguments under their old names.
 
-    An old name gives a ``DeprecationWarning`` at the caller's line that tells the new one. Signature, type hints and
-    docstring stay those of the function, so that editors and type checkers see the new names alone.
+    An old name raises a ``DeprecationWarning`` that points at the caller and names the new one. The function keeps its
+    signature, type hints and docstring, so editors and type checkers see only the new names.
 
     Args:
         new_names: New name of each parameter, by its old name.
 
     Raises:
-        TypeError: From the function, if a call gives one argument under both names.
+        TypeError: When the function is called with both the old and the new name of a parameter.
 
     Example:
         >>> @renamed_parameters(count="limit")
         ... def search(query: str, *, limit: int = 10) -> int:
         ...     return limit
-        >>> search("card", count=3)  # warns: search(count=…) is now search(limit=…)
+        >>> search("card", count=3)  # doctest: +SKIP
+        DeprecationWarning: search(count=…) is now search(limit=…); the old name goes with the next release
         3
     """
 
@@ -50,11 +51,11 @@ def renamed_parameters(**new_names: str) -> Callable[[Callable[_P, _R]], Callabl
         if inspect.iscoroutinefunction(function):
 
             @wraps(function)
-            async def waiting(*args: Any, **kwargs: Any) -> Any:
+            async def coroutine(*args: Any, **kwargs: Any) -> Any:
                 rename(kwargs)
                 return await function(*args, **kwargs)
 
-            return cast("Callable[_P, _R]", waiting)
+            return cast("Callable[_P, _R]", coroutine)
 
         @wraps(function)
         def wrapper(*args: _P.args, **kwargs: _P.kwargs) -> _R:
