@@ -57,7 +57,8 @@ def main() -> None:
 def layers() -> list[list[str]]:
     """The rooms, row by row, the one that imports all others first."""
     rows = next(one["layers"] for one in _contracts() if one["type"] == "layers")
-    return [[room.strip() for room in row.split("|")] for row in rows]
+    named = [[room.strip() for room in row.split("|")] for row in rows]
+    return [[room for room in row if not room.startswith("_")] for row in named]
 
 
 def without_torch() -> set[str]:

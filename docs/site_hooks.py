@@ -14,6 +14,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[1]
+AT_THE_ROOT = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 sys.path.insert(0, str(Path(__file__).parent))
 
 import architecture  # noqa: E402
@@ -24,8 +25,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made."""
     made = {
         "reference/command_line.md": command_line.page(),
-        "changelog.md": at_the_root("CHANGELOG.md"),
-        "contributing.md": at_the_root("CONTRIBUTING.md"),
+        **{page: at_the_root(name) for name, page in AT_THE_ROOT.items() if page != "index.md"},
         "pictures/architecture.svg": architecture.drawing(),
     }
     for uri, content in made.items():
@@ -37,6 +37,15 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def at_the_root(name: str) -> str:
-    """A page from the root of the repository, whose links are relative to the root."""
+    """A page from the root of the repository, with links as they are on the site; other files are named without one."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    return re.sub(r"\]\(docs/", "](", text)
+    return re.sub(r"\[([^\]]+)\]\(([^)\s]+)\)", _link_on_the_site, text)
+
+
+def _link_on_the_site(found: re.Match[str]) -> str:
+    target = found[2]
+    if "://" in target or target.startswith("#"):
+        return found[0]
+    if target in AT_THE_ROOT:
+        return f"[{found[1]}]({AT_THE_ROOT[target]})"
+    return f"[{found[1]}]({target.removeprefix('docs/')})" if target.startswith("docs/") else found[1]

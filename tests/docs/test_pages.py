@@ -67,6 +67,12 @@ def test_the_picture_of_the_architecture_has_every_room():
     assert drawn == {room for row in architecture.layers() for room in row}, "make pictures"
 
 
+def test_files_named_in_the_architecture_exist():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    for name in re.findall(r"`([a-z_]+/[a-z_]+\.py)`", text):
+        assert (ROOT / "fg_search" / name).is_file() or (ROOT / name).is_file(), name
+
+
 def test_the_drawn_imports_imply_all_others():
     architecture = script("architecture")
     found = architecture.imports()
