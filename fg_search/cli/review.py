@@ -109,7 +109,7 @@ def score(
     for one in found:
         say(str(one))
     if len(found) == 1:
-        say("no labels to judge")
+        say("no labels to score")
 
 
 def confused(

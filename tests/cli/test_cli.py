@@ -799,7 +799,7 @@ def test_scoring_without_labels_says_so(run, made, tmp_path):
     code, out, err = run("score", "--index", tmp_path / "bare")
     assert code == 0, err
     assert "2 with the same text as others" in out
-    assert "no labels to judge" in out
+    assert "no labels to score" in out
     assert json.loads(run("score", "--index", tmp_path / "bare", "--json")[1])["duplicates"] == 2
 
 
