@@ -99,7 +99,7 @@ def logged_queries(console: Console, queries: Sequence[LoggedQuery]) -> None:
 def missing_labels(console: Console, found: Sequence[MissingLabel]) -> None:
     """Clusters of queries that got no sure answer."""
     if not found:
-        console.print("no cluster of open queries is large enough; see `--least-size`", style="dim")
+        console.print("no cluster of open queries is large enough; see `--min-size`", style="dim")
         return
     table = _table(("asked", "right"), ("queries", "right"), ("name", "left"), ("nearest", "left"), ("text", "left"))
     for label in found:
