@@ -47,8 +47,8 @@ def fit(
         str | None,
         typer.Option(
             metavar="INDEX",
-            help="Instead of FILE: train on the items of this index, corrections included, and move the index to the new "
-            "encoder. Calibrate it again afterwards.",
+            help="Instead of FILE: train on the items of this index, corrections included, and move the index to the "
+            "new encoder. Calibrate it again afterwards.",
             show_default=False,
         ),
     ] = None,

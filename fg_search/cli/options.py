@@ -55,8 +55,8 @@ RelevantBy = Annotated[Literal["auto", "label", "id"], typer.Option(help="Whethe
 OutOfScope = Annotated[
     list[str] | None,
     typer.Option(
-        help="Value of --relevant that marks a query without an answer in the index, such as oos; empty values always do. "
-        "Repeatable.",
+        help="Value of --relevant that marks a query without an answer in the index, such as oos; empty values always "
+        "do. Repeatable.",
         show_default=False,
     ),
 ]

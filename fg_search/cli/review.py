@@ -45,10 +45,10 @@ def review(
     kind: Annotated[
         ListedKind,
         typer.Option(
-            help="ambiguous: texts the model is not confident about. unsure: items a reviewer left open. abstained: logged "
-            "queries without a confident answer. After `fg-search score` also contradicted: labels that are probably "
-            "wrong; conflicting: near-duplicates with different labels; duplicate: the same text; outlier: far from all "
-            "other items."
+            help="ambiguous: texts the model is not confident about. unsure: items a reviewer left open. abstained: "
+            "logged queries without a confident answer. After `fg-search score` also contradicted: labels that are "
+            "probably wrong; conflicting: near-duplicates with different labels; duplicate: same text; outlier: far "
+            "from all other items."
         ),
     ] = "ambiguous",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of items.")] = 20,
