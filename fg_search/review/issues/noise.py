@@ -84,7 +84,7 @@ def estimate_noise(
     np.add.at(counts, (outcomes, with_half, given), 1)
     examples = len(given)
     drawn = np.random.default_rng(seed).multinomial(examples, counts.ravel() / examples, size=_RESAMPLES)
-    resampled = np.array([_shares(one.reshape(counts.shape)) for one in drawn])
+    resampled = np.array([_shares(sample.reshape(counts.shape)) for sample in drawn])
     share, half = _shares(counts)
     estimate = _extrapolated(share, half, _USUAL_RATE)
     lowest = _extrapolated(resampled[:, 0], resampled[:, 1], _SLOWEST_RATE)
