@@ -13,7 +13,7 @@ from qdrant_client import models
 from fg_search.edge.instances import filled
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.validation import check_text, check_texts
+from fg_search.validation import check_list, check_text, check_texts
 
 Query = str | Sequence[str]
 
@@ -48,8 +48,7 @@ async def encode_queries(
         batch_size: Texts the base model encodes at once.
         show_progress: Draw a progress bar.
     """
-    if isinstance(queries, str):
-        raise TypeError(f"queries must be a list, got one string; wrap it: [{queries[:20]!r}]")
+    check_list(queries, "queries", ordered=True)
     queries = list(queries)
     phrasings = [[query] if isinstance(query, str) else query for query in queries]
     for i, (query, one) in enumerate(zip(queries, phrasings, strict=True)):

@@ -14,11 +14,11 @@ import numpy as np
 from qdrant_client import models
 
 from fg_search.engine.port import PointId
-from fg_search.ids import UserId, point_id, text_id
+from fg_search.ids import UserId, check_id, point_id, text_id
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.validation import check_label, check_same_length, check_text
+from fg_search.validation import check_label, check_list, check_same_length, check_text, plain_text
 
 # one set for all of them: what it costs to make and collect a point grows with the objects that it consists of
 _SPARSE_FIELDS = {"indices", "values"}
@@ -158,17 +158,19 @@ def checked_items(
         TypeError, ValueError: On the first item that is wrong, with its position: an empty text, a payload
             that is not JSON or uses our key, two different items with one id, a list that is too short.
     """
-    if isinstance(texts, str):
-        raise TypeError(f"texts must be a list of strings, got one string; wrap it: [{texts[:20]!r}]")
+    lists = {"texts": texts, "ids": ids, "labels": labels, "payloads": payloads}
+    for name, values in lists.items():
+        if values is not None:
+            check_list(values, name, ordered=True)
     columns = {"ids": ids, "labels": labels, "payloads": payloads, "embeddings": embeddings}
     if isinstance(texts, Sized):
         check_same_length(len(texts), {name: column for name, column in columns.items() if isinstance(column, Sized)})
     rows = _zipped(texts, ids, labels, payloads)
     first: dict[int | str, tuple[int, int]] = {}
     for i, (text, user_id, label, payload) in enumerate(rows):
-        check_text(text, f"texts[{i}]")
-        check_label(label, f"labels[{i}]")
-        own_id = text_id(text) if ids is None else user_id
+        text = check_text(text, f"texts[{i}]")
+        label = check_label(label, f"labels[{i}]")
+        own_id = text_id(text) if ids is None else check_id(user_id, f"ids[{i}]")
         try:
             engine_id = point_id(own_id, tenant=tenant)
         except (TypeError, ValueError) as error:
@@ -279,12 +281,16 @@ def _check_payload(
 
 def _plain(value: Any, name: str, depth: int = 1) -> Any:
     """A copy of a JSON value; what JSON, or the engine, would not give back as it was is refused."""
-    if isinstance(value, bool) or value is None or isinstance(value, (str, float)):
+    if isinstance(value, (np.integer, np.bool_)):
+        value = value.item()
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, (bool, float)) or value is None:
         return value
     if isinstance(value, int):
         if value not in _INTEGERS:
             raise ValueError(f"{name} holds {value}, which does not fit into 64 bits; use a string")
-        return value
+        return int(value)
     if not isinstance(value, (Mapping, list, tuple)):
         raise ValueError(f"{name} cannot be stored as JSON: it holds {type(value).__name__}")  # noqa: TRY004
     if depth >= _DEEPEST:
@@ -298,7 +304,7 @@ def _with_names(value: Mapping[Any, Any], name: str) -> Iterator[tuple[str, Any]
     for key, part in value.items():
         if not isinstance(key, str):
             raise TypeError(f"{name} has the key {key!r}; keys of JSON objects are strings")
-        yield key, part
+        yield plain_text(key), part
 
 
 def are_same(one: Any, other: Any) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.arrays import unit_rows
-from fg_search.validation import check_vectors
+from fg_search.validation import check_labels, check_vectors
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -68,6 +68,7 @@ class Codebook:
             ValueError: If there are fewer than two distinct labels, or a size is out of range.
         """
         _check_sizes(groups, codes)
+        labels = check_labels(labels) or []
         known = _distinct(labels)
         if len(known) < 2:
             found = f"only {known[0]!r}" if known else "none"

@@ -152,7 +152,7 @@ def describe(
         raise ValueError("there are no texts to describe the codes by")
     check_same_length(len(items), {"embeddings": embeddings, "labels": labels})
     check_same_length(len(items), attributes or {})
-    check_labels(labels)
+    labels = check_labels(labels)
     columns = {name: _Column(column) for name, column in (attributes or {}).items()}
     label_column = None if labels is None else _Column(labels)
     words = _Words(items)
