@@ -20,7 +20,7 @@ from fg_search.index.state import IndexState
 from fg_search.layout.logs import TENANT, query_log, query_log_indexes
 from fg_search.layout.points import payload_of
 from fg_search.queries.entries import LoggedQuery, NearestItem
-from fg_search.review.issues.duplicates import normalised_text
+from fg_search.review.issues.duplicates import earlier_normalised_text, normalised_text
 
 MOST_QUERIES = 10_000  # different ones a tenant; about 2 KiB each
 _KEPT = 9_000  # when there are more, so that there is room for some time
@@ -63,21 +63,22 @@ async def write_queries(state: IndexState, asked: Sequence[Asked]) -> None:
     """
     name = query_log(state.collection)
     await make_log(state.engine, name, query_log_indexes(state.metadata.settings))
+    ids = await _ids_of(state, name, list(dict.fromkeys(one.text for one in asked)))
     counts: dict[str, int] = {}
     earliest: dict[str, Asked] = {}
     latest: dict[str, Asked] = {}
     for one in asked:
-        query_id = query_id_of(one.text, state.tenant)
+        query_id = ids[one.text]
         counts[query_id] = counts.get(query_id, 0) + 1
         earliest.setdefault(query_id, one)
         latest[query_id] = one
     added = 0
-    for ids in pages(list(latest), _PAGE):
-        records = await state.engine.retrieve(name, ids=ids, with_payload=["count"])
+    for page in pages(list(latest), _PAGE):
+        records = await state.engine.retrieve(name, ids=page, with_payload=["count"])
         known = {str(record.id): int(payload_of(record)["count"]) for record in records}
         operations: list[models.UpdateOperation] = []
         new = []
-        for query_id in ids:
+        for query_id in page:
             one = latest[query_id]
             entry = {**_result(one, state), "count": known.get(query_id, 0) + counts[query_id]}
             if query_id in known:
@@ -140,8 +141,23 @@ async def remove_queries(state: IndexState, ids: Sequence[str]) -> None:
 
 
 def query_id_of(text: str, tenant: str | None) -> str:
-    """The id of a query in the log: the same for texts that differ in case, white space or width alone."""
-    return str(point_id(f"query:{normalised_text(text)}", tenant=tenant))
+    """The id of a query in the log: the same for what :func:`normalised_text` takes for the same text."""
+    return str(point_id(f"question:{normalised_text(text)}", tenant=tenant))
+
+
+async def _ids_of(state: IndexState, name: str, texts: Sequence[str]) -> dict[str, str]:
+    """The ids of queries in the log, by their texts.
+
+    An entry of a development version has an id that ignores all punctuation. It goes on as the entry of the text that
+    it was made for, with what was decided about it, and of no other: "in C" is not the "in C#?" that has its id there.
+    """
+    earlier = {text: str(point_id(f"query:{earlier_normalised_text(text)}", tenant=state.tenant)) for text in texts}
+    ids = {text: query_id_of(text, state.tenant) for text in texts}
+    made_for: dict[str, str] = {}
+    for page in pages([earlier[text] for text in texts], _PAGE):
+        records = await state.engine.retrieve(name, ids=list(dict.fromkeys(page)), with_payload=["text"])
+        made_for |= {str(record.id): query_id_of(payload_of(record)["text"], state.tenant) for record in records}
+    return {text: earlier[text] if made_for.get(earlier[text]) == ids[text] else ids[text] for text in texts}
 
 
 async def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | None = None) -> list[models.Record]:
