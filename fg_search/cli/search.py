@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fg_search import display
-from fg_search.cli.console import console, log, print_json, say, timed
+from fg_search.cli.console import console, log, print_json, say, timed, warn
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     ApiKey,
@@ -21,6 +21,7 @@ from fg_search.cli.options import (
     EncoderFolder,
     IndexLocation,
     MinConfidence,
+    OnBadRow,
     OnError,
     OutOfScope,
     QueryFiles,
@@ -33,6 +34,8 @@ from fg_search.cli.options import (
     search_options,
 )
 from fg_search.cli.rows import queries_of, rows_of
+from fg_search.records import RecordError, SkippedRows, stop
+from fg_search.records.json_value import is_unicode
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -114,7 +117,7 @@ def search(
             for record, result in zip(records, results, strict=True):
                 _print_result(result, as_json=as_json, row=record.payload)
         else:
-            for line in _typed_in():
+            for line in _typed_in(on_error):
                 _print_result(target.search(line, **options), as_json=as_json)
 
 
@@ -237,16 +240,27 @@ def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = No
         display.result(console, result)
 
 
-def _typed_in() -> Iterator[str]:
-    """Yield lines from a terminal until an empty one, or all non-empty lines of a pipe."""
+def _typed_in(on_error: OnBadRow) -> Iterator[str]:
+    """Yield lines from a terminal until an empty one, or all non-empty lines of a pipe.
+
+    Raises:
+        RecordError: If a line is not in the encoding of the input and ``on_error`` is ``"stop"``.
+    """
     at_terminal = sys.stdin.isatty()
+    report = stop if on_error == "stop" else SkippedRows(report=warn)
+    number = 0
     if at_terminal:
         log.print("Type a query; an empty line ends.", style="dim")
     while True:
         if at_terminal:
             log.print("? ", end="", style="bold")
         line = sys.stdin.readline()
-        if line.strip():
+        number += 1
+        if not is_unicode(line):  # bytes that could not be decoded
+            encoding = (sys.stdin.encoding or "utf-8").upper()
+            advice = "convert it to UTF-8" if encoding == "UTF-8" else "set PYTHONUTF8=1 if it is UTF-8"
+            report(RecordError(f"standard input:{number}", f"not {encoding}; {advice}"))
+        elif line.strip():
             yield line.strip()
         elif at_terminal or not line:
             return
