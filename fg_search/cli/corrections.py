@@ -7,27 +7,25 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fg_search.cli.options import IdsAs
 from fg_search.integrations import argilla
 from fg_search.records import OnError, Record, RecordError
 from fg_search.review.exports import formats as export
-from fg_search.review.exports.corrections import Correction, Flaw
+from fg_search.review.exports.corrections import Correction, Flaw, parsed_id
 
-_TEXT_READERS: dict[export.Form, Callable[[str], Iterable[Correction | Flaw]]] = {
-    "csv": export.csv_corrections,
-    "jsonl": export.jsonl_corrections,
-}
 _JSON_READERS: dict[export.Form, tuple[Callable[[list[Any]], Iterable[Correction | Flaw]], str]] = {
     "label-studio": (export.label_studio_corrections, "task"),
     "argilla": (argilla.argilla_corrections, "record"),
 }
 
 
-def read_corrections(path: Path, form: export.Form, *, on_error: OnError) -> Iterator[Record]:
+def read_corrections(path: Path, form: export.Form, *, ids: IdsAs = "json", on_error: OnError) -> Iterator[Record]:
     """Yield the rows in which a label was chosen.
 
     Args:
         path: A UTF-8 file.
         form: Format of the file.
+        ids: How to read ids. As text, the ids of a table need not be JSON.
         on_error: Called with the error of each bad row; if it returns, the row is skipped.
 
     Raises:
@@ -35,8 +33,11 @@ def read_corrections(path: Path, form: export.Form, *, on_error: OnError) -> Ite
     """
     text = _text(path)
     try:
-        if form in _TEXT_READERS:
-            found, unit = _TEXT_READERS[form](text), ""
+        found: Iterable[Correction | Flaw]
+        if form == "csv":
+            found, unit = export.csv_corrections(text, read_id=parsed_id if ids == "json" else str), ""
+        elif form == "jsonl":
+            found, unit = export.jsonl_corrections(text), ""
         else:
             read, unit = _JSON_READERS[form]
             found = read(_json_list(text))
@@ -45,7 +46,8 @@ def read_corrections(path: Path, form: export.Form, *, on_error: OnError) -> Ite
             if isinstance(row, Flaw):
                 on_error(RecordError(place, row.problem))
             else:
-                yield Record(text="", id=row.id, label=row.label, payload={}, place=place)
+                user_id = str(row.id) if ids == "text" else row.id
+                yield Record(text="", id=user_id, label=row.label, payload={}, place=place)
     except RecordError:
         raise
     except ValueError as error:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fg_search.cli.console import say, timed
+from fg_search.cli.console import say, timed, warn
 from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -19,6 +19,8 @@ from fg_search.cli.options import (
     Cache,
     Collection,
     IdColumn,
+    Ids,
+    IdsAs,
     IndexLocation,
     LabelColumn,
     NoCache,
@@ -28,9 +30,9 @@ from fg_search.cli.options import (
     cache_folder,
     open_index,
 )
-from fg_search.cli.rows import ItemRows, LabelRows
+from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
+from fg_search.errors import ItemNotFoundError
 from fg_search.layout.settings import BaseVectors, IndexSettings, Quantization
-from fg_search.records import read_records
 
 
 def index(
@@ -42,6 +44,7 @@ def index(
     text: TextColumn = "text",
     label: LabelColumn = None,
     id: IdColumn = None,  # noqa: A002  # the option's name
+    ids_as: Ids = None,
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -64,7 +67,7 @@ def index(
 
     Items that have not changed are neither encoded nor written again. After an interruption, run the command again.
     """
-    rows = ItemRows.scan(file, on_error, text=text, label=label, id=id)
+    rows = ItemRows.scan(file, on_error, ids=ids_as, text=text, label=label, id=id)
     wanted = IndexSettings(
         base_vectors=base_vectors,
         quantization=quantization,
@@ -77,6 +80,7 @@ def index(
     with open_index(location, encoder, collection, api_key, settings=settings) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         target.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
+        rows.warn_of_twins(target)
         texts, ids, labels, payloads = tee(rows, 4)
         with timed(f"indexed {rows.count:,} items"):
             report = target.add(
@@ -95,8 +99,13 @@ def relabel(
     location: IndexLocation,
     id: Annotated[str, typer.Option("--id", help="Column of the id.")] = "id",  # noqa: A002
     label: Annotated[
-        str, typer.Option("--label", help="Column of the right label; an empty value means unknown.")
+        str,
+        typer.Option(
+            "--label",
+            help="Column of the right label; an empty value means unknown, and in corrected_label no correction.",
+        ),
     ] = "label",
+    ids: Ids = None,
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -105,7 +114,7 @@ def relabel(
     """Correct the labels of items. Indexing the old data again keeps the corrections."""
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        rows = LabelRows.check(file, on_error, partial(read_records, file, text=None, label=label, id=id), target)
+        rows = LabelRows.check(file, on_error, partial(read_labels, file, label=label, id=id, ids=ids), target)
         with new_labels_named(target):
             changed = target.relabel(rows.labels)
     say(f"{changed:,} of {len(rows.labels):,} items have another label now{rows.left_out}")
@@ -114,15 +123,27 @@ def relabel(
 def delete(
     ids: Annotated[list[str], typer.Argument(help="Ids of the items.", show_default=False)],
     location: IndexLocation,
-    integers: Annotated[bool, typer.Option("--integers", help="Read the ids as integers, not as strings.")] = False,
+    ids_as: Annotated[
+        IdsAs,
+        typer.Option("--ids", help='Read ids as text, or as JSON, where 2 is a number and "2", in quotes, a text.'),
+    ] = "text",
+    integers: Annotated[bool, typer.Option("--integers", hidden=True)] = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
-    """Remove items by their ids."""
+    """Remove items by their ids. Unknown ids are named; if there is no other, the command fails."""
+    wanted = [read_id(item_id, "json" if integers else ids_as) for item_id in ids]
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        removed = target.delete([int(item_id) for item_id in ids] if integers else [*ids])
+        there = labels_there(target, wanted)
+        unknown = [item_id for item_id in dict.fromkeys(wanted) if item_id not in there]
+        meant = ids_meant(target, unknown)
+        if not there:
+            raise ItemNotFoundError("; ".join([no_item(item_id, meant) for item_id in unknown] + ["nothing removed"]))
+        for item_id in unknown:
+            warn(no_item(item_id, meant))
+        removed = target.delete(list(there))
         say(f"{removed:,} items removed, {len(target):,} in the index {location}")
 
 

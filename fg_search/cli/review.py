@@ -17,6 +17,7 @@ from fg_search.cli.options import (
     ApiKey,
     AsJson,
     Collection,
+    IdsAs,
     IndexLocation,
     OnError,
     Tenant,
@@ -184,6 +185,10 @@ def import_(
     file: Annotated[Path, typer.Argument(help="File with the chosen labels.", show_default=False)],
     location: IndexLocation,
     form: Annotated[Form, typer.Option("--format", help="Format of the file.")] = "csv",
+    ids: Annotated[
+        IdsAs,
+        typer.Option("--ids", help="Read ids as JSON, as they are exported, or as text, as in a table of your own."),
+    ] = "json",
     reviewer: Annotated[str, typer.Option(help="Name of the reviewer, for the log.")] = "imported",
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
@@ -199,7 +204,7 @@ def import_(
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         decided = labels_decided(target.decisions(standing=True))  # first, because it completes an interrupted decision
-        rows = LabelRows.check(file, on_error, partial(read_corrections, file, form), target)
+        rows = LabelRows.check(file, on_error, partial(read_corrections, file, form, ids=ids), target)
         new = {
             user_id: label
             for user_id, label in rows.labels.items()

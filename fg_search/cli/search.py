@@ -19,6 +19,7 @@ from fg_search.cli.options import (
     Collection,
     ConfidenceWeight,
     EncoderFolder,
+    Ids,
     IndexLocation,
     MinConfidence,
     OnBadRow,
@@ -142,6 +143,7 @@ def calibrate(
     queries: QueryFiles,
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
+    ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
     on_error: OnError = "skip",
@@ -161,7 +163,9 @@ def calibrate(
     searches with the same --min-confidence, --confidence-weight and --rank-by.
     """
     options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
-    texts, answers = queries_of(queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or ())
+    texts, answers = queries_of(
+        queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or (), ids=ids
+    )
     from fg_search.index.evaluation import TARGETS
 
     with open_index(location, encoder, collection, api_key) as opened, timed(f"calibrated on {len(texts):,} queries"):
@@ -180,6 +184,7 @@ def evaluate(
     queries: QueryFiles,
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
+    ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
     on_error: OnError = "skip",
@@ -204,7 +209,9 @@ def evaluate(
 ) -> None:
     """Measure on judged queries how often an index is right and how well its confidence shows it."""
     options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
-    texts, answers = queries_of(queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or ())
+    texts, answers = queries_of(
+        queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or (), ids=ids
+    )
     if plots is not None:
         from fg_search.plots import check_matplotlib
 

@@ -13,7 +13,7 @@ from qdrant_client import models
 from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
 from fg_search.index.collections import physical_collection
-from fg_search.index.labels import hint, ids_in_other_form
+from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.search import evidence, ranking
 from fg_search.index.search_options import SearchOptions
@@ -83,6 +83,8 @@ async def judge(
         raise ValueError(f"relevant has {given}, queries has {len(queries.texts)}; give one for each query")
     answers = [_answers(one, i) for i, one in enumerate(relevant)]
     kind = (await _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
+    if relevant_by == "id":
+        await _hint_at_ids(state, answers)
     hits, features = await evidence(state, queries, options, kind)
     found = [_answer(one[0], kind) if one else None for one in hits]
     return Judged(
@@ -153,6 +155,15 @@ def _answers(relevant: Relevant, position: int) -> frozenset[UserId]:
 
 def _answer(hit: Hit, relevant_by: RelevantBy) -> UserId | None:
     return hit.label if relevant_by == "label" else hit.id
+
+
+async def _hint_at_ids(state: IndexState, answers: Sequence[frozenset[UserId]]) -> None:
+    """Say it if right answers are in the index as another type: no hit would be right, and nobody would know why."""
+    values = list(dict.fromkeys(value for right in answers for value in right))[:_MOST_ASKED]
+    points = {value: state.point_id(value) for value in values}
+    records = await state.engine.retrieve(state.collection, list(points.values()), with_payload=False)
+    there = {record.id for record in records}
+    await log_hint(state, [value for value, point in points.items() if point not in there], points)
 
 
 async def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) -> RelevantBy:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from fg_search.ids import UserId
 from fg_search.review.exports.corrections import Correction, Flaw, checked_label, labels_by_id, parsed_id, read_each
@@ -41,8 +41,12 @@ def from_csv(text: str) -> dict[UserId, str]:
     return labels_by_id(csv_corrections(text), "line")
 
 
-def csv_corrections(text: str) -> Iterator[Correction | Flaw]:
+def csv_corrections(text: str, *, read_id: Callable[[str], UserId] = parsed_id) -> Iterator[Correction | Flaw]:
     """Yield the corrections of :func:`from_csv`, and a flaw for each bad row, with the line that the row starts at.
+
+    Args:
+        text: Content of the file.
+        read_id: Function that reads an id from its cell; by default as JSON, which is how it is exported.
 
     Raises:
         ValueError: The header is missing, lacks a column or names one twice.
@@ -64,7 +68,7 @@ def csv_corrections(text: str) -> Iterator[Correction | Flaw]:
             raise ValueError(f"{len(cells)} cells, the header has {len(header)}; put a text with commas in quotes")
         row = dict(zip(header, cells, strict=False))  # spreadsheets drop empty cells at the end
         label = unescape(row.get(CORRECTED, ""))
-        return (parsed_id(row[ID]), checked_label(label, CORRECTED)) if label.strip() else None
+        return (read_id(row[ID]), checked_label(label, CORRECTED)) if label.strip() else None
 
     yield from read_each(rows, read)
 
