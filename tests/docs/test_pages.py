@@ -11,8 +11,10 @@ import pytest
 import yaml
 from documentation import PAGES, ROOT
 
-from fg_search import Decision, IndexSettings, LoggedQuery, cli
+from fg_search import IndexSettings, cli
 from fg_search.layout import keys, logs, schema
+from fg_search.queries.entries import LoggedQuery
+from fg_search.review.decisions import Decision
 
 DOCS = ROOT / "docs"
 MADE = {"changelog.md", "contributing.md", "reference/command_line.md"}  # when the site is built
