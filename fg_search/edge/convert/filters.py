@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timezone
 from typing import Any, TypeVar
 
-import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
@@ -66,9 +65,24 @@ def _dates(bounds: models.DatetimeRange) -> edge.RangeDateTime:
     return edge.RangeDateTime(**{name: moment and moment.isoformat() for name, moment in tight.items()})
 
 
+class _Truth:
+    """A truth value that is no number: qdrant-edge-py 0.9 takes whatever can be an integer for one, Python's True for 1.
+
+    It knows numpy's truth values by the name of their type; those themselves can be integers before numpy 2.3.
+    """
+
+    def __init__(self, value: bool) -> None:
+        self._value = value
+
+    def __bool__(self) -> bool:
+        return self._value
+
+
+_Truth.__module__, _Truth.__name__ = "numpy", "bool"
+
+
 def _value(value: Any) -> Any:
-    """Keep truth apart from numbers: qdrant-edge-py 0.9 takes Python's True for the integer 1, not numpy's."""
-    return np.bool_(value) if isinstance(value, bool) else _int64(value)
+    return _Truth(value) if isinstance(value, bool) else _int64(value)
 
 
 def _int64(value: Any) -> Any:
