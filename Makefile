@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL ?= $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo review test test-lowest lint wheel pictures clean
+.PHONY: demo review test test-lowest lint wheel docs pictures clean
 
 demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with the package
 	$(BIN)/fg-search demo
@@ -21,6 +21,7 @@ test-lowest: $(VENV)/.lowest ## all tests with the oldest versions that pyprojec
 lint: $(VENV)/.dev ## style, types, that imports go one way, and that what is imported is declared
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m deptry fg_search
@@ -28,7 +29,12 @@ lint: $(VENV)/.dev ## style, types, that imports go one way, and that what is im
 wheel: $(VENV)/.dev ## build sdist and wheel, check them, and run README from the wheel in an empty environment
 	$(BIN)/python scripts/check_wheel.py
 
-pictures: $(VENV)/.dev ## photograph the page for README and docs; needs Chromium
+docs: $(VENV)/.docs ## the documentation site, in build/docs; opens without a server or network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+pictures: $(VENV)/.dev ## draw and photograph the pictures of README and docs; needs Chromium
+	$(BIN)/python docs/architecture.py
+	$(BIN)/python docs/draw_numbers.py
 	$(BIN)/python docs/pictures.py
 
 clean:
@@ -52,4 +58,9 @@ $(VENV)/.lowest: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing the oldest allowed versions into $(VENV) (once)"
 	$(INSTALL) uv
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --resolution lowest-direct --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing fg_search and what builds its site into $(VENV) (once)"
+	$(INSTALL) --editable '.[docs]'
 	@touch $@

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from fg_search.async_confidence_index import AsyncConfidenceIndex
     from fg_search.confidence.calibrator import Calibrator
     from fg_search.confidence.thresholds import PrecisionThreshold, threshold_for_precision
-    from fg_search.confidence_index import ConfidenceIndex, evaluate
+    from fg_search.confidence_index import ConfidenceIndex
     from fg_search.edge.client import EdgeClient
     from fg_search.index.calibration import Calibration
-    from fg_search.index.evaluation import IndexEvaluation
+    from fg_search.index.evaluation import IndexEvaluation, evaluate
     from fg_search.index.info import IndexInfo
     from fg_search.index.ingestion import AddReport
     from fg_search.index.search_results import GroupedResult, Hit, HitGroup, SearchResult
@@ -56,7 +56,7 @@ _MODULES = {
     "LabelScores": "review.label_scores",
     "LoggedQuery": "queries.entries",
     "MissingLabel": "queries.clusters",
-    "evaluate": "confidence_index",
+    "evaluate": "index.evaluation",
     "IndexSettings": "layout.settings",
     "Calibrator": "confidence.calibrator",
     "Description": "model.description",

@@ -21,11 +21,12 @@ DIST = ROOT / "dist"
 
 
 def step(what: str, *command: str | Path, cwd: Path = ROOT) -> None:
+    """Run a command, say how long it took, and exit if it fails."""
     print(f"{what} …", flush=True)
     started = time.monotonic()
     # nothing of the environment that this runs in may be seen by the one that is tested
     clean = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
-    done = subprocess.run([str(part) for part in command], cwd=cwd, env=clean, check=False)
+    done = subprocess.run([str(part) for part in command], cwd=cwd, env=clean, check=False)  # noqa: S603
     if done.returncode:
         sys.exit(f"{what}: failed")
     print(f"{what}: {time.monotonic() - started:.0f} s", flush=True)

@@ -21,7 +21,7 @@ from fg_search.cli.options import (
     Tenant,
     open_index,
 )
-from fg_search.queries.entries import LEAST_SIZE, SIMILARITY, QueryAction
+from fg_search.queries.entries import MIN_SIZE, SIMILARITY, QueryAction
 
 
 def missing_labels(
@@ -29,7 +29,9 @@ def missing_labels(
     similarity: Annotated[
         float, typer.Option(min=0, max=1, help="Mean cosine from which queries belong together.")
     ] = SIMILARITY,
-    least_size: Annotated[int, typer.Option(min=1, help="Leave out what was asked less often in all.")] = LEAST_SIZE,
+    min_size: Annotated[
+        int, typer.Option("--least-size", min=1, help="Leave out what was asked less often in all.")
+    ] = MIN_SIZE,
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -42,7 +44,7 @@ def missing_labels(
     """
     with open_index(location, encoder, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        found = target.missing_labels(similarity=similarity, least_size=least_size)
+        found = target.missing_labels(similarity=similarity, min_size=min_size)
     show_each(found, display.missing_labels, as_json=as_json)
 
 

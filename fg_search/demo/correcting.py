@@ -38,7 +38,7 @@ def run(console: Console, folder: Path, serve: Callable[[ConfidenceIndex], None]
         index.calibrate(asked[::2], answers[::2])
         index.log_queries()
         index.search_many([row["text"] for row in queries if row["label"] is None], target_precision=0.8)
-        before = index.evaluate(asked, answers, limit=1).reports["score"]
+        before = index.evaluate(asked, answers).reports["score"]
         console.print(f"   {before.recall_at_1:.0%} of the other questions that have an answer get a right one\n")
 
         console.print("[bold]2. Judge[/bold] every label by what is learned without it, and compare all items")
@@ -62,7 +62,7 @@ def run(console: Console, folder: Path, serve: Callable[[ConfidenceIndex], None]
         )
         console.print("[bold]4. Learn[/bold] from the labels as they are now; no text is encoded again")
         index.refit(folder / "corrected-encoder")
-        console.print(_compared(before, index.evaluate(asked, answers, limit=1).reports["score"]))
+        console.print(_compared(before, index.evaluate(asked, answers).reports["score"]))
 
 
 def _chosen(index: ConfidenceIndex) -> dict[UserId, str | None]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from fg_search.engine.operations import Operation, Work
 from fg_search.index.corpus import Corpus, read_corpus
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import JUDGEMENT_KEYS, REVIEW_KEY
@@ -48,7 +47,7 @@ class LabelScores:
         )
 
 
-def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], object]) -> Operation[LabelScores]:
+async def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], object]) -> LabelScores:
     """Judge every label by what was learned without it, and write score and suggestion to the items in doubt.
 
     Raises:
@@ -56,10 +55,10 @@ def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], obje
     """
     if not state.metadata.has_base:
         raise ValueError(f"{state.name} was made without base vectors, which labels are judged by")
-    corpus = yield from read_corpus(state, progress)
-    judgements, judge = yield Work(lambda: _judge(corpus, seed))
+    corpus = await read_corpus(state, progress)
+    judgements, judge = await state.engine.work(lambda: _judge(corpus, seed))
     listed = [i for i in range(len(judgements)) if judgements.judged[i] and judgements.score[i] >= _LEAST_SCORE]
-    yield from replace_marks(
+    await replace_marks(
         state,
         JUDGEMENT_KEYS,
         {corpus.point_ids[i]: _judgement(judgements, i, corpus.labels[i]) for i in listed},

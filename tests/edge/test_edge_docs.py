@@ -1,19 +1,19 @@
-"""docs/edge_client.md and the class's docstring: their examples run, their lists are those of the class."""
+"""The examples in docs/edge_client.md and in the docstring run, and both list what the class has."""
 
 import doctest
 import re
 from pathlib import Path
 
-from fg_search.storage import edge
 from qdrant_client.client_base import QdrantBase
 
+from fg_search.edge import client as client_module
 from fg_search.edge.client import EdgeClient
 
 PAGE = Path(__file__).parents[2] / "docs" / "edge_client.md"
 
 
 def test_the_examples_run() -> None:
-    for failed, attempted in (doctest.testfile(str(PAGE), module_relative=False), doctest.testmod(edge)):
+    for failed, attempted in (doctest.testfile(str(PAGE), module_relative=False), doctest.testmod(client_module)):
         assert attempted > 2
         assert failed == 0
 
@@ -39,5 +39,5 @@ def test_the_docstring_and_the_page_name_the_same_differences() -> None:
     def words(text: str) -> list[str]:
         return re.sub(r"`+|:meth:|\(collection\)|\.$", "", " ".join(text.split())).split()
 
-    for one, other in zip(page.split("\n* ")[1:], docstring.split("\n    * ")[1:], strict=True):
-        assert words(one) == words(other)
+    for on_page, in_docstring in zip(page.split("\n* ")[1:], docstring.split("\n    * ")[1:], strict=True):
+        assert words(on_page) == words(in_docstring)

@@ -54,9 +54,9 @@ def test_an_interrupted_creation_is_completed_when_the_index_is_opened(tmp_path,
 WRITER = """
 import sys
 from fg_search import ConfidenceIndex, FeatureGroupEncoder
-from fg_search.index import adding, confidence_index
+from fg_search.index import ingestion, progress
 
-adding.ITEMS_PER_WRITE = 10
+ingestion.ITEMS_PER_WRITE = 10
 
 class Bar:
     def __init__(self, **_): self.done = 0
@@ -66,7 +66,7 @@ class Bar:
         self.done += more
         if more: print(self.done, flush=True)
 
-confidence_index.tqdm = Bar
+progress.tqdm = Bar
 encoder = FeatureGroupEncoder.load(sys.argv[2], device="cpu")
 with ConfidenceIndex(sys.argv[1], encoder) as index:
     index.add([f"my card number {i}" for i in range(100_000)], ids=range(100_000), labels=["card"] * 100_000)
