@@ -36,10 +36,10 @@ from fg_search.arrays import unit_rows
 from fg_search.confidence import confidence
 from fg_search.evaluation import aurc, auroc, expected_calibration_error
 from fg_search.review.issues import (
-    LabelJudge,
+    LabelScorer,
     confused_labels,
-    fit_label_judge,
-    judge_labels,
+    find_label_issues,
+    fit_label_scorer,
     outlier_scores,
 )
 
@@ -114,7 +114,7 @@ def wrong_labels(bench: Bench, nearby: str, seed: int) -> tuple[dict[str, dict[s
     """Quality of the rankings, and calibration error of the probabilities."""
     given = bench.noisy(0.1, nearby, seed)
     start = time.perf_counter()
-    judged, _ = judge_labels(bench.train, given.tolist(), seed=seed)
+    judged, _ = find_label_issues(bench.train, given.tolist(), seed=seed)
     seconds = time.perf_counter() - start
     suggested = np.array(judged.suggested)
     rows = {OURS: found(bench, given, judged.score, suggested, seconds), **regression(bench, given, seed)}
@@ -131,7 +131,7 @@ def wrong_labels(bench: Bench, nearby: str, seed: int) -> tuple[dict[str, dict[s
 
 def noise(bench: Bench, nearby: str, share: float, seed: int) -> dict[str, float]:
     given = bench.noisy(share, nearby, seed)
-    return _estimate(fit_label_judge(bench.train, given.tolist(), seed=seed), share)
+    return _estimate(fit_label_scorer(bench.train, given.tolist(), seed=seed), share)
 
 
 def small_noise(bench: Bench, each: int, share: float, seed: int) -> dict[str, float]:
@@ -139,12 +139,12 @@ def small_noise(bench: Bench, each: int, share: float, seed: int) -> dict[str, f
     given = bench.noisy(share, "item", seed)
     order = np.lexsort((np.random.default_rng((seed, 3)).random(len(given)), bench.truth))
     rows = order.reshape(len(bench.labels), -1)[:, :each].ravel()
-    judge = fit_label_judge(bench.train[rows], given[rows].tolist(), seed=seed)
-    return _estimate(judge, float((given != bench.truth)[rows].mean()))
+    scorer = fit_label_scorer(bench.train[rows], given[rows].tolist(), seed=seed)
+    return _estimate(scorer, float((given != bench.truth)[rows].mean()))
 
 
-def _estimate(judge: LabelJudge, wrong: float) -> dict[str, float]:
-    share = judge.noise.share
+def _estimate(scorer: LabelScorer, wrong: float) -> dict[str, float]:
+    share = scorer.noise.share
     return {"wrong": wrong, "estimate": share.estimate, "low": share.low, "high": share.high}
 
 
@@ -152,7 +152,7 @@ def loop(bench: Bench, seed: int) -> dict[str, dict[str, float]]:
     """R@1 and AURC of the test queries before review, after 500 reviewed items, and without wrong labels."""
     given = bench.noisy(0.1, "item", seed)
     head, before = _quality(bench, given, seed)
-    judged, _ = judge_labels(bench.train, given.tolist(), seed=seed)
+    judged, _ = find_label_issues(bench.train, given.tolist(), seed=seed)
     batches = {
         "contradicted": np.argsort(-judged.score, kind="stable"),
         "low confidence": np.argsort(confidence(head.distributions(bench.train)), kind="stable"),
@@ -198,13 +198,13 @@ def other_scores(bench: Bench, seed: int) -> dict[str, float]:
     split = rng.permutation(bench.labels)[:5]
     halves = np.isin(bench.truth, split) & (rng.random(len(bench.truth)) < 0.5)
     given = np.where(halves, np.char.add(bench.truth, "*"), bench.truth).tolist()
-    pairs = confused_labels(given, judge_labels(bench.train, given, seed=seed)[0].predicted, limit=5)
+    pairs = confused_labels(given, find_label_issues(bench.train, given, seed=seed)[0].predicted, limit=5)
     together = np.concatenate([bench.train, bench.odd])
     odd = np.arange(len(together)) >= len(bench.train)
 
-    judge = fit_label_judge(bench.train, bench.truth.tolist(), seed=seed)
+    scorer = fit_label_scorer(bench.train, bench.truth.tolist(), seed=seed)
     queries = bench.queries[bench.in_scope]
-    read = judge.judge(queries, [None] * len(queries), fitted=False)
+    read = scorer.score(queries, [None] * len(queries), fitted=False)
     head = fit_head(bench.train, Codebook.from_labels(bench.truth.tolist(), seed=seed), seed=seed)
     misread = np.array(read.predicted) != bench.answers[bench.in_scope]
     return {
