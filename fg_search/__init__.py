@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 from fg_search import _moved
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from fg_search.model.loss import FeatureGroupLoss
     from fg_search.queries.clusters import MissingLabel
     from fg_search.queries.entries import LoggedQuery
-    from fg_search.review.decisions import Decision
+    from fg_search.review.decisions import ReviewDecision
     from fg_search.review.issues.confusion import ConfusedLabels
     from fg_search.review.item_scores import ItemScores
     from fg_search.review.items import ReviewItem
@@ -48,7 +49,6 @@ _MODULES = {
     "AsyncConfidenceIndex": "async_confidence_index",
     "Calibration": "index.calibration",
     "ConfusedLabels": "review.issues.confusion",
-    "Decision": "review.decisions",
     "GroupedResult": "index.search_results",
     "HitGroup": "index.search_results",
     "IndexEvaluation": "index.evaluation",
@@ -72,6 +72,7 @@ _MODULES = {
     "FeatureGroupHead": "model.head",
     "Hit": "index.search_results",
     "IndexInfo": "index.info",
+    "ReviewDecision": "review.decisions",
     "ReviewItem": "review.items",
     "SearchResult": "index.search_results",
     "fit_head": "model.fit",
@@ -85,7 +86,6 @@ __all__ = [
     "Codebook",
     "ConfidenceIndex",
     "ConfusedLabels",
-    "Decision",
     "Description",
     "EdgeClient",
     "FeatureEmbeddings",
@@ -103,6 +103,7 @@ __all__ = [
     "LoggedQuery",
     "MissingLabel",
     "PrecisionThreshold",
+    "ReviewDecision",
     "ReviewItem",
     "SearchResult",
     "__version__",
@@ -114,6 +115,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Decision":
+        warn(
+            "fg_search.Decision is now fg_search.ReviewDecision; the old name goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        name = "ReviewDecision"
     if name not in _MODULES:
         raise AttributeError(f"module 'fg_search' has no attribute {name!r}")
     return getattr(import_module(f"fg_search.{_MODULES[name]}"), name)

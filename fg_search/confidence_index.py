@@ -53,7 +53,7 @@ from fg_search.queries import logged_search
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
-from fg_search.review.decisions import Action, Decision
+from fg_search.review.decisions import Action, ReviewDecision
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import Kind, ReviewItem
@@ -839,7 +839,7 @@ class ConfidenceIndex:
         reviewer: str = "anonymous",
         suggested: str | None = None,
         latest: int | None = None,
-    ) -> Decision:
+    ) -> ReviewDecision:
         """Decide about an item, and keep the decision in a log that only grows.
 
         The log lives in the engine, beside the index. A logged decision is carried out even if the process dies in
@@ -867,7 +867,7 @@ class ConfidenceIndex:
                 workflow.decide(self._state, item_id, action, label, reviewer, suggested=suggested, latest=latest)
             )
 
-    def undo(self, number: int | None = None, *, reviewer: str = "anonymous") -> Decision:
+    def undo(self, number: int | None = None, *, reviewer: str = "anonymous") -> ReviewDecision:
         """Undo a decision. A deleted item comes back.
 
         Args:
@@ -891,7 +891,7 @@ class ConfidenceIndex:
         item_id: UserId | None = None,
         standing: bool = False,
         since: datetime | None = None,
-    ) -> list[Decision]:
+    ) -> list[ReviewDecision]:
         """The log of decisions, the oldest first.
 
         Args:

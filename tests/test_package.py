@@ -24,3 +24,13 @@ def test_every_public_name_is_there(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="Nonsense"):
         fg_search.Nonsense  # noqa: B018
+
+
+def test_the_old_name_of_review_decisions_still_works():
+    with pytest.warns(DeprecationWarning, match="fg_search.Decision is now fg_search.ReviewDecision"):
+        assert fg_search.Decision is fg_search.ReviewDecision
+    with pytest.warns(DeprecationWarning, match="decisions.ReviewDecision"):
+        from fg_search.review.decisions import Decision
+    assert Decision is fg_search.ReviewDecision
+    with pytest.raises(ImportError, match="Nonsense"):
+        from fg_search.review.decisions import Nonsense  # noqa: F401

@@ -13,7 +13,7 @@ from fg_search.ids import UserId, point_id
 from fg_search.index.collections import find_collection
 from fg_search.index.logs import make_log
 from fg_search.layout.logs import DECISION_LOG_INDEXES, ITEM, NUMBER, STAGE, TENANT, decision_log
-from fg_search.review.decisions import Decision
+from fg_search.review.decisions import ReviewDecision
 
 Stage: TypeAlias = Literal["waiting", "standing", "over"]
 """Of an entry: still to be carried out; a decision that stands; an undo, or a decision taken back or not possible."""
@@ -23,7 +23,7 @@ _POINT, _FAILED = "point", "failed"
 _WITHOUT_POINT = models.PayloadSelectorExclude(exclude=[_POINT])  # of a deleted item it is the most of its entry
 
 
-async def append_entries(engine: Engine, collection: str, entries: Sequence[tuple[Decision, Stage]]) -> None:
+async def append_entries(engine: Engine, collection: str, entries: Sequence[tuple[ReviewDecision, Stage]]) -> None:
     """Write entries, each with how far it got; the log is made if it is missing."""
     if not entries:
         return
@@ -66,7 +66,7 @@ def entries_that(
 
 async def read_entries(
     engine: Engine, collection: str, condition: models.Filter | None = None, *, with_point: bool = True
-) -> list[tuple[Decision, Stage]]:
+) -> list[tuple[ReviewDecision, Stage]]:
     """Entries, each with how far it got, the oldest first; with what brings deleted items back, or without."""
     name = decision_log(collection)
     if (await find_collection(engine, name)) is None:
@@ -76,7 +76,7 @@ async def read_entries(
     return [_entry_of(record) async for page in found for record in page]
 
 
-async def latest_entries(engine: Engine, collection: str, condition: models.Filter, limit: int) -> list[Decision]:
+async def latest_entries(engine: Engine, collection: str, condition: models.Filter, limit: int) -> list[ReviewDecision]:
     """The latest entries, the latest first, without what brings deleted items back."""
     name = decision_log(collection)
     if (await find_collection(engine, name)) is None:
@@ -91,7 +91,7 @@ async def latest_entries(engine: Engine, collection: str, condition: models.Filt
     return [_entry_of(record)[0] for record in records]
 
 
-async def read_entry(engine: Engine, collection: str, number: int) -> tuple[Decision, Stage] | None:
+async def read_entry(engine: Engine, collection: str, number: int) -> tuple[ReviewDecision, Stage] | None:
     """An entry, whole, and how far it got; ``None`` if there is none of this number."""
     name = decision_log(collection)
     if (await find_collection(engine, name)) is None:
@@ -100,12 +100,12 @@ async def read_entry(engine: Engine, collection: str, number: int) -> tuple[Deci
     return _entry_of(records[0]) if records else None
 
 
-def _entry_of(record: Any) -> tuple[Decision, Stage]:
+def _entry_of(record: Any) -> tuple[ReviewDecision, Stage]:
     payload = dict(record.payload)
     stage = payload.pop(STAGE)
     del payload[ITEM]
-    return Decision.of_payload(payload), stage
+    return ReviewDecision.of_payload(payload), stage
 
 
-def _item_of(entry: Decision) -> str:
+def _item_of(entry: ReviewDecision) -> str:
     return str(point_id(entry.id, tenant=entry.tenant))

@@ -39,7 +39,7 @@ from fg_search.review.decision_log import (
     read_entry,
     set_stage,
 )
-from fg_search.review.decisions import Decision, check_action, check_reviewer, now
+from fg_search.review.decisions import ReviewDecision, check_action, check_reviewer, now
 from fg_search.validation import check_count
 
 _MICROSECONDS = 1_000_000
@@ -55,7 +55,7 @@ async def decide(
     *,
     suggested: str | None = None,
     latest: int | None = None,
-) -> Decision:
+) -> ReviewDecision:
     """Log a decision and carry it out.
 
     Args:
@@ -84,7 +84,7 @@ async def decide(
     features = payload_of(record)[PAYLOAD_KEY]
     before = features.get("label")  # the engine removes a key that is set to null
     chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"), suggested)
-    entry = Decision(
+    entry = ReviewDecision(
         number=await _next_number(state),
         id=user_id,
         action=action,  # type: ignore[arg-type]  # checked
@@ -98,7 +98,7 @@ async def decide(
     return await _log_and_do(state, entry)
 
 
-async def undo(state: IndexState, number: int | None, reviewer: str) -> Decision:
+async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDecision:
     """Take back the latest decision that stands, or a certain one.
 
     Raises:
@@ -133,7 +133,7 @@ async def decisions(
     item_id: UserId | None = None,
     standing: bool = False,
     since: datetime | None = None,
-) -> list[Decision]:
+) -> list[ReviewDecision]:
     """Entries of the log, the oldest first; of one tenant, where the index has some.
 
     Raises:
@@ -166,7 +166,7 @@ async def finish(state: IndexState) -> None:
             await set_stage(state.engine, state.collection, entry.number, "over", failed=str(error))
 
 
-async def _log_and_do(state: IndexState, entry: Decision) -> Decision:
+async def _log_and_do(state: IndexState, entry: ReviewDecision) -> ReviewDecision:
     await append_entries(state.engine, state.collection, [(entry, "waiting")])
     try:
         await _carry_out(state, entry)
@@ -196,7 +196,7 @@ async def _check_nothing_newer(state: IndexState, user_id: UserId, latest: int) 
         raise DecisionConflictError(f"{newest.reviewer} decided about {user_id!r} meanwhile: {newest.action}")
 
 
-async def _to_undo(state: IndexState, number: int | None) -> Decision:
+async def _to_undo(state: IndexState, number: int | None) -> ReviewDecision:
     if number is None:
         found = await latest_entries(
             state.engine, state.collection, entries_that(tenant=state.tenant, stage="standing"), 1
@@ -220,7 +220,7 @@ async def _to_undo(state: IndexState, number: int | None) -> Decision:
     return latest
 
 
-async def _check_is_as_left(state: IndexState, decision: Decision) -> None:
+async def _check_is_as_left(state: IndexState, decision: ReviewDecision) -> None:
     """Make sure that an item is what a decision made of it, so that undoing takes back nothing else."""
     features = await _features(state, decision)
     if features is None:
@@ -231,7 +231,7 @@ async def _check_is_as_left(state: IndexState, decision: Decision) -> None:
         raise _conflict(decision, "the item was replaced since")
 
 
-async def _check_can_come_back(state: IndexState, decision: Decision) -> None:
+async def _check_can_come_back(state: IndexState, decision: ReviewDecision) -> None:
     if (await _features(state, decision)) is not None:
         raise _conflict(decision, "there is an item with this id again")
     point = await _deleted_point(state, decision.number)
@@ -239,7 +239,7 @@ async def _check_can_come_back(state: IndexState, decision: Decision) -> None:
         await state.engine.work(lambda: state.encoder)  # it will be needed: better no entry than one that fails
 
 
-async def _check_still_fits(state: IndexState, entry: Decision) -> None:
+async def _check_still_fits(state: IndexState, entry: ReviewDecision) -> None:
     """Make sure that an interrupted entry is about the item as it is now; some of it may have been done."""
     features = await _features(state, entry)
     if entry.action == "delete":
@@ -254,13 +254,13 @@ async def _check_still_fits(state: IndexState, entry: Decision) -> None:
         raise _conflict(entry, f"the item has the label {features.get('label')!r} by now")
 
 
-def _conflict(entry: Decision, why: str) -> DecisionConflictError:
+def _conflict(entry: ReviewDecision, why: str) -> DecisionConflictError:
     return DecisionConflictError(
         f"the decision {entry.number} ({entry.action}) about {entry.id!r} is out of date: {why}"
     )
 
 
-async def _features(state: IndexState, entry: Decision) -> Mapping[str, Any] | None:
+async def _features(state: IndexState, entry: ReviewDecision) -> Mapping[str, Any] | None:
     """Our part of the item's payload; ``None`` if it is not there."""
     ids = [state.point_id(entry.id)]
     records = await state.engine.retrieve(state.collection, ids, with_payload=[PAYLOAD_KEY])
@@ -270,7 +270,7 @@ async def _features(state: IndexState, entry: Decision) -> Mapping[str, Any] | N
 # doing it
 
 
-async def _carry_out(state: IndexState, entry: Decision) -> None:
+async def _carry_out(state: IndexState, entry: ReviewDecision) -> None:
     """Do what an entry says; doing it twice is doing it once."""
     point = state.point_id(entry.id)
     if entry.action == "undo":
@@ -285,7 +285,7 @@ async def _carry_out(state: IndexState, entry: Decision) -> None:
     await set_stage(state.engine, state.collection, entry.number, "standing")
 
 
-async def _take_back(state: IndexState, entry: Decision) -> None:
+async def _take_back(state: IndexState, entry: ReviewDecision) -> None:
     point, undone = state.point_id(entry.id), _undone(entry)
     if await _is_of_deletion(state, entry):
         await _bring_back(state, entry, await _deleted_point(state, undone))
@@ -300,7 +300,7 @@ async def _take_back(state: IndexState, entry: Decision) -> None:
     await set_stage(state.engine, state.collection, undone, "over")
 
 
-async def _bring_back(state: IndexState, entry: Decision, point: Mapping[str, Any]) -> None:
+async def _bring_back(state: IndexState, entry: ReviewDecision, point: Mapping[str, Any]) -> None:
     """Restore a deleted item as it was; with vectors of the encoder that the index has by now."""
     features = await _features(state, entry)
     if features is not None:
@@ -324,7 +324,7 @@ def _restored(state: IndexState, point: Mapping[str, Any]) -> models.PointStruct
     return models.PointStruct(id=point["id"], vector=vectors, payload=point["payload"])
 
 
-async def _is_of_deletion(state: IndexState, entry: Decision) -> bool:
+async def _is_of_deletion(state: IndexState, entry: ReviewDecision) -> bool:
     """Whether an entry takes back that an item was deleted."""
     if entry.action != "undo":
         return False
@@ -339,23 +339,23 @@ async def _deleted_point(state: IndexState, number: int) -> Mapping[str, Any]:
     return read[0].point
 
 
-def _undone(entry: Decision) -> int:
+def _undone(entry: ReviewDecision) -> int:
     assert entry.undoes is not None  # noqa: S101  every undo has it
     return entry.undoes
 
 
-async def _set_label(state: IndexState, entry: Decision) -> None:
+async def _set_label(state: IndexState, entry: ReviewDecision) -> None:
     if entry.before != entry.after:
         await relabel(state, {entry.id: entry.after}, keep_judgement=True)  # undo brings the item back
 
 
-async def _mark(state: IndexState, point: int | str, entry: Decision) -> None:
+async def _mark(state: IndexState, point: int | str, entry: ReviewDecision) -> None:
     """Let the point say that it was decided about, which takes it out of the queue."""
     mark = {REVIEWED_KEY: _mark_of(entry)}
     await state.engine.set_payload(state.collection, mark, points=[point], key=PAYLOAD_KEY)
 
 
-def _mark_of(entry: Decision) -> dict[str, str]:
+def _mark_of(entry: ReviewDecision) -> dict[str, str]:
     return {"action": entry.action, "reviewer": entry.reviewer, "time": entry.time}
 
 
