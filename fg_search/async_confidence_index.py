@@ -22,12 +22,12 @@ from fg_search.engine.connection import AsyncLocation, connect_async, is_path
 from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
 from fg_search.index import (
-    collections,
     copies,
     evaluation,
     info,
     ingestion,
     migration,
+    opening,
     refit,
     relevance,
     removal,
@@ -36,6 +36,7 @@ from fg_search.index import (
 from fg_search.index import labels as item_labels
 from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
+from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
@@ -44,12 +45,12 @@ from fg_search.index.query_vectors import Query
 from fg_search.index.relevance import Relevant
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
-from fg_search.index.state import IndexState, OpenIndex, ready_encoder
+from fg_search.index.state import IndexState, OpenIndex
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.queries import decisions as query_decisions
-from fg_search.queries import logged_search
+from fg_search.queries import logged_search, missing_labels
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
@@ -58,7 +59,7 @@ from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.review.label_scores import LabelScores
-from fg_search.review.queue import ReviewOptions
+from fg_search.review.review_options import ReviewOptions
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -125,9 +126,7 @@ class AsyncConfidenceIndex:
         known = await asyncio.to_thread(ready_encoder, self._encoder)
         self._engine = await connect_async(self._given, api_key=self._api_key, create=known is not None)
         try:
-            self._open_index = OpenIndex(
-                await collections.open_index(self._engine, self.collection, known, self._settings)
-            )
+            self._open_index = OpenIndex(await opening.open_index(self._engine, self.collection, known, self._settings))
         except BaseException:
             await self.close()
             raise
@@ -546,7 +545,7 @@ class AsyncConfidenceIndex:
         Raises:
             ValueError: If a number is out of range.
         """
-        return await query_decisions.missing_labels(self._state, similarity, min_size, batch_size=batch_size)
+        return await missing_labels.missing_labels(self._state, similarity, min_size, batch_size=batch_size)
 
     async def decide_queries(
         self,

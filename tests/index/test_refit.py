@@ -5,7 +5,7 @@ import pytest
 
 from fg_search import ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import NotScoredError
-from fg_search.layout.points import are_same
+from fg_search.layout.payloads import are_same
 
 
 @pytest.fixture

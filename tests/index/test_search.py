@@ -110,7 +110,7 @@ def test_more_hits_than_points_gives_all(filled):
 
 
 def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encoder):
-    monkeypatch.setattr("fg_search.index.search.QUERIES_PER_REQUEST", 2)
+    monkeypatch.setattr("fg_search.index.retrieval.QUERIES_PER_REQUEST", 2)
     questions = ["my card", UNKNOWN, "pizza oven", "flight hotel", "loan rate"]
     results = filled.search_many(questions, limit=1, min_query_confidence=0.8, on_uncertain="abstain")
     assert [result.query for result in results] == questions

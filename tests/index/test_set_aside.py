@@ -10,7 +10,7 @@ WRONG = {"d1": "travel", "d20": "food", "d40": "card"}
 
 @pytest.fixture
 def noisy(local, rows):
-    """The corpus with three wrong labels, judged."""
+    """The corpus with three wrong labels, scored."""
     labels = [WRONG.get(user_id, label) for user_id, label in zip(rows["ids"], rows["labels"], strict=True)]
     local.add(**{**rows, "labels": labels})
     local.score_labels()

@@ -110,7 +110,7 @@ def test_stale_marks_leave_no_gaps_in_pages(marked):
     assert pages == [[one] for one in left] + [[]]
 
 
-def test_marks_and_judgements_do_not_disturb_one_another(marked):
+def test_scores_of_items_and_of_labels_do_not_disturb_one_another(marked):
     before = {kind: ids(marked, kind) for kind in KINDS}
     marked.score_labels()
     assert {kind: ids(marked, kind) for kind in KINDS} == before

@@ -1,10 +1,10 @@
-"""Labels are judged by what is learned without them; what is in doubt is listed with a suggestion and evidence."""
+"""Labels are scored by a model that has not seen them. Those in doubt are listed with suggestion and evidence."""
 
 import pytest
 
 from fg_search import ConfidenceIndex, IndexSettings
 from fg_search.errors import NotScoredError
-from fg_search.layout.points import are_same
+from fg_search.layout.payloads import are_same
 
 LISTS = ("ambiguous", "contradicted", "conflicting", "duplicate", "outlier")
 WRONG = {"d1": "travel", "d20": "food", "d40": "card"}
@@ -65,7 +65,7 @@ def test_payload_of_another_kind_leaves_lists_and_decisions(noisy, rows, points_
     assert points["d20"].payload["fg"]["label"] == rows["labels"][20]
 
 
-def test_another_text_or_label_is_not_what_was_judged(noisy, rows, points_of):
+def test_another_text_or_label_has_no_scores(noisy, rows, points_of):
     noisy.score_labels()
     noisy.score_items()
     noisy.decide("d1", "keep")
@@ -119,14 +119,14 @@ def test_without_scores_the_list_says_what_to_do(noisy):
         noisy.review(evidence=-1)
 
 
-def test_an_index_without_base_vectors_cannot_judge(encoder, rows):
+def test_labels_of_an_index_without_base_vectors_cannot_be_scored(encoder, rows):
     with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(base_vectors="none")) as index:
         index.add(**rows)
         with pytest.raises(ValueError, match="without base vectors"):
             index.score_labels()
 
 
-def test_a_tenants_labels_are_judged_by_its_own(encoder, rows):
+def test_a_tenants_labels_are_scored_by_its_own(encoder, rows):
     with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="owner")) as index:
         one, two = index.tenant("one"), index.tenant("two")
         one.add(**rows)

@@ -15,7 +15,7 @@ from qdrant_client import QdrantClient
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, EdgeClient, IndexSettings
 from fg_search.errors import DecisionConflictError, EncoderNotFoundError, NothingToUndoError, StorageError
-from fg_search.review.workflow import _carry_out
+from fg_search.review.execution import carry_out
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def works(index):
 def interrupt(index, monkeypatch, act):
     """Do something that dies after it was logged."""
     with monkeypatch.context() as patch:
-        patch.setattr("fg_search.review.workflow._carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("fg_search.review.workflow.carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             act(index)
 
@@ -210,7 +210,7 @@ def test_the_log_is_read_in_parts(full):
 
 def test_clocks_that_stand_still_or_are_set_back_lose_no_decision(full, monkeypatch):
     times = iter([5_000_000, 5_000_000, 5_000_000, 3_000_000])
-    monkeypatch.setattr("fg_search.review.workflow.time.time_ns", lambda: next(times))
+    monkeypatch.setattr("fg_search.review.decision_log.time.time_ns", lambda: next(times))
     made = [full.decide(f"d{i}", "keep").number for i in range(4)]
     assert made == [5000, 5001, 5002, 5003]
     assert [entry.id for entry in full.decisions()] == ["d0", "d1", "d2", "d3"]
@@ -265,7 +265,7 @@ def test_an_interrupted_undo_of_a_deletion_brings_the_item_back_once(full, monke
     else:
         with monkeypatch.context() as patch:
             patch.setattr(
-                "fg_search.review.workflow.set_stage", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+                "fg_search.review.execution.set_stage", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
             )
             with pytest.raises(KeyboardInterrupt):
                 full.undo()
@@ -330,9 +330,9 @@ def test_an_error_nobody_foresaw_is_told_once(full, monkeypatch):
     async def fail(state, entry):
         if entry.action == "keep":
             raise RuntimeError("a bug")
-        return await _carry_out(state, entry)
+        return await carry_out(state, entry)
 
-    monkeypatch.setattr("fg_search.review.workflow._carry_out", fail)
+    monkeypatch.setattr("fg_search.review.workflow.carry_out", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         full.decide("d1", "keep")
     assert full.decide("d2", "unsure").failed is None
