@@ -80,7 +80,7 @@ def test_accepting_corrects_the_label_and_takes_the_item_out_of_the_list(noisy, 
     item = noisy.review(kind="contradicted", limit=1)[0]
     noisy.decide(item.id, "accept", reviewer="ann")
     assert points_of(noisy)[item.id].payload["fg"]["label"] == item.suggested_label
-    assert item.id not in {one.id for one in noisy.review(kind="contradicted", limit=48)}
+    assert item.id not in {other.id for other in noisy.review(kind="contradicted", limit=48)}
     noisy.undo()
     assert noisy.review(kind="contradicted", limit=1)[0].id == item.id
 
@@ -88,12 +88,12 @@ def test_accepting_corrects_the_label_and_takes_the_item_out_of_the_list(noisy, 
 def test_evidence_is_the_nearest_items_on_both_sides(noisy, rows):
     noisy.score_labels()
     (item,) = noisy.review(kind="contradicted", limit=1, evidence=3)
-    assert [one.label for one in item.agreeing] == [item.label] * 3
-    assert item.label not in {one.label for one in item.contradicting}
+    assert [example.label for example in item.agreeing] == [item.label] * 3
+    assert item.label not in {example.label for example in item.contradicting}
     for examples in (item.agreeing, item.contradicting):
-        similarities = [one.similarity for one in examples]
+        similarities = [example.similarity for example in examples]
         assert similarities == sorted(similarities, reverse=True)
-        assert item.id not in {one.id for one in examples}
+        assert item.id not in {example.id for example in examples}
     assert noisy.review(kind="ambiguous", limit=1, evidence=2)[0].contradicting
 
 

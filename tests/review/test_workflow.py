@@ -1,4 +1,4 @@
-"""Decisions about items: logged, carried out, taken back, and never lost."""
+"""Decisions about items: logged, carried out, undone, and never lost."""
 
 import pytest
 
