@@ -106,7 +106,7 @@ _ELSEWHERE = {
     "AddReport": "index.ingestion.AddReport",
     "Calibration": "index.calibration.Calibration",
     "ConfusedLabels": "review.issues.confusion.ConfusedLabels",
-    "Decision": "review.decisions.Decision",
+    "Decision": "review.decisions.ReviewDecision",
     "Description": "model.description.Description",
     "GroupedResult": "index.search_results.GroupedResult",
     "Hit": "index.search_results.Hit",

@@ -1,4 +1,4 @@
-"""Adding items: what is there already is left alone, the rest is encoded while the batch before it is written."""
+"""Adding items: unchanged items are left alone, the others are encoded while the batch before them is written."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from qdrant_client import models
 from fg_search.engine.paging import pages
 from fg_search.ids import UserId
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import PAYLOAD_KEY, STORED_KEYS
-from fg_search.layout.points import Item, Stored, checked_items, id_of, payload_of, to_points
+from fg_search.layout.item_input import checked_items
+from fg_search.layout.items import Item, StoredItem
+from fg_search.layout.keys import STORED_KEYS
+from fg_search.layout.points import features_of, id_of, to_points
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 
@@ -29,11 +31,11 @@ _MOST_AT_ONCE = 8192  # items
 
 @dataclass(frozen=True)
 class AddReport:
-    """What came of adding items.
+    """Report of adding items.
 
     Attributes:
-        written: Items that were new or had changed.
-        unchanged: Items that were there already as they are, or came twice.
+        written: Number of items that were new or had changed.
+        unchanged: Number of items that were in the index already, or came twice.
     """
 
     written: int
@@ -41,6 +43,31 @@ class AddReport:
 
     def __str__(self) -> str:
         return f"{self.written:,} items written, {self.unchanged:,} unchanged"
+
+
+def items_of(
+    state: IndexState,
+    texts: Iterable[str],
+    ids: Iterable[UserId] | None,
+    labels: Iterable[str | None] | None,
+    payloads: Iterable[Mapping[str, Any] | None] | None,
+    embeddings: FeatureEmbeddings | None,
+) -> Iterable[Item]:
+    """Items to add. Lists are checked as a whole, generators one item after the other."""
+    if embeddings is not None:
+        if not isinstance(texts, Sized):
+            raise TypeError("embeddings need a list of texts, not a generator")
+        state.check_embeddings(embeddings, len(texts))
+    items = checked_items(
+        texts,
+        ids,
+        labels,
+        payloads,
+        embeddings=embeddings,
+        tenant_key=state.metadata.settings.tenant_key,
+        tenant=state.tenant,
+    )
+    return list(items) if isinstance(texts, Sized) else items
 
 
 async def add(
@@ -52,18 +79,19 @@ async def add(
     progress: Callable[[int], object],
     copied: bool = False,
 ) -> AddReport:
-    """Write the items that are not there as they are.
+    """Write the items that are new or have changed.
 
-    A write has been acknowledged before the one after the next is begun, so whatever fails, everything up to the write
-    before the last one is in the index, and nothing is in it by half.
+    A write is acknowledged before the one after the next begins. So whatever fails, everything up to the write before
+    the last one is in the index, and no item is half written.
 
     Args:
         state: The index.
-        items: In batches they are read, compared, encoded and written.
-        embeddings: Row i of them belongs to item i; by default the texts are encoded.
-        batch_size: Texts the base model encodes at once.
-        progress: Told how many items more are done.
-        copied: The items are those of another collection: they are to be what they are there, corrections included.
+        items: Items, which are read, compared, encoded and written in batches.
+        embeddings: Embeddings of the items, one row each. By default the texts are encoded.
+        batch_size: Number of texts the base model encodes at once.
+        progress: Called with the number of items done since its last call.
+        copied: The items come from another collection and are written exactly as they are there, with corrections,
+            decisions and scores.
     """
     written = unchanged = start = 0
     underway: frozenset[int | str] = frozenset()
@@ -86,7 +114,7 @@ async def add(
                 points = await state.engine.work(partial(_points, chosen[part], rows[part], state.metadata))
                 await writing.finish()
                 progress(len(underway))
-                await _check_encoder(state)
+                await _check_not_re_encoded(state)
                 writing.start(state.engine.upsert(state.collection, points))
                 underway = frozenset(item.point_id for item in chosen[part])
                 written += len(underway)
@@ -96,17 +124,17 @@ async def add(
 
 
 class _Pace:
-    """How many items are read and encoded at once: the more, the less padding; the fewer, the less is lost by a crash.
+    """Number of items read and encoded at once: larger batches need less padding, smaller ones lose less in a crash.
 
     Attributes:
-        items: So many.
+        items: Current number of items.
     """
 
     def __init__(self) -> None:
         self.items = ITEMS_PER_WRITE
 
     def measure(self, encode: Callable[[], FeatureEmbeddings]) -> FeatureEmbeddings:
-        """Encode, and take more the next time if it took little time."""
+        """Encode, and take twice as many items the next time if this was quick."""
         begin = time.monotonic()
         encoded = encode()
         if time.monotonic() - begin < _LITTLE_TIME:
@@ -115,10 +143,10 @@ class _Pace:
 
 
 def _points(items: list[Item], embeddings: FeatureEmbeddings, metadata: IndexMetadata) -> list[models.PointStruct]:
-    """The points of one write, made without a pause for the garbage collector.
+    """Points of one write, made while the garbage collector is off.
 
     They are thousands of lists and dicts, none of them garbage. The collector would go through them, and every few
-    writes through all other objects of the process, which takes longer than to make the points.
+    writes through all other objects of the process, which takes longer than making the points.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -132,7 +160,7 @@ def _points(items: list[Item], embeddings: FeatureEmbeddings, metadata: IndexMet
 async def _changed(
     state: IndexState, batch: list[Item], underway: Container[int | str], *, copied: bool
 ) -> dict[int, Item]:
-    """By position in the batch, the items that are not in the index as they are; of twins the first."""
+    """Items to write, by their position in the batch. Of items that come twice, the first counts."""
     distinct = {item.point_id: item for item in batch if item.point_id not in underway}
     ids = list(distinct)
     stored: dict[int | str, models.Record] = {}
@@ -151,45 +179,20 @@ async def _changed(
     return changed
 
 
-async def _check_encoder(state: IndexState) -> None:
-    """Make sure that the index was not re-encoded since it was opened: vectors of two encoders must not mix.
+def _needed(record: models.Record, item: Item, *, copied: bool) -> Item | None:
+    """Item to write in place of a stored one, ``None`` if nothing has changed."""
+    if copied:
+        return None if Item.of_record(record).is_copy_of(item) else item
+    known = StoredItem.of_features(features_of(record))
+    return None if known.has(item) else known.update(item)
+
+
+async def _check_not_re_encoded(state: IndexState) -> None:
+    """Check that the collection still holds this encoder's vectors: those of two encoders must not mix.
 
     Raises:
-        ModelMismatchError: If it was.
+        ModelMismatchError: If the index was re-encoded since it was opened.
     """
     info = await state.engine.get_collection(state.collection)
     if IndexMetadata.of_collection(state.collection, info).fingerprint != state.metadata.fingerprint:
         raise state.was_re_encoded()
-
-
-def _needed(record: models.Record, item: Item, *, copied: bool) -> Item | None:
-    """What has to be written for an item that is there already; ``None`` if it is there as it is."""
-    if copied:
-        return None if Item.of_record(record).is_copy_of(item) else item
-    known = Stored.of_features(payload_of(record)[PAYLOAD_KEY])
-    return None if known.has(item) else known.update(item)
-
-
-def items_of(
-    state: IndexState,
-    texts: Iterable[str],
-    ids: Iterable[UserId] | None,
-    labels: Iterable[str | None] | None,
-    payloads: Iterable[Mapping[str, Any] | None] | None,
-    embeddings: FeatureEmbeddings | None,
-) -> Iterable[Item]:
-    """The items to add: all of them checked if they are lists, else one after the other."""
-    if embeddings is not None:
-        if not isinstance(texts, Sized):
-            raise TypeError("embeddings need a list of texts, not a generator")
-        state.check_embeddings(embeddings, len(texts))
-    items = checked_items(
-        texts,
-        ids,
-        labels,
-        payloads,
-        embeddings=embeddings,
-        tenant_key=state.metadata.settings.tenant_key,
-        tenant=state.tenant,
-    )
-    return list(items) if isinstance(texts, Sized) else items

@@ -1,4 +1,4 @@
-"""Removing items."""
+"""Removal of items."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fg_search.index.state import IndexState
 
 
 async def delete(state: IndexState, ids: Sequence[UserId] | None, query_filter: models.Filter | None) -> int:
-    """Remove items, by their ids (those that are not there are no error) or by a filter.
+    """Remove items by their ids or by a filter. Unknown ids are ignored.
 
     Returns:
-        How many were removed.
+        Number of items removed.
 
     Raises:
         ValueError: If neither or both are given.
@@ -26,11 +26,10 @@ async def delete(state: IndexState, ids: Sequence[UserId] | None, query_filter: 
         raise TypeError(f"ids must be a list, got {ids!r}; wrap it: [{ids!r}]")
     if query_filter is not None:
         return await _delete(state, state.scope(query_filter) or query_filter)
-    points = list(dict.fromkeys(state.point_id(one) for one in ids or ()))
+    points = list(dict.fromkeys(state.point_id(user_id) for user_id in ids or ()))
     removed = 0
     for chunk in pages(points):
-        mine: list[models.Condition] = [models.HasIdCondition(has_id=[*chunk])]
-        removed += await _delete(state, models.Filter(must=mine))
+        removed += await _delete(state, models.Filter(must=[models.HasIdCondition(has_id=[*chunk])]))
     return removed
 
 

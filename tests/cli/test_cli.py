@@ -757,7 +757,7 @@ def with_copies(run, own_index):
     code, out, err = run("score", "--index", own_index / "idx")
     assert code == 0, err
     assert "50 items compared: 2 with near-duplicates of another label, 2 with the same text as others" in out
-    assert "50 labels judged" in out
+    assert "50 labels scored" in out
     return own_index / "idx"
 
 

@@ -125,7 +125,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 class FailingClient:
-    """A client whose writes fail from the n-th on, before or after they are done."""
+    """Client whose writes fail beginning with the n-th, before or after they are done."""
 
     def __init__(self, client, fail_at, *, after=False):
         self._client, self._left, self._after = client, fail_at - 1, after

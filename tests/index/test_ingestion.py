@@ -238,7 +238,7 @@ def test_a_generator_is_read_batch_by_batch(local, monkeypatch, encoded, slow, r
     local.add(texts())
     assert len(local) == 40
     assert max(unread) == read - 1
-    assert max(ahead) < read + 5  # one batch is read, the last write of the one before is underway
+    assert max(ahead) < read + 5  # one batch is read while the last write of the one before is in progress
 
 
 def test_a_generator_that_breaks_leaves_what_was_written_and_can_be_run_again(local, monkeypatch, encoded):
@@ -370,7 +370,7 @@ def test_any_json_payload_comes_back_as_it_was(engine, encoder, payloads):
     engine.add(texts, ids=range(len(payloads)), payloads=payloads, embeddings=embeddings)
     if not payloads:
         return
-    assert json.dumps(payloads, sort_keys=True) == before  # ours is no part of what was handed in
+    assert json.dumps(payloads, sort_keys=True) == before  # our key is not added to what was handed in
     records = engine.client.retrieve(engine.collection, ids=[*range(len(payloads))])
     stored = {record.id: without_ours(record.payload) for record in records}
     assert all(are_same(stored[i], payload) for i, payload in enumerate(payloads))

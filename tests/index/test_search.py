@@ -53,7 +53,7 @@ def test_confidence_weight_orders_by_the_weighted_score(filled, rank_by):
     assert [hit.weighted_score for hit in weighted] == sorted((h.weighted_score for h in weighted), reverse=True)
     for hit in weighted:
         assert hit.weighted_score == pytest.approx(hit.score * hit.confidence**2, abs=1e-5)
-        if hit.id in plain and rank_by != "both":  # ranks are fused among more candidates when weighting
+        if hit.id in plain and rank_by != "both":  # weighting fuses ranks of more candidates
             assert hit.score == pytest.approx(plain[hit.id].score, abs=1e-4)
 
 
@@ -110,7 +110,7 @@ def test_more_hits_than_points_gives_all(filled):
 
 
 def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encoder):
-    monkeypatch.setattr("fg_search.index.search.QUERIES_PER_REQUEST", 2)
+    monkeypatch.setattr("fg_search.index.retrieval.QUERIES_PER_REQUEST", 2)
     questions = ["my card", UNKNOWN, "pizza oven", "flight hotel", "loan rate"]
     results = filled.search_many(questions, limit=1, min_query_confidence=0.8, on_uncertain="abstain")
     assert [result.query for result in results] == questions
@@ -158,7 +158,7 @@ def test_a_query_must_be_a_text(filled):
 
 def test_questions_may_come_from_a_generator(filled):
     questions = [QUESTION, "pizza oven"]
-    assert filled.search_many(one for one in questions) == filled.search_many(questions)
+    assert filled.search_many(question for question in questions) == filled.search_many(questions)
 
 
 def test_an_empty_index_says_so(index):
@@ -224,7 +224,7 @@ def test_pages_together_are_one_long_page(filled, rank_by, options):
     np.testing.assert_allclose(
         [hit.weighted_score for hit in together], [hit.weighted_score for hit in whole], atol=1e-6
     )
-    # what the engine re-scores or fuses comes in no fixed order among equals, so of those one may be on two pages
+    # the engine re-scores and fuses equals in no fixed order, so one of them may be on two pages
     scores = np.sort([hit.weighted_score for hit in together])
     gaps = np.diff(scores, prepend=-np.inf, append=np.inf) > 1e-6
     alone = scores[gaps[:-1] & gaps[1:]]

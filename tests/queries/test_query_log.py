@@ -1,4 +1,4 @@
-"""Logged queries: off unless asked for, counted, bounded, a tenant's own, and never at the cost of an answer."""
+"""Log of queries: off by default, counted, bounded, separate for tenants, and never at the cost of an answer."""
 
 import asyncio
 import logging
@@ -238,7 +238,7 @@ def test_a_query_becomes_an_item_and_is_found(full, corpus):
     before = len(full)
     ids = [query.id for query in full.logged_queries()]
     decided = full.decide_queries(ids, "add", "animal", reviewer="ann")
-    assert {(one.resolution.action, one.resolution.label, one.resolution.reviewer) for one in decided} == {
+    assert {(query.resolution.action, query.resolution.label, query.resolution.reviewer) for query in decided} == {
         ("add", "animal", "ann")
     }
     assert len(full) == before + len(OUTSIDE)
@@ -246,7 +246,7 @@ def test_a_query_becomes_an_item_and_is_found(full, corpus):
     assert full.missing_labels(min_size=1) == []
     hit = full.search(OUTSIDE[0], rank_by="base", log="none").hits[0]
     assert hit.label == "animal"
-    assert (hit.id, hit.text) in {(one.id, one.text) for one in decided}
+    assert (hit.id, hit.text) in {(query.id, query.text) for query in decided}
     assert "animal" in full.labels()
 
 
@@ -367,15 +367,15 @@ def test_tenants_see_their_own_queries(tmp_path, encoder):
 def test_clusters_of_open_queries_are_missing_labels(full):
     full.log_queries()
     full.search_many([*OUTSIDE, *OUTSIDE, "my card blocked", "card stolen"], **UNCLEAR)
-    cards, others = sorted(full.missing_labels(min_size=1), key=lambda one: one.size)[-2:]
-    found = sorted(full.missing_labels(min_size=1), key=lambda one: -one.nearest_similarity)
+    cards, others = sorted(full.missing_labels(min_size=1), key=lambda cluster: cluster.size)[-2:]
+    found = sorted(full.missing_labels(min_size=1), key=lambda cluster: -cluster.nearest_similarity)
     assert found[0].nearest_label == "card"
-    assert {query.text for one in (cards, others) for query in one.queries} <= {
+    assert {query.text for cluster in (cards, others) for query in cluster.queries} <= {
         *OUTSIDE,
         "my card blocked",
         "card stolen",
     }
-    assert full.missing_labels(min_size=1)[0].size == max(one.size for one in found)
+    assert full.missing_labels(min_size=1)[0].size == max(cluster.size for cluster in found)
     assert full.missing_labels(min_size=10**6) == []
 
 
@@ -393,7 +393,7 @@ def test_a_log_survives_the_move_to_another_base_model(full, encoded, tiny_model
     )
     full.migrate(FeatureGroupEncoder(other).fit(corpus[0], labels=corpus[1], groups=4, codes=3, hidden=16, steps=20))
     encoded.clear()
-    assert sum(one.size for one in full.missing_labels(min_size=1)) == sum(one.size for one in same)
+    assert sum(cluster.size for cluster in full.missing_labels(min_size=1)) == sum(cluster.size for cluster in same)
     assert sorted(encoded) == sorted(OUTSIDE)
     encoded.clear()
     full.missing_labels(min_size=1)
@@ -435,6 +435,6 @@ def test_the_same_as_coroutines(tmp_path, encoder, rows):
 
     queries, clusters, left, forgotten = asyncio.run(whole())
     assert {query.text: query.count for query in queries} == {**dict.fromkeys(OUTSIDE, 2), CLEAR: 1}
-    assert sum(one.size for one in clusters) == 11
+    assert sum(cluster.size for cluster in clusters) == 11
     assert len(left) == 5
     assert forgotten == 6

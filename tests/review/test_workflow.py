@@ -1,4 +1,4 @@
-"""Decisions about items: logged, carried out, taken back, and never lost."""
+"""Decisions about items: logged, carried out, undone, and never lost."""
 
 import pytest
 
@@ -87,7 +87,7 @@ def test_what_was_logged_and_then_interrupted_is_carried_out_later(tmp_path, enc
     with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(**rows)
         with monkeypatch.context() as patch:
-            patch.setattr("fg_search.review.workflow._carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr("fg_search.review.workflow.carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 index.decide("d1", "label", "food")
     with ConfidenceIndex(tmp_path / "index", encoder) as index:
