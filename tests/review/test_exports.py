@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fg_search.review import argilla, export
+from fg_search.integrations import argilla
+from fg_search.review.exports import formats as export
 from fg_search.review.exports.spreadsheet import escape, unescape
 from fg_search.review.items import Example, Kind, ReviewItem
 
