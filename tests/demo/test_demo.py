@@ -12,7 +12,7 @@ import pytest
 
 from fg_search import demo
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def normalised(text):

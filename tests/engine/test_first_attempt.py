@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
-from fg_search.storage import operations
 from qdrant_client.http.exceptions import ResponseHandlingException
 
+from fg_search.engine import operations
 from fg_search.engine.operations import call, run
 from fg_search.errors import StorageError
 

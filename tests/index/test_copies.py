@@ -4,7 +4,7 @@ import pytest
 
 from fg_search import ConfidenceIndex
 from fg_search.errors import ModelMismatchError, StorageError
-from fg_search.index import copying
+from fg_search.index import copies as copying
 
 
 @pytest.fixture

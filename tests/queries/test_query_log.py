@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import EmptyIndexError, ItemNotFoundError, UncertainQueryError
-from fg_search.index import query_log
+from fg_search.queries import log as query_log
 
 UNCLEAR = {"min_query_confidence": 1.0}  # nothing is that clear
 CLEAR = "my card blocked"

@@ -3,15 +3,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fg_search.review import conflicts, neighbours
-from fg_search.review import scores as review
+from fg_search.review import issues as review
 from fg_search.review.issues import (
     agreeing_and_contradicting,
     are_outliers,
     conflicting_copies,
+    conflicts,
     confused_labels,
     estimate_noise,
     nearest,
+    neighbours,
     outlier_scores,
     same_text,
     spread_copies,

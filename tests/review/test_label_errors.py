@@ -4,8 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fg_search.evaluation import auroc
-from fg_search.review import regression
-from fg_search.review.issues import fit_label_judge, judge_labels
+from fg_search.review.issues import fit_label_judge, judge_labels, regression
 
 
 def draw(seed=0, labels=6, each=40, noise=0.1, spread=0.25):
