@@ -1,20 +1,35 @@
-"""Shared fixtures: a tiny SentenceTransformer, a corpus it can learn, and each kind of engine."""
+"""Shared fixtures: a tiny SentenceTransformer, a corpus it can learn, and each kind of engine.
+
+Nothing here imports torch before a fixture needs it: pytest-xdist reads this file in a process that runs no test.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
+from hypothesis import settings
 
-from fg_search import ConfidenceIndex, FeatureGroupEncoder
+if TYPE_CHECKING:
+    from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
 pytest_plugins = ["fake_server", "index_fixtures"]
+
+# Read when torch is imported, here and in child processes: the models are tiny, more threads only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# HYPOTHESIS_PROFILE=nightly looks further, and elsewhere each time.
+settings.register_profile("ci", derandomize=True, database=None, deadline=None, max_examples=50)
+settings.register_profile("nightly", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 WORDS = {
     "card": ["card", "blocked", "stolen", "pin", "magnetic"],
@@ -58,6 +73,8 @@ def corpus() -> tuple[list[str], list[str]]:
 @pytest.fixture(scope="session")
 def saved_encoder(tiny_model, corpus, tmp_path_factory) -> Path:
     """Folder of an encoder fitted on the corpus with labels."""
+    from fg_search import FeatureGroupEncoder
+
     texts, labels = corpus
     folder = tmp_path_factory.mktemp("encoder") / "support"
     FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=120).save(folder)
@@ -67,6 +84,8 @@ def saved_encoder(tiny_model, corpus, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def encoder(saved_encoder) -> FeatureGroupEncoder:
     """That encoder, loaded."""
+    from fg_search import FeatureGroupEncoder
+
     return FeatureGroupEncoder.load(saved_encoder, device="cpu")
 
 
@@ -79,6 +98,8 @@ def encoder(saved_encoder) -> FeatureGroupEncoder:
 )
 def index(request, tmp_path, encoder) -> Iterator[ConfidenceIndex]:
     """An empty index on each engine."""
+    from fg_search import ConfidenceIndex
+
     if request.param == "server":
         collection = f"fg_search_test_{uuid.uuid4().hex}"
         with ConfidenceIndex(
@@ -137,6 +158,16 @@ def _own_cache(tmp_path_factory):
         yield
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary folders are kept in memory where there is room: an engine that waits for the disk takes five times as long.
+
+    PYTEST_DEBUG_TEMPROOT and --basetemp choose another place.
+    """
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need a server are skipped, visibly, where there is none."""
     if os.environ.get("QDRANT_URL"):
@@ -145,6 +176,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("server"):
             item.add_marker(skip)
-
-
-torch.set_num_threads(1)  # the models are tiny: more threads only wait for one another
