@@ -1,6 +1,7 @@
 """Logged queries: off unless asked for, counted, bounded, a tenant's own, and never at the cost of an answer."""
 
 import asyncio
+import itertools
 import logging
 import threading
 from datetime import datetime, timedelta, timezone
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import EmptyIndexError, ItemNotFoundError, UncertainQueryError
 from fg_search.queries import log as query_log
+from fg_search.queries import logged_search
 
 UNCLEAR = {"min_query_confidence": 1.0}  # nothing is that clear
 CLEAR = "my card blocked"
@@ -209,6 +211,8 @@ def test_queries_of_a_batch_are_written_at_once(full, monkeypatch):
 def test_a_full_log_drops_what_was_not_asked_for_the_longest_time(full, monkeypatch):
     monkeypatch.setattr(query_log, "MOST_QUERIES", 6)
     monkeypatch.setattr(query_log, "_KEPT", 4)
+    seconds = itertools.count()  # the log's clock has milliseconds, in which several queries may be asked
+    monkeypatch.setattr(logged_search, "now", lambda: f"2026-01-01T00:00:{next(seconds):02}.000+00:00")
     full.log_queries("all")
     for i in range(6):
         full.search(f"card {i}")
