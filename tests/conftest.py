@@ -10,12 +10,14 @@ import random
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from read_only import read_only
 
 if TYPE_CHECKING:
     from fg_search import ConfidenceIndex, FeatureGroupEncoder
@@ -89,41 +91,63 @@ def encoder(saved_encoder) -> FeatureGroupEncoder:
     return FeatureGroupEncoder.load(saved_encoder, device="cpu")
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("edge", id="edge"),
-        pytest.param("memory", id="memory"),
-        pytest.param("server", id="server", marks=pytest.mark.server),
-    ]
-)
-def index(request, tmp_path, encoder) -> Iterator[ConfidenceIndex]:
-    """An empty index on each engine."""
+ENGINES = [
+    pytest.param("edge", id="edge"),
+    pytest.param("memory", id="memory"),
+    pytest.param("server", id="server", marks=pytest.mark.server),
+]
+
+
+@contextmanager
+def opened(kind: str, folder: Path, encoder: FeatureGroupEncoder) -> Iterator[ConfidenceIndex]:
+    """A new index on an engine of this kind."""
     from fg_search import ConfidenceIndex
 
-    if request.param == "server":
-        collection = f"fg_search_test_{uuid.uuid4().hex}"
-        with ConfidenceIndex(
-            os.environ["QDRANT_URL"], encoder, collection=collection, api_key=os.environ.get("QDRANT_API_KEY")
-        ) as remote:
-            yield remote
-            remote.client.delete_collection(collection)
+    if kind != "server":
+        with ConfidenceIndex({"edge": folder, "memory": ":memory:"}[kind], encoder) as local:
+            yield local
         return
-    location = {"edge": tmp_path / "index", "memory": ":memory:"}[request.param]
-    with ConfidenceIndex(location, encoder) as local:
-        yield local
+    collection = f"fg_search_test_{uuid.uuid4().hex}"
+    with ConfidenceIndex(
+        os.environ["QDRANT_URL"], encoder, collection=collection, api_key=os.environ.get("QDRANT_API_KEY")
+    ) as remote:
+        yield remote
+        remote.client.delete_collection(collection)
+
+
+def fill(index: ConfidenceIndex, corpus: tuple[list[str], list[str]]) -> ConfidenceIndex:
+    """Add the corpus, ids d0, d1, …; the payload tells even from odd."""
+    texts, labels = corpus
+    numbers = range(len(texts))
+    index.add(texts, ids=[f"d{i}" for i in numbers], labels=labels, payloads=[{"parity": i % 2} for i in numbers])
+    return index
+
+
+@pytest.fixture(params=ENGINES)
+def index(request, tmp_path, encoder) -> Iterator[ConfidenceIndex]:
+    """An empty index on each engine."""
+    with opened(request.param, tmp_path / "index", encoder) as new:
+        yield new
 
 
 @pytest.fixture
-def filled(index, corpus) -> ConfidenceIndex:
-    """The corpus in an index on each engine, ids d0, d1, …; the payload tells even from odd."""
-    texts, labels = corpus
-    index.add(
-        texts,
-        ids=[f"d{i}" for i in range(len(texts))],
-        labels=labels,
-        payloads=[{"parity": i % 2} for i in range(len(texts))],
-    )
-    return index
+def own(index, corpus) -> ConfidenceIndex:
+    """The corpus in an index on each engine, for one test to change."""
+    return fill(index, corpus)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def filled(request, tmp_path_factory, encoder, corpus) -> Iterator[ConfidenceIndex]:
+    """The corpus in an index on each engine, which the tests of a module share and none may change."""
+    with opened(request.param, tmp_path_factory.mktemp("filled") / "index", encoder) as index:
+        yield read_only(fill(index, corpus))
+
+
+@pytest.fixture(scope="module")
+def in_memory(tmp_path_factory, encoder, corpus) -> Iterator[ConfidenceIndex]:
+    """The same in memory alone, for what does not depend on the engine."""
+    with opened("memory", tmp_path_factory.getbasetemp(), encoder) as index:
+        yield read_only(fill(index, corpus))
 
 
 @pytest.fixture(scope="session")
@@ -159,7 +183,7 @@ def _own_cache(tmp_path_factory):
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Temporary folders are kept in memory where there is room: an engine that waits for the disk takes five times as long.
+    """Temporary folders are in memory where there is room: an engine that waits for the disk takes five times as long.
 
     PYTEST_DEBUG_TEMPROOT and --basetemp choose another place.
     """

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from qdrant_client import models
+from read_only import read_only
 
 from fg_search import ConfidenceIndex
 from fg_search.errors import EmptyIndexError, FormatVersionError, NotCalibratedError, UncertainQueryError
@@ -20,7 +21,7 @@ def calibrated(request, tmp_path_factory, encoder, corpus, questions):
         ids = [f"d{i}" for i in range(len(texts))]
         index.add(texts, ids=ids, labels=labels, payloads=[{"parity": i % 2} for i in range(len(texts))])
         index.calibrate(*questions(800, 0))
-        yield index
+        yield read_only(index)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from read_only import read_only
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import EmptyIndexError, ItemNotFoundError, UncertainQueryError
@@ -296,6 +297,15 @@ def test_what_was_interrupted_between_index_and_log_is_done_again(full, monkeypa
     assert "new" not in full.labels()
 
 
+@pytest.fixture(scope="module")
+def asked(encoder, corpus):
+    """An index in memory with one query in its log; no test changes it."""
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add(corpus[0], labels=corpus[1])
+        index.search(CLEAR, log="all", **UNCLEAR)
+        yield read_only(index)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -309,10 +319,16 @@ def test_what_was_interrupted_between_index_and_log_is_done_again(full, monkeypa
         (([], "dismiss", "x"), ValueError, "takes no label"),
     ],
 )
-def test_decisions_that_make_no_sense_are_refused(full, arguments, error, message):
-    full.search(CLEAR, log="all", **UNCLEAR)
+def test_decisions_that_make_no_sense_are_refused(asked, arguments, error, message):
     with pytest.raises(error, match=message):
-        full.decide_queries(*arguments)
+        asked.decide_queries(*arguments)
+    assert len(asked.logged_queries()) == 1
+
+
+def test_no_engine_decides_about_a_query_that_is_not_there(full):
+    full.search(CLEAR, log="all", **UNCLEAR)
+    with pytest.raises(ItemNotFoundError, match="has no query 'nobody'"):
+        full.decide_queries([full.logged_queries()[0].id, "nobody"], "dismiss")
     assert len(full.logged_queries()) == 1
 
 
