@@ -16,22 +16,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import settings
 from read_only import read_only
 
 if TYPE_CHECKING:
     from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
-pytest_plugins = ["fake_server", "index_fixtures"]
+pytest_plugins = ["profiles", "fake_server", "index_fixtures"]
 
 # Read when torch is imported, here and in child processes: the models are tiny, more threads only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-# HYPOTHESIS_PROFILE=nightly looks further, and elsewhere each time.
-settings.register_profile("ci", derandomize=True, database=None, deadline=None, max_examples=50)
-settings.register_profile("nightly", deadline=None, max_examples=1000, print_blob=True)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 WORDS = {
     "card": ["card", "blocked", "stolen", "pin", "magnetic"],

@@ -4,8 +4,9 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, FeatureEmbeddings, FeatureGroupEncoder
@@ -365,7 +366,7 @@ def engine(request, tmp_path_factory, encoder):
         yield index
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=WITH_FIXTURES)
 @given(payloads=payload_lists)
 @example(payloads=[{"": {"": []}, "a.b": {"c[0]": [[], {}]}, '"': "\x00\x1f\u2028😀"}])
 @example(payloads=[{"i": [2**64 - 1, -(2**63), 2**53 + 1, 0], "f": [1.0, -0.0, 5e-324, 1.7976931348623157e308, 0.1]}])

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, FeatureEmbeddings, FeatureGroupEncoder
@@ -184,7 +185,7 @@ def engine(tmp_path_factory, encoder, corpus):
         yield index
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(25), suppress_health_check=WITH_FIXTURES)
 @given(
     limit=st.integers(1, 60),
     min_confidence=st.none() | st.floats(0, 1),
