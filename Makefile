@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo review test lint pictures clean
+.PHONY: demo review test lint docs pictures clean
 
 demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with the package
 	$(BIN)/fg-search demo
@@ -18,10 +18,16 @@ test: $(VENV)/.dev ## all tests
 lint: $(VENV)/.dev ## style, types, and that imports go one way
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-pictures: $(VENV)/.dev ## photograph the page for README and docs; needs Chromium
+docs: $(VENV)/.docs ## the documentation site, in build/docs; opens without a server or network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+pictures: $(VENV)/.dev ## draw and photograph the pictures of README and docs; needs Chromium
+	$(BIN)/python docs/architecture.py
+	$(BIN)/python docs/draw_numbers.py
 	$(BIN)/python docs/pictures.py
 
 clean:
@@ -39,4 +45,9 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing fg_search and its development tools into $(VENV) (once)"
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing fg_search and what builds its site into $(VENV) (once)"
+	$(INSTALL) --editable '.[docs]'
 	@touch $@

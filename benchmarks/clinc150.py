@@ -2,12 +2,12 @@
 
     python benchmarks/clinc150.py --data FOLDER [--work FOLDER] [--json FILE] [--seed 0]
 
-FOLDER holds train, val, test, oos_val and oos_test.jsonl (Larson et al., 2019), one ``{"id", "text", "label"}`` a
-line. The head is fitted on the training utterances, which are then indexed; the validation files calibrate; all test
-queries are searched in one call, and evaluated: an out-of-scope query is always wrong. Every step is a process of its
-own, so its time includes start-up and loading the model; indexing finds the base embeddings that fitting left in the
-cache, which is empty at the start. The time to search encoded queries is compared with the time to encode them in the
-same call.
+FOLDER contains train, val, test, oos_val and oos_test.jsonl (Larson et al., 2019), one ``{"id", "text", "label"}`` per
+line. The head is fitted on the training utterances, which are then indexed. The validation files are used for
+calibration. All test queries are searched in one call and evaluated; an out-of-scope query is always wrong. Each step
+is a separate process, so its time includes start-up and loading the model. The cache is empty at first; indexing reuses
+the base embeddings that fitting added to it. Search time of encoded queries is compared with the time to encode them in
+the same call.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, help="keep encoder and index here")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.work is not None:

@@ -1,12 +1,12 @@
-"""What feature groups and our layer cost in the engine: beside the bare one, dense search and local mode, in one run.
+"""Cost of feature groups and of fg_search, compared with the bare engine, dense search and local mode in one run.
 
     python benchmarks/engine.py [--data FOLDER] [--points 10000 30000 100000] [--full] [--work FOLDER] [--json FILE]
 
-FOLDER of --data holds CLINC150 (Larson et al., 2019) as in benchmarks/quality.py; without it the corpus that ships
-with the package is used. Points are made from real encoder outputs (benchmarks/engine_data.py). Searches begin with a
-query's embedding, not its text. The contestants take turns and the table holds medians; every part is a process of its
-own, all but encoding with one thread for torch and numpy. --full grows the index to 1,000,000 points, which takes most
-of the time.
+FOLDER of --data contains CLINC150 (Larson et al., 2019) as in benchmarks/quality.py; by default the corpus shipped with
+the package is used. Points are generated from real encoder outputs (benchmarks/engine_data.py). Searches start from the
+query's embedding, not its text. The contestants take turns, and the tables show medians. Each part is a separate
+process with one thread for torch and numpy, except for encoding. --full also grows the index to 1,000,000 points, which
+takes most of the time.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from rich.table import Table
 
 HERE = Path(__file__).parent
 SIZES, MOST = (10_000, 30_000, 100_000), 1_000_000
-COMPARED = 100_000  # points of the comparisons, or the most there are below
+COMPARED = 100_000  # points in the comparisons, or the largest smaller size
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A figure, and whether it is as good as it is to be."""
+    """A measured figure, its target, and whether it passed."""
 
     what: str
     wanted: str
@@ -45,25 +45,25 @@ class Verdict:
 
 
 class Bench:
-    """Runs the parts, each in its own process, in one folder."""
+    """Runs each part in a separate process, in one folder."""
 
     def __init__(self, work: Path) -> None:
         self.work = work
         self.scratch = work / "scratch"
 
     def run(self, part: str, *arguments: object, threads: int | None = 1) -> dict[str, Any]:
-        """What a part measured.
+        """Run a part and return its figures.
 
         Args:
             part: Name of the script, without ``engine_``.
-            arguments: Of the script, after the folder.
-            threads: Of torch and numpy; ``None`` leaves that to them.
+            arguments: Arguments of the script, after the folder.
+            threads: Number of threads of torch and numpy; ``None`` for their defaults.
         """
         environment = dict(os.environ)
         if threads is not None:
             environment |= {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         command = [sys.executable, HERE / f"engine_{part}.py", self.work, *arguments]
-        print("  ", part, *(one for one in arguments if not isinstance(one, Path)), flush=True)
+        print("  ", part, *(argument for argument in arguments if not isinstance(argument, Path)), flush=True)
         done = subprocess.run(
             [str(word) for word in command],
             stdout=subprocess.PIPE,
@@ -77,14 +77,14 @@ class Bench:
         return dict(json.loads(done.stdout))
 
     def fresh(self, name: str) -> Path:
-        """A folder that is not there yet."""
+        """Path of a folder that does not exist yet."""
         folder = self.scratch / name
         shutil.rmtree(folder, ignore_errors=True)
         return folder
 
 
 def measure(bench: Bench, sizes: list[int]) -> dict[str, Any]:
-    """All figures."""
+    """Run all parts and collect their figures."""
     compared = max(size for size in sizes if size <= COMPARED)
     growth = []
     for size in sizes:
@@ -109,7 +109,7 @@ def measure(bench: Bench, sizes: list[int]) -> dict[str, Any]:
 
 
 def verdicts(figures: dict[str, Any]) -> list[Verdict]:
-    """Each target and what came of it."""
+    """Compare the figures with their targets."""
     search, add, growth = figures["search"], figures["add"], figures["growth"]
     ms = search["ms"]
     ours = ms["fg_search"]
@@ -206,8 +206,9 @@ def growth_table(figures: dict[str, Any]) -> Table:
 
 def verdict_table(found: list[Verdict]) -> Table:
     table = Table("target", "wanted", "measured", "verdict")
-    for one in found:
-        table.add_row(one.what, one.wanted, f"{one.measured:,.2f} {one.unit}", "reached" if one.passed else "MISSED")
+    for verdict in found:
+        measured = f"{verdict.measured:,.2f} {verdict.unit}"
+        table.add_row(verdict.what, verdict.wanted, measured, "reached" if verdict.passed else "MISSED")
     return table
 
 
@@ -220,8 +221,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of CLINC150; by default the shipped corpus")
     parser.add_argument("--points", type=int, nargs="+", default=list(SIZES), help="sizes of the index")
     parser.add_argument("--full", action="store_true", help=f"also {MOST:,} points")
-    parser.add_argument("--work", type=Path, help="keep encoder and embeddings here, for another run")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--work", type=Path, help="keep encoder and embeddings in this folder for later runs")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     sizes = sorted({*options.points, *([MOST] if options.full else [])})
@@ -242,7 +243,7 @@ def main() -> None:
             "machine": ran_on,
             "load_at_start": load,
             **figures,
-            "verdicts": [asdict(one) for one in verdicts(figures)],
+            "verdicts": [asdict(verdict) for verdict in verdicts(figures)],
         }
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 

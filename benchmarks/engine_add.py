@@ -1,6 +1,6 @@
-"""What adding costs: texts against encoding alone, embeddings against bare upserts of the same points.
+"""Rate of adding: texts compared with encoding alone, embeddings compared with bare upserts of the same points.
 
-Run by benchmarks/engine.py, which reads the JSON that it prints.
+Run by benchmarks/engine.py, which reads the printed JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXTS, TEXT_ROUNDS = 7168, 2
 
 
 def add_embeddings(data: Data, scratch: Path) -> dict[str, float]:
-    """Points a second through our layer and without it; the lists that bare points are built from are not timed."""
+    """Points per second through fg_search and to the bare engine; preparing lists for the latter is not timed."""
     chunks = list(data.chunks(POINTS))
 
     def ours(index: ConfidenceIndex) -> float:
@@ -55,9 +55,9 @@ def add_embeddings(data: Data, scratch: Path) -> dict[str, float]:
 
 
 def add_texts(data: Data, scratch: Path) -> dict[str, float]:
-    """Texts a second that are encoded and written, and encoded alone, by us and by sentence-transformers itself.
+    """Texts per second: added, only encoded by fg_search, and only encoded by sentence-transformers.
 
-    Each round has other texts.
+    Each round uses different texts.
     """
     texts = list(dict.fromkeys(data.texts))
     order = np.random.default_rng(0).permutation(len(texts))
@@ -91,7 +91,7 @@ def add_texts(data: Data, scratch: Path) -> dict[str, float]:
 def _rounds(
     data: Data, scratch: Path, contestants: dict[str, Callable[[ConfidenceIndex], float]], rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each contestant in each round, each time with a new index; who begins alternates."""
+    """Seconds of each contestant per round, each with a new index; the order alternates."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds):
         for name in list(contestants)[:: 1 if turn % 2 else -1]:

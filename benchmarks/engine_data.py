@@ -1,9 +1,9 @@
-"""Points and queries for benchmarks/engine.py, as many as wanted, from real encoder outputs.
+"""Any number of points and queries for benchmarks/engine.py, generated from real encoder outputs.
 
-The texts are encoded once and a head is fitted on them. A point is one of these base embeddings, moved at random until
-its cosine to where it was is about 0.82, and what the head makes of that: its groups are then about as sure as those of
-texts that the head was not fitted on. So base vectors, distributions and confidences are like those of real data,
-however many points there are. Queries are real as they are.
+The texts are encoded once and a head is fitted on them. A point is one of these base embeddings plus noise, with a
+cosine of about 0.82 to the original, and the head's output for it; its group confidences are then similar to those of
+texts that the head was not fitted on. Base vectors, distributions and confidences thus resemble real data at any number
+of points. Queries are real and unchanged.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from fg_search.arrays import unit_rows
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 CHUNK = 8192
-_NOISE = 0.7  # length of the random step, the embedding's being 1
+_NOISE = 0.7  # length of the noise vector, relative to the embedding
 _ENCODER, _BASE, _TEXTS = "encoder", "base.npz", "texts.json"
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some consecutive points."""
+    """A batch of consecutive points."""
 
     ids: list[int]
     texts: list[str]
@@ -37,7 +37,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Data:
-    """What points and queries are made of."""
+    """Source of points and queries."""
 
     encoder: FeatureGroupEncoder
     base: np.ndarray
@@ -47,17 +47,17 @@ class Data:
 
     @classmethod
     def load(cls, work: Path) -> Data:
-        """Read what :func:`prepare` wrote."""
+        """Read a folder written by :func:`prepare`."""
         arrays, rows = np.load(work / _BASE), json.loads((work / _TEXTS).read_text(encoding="utf-8"))
         encoder = FeatureGroupEncoder.load(work / _ENCODER)
         return cls(encoder, arrays["base"], rows["texts"], rows["labels"], arrays["queries"])
 
     def queries(self, count: int) -> FeatureEmbeddings:
-        """So many queries, from the first on again if there are fewer."""
+        """The first ``count`` queries; they repeat if there are fewer."""
         return self.encoder.features(self.query_base[np.arange(count) % len(self.query_base)])
 
     def chunks(self, points: int, seed: int = 0) -> Iterator[Chunk]:
-        """So many points, never more than a chunk of them in memory."""
+        """Generate points, one chunk in memory at a time."""
         rng = np.random.default_rng(seed)
         units = unit_rows(self.base)
         for start in range(0, points, CHUNK):
@@ -71,12 +71,12 @@ class Data:
 
 
 def prepare(work: Path, data: Path | None, seed: int) -> None:
-    """Encode, fit and write to a folder, unless it is there already.
+    """Encode the texts, fit an encoder and write both to a folder, unless that was done before.
 
     Args:
-        work: The folder.
-        data: Folder of CLINC150; by default the corpus that ships with the package.
-        seed: Of the head and of the choice of queries.
+        work: Folder to write.
+        data: Folder of CLINC150; by default the corpus shipped with the package.
+        seed: Random seed of the head and of the choice of queries.
     """
     if (work / _BASE).exists():
         return

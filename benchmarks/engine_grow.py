@@ -1,6 +1,6 @@
-"""An index of so many points, in a process of its own: rate, peak memory, size on the disk, latency.
+"""Grow an index in a separate process and measure rate, peak memory, size on disk and latency.
 
-Run by benchmarks/engine.py, which reads the JSON that it prints.
+Run by benchmarks/engine.py, which reads the printed JSON.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUERIES = 300
 
 
 def grow(work: Path, folder: Path, points: int, *, has_base: bool) -> dict[str, float]:
-    """Make the index and measure it."""
+    """Create the index and measure it."""
     data = Data.load(work)
     start_memory = peak_memory()
     with ConfidenceIndex(

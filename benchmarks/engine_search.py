@@ -1,7 +1,7 @@
-"""Latencies side by side: our search, the same requests to the bare engine, dense search, and local mode.
+"""Latency of fg_search, of the same requests to the bare engine, of dense search, and of local mode.
 
-Run by benchmarks/engine.py, which reads the JSON that it prints. The contestants take turns, so that what else the
-machine does meets all of them.
+Run by benchmarks/engine.py, which reads the printed JSON. The contestants take turns, so that other load on the machine
+affects all of them.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from fg_search.index.query_vectors import QueryVectors, query_vectors
 from fg_search.layout.schema import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR
 
 LIMIT = 10
-CANDIDATES = 200  # that a formula re-scores
+CANDIDATES = 200  # points re-scored by a formula
 KINDS = ("plain", "filter", "formula")
 ROUNDS, QUERIES_PER_ROUND = 5, 80
-SLOW_QUERIES = {"plain": 5, "filter": 1, "formula": 1}  # a round, in local mode
+SLOW_QUERIES = {"plain": 5, "filter": 1, "formula": 1}  # per round, in local mode
 
 Search = Callable[[int], object]
 
 
 class BareEngine:
-    """A shard of Qdrant Edge asked without anything between, one request a search."""
+    """A shard of Qdrant Edge queried directly, one request per search."""
 
     def __init__(self, client: EdgeClient, collection: str, vector: str, median: float) -> None:
-        # the very files that the index has open, which a second shard could not have
+        # the shard that the index has open: a second one could not open the same files
         self.shard = client._collection(collection)._open()
         self.vector = vector
         self.median = median
 
     def search(self, query: Any, kind: str) -> list[tuple[Any, float, Any]]:
-        """What a program that has no use for our layer would do, up to taking the hits out."""
+        """Search as a program without fg_search would, including reading the hits."""
         nearest = edge.Query.Nearest(query, self.vector)
         if kind == "formula":
             power = edge.Expression.Pow(edge.Expression.Variable(CONFIDENCE_KEY), edge.Expression.Constant(1.0))
@@ -59,7 +59,7 @@ class BareEngine:
 
 
 def compare(work: Path, index_folder: Path, scratch: Path, points: int, median: float) -> dict[str, Any]:
-    """All latencies, and what it took to make the dense contestants."""
+    """All latencies, and the cost of building the dense contestants."""
     data = Data.load(work)
     queries = data.queries(ROUNDS * QUERIES_PER_ROUND)
     vectors = query_vectors(queries)
@@ -94,9 +94,9 @@ def compare(work: Path, index_folder: Path, scratch: Path, points: int, median: 
 
 
 def ours(index: ConfidenceIndex, queries: Any, median: float) -> dict[str, Search]:
-    """Through our layer, with query embeddings that are there already."""
-    # of each kind its own, since an embedding keeps what was computed of it
-    one = {kind: [queries[i : i + 1] for i in range(len(queries))] for kind in KINDS}
+    """Searches through fg_search with precomputed query embeddings."""
+    # separate embeddings for each kind, because an embedding caches what is computed from it
+    single = {kind: [queries[i : i + 1] for i in range(len(queries))] for kind in KINDS}
     options: dict[str, dict[str, float]] = {
         "plain": {},
         "filter": {"min_confidence": median},
@@ -104,7 +104,7 @@ def ours(index: ConfidenceIndex, queries: Any, median: float) -> dict[str, Searc
     }
     return {
         kind: lambda i, kind=kind, given=given: index.search(
-            "query", embedding=one[kind][i], rank_by="features", **given
+            "query", embedding=single[kind][i], rank_by="features", **given
         )  # type: ignore[misc,arg-type]
         for kind, given in options.items()
     }
@@ -119,7 +119,7 @@ def on_bare(engine: BareEngine, queries: Sequence[Any]) -> dict[str, Search]:
 
 
 def in_local_mode(client: QdrantClient, queries: Any, median: float) -> dict[str, Search]:
-    """qdrant-client's own engine in Python, with the feature groups as dense vectors."""
+    """Searches in qdrant-client's local mode, with feature groups as dense vectors."""
     dense = queries.probabilities.reshape(len(queries), -1).tolist()
     sure = models.Filter(must=[models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=median))])
     power = models.PowExpression(pow=models.PowParams(base=CONFIDENCE_KEY, exponent=1.0))
@@ -134,7 +134,7 @@ def in_local_mode(client: QdrantClient, queries: Any, median: float) -> dict[str
 
 
 def fill_dense(client: EdgeClient, data: Data, points: int) -> dict[str, float]:
-    """The same points in a collection of base embeddings alone, with text, label and confidence."""
+    """Write the same points to a collection with base embeddings, text, label and confidence only."""
     size = data.base.shape[1]
     params = models.VectorParams(size=size, distance=models.Distance.COSINE)
     client.create_collection("base", vectors_config={BASE_VECTOR: params})
@@ -160,7 +160,7 @@ def fill_dense(client: EdgeClient, data: Data, points: int) -> dict[str, float]:
 
 
 def fill_local(data: Data, points: int) -> tuple[QdrantClient, float]:
-    """The points in qdrant-client's local mode; and how many a second went in."""
+    """A local-mode client with the points, and the number of points written per second."""
     warnings.filterwarnings("ignore", message="Local mode is not recommended")
     client = QdrantClient(":memory:")
     size = int(np.prod(data.queries(1).probabilities.shape[1:]))
@@ -190,8 +190,8 @@ def fill_local(data: Data, points: int) -> tuple[QdrantClient, float]:
 def take_turns(contestants: dict[str, dict[str, Search]]) -> dict[str, dict[str, float]]:
     """Median milliseconds of each contestant and kind of search.
 
-    ``fg_search`` and ``bare`` alternate query by query, for their difference; the others, which push everything out of
-    the processor's caches, round by round.
+    ``fg_search`` and ``bare`` alternate query by query, because their difference is measured. The others, which flush
+    the processor's caches, take turns round by round.
     """
     for searches in contestants.values():  # warm up, with the last query
         for search in searches.values():
@@ -218,7 +218,7 @@ def timed(search: Search, query: int) -> float:
 
 
 def disk_bytes(folder: Path) -> int:
-    """What the files of a folder take, without the engine's log, which does not grow with the points."""
+    """Size of a folder on disk without the write-ahead log, which does not grow with the points."""
     return allocated_size(folder) - sum(allocated_size(path) for path in folder.rglob("wal"))
 
 

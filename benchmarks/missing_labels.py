@@ -1,16 +1,16 @@
-"""Intents of CLINC150 that an index lacks, found again as clusters of the queries that it abstains from.
+"""Finding intents of CLINC150 that an index lacks, as clusters of the queries that it abstains from.
 
     python benchmarks/missing_labels.py --data FOLDER [--draws 3 4 5] [--json FILE]
 
-FOLDER holds train, val, oos_train and oos_val as JSONL (Larson et al., 2019), one ``{"text", "label"}`` a line; test
-files are not read. Of each draw 15 other intents are left out of head and index. The index is calibrated on half of the
-validation utterances of the other intents and on oos_train, and asked 30 training utterances of each intent that was
-left out, the other half of the validation utterances, and oos_val, with ``target_precision=0.98`` and
-``on_uncertain="abstain"``. What it abstains from is logged, and the log is clustered by ``index.missing_labels()``. The
-defaults were chosen on draws 0 to 2. The peer is HDBSCAN on the same embeddings.
+FOLDER contains train, val, oos_train and oos_val as JSONL (Larson et al., 2019), one ``{"text", "label"}`` per line;
+test files are not read. Each draw leaves 15 different intents out of head and index. The index is calibrated on half of
+the validation utterances of the remaining intents and on oos_train. The queries are 30 training utterances of each
+omitted intent, the other half of the validation utterances, and oos_val, with ``target_precision=0.98`` and
+``on_uncertain="abstain"``. Queries that it abstains from are logged, and ``index.missing_labels()`` clusters the log.
+The defaults were chosen on draws 0 to 2. The baseline is HDBSCAN on the same embeddings.
 
-An intent is recovered if one cluster holds at least half of its logged queries and consists of it by at least half.
-ARI and homogeneity are over the logged queries of the intents that were left out.
+An intent is recovered if one cluster contains at least half of its logged queries, and at least half of that cluster is
+of this intent. ARI and homogeneity are computed over the logged queries of the omitted intents.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Bench:
         self.intents = np.random.default_rng(0).permutation(np.unique(self.labels["train"]))
 
     def draw(self, number: int) -> dict[str, Any]:
-        """Everything about one draw of intents to leave out."""
+        """All figures for one draw of intents to leave out."""
         rng = np.random.default_rng(number)
         left_out = np.sort(self.intents[number * LEFT_OUT : (number + 1) * LEFT_OUT])
         train, val = self.labels["train"], self.labels["val"]
@@ -89,7 +89,7 @@ class Bench:
             start = time.perf_counter()
             index.search_many(texts, embeddings=embeddings, log=log, **options)
             seconds[log] = time.perf_counter() - start
-        answer = dict(zip(texts, labels, strict=False))  # what is about no intent comes last and has none
+        answer = dict(zip(texts, labels, strict=False))  # out-of-scope queries come last and have no answer
         rows = {text: row for row, text in enumerate(texts)}
         logged = index.logged_queries(limit=len(texts))
         truth = np.array([answer.get(query.text, "oos") for query in logged])
@@ -103,11 +103,11 @@ class Bench:
             numbers = np.full(len(logged), -1)
             for number, label in enumerate(found):
                 numbers[[place[query.id] for query in label.queries]] = number
-            figures[name] = _judge(truth, numbers, left_out)
+            figures[name] = _evaluate(truth, numbers, left_out)
             if similarity == SIMILARITY:
-                large = sum(label.size >= LARGE for label in found)  # the largest come first
+                large = sum(label.size >= LARGE for label in found)  # largest first
                 name, numbers = f"the same, least_size={LARGE}", np.where(numbers < large, numbers, -1)
-                figures[name], seconds[name] = _judge(truth, numbers, left_out), time.perf_counter() - start
+                figures[name], seconds[name] = _evaluate(truth, numbers, left_out), time.perf_counter() - start
                 proposed = [
                     (label.name, label.size, _most(truth[numbers == number]), label.nearest_label)
                     for number, label in enumerate(found[:large])
@@ -117,7 +117,7 @@ class Bench:
             start = time.perf_counter()
             clusters = HDBSCAN(min_cluster_size=size, min_samples=near, copy=True).fit_predict(unit)
             seconds[name] = time.perf_counter() - start
-            figures[name] = _judge(truth, clusters, left_out)
+            figures[name] = _evaluate(truth, clusters, left_out)
         shares = {
             "intents left out": float(np.isin(truth, left_out).sum() / (LEFT_OUT * ASKED)),
             "known intents": float((~np.isin(truth, [*left_out, "oos"])).sum() / (len(labels) - LEFT_OUT * ASKED)),
@@ -126,8 +126,8 @@ class Bench:
         return {"logged": len(logged), "abstained": shares, "clusters": figures, "seconds": seconds, "names": proposed}
 
 
-def _judge(truth: np.ndarray, numbers: np.ndarray, left_out: Sequence[str]) -> dict[str, float]:
-    """How well clusters tell the intents that were left out; a negative number is no cluster."""
+def _evaluate(truth: np.ndarray, numbers: np.ndarray, left_out: Sequence[str]) -> dict[str, float]:
+    """How well the clusters recover the omitted intents; a negative number stands for no cluster."""
     sizes = {number: int((numbers == number).sum()) for number in np.unique(numbers[numbers >= 0])}
     clusters = {number: truth[numbers == number] for number, size in sizes.items() if size >= LEAST}
     recovered = [
@@ -201,8 +201,8 @@ def show(draws: list[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--draws", type=int, nargs="+", default=[3, 4, 5], help="0 to 9")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--draws", type=int, nargs="+", default=[3, 4, 5], help="numbers of the draws, 0 to 9")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     print("python", *sys.argv)
     ran_on = machine("scikit-learn", "qdrant-edge-py")

@@ -3,14 +3,14 @@
     python benchmarks/quality.py --data FOLDER [--seeds 3] [--json FILE] [--plots FOLDER] [--end-to-end]
     python benchmarks/quality.py --data FOLDER --through-index
 
-FOLDER holds train, val, test, oos_train, oos_val and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}``
-a line. Index train; query test and oos_test; an out-of-scope query is always wrong; the named number ranks the queries.
-R@1 is over the in-scope queries, everything else over all. What has to be chosen or calibrated uses val and oos_val;
-test is looked at once. Every method gets the same cached embeddings of all-MiniLM-L6-v2. --plots draws the
-risk-coverage curves of the main methods, of seed 0.
+FOLDER contains train, val, test, oos_train, oos_val and oos_test as JSONL (Larson et al., 2019), one
+``{"text", "label"}`` per line. train is indexed; test and oos_test are the queries, ranked by the named score. An
+out-of-scope query is always wrong. R@1 is computed over the in-scope queries, all other metrics over all queries.
+Hyperparameters and calibration use val and oos_val; test is evaluated once. All methods use the same cached embeddings
+of all-MiniLM-L6-v2. --plots draws the risk-coverage curves of the main methods for seed 0.
 
-With --through-index nothing is compared but the engine: the default head's R@1 and AUROC from a ConfidenceIndex in a
-folder, which keeps sparse vectors, must be those from the whole arrays to three digits; else the exit status is 1.
+--through-index checks only the engine: with the default head, R@1 and AUROC of a ConfidenceIndex in a folder, which
+stores sparse vectors, must equal those of the full arrays to three digits; otherwise the exit status is 1.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _THREE_DIGITS = 0.0005
 
 @dataclass(frozen=True)
 class Queries:
-    """Held-out queries: texts, base embeddings (n, d), labels, and whether there is an answer to find."""
+    """Held-out queries: texts, base embeddings (n, d), labels, and whether each is in scope."""
 
     texts: list[str]
     base: np.ndarray
@@ -74,14 +74,14 @@ class Queries:
 
 @dataclass(frozen=True)
 class Answers:
-    """For each query the label of its top hit, and the number that ranks the queries."""
+    """Label of each query's top hit, and the confidence that ranks the queries."""
 
     labels: np.ndarray
     confidence: np.ndarray
 
 
 class Bench:
-    """The data, embedded once, and the figures found so far."""
+    """The data, embedded once, and the results so far."""
 
     def __init__(self, data: Path) -> None:
         self.encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
@@ -100,7 +100,7 @@ class Bench:
         return Queries(texts, self.encoder.embed(texts), labels, labels != OUT_OF_SCOPE)
 
     def add(self, name: str, answers: Answers) -> None:
-        """Judge a method's answers to the test queries."""
+        """Evaluate a method's answers to the test queries."""
         right = (answers.labels == self.test.labels) & self.test.in_scope
         report = asdict(selective_report(answers.confidence, right, self.test.in_scope))
         self.rows.setdefault(name, []).append(report)
@@ -109,7 +109,7 @@ class Bench:
 
 
 def peers(bench: Bench) -> dict[str, Any]:
-    """The same embeddings without feature groups."""
+    """Baselines on the same embeddings, without feature groups."""
     train, test, validation = bench.train, bench.test, bench.validation
     cosine, nearest = _nearest(test.base, train.base)
     bench.add(COSINE, Answers(train.labels[nearest[:, 0]], cosine[:, 0]))
@@ -141,7 +141,7 @@ def peers(bench: Bench) -> dict[str, Any]:
 
 
 def feature_groups(bench: Bench, seed: int) -> dict[str, Any]:
-    """The default head, and what else it can tell."""
+    """The default head, ranked by score, query confidence and calibrated confidence."""
     train, test, encoder = bench.train, bench.test, bench.encoder
     start = time.perf_counter()
     encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=seed)
@@ -183,7 +183,7 @@ def feature_groups(bench: Bench, seed: int) -> dict[str, Any]:
 
 
 def variants(bench: Bench, seed: int) -> None:
-    """Other heads, for comparison."""
+    """Other head sizes for comparison."""
     train, test = bench.train, bench.test
     for name, options in {
         "linear head, 4 x 128": {"groups": 4, "codes": 128, "hidden": None},
@@ -201,7 +201,7 @@ def variants(bench: Bench, seed: int) -> None:
 
 
 def unsupervised(bench: Bench, seed: int) -> dict[str, Any]:
-    """Clusters in the place of labels: the base ranks, the feature groups say how sure."""
+    """A head trained on clusters: base embeddings rank the hits, feature groups provide the confidence."""
     train, test, encoder = bench.train, bench.test, bench.encoder
     start = time.perf_counter()
     encoder.fit(train.texts, embeddings=train.base, seed=seed)
@@ -227,7 +227,7 @@ def unsupervised(bench: Bench, seed: int) -> dict[str, Any]:
 
 
 def end_to_end(bench: Bench, seed: int, epochs: int) -> dict[str, Any]:
-    """Head and encoder trained together, from the head that was trained on the frozen encoder."""
+    """Head and base model trained end to end, starting from the head trained on the frozen base model."""
     from datasets import Dataset
     from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 
@@ -267,9 +267,10 @@ def end_to_end(bench: Bench, seed: int, epochs: int) -> dict[str, Any]:
 
 
 def overhead(bench: Bench) -> float:
-    """Time of encoder.encode over that of the model's own encode inside it, batch size 64; the median of 5 rounds.
+    """Time of encoder.encode divided by that of the model's own encode within it, batch size 64, median of 5 rounds.
 
-    Both are timed in one call: two calls differ by more than the head takes. Batching by tokens is part of ours.
+    Both are timed in the same call, because two calls differ by more than the time of the head. Batching by tokens
+    counts as overhead.
     """
     encoder, ratios = bench.encoder, []
     own = encoder.model.encode
@@ -295,7 +296,7 @@ def overhead(bench: Bench) -> float:
 
 
 def through_index(bench: Bench, seed: int) -> bool:
-    """Whether an index gives the quality that the whole arrays give, to three digits; both are printed."""
+    """Compare R@1 and AUROC of an index with those of the full arrays; whether they agree to three digits."""
     train, test, encoder = bench.train, bench.test, bench.encoder
     encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=seed)
     points, queries = encoder.features(train.base), encoder.features(test.base)
@@ -315,7 +316,7 @@ def through_index(bench: Bench, seed: int) -> bool:
 
 
 def draw(bench: Bench, folder: Path) -> None:
-    """The risk-coverage curves of the default head and of the same embeddings without one."""
+    """Draw the risk-coverage curves of the default head and of the baselines."""
     curves = {name: bench.curves[name] for name in (_default(bench.encoder), REGRESSION, COSINE)}
     queries, unanswerable = len(bench.test.texts), int((~bench.test.in_scope).sum())
     figure = risk_coverage_plot(
@@ -335,7 +336,7 @@ def _trained(encoder: FeatureGroupEncoder) -> tuple[FeatureGroupHead, Codebook]:
 
 
 def _guarantee(confidence: np.ndarray, correct: np.ndarray, seed: int) -> dict[str, float]:
-    """How often a calibrated threshold misses its target, over draws of 1,000 queries from the test queries."""
+    """How often a calibrated threshold misses its target, over random samples of 1,000 test queries."""
     rng = np.random.default_rng(seed)
     missed, coverages = 0, []
     for _ in range(500):
@@ -360,12 +361,12 @@ def _evidence(
 
 
 def _similarity(queries: FeatureEmbeddings, hits: FeatureEmbeddings) -> np.ndarray:
-    """Feature-group similarity of each query and its hit."""
+    """Feature-group similarity (n,) of each query and its hit."""
     return (queries.probabilities * hits.probabilities).sum(axis=(1, 2)) / queries.groups
 
 
 def _top_scores(queries: FeatureEmbeddings, points: FeatureEmbeddings) -> tuple[np.ndarray, np.ndarray]:
-    """Scores and rows of the best points, (n, EVIDENCE_HITS) each, the best first; exact."""
+    """Scores and rows of the best points by exact search, (n, EVIDENCE_HITS) each, best first."""
     return _top(
         queries.probabilities.reshape(len(queries), -1),
         points.probabilities.reshape(len(points), -1),
@@ -416,11 +417,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
-    parser.add_argument("--plots", type=Path, help="draw the curves into this folder, too")
-    parser.add_argument("--end-to-end", action="store_true", help="also train head and encoder together (long)")
-    parser.add_argument("--through-index", action="store_true", help="only check that an index ranks like the arrays")
-    parser.add_argument("--epochs", type=int, default=1, help="of end-to-end training")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--plots", type=Path, help="also draw the curves into this folder")
+    parser.add_argument("--end-to-end", action="store_true", help="also train end to end (slow)")
+    parser.add_argument(
+        "--through-index", action="store_true", help="only check that an index ranks like the full arrays"
+    )
+    parser.add_argument("--epochs", type=int, default=1, help="epochs of end-to-end training")
     options = parser.parse_args()
     ran_on = machine("scikit-learn")
     print("python", *sys.argv)

@@ -1,16 +1,16 @@
-"""Finding wrong labels in CLINC150, and what mending the found ones is worth.
+"""Finding wrong labels in CLINC150, and how much correcting them improves search.
 
     python benchmarks/review.py --data FOLDER [--seeds 3] [--parts wrong-labels noise loop other] [--json FILE]
 
-FOLDER holds train, test, oos_train and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}`` a line. A
-share of the training labels is replaced: half of them by any other label, half by a nearby one. Nearby is drawn in two
-ways: the label whose mean embedding is closest to that of the true label, and the one whose mean is closest to the item
-itself (harder). The peers are what cleanlab ranks by, on the same embeddings: self-confidence and normalised margin of
-cross-validated logistic regression (5 folds). Precision at n: n is the number of wrong labels.
+FOLDER contains train, test, oos_train and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}`` per line.
+A share of the training labels is replaced: half of them by a random other label, half by a nearby one. There are two
+kinds of nearby label: the one whose mean embedding is closest to that of the true label, and the one whose mean is
+closest to the item itself (harder). The baselines are cleanlab's rankings on the same embeddings: self-confidence and
+normalised margin of cross-validated logistic regression (5 folds). In precision at n, n is the number of wrong labels.
 
-Then a reviewer who is always right looks at 500 items, and the head is fitted again on the mended labels: on all of
-them, or without those that are still wrong with a probability of .9 or more, which are set aside (not found either).
-The embeddings of all-MiniLM-L6-v2 are made once.
+Next, a reviewer who is always right reviews 500 items, and the head is fitted again on the corrected labels: on all
+items, or without those whose label is still wrong with a probability of at least .9, which are set aside (neither
+learned from nor found). Base embeddings of all-MiniLM-L6-v2 are computed once.
 """
 
 from __future__ import annotations
@@ -36,21 +36,21 @@ from fg_search.arrays import unit_rows
 from fg_search.confidence import confidence
 from fg_search.evaluation import aurc, auroc, expected_calibration_error
 from fg_search.review.issues import (
-    LabelJudge,
+    LabelScorer,
     confused_labels,
-    fit_label_judge,
-    judge_labels,
+    find_label_issues,
+    fit_label_scorer,
     outlier_scores,
 )
 
 NEARBY = ("label", "item")
 FOLDS, REVIEWED, SET_ASIDE, CHUNK = 5, 500, 0.9, 512
-SMALL = (10, 16, 30)  # examples a label
+SMALL = (10, 16, 30)  # examples per label
 OURS = "fg_search, leave-one-out margin"
 
 
 class Bench:
-    """The data, embedded once, and the figures found so far."""
+    """The data, embedded once."""
 
     def __init__(self, data: Path) -> None:
         encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
@@ -68,7 +68,7 @@ class Bench:
         self._number = number
 
     def noisy(self, share: float, nearby: str, seed: int) -> np.ndarray:
-        """The training labels with a share of them replaced."""
+        """The training labels, a share of them replaced."""
         rng = np.random.default_rng((seed, 1))
         number, count = self._number.copy(), len(self.labels)
         wrong = rng.permutation(len(number))[: round(share * len(number))]
@@ -94,7 +94,7 @@ def found(
 
 
 def regression(bench: Bench, given: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
-    """Logistic regression of 5 folds; both rankings from one run."""
+    """Out-of-fold logistic regression (5 folds), ranked in two ways."""
     start = time.perf_counter()
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     model = LogisticRegression(max_iter=1000)
@@ -111,10 +111,10 @@ def regression(bench: Bench, given: np.ndarray, seed: int) -> dict[str, dict[str
 
 
 def wrong_labels(bench: Bench, nearby: str, seed: int) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
-    """The rankings, and how well our probabilities are calibrated."""
+    """Quality of the rankings, and calibration error of the probabilities."""
     given = bench.noisy(0.1, nearby, seed)
     start = time.perf_counter()
-    judged, _ = judge_labels(bench.train, given.tolist(), seed=seed)
+    judged, _ = find_label_issues(bench.train, given.tolist(), seed=seed)
     seconds = time.perf_counter() - start
     suggested = np.array(judged.suggested)
     rows = {OURS: found(bench, given, judged.score, suggested, seconds), **regression(bench, given, seed)}
@@ -131,28 +131,28 @@ def wrong_labels(bench: Bench, nearby: str, seed: int) -> tuple[dict[str, dict[s
 
 def noise(bench: Bench, nearby: str, share: float, seed: int) -> dict[str, float]:
     given = bench.noisy(share, nearby, seed)
-    return _estimate(fit_label_judge(bench.train, given.tolist(), seed=seed), share)
+    return _estimate(fit_label_scorer(bench.train, given.tolist(), seed=seed), share)
 
 
 def small_noise(bench: Bench, each: int, share: float, seed: int) -> dict[str, float]:
-    """The estimate from so many examples a label."""
+    """Noise estimate from ``each`` examples per label."""
     given = bench.noisy(share, "item", seed)
     order = np.lexsort((np.random.default_rng((seed, 3)).random(len(given)), bench.truth))
     rows = order.reshape(len(bench.labels), -1)[:, :each].ravel()
-    judge = fit_label_judge(bench.train[rows], given[rows].tolist(), seed=seed)
-    return _estimate(judge, float((given != bench.truth)[rows].mean()))
+    scorer = fit_label_scorer(bench.train[rows], given[rows].tolist(), seed=seed)
+    return _estimate(scorer, float((given != bench.truth)[rows].mean()))
 
 
-def _estimate(judge: LabelJudge, wrong: float) -> dict[str, float]:
-    share = judge.noise.share
+def _estimate(scorer: LabelScorer, wrong: float) -> dict[str, float]:
+    share = scorer.noise.share
     return {"wrong": wrong, "estimate": share.estimate, "low": share.low, "high": share.high}
 
 
 def loop(bench: Bench, seed: int) -> dict[str, dict[str, float]]:
-    """R@1 and AURC of the test queries before, after 500 reviewed items, and with no label wrong."""
+    """R@1 and AURC of the test queries before review, after 500 reviewed items, and without wrong labels."""
     given = bench.noisy(0.1, "item", seed)
     head, before = _quality(bench, given, seed)
-    judged, _ = judge_labels(bench.train, given.tolist(), seed=seed)
+    judged, _ = find_label_issues(bench.train, given.tolist(), seed=seed)
     batches = {
         "contradicted": np.argsort(-judged.score, kind="stable"),
         "low confidence": np.argsort(confidence(head.distributions(bench.train)), kind="stable"),
@@ -186,25 +186,25 @@ def _quality(
     points = torch.from_numpy(head.distributions(rows)).flatten(1)
     queries = torch.from_numpy(head.distributions(bench.queries)).flatten(1)
     best = [(queries[i : i + CHUNK] @ points.T / head.groups).max(dim=1) for i in range(0, len(queries), CHUNK)]
-    top = given[torch.cat([one.indices for one in best]).numpy()]
+    top = given[torch.cat([chunk.indices for chunk in best]).numpy()]
     right = (top == bench.answers) & bench.in_scope
-    score = torch.cat([one.values for one in best]).numpy()
+    score = torch.cat([chunk.values for chunk in best]).numpy()
     return head, {"recall_at_1": float(right[bench.in_scope].mean()), "aurc": aurc(score, right)}
 
 
 def other_scores(bench: Bench, seed: int) -> dict[str, float]:
-    """What the other lists find: odd items, labels that are one, queries that are read wrongly."""
+    """Quality of the other lists: outliers, split labels, and ambiguous queries."""
     rng = np.random.default_rng((seed, 2))
     split = rng.permutation(bench.labels)[:5]
     halves = np.isin(bench.truth, split) & (rng.random(len(bench.truth)) < 0.5)
     given = np.where(halves, np.char.add(bench.truth, "*"), bench.truth).tolist()
-    pairs = confused_labels(given, judge_labels(bench.train, given, seed=seed)[0].predicted, limit=5)
+    pairs = confused_labels(given, find_label_issues(bench.train, given, seed=seed)[0].predicted, limit=5)
     together = np.concatenate([bench.train, bench.odd])
     odd = np.arange(len(together)) >= len(bench.train)
 
-    judge = fit_label_judge(bench.train, bench.truth.tolist(), seed=seed)
+    scorer = fit_label_scorer(bench.train, bench.truth.tolist(), seed=seed)
     queries = bench.queries[bench.in_scope]
-    read = judge.judge(queries, [None] * len(queries), fitted=False)
+    read = scorer.score(queries, [None] * len(queries), fitted=False)
     head = fit_head(bench.train, Codebook.from_labels(bench.truth.tolist(), seed=seed), seed=seed)
     misread = np.array(read.predicted) != bench.answers[bench.in_scope]
     return {
@@ -305,7 +305,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure; all by default")
-    parser.add_argument("--json", type=Path, help="write the figures here, too")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     seeds = range(options.seeds)
     print("python", *sys.argv)

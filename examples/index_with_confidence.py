@@ -1,6 +1,6 @@
-"""Use 1: index a corpus; every point carries the confidence of its embedding as payload.
+"""Use 1: index a corpus; the payload of every point includes the confidence of its embedding.
 
-python examples/index_with_confidence.py [--file corpus.jsonl] [--encoder ENCODER] [--index INDEX]
+python examples/index_with_confidence.py [--file corpus.jsonl] [--model MODEL] [--encoder ENCODER] [--index INDEX]
 """
 
 from __future__ import annotations

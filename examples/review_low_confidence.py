@@ -1,8 +1,8 @@
-"""Use 3: list the items the model is least sure of, the candidates for clearer wording or another label.
+"""Use 3: list the items with the lowest confidence, candidates for clearer wording or another label.
 
     python examples/review_low_confidence.py [--index INDEX] [--limit 10]
 
-Make the index first: python examples/index_with_confidence.py
+Build the index first: python examples/index_with_confidence.py
 """
 
 from __future__ import annotations

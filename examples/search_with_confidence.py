@@ -1,8 +1,8 @@
-"""Use 2: search with a minimum confidence of the points, and abstain where the question itself is unclear.
+"""Use 2: search points above a minimum confidence, and abstain if the question itself is ambiguous.
 
     python examples/search_with_confidence.py ["a question" ...] [--index INDEX]
 
-Make the index first: python examples/index_with_confidence.py
+Build the index first: python examples/index_with_confidence.py
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def main() -> None:
         results = index.search_many(
             options.questions,
             limit=3,
-            min_confidence=options.min_confidence,  # less confident points are excluded inside the engine
-            confidence_weight=1.0,  # the others count less the less sure they are
+            min_confidence=options.min_confidence,  # points below it are excluded inside the engine
+            confidence_weight=1.0,  # the rest are down-weighted by their confidence
             min_query_confidence=options.min_query_confidence,
             on_uncertain="abstain",
         )

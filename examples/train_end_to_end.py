@@ -1,10 +1,10 @@
-"""Train head and encoder together, end to end, under sentence-transformers' own trainer.
+"""Train head and base model end to end with the trainer of sentence-transformers.
 
     pip install 'fg_search[train]'
     python examples/train_end_to_end.py [--output ENCODER]
 
-The encoder is a tiny one that is made here and knows nothing, so that the example runs in seconds; put any
-sentence-transformers model in its place. A head is first fitted on the frozen encoder, then both are trained.
+The base model is a tiny untrained one, so that the example runs in seconds; replace it with any sentence-transformers
+model. A head is first fitted on the frozen base model, then both are trained together.
 """
 
 from __future__ import annotations
@@ -57,14 +57,14 @@ def main() -> None:
     held_out = [row for row in demo.queries() if row["label"] in set(labels)]
     new_texts, new_labels = [row["text"] for row in held_out], [row["label"] for row in held_out]
 
-    # 1. the head alone, on the frozen encoder
+    # 1. fit the head on the frozen base model
     encoder = FeatureGroupEncoder(tiny_model(texts)).fit(texts, labels=labels, closed_form=False)
     codebook = encoder.codebook
     if codebook is None:
         raise RuntimeError("the encoder was not fitted")
     print(f"frozen encoder: {accuracy(encoder, new_texts, new_labels):.0%} of {len(new_texts)} new questions right")
 
-    # 2. both together: the label column holds the codes of each text
+    # 2. train both together: the label column contains the codes of each text
     model = encoder.to_sentence_transformer()
     with tempfile.TemporaryDirectory() as folder:
         SentenceTransformerTrainer(
@@ -73,7 +73,7 @@ def main() -> None:
                 folder,
                 num_train_epochs=options.epochs,
                 per_device_train_batch_size=32,
-                learning_rate=5e-3,  # for a language model rather 5e-5
+                learning_rate=5e-3,  # use about 5e-5 for a language model
                 save_strategy="no",
                 report_to="none",
                 disable_tqdm=True,
@@ -82,7 +82,7 @@ def main() -> None:
             loss=FeatureGroupLoss(model),
         ).train()
 
-    # 3. an encoder again; its confidence is calibrated anew, on questions it was not trained on
+    # 3. make an encoder again and calibrate its confidence on questions it was not trained on
     trained = FeatureGroupEncoder.from_sentence_transformer(model, codebook, name="tiny")
     half = len(new_texts) // 2
     found = trained.calibrate_temperature(new_texts[:half], new_labels[:half])

@@ -75,8 +75,8 @@ class _MovedModule(Loader):
             DeprecationWarning,
             stacklevel=2,
         )
-        content = vars(import_module(self._new))
-        vars(module).update({name: value for name, value in content.items() if not name.startswith("__")})
+        content = vars(import_module(self._new)).items()
+        vars(module).update((name, value) for name, value in content if name == "__getattr__" or name[:2] != "__")
 
 
 def install() -> None:

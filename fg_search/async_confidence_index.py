@@ -1,24 +1,29 @@
-"""AsyncConfidenceIndex: the same index for code that runs on an event loop."""
+"""AsyncConfidenceIndex: a corpus in Qdrant whose points know how sure their embedding is, for an event loop.
+
+``confidence_index.py`` is generated from this file by ``scripts/generate_sync.py``.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from qdrant_client import AsyncQdrantClient, models
+from qdrant_client import models
 from typing_extensions import Self
 
-from fg_search.engine.connection import connect_async
-from fg_search.engine.operations import Operation, T, run_async
+from fg_search._deprecation import renamed_parameters
+from fg_search.engine.asynchronous import AsyncEngine
+from fg_search.engine.connection import AsyncLocation, connect_async, is_path
 from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
 from fg_search.index import (
     collections,
+    copies,
     evaluation,
     info,
     ingestion,
@@ -28,58 +33,68 @@ from fg_search.index import (
     removal,
     snapshots,
 )
-from fg_search.index import (
-    labels as item_labels,
-)
+from fg_search.index import labels as item_labels
 from fg_search.index.calibration import Calibration
+from fg_search.index.copies import CopyReport
 from fg_search.index.evaluation import IndexEvaluation
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
+from fg_search.index.progress import progress_bar
 from fg_search.index.query_vectors import Query
 from fg_search.index.relevance import Relevant
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
-from fg_search.index.state import IndexState, OpenIndex, load_encoder
+from fg_search.index.state import IndexState, OpenIndex, ready_encoder
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.queries import decisions as query_decisions
 from fg_search.queries import logged_search
 from fg_search.queries.clusters import MissingLabel
-from fg_search.queries.entries import LEAST_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
-from fg_search.review import confused_labels, item_scores, label_scores, workflow
+from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
+from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
 from fg_search.review.decisions import Action, Decision
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
-from fg_search.review.items import ReviewItem
+from fg_search.review.items import Kind, ReviewItem
 from fg_search.review.label_scores import LabelScores
-from fg_search.review.queue import ReviewOptions, listed
+from fg_search.review.queue import ReviewOptions
 
 if TYPE_CHECKING:
-    from fg_search.engine.connection import Client, Location
     from fg_search.model.encoder import FeatureGroupEncoder
 
-    AsyncLocation: TypeAlias = Location | AsyncQdrantClient
+T = TypeVar("T")
 
 
 class AsyncConfidenceIndex:
-    """A :class:`ConfidenceIndex` whose methods are coroutines, with the same arguments, results and errors.
+    """Adds, searches and reviews items. The engine is Qdrant, embedded or remote.
 
-    It has all of them but ``copy_to``, and no progress bars: nothing takes ``show_progress``, and ``add`` no ``total``.
+    It is for code on an event loop, which is never blocked: a server is asked through ``AsyncQdrantClient``, the
+    embedded engine and the encoder run in threads. Open the index with ``async with``, or with :meth:`open` and
+    :meth:`close`.
 
-    A server is asked through ``AsyncQdrantClient``; the embedded engine and the encoder run in threads, so the event
-    loop is never blocked. Open it with ``async with``, or with :meth:`open` and :meth:`close`.
+    Several tasks may share one index.
 
     Args:
-        location: As for :class:`ConfidenceIndex`, or a ready ``AsyncQdrantClient``.
-        encoder: As for :class:`ConfidenceIndex`.
-        collection: As for :class:`ConfidenceIndex`.
-        api_key: For a server.
-        settings: As for :class:`ConfidenceIndex`.
+        location: A folder (embedded Qdrant Edge), ``":memory:"`` (qdrant-client's local mode), the URL of a Qdrant
+            server, or a client with ``QdrantClient``'s methods, which stays yours to close.
+        encoder: A fitted encoder, or the folder of a saved one. By default the encoder that the index remembers is
+            loaded when it is first needed.
+        collection: Name of the index. In Qdrant it is an alias of the collection that holds the points.
+        api_key: API key of the server.
+        settings: Layout of a new index. An existing index must have been made with the same settings.
+
+    Raises:
+        IndexNotFoundError: If there is no index and no encoder to make one with, or the collection is not an index.
+        ModelMismatchError: If another encoder filled the index.
+        FolderLockedError: If the folder is open in another client.
+        NotFittedError: If the encoder has no trained head.
+        ValueError: If the index was made with other settings.
 
     Example:
-        >>> async with AsyncConfidenceIndex("http://localhost:6333", encoder) as index:  # doctest: +SKIP
-        ...     print(await index.search("my card was eaten"))
+        >>> async with AsyncConfidenceIndex("support-index", encoder) as index:  # doctest: +SKIP
+        ...     await index.add(texts, labels=labels)
+        ...     print(await index.search("my card was eaten", min_confidence=0.6))
     """
 
     def __init__(
@@ -92,29 +107,26 @@ class AsyncConfidenceIndex:
         settings: IndexSettings | None = None,
     ) -> None:
         self.collection = collection
-        self._location, self._encoder = location, encoder
-        self._api_key, self._settings = api_key, settings
-        self._owns_client = isinstance(location, (str, os.PathLike))
-        self._client: Client | AsyncQdrantClient | None = None
-        self._opened: OpenIndex | None = None
+        self._given, self._owns_client = location, is_path(location)
+        self._encoder, self._settings, self._api_key = encoder, settings, api_key
         self._tenant: str | None = None
         self._logging: Logging = "none"
         self._deciding = asyncio.Lock()  # decisions are numbered, and depend on one another
+        self._engine: AsyncEngine | None = None
+        self._open_index: OpenIndex | None = None
+        # sync: self._open()
 
-    async def open(self) -> Self:
-        """Connect, and make the index if it is not there; ``async with`` does it by itself.
+    async def open(self) -> Self:  # sync name: _open
+        """Connect, and make the index if it does not exist. ``async with`` does this for you.
 
         Raises:
-            As :class:`ConfidenceIndex`.
+            Exception: What the class raises.
         """
-        encoder = self._encoder
-        known = await asyncio.to_thread(load_encoder, encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
-        if known is not None:
-            await asyncio.to_thread(lambda: known.fingerprint)
-        self._client, name = await connect_async(self._location, api_key=self._api_key, create=encoder is not None)
+        known = await asyncio.to_thread(ready_encoder, self._encoder)
+        self._engine = await connect_async(self._given, api_key=self._api_key, create=known is not None)
         try:
-            self._opened = OpenIndex(
-                await self._run(collections.open_index(name, self.collection, known, self._settings))
+            self._open_index = OpenIndex(
+                await collections.open_index(self._engine, self.collection, known, self._settings)
             )
         except BaseException:
             await self.close()
@@ -131,64 +143,104 @@ class AsyncConfidenceIndex:
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
     ) -> Self:
-        """As :meth:`ConfidenceIndex.restore`; the index is open: leave it with ``async with``, or close it."""
+        """Bring back an index from a file that :meth:`snapshot` wrote. An index of this name is replaced as a whole.
+
+        The index is open: leave it with ``async with``, or close it. The event loop is never blocked.
+
+        Args:
+            file: Snapshot from the same kind of engine.
+            location: As for the class.
+            encoder: As for the class.
+            collection: Name of the restored index.
+            api_key: API key of the server.
+
+        Raises:
+            StorageError: If the file is missing, damaged, or of another kind of engine. Nothing was changed.
+            IndexNotFoundError: If it holds a collection that is not an index. Nothing was changed.
+            ModelMismatchError: If another encoder filled it. Nothing was changed.
+        """
         path = snapshots.existing_file(file)
-        known = await asyncio.to_thread(load_encoder, encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
-        index = cls(location, known, collection=collection, api_key=api_key)
-        index._client, name = await connect_async(location, api_key=api_key)
+        known = await asyncio.to_thread(ready_encoder, encoder)
+        engine = await connect_async(location, api_key=api_key)
         try:
-            await index._run(snapshots.restore(index._client, name, collection, path, known, api_key))
+            await snapshots.restore(engine, collection, path, known)
         finally:
-            await index.close()
-        return await index.open()
+            if is_path(location):
+                await engine.close()
+        # sync: return cls(location, known, collection=collection, api_key=api_key)
+        return await cls(location, known, collection=collection, api_key=api_key).open()  # async only
 
     async def close(self) -> None:
-        """Release the folder or the connection; a client that was handed in is left open."""
-        client, self._client = self._client, None
-        if client is None or not self._owns_client:
-            return
-        closing = client.close() if inspect.iscoroutinefunction(client.close) else asyncio.to_thread(client.close)
-        await closing
+        """Release the folder or the connection. A client that was handed in stays open."""
+        engine, self._engine = self._engine, None  # sync: engine = self._engine
+        if engine is not None and self._owns_client:
+            await engine.close()
 
     async def __aenter__(self) -> Self:
-        return await self.open() if self._client is None else self
+        return await self.open() if self._engine is None else self  # sync: return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    # sync: def __len__(self) -> int:
+    # sync:     return self.count()
+
     def __repr__(self) -> str:
-        return f"AsyncConfidenceIndex({self._location!r}, collection={self.collection!r})"
+        location = self._given if is_path(self._given) else type(self._given).__name__
+        tenant = "" if self._tenant is None else f", tenant={self._tenant!r}"
+        return f"AsyncConfidenceIndex({str(location)!r}, collection={self.collection!r}{tenant})"
+
+    @property
+    def client(self) -> Any:
+        """The client of the engine, with ``QdrantClient``'s methods."""
+        return self._connected.client
 
     @property
     def location(self) -> str:
-        """As of :class:`ConfidenceIndex`."""
+        """Folder, URL, or class of the client."""
         return self._state.location
 
     @property
-    def encoder(self) -> FeatureGroupEncoder:
-        """As of :class:`ConfidenceIndex`; where it has to be loaded first, that blocks the event loop."""
-        return self._state.encoder
-
-    @property
     def metadata(self) -> IndexMetadata:
-        """As of :class:`ConfidenceIndex`."""
+        """What the index remembers of the encoder that filled it, and its layout."""
         return self._state.metadata
 
     @property
     def calibration(self) -> Calibration | None:
-        """As of :class:`ConfidenceIndex`."""
+        """What :meth:`calibrate` learned, or ``None`` before."""
         return self._state.calibration
 
+    @property
+    def encoder(self) -> FeatureGroupEncoder:
+        """The encoder of this index. The one that was not handed in is loaded from the folder it was saved in.
+
+        Loading it blocks the event loop.
+
+        Raises:
+            EncoderNotFoundError: If it was never saved, or its folder is gone.
+            ModelMismatchError: If the folder now holds another encoder.
+        """
+        return self._state.encoder
+
     def tenant(self, tenant: str) -> Self:
-        """As :meth:`ConfidenceIndex.tenant`; not a coroutine."""
-        chosen = copy.copy(self)
-        chosen._tenant = self._shared.state.of_tenant(tenant).chosen_tenant
-        chosen._owns_client = False
-        return chosen
+        """Return a view of the index that sees and writes the items of one tenant alone.
+
+        The view shares the client of this index, which stays the one to close.
+
+        Args:
+            tenant: Value of the payload key that ``settings.tenant_key`` names. It is set on every item added.
+
+        Raises:
+            ValueError: If the index was made without tenants, or the name is empty.
+        """
+        view = copy.copy(self)
+        view._tenant = self._opened.state.of_tenant(tenant).chosen_tenant
+        view._owns_client = False
+        return view
 
     async def count(self) -> int:
-        """Number of items; ``len(index)`` of a :class:`ConfidenceIndex`."""
-        return await self._run(info.count(self._state))
+        """Number of items."""
+        return await info.count(self._state)
 
     async def add(
         self,
@@ -198,89 +250,303 @@ class AsyncConfidenceIndex:
         labels: Iterable[str | None] | None = None,
         payloads: Iterable[Mapping[str, Any] | None] | None = None,
         embeddings: FeatureEmbeddings | None = None,
+        total: int | None = None,
         batch_size: int = 64,
+        show_progress: bool | None = None,
     ) -> AddReport:
-        """As :meth:`ConfidenceIndex.add`, without a progress bar."""
-        items = await asyncio.to_thread(ingestion.items_of, self._state, texts, ids, labels, payloads, embeddings)
-        return await self._run(
-            ingestion.add(self._state, items, embeddings, batch_size=batch_size, progress=lambda _: None)
-        )
+        """Encode items and write them. Items that are there already, unchanged, are neither encoded nor written.
+
+        Lists are checked as a whole before anything is written. Generators, for more items than fit into memory, are
+        checked, encoded and written batch by batch. An item replaces the one with the same id. A label corrected with
+        :meth:`relabel` stays corrected as long as the data still carry the label that was wrong. An interruption
+        leaves no half-written item behind; call the method again and it goes on from there.
+
+        Args:
+            texts: Texts to encode and to show.
+            ids: An int or str per text. By default ids are derived from the texts, so that equal texts are one item.
+            labels: A label per text, ``None`` where unknown.
+            payloads: A JSON object of your own per text. The key ``fg`` is reserved.
+            embeddings: Embeddings of the texts by this index's encoder, if you have them.
+            total: Number of items for the progress bar, if ``texts`` is a generator.
+            batch_size: Number of texts the base model encodes at once.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            How many items were written, and how many were there already.
+
+        Raises:
+            TypeError, ValueError: On the first wrong item, with its position.
+            ModelMismatchError: If the embeddings have the shape of another encoder.
+            StorageError: If a server stays out of reach.
+        """
+        state = self._state
+        items = await state.engine.work(partial(ingestion.items_of, state, texts, ids, labels, payloads, embeddings))
+        with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
+            return await ingestion.add(state, items, embeddings, batch_size=batch_size, progress=advance)
 
     async def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
-        """As :meth:`ConfidenceIndex.delete`."""
-        return await self._run(removal.delete(self._state, ids, query_filter))
+        """Remove items by their ids or by a filter.
+
+        Args:
+            ids: Ids of the items. Unknown ids are ignored.
+            query_filter: Qdrant filter. All matching items are removed.
+
+        Returns:
+            Number of items removed.
+
+        Raises:
+            ValueError: If neither or both are given.
+        """
+        return await removal.delete(self._state, ids, query_filter)
 
     async def relabel(self, labels: Mapping[UserId, str | None]) -> int:
-        """As :meth:`ConfidenceIndex.relabel`."""
-        return await self._run(item_labels.relabel(self._state, labels))
+        """Correct labels. The old ones are kept beside them, so that adding the same data again does not undo it.
 
+        Args:
+            labels: The right label by id, ``None`` for unknown.
+
+        Returns:
+            Number of items whose label changed.
+
+        Raises:
+            ItemNotFoundError: If an id is unknown. Nothing is changed then.
+        """
+        return await item_labels.relabel(self._state, labels)
+
+    @renamed_parameters(embedding="embeddings")
     async def search(
         self,
         query: Query,
         *,
-        embedding: FeatureEmbeddings | None = None,
+        limit: int = 10,
+        offset: int = 0,
+        min_confidence: float | None = None,
+        confidence_weight: float = 0.0,
+        query_filter: models.Filter | None = None,
+        target_precision: float | None = None,
+        min_query_confidence: float | None = None,
+        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        embeddings: FeatureEmbeddings | None = None,
         log: Logging | None = None,
-        **options: Any,
     ) -> SearchResult:
-        """As :meth:`ConfidenceIndex.search`."""
-        chosen = SearchOptions(**options)
+        """Find the items most similar to a query.
+
+        Args:
+            query: A text, or several phrasings of one question. Phrasings are searched as one query, each weighted
+                by its own confidence.
+            limit: Maximum number of hits.
+            offset: Number of hits to skip, for paging.
+            min_confidence: Exclude points less confident than this, in [0, 1]. The engine does it.
+            confidence_weight: Order by ``score · confidence^weight``. The engine computes it for the best-scoring
+                points: at least 200, and ten times ``offset + limit``.
+            query_filter: Qdrant filter on your own payload, or on ``fg.confidence``, ``fg.label`` and ``fg.id`` (your
+                own ids; ``HasIdCondition`` takes the engine's).
+            target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
+                confidence is too low for it are uncertain. Needs :meth:`calibrate`.
+            min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
+            on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or
+                ``"raise"``.
+            rank_by: ``"features"``, ``"base"``, ``"both"``, or ``"auto"`` to choose by how the head was trained.
+            embeddings: Embeddings of the phrasings by this index's encoder, if you have them.
+            log: Whether the query is logged. By default :meth:`log_queries` decides.
+
+        Raises:
+            EmptyIndexError: If the index is empty.
+            NotCalibratedError: If a target precision is asked for and the index was not calibrated for such searches.
+            UncertainQueryError: If the query is uncertain and ``on_uncertain`` is ``"raise"``.
+            TypeError, ValueError: If an argument is out of range.
+        """
+        options = SearchOptions(
+            limit=limit,
+            offset=offset,
+            min_confidence=min_confidence,
+            confidence_weight=confidence_weight,
+            query_filter=query_filter,
+            target_precision=target_precision,
+            min_query_confidence=min_query_confidence,
+            on_uncertain=on_uncertain,
+            rank_by=rank_by,
+        )
         which = self._logging if log is None else check_logging(log)
-        found = await self._find(lambda state: logged_search.search_texts(state, [query], chosen, embedding, which))
-        return found[0]
+        results = await self._find(lambda state: logged_search.search_texts(state, [query], options, embeddings, which))
+        return results[0]
 
     async def search_many(
         self,
         queries: Sequence[Query],
         *,
+        limit: int = 10,
+        offset: int = 0,
+        min_confidence: float | None = None,
+        confidence_weight: float = 0.0,
+        query_filter: models.Filter | None = None,
+        target_precision: float | None = None,
+        min_query_confidence: float | None = None,
+        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        rank_by: Literal["auto", "features", "base", "both"] = "auto",
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int = 64,
+        show_progress: bool | None = None,
         log: Logging | None = None,
-        **options: Any,
     ) -> list[SearchResult]:
-        """As :meth:`ConfidenceIndex.search_many`."""
-        chosen = SearchOptions(**options)
+        """Search for many queries with few requests to the engine.
+
+        Args:
+            queries: Texts, or lists of phrasings.
+            limit: Maximum number of hits per query.
+            offset: As in :meth:`search`.
+            min_confidence: As in :meth:`search`.
+            confidence_weight: As in :meth:`search`.
+            query_filter: As in :meth:`search`.
+            target_precision: As in :meth:`search`.
+            min_query_confidence: As in :meth:`search`.
+            on_uncertain: As in :meth:`search`. ``"raise"`` raises at the first uncertain query.
+            rank_by: As in :meth:`search`.
+            embeddings: Embeddings of all phrasings in order by this index's encoder, if you have them.
+            batch_size: Number of texts the base model encodes at once.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+            log: As in :meth:`search`. The log is written once.
+
+        Returns:
+            One result per query, in order.
+
+        Raises:
+            Exception: What :meth:`search` raises.
+        """
+        options = SearchOptions(
+            limit=limit,
+            offset=offset,
+            min_confidence=min_confidence,
+            confidence_weight=confidence_weight,
+            query_filter=query_filter,
+            target_precision=target_precision,
+            min_query_confidence=min_query_confidence,
+            on_uncertain=on_uncertain,
+            rank_by=rank_by,
+        )
         which = self._logging if log is None else check_logging(log)
         return await self._find(
-            lambda state: logged_search.search_texts(state, queries, chosen, embeddings, which, batch_size=batch_size)
+            lambda state: logged_search.search_texts(
+                state, queries, options, embeddings, which, batch_size=batch_size, show_progress=show_progress
+            )
         )
 
+    @renamed_parameters(embedding="embeddings")
     async def search_groups(
         self,
         query: Query,
         *,
         group_by: str,
         group_size: int = 3,
-        embedding: FeatureEmbeddings | None = None,
+        limit: int = 10,
+        min_confidence: float | None = None,
+        confidence_weight: float = 0.0,
+        query_filter: models.Filter | None = None,
+        target_precision: float | None = None,
+        min_query_confidence: float | None = None,
+        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        embeddings: FeatureEmbeddings | None = None,
         log: Logging | None = None,
-        **options: Any,
     ) -> GroupedResult:
-        """As :meth:`ConfidenceIndex.search_groups`."""
-        chosen = SearchOptions(**options)
+        """Find the items most similar to a query, grouped by the value of a payload field.
+
+        Args:
+            query: As in :meth:`search`.
+            group_by: Payload key to group by. ``"fg.label"`` groups by label.
+            group_size: Maximum number of hits per group.
+            limit: Maximum number of groups.
+            min_confidence: As in :meth:`search`.
+            confidence_weight: As in :meth:`search`.
+            query_filter: As in :meth:`search`.
+            target_precision: As in :meth:`search`.
+            min_query_confidence: As in :meth:`search`.
+            on_uncertain: As in :meth:`search`.
+            rank_by: As in :meth:`search`.
+            embeddings: As in :meth:`search`.
+            log: As in :meth:`search`.
+
+        Raises:
+            Exception: What :meth:`search` raises.
+        """
+        options = SearchOptions(
+            limit=limit,
+            min_confidence=min_confidence,
+            confidence_weight=confidence_weight,
+            query_filter=query_filter,
+            target_precision=target_precision,
+            min_query_confidence=min_query_confidence,
+            on_uncertain=on_uncertain,
+            rank_by=rank_by,
+        )
         which = self._logging if log is None else check_logging(log)
         return await self._find(
-            lambda state: logged_search.search_groups(state, query, chosen, group_by, group_size, embedding, which)
+            lambda state: logged_search.search_groups(state, query, options, group_by, group_size, embeddings, which)
         )
 
     @property
     def logging(self) -> Logging:
-        """As of :class:`ConfidenceIndex`."""
+        """Which queries are logged, as set by :meth:`log_queries`."""
         return self._logging
 
     def log_queries(self, which: Logging = "uncertain") -> None:
-        """As :meth:`ConfidenceIndex.log_queries`; not a coroutine."""
+        """Log the queries searched for from now on, for :meth:`logged_queries` and :meth:`missing_labels`.
+
+        Nothing is logged until this is called. The setting holds for this object, and for views that :meth:`tenant`
+        returns later, not for other handles of the same index. The log lives in the engine, beside the index. An entry
+        holds the text of the query, how often it was asked, when first and last, and from the last time the decision,
+        its reason, both confidences, the best hit (id, label, score) and the base embedding. Queries that differ only
+        in case, punctuation or white space are one entry. Further pages of hits (``offset``) are not logged.
+
+        The log has room for 10,000 different queries per tenant. Beyond that, the thousand that were not asked for
+        longest are dropped. A query that cannot be logged is answered all the same, and a warning goes to the logger
+        ``fg_search``. :meth:`copy_to`, :meth:`snapshot` and :meth:`restore` leave the log behind, :meth:`migrate`
+        keeps it, :meth:`forget_queries` empties it.
+
+        Args:
+            which: ``"uncertain"`` (flagged, abstained from, raised, or without a hit), ``"all"`` or ``"none"``.
+
+        Raises:
+            ValueError: If ``which`` is something else.
+        """
         self._logging = check_logging(which)
 
     async def logged_queries(self, *, limit: int = 50, offset: int = 0, only_open: bool = True) -> list[LoggedQuery]:
-        """As :meth:`ConfidenceIndex.logged_queries`."""
-        return await self._run(query_decisions.logged(self._state, limit, offset, only_open=only_open))
+        """Logged queries, the most frequent first, the latest first among equals.
 
+        Args:
+            limit: Maximum number of queries.
+            offset: Number of queries to skip.
+            only_open: Skip queries that got a sure answer, and those that :meth:`decide_queries` settled.
+
+        Raises:
+            ValueError: If a number is out of range.
+        """
+        return await query_decisions.logged(self._state, limit, offset, only_open=only_open)
+
+    @renamed_parameters(least_size="min_size")
     async def missing_labels(
-        self, *, similarity: float = SIMILARITY, least_size: int = LEAST_SIZE, batch_size: int = 64
+        self, *, similarity: float = SIMILARITY, min_size: int = MIN_SIZE, batch_size: int = 64
     ) -> list[MissingLabel]:
-        """As :meth:`ConfidenceIndex.missing_labels`."""
-        return await self._run(
-            query_decisions.missing_labels(self._state, similarity, least_size, batch_size=batch_size)
-        )
+        """Cluster the open queries of the log into candidates for labels that the index lacks.
+
+        The 5,000 most frequent queries are clustered, see :func:`fg_search.queries.clusters.cluster_queries`. Nothing
+        is encoded, unless the index has moved to another base model since.
+
+        Args:
+            similarity: Mean cosine above which queries belong together, in [0, 1]. The default is for
+                all-MiniLM-L6-v2.
+            min_size: Minimum number of times the queries of a cluster were asked, all together.
+            batch_size: Number of texts the base model encodes at once.
+
+        Returns:
+            Clusters, the most frequent first.
+
+        Raises:
+            ValueError: If a number is out of range.
+        """
+        return await query_decisions.missing_labels(self._state, similarity, min_size, batch_size=batch_size)
 
     async def decide_queries(
         self,
@@ -291,14 +557,36 @@ class AsyncConfidenceIndex:
         reviewer: str = "anonymous",
         batch_size: int = 64,
     ) -> list[LoggedQuery]:
-        """As :meth:`ConfidenceIndex.decide_queries`."""
-        return await self._run(
-            query_decisions.decide_queries(self._state, ids, action, label, reviewer, batch_size=batch_size)
-        )
+        """Settle logged queries, which closes them.
+
+        Args:
+            ids: Ids of the queries, such as those of a :class:`MissingLabel`.
+            action: ``"add"`` (make items of them, with the ids they have in the log; :meth:`refit` then learns from
+                them), ``"dismiss"`` (do nothing about them) or ``"reopen"`` (undo either; an added item is removed).
+            label: Label of the new items, for ``"add"``.
+            reviewer: Name of who decides.
+            batch_size: Number of texts the base model encodes at once.
+
+        Returns:
+            The queries after the change.
+
+        Raises:
+            ItemNotFoundError: If a query is not in the log. Nothing is changed then.
+            ValueError: If the action is unknown, or its label is missing.
+        """
+        return await query_decisions.decide_queries(self._state, ids, action, label, reviewer, batch_size=batch_size)
 
     async def forget_queries(self, ids: Sequence[str] | None = None, *, before: datetime | None = None) -> int:
-        """As :meth:`ConfidenceIndex.forget_queries`."""
-        return await self._run(query_decisions.forget_queries(self._state, ids, before))
+        """Remove queries from the log, by default all of them. Items made of them stay.
+
+        Args:
+            ids: Ids of the queries to remove. Unknown ids are ignored.
+            before: Remove only queries last asked before this moment, which must have a time zone.
+
+        Returns:
+            Number of queries removed.
+        """
+        return await query_decisions.forget_queries(self._state, ids, before)
 
     async def calibrate(
         self,
@@ -306,26 +594,57 @@ class AsyncConfidenceIndex:
         relevant: Sequence[Relevant],
         *,
         relevant_by: Literal["auto", "label", "id"] = "auto",
+        min_confidence: float | None = None,
+        confidence_weight: float = 0.0,
+        query_filter: models.Filter | None = None,
+        rank_by: Literal["auto", "features", "base", "both"] = "auto",
         embeddings: FeatureEmbeddings | None = None,
         seed: int = 0,
         batch_size: int = 64,
-        **options: Any,
+        show_progress: bool | None = None,
     ) -> Calibration:
-        """As :meth:`ConfidenceIndex.calibrate`."""
-        learned = await self._run(
-            relevance.calibrate_on(
-                self._state,
-                queries,
-                relevant,
-                relevant_by,
-                SearchOptions(**options),
-                embeddings,
-                seed=seed,
-                batch_size=batch_size,
-                show_progress=False,
-            )
+        """Learn from queries with known answers how sure a result is, and keep that with the index.
+
+        Afterwards results carry a calibrated ``confidence``, and searches may ask for a ``target_precision``. Both hold
+        for queries like these, searched with these options: calibrate again when the index, the traffic or the options
+        change. A random half of the queries fits the calibrator, the other half is kept to choose thresholds.
+
+        Args:
+            queries: Queries that neither the head nor the index has seen; some hundreds, better thousands.
+            relevant: For each query the label or id of a right answer, several of them, or ``None`` if the index has
+                none.
+            relevant_by: Whether these are labels or ids. By default the index is asked.
+            min_confidence: As the searches to come will have it.
+            confidence_weight: As the searches to come will have it.
+            query_filter: Qdrant filter for these queries alone. The searches to come may have other filters.
+            rank_by: As the searches to come will have it.
+            embeddings: Embeddings of the queries by this index's encoder, if you have them.
+            seed: Random seed of the split.
+            batch_size: Number of texts the base model encodes at once.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            EmptyIndexError: If the index is empty.
+            ValueError: If the lists differ in length, or nearly all results are right, or nearly all wrong.
+        """
+        options = SearchOptions(
+            min_confidence=min_confidence,
+            confidence_weight=confidence_weight,
+            query_filter=query_filter,
+            rank_by=rank_by,
         )
-        return self._shared.calibrated(learned)
+        learned = await relevance.calibrate_on(
+            self._state,
+            queries,
+            relevant,
+            relevant_by,
+            options,
+            embeddings,
+            seed=seed,
+            batch_size=batch_size,
+            show_progress=show_progress,
+        )
+        return self._opened.calibrated(learned)
 
     async def evaluate(
         self,
@@ -333,39 +652,188 @@ class AsyncConfidenceIndex:
         relevant: Sequence[Relevant],
         *,
         relevant_by: Literal["auto", "label", "id"] = "auto",
+        min_confidence: float | None = None,
+        confidence_weight: float = 0.0,
+        query_filter: models.Filter | None = None,
+        rank_by: Literal["auto", "features", "base", "both"] = "auto",
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int = 64,
-        **options: Any,
+        show_progress: bool | None = None,
     ) -> IndexEvaluation:
-        """As :meth:`ConfidenceIndex.evaluate`."""
-        return await self._run(
-            evaluation.evaluate_on(
-                self._state,
-                queries,
-                relevant,
-                relevant_by,
-                SearchOptions(**options),
-                embeddings,
-                batch_size=batch_size,
-                show_progress=False,
-            )
+        """Measure the index on queries with known answers: its quality, and whether it knows when it is wrong.
+
+        Args:
+            queries: Queries that head, index and calibration have not seen.
+            relevant: As in :meth:`calibrate`.
+            relevant_by: As in :meth:`calibrate`.
+            min_confidence: As in :meth:`search`.
+            confidence_weight: As in :meth:`search`.
+            query_filter: As in :meth:`search`.
+            rank_by: As in :meth:`search`.
+            embeddings: Embeddings of the queries by this index's encoder, if you have them.
+            batch_size: Number of texts the base model encodes at once.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            EmptyIndexError: If the index is empty.
+            ValueError: If the lists differ in length.
+        """
+        options = SearchOptions(
+            min_confidence=min_confidence,
+            confidence_weight=confidence_weight,
+            query_filter=query_filter,
+            rank_by=rank_by,
+        )
+        return await evaluation.evaluate_on(
+            self._state,
+            queries,
+            relevant,
+            relevant_by,
+            options,
+            embeddings,
+            batch_size=batch_size,
+            show_progress=show_progress,
         )
 
-    async def score_labels(self, *, seed: int = 0) -> LabelScores:
-        """As :meth:`ConfidenceIndex.score_labels`."""
-        return await self._run(label_scores.score_labels(self._state, seed=seed, progress=lambda _: None))
+    async def copy_to(
+        self,
+        location: AsyncLocation,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        api_key: str | None = None,
+        settings: IndexSettings | None = None,
+        show_progress: bool | None = None,
+    ) -> CopyReport:
+        """Copy the whole index elsewhere, such as from a folder to a server, or into other settings.
 
-    async def score_items(self, *, seed: int = 0) -> ItemScores:
-        """As :meth:`ConfidenceIndex.score_items`."""
-        return await self._run(item_scores.score_items(self._state, seed=seed, progress=lambda _: None))
+        Points, vectors, calibration and decisions are copied as they are, logged queries are not. Nothing is encoded.
+        After an interruption, call it again: only what is missing is written. In the end the counts are compared, and
+        a sample of the points in full.
+
+        Args:
+            location: As for the class.
+            collection: Name of the copy.
+            api_key: API key of the server the copy goes to.
+            settings: Layout of the copy, if other than that of this index.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            ModelMismatchError: If the destination holds an index of another encoder.
+            StorageError: If points are missing or differ in the end.
+            ValueError: If this is a view of one tenant, or the settings cannot be had.
+        """
+        state = self._state
+        if state.chosen_tenant is not None:
+            raise ValueError("an index is copied with all its tenants; call copy_to on the index itself")
+        destination = await connect_async(location, api_key=api_key)
+        try:
+            with progress_bar(await info.count_all(state), show_progress, "copy") as advance:
+                return await copies.copy_index(state, destination, collection, settings, advance)
+        finally:
+            if is_path(location):
+                await destination.close()
+
+    async def score_labels(self, *, seed: int = 0, show_progress: bool | None = None) -> LabelScores:
+        """Score the label of every item by a model that has not seen it, for ``review(kind="contradicted")``.
+
+        Scores and suggestions are kept with the items. Call it again when many labels or items have changed. All base
+        embeddings must fit into memory.
+
+        Args:
+            seed: Random seed.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            How many labels are probably wrong, and for how many another label is suggested.
+
+        Raises:
+            ValueError: If the index has no base embeddings, fewer than two labels, or tenants of which none was chosen.
+        """
+        with progress_bar(await info.count_all(self._state), show_progress, "read") as advance:
+            return await label_scores.score_labels(self._state, seed=seed, progress=advance)
+
+    async def score_items(self, *, seed: int = 0, show_progress: bool | None = None) -> ItemScores:
+        """Compare all items, for ``review`` of the kinds ``"conflicting"``, ``"duplicate"`` and ``"outlier"``.
+
+        Labels are not needed. The findings are kept with the items; call it again when many items have changed. All
+        base embeddings must fit into memory. Up to 20,000 items are compared pair by pair. Among more, near-duplicates
+        are sought among items with common neighbours, so that the time does not grow with the square of their number.
+
+        Args:
+            seed: Random seed, used with more than 20,000 items.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            ValueError: If the index has no base embeddings, or tenants of which none was chosen.
+        """
+        with progress_bar(await info.count_all(self._state), show_progress, "read") as advance:
+            return await item_scores.score_items(self._state, seed=seed, progress=advance)
 
     async def confused_labels(self, limit: int = 20) -> list[ConfusedLabels]:
-        """As :meth:`ConfidenceIndex.confused_labels`."""
-        return await self._run(confused_labels.confused_labels(self._state, limit))
+        """Pairs of labels that are mistaken for each other and should perhaps be one, the most confused first.
 
-    async def review(self, **options: Any) -> list[ReviewItem]:
-        """As :meth:`ConfidenceIndex.review`."""
-        return await self._run(listed(self._state, ReviewOptions(**options)))
+        The engine counts them over the items that nobody has decided about since :meth:`score_labels`. List the items
+        of a pair with ``review(kind="contradicted", label=pair.first, suggested=pair.second)``, and the other way
+        round.
+
+        Args:
+            limit: Maximum number of pairs.
+
+        Raises:
+            NotScoredError: If labels were not scored yet.
+            ValueError: If the limit is less than one.
+        """
+        return await confused_labels.confused_labels(self._state, limit)
+
+    async def review(
+        self,
+        *,
+        kind: Kind = "ambiguous",
+        limit: int = 50,
+        offset: int = 0,
+        label: str | None = None,
+        suggested: str | None = None,
+        min_score: float | None = None,
+        diverse: bool = False,
+        evidence: int = 0,
+        query_filter: models.Filter | None = None,
+    ) -> list[ReviewItem]:
+        """Items that a person should look at and nobody has decided about yet, the most urgent first.
+
+        Args:
+            kind: ``"ambiguous"``: the least confident embeddings, where the text itself is unclear. ``"contradicted"``:
+                labels that fit least, see :meth:`score_labels`. ``"conflicting"``: near-duplicates with different
+                labels. ``"duplicate"``: items with the same text. ``"outlier"``: items far from all others; for these
+                three see :meth:`score_items`. ``"unsure"``: items that a reviewer left to somebody else, see
+                :meth:`decide`. The engine orders all of them.
+            limit: Maximum number of items.
+            offset: Number of items to skip.
+            label: List only items with this label.
+            suggested: List only items for which this label is suggested.
+            min_score: List only items with at least this score, in [0, 1].
+            diverse: Make a batch worth a person's hour: of near-copies (cosine of at least .9) no two are within ten
+                places of each other, as long as there is anything else. Items are chosen from the most urgent, five
+                times as many as asked for and at most 1,000, which is also the longest such list.
+            evidence: Number of nearest items to show beside each one, of its label and of others.
+            query_filter: Qdrant filter.
+
+        Raises:
+            EmptyIndexError: If the index is empty.
+            NotScoredError: If the kind needs scores and there are none yet.
+            ValueError: If the kind is unknown or a number out of range.
+        """
+        options = ReviewOptions(
+            kind=kind,
+            limit=limit,
+            offset=offset,
+            label=label,
+            suggested=suggested,
+            min_score=min_score,
+            diverse=diverse,
+            evidence=evidence,
+            query_filter=query_filter,
+        )
+        return await queue.listed(self._state, options)
 
     async def decide(
         self,
@@ -377,16 +845,49 @@ class AsyncConfidenceIndex:
         suggested: str | None = None,
         latest: int | None = None,
     ) -> Decision:
-        """As :meth:`ConfidenceIndex.decide`."""
+        """Decide about an item, and keep the decision in a log that only grows.
+
+        The log lives in the engine, beside the index. A logged decision is carried out even if the process dies in
+        between. If somebody else has changed the item by then, the decision is marked as failed. :meth:`review` does
+        not list an item again once it was decided about, unless the reviewer was unsure.
+
+        Args:
+            item_id: Id of the item.
+            action: ``"accept"`` (take the suggested label), ``"keep"`` (the label is right), ``"label"`` (set this
+                label), ``"delete"`` (remove the item) or ``"unsure"`` (leave it to somebody else).
+            label: The right label, for ``"label"``.
+            reviewer: Name of who decides.
+            suggested: For ``"accept"``: the suggestion that the reviewer saw. By default the current one is taken.
+            latest: Number of the latest entry of the log about this item that the reviewer knew of, 0 for none. With
+                it, a decision that is sent twice is taken once.
+
+        Raises:
+            DecisionConflictError: If there is a later entry, or another suggestion. Nothing was changed.
+            ItemNotFoundError: If there is no such item.
+            ValueError, TypeError: If the action is unknown, its label or the reviewer's name is missing, empty or no
+                string, or there is no suggestion to accept.
+        """
         async with self._deciding:
-            return await self._run(
-                workflow.decide(self._state, item_id, action, label, reviewer, suggested=suggested, latest=latest)
+            return await workflow.decide(
+                self._state, item_id, action, label, reviewer, suggested=suggested, latest=latest
             )
 
     async def undo(self, number: int | None = None, *, reviewer: str = "anonymous") -> Decision:
-        """As :meth:`ConfidenceIndex.undo`."""
+        """Undo a decision. A deleted item comes back.
+
+        Args:
+            number: Number of the decision, which must be the latest standing one about its item. By default the latest
+                decision of all is undone.
+            reviewer: Name of who undoes it.
+
+        Raises:
+            NothingToUndoError: If no decision stands, or none has this number.
+            DecisionConflictError: If it was undone already, there is a later one about its item, or somebody has
+                changed the item since. Nothing was changed. Earlier decisions about other items can still be undone by
+                their number.
+        """
         async with self._deciding:
-            return await self._run(workflow.undo(self._state, number, reviewer))
+            return await workflow.undo(self._state, number, reviewer)
 
     async def decisions(
         self,
@@ -396,28 +897,67 @@ class AsyncConfidenceIndex:
         standing: bool = False,
         since: datetime | None = None,
     ) -> list[Decision]:
-        """As :meth:`ConfidenceIndex.decisions`."""
+        """The log of decisions, the oldest first.
+
+        Args:
+            limit: Maximum number of decisions; the latest are returned.
+            item_id: List only decisions about this item.
+            standing: List only decisions that were carried out and not undone.
+            since: List only decisions logged at this moment or later.
+
+        Raises:
+            ValueError: If the limit is less than one.
+        """
         async with self._deciding:
-            return await self._run(
-                workflow.decisions(self._state, limit=limit, item_id=item_id, standing=standing, since=since)
-            )
+            return await workflow.decisions(self._state, limit=limit, item_id=item_id, standing=standing, since=since)
 
     async def labels(self, limit: int = 1000) -> list[str]:
-        """As :meth:`ConfidenceIndex.labels`."""
-        return await self._run(item_labels.labels(self._state, limit))
+        """Labels of the index, the most frequent first.
+
+        Args:
+            limit: Maximum number of labels.
+        """
+        return await item_labels.labels(self._state, limit)
 
     async def labels_of(self, ids: Sequence[UserId]) -> dict[UserId, str | None]:
-        """As :meth:`ConfidenceIndex.labels_of`."""
-        return await self._run(item_labels.labels_of(self._state, ids))
+        """Labels of items by their ids.
+
+        Args:
+            ids: Ids of the items. Unknown ids are left out of the result.
+
+        Returns:
+            The label of each item, ``None`` where it is unknown.
+
+        Raises:
+            TypeError, ValueError: If an id is not an int or str that an item could have.
+        """
+        return await item_labels.labels_of(self._state, ids)
 
     async def info(self) -> IndexInfo:
-        """As :meth:`ConfidenceIndex.info`."""
-        return await self._run(info.describe_index(self._state))
+        """Counts, the encoder's identity, and a histogram of the confidence."""
+        return await info.describe_index(self._state)
 
-    async def migrate(self, encoder: FeatureGroupEncoder | str | os.PathLike[str], *, batch_size: int = 64) -> None:
-        """As :meth:`ConfidenceIndex.migrate`."""
-        known = await asyncio.to_thread(load_encoder, encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
-        await self._migrate(known, "as before", batch_size)
+    async def migrate(
+        self,
+        encoder: FeatureGroupEncoder | str | os.PathLike[str],
+        *,
+        batch_size: int = 64,
+        show_progress: bool | None = None,
+    ) -> None:
+        """Re-encode everything with another encoder, into a new collection that then takes the old one's place.
+
+        The index answers with the old encoder until the switch, and what others write meanwhile is caught up with.
+        After an interruption, call it again and it goes on from there. Leftovers of a migration to yet another encoder
+        are removed in the end. The new index has no calibration. Decisions stay; scores of :meth:`score_labels` and
+        :meth:`score_items` stay if the base model is the same.
+
+        Args:
+            encoder: A fitted encoder, or the folder of a saved one.
+            batch_size: Number of texts the base model encodes at once.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+        """
+        known = await asyncio.to_thread(ready_encoder, encoder)
+        await self._migrate(known, "as before", batch_size, show_progress)
 
     async def refit(
         self,
@@ -426,58 +966,103 @@ class AsyncConfidenceIndex:
         set_aside: float | None = None,
         seed: int = 0,
         batch_size: int = 64,
+        show_progress: bool | None = None,
     ) -> FeatureGroupEncoder:
-        """As :meth:`ConfidenceIndex.refit`."""
-        encoder = await self._run(
-            refit.refit(
-                self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=lambda _: None
+        """Fit a new head on the current items, corrections included, save it, and :meth:`migrate` to it.
+
+        Base embeddings are taken from the index where it has them as float32, so that no text is encoded again. The
+        new head has the sizes of the old one. The index has no calibration afterwards. Decisions stay, and so do
+        scores, which depend on base embeddings and labels alone: call :meth:`score_labels` again when many labels have
+        changed.
+
+        Args:
+            folder: Folder of the new encoder, other than that of the current one.
+            set_aside: In [0, 1]. Items whose label is wrong with at least this probability (:meth:`score_labels`) are
+                neither learned from nor found until somebody decides about them (:meth:`decide`) or corrects them
+                (:meth:`relabel`). By default no item is set aside, and those that were come back.
+            seed: Random seed.
+            batch_size: Number of texts the base model encodes at once.
+            show_progress: Draw progress bars. By default they are drawn when stderr is a terminal.
+
+        Returns:
+            The new encoder.
+
+        Raises:
+            NotScoredError: If items are to be set aside and labels were not scored yet.
+            ValueError: If the head learned from pairs or clusters, no label is left, the folder is that of the current
+                encoder, or this is a view of one tenant.
+            FileExistsError: If the folder holds something other than a saved encoder.
+        """
+        with progress_bar(await info.count_all(self._state), show_progress, "read") as advance:
+            encoder = await refit.refit(
+                self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=advance
             )
-        )
-        await self._migrate(encoder, set_aside, batch_size)
+        await self._migrate(encoder, set_aside, batch_size, show_progress)
         return encoder
 
     async def snapshot(self, file: str | os.PathLike[str]) -> None:
-        """As :meth:`ConfidenceIndex.snapshot`."""
-        await self._run(snapshots.save(self._client, self._state, os.fspath(file), self._api_key))
+        """Write the whole index, as it is at one moment, into one file. :meth:`restore` brings it back.
+
+        The logs of decisions and queries are not part of it; :meth:`copy_to` takes the decisions along.
+
+        Args:
+            file: File to write. It appears whole or not at all.
+
+        Raises:
+            FileExistsError: If the file exists.
+            StorageError: If it cannot be written.
+            UnsupportedError: For an index in memory.
+        """
+        await snapshots.save(self._state, os.fspath(file))
 
     async def _migrate(
-        self, encoder: FeatureGroupEncoder, set_aside: float | migration.AsBefore | None, batch_size: int
+        self,
+        encoder: FeatureGroupEncoder,
+        set_aside: float | migration.AsBefore | None,
+        batch_size: int,
+        show_progress: bool | None,
     ) -> None:
-        shared = self._shared
-        shared.migrated(
-            await self._run(
-                migration.migrate(
+        opened = self._opened
+        with progress_bar(await info.count_all(opened.state), show_progress, "index") as advance:
+            opened.migrated(
+                await migration.migrate(
                     self._state,
                     encoder,
                     batch_size=batch_size,
-                    progress=lambda _: None,
-                    announce=shared.announce,
+                    progress=advance,
+                    announce=opened.announce,
                     set_aside=set_aside,
                 )
             )
-        )
 
-    @property
-    def _state(self) -> IndexState:
-        return self._shared.state.of(self._tenant)
-
-    @property
-    def _shared(self) -> OpenIndex:
-        if self._opened is None or self._client is None:
-            raise RuntimeError(f"{self!r} is not open; use `async with`, or await index.open()")
-        return self._opened
-
-    async def _find(self, search: Callable[[IndexState], Operation[T]]) -> T:
-        """As of :class:`ConfidenceIndex`."""
-        state = self._shared.state
+    async def _find(self, search: Callable[[IndexState], Coroutine[Any, Any, T]]) -> T:
+        """Search; again, if the index was migrated in this very moment."""
+        state = self._opened.state
         while True:
             try:
-                return await self._run(search(state.of(self._tenant)))
+                return await search(state.of(self._tenant))
             except ModelMismatchError:
-                newer = self._shared.after(state)
+                newer = self._opened.after(state)
                 if newer is None:
                     raise
                 state = newer
 
-    async def _run(self, operation: Operation[T]) -> T:
-        return await run_async(self._client, operation)
+    @property
+    def _state(self) -> IndexState:
+        return self._opened.state.of(self._tenant)
+
+    @property
+    def _opened(self) -> OpenIndex:
+        _ = self._connected
+        if self._open_index is None:
+            raise self._is_not_open()
+        return self._open_index
+
+    @property
+    def _connected(self) -> AsyncEngine:
+        if self._engine is None:
+            raise self._is_not_open()
+        return self._engine
+
+    def _is_not_open(self) -> RuntimeError:
+        return RuntimeError(f"{self!r} is not open; use `async with`, or await index.open()")

@@ -1,7 +1,8 @@
-"""Results as tables for people in a terminal."""
+"""Results as tables for a terminal."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def result(console: Console, found: SearchResult) -> None:
-    """One query's decision and hits."""
+    """Print the decision and the hits for a query."""
     console.print(f"[bold]{_shown(found.query)}[/bold]")
     style = "green" if found.decision == "answer" and not found.uncertain else "yellow"
     flag = " (uncertain)" if found.uncertain and found.decision == "answer" else ""
@@ -53,7 +54,7 @@ def result(console: Console, found: SearchResult) -> None:
 
 
 def review(console: Console, items: Sequence[ReviewItem]) -> None:
-    """What a person should look at; with the score where it is not the confidence that they are listed by."""
+    """Print items to review, with the number that ranks them: their confidence or their score."""
     if not items:
         console.print("nothing to review", style="dim")
         return
@@ -72,9 +73,9 @@ def review(console: Console, items: Sequence[ReviewItem]) -> None:
 
 
 def confused(console: Console, pairs: Sequence[ConfusedLabels]) -> None:
-    """Labels that should perhaps be one."""
+    """Print pairs of confused labels."""
     if not pairs:
-        console.print("no labels are taken for one another", style="dim")
+        console.print("no labels are confused", style="dim")
         return
     table = _table(("score", "left"), ("label", "left"), ("label", "left"), ("why", "left"))
     for pair in pairs:
@@ -83,7 +84,7 @@ def confused(console: Console, pairs: Sequence[ConfusedLabels]) -> None:
 
 
 def logged_queries(console: Console, queries: Sequence[LoggedQuery]) -> None:
-    """Queries that got no sure answer."""
+    """Print logged queries."""
     if not queries:
         console.print("no open queries in the log; see `fg-search search --log`", style="dim")
         return
@@ -97,9 +98,9 @@ def logged_queries(console: Console, queries: Sequence[LoggedQuery]) -> None:
 
 
 def missing_labels(console: Console, found: Sequence[MissingLabel]) -> None:
-    """Clusters of queries that got no sure answer."""
+    """Print candidates for missing labels."""
     if not found:
-        console.print("no cluster of open queries is large enough; see `--least-size`", style="dim")
+        console.print("no cluster of open queries is large enough; see `--min-size`", style="dim")
         return
     table = _table(("asked", "right"), ("queries", "right"), ("name", "left"), ("nearest", "left"), ("text", "left"))
     for label in found:
@@ -115,7 +116,7 @@ def missing_labels(console: Console, found: Sequence[MissingLabel]) -> None:
 
 
 def info(console: Console, found: IndexInfo) -> None:
-    """What is in an index."""
+    """Print what an index holds."""
     meta = found.metadata
     facts = _table(("", "left"), ("", "left"), header=False)
     facts.add_row("location", _shown(found.location))
@@ -147,16 +148,16 @@ def info(console: Console, found: IndexInfo) -> None:
 
 
 def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:
-    """From which confidence on answers are right often enough."""
+    """Print the confidence threshold for each target precision."""
     table = _table(("precision", "right"), ("confidence", "right"), ("coverage", "right"), ("why", "left"))
-    for one in found:
-        threshold = "none" if one.threshold is None else f"{one.threshold:.3f}"
-        table.add_row(f"{one.target:.1%}", threshold, f"{one.coverage:.1%}", _shown(one.reason))
+    for each in found:
+        threshold = "none" if each.threshold is None else f"{each.threshold:.3f}"
+        table.add_row(f"{each.target:.1%}", threshold, f"{each.coverage:.1%}", _shown(each.reason))
     console.print(table)
 
 
 def evaluation(console: Console, found: IndexEvaluation) -> None:
-    """Quality of an index, by the number that ranks its answers."""
+    """Print the quality of an index for each way to rank its answers."""
     table = _table(
         ("ranked by", "left"),
         ("queries", "right"),
@@ -184,21 +185,21 @@ def evaluation(console: Console, found: IndexEvaluation) -> None:
         return
     console.print(f"confidence: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
     reached = _table(("target precision", "right"), ("threshold", "right"), ("answered", "right"), ("right", "right"))
-    for one in found.precisions:
-        threshold = "none" if one.threshold is None else f"{one.threshold:.3f}"
-        right = "-" if one.precision != one.precision else f"{one.precision:.1%}"  # NaN
-        reached.add_row(f"{one.target:.0%}", threshold, f"{one.coverage:.1%}", right)
+    for each in found.precisions:
+        threshold = "none" if each.threshold is None else f"{each.threshold:.3f}"
+        right = "-" if math.isnan(each.precision) else f"{each.precision:.1%}"
+        reached.add_row(f"{each.target:.0%}", threshold, f"{each.coverage:.1%}", right)
     console.print(reached)
 
 
 def bar(fraction: float) -> str:
-    """A number in [0, 1] as a bar and in figures."""
+    """A number in [0, 1] as a bar and as digits."""
     filled = round(fraction * _BAR_WIDTH)
     return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {fraction:.2f}"
 
 
 def _shown(text: str) -> str:
-    """A user's text, with nothing in it that rich or the terminal would take for an instruction."""
+    """A user's text with rich markup and control characters made harmless."""
     return escape(_CONTROL.sub("\ufffd", text))
 
 

@@ -1,7 +1,7 @@
 """The library's own exceptions.
 
-Every one derives from :class:`FgSearchError` and, next to it, from the built-in type that a caller would
-expect, so that ``except ValueError`` keeps working. Plain bad arguments raise ``ValueError`` or ``TypeError``.
+Each one derives from :class:`FgSearchError` and from the built-in exception that a caller would expect, so that
+``except ValueError`` keeps working. Invalid arguments raise a plain ``ValueError`` or ``TypeError``.
 """
 
 from fg_search.edge.errors import FgSearchError, FolderLockedError, FormatVersionError, StorageError, UnsupportedError
@@ -27,44 +27,44 @@ __all__ = [
 
 
 class NotFittedError(FgSearchError, RuntimeError):
-    """An encoder without a trained head was asked for feature-group embeddings."""
+    """An encoder has no trained head, or a calibrator was not fitted."""
 
 
 class EncoderNotFoundError(FgSearchError, FileNotFoundError):
-    """A folder does not hold a saved encoder, or does not exist."""
+    """A folder does not exist or is not a saved encoder, or a model cannot be loaded."""
 
 
 class ModelMismatchError(FgSearchError, ValueError):
-    """Vectors of one model were offered to, or asked of, an index of another model."""
+    """The vectors come from a different model than those of the index."""
 
 
 class EmptyIndexError(FgSearchError, LookupError):
-    """A search or a review on an index that holds no points."""
+    """A search or review of an index without points."""
 
 
 class IndexNotFoundError(FgSearchError, FileNotFoundError):
-    """No index at this location, or a collection that is not one of ours."""
+    """There is no index at this location, or the collection was not created by fg_search."""
 
 
 class UncertainQueryError(FgSearchError, RuntimeError):
-    """The query's confidence is below the threshold and the caller asked to be told by an exception."""
+    """The confidence of a query is below the threshold and ``on_uncertain="raise"`` was set."""
 
 
 class NotCalibratedError(FgSearchError, RuntimeError):
-    """A precision was asked for that only judged queries can promise, and there are none for this search."""
+    """A target precision needs a calibration, and there is none for this kind of search."""
 
 
 class ItemNotFoundError(FgSearchError, LookupError):
-    """An id that no item of the index has."""
+    """The index has no item with this id."""
 
 
 class NothingToUndoError(FgSearchError, LookupError):
-    """There is no decision that could be taken back."""
+    """There is no decision to undo."""
 
 
 class DecisionConflictError(FgSearchError, RuntimeError):
-    """What somebody decides about, or takes back, is no longer what they saw; nothing was changed."""
+    """The item or decision has changed since the reviewer saw it; nothing was written."""
 
 
 class NotScoredError(FgSearchError, RuntimeError):
-    """Items with contradicted labels were asked for before labels were judged."""
+    """A list was requested that needs scores, and labels or items have not been scored yet."""

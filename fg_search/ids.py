@@ -1,4 +1,4 @@
-"""Ids as users give them, and the engine's ids made from them."""
+"""User ids and the point ids derived from them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ _MAX_INTEGER = 2**64 - 1
 
 
 def point_id(user_id: UserId, *, tenant: str | None = None) -> int | str:
-    """The engine's id for a user's id: itself if it is an unsigned integer or a UUID, else a UUIDv5 of it.
+    """The point id for a user id: the id itself if it is an unsigned integer or a UUID, otherwise a UUIDv5 of it.
 
-    With a tenant it is always a UUIDv5: two tenants may have the same ids.
+    Args:
+        user_id: Id chosen by the user.
+        tenant: Tenant that owns the item. Its point ids are always UUIDv5, because two tenants may use the same ids.
 
     Raises:
-        TypeError: If it is neither an integer nor a string.
-        ValueError: If it is an integer beyond 64 bits, which JSON readers would round.
+        TypeError: If the id is neither an integer nor a string.
+        ValueError: If the id is an integer beyond 64 bits, which JSON readers would round, or a string with a lone
+            surrogate.
     """
     if isinstance(user_id, bool) or not isinstance(user_id, (int, str)):
         raise TypeError(f"an id must be an int or a str, got {type(user_id).__name__}: {user_id!r}")
@@ -36,7 +39,7 @@ def point_id(user_id: UserId, *, tenant: str | None = None) -> int | str:
 
 
 def is_uuid(text: str) -> bool:
-    """Whether it is a UUID as UUIDs are written: other spellings of the same one are other ids to their owner."""
+    """Whether the text is a UUID in canonical form; other spellings of the same UUID are different user ids."""
     try:
         return str(UUID(text)) == text
     except ValueError:
@@ -44,5 +47,5 @@ def is_uuid(text: str) -> bool:
 
 
 def text_id(text: str) -> str:
-    """The id of an item that was given none: the same text always gets the same one."""
+    """The default id of an item, derived from its text: the same text always gets the same id."""
     return str(uuid5(_NAMESPACE, f"text:{text}"))

@@ -1,8 +1,7 @@
-"""Diagrams of how far an index can be trusted, as matplotlib figures. Needs matplotlib (extra ``plots``).
+"""Diagrams of how far to trust an index, as matplotlib figures (extra ``plots``).
 
-The numbers come from :mod:`fg_search.evaluation`; here they are only drawn. No window is opened and pyplot, with
-its list of open figures, is not used: a figure is returned, to be shown in a notebook, changed, or written with
-:func:`save`.
+The numbers come from :mod:`fg_search.evaluation`. Functions return a figure, to show in a notebook, to change, or to
+write with :func:`save`. They open no window and leave pyplot and its list of open figures alone.
 
 Example:
     >>> evaluation = index.evaluate(queries, relevant)  # doctest: +SKIP
@@ -35,23 +34,23 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 
 _INK, _SOFT, _GRID, _PAPER = "#1c1c1a", "#5d5a54", "#e3e0da", "#ffffff"
-# Okabe & Ito (2008): told apart with any kind of colour blindness; the strokes differ, too, for print in grey
+# Okabe & Ito (2008): distinguishable with any kind of colour blindness; line styles differ too, for print in grey
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _STROKES = ("-", "--", "-.", ":")
 _SIZE = (6.4, 4.2)  # inches
 _DOTS_PER_INCH = 150
 _SMALLEST, _LARGEST = 20.0, 140.0  # area of a dot, in points²
-_LEAST_COVERAGE = 0.05  # from which on risks are no matter of chance
+_MIN_COVERAGE = 0.05  # below it, the risk is too noisy to scale the axis by
 _MOST_PAIRS = 12
 
 
 def confidence_histogram(counts: Sequence[int], *, what: str = "items") -> Figure:
-    """How many items have which confidence.
+    """Draw a histogram of confidence.
 
     Args:
-        counts: Of equal intervals of [0, 1], such as
-            :attr:`IndexInfo.confidence_histogram <fg_search.IndexInfo.confidence_histogram>`.
-        what: What was counted.
+        counts: Counts over equal intervals of [0, 1], such as
+            :attr:`IndexInfo.confidence_histogram <fg_search.index.info.IndexInfo.confidence_histogram>`.
+        what: What was counted, for the labels.
 
     Raises:
         FgSearchError: If matplotlib is missing.
@@ -64,16 +63,16 @@ def confidence_histogram(counts: Sequence[int], *, what: str = "items") -> Figur
     bars = axes.bar([(i + 0.5) * width for i in range(len(counts))], counts, 0.9 * width, color=_COLOURS[0], zorder=2)
     axes.bar_label(bars, [f"{count:,}" if count else "" for count in counts], padding=2, color=_SOFT, fontsize=8)
     axes.set_ylim(0, 1.08 * max(*counts, 1))
-    _name(axes, "confidence", what, shares="x", counts="y")
+    _label_axes(axes, "confidence", what, shares="x", counts="y")
     return figure
 
 
 def reliability_diagram(bins: Sequence[ReliabilityBin], *, note: str = "") -> Figure:
-    """Whether promised chances come true: on the diagonal they do.
+    """Draw a reliability diagram: how often answers are right against the promised probability.
 
     Args:
-        bins: From :func:`fg_search.evaluation.reliability_bins`.
-        note: Stands under the title, after the number of queries.
+        bins: Bins from :func:`fg_search.evaluation.reliability_bins`.
+        note: Text below the title, after the number of queries.
 
     Raises:
         FgSearchError: If matplotlib is missing.
@@ -81,33 +80,33 @@ def reliability_diagram(bins: Sequence[ReliabilityBin], *, note: str = "") -> Fi
     """
     if not bins:
         raise ValueError("bins is empty; there is nothing to draw")
-    queries = sum(one.queries for one in bins)
+    queries = sum(each.queries for each in bins)
     figure, axes = _figure("Reliability diagram", f"{queries:,} queries{note and f'; {note}'}")
     (ideal,) = axes.plot((0, 1), (0, 1), "--", color=_SOFT, linewidth=1, label="promised comes true")
-    promised, right = [one.promised for one in bins], [one.right for one in bins]
-    below = [one.right - one.interval[0] for one in bins]
-    above = [one.interval[1] - one.right for one in bins]
+    promised, right = [each.promised for each in bins], [each.right for each in bins]
+    below = [each.right - each.interval[0] for each in bins]
+    above = [each.interval[1] - each.right for each in bins]
     whiskers = axes.errorbar(
         promised, right, (below, above), fmt="none", ecolor=_COLOURS[0], alpha=0.6, label="95% interval"
     )
-    most = max(one.queries for one in bins)
-    areas = [_SMALLEST + (_LARGEST - _SMALLEST) * one.queries / most for one in bins]
+    most = max(each.queries for each in bins)
+    areas = [_SMALLEST + (_LARGEST - _SMALLEST) * each.queries / most for each in bins]
     dots = axes.scatter(promised, right, areas, color=_COLOURS[0], zorder=3, label="queries; larger: more of them")
     axes.set_ylim(-0.02, 1.02)
-    _name(axes, "promised chance to be right", "share that was right", shares="xy", counts=None)
+    _label_axes(axes, "promised chance to be right", "share that was right", shares="xy", counts=None)
     _legend(axes, [ideal, dots, whiskers], loc="best")
     return figure
 
 
 def risk_coverage_plot(curves: Mapping[str, Sequence[CurvePoint]], *, note: str = "") -> Figure:
-    """What answering more queries costs: the share of wrong answers among those given. Lower is better.
+    """Draw risk-coverage curves: the share of wrong answers against the share of queries answered. Lower is better.
 
-    The vertical axis ends above the highest risk from a coverage of 5 % on: a single wrong answer among the very first
-    would flatten all the rest. A curve may leave the picture there.
+    The vertical axis ends above the highest risk at a coverage of at least 5 %. Otherwise a single wrong answer among
+    the very first would flatten the rest of the curve. Below that coverage, a curve may leave the diagram.
 
     Args:
-        curves: By name, each from :func:`fg_search.evaluation.risk_coverage_curve`.
-        note: Stands under the title.
+        curves: Curves by name, each from :func:`fg_search.evaluation.risk_coverage_curve`.
+        note: Text below the title.
 
     Raises:
         FgSearchError: If matplotlib is missing.
@@ -130,10 +129,10 @@ def risk_coverage_plot(curves: Mapping[str, Sequence[CurvePoint]], *, note: str 
             linewidth=1.8,
             label=name,
         )
-    highest = max(point.risk for curve in curves.values() for point in curve if point.coverage >= _LEAST_COVERAGE)
+    highest = max(point.risk for curve in curves.values() for point in curve if point.coverage >= _MIN_COVERAGE)
     top = max(1.05 * highest, 0.01)
-    axes.set_ylim(-0.01 * top, top)  # a risk of zero is a whole stroke, too
-    _name(
+    axes.set_ylim(-0.01 * top, top)  # a line at zero risk is fully visible
+    _label_axes(
         axes, "coverage: queries answered, the surest first", "risk: wrong answers among them", shares="xy", counts=None
     )
     _legend(axes, lines, loc="best", title="queries ranked by")
@@ -141,11 +140,11 @@ def risk_coverage_plot(curves: Mapping[str, Sequence[CurvePoint]], *, note: str 
 
 
 def confusion_plot(pairs: Sequence[ConfusedLabels], *, what: str = "items") -> Figure:
-    """Labels that are taken for one another.
+    """Draw pairs of confused labels.
 
     Args:
-        pairs: From :func:`fg_search.review.issues.confused_labels`; drawn from top to bottom.
-        what: What was counted.
+        pairs: Pairs from :func:`fg_search.review.issues.confused_labels`, drawn from top to bottom.
+        what: What was counted, for the labels.
 
     Raises:
         FgSearchError: If matplotlib is missing.
@@ -170,17 +169,17 @@ def confusion_plot(pairs: Sequence[ConfusedLabels], *, what: str = "items") -> F
     axes.set_ylim(rows - 0.5, -0.5)
     axes.set_xlim(0, 1.05 * max(a + b for a, b in zip(there, back, strict=True)))
     axes.grid(visible=False, axis="y")
-    _name(axes, what, "", shares=None, counts="x")
+    _label_axes(axes, what, "", shares=None, counts="x")
     _legend(figure, bars, loc="outside lower left", ncols=2)
     return figure
 
 
 def evaluation_figures(evaluation: IndexEvaluation) -> dict[str, Figure]:
-    """All diagrams of what :meth:`ConfidenceIndex.evaluate <fg_search.ConfidenceIndex.evaluate>` found.
+    """Draw all diagrams of the result of :meth:`ConfidenceIndex.evaluate <fg_search.ConfidenceIndex.evaluate>`.
 
     Returns:
-        By the name that a file should have: ``"risk_coverage"``; ``"reliability"`` if the index is calibrated for these
-        searches; ``"confused_labels"`` if answers were judged by label and some were wrong.
+        Figures by file name: ``"risk_coverage"``; ``"reliability"`` if the index is calibrated for these searches;
+        ``"confused_labels"`` if answers were judged by label and some were wrong.
 
     Raises:
         FgSearchError: If matplotlib is missing.
@@ -205,20 +204,20 @@ def evaluation_figures(evaluation: IndexEvaluation) -> dict[str, Figure]:
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as a whole or not at all: a file that is there is replaced when the new one is complete.
+    """Write a figure to a file, atomically: an existing file is replaced once the new one is complete.
 
     The same figure gives the same bytes.
 
     Args:
-        figure: What to write.
-        path: Ends in one of :data:`FORMATS`; its folder must be there.
+        figure: The figure to write.
+        path: File name with an ending from :data:`FORMATS`, in an existing folder.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: If the ending is another one.
-        OSError: If it cannot be written.
+        ValueError: If the ending is not one of :data:`FORMATS`.
+        OSError: If the file cannot be written.
     """
     from matplotlib import rc_context
 
@@ -227,7 +226,10 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     if form not in FORMATS:
         raise ValueError(f"{target}: the ending must be one of {', '.join(f'.{known}' for known in FORMATS)}")
     drawn = BytesIO()
-    dated = {"svg": "Date", "pdf": "CreationDate"}  # left out, with the random names inside an SVG
+    dated = {
+        "svg": "Date",
+        "pdf": "CreationDate",
+    }  # left out, like the random ids in an SVG, so that the bytes do not vary
     with rc_context({"svg.hashsalt": "fg_search"}):
         figure.savefig(drawn, format=form, metadata={dated[form]: None} if form in dated else None)
     temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
@@ -242,7 +244,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
 
 
 def check_matplotlib() -> None:
-    """Make sure that diagrams can be drawn, before long work for them begins.
+    """Make sure that diagrams can be drawn, to fail before the work rather than after it.
 
     Raises:
         FgSearchError: If matplotlib is missing.
@@ -254,7 +256,7 @@ def check_matplotlib() -> None:
 
 
 def _figure(title: str, note: str) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes on paper of its own, so that it can be read on any background."""
+    """A figure with one pair of axes and an opaque background, legible on any page."""
     check_matplotlib()
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -275,8 +277,10 @@ def _figure(title: str, note: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _name(axes: Axes, x: str, y: str, *, shares: Literal["x", "xy"] | None, counts: Literal["x", "y"] | None) -> None:
-    """Name both axes; those in ``shares`` hold numbers in [0, 1], the one in ``counts`` whole numbers."""
+def _label_axes(
+    axes: Axes, x: str, y: str, *, shares: Literal["x", "xy"] | None, counts: Literal["x", "y"] | None
+) -> None:
+    """Label both axes. Those in ``shares`` show percentages of [0, 1]; the one in ``counts`` shows whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_xlabel(x, color=_INK, fontsize=10)
@@ -298,9 +302,9 @@ def _percent(share: float, _: float) -> str:
 
 
 def _legend(place: Axes | Figure, drawn: Sequence[Artist | Container], *, loc: Any, **options: Any) -> None:
-    """A legend of everything drawn, whose names are a user's: no mathematics in them, and an underscore hides none."""
-    handles: Any = drawn  # containers too, which matplotlib takes and its types do not name
-    names = [str(one.get_label()) for one in drawn]
+    """A legend of what was drawn. Names come from users: they are not parsed as math, nor hidden by an underscore."""
+    handles: Any = drawn  # matplotlib accepts containers, its type hints do not
+    names = [str(artist.get_label()) for artist in drawn]
     style = {"fontsize": 9, "labelcolor": _INK, "edgecolor": _GRID, "title_fontproperties": {"size": 9}}
     for text in place.legend(handles, names, loc=loc, **style, **options).get_texts():
         text.set_parse_math(False)

@@ -1,4 +1,4 @@
-"""Checks of what callers hand in, each done once at the edge; an error names the item and the remedy."""
+"""Checks of arguments, each done once at the edge; errors name the item and the remedy."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from collections.abc import Mapping, Sequence, Sized
 import numpy as np
 import numpy.typing as npt
 
-_SUM_TOLERANCE = 1e-3  # of float32 probabilities
+_SUM_TOLERANCE = 1e-3  # tolerance for sums of float32 probabilities
 
 
 def check_texts(texts: Sequence[str], *, name: str = "texts") -> list[str]:
-    """Return ``texts`` as a list after making sure that each is a text with something in it.
+    """Check that all texts are non-empty strings and return them as a list.
+
+    Args:
+        texts: Texts to check.
+        name: The caller's name for them, used in error messages.
 
     Raises:
         TypeError: If ``texts`` is a single string, or an item is not a string; the message names its position.
-        ValueError: If an item is empty or only white space.
+        ValueError: If an item is empty, only white space, or contains a lone surrogate.
     """
     if isinstance(texts, str):
         raise TypeError(f"{name} must be a list of strings, got one string; wrap it: [{texts[:20]!r}]")
@@ -27,10 +31,10 @@ def check_texts(texts: Sequence[str], *, name: str = "texts") -> list[str]:
 
 
 def check_text(text: object, name: str) -> None:
-    """Make sure that it is a text with something in it.
+    """Check that a text is a non-empty string.
 
     Raises:
-        TypeError, ValueError: If it is not; the message begins with ``name``.
+        TypeError, ValueError: If it is not; the message starts with ``name``.
     """
     if text is None:
         raise TypeError(f"{name} is missing (None); drop the item or give it a text")
@@ -42,21 +46,25 @@ def check_text(text: object, name: str) -> None:
 
 
 def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -> None:
-    """Make sure that every label is a non-empty string, or ``None`` where it is unknown.
+    """Check that every label is a non-empty string, or ``None`` where unknown.
+
+    Args:
+        labels: Labels to check; ``None`` if there are none.
+        name: The caller's name for them, used in error messages.
 
     Raises:
-        TypeError: If a label is of another type; the message names its position.
-        ValueError: If a label is empty.
+        TypeError: If a label has another type; the message names its position.
+        ValueError: If a label is empty or contains a lone surrogate.
     """
     for i, label in enumerate(() if labels is None else labels):
         check_label(label, f"{name}[{i}]")
 
 
 def check_label(label: object, name: str) -> None:
-    """Make sure that it is a non-empty string, or ``None``.
+    """Check that a label is a non-empty string or ``None``.
 
     Raises:
-        TypeError, ValueError: If it is not; the message begins with ``name``.
+        TypeError, ValueError: If it is not; the message starts with ``name``.
     """
     if label is None:
         return
@@ -76,16 +84,16 @@ def _check_whole(text: str, name: str) -> None:
 
 
 def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = None) -> npt.NDArray[np.float32]:
-    """Return a batch of dense vectors as a contiguous float32 array after checking it.
+    """Check a batch of dense vectors and return it as a contiguous float32 array.
 
     Args:
         vectors: ``(n, d)`` numbers.
-        name: What the caller calls them, for the message.
-        dimension: Required d, if there is one.
+        name: The caller's name for them, used in error messages.
+        dimension: Required dimension d, if any.
 
     Raises:
-        ValueError: If it is not a matrix, has another dimension, or a row holds NaN or infinity; the
-            message names the first such row.
+        ValueError: If the array is not a matrix, has another dimension, or contains NaN or infinity; the message names
+            the first such row.
     """
     array = np.ascontiguousarray(vectors, dtype=np.float32)
     if array.ndim != 2:
@@ -100,19 +108,19 @@ def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = 
 
 
 def check_distributions(probabilities: npt.NDArray[np.float32], *, name: str) -> None:
-    """Make sure that every group of every item is a distribution.
+    """Check that every group of every item is a distribution.
 
     Args:
-        probabilities: ``(n, G, K)``.
-        name: What the caller calls them, for the message.
+        probabilities: ``(n, G, K)`` float32 array.
+        name: The caller's name for it, used in error messages.
 
     Raises:
-        ValueError: If a group does not sum to 1, or holds a negative number, NaN or infinity; the message names the
+        ValueError: If a group does not sum to 1 or contains a negative number, NaN or infinity; the message names the
             first such item.
     """
     if not len(probabilities):
         return
-    if np.minimum.reduce(probabilities, axis=None) >= 0:  # NaN is not, so that no sum is undefined
+    if np.minimum.reduce(probabilities, axis=None) >= 0:  # false for NaN, so that every sum is defined
         sums = np.add.reduce(probabilities, axis=-1)
         if (
             np.minimum.reduce(sums, axis=None) > 1 - _SUM_TOLERANCE
@@ -125,10 +133,10 @@ def check_distributions(probabilities: npt.NDArray[np.float32], *, name: str) ->
 
 
 def check_fraction(value: float, *, name: str) -> float:
-    """Return ``value`` after making sure that it lies in [0, 1].
+    """Check that a number is in [0, 1] and return it as a float.
 
     Raises:
-        ValueError: If it does not, or is NaN.
+        ValueError: If it is not, or is NaN.
     """
     if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
         raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
@@ -136,7 +144,7 @@ def check_fraction(value: float, *, name: str) -> float:
 
 
 def check_count(value: int, *, name: str, least: int = 1) -> int:
-    """Return ``value`` after making sure that it is an integer of at least ``least``.
+    """Check that a value is an integer of at least ``least`` and return it as an int.
 
     Raises:
         ValueError: If it is not.
@@ -147,10 +155,10 @@ def check_count(value: int, *, name: str, least: int = 1) -> int:
 
 
 def check_same_length(expected: int, columns: Mapping[str, Sized | None]) -> None:
-    """Make sure that every column that is given has ``expected`` items.
+    """Check that every column has ``expected`` items; ``None`` columns are ignored.
 
     Raises:
-        ValueError: If one has another length.
+        ValueError: If a column has another length.
     """
     for name, column in columns.items():
         if column is not None and len(column) != expected:
@@ -158,10 +166,10 @@ def check_same_length(expected: int, columns: Mapping[str, Sized | None]) -> Non
 
 
 def check_booleans(values: npt.ArrayLike, *, name: str) -> npt.NDArray[np.bool_]:
-    """Return a list of booleans, or of zeros and ones, as an array.
+    """Check a list of booleans, or of zeros and ones, and return it as a boolean array ``(n,)``.
 
     Raises:
-        ValueError: If it is not one list, or holds anything else.
+        ValueError: If it is not one-dimensional or contains anything else.
     """
     array = np.asarray(values)
     if array.ndim != 1:
@@ -175,7 +183,7 @@ def check_booleans(values: npt.ArrayLike, *, name: str) -> npt.NDArray[np.bool_]
 def check_outcomes(
     confidence: npt.ArrayLike, correct: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Return confidences and whether each answer was right as two arrays of the same length, at least one long.
+    """Check confidences and outcomes and return them as float64 and boolean arrays ``(n,)``, n >= 1.
 
     Raises:
         ValueError: If lengths differ or are zero, or a confidence is NaN or infinite.

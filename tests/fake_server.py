@@ -235,6 +235,10 @@ def _count(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     return client.count(name, models.CountRequest(**data).filter, exact=True)
 
 
+def _update_batch(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
+    return client.batch_update_points(name, models.UpdateOperations(**data).operations)
+
+
 def _query_batch(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     return client.query_batch_points(name, models.QueryRequestBatch(**data).searches)
 
@@ -257,6 +261,7 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     r"POST /collections/([^/]+)/points/payload": _set_payload,
     r"POST /collections/([^/]+)/points/payload/delete": _delete_payload,
     r"POST /collections/([^/]+)/points/count": _count,
+    r"POST /collections/([^/]+)/points/batch": _update_batch,
     r"POST /collections/([^/]+)/points/query/batch": _query_batch,
     r"POST /collections/([^/]+)/snapshots": lambda client, name, _: {"name": f"{name}.snapshot", "size": 1},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from fg_search import ConfidenceIndex
 
-_READS = (
+_READS = {
     "close",
     "collection_exists",
     "count",
@@ -22,23 +23,17 @@ _READS = (
     "query_points_groups",
     "retrieve",
     "scroll",
-)
-
-
-class ReadOnlyClient:
-    """A client all of whose methods that might write fail the test; no ``except Exception`` swallows that."""
-
-    def __init__(self, client: Any) -> None:
-        self._client = client
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._client, name)
-        if name in _READS or not callable(attribute):
-            return attribute
-        return lambda *_, **__: pytest.fail(f"{name}: this index is shared with other tests; take one of your own")
+}
 
 
 def read_only(index: ConfidenceIndex) -> ConfidenceIndex:
-    """The same index, on a client that does not write."""
-    index.client = ReadOnlyClient(index.client)
+    """The same index; from now on whatever might write to it fails the test, and no ``except Exception`` hides that."""
+    client = index.client
+    for name, _ in inspect.getmembers(type(client), inspect.isfunction):
+        if not name.startswith("_") and name not in _READS:
+            setattr(client, name, _refusing(name))
     return index
+
+
+def _refusing(name: str) -> Any:
+    return lambda *_, **__: pytest.fail(f"{name}: this index is shared with other tests; take one of your own")

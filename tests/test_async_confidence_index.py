@@ -1,7 +1,6 @@
 """The asynchronous face gives what the synchronous one gives, and leaves the event loop free."""
 
 import asyncio
-import inspect
 import threading
 
 import pytest
@@ -75,20 +74,6 @@ def test_every_method_gives_what_the_synchronous_one_gives(location, encoder, ro
     assert got[1][4].reports["score"].recall_at_1 == expected[1][4].reports["score"].recall_at_1
     assert got[2].confidence_histogram == expected[2].confidence_histogram
     assert got[2].calibration == expected[2].calibration
-
-
-def test_it_has_all_that_the_synchronous_index_has():
-    def members(of):
-        return {name for name in vars(of) if not name.startswith("_")}
-
-    assert members(ConfidenceIndex) - members(AsyncConfidenceIndex) == {"copy_to"}
-    for name in members(ConfidenceIndex) & members(AsyncConfidenceIndex):
-        one, other = getattr(ConfidenceIndex, name), getattr(AsyncConfidenceIndex, name)
-        assert isinstance(one, property) == isinstance(other, property)
-        if callable(one):
-            own, expected = (set(inspect.signature(method).parameters) for method in (other, one))
-            assert own - {"options"} <= expected
-            assert "options" in own or expected - own <= {"show_progress", "total"}
 
 
 def test_it_knows_its_place_and_its_encoder(encoder, saved_encoder, tmp_path):

@@ -24,3 +24,10 @@ def test_every_public_name_is_there(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="Nonsense"):
         fg_search.Nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", sorted(fg_search._ELSEWHERE))
+def test_what_was_exported_here_before_is_found_elsewhere_with_a_warning(name):
+    with pytest.warns(DeprecationWarning, match=f"fg_search.{name} is now fg_search."):
+        assert getattr(fg_search, name) is not None
+    assert name not in fg_search.__all__

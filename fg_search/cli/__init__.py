@@ -1,8 +1,8 @@
 """The command line.
 
-Exit codes: 0 done; 1 the work failed (the message says what was wrong and what to do); 2 the command line
-itself was wrong; 130 interrupted. Results go to stdout, as tables for people or with ``--json`` as one JSON object a
-line for programs; progress, timings and bad rows go to stderr.
+Exit codes: 0 done; 1 the command failed (the message says what was wrong and what to do); 2 the command line was
+wrong; 130 interrupted. Results go to stdout, as tables for people or, with ``--json``, as one JSON object per line for
+programs. Progress, timings and bad rows go to stderr.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from fg_search.errors import FgSearchError
 app = typer.Typer(
     name="fg-search",
     help="Vector search that knows when it does not know.",
-    epilog="Exit codes: 0 done, 1 the work failed, 2 the command line was wrong, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 the command failed, 2 the command line was wrong, 130 interrupted.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
@@ -35,6 +34,7 @@ for command in (
     review.review,
     review.confused,
     review.export,
+    review.import_,
     queries.missing_labels,
     queries.decide_queries,
     queries.forget_queries,
@@ -49,14 +49,13 @@ for command in (
     serve.serve,
     demo.demo,
 ):
-    app.command()(command)
-app.command("import")(review.import_)
+    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
 
 
 def main() -> None:
-    """Run the command line; an error that a user can act on is one line, without a traceback."""
+    """Run the command line. Errors that a user can act on are one line, without a traceback."""
     if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read by transformers when it is imported
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers reads it on import
     try:
         app()
     except (FgSearchError, ValueError, TypeError, OSError) as error:

@@ -20,32 +20,32 @@ log = Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
-    """Print a line as it is."""
+    """Print a line to stdout as it is."""
     console.print(text, soft_wrap=True, markup=False)
 
 
 def warn(text: str) -> None:
-    """Print a line for people, beside the results."""
+    """Print a warning to stderr."""
     log.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON object as one line; NaN, which JSON lacks, as null."""
+    """Print a value as one line of JSON, with null for NaN."""
     sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def show_each(found: Sequence[T], show: Callable[[Console, Sequence[T]], None], *, as_json: bool) -> None:
-    """Print results: each as one JSON object a line, or all of them for people."""
+    """Print results: one JSON object per line, or all of them with ``show``."""
     if as_json:
-        for one in found:
-            print_json(one)
+        for result in found:
+            print_json(result)
     else:
         show(console, found)
 
 
 @contextmanager
 def timed(done: str, *, quiet: bool = False) -> Iterator[None]:
-    """Say how long something took."""
+    """Report on stderr how long the block took."""
     start = time.perf_counter()
     yield
     if not quiet:

@@ -1,4 +1,4 @@
-"""Files that come back from those who reviewed, as rows with an id and the label that was chosen."""
+"""Reading files that reviewers filled in, as rows with an id and the chosen label."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from fg_search.records import OnError, Record, RecordError
 from fg_search.review.exports import formats as export
 from fg_search.review.exports.corrections import Correction, Flaw
 
-_OF_TEXT: dict[export.Form, Callable[[str], Iterable[Correction | Flaw]]] = {
+_TEXT_READERS: dict[export.Form, Callable[[str], Iterable[Correction | Flaw]]] = {
     "csv": export.csv_corrections,
     "jsonl": export.jsonl_corrections,
 }
-_OF_JSON: dict[export.Form, tuple[Callable[[list[Any]], Iterable[Correction | Flaw]], str]] = {
+_JSON_READERS: dict[export.Form, tuple[Callable[[list[Any]], Iterable[Correction | Flaw]], str]] = {
     "label-studio": (export.label_studio_corrections, "task"),
     "argilla": (argilla.argilla_corrections, "record"),
 }
 
 
 def read_corrections(path: Path, form: export.Form, *, on_error: OnError) -> Iterator[Record]:
-    """The rows in which a label was chosen.
+    """Yield the rows in which a label was chosen.
 
     Args:
-        path: UTF-8.
-        form: Of the file.
+        path: A UTF-8 file.
+        form: Format of the file.
         on_error: Called with the error of each bad row; if it returns, the row is skipped.
 
     Raises:
-        RecordError: Whatever ``on_error`` says, if the file cannot be read, or is not of this form at all.
+        RecordError: If the file cannot be read or has another format, whatever ``on_error`` does.
     """
     text = _text(path)
     try:
-        if form in _OF_TEXT:
-            found, unit = _OF_TEXT[form](text), ""
+        if form in _TEXT_READERS:
+            found, unit = _TEXT_READERS[form](text), ""
         else:
-            read, unit = _OF_JSON[form]
+            read, unit = _JSON_READERS[form]
             found = read(_json_list(text))
-        for one in found:
-            place = f"{path}:{unit} {one.number}" if unit else f"{path}:{one.number}"
-            if isinstance(one, Flaw):
-                on_error(RecordError(place, one.problem))
+        for row in found:
+            place = f"{path}:{unit} {row.number}" if unit else f"{path}:{row.number}"
+            if isinstance(row, Flaw):
+                on_error(RecordError(place, row.problem))
             else:
-                yield Record(text="", id=one.id, label=one.label, payload={}, place=place)
+                yield Record(text="", id=row.id, label=row.label, payload={}, place=place)
     except RecordError:
         raise
     except ValueError as error:
@@ -76,5 +76,5 @@ def _json_list(text: str) -> list[Any]:
     except ValueError as error:
         raise ValueError(f"not JSON: {error}; choose the form of the file with --format") from None
     if not isinstance(found, list):
-        raise ValueError(f"a {type(found).__name__}, not a list of what was exported")  # noqa: TRY004
+        raise ValueError(f"a {type(found).__name__}, not a list of exported items")  # noqa: TRY004
     return found

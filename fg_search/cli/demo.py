@@ -1,4 +1,4 @@
-"""``demo``: the corpus that comes with the package, searched, and reviewed on the page."""
+"""``demo``: search the corpus that comes with the package, or review it on the page."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 def demo(
     folder: Annotated[
-        Path | None, typer.Option(help="Keep encoder and index here; default: a folder that is removed again.")
+        Path | None,
+        typer.Option(help="Folder to keep the encoder and the index in.", show_default="a temporary folder"),
     ] = None,
     review: Annotated[
-        bool, typer.Option("--review", help="Correct wrong labels on the page, and see what that brings.")
+        bool, typer.Option("--review", help="Correct wrong labels on the page and see what that gains.")
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the page; 0 for any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 picks a free one.")] = 8000,
 ) -> None:
     """Fit, index, calibrate, search and review the support questions that come with the package."""
     from fg_search.demo import correcting, story
@@ -46,7 +47,7 @@ def _serve(listener: socket.socket, index: ConfidenceIndex) -> None:
 
     app = create_app(index)
     console.print(
-        f"   {address(listener)}review?kind=contradicted  Ctrl-C here when you have had enough.", soft_wrap=True
+        f"   {address(listener)}review?kind=contradicted  Press Ctrl-C here when you are done.", soft_wrap=True
     )
     with contextlib.suppress(KeyboardInterrupt):
         run_app(app, listener)

@@ -1,4 +1,4 @@
-"""``fit`` and ``describe``: train an encoder, and say what it learned."""
+"""``fit`` and ``describe``: train an encoder and describe what it learned."""
 
 from __future__ import annotations
 
@@ -31,44 +31,50 @@ if TYPE_CHECKING:
 
 Attribute = Annotated[
     list[str] | None,
-    typer.Option(help="Column that gets a group of its own; may be given several times.", show_default=False),
+    typer.Option(help="Column that gets a feature group of its own. Repeatable.", show_default=False),
 ]
 
 
-_OF_FILE = ("text", "label", "attribute", "model", "groups", "codes", "on_error")
-_OF_REFRESH = ("set_aside", "collection", "api_key")
+_FILE_OPTIONS = ("text", "label", "attribute", "model", "groups", "codes", "on_error")
+_REFRESH_OPTIONS = ("set_aside", "collection", "api_key")
 
 
 def fit(
     context: typer.Context,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new encoder.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to save the encoder in.", show_default=False)],
     file: Annotated[Path | None, INPUT] = None,
     refresh: Annotated[
         str | None,
         typer.Option(
             metavar="INDEX",
-            help="In place of FILE: learn from the items of this index as they are now, corrections included, and move "
-            "the index to the new encoder. Calibrate it again afterwards.",
+            help="Instead of FILE: train on the items of this index, corrections included, and move the index to the "
+            "new encoder. Calibrate it again afterwards.",
             show_default=False,
         ),
     ] = None,
     set_aside: Annotated[
         float | None,
         typer.Option(
-            help="With --refresh: items whose label is wrong with at least this probability (fg-search score) are "
-            "neither learned from nor found until they are reviewed.",
+            help="With --refresh: set aside items whose label is wrong with at least this probability, 0 to 1 "
+            "(see `fg-search score`). They are neither trained on nor found until somebody reviews them.",
             show_default=False,
         ),
     ] = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     text: TextColumn = "text",
-    label: Annotated[str | None, typer.Option(help="Column of the label; without it, clusters are learned.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column of the label. Without it, the head is trained on clusters.")
+    ] = None,
     attribute: Attribute = None,
-    model: Annotated[str, typer.Option(help="A sentence-transformers name or folder.")] = DEFAULT_MODEL,
-    groups: Annotated[int | None, typer.Option(help="Softmax groups; default 16 with labels, 32 without.")] = None,
-    codes: Annotated[int | None, typer.Option(help="Codes a group; default up to 64 with labels, 128 without.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    model: Annotated[str, typer.Option(help="Name or folder of a sentence-transformers model.")] = DEFAULT_MODEL,
+    groups: Annotated[
+        int | None, typer.Option(help="Number of feature groups.", show_default="16 with labels, 32 without")
+    ] = None,
+    codes: Annotated[
+        int | None, typer.Option(help="Codes per group.", show_default="up to 64 with labels, 128 without")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     on_error: OnError = "skip",
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -77,7 +83,7 @@ def fit(
     """Train a feature-group head on the texts of FILE, or of an index, and save the encoder."""
     if (file is None) == (refresh is None):
         raise typer.BadParameter("give either FILE or --refresh INDEX")
-    _refuse_options(context, _OF_REFRESH if refresh is None else _OF_FILE, refreshes=refresh is not None)
+    _refuse_options(context, _REFRESH_OPTIONS if refresh is None else _FILE_OPTIONS, refreshes=refresh is not None)
     if refresh is not None:
         with open_index(refresh, None, collection, api_key) as index, timed("fitted and moved"):
             before = _set_aside(index)
@@ -87,7 +93,7 @@ def fit(
             aside = _set_aside(index)
         notes = [f"{aside:,} items are set aside until they are reviewed (--kind contradicted)"] if aside else []
         if before and set_aside is None:
-            notes.append(f"the {before:,} that were set aside are back, and learned from (without --set-aside)")
+            notes.append(f"the {before:,} that were set aside are back and were trained on (no --set-aside)")
         if calibrated:
             notes.append("its calibration was for the old head: run `fg-search calibrate` again")
         say("; ".join([f"{refitted!r} saved in {output}", f"the index {refresh} has moved to it", *notes]))
@@ -96,7 +102,7 @@ def fit(
     records = rows_of(file, on_error, text=text, label=label)
     from fg_search.model.encoder import FeatureGroupEncoder, check_target
 
-    check_target(output)  # before the work, not after it
+    check_target(output)  # fail before the work, not after it
     with timed(f"fitted on {len(records):,} texts"):
         encoder = FeatureGroupEncoder(model, cache_folder=cache_folder(cache, no_cache=no_cache))
         encoder.fit(
@@ -113,18 +119,22 @@ def fit(
 
 
 def _set_aside(index: ConfidenceIndex) -> int:
-    """How many items are; items are counted by tenant, so that of an index that has some it is not said."""
+    """Number of items that are set aside; 0 for an index with tenants, whose items are counted per tenant only."""
     return 0 if index.metadata.settings.tenant_key is not None else index.info().set_aside
 
 
 def _refuse_options(context: typer.Context, names: tuple[str, ...], *, refreshes: bool) -> None:
-    """Refuse what was given and would be ignored."""
+    """Refuse options that would be ignored.
+
+    Raises:
+        BadParameter: If one of ``names`` was given on the command line.
+    """
     for name in names:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = f"--{name.replace('_', '-')}"
             raise typer.BadParameter(
-                f"{option} does not go with --refresh, which learns from items of the index, with a head of its kind"
+                f"{option} does not go with --refresh, which trains on the items of the index, with a head of its kind"
                 if refreshes
                 else f"{option} needs --refresh INDEX"
             )
@@ -135,16 +145,14 @@ def describe(
     encoder: Annotated[Path, typer.Option(help="Folder of the encoder.", show_default=False)],
     text: TextColumn = "text",
     label: LabelColumn = None,
-    attribute: Annotated[
-        list[str] | None, typer.Option(help="Column to explain codes by; may be given several times.")
-    ] = None,
+    attribute: Annotated[list[str] | None, typer.Option(help="Column to explain the codes by. Repeatable.")] = None,
     on_error: OnError = "skip",
     as_json: AsJson = False,
     cache: Cache = None,
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
 ) -> None:
-    """Say what the groups of an encoder learned and what their codes mean, by the texts of FILE."""
+    """Describe what the groups of an encoder learned and what their codes mean, using the texts of FILE."""
     records = rows_of(file, on_error, text=text, label=label)
     from fg_search.model.encoder import FeatureGroupEncoder
 

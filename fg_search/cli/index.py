@@ -1,4 +1,4 @@
-"""``index``, ``relabel``, ``delete`` and ``migrate``: change what is in an index."""
+"""``index``, ``relabel``, ``delete`` and ``migrate``: change the contents of an index."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def index(
     file: Annotated[Path, INPUT],
     location: IndexLocation,
     encoder: Annotated[
-        Path | None, typer.Option(help="Folder of the encoder; an index that is there already remembers its own.")
+        Path | None, typer.Option(help="Folder of the encoder. An existing index remembers its own.")
     ] = None,
     text: TextColumn = "text",
     label: LabelColumn = None,
@@ -46,15 +46,15 @@ def index(
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
-    tenant_key: Annotated[
-        str | None, typer.Option(help="Of a new index: payload key that says whose an item is.")
-    ] = None,
-    base_vectors: Annotated[BaseVectors, typer.Option(help="Of a new index: number type, or none.")] = "float32",
-    quantization: Annotated[Quantization, typer.Option(help="Of a new index's base vectors.")] = "none",
-    shards: Annotated[int | None, typer.Option(help="Of a new index in a cluster.")] = None,
-    replicas: Annotated[int | None, typer.Option(help="Of a new index in a cluster: copies of each shard.")] = None,
+    tenant_key: Annotated[str | None, typer.Option(help="New index: payload key that holds the tenant.")] = None,
+    base_vectors: Annotated[
+        BaseVectors, typer.Option(help="New index: data type of the base vectors, or none.")
+    ] = "float32",
+    quantization: Annotated[Quantization, typer.Option(help="New index: quantization of the base vectors.")] = "none",
+    shards: Annotated[int | None, typer.Option(help="New index in a cluster: number of shards.")] = None,
+    replicas: Annotated[int | None, typer.Option(help="New index in a cluster: copies of each shard.")] = None,
     write_consistency: Annotated[
-        int | None, typer.Option(help="Of a new index in a cluster: copies that must have a write.")
+        int | None, typer.Option(help="New index in a cluster: copies that must confirm a write.")
     ] = None,
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -62,7 +62,7 @@ def index(
 ) -> None:
     """Encode the texts of FILE and add them to an index; other columns become payload.
 
-    What is there already, unchanged, is neither encoded nor written again: after an interruption, run it again.
+    Items that have not changed are neither encoded nor written again. After an interruption, run the command again.
     """
     rows = ItemRows.scan(file, on_error, text=text, label=label, id=id)
     wanted = IndexSettings(
@@ -94,13 +94,15 @@ def relabel(
     file: Annotated[Path, INPUT],
     location: IndexLocation,
     id: Annotated[str, typer.Option("--id", help="Column of the id.")] = "id",  # noqa: A002
-    label: Annotated[str, typer.Option("--label", help="Column of the right label; empty for unknown.")] = "label",
+    label: Annotated[
+        str, typer.Option("--label", help="Column of the right label; an empty value means unknown.")
+    ] = "label",
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
-    """Correct the labels of items; indexing the old data again keeps the corrections."""
+    """Correct the labels of items. Indexing the old data again keeps the corrections."""
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         rows = LabelRows.check(file, on_error, partial(read_records, file, text=None, label=label, id=id), target)
@@ -112,7 +114,7 @@ def relabel(
 def delete(
     ids: Annotated[list[str], typer.Argument(help="Ids of the items.", show_default=False)],
     location: IndexLocation,
-    integers: Annotated[bool, typer.Option("--integers", help="The ids are integers, not texts.")] = False,
+    integers: Annotated[bool, typer.Option("--integers", help="Read the ids as integers, not as strings.")] = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
@@ -120,7 +122,7 @@ def delete(
     """Remove items by their ids."""
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        removed = target.delete([int(one) for one in ids] if integers else [*ids])
+        removed = target.delete([int(item_id) for item_id in ids] if integers else [*ids])
         say(f"{removed:,} items removed, {len(target):,} in the index {location}")
 
 
@@ -133,11 +135,11 @@ def migrate(
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
 ) -> None:
-    """Re-encode an index with another encoder; it goes on answering meanwhile. Calibrate it again afterwards."""
+    """Re-encode an index with another encoder, without downtime. Calibrate it again afterwards."""
     from fg_search.model.encoder import FeatureGroupEncoder
 
     loaded = FeatureGroupEncoder.load(encoder, cache_folder=cache_folder(cache, no_cache=no_cache))
     with open_index(location, None, collection, api_key) as target:
         with timed("re-encoded"):
             target.migrate(loaded, batch_size=batch_size)
-        say(f"the index {location} is now of the encoder {loaded.fingerprint} in {encoder}")
+        say(f"the index {location} now uses the encoder {loaded.fingerprint} in {encoder}")

@@ -1,4 +1,4 @@
-"""``info``, ``copy``, ``snapshot`` and ``restore``: look after an index."""
+"""``info``, ``copy``, ``snapshot`` and ``restore``: inspect, copy and back up an index."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def info(
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what is in an index and how confident it is."""
+    """Show what an index holds and how confident its items are."""
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.info()
@@ -41,30 +41,38 @@ def info(
 
 
 def copy(
-    source: Annotated[str, typer.Argument(metavar="FROM", help="Folder or URL.", show_default=False)],
-    destination: Annotated[str, typer.Argument(metavar="TO", help="Folder or URL.", show_default=False)],
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Folder or URL of the index.", show_default=False)],
+    destination: Annotated[str, typer.Argument(metavar="TO", help="Folder or URL of the copy.", show_default=False)],
     collection: Collection = DEFAULT_COLLECTION,
     to_collection: Annotated[
-        str | None, typer.Option(help="Name of the copy.", show_default="that of the index")
+        str | None, typer.Option(help="Name of the copy.", show_default="same as the index")
     ] = None,
     api_key: ApiKey = None,
     to_api_key: Annotated[
         str | None,
         typer.Option(
-            envvar="QDRANT_TO_API_KEY", help="Of the server that is copied to.", show_default="that of --api-key"
+            envvar="QDRANT_TO_API_KEY",
+            help="API key of the destination server.",
+            show_default="same as --api-key",
         ),
     ] = None,
-    base_vectors: Annotated[BaseVectors | None, typer.Option(help="Of the copy.", show_default="as they are")] = None,
-    quantization: Annotated[Quantization | None, typer.Option(help="Of the copy.", show_default="as it is")] = None,
-    shards: Annotated[int | None, typer.Option(help="Of the copy, in a cluster.")] = None,
-    replicas: Annotated[int | None, typer.Option(help="Of the copy, in a cluster: copies of each shard.")] = None,
+    base_vectors: Annotated[
+        BaseVectors | None,
+        typer.Option(help="Data type of the copy's base vectors, or none.", show_default="unchanged"),
+    ] = None,
+    quantization: Annotated[
+        Quantization | None, typer.Option(help="Quantization of the copy's base vectors.", show_default="unchanged")
+    ] = None,
+    shards: Annotated[int | None, typer.Option(help="In a cluster: number of shards.")] = None,
+    replicas: Annotated[int | None, typer.Option(help="In a cluster: copies of each shard.")] = None,
     write_consistency: Annotated[
-        int | None, typer.Option(help="Of the copy, in a cluster: copies that must have a write.")
+        int | None, typer.Option(help="In a cluster: copies that must confirm a write.")
     ] = None,
 ) -> None:
-    """Copy an index from a folder to a server, back, or anywhere else, without encoding anything.
+    """Copy an index between folders and servers, without encoding anything.
 
-    Interrupted, it goes on from where it was when it is run again. In the end counts and samples are compared.
+    After an interruption, run the command again: it resumes where it stopped. At the end, counts and samples are
+    compared.
     """
     check_location(destination)
     with open_index(source, None, collection, api_key) as opened:
@@ -88,24 +96,24 @@ def copy(
 
 
 def snapshot(
-    file: Annotated[Path, typer.Argument(help="File to make.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="File to write.", show_default=False)],
     location: IndexLocation,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
 ) -> None:
-    """Write a whole index into one file."""
+    """Write a whole index to one file."""
     with open_index(location, None, collection, api_key) as opened, timed("written"):
         opened.snapshot(file)
     say(f"{file}: {file.stat().st_size:,} bytes")
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="File made by `fg-search snapshot`.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="File written by `fg-search snapshot`.", show_default=False)],
     location: IndexLocation,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
 ) -> None:
-    """Bring back an index from a file; one of this name is replaced."""
+    """Restore an index from a file. An existing index of this name is replaced."""
     from fg_search.confidence_index import ConfidenceIndex
 
     check_location(location)

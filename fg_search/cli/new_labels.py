@@ -1,4 +1,4 @@
-"""Saying which labels a command brought in: a typing error makes a class of its own, which the next fit learns."""
+"""Warnings about labels that a command introduced: a typing error would become a class that the next fit learns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 100_000
 
 @contextmanager
 def new_labels_named(index: ConfidenceIndex) -> Iterator[None]:
-    """Name, on stderr, the labels that are in the index afterwards and were not before, with the nearest known one."""
+    """Warn about each label that the block adds to the index, and suggest the known label closest to it."""
     known = set(index.labels(_MOST))
     yield
     for label in sorted(set(index.labels(_MOST)) - known):

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how they open an index."""
+"""Options that commands share, and opening an index with them."""
 
 from __future__ import annotations
 
@@ -18,50 +18,45 @@ OnBadRow = Literal["skip", "stop"]
 
 INPUT = typer.Argument(help="JSONL, CSV, TSV or Parquet file.", show_default=False)
 TextColumn = Annotated[str, typer.Option("--text", help="Column of the text.")]
-IdColumn = Annotated[str | None, typer.Option("--id", help="Column of the id; default: derived from the text.")]
+IdColumn = Annotated[str | None, typer.Option("--id", help="Column of the id.", show_default="derived from the text")]
 LabelColumn = Annotated[str | None, typer.Option("--label", help="Column of the label.")]
-OnError = Annotated[
-    OnBadRow, typer.Option(help="What a bad row does: it is reported and left out, or it stops the command.")
-]
+OnError = Annotated[OnBadRow, typer.Option(help="Report and skip a bad row, or stop at the first one.")]
 IndexLocation = Annotated[
-    str, typer.Option("--index", "--url", help="Folder of the index, or a Qdrant server's URL.", show_default=False)
+    str, typer.Option("--index", "--url", help="Folder of the index, or URL of a Qdrant server.", show_default=False)
 ]
 Collection = Annotated[str, typer.Option(help="Name of the index.")]
-Tenant = Annotated[str | None, typer.Option(help="Whose items, in an index with tenants.", show_default=False)]
+Tenant = Annotated[str | None, typer.Option(help="Tenant, in an index with tenants.", show_default=False)]
 ApiKey = Annotated[
     str | None,
-    typer.Option(envvar="QDRANT_API_KEY", help="Of a server; better from the environment.", show_default=False),
+    typer.Option(
+        envvar="QDRANT_API_KEY", help="API key of the server; better set in the environment.", show_default=False
+    ),
 ]
-EncoderFolder = Annotated[
-    Path | None, typer.Option("--encoder", help="Folder of the encoder, if it is not where it was.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+EncoderFolder = Annotated[Path | None, typer.Option("--encoder", help="Folder of the encoder, if it has moved.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Cache = Annotated[
     Path | None,
     typer.Option(
-        help="Keep base embeddings in this folder, so that the same text is encoded once.",
+        help="Folder to cache base embeddings in, so that each text is encoded only once.",
         show_default="$FG_SEARCH_CACHE or fg_search in the user's cache folder",
     ),
 ]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor keep base embeddings.")]
-BatchSize = Annotated[int, typer.Option(help="Texts encoded at once.", min=1)]
-MinConfidence = Annotated[float | None, typer.Option(help="Exclude points less confident than this, 0 to 1.")]
-ConfidenceWeight = Annotated[float, typer.Option(help="Order by score * confidence^weight.")]
-RankByOption = Annotated[str, typer.Option("--rank-by", help="auto, features, base or both.")]
-QueryFiles = Annotated[
-    list[Path], typer.Option("--queries", help="File of queries; may be given several times.", show_default=False)
-]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached base embeddings.")]
+BatchSize = Annotated[int, typer.Option(help="Texts encoded per batch.", min=1)]
+MinConfidence = Annotated[float | None, typer.Option(help="Exclude items less confident than this, 0 to 1.")]
+ConfidenceWeight = Annotated[float, typer.Option(help="Order hits by score * confidence^weight, 0 to 100.")]
+RankByOption = Annotated[str, typer.Option("--rank-by", help="Rank by auto, features, base or both.")]
+QueryFiles = Annotated[list[Path], typer.Option("--queries", help="File of queries. Repeatable.", show_default=False)]
 Relevant = Annotated[
     list[str],
-    typer.Option(
-        help="Column of the right answer, a label or an id (in JSONL also a list of them); may be given several times."
-    ),
+    typer.Option(help="Column of the right answer, a label or an id; in JSONL also a list of these. Repeatable."),
 ]
-RelevantBy = Annotated[Literal["auto", "label", "id"], typer.Option(help="What that column holds; default: found out.")]
+RelevantBy = Annotated[Literal["auto", "label", "id"], typer.Option(help="Whether --relevant holds labels or ids.")]
 OutOfScope = Annotated[
     list[str] | None,
     typer.Option(
-        help="Value of that column for queries without an answer in the index, such as oos; beside empty ones.",
+        help="Value of --relevant that marks a query without an answer in the index, such as oos; empty values always "
+        "do. Repeatable.",
         show_default=False,
     ),
 ]
@@ -70,10 +65,10 @@ OutOfScope = Annotated[
 def open_index(
     location: str, encoder: Path | None, collection: str, api_key: str | None, **options: Any
 ) -> ConfidenceIndex:
-    """Open an index, or make it if there is an encoder.
+    """Open an index; create it if it is missing and an encoder is given.
 
     Raises:
-        BadParameter: If the location is none that lasts.
+        BadParameter: If the location is neither a folder nor a URL.
     """
     from fg_search.confidence_index import ConfidenceIndex
 
@@ -82,7 +77,7 @@ def open_index(
 
 
 def check_location(location: str) -> None:
-    """Refuse what is neither a folder nor a URL.
+    """Make sure that a location is a folder or a URL.
 
     Raises:
         BadParameter: If it is not.
@@ -94,10 +89,10 @@ def check_location(location: str) -> None:
 
 
 def cache_folder(chosen: Path | None, *, no_cache: bool) -> Path | None:
-    """Where base embeddings are kept, ``None`` for nowhere.
+    """The folder to cache base embeddings in, or ``None`` for no cache.
 
     Raises:
-        BadParameter: If a folder is given and none wanted.
+        BadParameter: If both ``--cache`` and ``--no-cache`` are given.
     """
     from fg_search.model.cache import default_cache_folder
 
@@ -107,10 +102,10 @@ def cache_folder(chosen: Path | None, *, no_cache: bool) -> Path | None:
 
 
 def search_options(**options: Any) -> dict[str, Any]:
-    """Options of a search, checked before anything is loaded.
+    """Return the options of a search after checking them, before anything is loaded.
 
     Raises:
-        BadParameter: If one is out of its range.
+        BadParameter: If one is out of range.
     """
     from fg_search.index.search_options import SearchOptions
 

@@ -1,4 +1,4 @@
-"""``missing-labels``, ``decide-queries`` and ``forget-queries``: what becomes of logged queries."""
+"""``missing-labels``, ``decide-queries`` and ``forget-queries``: work with logged queries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from fg_search import display
-from fg_search.cli.console import say, show_each
+from fg_search.cli.console import say, show_each, warn
 from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -21,46 +21,52 @@ from fg_search.cli.options import (
     Tenant,
     open_index,
 )
-from fg_search.queries.entries import LEAST_SIZE, SIMILARITY, QueryAction
+from fg_search.queries.entries import MIN_SIZE, SIMILARITY, QueryAction
 
 
 def missing_labels(
     location: IndexLocation,
     similarity: Annotated[
-        float, typer.Option(min=0, max=1, help="Mean cosine from which queries belong together.")
+        float, typer.Option(min=0, max=1, help="Minimum mean cosine of the queries in a cluster.")
     ] = SIMILARITY,
-    least_size: Annotated[int, typer.Option(min=1, help="Leave out what was asked less often in all.")] = LEAST_SIZE,
+    min_size: Annotated[
+        int, typer.Option(min=1, help="Leave out clusters whose queries were asked less often than this in total.")
+    ] = MIN_SIZE,
+    least_size: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cluster the logged queries that got no sure answer: candidates for labels that the index does not have.
+    """Cluster the logged queries that got no confident answer: candidates for labels the index lacks.
 
-    Queries are logged by `fg-search search --log` and `fg-search serve --log-queries`.
+    `fg-search search --log` and `fg-search serve --log-queries` log such queries.
     """
+    if least_size is not None:
+        warn("--least-size is now --min-size; the old name goes with the next release")
+        min_size = least_size
     with open_index(location, encoder, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        found = target.missing_labels(similarity=similarity, least_size=least_size)
+        found = target.missing_labels(similarity=similarity, min_size=min_size)
     show_each(found, display.missing_labels, as_json=as_json)
 
 
 def decide_queries(
     action: Annotated[
-        QueryAction, typer.Argument(help="Make items of them, let them be, or take either back.", show_default=False)
+        QueryAction, typer.Argument(help="Add the queries as items, dismiss them, or undo either.", show_default=False)
     ],
     ids: Annotated[list[str], typer.Argument(help="Ids of logged queries.", show_default=False)],
     location: IndexLocation,
-    label: Annotated[str | None, typer.Option(help="Of the new items, for add.", show_default=False)] = None,
-    reviewer: Annotated[str, typer.Option(help="Who decides.")] = "anonymous",
+    label: Annotated[str | None, typer.Option(help="Label of the new items, for add.", show_default=False)] = None,
+    reviewer: Annotated[str, typer.Option(help="Name of the reviewer, for the log.")] = "anonymous",
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
     batch_size: BatchSize = 64,
 ) -> None:
-    """Decide about logged queries: `add` them to the index with a label, `dismiss` or `reopen` them."""
+    """Decide on logged queries: `add` them to the index with a label, `dismiss` or `reopen` them."""
     if (label is None) == (action == "add"):
         raise typer.BadParameter("add needs --label, and nothing else takes one", param_hint="--label")
     with open_index(location, encoder, collection, api_key) as opened:
@@ -75,14 +81,15 @@ def forget_queries(
     location: IndexLocation,
     ids: Annotated[list[str] | None, typer.Argument(help="Ids of logged queries.", show_default=False)] = None,
     older_than: Annotated[
-        float | None, typer.Option(min=0, help="Days since a query was last asked.", show_default=False)
+        float | None,
+        typer.Option(min=0, help="Remove queries last asked more than this many days ago.", show_default=False),
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Empty the whole log.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Remove all queries.")] = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
-    """Remove queries from the log: some, those not asked for some days, or all."""
+    """Remove queries from the log: by id, by age, or all."""
     if everything == bool(ids or older_than is not None):
         raise typer.BadParameter("give ids, --older-than, or --all")
     before = None if older_than is None else datetime.now(timezone.utc) - timedelta(days=older_than)

@@ -1,4 +1,4 @@
-"""``score``, ``review``, ``confused``, ``export`` and ``import``: what a person should look at, here or elsewhere."""
+"""``score``, ``review``, ``confused``, ``export`` and ``import``: find, list and exchange items to review."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 ListedKind = Literal[Kind, "abstained"]
 Label = Annotated[str | None, typer.Option(help="Only items with this label.", show_default=False)]
-MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Only items with at least this score.")]
+MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Only items with at least this score, 0 to 1.")]
 Diverse = Annotated[
-    bool, typer.Option("--diverse", help="No near-copies close to one another: for a batch worth a person's hour.")
+    bool, typer.Option("--diverse", help="Keep near-duplicates apart, so that a reviewer sees different items.")
 ]
 _ISSUES: list[Kind] = ["contradicted", "outlier", "conflicting", "duplicate"]
 
@@ -45,13 +45,14 @@ def review(
     kind: Annotated[
         ListedKind,
         typer.Option(
-            help="Unclear texts; after `fg-search score` also labels that do not fit, near-duplicates with different "
-            "labels, equal texts, and what is far from everything; what a reviewer was unsure of; and logged queries "
-            "without a sure answer."
+            help="ambiguous: texts the model is not confident about. unsure: items a reviewer left open. abstained: "
+            "logged queries without a confident answer. After `fg-search score` also contradicted: labels that are "
+            "probably wrong; conflicting: near-duplicates with different labels; duplicate: same text; outlier: far "
+            "from all other items."
         ),
     ] = "ambiguous",
-    limit: Annotated[int, typer.Option(min=1, help="Items at most.")] = 20,
-    offset: Annotated[int, typer.Option(min=0, help="Items to leave out before the first.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of items.")] = 20,
+    offset: Annotated[int, typer.Option(min=0, help="Number of items to skip.")] = 0,
     label: Label = None,
     suggested: Annotated[
         str | None, typer.Option(help="Only items for which this label is suggested.", show_default=False)
@@ -59,14 +60,15 @@ def review(
     min_score: MinScore = None,
     diverse: Diverse = False,
     evidence: Annotated[
-        int, typer.Option(min=0, help="With --json: nearest items of the same and of other labels, beside each.")
+        int,
+        typer.Option(min=0, help="With --json: nearest items to add to each item, of the same label and of others."),
     ] = 0,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the items a person should look at, most urgent first, without those that were decided about."""
+    """List the items to review that nobody has decided on yet, most urgent first."""
     if kind == "abstained" and (
         label is not None or suggested is not None or min_score is not None or diverse or evidence
     ):
@@ -91,36 +93,36 @@ def review(
 
 def score(
     location: IndexLocation,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare all items and judge every label by what is learned without it, for all kinds of `fg-search review`."""
+    """Compare all items and score their labels out of fold, for all kinds of `fg-search review`."""
     with open_index(location, None, collection, api_key) as opened, timed("scored"):
         target = opened if tenant is None else opened.tenant(tenant)
         found: list[ItemScores | LabelScores] = [target.score_items(seed=seed)]
         if target.labels(1):
             found.append(target.score_labels(seed=seed))
     if as_json:
-        print_json({name: value for one in found for name, value in vars(one).items()})
+        print_json({name: value for scores in found for name, value in vars(scores).items()})
         return
-    for one in found:
-        say(str(one))
+    for scores in found:
+        say(str(scores))
     if len(found) == 1:
-        say("no labels to judge")
+        say("no labels to score")
 
 
 def confused(
     location: IndexLocation,
-    limit: Annotated[int, typer.Option(min=1, help="Pairs at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of pairs.")] = 20,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
-    """List pairs of labels that are taken for one another and should perhaps be one, after `fg-search score`."""
+    """List pairs of labels that are confused and perhaps should be merged. Needs `fg-search score`."""
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         pairs = target.confused_labels(limit)
@@ -130,15 +132,15 @@ def confused(
 def export(
     file: Annotated[Path, typer.Argument(help="File to write.", show_default=False)],
     location: IndexLocation,
-    form: Annotated[TableForm, typer.Option("--format", help="Of the file.")] = "csv",
+    form: Annotated[TableForm, typer.Option("--format", help="Format of the file.")] = "csv",
     kind: Annotated[
         Kind | None,
         typer.Option(
-            help="As of `fg-search review`.",
-            show_default="contradicted; for cleanlab all that it has a name for",
+            help="Kind of items, as in `fg-search review`.",
+            show_default="contradicted; for cleanlab all kinds it has a name for",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, help="Items at most, of each kind.")] = 500,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of items of each kind.")] = 500,
     label: Label = None,
     min_score: MinScore = None,
     diverse: Diverse = False,
@@ -146,7 +148,7 @@ def export(
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
-    """Write the items to review into a file: to fill in, for Label Studio or Argilla, or as cleanlab's issues."""
+    """Write the items to review to a file: to fill in, for Label Studio or Argilla, or as a cleanlab issue table."""
     from fg_search.integrations import argilla
     from fg_search.review.exports import formats as forms
 
@@ -157,7 +159,7 @@ def export(
         target = opened if tenant is None else opened.tenant(tenant)
         evidence = 3 if form == "jsonl" else 0
         options: dict[str, Any] = {"label": label, "min_score": min_score, "diverse": diverse, "evidence": evidence}
-        items = [item for one in kinds for item in target.review(kind=one, limit=limit, **options)]
+        items = [item for each in kinds for item in target.review(kind=each, limit=limit, **options)]
         labels = target.labels() if form in ("label-studio", "argilla") else []
     if form == "csv":
         text = forms.to_csv(items)
@@ -179,24 +181,24 @@ def export(
 
 
 def import_(
-    file: Annotated[Path, typer.Argument(help="File that came back.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="File with the chosen labels.", show_default=False)],
     location: IndexLocation,
-    form: Annotated[Form, typer.Option("--format", help="Of the file.")] = "csv",
-    reviewer: Annotated[str, typer.Option(help="Who decided.")] = "imported",
+    form: Annotated[Form, typer.Option("--format", help="Format of the file.")] = "csv",
+    reviewer: Annotated[str, typer.Option(help="Name of the reviewer, for the log.")] = "imported",
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
-    """Take the labels that somebody chose from an exported file; each is logged as a decision and can be undone.
+    """Import the labels chosen in an exported file. Each is logged as a decision and can be undone.
 
-    All rows are checked before anything is done. Importing the same file again decides nothing again.
+    All rows are checked before any label changes. Importing the same file again changes nothing.
     """
     from fg_search.cli.corrections import read_corrections
 
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        decided = labels_decided(target.decisions(standing=True))  # first: what was interrupted is carried out by it
+        decided = labels_decided(target.decisions(standing=True))  # first, because it completes an interrupted decision
         rows = LabelRows.check(file, on_error, partial(read_corrections, file, form), target)
         new = {
             user_id: label

@@ -1,4 +1,4 @@
-"""Rows of the files that commands read: bad ones are reported, and left out or the end of it."""
+"""Rows of the files that commands read; bad rows are reported, and skipped or fatal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Record]:
-    """All good rows of a file; bad ones are reported on stderr."""
+    """All good rows of a file. Bad rows are reported on stderr."""
     skipped = SkippedRows(report=warn)
     records = read_records(path, on_error=stop if on_error == "stop" else skipped, **columns)
     _summarise(path, skipped)
@@ -27,11 +27,11 @@ def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Recor
 
 @dataclass(frozen=True)
 class ItemRows:
-    """The rows of a file as items to add; they are read anew each time, and never all in memory.
+    """The rows of a file as items to add. Each iteration reads the file again; it is never all in memory.
 
     Attributes:
         path: The file.
-        columns: Names of the columns of text, label and id.
+        columns: Names of the text, label and id columns.
         count: Number of good rows.
     """
 
@@ -41,10 +41,10 @@ class ItemRows:
 
     @classmethod
     def scan(cls, path: Path, on_error: OnBadRow, **columns: str | None) -> ItemRows:
-        """Look at every row before anything is done with one, and report the bad ones.
+        """Check every row before any is used, and report the bad ones.
 
         Raises:
-            RecordError: At a bad row, if it is to stop.
+            RecordError: If a row is bad and ``on_error`` is ``"stop"``.
         """
         skipped = SkippedRows(report=warn)
         rows = cls(path, columns, 0)
@@ -56,7 +56,7 @@ class ItemRows:
         return self.read(_ignore)
 
     def read(self, on_error: OnError) -> Iterator[Record]:
-        """The good rows; of rows that share an id and differ, the first is good."""
+        """Yield the good rows. If rows with the same id differ, only the first is good."""
         seen: dict[int | str, tuple[str, int]] = {}
         for record in iterate_records(self.path, on_error=on_error, **self.columns):
             try:
@@ -75,11 +75,11 @@ class ItemRows:
 
 @dataclass(frozen=True)
 class LabelRows:
-    """Labels by the ids of items, from the rows of a file: all are checked before anything is done with one.
+    """New labels by item id, from the rows of a file that were all checked first.
 
     Attributes:
-        labels: Of items that the index has.
-        before: What their labels are.
+        labels: New labels of items that are in the index.
+        before: Current labels of these items.
         skipped: Number of bad rows that were left out.
     """
 
@@ -91,23 +91,23 @@ class LabelRows:
     def check(
         cls, path: Path, on_error: OnBadRow, read: Callable[..., Iterable[Record]], index: ConfidenceIndex
     ) -> LabelRows:
-        """Look at every row, and report the bad ones; of rows that share an id and differ, the first is good.
+        """Check every row and report the bad ones. If rows with the same id differ, only the first is good.
 
         Args:
             path: The file.
-            on_error: What a bad row does.
-            read: Gives the rows that are good by themselves; it is called with ``on_error``, for the others.
-            index: That has to have their items.
+            on_error: Whether to skip bad rows or stop at the first.
+            read: Yields the rows that are well-formed; called with ``on_error`` to report the others.
+            index: The index that must hold the items.
 
         Raises:
-            RecordError: At a bad row, if it is to stop, or if all are bad.
+            RecordError: If a row is bad and ``on_error`` is ``"stop"``, or if all rows are bad.
         """
         skipped = SkippedRows(report=warn)
         report = stop if on_error == "stop" else skipped
         rows: list[tuple[UserId, Record]] = []
         first: dict[int | str, Record] = {}
         for record in read(on_error=report):
-            assert record.id is not None  # noqa: S101  it was read with a column for it
+            assert record.id is not None  # noqa: S101  the reader was given an id column
             try:
                 other = first.setdefault(point_id(record.id), record)
             except ValueError as error:
@@ -130,15 +130,15 @@ class LabelRows:
 
     @property
     def left_out(self) -> str:
-        """The end of a summary."""
+        """A note on skipped rows, to end a summary with."""
         return f", {self.skipped:,} bad row(s) left out" if self.skipped else ""
 
 
 def attributes_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[str | None]] | None:
-    """The named columns as attributes; an empty or missing value is unknown.
+    """The named columns as attributes. Empty and missing values are ``None``.
 
     Raises:
-        ValueError: If no row has a value in a column.
+        ValueError: If a column has no value in any row.
     """
     columns: dict[str, list[str | None]] = {}
     for name in names:
@@ -152,10 +152,10 @@ def attributes_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, 
 def queries_of(
     paths: Sequence[Path], on_error: OnBadRow, *, text: str, relevant: Sequence[str], out_of_scope: Sequence[str]
 ) -> tuple[list[str], list[list[Any]]]:
-    """Queries, and for each its right answers; none where the index has none.
+    """The queries and, for each, its right answers; an empty list where the index has no answer.
 
     Raises:
-        RecordError: If the first row of a file has no such column, or another one, if it is to stop.
+        RecordError: If the first row of a file lacks a column, or any row does and ``on_error`` is ``"stop"``.
     """
     records: list[Record] = []
     for path in paths:
@@ -167,15 +167,17 @@ def queries_of(
                 continue
             there = ", ".join(map(repr, record.payload)) or "none"
             error = RecordError(record.place, f"no column {missing[0]!r}; beside the text there are {there}")
-            if not i or on_error == "stop":  # in the first row it is a mistyped name
+            if not i or on_error == "stop":  # missing from the first row, the column name is probably mistyped
                 raise error
             skipped(error)
         _summarise(path, skipped)
     answers = []
     for record in records:
         values = [record.payload[column] for column in relevant]
-        listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
-        answers.append([one for one in listed if one is not None and one != "" and one not in out_of_scope])
+        listed = [answer for value in values for answer in (value if isinstance(value, list) else [value])]
+        answers.append(
+            [answer for answer in listed if answer is not None and answer != "" and answer not in out_of_scope]
+        )
     return [record.text for record in records], answers
 
 
@@ -185,4 +187,4 @@ def _summarise(path: Path, skipped: SkippedRows) -> None:
 
 
 def _ignore(_: RecordError) -> None:
-    """They were reported by the scan."""
+    """Ignore bad rows: the scan has reported them."""

@@ -1,4 +1,4 @@
-"""``search``, ``calibrate`` and ``evaluate``: ask an index, and learn how far to trust it."""
+"""``search``, ``calibrate`` and ``evaluate``: query an index and measure how far to trust it."""
 
 from __future__ import annotations
 
@@ -42,27 +42,27 @@ if TYPE_CHECKING:
 
 def search(
     location: IndexLocation,
-    query: Annotated[str | None, typer.Argument(help="The question.", show_default=False)] = None,
+    query: Annotated[str | None, typer.Argument(help="Text to search for.", show_default=False)] = None,
     also: Annotated[
         list[str] | None,
-        typer.Option(help="Another phrasing of the question; may be given several times.", show_default=False),
+        typer.Option(help="Another phrasing of QUERY. Repeatable.", show_default=False),
     ] = None,
-    queries: Annotated[
-        list[Path] | None, typer.Option(help="File of queries; may be given several times.", show_default=False)
-    ] = None,
+    queries: Annotated[list[Path] | None, typer.Option(help="File of queries. Repeatable.", show_default=False)] = None,
     text: TextColumn = "text",
     on_error: OnError = "skip",
-    limit: Annotated[int, typer.Option(min=1, help="Hits a query.")] = 10,
-    offset: Annotated[int, typer.Option(min=0, help="Hits to leave out before the first.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of hits per query.")] = 10,
+    offset: Annotated[int, typer.Option(min=0, help="Number of hits to skip.")] = 0,
     min_confidence: MinConfidence = None,
     confidence_weight: ConfidenceWeight = 0.0,
     target_precision: Annotated[
-        float | None, typer.Option(help="Share of right answers to reach; needs `fg-search calibrate`.")
+        float | None, typer.Option(help="Share of answers that must be right, 0 to 1. Needs `fg-search calibrate`.")
     ] = None,
     min_query_confidence: Annotated[
-        float | None, typer.Option(help="Queries less confident than this are uncertain, 0 to 1.")
+        float | None, typer.Option(help="Treat queries less confident than this as uncertain, 0 to 1.")
     ] = None,
-    on_uncertain: Annotated[str, typer.Option(help="flag, abstain or raise.")] = "flag",
+    on_uncertain: Annotated[
+        str, typer.Option(help="What to do with an uncertain query: flag, abstain or raise.")
+    ] = "flag",
     rank_by: RankByOption = "auto",
     payload_filter: Annotated[
         str | None,
@@ -74,7 +74,7 @@ def search(
     ] = None,
     log_queries: Annotated[
         bool,
-        typer.Option("--log", help="Keep queries without a sure answer, for `fg-search review --kind abstained`."),
+        typer.Option("--log", help="Log queries without a confident answer, for `fg-search review --kind abstained`."),
     ] = False,
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
@@ -83,11 +83,11 @@ def search(
     as_json: AsJson = False,
     batch_size: BatchSize = 64,
 ) -> None:
-    """Search for QUERY, for every query of a file in one go, or for what is typed in, line by line."""
+    """Search for QUERY, for all queries of a file, or for each line of the standard input."""
     if query is not None and queries:
-        raise typer.BadParameter("give either a question or --queries FILE")
+        raise typer.BadParameter("give either QUERY or --queries FILE")
     if query is None and also:
-        raise typer.BadParameter("--also gives other phrasings of a question; give the question, too")
+        raise typer.BadParameter("--also adds phrasings of QUERY; give QUERY, too")
     options = search_options(
         limit=limit,
         offset=offset,
@@ -152,9 +152,9 @@ def calibrate(
     as_json: AsJson = False,
     batch_size: BatchSize = 64,
 ) -> None:
-    """Learn from queries whose answer is known how far results can be trusted.
+    """Learn from judged queries, whose right answer is known, how far to trust results.
 
-    The queries must be new to the encoder and the index. What is learned is kept with the index and holds for
+    The queries must be new to the encoder and to the index. The calibration is stored with the index. It holds for
     searches with the same --min-confidence, --confidence-weight and --rank-by.
     """
     options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
@@ -192,14 +192,14 @@ def evaluate(
         typer.Option(
             file_okay=False,
             help="Draw diagrams into this folder, as PNG and SVG: risk_coverage, reliability (of a calibrated index), "
-            "confused_labels (judged by label) and confidence (of the items). Those there are replaced.",
+            "confused_labels (of queries judged by label) and confidence (of the items). Existing files are replaced.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
     batch_size: BatchSize = 64,
 ) -> None:
-    """Measure an index on queries whose answer is known: quality, and whether it knows when it is wrong."""
+    """Measure on judged queries how often an index is right and how well its confidence shows it."""
     options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
     texts, answers = queries_of(queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or ())
     if plots is not None:
@@ -220,7 +220,7 @@ def evaluate(
 
 
 def _draw(found: IndexEvaluation, histogram: Sequence[int], folder: Path) -> None:
-    """Write all diagrams, each file as a whole."""
+    """Draw all diagrams and write them to files."""
     from fg_search.plots import confidence_histogram, evaluation_figures, save
 
     figures = {**evaluation_figures(found), "confidence": confidence_histogram(histogram)}
@@ -238,10 +238,10 @@ def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = No
 
 
 def _typed_in() -> Iterator[str]:
-    """Lines from a terminal until an empty one, or all lines of a pipe that hold something."""
+    """Yield lines from a terminal until an empty one, or all non-empty lines of a pipe."""
     at_terminal = sys.stdin.isatty()
     if at_terminal:
-        log.print("Ask; an empty line ends.", style="dim")
+        log.print("Type a query; an empty line ends.", style="dim")
     while True:
         if at_terminal:
             log.print("? ", end="", style="bold")

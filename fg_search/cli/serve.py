@@ -1,4 +1,4 @@
-"""``serve``: the page and the JSON API of an index."""
+"""``serve``: serve the page and the JSON API of an index."""
 
 from __future__ import annotations
 
@@ -23,35 +23,37 @@ from fg_search.errors import FgSearchError, StorageError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-_MOST_AT_ONCE = 64  # requests; more than a page of one index needs, fewer than would starve the encoder
+_MOST_AT_ONCE = 64  # concurrent requests: more than one page needs, fewer than would starve the encoder
 
 
 def serve(
     location: IndexLocation,
-    host: Annotated[str, typer.Option(help="Address to listen on; any but this machine's own needs a token.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen on. Any but a loopback address needs a token.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8000,
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="FG_SEARCH_TOKEN", help="What one must know; better from the environment.", show_default=False
+            envvar="FG_SEARCH_TOKEN",
+            help="Token that users must know; better set in the environment.",
+            show_default=False,
         ),
     ] = None,
     allowed_host: Annotated[
         list[str] | None,
-        typer.Option(help="Another name that requests may be for, behind a proxy; may be given several times."),
+        typer.Option(help="Additional host name to accept, behind a proxy. Repeatable."),
     ] = None,
-    reviewer: Annotated[str, typer.Option(help="Who decides, for the log of decisions.")] = "anonymous",
+    reviewer: Annotated[str, typer.Option(help="Name of the reviewer, for the log of decisions.")] = "anonymous",
     log_queries: Annotated[
-        bool, typer.Option("--log-queries", help="Keep questions without a sure answer, for the view Queries.")
+        bool, typer.Option("--log-queries", help="Log queries without a confident answer, for the Queries view.")
     ] = False,
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
-    """Serve a page to search and review an index, and a JSON API."""
+    """Serve a web page to search and review an index, and a JSON API."""
     check_installed()
     from fg_search.web.app import create_app
     from fg_search.web.security import LOOPBACK_HOSTS
@@ -73,16 +75,16 @@ def serve(
     with listen(host, port) as listener, open_index(location, encoder, collection, api_key) as opened:
         opened.log_queries("uncertain" if log_queries else "none")
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)
-        _ = opened.encoder  # found out now, not at the first search, if it is gone
+        _ = opened.encoder  # load it now: if it is missing, fail before the first search
         log.print(f"{address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)
         run_app(app, listener)
 
 
 def check_installed() -> None:
-    """Make sure of what the page needs.
+    """Make sure that the extra ``web`` is installed.
 
     Raises:
-        FgSearchError: If the extra ``web`` is not installed.
+        FgSearchError: If it is not.
     """
     try:
         import uvicorn  # noqa: F401
@@ -93,7 +95,7 @@ def check_installed() -> None:
 
 
 def run_app(app: ASGIApp, listener: socket.socket) -> None:
-    """Answer requests until Ctrl-C, which is then raised as ``KeyboardInterrupt``."""
+    """Serve requests until Ctrl-C, which is then raised as ``KeyboardInterrupt``."""
     import uvicorn
 
     settings = uvicorn.Config(
@@ -101,7 +103,7 @@ def run_app(app: ASGIApp, listener: socket.socket) -> None:
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=True,  # from this machine, or FORWARDED_ALLOW_IPS: behind TLS cookies are to be secure
+        proxy_headers=True,  # trusted from this machine or FORWARDED_ALLOW_IPS: behind TLS, cookies must be secure
         limit_concurrency=_MOST_AT_ONCE,
         timeout_graceful_shutdown=5,
     )
@@ -109,10 +111,10 @@ def run_app(app: ASGIApp, listener: socket.socket) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens already: a port that is taken is found out before a model is loaded.
+    """Open a listening socket, so that a taken port is reported before a model is loaded.
 
     Raises:
-        StorageError: If the address cannot be had.
+        StorageError: If the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -122,7 +124,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Whether only this machine can reach the host."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -130,6 +132,6 @@ def _is_loopback(host: str) -> bool:
 
 
 def address(listener: socket.socket) -> str:
-    """Of a listening socket, for a browser."""
+    """URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -1,4 +1,4 @@
-"""Confidence: measures of an embedding, the calibrated probability of a result, thresholds with a guarantee."""
+"""Confidence: measures of an embedding, calibrated probability of a result, thresholds with a precision guarantee."""
 
 from fg_search.confidence.calibrator import Calibrator
 from fg_search.confidence.measures import collision, confidence, group_confidence, margin, normalised_entropy

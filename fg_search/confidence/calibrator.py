@@ -1,4 +1,4 @@
-"""The probability that a result is right, learned from judged queries."""
+"""The calibrated probability that a result is right, learned from judged queries."""
 
 from __future__ import annotations
 
@@ -19,31 +19,34 @@ Method = Literal["logistic", "isotonic"]
 
 _FORMAT = 1
 _FOLDS = 5
-# Half the squared weights are added to the log loss (a Gaussian prior), times these. The first feature is trusted;
-# the others have to earn their weight, or few outcomes would make the ranking worse than its own.
+# Penalties on half the squared weights, added to the log loss (a Gaussian prior). The first feature is trusted; the
+# others must earn their weight: fitted to few outcomes, they could make the ranking worse than the first feature alone.
 _PENALTY_OF_FIRST, _PENALTY = 0.1, 3.0
-# Similarities, shares and log odds that differ by less than this differ by rounding: standardised by their own tiny
-# deviation they would decide. It is added to the deviation in squares.
+# Similarities, shares and log odds that differ by less than this differ only by rounding. It is added in quadrature to
+# the standard deviation: otherwise standardisation would blow up a feature that hardly varies.
 _RESOLUTION = 0.01
 
 
 class Calibrator:
-    """Turns what is known about a result into the probability that it is right.
+    """Maps features of a result to the calibrated probability that it is right.
 
-    Every feature is evidence *for* the result: the probability never falls as one rises. That is known beforehand and
-    need not be learned, and from few outcomes it is easily learned wrongly.
+    Every feature is evidence *for* the result: the probability never decreases as a feature increases. This constraint
+    is built in, because a fit to few outcomes could easily get the sign wrong.
 
-    ``"logistic"`` is a logistic regression with weights of at least zero on the standardised features (with one
-    feature: Platt, 1999), with a Gaussian prior on the weights that trusts the first feature more than the others.
-    ``"isotonic"`` is a monotone step function, interpolated (Zadrozny & Elkan, 2002): of the one feature, or of the
-    cross-fitted logistic score of several. It does not assume a shape, but needs a thousand queries or so, and gives
-    all results of a step the same probability, so that it ranks less finely.
+    ``"logistic"`` is a logistic regression on the standardised features with non-negative weights (with one feature:
+    Platt, 1999) and a Gaussian prior on the weights that trusts the first feature more than the others.
+    ``"isotonic"`` is an interpolated monotone step function (Zadrozny & Elkan, 2002) of a single feature, or of the
+    cross-fitted logistic score of several. It assumes no shape, but needs about a thousand queries, and ranks less
+    finely because all results on one step get the same probability.
 
     Args:
         method: ``"logistic"`` or ``"isotonic"``.
 
     Attributes:
         features: Names of the features, in order; empty before :meth:`fit`.
+
+    Raises:
+        ValueError: If the method is unknown.
 
     Example:
         >>> calibrator = Calibrator().fit({"score": [0.1, 0.2, 0.8, 0.9]}, [False, False, True, True])
@@ -64,19 +67,20 @@ class Calibrator:
         return f"Calibrator({self.method!r}, features={list(self.features)})"
 
     def fit(self, features: Mapping[str, npt.ArrayLike], correct: npt.ArrayLike) -> Self:
-        """Learn from queries whose results were judged; they must be new to the head.
+        """Fit on judged queries that the head was not trained on.
 
         Args:
-            features: ``(n,)`` finite numbers by name, one or more, the most trusted first (see
-                :func:`result_features`). On the scale of similarities, shares or log odds: a deviation far below .01
-                counts as rounding.
-            correct: ``(n,)`` booleans; an out-of-scope query is always wrong.
+            features: ``(n,)`` finite numbers for each feature name, most trusted feature first (see
+                :func:`result_features`). They should be on the scale of similarities, shares or log odds: a standard
+                deviation far below .01 is treated as rounding.
+            correct: ``(n,)`` booleans, whether the top hit is right; always false for an out-of-scope query.
 
         Returns:
             The calibrator itself.
 
         Raises:
-            ValueError: If lengths differ, a number is not finite, or all outcomes are the same.
+            ValueError: If lengths differ, a number is not finite, all outcomes are the same, or several features have
+                too few outcomes for isotonic calibration.
         """
         right = check_booleans(correct, name="correct")
         table = _table(features, tuple(features))
@@ -101,7 +105,7 @@ class Calibrator:
         """Probability that each result is right.
 
         Args:
-            features: ``(n,)`` finite numbers by name; all that were there in :meth:`fit`, others are ignored.
+            features: ``(n,)`` finite numbers for each feature name used in :meth:`fit`; others are ignored.
 
         Returns:
             ``(n,)`` float64 array in [0, 1].
@@ -123,7 +127,7 @@ class Calibrator:
         return np.asarray(expit(self._score(standard)), dtype=np.float64)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that was learned, as JSON values; the inverse of :meth:`from_dict`."""
+        """The fitted calibrator as JSON values; the inverse of :meth:`from_dict`."""
         return {
             "format": _FORMAT,
             "method": self.method,
@@ -163,7 +167,11 @@ class Calibrator:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what :meth:`save` wrote."""
+        """Read a file written by :meth:`save`.
+
+        Raises:
+            FormatVersionError: If a newer release wrote it.
+        """
         return cls.from_dict(json.loads(Path(path).read_text(encoding="utf-8")))
 
     def _score(self, standard: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -194,7 +202,7 @@ class Calibrator:
 def _fit_logistic(
     standard: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.float64], float]:
-    """Weights of at least zero and intercept of the logistic regression with the penalties above."""
+    """Non-negative weights ``(f,)`` and intercept of the logistic regression with the penalties above."""
     from scipy.optimize import minimize
     from scipy.special import expit
 
@@ -221,9 +229,9 @@ def _fit_logistic(
 
 
 def _held_out_scores(standard: npt.NDArray[np.float64], right: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Each result's logistic score by weights that were fitted without it.
+    """Cross-fitted logistic scores ``(n,)``: each result is scored by weights fitted without it.
 
-    A step function of scores that were fitted to these very outcomes would trust them too much.
+    On scores fitted to the same outcomes, the step function would be overconfident.
     """
     from sklearn.model_selection import StratifiedKFold
 

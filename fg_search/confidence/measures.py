@@ -1,7 +1,7 @@
-"""How sure a head is of its own codes, group by group: four measures of the same thing.
+"""Measures of how confident a head is in its own codes.
 
-They say how ambiguous the *input* is, in the sense of a softmax classifier. None is the similarity of two items or the
-probability that a hit is right.
+All of them measure how ambiguous the *input* is to a softmax classifier. None is a similarity between two items, and
+none is the probability that a hit is right.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def group_confidence(probabilities: FloatArray) -> npt.NDArray[np.float32]:
     """Largest probability of each group, ``c_g = max_k p_gk``.
 
     Args:
-        probabilities: ``(n, G, K)`` float array, each group sums to one.
+        probabilities: ``(n, G, K)`` float array; each group sums to one.
 
     Returns:
         ``(n, G)`` float32 array with values in [1/K, 1].
@@ -27,12 +27,13 @@ def group_confidence(probabilities: FloatArray) -> npt.NDArray[np.float32]:
 
 
 def confidence(probabilities: FloatArray) -> npt.NDArray[np.float32]:
-    """Mean over the groups of their largest probability, ``c = mean_g max_k p_gk``.
+    """Mean largest probability of the groups, ``c = mean_g max_k p_gk``.
 
-    The maximum softmax probability (Hendrycks & Gimpel, 2017), averaged over groups. It is what an index stores.
+    This is the maximum softmax probability (Hendrycks & Gimpel, 2017) averaged over groups, and the confidence that an
+    index stores.
 
     Args:
-        probabilities: ``(n, G, K)`` float array, each group sums to one.
+        probabilities: ``(n, G, K)`` float array; each group sums to one.
 
     Returns:
         ``(n,)`` float32 array with values in [1/K, 1].
@@ -41,27 +42,27 @@ def confidence(probabilities: FloatArray) -> npt.NDArray[np.float32]:
 
 
 def margin(probabilities: FloatArray) -> npt.NDArray[np.float32]:
-    """Mean over the groups of the lead of the best code over the second best.
+    """Mean difference between the two largest probabilities of each group.
 
-    Margin sampling (Scheffer, Decomain & Wrobel, 2001), averaged over groups.
+    This is the margin of margin sampling (Scheffer, Decomain & Wrobel, 2001), averaged over groups.
 
     Args:
-        probabilities: ``(n, G, K)`` float array, each group sums to one.
+        probabilities: ``(n, G, K)`` float array; each group sums to one.
 
     Returns:
-        ``(n,)`` float32 array with values in [0, 1]; 0 where every group is torn between two codes.
+        ``(n,)`` float32 array with values in [0, 1]; 0 if the two best codes tie in every group.
     """
     two = np.partition(probabilities, -2, axis=-1)[..., -2:]
     return np.asarray((two[..., 1] - two[..., 0]).mean(axis=-1), dtype=np.float32)
 
 
 def normalised_entropy(probabilities: FloatArray) -> npt.NDArray[np.float32]:
-    """Mean Shannon entropy of the groups as a share of the largest possible, ``log K``.
+    """Mean Shannon entropy of the groups, divided by its maximum ``log K``.
 
-    The one measure that is *lower* for a surer item.
+    Unlike the other measures, it is *lower* for a more confident item.
 
     Args:
-        probabilities: ``(n, G, K)`` float array, each group sums to one.
+        probabilities: ``(n, G, K)`` float array; each group sums to one.
 
     Returns:
         ``(n,)`` float32 array with values in [0, 1].
@@ -73,13 +74,13 @@ def normalised_entropy(probabilities: FloatArray) -> npt.NDArray[np.float32]:
 
 
 def collision(probabilities: FloatArray) -> npt.NDArray[np.float32]:
-    """Mean over the groups of ``Σ_k p_gk²``: the similarity of an item to itself.
+    """Mean collision probability of the groups, ``mean_g Σ_k p_gk²``: the similarity of an item to itself.
 
-    The chance that two independent draws from a group give the same code (its logarithm is the negative collision
-    entropy of Rényi, 1961).
+    It is the probability that two independent draws from a group give the same code; its negative logarithm is the
+    collision entropy (Rényi, 1961).
 
     Args:
-        probabilities: ``(n, G, K)`` float array, each group sums to one.
+        probabilities: ``(n, G, K)`` float array; each group sums to one.
 
     Returns:
         ``(n,)`` float32 array with values in [1/K, 1].

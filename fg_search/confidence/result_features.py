@@ -1,4 +1,4 @@
-"""What is known about a search result before anybody judged it: the calibrator's features."""
+"""Features of a search result for the calibrator."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 EVIDENCE_HITS = 10
-"""Hits of a query that :func:`result_features` looks at; fetch that many, whatever the user asked for."""
+"""Number of hits per query that :func:`result_features` uses; fetch that many even if the user asks for fewer."""
 
-# Feature-group similarities and confidences crowd below 1, and the difference of .99 and .999 says as much as that of
-# .9 and .99: log odds keep it. The offset keeps them finite without making ties, which would spoil a ranking.
+# Feature-group similarities and confidences crowd just below 1, where .99 and .999 differ as much as .9 and .99 do. Log
+# odds preserve this. The offset keeps them finite without creating ties, which clipping would.
 _OFFSET = 1e-3
-_ROUNDING = 1e-4  # by how much float32 sums of an engine may leave [0, 1], or their order
+_ROUNDING = 1e-4  # tolerance for an engine's float32 sums that leave [0, 1] or break the descending order
 
 
 def result_features(
@@ -25,38 +25,38 @@ def result_features(
     hit_confidence: npt.ArrayLike,
     labels: npt.ArrayLike | None = None,
 ) -> dict[str, FloatArray]:
-    """Describe each query's hits by the numbers that tell a right top hit from a wrong one.
+    """Compute features that separate right top hits from wrong ones.
 
-    As each of them rises, the others being equal, so does the chance that the top hit is right: what
-    :class:`Calibrator` expects. Hits of one label support each other, and the rival of the top hit is the best hit of
-    another label: a second hit close behind the first is no reason to doubt if both say the same. Without labels every
-    hit speaks for itself alone.
+    As :class:`Calibrator` expects, the probability that the top hit is right increases with each feature, the others
+    being equal. Hits with the same label support each other, and the rival of the top hit is the best hit with another
+    label: a close second hit casts no doubt on the first if both have the same label. Without labels, each hit counts
+    as having a label of its own.
 
     Args:
-        scores: ``(n, k)`` scores that ranked the hits (similarity or cosine), the best first; missing hits at the end
-            are NaN. The first :data:`EVIDENCE_HITS` count; give that many where there are as many.
-        similarity: ``(n,)`` feature-group similarity of query and top hit, in [0, 1]: ``scores[:, 0]`` where the
-            feature groups ranked, and the best evidence that there is where the base embeddings did.
+        scores: ``(n, k)`` scores that the hits were ranked by (similarity or cosine), best first; NaN for missing hits
+            at the end. The first :data:`EVIDENCE_HITS` are used; pass that many if available.
+        similarity: ``(n,)`` feature-group similarity of query and top hit, in [0, 1]. It equals ``scores[:, 0]`` when
+            ranking by feature groups; when ranking by base embeddings it is the strongest feature.
         query_confidence: ``(n,)`` confidence of the query's embedding, in [0, 1].
         hit_confidence: ``(n,)`` confidence of the top hit's embedding, in [0, 1].
-        labels: ``(n, k)`` labels of the hits if a hit is right by its label; ``None`` where it has none, or is missing.
-            Leave it out where one certain hit is the right one.
+        labels: ``(n, k)`` labels of the hits, ``None`` for hits without one. Pass them if a hit with the right label is
+            right; omit them if only one specific hit is.
 
     Returns:
-        ``(n,)`` float64 arrays by name, the best evidence first:
+        ``(n,)`` float64 arrays by feature name, most trusted first:
 
-        * ``similarity``, ``query_confidence``: as log odds.
-        * ``hit_ambiguity``: one less the hit's confidence. A hit that is unsure of itself cannot be very similar to
-          anything, so that the same similarity says more.
-        * ``spread``: the top score less the mean of the other scores.
-        * ``lead``: a tenth of the sum of the scores of the hits with the top hit's label, less the same of the next
-          label: by how much the top label wins a vote of ten hits weighted by score (Dudani, 1976).
-        * ``rival_gap``: the top score less that of the rival. If none was found its score is taken to be that of the
+        * ``similarity``, ``query_confidence``: log odds.
+        * ``hit_ambiguity``: one minus the hit's confidence. An ambiguous hit cannot be very similar to anything, so the
+          same similarity is stronger evidence.
+        * ``spread``: top score minus the mean of the other scores.
+        * ``lead``: margin by which the top hit's label wins a vote of ten hits weighted by score (Dudani, 1976): a
+          tenth of the difference between the score sums of that label and of the best other label.
+        * ``rival_gap``: top score minus the rival's score. If there is no rival, its score is taken to be that of the
           last of ten hits, which it cannot exceed, or 0 if there are fewer hits.
 
     Raises:
-        ValueError: If the shapes do not fit, a query has no hit, or a number is not finite or out of range; the
-            message names its position.
+        ValueError: If shapes do not match, a query has no hit, or a number is not finite or out of range; the message
+            names its position.
     """
     listed = _ranked_scores(scores)
     top, found = listed[:, 0], ~np.isnan(listed)
@@ -86,7 +86,7 @@ def _rival_score(listed: FloatArray, found: BoolArray, same: BoolArray) -> Float
 
 
 def _ranked_scores(scores: npt.ArrayLike) -> FloatArray:
-    """Scores of exactly :data:`EVIDENCE_HITS` hits a query, NaN where one is missing."""
+    """Scores ``(n, EVIDENCE_HITS)``, NaN where a hit is missing."""
     listed = np.asarray(scores, dtype=np.float64)
     if listed.ndim != 2 or listed.shape[1] < 1:
         raise ValueError(f"scores must have shape (n, k) with at least one hit a query, got {listed.shape}")
@@ -107,7 +107,7 @@ def _ranked_scores(scores: npt.ArrayLike) -> FloatArray:
 
 
 def _same_label(labels: npt.ArrayLike | None, shape: tuple[int, ...]) -> BoolArray:
-    """Whether two hits of a query have the same label, ``(n, EVIDENCE_HITS, EVIDENCE_HITS)``; each has its own."""
+    """Whether two hits of a query share a label, ``(n, EVIDENCE_HITS, EVIDENCE_HITS)``; true on the diagonal."""
     itself = np.eye(EVIDENCE_HITS, dtype=bool)[None]
     if labels is None:
         return itself
@@ -125,7 +125,7 @@ def _shares(values: npt.ArrayLike, queries: int, name: str) -> FloatArray:
     shares: FloatArray = np.asarray(values, dtype=np.float64)
     if shares.shape != (queries,):
         raise ValueError(f"{name} has shape {shares.shape}, scores has {queries} queries")
-    outside = ~((shares >= -_ROUNDING) & (shares <= 1 + _ROUNDING))  # NaN, too
+    outside = ~((shares >= -_ROUNDING) & (shares <= 1 + _ROUNDING))  # also true for NaN
     if outside.any():
         position = int(outside.argmax())
         raise ValueError(f"{name}[{position}] is {shares[position]:g}, it must be between 0 and 1")

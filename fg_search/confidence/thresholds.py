@@ -1,4 +1,4 @@
-"""The lowest threshold at which answers keep a precision, with a finite-sample guarantee."""
+"""The lowest confidence threshold that reaches a target precision, with a finite-sample guarantee."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy.typing as npt
 
 from fg_search.validation import check_outcomes
 
-_CANDIDATES = 100  # thresholds tried at most: more only add chances to stop early
+_CANDIDATES = 100  # maximum number of thresholds tried; more would only add chances to stop early
 
 
 @dataclass(frozen=True)
 class PrecisionThreshold:
-    """A threshold for ``confidence >= threshold``, or the finding that none reaches the target.
+    """A confidence threshold for a target precision; falsy if no threshold reaches it.
 
     Attributes:
-        threshold: Answer a query if its confidence is at least this; ``None`` if no threshold reaches the target.
-        target: Precision asked for.
-        delta: Allowed chance that the precision on new queries is below the target.
-        coverage: Share of the calibration queries that are answered.
-        precision: Share of right answers among those; ``nan`` if none is answered.
+        threshold: Lowest confidence to answer; ``None`` if no threshold reaches the target.
+        target: Target precision, in (0, 1).
+        delta: Probability, in (0, 1), that the precision on new queries may fall below the target.
+        coverage: Share of the calibration queries that are answered, in [0, 1].
+        precision: Share of right answers among the answered queries, in [0, 1]; NaN if none is answered.
         queries: Number n of calibration queries.
-        reason: What was found, in a sentence.
+        reason: One sentence that explains the result.
     """
 
     threshold: float | None
@@ -46,27 +46,27 @@ class PrecisionThreshold:
 def threshold_for_precision(
     confidence: npt.ArrayLike, correct: npt.ArrayLike, target: float, *, delta: float = 0.1
 ) -> PrecisionThreshold:
-    """Choose the lowest threshold whose answers are right with probability ``target``, or say that there is none.
+    """Choose the lowest threshold at which answers are right with probability at least ``target``.
 
-    Over the draw of the n calibration queries, the precision on new queries of the same kind is below ``target`` with
-    probability at most ``delta``. The thresholds are tried in a sequence that is fixed before any answer is looked at,
-    by the number of queries they answer, from few to many; each is tested by the exact binomial test of "the precision
-    is below the target" at level ``delta``, and the last one before the first failure is taken (fixed-sequence testing:
-    Bates et al., 2021; Angelopoulos et al., 2021, "Learn then Test"). Because the sequence runs over ranks, the
-    guarantee assumes what a confidence is for: that the chance to be right does not fall as it rises.
+    Over random draws of the n calibration queries, the precision on new queries from the same distribution falls below
+    ``target`` with probability at most ``delta``. Candidate thresholds are ordered by the number of queries they
+    answer, from few to many, before any outcome is seen. Each is tested for "the precision is below the target" by an
+    exact binomial test at level ``delta``, and the last one before the first failure is chosen (fixed-sequence testing:
+    Bates et al., 2021; "Learn then Test", Angelopoulos et al., 2021). Because the sequence runs over ranks, the
+    guarantee assumes that the probability of being right does not decrease as the confidence increases.
 
     Args:
-        confidence: ``(n,)`` finite numbers of any scale, higher is surer, of queries that neither head nor calibrator
-            were fitted on.
-        correct: ``(n,)`` booleans, whether the answer is right; an out-of-scope query is always wrong.
-        target: Precision in (0, 1).
-        delta: Risk in (0, 1) that the target is missed.
+        confidence: ``(n,)`` finite numbers on any scale, higher is more confident, for queries that neither the head
+            nor the calibrator was fitted on.
+        correct: ``(n,)`` booleans, whether the answer is right; always false for an out-of-scope query.
+        target: Target precision, in (0, 1).
+        delta: Allowed probability of missing the target, in (0, 1).
 
     Returns:
-        The threshold with its coverage, or one that is falsy and says why none was found.
+        The threshold with its coverage; falsy, with a reason, if no threshold reaches the target.
 
     Raises:
-        ValueError: If the lists do not fit, a confidence is not finite, or a number is out of range.
+        ValueError: If lengths differ or are zero, a confidence is not finite, or a number is out of range.
 
     Example:
         >>> found = threshold_for_precision([0.9] * 80 + [0.2] * 20, [True] * 80 + [False] * 20, target=0.95)
@@ -81,7 +81,7 @@ def threshold_for_precision(
             raise ValueError(f"{name} must be greater than 0 and less than 1, got {value}")
     order = np.argsort(-scores, kind="stable")
     scores, errors = scores[order], np.cumsum(~right[order])
-    last_of_tie = np.searchsorted(-scores, -scores, side="right")  # queries at or above each one's confidence
+    last_of_tie = np.searchsorted(-scores, -scores, side="right")  # number of queries at or above each confidence
     answered = last_of_tie[_sequence(len(scores), target, delta) - 1]
     passed = np.asarray(binom.cdf(errors[answered - 1], answered, 1 - target)) <= delta
     before_failure = len(passed) if passed.all() else int(passed.argmin())
@@ -106,7 +106,7 @@ def threshold_for_precision(
 
 @lru_cache
 def _fewest(target: float, delta: float, errors: int = 0) -> int:
-    """Fewest answers that pass the test with so many errors among them."""
+    """Smallest number of answers that passes the test with ``errors`` errors."""
     from scipy.stats import binom
 
     most = errors + 1
@@ -116,10 +116,10 @@ def _fewest(target: float, delta: float, errors: int = 0) -> int:
 
 
 def _sequence(queries: int, target: float, delta: float) -> npt.NDArray[np.int64]:
-    """Ranks at which thresholds are tried; they depend on nothing but the sizes.
+    """Ranks at which thresholds are tried; they depend only on the arguments, never on outcomes.
 
-    The first one leaves room for an error or two where there are queries enough: a sequence that begins with the
-    smallest set that could pass would stop at the first stray error in it.
+    Given enough queries, the first rank tolerates up to three errors. A sequence that started with the smallest set
+    that can pass would stop at a single stray error.
     """
     start = next(
         (first for errors in (3, 2, 1, 0) if (first := _fewest(target, delta, errors)) <= queries // 4),
@@ -139,5 +139,5 @@ def _why_none(queries: int, target: float, delta: float) -> str:
         )
     return (
         f"no threshold reaches a precision of {target:.1%} with a confidence of {1 - delta:.0%} on these {queries:,} "
-        "queries: the surest answers hold too many errors"
+        "queries: the most confident answers contain too many errors"
     )

@@ -1,4 +1,4 @@
-"""The corpus that ships with the package: support questions of an outdoor shop, over 24 topics."""
+"""The corpus that comes with the package: support questions to an outdoor shop on 24 topics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def corpus() -> list[dict[str, Any]]:
 
 
 def with_wrong_labels(count: int) -> list[dict[str, Any]]:
-    """The corpus with wrong labels on so many of its questions; each time on the same ones."""
+    """The corpus with ``count`` wrong labels, always on the same questions."""
     rows, rng = corpus(), np.random.default_rng(0)
     labels = sorted({row["label"] for row in rows})
     for i in rng.choice(len(rows), count, replace=False):
@@ -27,13 +27,13 @@ def queries() -> list[dict[str, Any]]:
     """200 held-out questions: ``{"id", "text", "label", "kind", "also"}``.
 
     ``kind`` is ``"clear"``, ``"ambiguous"`` (``also`` lists further topics that would be right) or
-    ``"out_of_scope"`` (about nothing in the corpus; ``label`` is ``None``).
+    ``"out_of_scope"`` (nothing in the corpus answers it; ``label`` is ``None``).
     """
     return _read("queries.jsonl")
 
 
 def right_labels(query: dict[str, Any]) -> list[str]:
-    """The labels that are right for one of :func:`queries`; none if it is out of scope."""
+    """The right labels of one of :func:`queries`; empty if it is out of scope."""
     return [] if query["label"] is None else [query["label"], *query["also"]]
 
 

@@ -1,4 +1,4 @@
-"""What correcting labels brings: the shipped corpus with wrong labels, corrected on the page, and learned from."""
+"""The demo of label correction: wrong labels in the corpus are corrected on the page, then the head is refitted."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ WRONG = 77  # of 384 labels
 
 
 def run(console: Console, folder: Path, serve: Callable[[ConfidenceIndex], None]) -> None:
-    """Index wrong labels, have them corrected, and learn from that; encoders and index are written below ``folder``.
+    """Index a corpus with wrong labels, have them corrected, and refit.
 
     Args:
-        console: Where the story is told.
-        folder: Empty, or not there yet.
-        serve: Serves the page of an index, until the person who reviews has had enough.
+        console: Console to print to.
+        folder: Empty or missing folder for the encoders and the index.
+        serve: Serves the page of an index until the reviewer is done.
     """
     right, queries = demo.corpus(), demo.queries()
     rows = demo.with_wrong_labels(WRONG)
@@ -38,10 +38,10 @@ def run(console: Console, folder: Path, serve: Callable[[ConfidenceIndex], None]
         index.calibrate(asked[::2], answers[::2])
         index.log_queries()
         index.search_many([row["text"] for row in queries if row["label"] is None], target_precision=0.8)
-        before = index.evaluate(asked, answers, limit=1).reports["score"]
+        before = index.evaluate(asked, answers).reports["score"]
         console.print(f"   {before.recall_at_1:.0%} of the other questions that have an answer get a right one\n")
 
-        console.print("[bold]2. Judge[/bold] every label by what is learned without it, and compare all items")
+        console.print("[bold]2. Score[/bold] every label by a model that never saw it, and compare all items")
         console.print(f"   {index.score_labels()}\n   {index.score_items()}\n")
 
         console.print("[bold]3. Correct labels[/bold] on the page, view Review, list Contradicted:")
@@ -50,24 +50,24 @@ def run(console: Console, folder: Path, serve: Callable[[ConfidenceIndex], None]
 
         chosen = _chosen(index)
         if not chosen:
-            console.print("\n   No label was decided about: there is nothing to learn from.")
+            console.print("\n   No label was decided: there is nothing to learn from.")
             return
         truth = {row["id"]: row["label"] for row in right}
         wrong = {row["id"] for row in rows if row["label"] != truth[row["id"]]}
-        corrected = sum(chosen[one] == truth[one] for one in wrong & chosen.keys())
-        spoiled = sum(chosen[one] not in (truth[one], None) for one in truth.keys() & chosen.keys() - wrong)
+        corrected = sum(chosen[item] == truth[item] for item in wrong & chosen.keys())
+        spoiled = sum(chosen[item] not in (truth[item], None) for item in truth.keys() & chosen.keys() - wrong)
         console.print(
             f"\n   {len(chosen)} decisions: {corrected} of {WRONG} wrong labels were corrected, "
             f"{spoiled} right ones lost\n"
         )
         console.print("[bold]4. Learn[/bold] from the labels as they are now; no text is encoded again")
         index.refit(folder / "corrected-encoder")
-        console.print(_compared(before, index.evaluate(asked, answers, limit=1).reports["score"]))
+        console.print(_compared(before, index.evaluate(asked, answers).reports["score"]))
 
 
 def _chosen(index: ConfidenceIndex) -> dict[UserId, str | None]:
-    """The labels that were decided on and stand, by item; ``None`` where the item was deleted."""
-    return {one.id: one.after for one in index.decisions(standing=True)}
+    """The labels chosen by decisions in effect, by item; ``None`` where the item was deleted."""
+    return {decision.id: decision.after for decision in index.decisions(standing=True)}
 
 
 def _compared(before: SelectiveReport, after: SelectiveReport) -> Table:

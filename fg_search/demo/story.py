@@ -1,4 +1,4 @@
-"""The main job on the shipped corpus, told step by step in a terminal."""
+"""The main demo: every step from fitting to review on the demo corpus, explained in the terminal."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OUT_OF_SCOPE = "Will it rain in Lisbon tomorrow?"
 
 
 def run(console: Console, folder: Path) -> None:
-    """Fit, index, calibrate, search and review; encoder and index are written below ``folder``."""
+    """Fit, index, calibrate, search and review. The encoder and the index are written to ``folder``."""
     corpus, queries = demo.corpus(), demo.queries()
     texts = [row["text"] for row in corpus]
     labels = [row["label"] for row in corpus]
@@ -41,10 +41,10 @@ def run(console: Console, folder: Path) -> None:
         threshold = learned.threshold(TARGET_PRECISION)
         console.print(f"   {threshold}\n")
 
-        console.print(f"[bold]4. Search[/bold] for answers of which {TARGET_PRECISION:.0%} are to be right")
+        console.print(f"[bold]4. Search[/bold] for answers of which {TARGET_PRECISION:.0%} must be right")
         _search(console, index, "a clear question", _CLEAR)
         _search(console, index, "one about something else", _OUT_OF_SCOPE)
-        console.print("   An unclear question, hits that are unsure of themselves weighing less (confidence_weight=3)")
+        console.print("   An unclear question, with less weight on hits of low confidence (confidence_weight=3)")
         display.result(console, index.search(_UNCLEAR, limit=3, confidence_weight=3))
 
         console.print(f"[bold]5. Does abstaining help?[/bold] {len(fresh)} questions that nothing was learned from")
@@ -63,7 +63,7 @@ def _search(console: Console, index: ConfidenceIndex, what: str, question: str) 
 
 
 def _print_outcome(console: Console, queries: list[dict[str, Any]], results: list[SearchResult]) -> None:
-    """How often the top hit is right, with and without abstaining."""
+    """Print how often the top hit is right, with and without abstention."""
     right = [result.hits[0].label in demo.right_labels(row) for row, result in zip(queries, results, strict=True)]
     certain = [good for good, result in zip(right, results, strict=True) if not result.uncertain]
     console.print(f"   always answer:         {sum(right)} of {len(right)} right ({sum(right) / len(right):.0%})")

@@ -1,6 +1,6 @@
-"""Qdrant Edge, the embedded engine, with the interface of ``qdrant_client.QdrantClient``.
+"""The embedded engine, Qdrant Edge, with the interface of ``qdrant_client.QdrantClient``.
 
-This package imports nothing else of fg_search.
+This package imports nothing else from fg_search.
 """
 
 from __future__ import annotations
@@ -16,6 +16,6 @@ __all__ = ["EdgeClient"]
 def __getattr__(name: str) -> Any:
     if name != "EdgeClient":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from fg_search.edge.client import EdgeClient  # the engine is loaded when it is needed, not with the errors
+    from fg_search.edge.client import EdgeClient  # lazy, so that importing the errors does not load the engine
 
     return EdgeClient

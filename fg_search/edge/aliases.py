@@ -1,4 +1,4 @@
-"""Aliases of collections: other names that can be switched in one step."""
+"""Collection aliases: alternative names that can be switched in one step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from qdrant_client import models
 
 def _create(aliases: dict[str, str], operation: models.CreateAliasOperation, exists: Callable[[str], bool]) -> None:
     new = operation.create_alias
-    if not exists(new.collection_name):  # an alias of an alias does not count
+    if not exists(new.collection_name):  # an alias cannot point to an alias
         raise ValueError(f"Collection {new.collection_name} not found")
     if exists(new.alias_name):
         raise ValueError(f"Collection {new.alias_name} already exists")
@@ -28,12 +28,15 @@ def _rename(aliases: dict[str, str], operation: models.RenameAliasOperation, exi
 def apply_alias_operations(
     aliases: Mapping[str, str], operations: Sequence[models.AliasOperations], exists: Callable[[str], bool]
 ) -> dict[str, str]:
-    """Return the aliases after all operations, or raise with none of them applied.
+    """Return the aliases after all operations; if one of them fails, none is applied.
 
     Args:
         aliases: Alias → collection.
-        operations: Applied in this order.
-        exists: Whether there is a collection of a name.
+        operations: Operations in the order to apply them.
+        exists: Function that tells whether a collection exists.
+
+    Raises:
+        ValueError: An operation names an unknown collection or alias, or a name that is taken.
     """
     changed = dict(aliases)
     for operation in operations:

@@ -1,4 +1,4 @@
-"""Qdrant Edge, the embedded engine, with the methods of ``qdrant_client.QdrantClient``."""
+"""The client of the embedded engine, with the methods of ``qdrant_client.QdrantClient``."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from fg_search.edge.methods.snapshots import SnapshotMethods
 
 
 class EdgeClient(CollectionMethods, BulkMethods, GroupMethods, SnapshotMethods):
-    """Qdrant Edge in a folder, with the face of ``qdrant_client.QdrantClient``.
+    """Qdrant Edge in a folder, with the interface of ``qdrant_client.QdrantClient``.
 
-    Method names, argument names, ``qdrant_client.models`` in and out, results and errors for bad input are
-    those of ``QdrantClient``, so that code written for one runs on the other. Arguments that concern a server
-    (``wait``, ``timeout``, ``ordering``, ``consistency``, ``parallel``, ``method``, ``max_retries``,
-    ``wal_config``) have no effect. ``docs/edge_client.md`` lists the methods.
+    Method names, arguments, ``qdrant_client.models`` types, results and errors for invalid input are those of
+    ``QdrantClient``, so code written for one runs on the other. Arguments that only matter to a server (``wait``,
+    ``timeout``, ``ordering``, ``consistency``, ``parallel``, ``method``, ``max_retries``, ``wal_config``) have no
+    effect. ``docs/edge_client.md`` lists the methods.
 
     What differs:
 
-    * ``order_by`` and ``facet`` need a payload index of the field, as on a server. Local mode does without.
-    * Vectors with infinite numbers are refused, like those with NaN.
-    * ``with_vectors`` refuses the name of a vector that the collection does not have, and ``retrieve``,
-      ``scroll`` and ``has_id`` what is no id, as a server does.
-    * A field condition with two checks, such as a match and a range, is refused: the engine takes one of them for
-      enough, local mode wants both.
-    * Payloads nested more than 100 levels deep are refused: the engine would write and then not read them.
-    * About one in ten floating-point numbers of a payload with 16 or 17 digits comes back one unit in the last
-      place off, of very large and very small ones more, and now and then two units.
-    * Integers of a payload beyond 64 bits become floating-point numbers, as on a server; filters refuse them.
-    * A collection needs a vector, and its name must not begin with a dot.
-    * ``query_points_groups`` gives each prefetch ``group_size`` times its limit, and at least 10,000 candidates.
-      Local mode takes all points.
-    * Indexes are built when :meth:`optimize` is called, not in the background. Dense vectors are searched exactly
-      until then. Sparse vectors need no index: optimizing makes them slower.
-    * Of a collection that exists, only the metadata can be changed.
-    * Shard keys, distance matrices, new names of vectors in an existing collection, inference
+    * ``order_by`` and ``facet`` need a payload index on the field, as on a server. Local mode does without.
+    * Vectors with infinite values are refused, like those with NaN.
+    * ``with_vectors`` refuses vector names that the collection does not have, and ``retrieve``, ``scroll`` and
+      ``has_id`` refuse invalid ids, as a server does.
+    * A field condition with two checks, such as a match and a range, is refused: the engine requires only one of
+      them to hold, local mode requires both.
+    * Payloads nested more than 100 levels deep are refused: the engine would write them but could not read them back.
+    * About one in ten payload floats with 16 or 17 digits is read back one unit in the last place off. Very large
+      and very small values are affected more often, occasionally by two units.
+    * Payload integers beyond 64 bits become floats, as on a server; filters refuse them.
+    * A collection needs at least one vector, and its name must not begin with a dot.
+    * ``query_points_groups`` multiplies the limit of each prefetch by ``group_size`` and raises it to at least 10,000
+      candidates. Local mode takes all points.
+    * Indexes are built when :meth:`optimize` is called, not in the background. Until then dense vectors are searched
+      exactly. Sparse vectors need no index: optimizing makes their search slower.
+    * Only the metadata of an existing collection can be changed.
+    * Shard keys, distance matrices, adding named vectors to an existing collection, inference
       (``models.Document``), full and shard snapshots, and the datatype ``turbo4`` raise ``UnsupportedError``, a
-      ``NotImplementedError``.
+      subclass of ``NotImplementedError``.
 
-    A write that has returned survives the death of the process. A collection is created, replaced and deleted as a
-    whole. One client at a time has the folder; it may be shared between threads.
+    A write that has returned survives the death of the process. Creating, replacing and deleting a collection are
+    atomic. Only one client at a time can open a folder; threads can share the client.
 
     Args:
-        path: The folder; made if it is missing.
+        path: Folder; created if missing.
 
     Raises:
         FolderLockedError: The folder is open in another client.
@@ -65,7 +65,7 @@ class EdgeClient(CollectionMethods, BulkMethods, GroupMethods, SnapshotMethods):
         0.5
     """
 
-    if not TYPE_CHECKING:  # a type checker should find mistyped names
+    if not TYPE_CHECKING:  # hidden from type checkers, so that they report mistyped names
 
         def __getattr__(self, name: str) -> Callable[..., Any]:
             if name.startswith("_") or not hasattr(QdrantBase, name):

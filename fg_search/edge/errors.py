@@ -1,6 +1,6 @@
-"""The errors of the embedded engine's client, and the base of all of fg_search's.
+"""Errors of the embedded engine's client, and the base class of all fg_search errors.
 
-They stand here because this package imports nothing else of fg_search; :mod:`fg_search.errors` has all of them.
+They are defined here because this package imports nothing else from fg_search; :mod:`fg_search.errors` exports them.
 """
 
 
@@ -9,7 +9,7 @@ class FgSearchError(Exception):
 
 
 class FolderLockedError(FgSearchError, RuntimeError):
-    """The folder is open in another client, of this process or of another one."""
+    """The folder is open in another client, in this process or another one."""
 
 
 class StorageError(FgSearchError, RuntimeError):
@@ -17,8 +17,8 @@ class StorageError(FgSearchError, RuntimeError):
 
 
 class UnsupportedError(FgSearchError, NotImplementedError):
-    """A request that Qdrant knows and the embedded engine cannot serve."""
+    """Qdrant supports the request, the embedded engine does not."""
 
 
 class FormatVersionError(FgSearchError, ValueError):
-    """Something was saved by a newer release than this one can read."""
+    """A file was written by a newer release, in a format that this one cannot read."""

@@ -1,21 +1,20 @@
-"""The folder of an :class:`~fg_search.edge.client.EdgeClient`: lock, collection names, whole-or-nothing changes.
+"""The folder of an :class:`~fg_search.edge.client.EdgeClient`: its lock, its collections, changes in one step.
 
 Layout::
 
-    <path>/.lock                        held by the one client that has the folder open
+    <path>/.lock                        held by the client that has the folder open
     <path>/aliases.json                 alias → collection
-    <path>/<collection>/collection.json settings, metadata, payload indexes; a folder without it is no collection
+    <path>/<collection>/collection.json settings, metadata, payload indexes; makes the folder a collection
     <path>/<collection>/shard/          the engine's own files
-    <path>/.snapshots/<collection>/     its snapshots, see :mod:`fg_search.edge.snapshot_files`
-    <path>/.creating-*, .deleting-*     leftovers of a process that was killed; removed at the next start
-    <path>/.snapshots/*/.writing-*      the same
-    <path>/.replaced-*/<collection>     a collection whose successor was being put in its place; put back at the
-                                        next start if it was not
+    <path>/.snapshots/<collection>/     snapshots, see :mod:`fg_search.edge.snapshot_folder`
+    <path>/.creating-*, .deleting-*     left behind by a killed process; removed when the folder is next opened
+    <path>/.snapshots/*/.writing-*      the same, for snapshots
+    <path>/.replaced-*/<collection>     a collection being replaced; restored when the folder is next opened, unless
+                                        its successor is in place
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,21 +23,21 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from fg_search.edge.errors import FolderLockedError, FormatVersionError, StorageError
-from fg_search.edge.vectors import INVALID_NAME_CHARS
+from fg_search.edge.errors import FolderLockedError, StorageError
+from fg_search.edge.json_files import read_json, sync_folder, write_json
+from fg_search.edge.vector_schema import INVALID_NAME_CHARS
 
 COLLECTION_FILE = "collection.json"
 SHARD_FOLDER = "shard"
-FORMAT_VERSION = 1
 SNAPSHOTS_FOLDER = ".snapshots"
-UNFINISHED = ".writing-"  # how the name of a snapshot begins until it is whole
+UNFINISHED = ".writing-"  # prefix of a snapshot's file name while it is written
 _LOCK_FILE = ".lock"
 _ALIASES_FILE = "aliases.json"
 _LEFTOVERS = (".creating-*", ".deleting-*", ".replaced-*")
 
 
 def check_collection_name(name: str) -> None:
-    """Refuse a name that the server refuses, or that is no folder name."""
+    """Refuse a name that the server refuses or that cannot name a folder."""
     for char in INVALID_NAME_CHARS:
         if char in name:
             raise ValueError(f"Collection name cannot contain {char!r} char")
@@ -50,52 +49,8 @@ def check_collection_name(name: str) -> None:
         raise ValueError("Collection name must be at most 255 bytes long")
 
 
-def sync_folder(path: Path) -> None:
-    """Make renames inside a folder durable, where the platform can."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a JSON file as a whole: after a crash it holds either the old or the new content."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({"version": FORMAT_VERSION, **content}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StorageError(f"Cannot write {path}: {error}; check free space and permissions") from error
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a file that :func:`write_json` wrote.
-
-    Raises:
-        FormatVersionError: Written by a newer release.
-        StorageError: Unreadable or damaged.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = int(content["version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{path} is damaged ({error}); restore {path.parent} from a backup") from error
-    if version > FORMAT_VERSION:
-        raise FormatVersionError(
-            f"{path} has format version {version}, this release reads up to {FORMAT_VERSION}; upgrade fg_search"
-        )
-    return content  # type: ignore[no-any-return]
-
-
 def collection_names(path: Path) -> list[str]:
-    """Return the names of the collections in a folder, sorted; it need not be there, and is not locked."""
+    """Return the sorted names of the collections in a folder, which need not exist and is not locked."""
     return sorted(file.parent.name for file in path.glob(f"[!.]*/{COLLECTION_FILE}"))
 
 
@@ -103,11 +58,11 @@ class StorageFolder:
     """A locked folder of collections.
 
     Args:
-        path: The folder; made if it is missing.
+        path: Folder; created if missing.
 
     Raises:
-        FolderLockedError: Another client has it open.
-        StorageError: It is a file, cannot be written to, or belongs to qdrant-client's local mode.
+        FolderLockedError: The folder is open in another client.
+        StorageError: The path is a file, is not writable, or belongs to qdrant-client's local mode.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -128,7 +83,7 @@ class StorageFolder:
             raise StorageError(f"Cannot use folder {self.path}: {error}; check its permissions") from error
 
     def _acquire(self) -> None:
-        import portalocker  # at its import it looks for a writable folder, which a read-only system lacks
+        import portalocker  # its import looks for a writable folder, which a read-only system lacks
 
         lock = (self.path / _LOCK_FILE).open("a")
         try:
@@ -142,7 +97,7 @@ class StorageFolder:
         self._lock = lock
 
     def _tidy_up(self) -> None:
-        """Finish or undo what a process that was killed had begun."""
+        """Finish or undo what a killed process had begun."""
         for replaced in self.path.glob(".replaced-*/*"):
             if not (self.path / replaced.name).exists():
                 replaced.rename(self.path / replaced.name)
@@ -159,11 +114,11 @@ class StorageFolder:
             self._lock = None
 
     def collections(self) -> list[str]:
-        """Return the names of the collections, sorted."""
+        """Return the sorted names of the collections."""
         return collection_names(self.path)
 
     def exists(self, name: str) -> bool:
-        """Whether a collection of this name is there."""
+        """Whether there is a collection of this name."""
         return self._is_name(name) and (self.path / name / COLLECTION_FILE).is_file()
 
     @staticmethod
@@ -175,12 +130,12 @@ class StorageFolder:
         return True
 
     def create(self, name: str, content: dict[str, Any], build: Callable[[Path], None]) -> None:
-        """Make a collection, whole or not at all.
+        """Create a collection atomically.
 
         Args:
-            name: A valid name that is not taken.
-            content: What its JSON file holds.
-            build: Fills the folder it is given with the engine's files.
+            name: Valid name that is not taken.
+            content: Content of the collection's JSON file.
+            build: Function that writes the engine's files to a folder.
         """
         with self.building(name) as temporary:
             build(temporary)
@@ -190,7 +145,7 @@ class StorageFolder:
 
     @contextmanager
     def building(self, name: str) -> Iterator[Path]:
-        """Give a new folder to build a collection in; what is not moved from there by the end is removed."""
+        """Provide a new folder to build a collection in; it is removed on exit unless it was moved."""
         temporary = self.path / f".creating-{uuid4().hex}"
         try:
             temporary.mkdir()
@@ -204,9 +159,9 @@ class StorageFolder:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def put(self, name: str, built: Path) -> None:
-        """Make a folder that was built the collection of this name; a closed one that is there is replaced.
+        """Move a built folder into place, replacing the closed collection of this name if there is one.
 
-        After a crash there is either of the two, whole.
+        After a crash either the old or the new collection is there, complete.
         """
         if not self.exists(name):
             built.rename(self.path / name)
@@ -225,7 +180,7 @@ class StorageFolder:
         shutil.rmtree(replaced, ignore_errors=True)
 
     def delete(self, name: str) -> None:
-        """Remove a collection; from the first step on it is gone for every reader."""
+        """Remove a collection; the first step, a rename, hides it from every reader."""
         doomed = self.path / f".deleting-{uuid4().hex}"
         try:
             (self.path / name).rename(doomed)

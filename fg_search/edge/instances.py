@@ -1,8 +1,8 @@
-"""Instances of ``qdrant_client.models`` made of values that are known to be valid.
+"""Fast construction of ``qdrant_client.models`` from values that are known to be valid.
 
-Hits and requests are on the hot path, 10 hits a query and thousands of queries a batch. Pydantic's own
-``model_construct`` asks every field for its default each time, at 4 µs a hit; filling the instance, as it does at its
-core, takes a third.
+Hits and requests are on the hot path: 10 hits per query, thousands of queries per batch. Pydantic's own
+``model_construct`` asks every field for its default each time and takes 4 µs per hit. Setting the instance's
+attributes directly, which is what it does in the end, takes a third of that.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _new, _set = object.__new__, object.__setattr__
 
 
 def filled(cls: type[Model], values: dict[str, Any]) -> Model:
-    """An instance with a value for each of its fields; it keeps the dict."""
+    """Build an instance from values for all of its fields; the instance keeps the dict."""
     return _made(cls, values, set(values))
 
 
 def construct(cls: type[Model], **given: Any) -> Model:
-    """An instance with values for some of its fields, as ``cls.model_construct(**given)`` makes it."""
+    """Build an instance from values for some of its fields, as ``cls.model_construct(**given)`` does."""
     return _made(cls, {**_defaults(cls), **given}, set(given))
 
 

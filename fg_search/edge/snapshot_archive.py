@@ -1,8 +1,8 @@
-"""One collection as one file: a tar archive that can tell whether it is whole.
+"""The file format of snapshots: a tar archive of one collection that can be checked for completeness.
 
-Members: ``collection.json``, the engine's files and folders below ``shard/``, and last ``manifest.json`` with the
-SHA-256 of each file and of itself. The engine makes its files much larger than what is in them; the empty end of a
-file is left out of the archive and made again, as a hole, when the archive is read.
+Members: ``collection.json``, the engine's files and folders below ``shard/``, and finally ``manifest.json`` with the
+SHA-256 of each file and of the list itself. The engine allocates files much larger than their data; the archive leaves
+out the empty end of each file, and reading the archive recreates it as a hole.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHUNK = 1 << 20
 
 
 class _Hashing:
-    """A file that hashes what passes through it."""
+    """File wrapper that hashes everything read or written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -53,7 +53,7 @@ def file_checksum(path: Path) -> str:
 
 
 def _end_of_data(descriptor: int, size: int) -> int:
-    """Where the data of a file end and nothing but a hole follows; its size where the platform cannot tell."""
+    """Offset after which a file is only a hole; the file's size if the platform cannot tell."""
     if not hasattr(os, "SEEK_DATA"):
         return size
     end = 0
@@ -88,14 +88,14 @@ def _digest(files: dict[str, Any]) -> str:
 
 
 def write_archive(folder: Path, target: IO[bytes]) -> str:
-    """Write the files of a collection, which must not change meanwhile.
+    """Write the files of a collection, which must not change in the meantime.
 
     Args:
-        folder: The collection's folder.
-        target: A file to write to, from its beginning.
+        folder: Folder of the collection.
+        target: File to write to, positioned at its start.
 
     Returns:
-        SHA-256 of what was written.
+        SHA-256 of the archive.
     """
     output = _Hashing(target)
     with tarfile.open(mode="w|", fileobj=output, format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
@@ -110,7 +110,7 @@ def write_archive(folder: Path, target: IO[bytes]) -> str:
 
 
 def _target(member: tarfile.TarInfo, folder: Path) -> Path:
-    """Where a member belongs, below ``folder`` and nowhere else."""
+    """Destination of a member; a member that would land outside ``folder`` is refused."""
     path = PurePosixPath(member.name)
     is_ours = path.parts == (COLLECTION_FILE,) or (path.parts[:1] == (SHARD_FOLDER,) and ".." not in path.parts)
     if not is_ours or member.issparse() or not (member.isreg() or member.isdir()):
@@ -124,7 +124,7 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) ->
     if member.isdir():
         target.mkdir(exist_ok=True)
         return {}
-    content = _Hashing(cast("IO[bytes]", archive.extractfile(member)))  # None only for what is no regular file
+    content = _Hashing(cast("IO[bytes]", archive.extractfile(member)))  # None only if the member is not a regular file
     with target.open("xb") as file:
         while data := content.read(_CHUNK):
             file.write(data)
@@ -157,19 +157,19 @@ def _extract_all(archive: tarfile.TarFile, folder: Path) -> None:
     for name in sorted(files.keys() | checksums.keys()):
         if files.get(name, {}).get("sha256") != checksums.get(name):
             raise ValueError(f"the checksum of {name!r} is wrong")
-    for name, facts in files.items():
+    for name, entry in files.items():
         with (folder / name).open("r+b") as file:
-            file.truncate(facts["size"])
+            file.truncate(entry["size"])
             os.fsync(file.fileno())
 
 
 def read_archive(path: Path, folder: Path) -> None:
-    """Write the files of an archive into an empty folder, and nowhere else.
+    """Extract an archive into an empty folder, and nowhere else.
 
     Raises:
-        StorageError: The archive is damaged, or is none of ours; what the folder holds is then of no use.
-        FormatVersionError: A newer release wrote it.
-        OSError: It cannot be read, or the folder cannot be written to.
+        StorageError: The archive is damaged or is not a snapshot; discard the folder's content.
+        FormatVersionError: A newer release wrote the archive.
+        OSError: The archive cannot be read, or the folder is not writable.
     """
     try:
         with tarfile.open(path, mode="r:") as archive:

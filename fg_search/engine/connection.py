@@ -1,4 +1,4 @@
-"""From a location as users write it to a client with ``QdrantClient``'s methods."""
+"""From a location as users write it to an engine."""
 
 from __future__ import annotations
 
@@ -7,83 +7,76 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, TypeAlias, TypeGuard
 
 from qdrant_client import AsyncQdrantClient, QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from fg_search.edge.client import EdgeClient
 from fg_search.edge.folder import collection_names
+from fg_search.engine.adapter import is_url
+from fg_search.engine.asynchronous import AsyncEngine
+from fg_search.engine.blocking import BlockingEngine
 from fg_search.errors import IndexNotFoundError, StorageError
 
-if TYPE_CHECKING:
-    from typing import TypeAlias
-
-    Client: TypeAlias = QdrantClient | EdgeClient
-    Location: TypeAlias = str | os.PathLike[str] | Client
-
+Location: TypeAlias = str | os.PathLike[str] | QdrantClient | EdgeClient
+AsyncLocation: TypeAlias = Location | AsyncQdrantClient
 
 _TIMEOUT = 60  # seconds; a batch of a thousand points that all copies must have takes more than the usual five
 
 
-def connect(location: Location, *, api_key: str | None = None, create: bool = True) -> tuple[Client, str]:
-    """Open ``location`` and say what to call it.
+def connect(location: Location, *, api_key: str | None = None, create: bool = True) -> BlockingEngine:
+    """Open ``location``.
 
     Args:
         location: A folder (embedded Qdrant Edge), ``":memory:"``, the URL of a server, or a ready client.
-        api_key: For a server.
-        create: Whether a folder that is not there yet may be made.
-
-    Returns:
-        The client, and the location as text.
+        api_key: API key of the server.
+        create: Whether a folder that does not exist may be made.
 
     Raises:
-        IndexNotFoundError: If the folder is not there and may not be made.
+        IndexNotFoundError: If the folder does not exist and may not be made.
         FolderLockedError: If the folder is open in another client.
         StorageError: If the server does not answer.
         TypeError: If it is none of these.
     """
-    if not isinstance(location, (str, os.PathLike)):
-        _check_client(location)
-        return location, f"{type(location).__name__}"
+    if not is_path(location):
+        return BlockingEngine(_checked_client(location))
     name = os.fspath(location)
     if not is_url(name):
-        return _open_here(name, create), name
+        return BlockingEngine(_open_here(name, create), name)
     client = QdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
     with _connection_errors(name):
         client.get_collections()
-    return client, name
+    return BlockingEngine(client, name, api_key)
 
 
-async def connect_async(
-    location: Location | AsyncQdrantClient, *, api_key: str | None = None, create: bool = True
-) -> tuple[Client | AsyncQdrantClient, str]:
-    """As :func:`connect`; a server gets a client whose methods are coroutines."""
-    if isinstance(location, AsyncQdrantClient) or not isinstance(location, (str, os.PathLike)):
-        _check_client(location)
-        return location, f"{type(location).__name__}"
+async def connect_async(location: AsyncLocation, *, api_key: str | None = None, create: bool = True) -> AsyncEngine:
+    """Open ``location`` as :func:`connect` does; a server gets a client whose methods are coroutines."""
+    if not is_path(location):
+        return AsyncEngine(_checked_client(location))
     name = os.fspath(location)
     if not is_url(name):
-        return await asyncio.to_thread(_open_here, name, create), name
+        return AsyncEngine(await asyncio.to_thread(_open_here, name, create), name)
     client = AsyncQdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
     with _connection_errors(name):
         await client.get_collections()
-    return client, name
+    return AsyncEngine(client, name, api_key)
 
 
-def is_url(location: str) -> bool:
-    """Whether ``location`` is a server's address and not a folder."""
-    return location.startswith(("http://", "https://"))
+def is_path(location: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether ``location`` is a folder or a URL; a client that is handed in stays the caller's to close."""
+    return isinstance(location, (str, os.PathLike))
 
 
-def _check_client(location: object) -> None:
+def _checked_client(location: Any) -> Any:
     if not hasattr(location, "query_batch_points"):
         raise TypeError(
             f"location must be a folder, ':memory:', a URL or a client with QdrantClient's methods, got {location!r}"
         )
+    return location
 
 
-def _open_here(name: str, create: bool) -> Client:
+def _open_here(name: str, create: bool) -> QdrantClient | EdgeClient:
     if name == ":memory:":
         return QdrantClient(":memory:")
     if not create and not Path(name).is_file() and not collection_names(Path(name)):

@@ -1,4 +1,4 @@
-"""Metrics of search that may abstain, each with its source."""
+"""Metrics for search with abstention, each with its reference."""
 
 from fg_search.evaluation.bootstrap import Interval, bootstrap_interval
 from fg_search.evaluation.calibration_error import (

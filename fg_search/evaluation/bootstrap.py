@@ -1,4 +1,4 @@
-"""How far a measured figure could be off by chance."""
+"""Bootstrap confidence intervals of metrics."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its bootstrap confidence interval.
+    """A metric with its bootstrap confidence interval.
 
     Attributes:
-        estimate: On all items.
-        low: Lower end.
-        high: Upper end.
-        level: Coverage of the interval, such as .95.
+        estimate: Metric on all items.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        level: Confidence level, such as .95.
     """
 
     estimate: float
@@ -37,21 +37,21 @@ def bootstrap_interval(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    """Percentile bootstrap (Efron, 1979): the metric on resamples of the items, with replacement.
+    """Percentile bootstrap (Efron, 1979): quantiles of the metric over resamples of the items with replacement.
 
     Args:
-        metric: Takes the columns, gives a number; resamples where it gives NaN (one class only) are left out.
-        columns: Arrays with one row an item, resampled together.
-        level: Coverage in (0, 1).
-        resamples: Number of resamples.
-        seed: Of the resamples.
+        metric: Function from the columns to a number; resamples for which it is NaN (only one class) are ignored.
+        columns: Arrays with one row per item, resampled together.
+        level: Confidence level, in (0, 1).
+        resamples: Number of resamples, at least 1.
+        seed: Random seed.
 
     Raises:
         ValueError: If there are no columns, lengths differ, or a number is out of range.
 
     Example:
         >>> print(bootstrap_interval(lambda right: right.mean(), [1, 1, 0, 1, 1, 1, 0, 1], resamples=200))
-        0.75 [0.4969, 1]
+        0.75 [0.5, 1]
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be greater than 0 and less than 1, got {level}")

@@ -1,4 +1,4 @@
-"""Whether a probability means what it says."""
+"""Calibration error: how far predicted probabilities are from observed frequencies."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy.typing as npt
 
 from fg_search.validation import check_count, check_outcomes
 
-_Z = 1.96  # of a normal distribution, for an interval of 95 %
+_Z = 1.96  # normal quantile of a 95 % interval
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The answers whose promised chance to be right lies in one interval.
+    """One bin of a reliability diagram: the answers whose predicted probability is in (low, high].
 
     Attributes:
-        low: Of the interval, which holds what is greater than this (the first one also 0).
-        high: Of the interval, which holds this, too.
-        queries: How many.
-        promised: Their mean chance to be right.
-        right: Share of them that was right.
-        interval: 95 % interval of that share (:func:`wilson_interval`).
+        low: Lower end, excluded; the first bin also contains 0.
+        high: Upper end, included.
+        queries: Number of queries in the bin.
+        promised: Mean predicted probability of being right, in [0, 1].
+        right: Share of right answers, in [0, 1].
+        interval: 95 % confidence interval of ``right`` (:func:`wilson_interval`).
     """
 
     low: float
@@ -34,17 +34,18 @@ class ReliabilityBin:
 
 
 def reliability_bins(probability: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 10) -> list[ReliabilityBin]:
-    """Promised and observed shares of right answers, by intervals of equal width: a reliability diagram's numbers.
-
-    Niculescu-Mizil & Caruana (2005).
+    """Data of a reliability diagram with bins of equal width (Niculescu-Mizil & Caruana, 2005).
 
     Args:
-        probability: ``(n,)`` numbers in [0, 1], the promised chance of being right.
-        correct: ``(n,)`` booleans.
-        bins: Number of intervals of [0, 1].
+        probability: ``(n,)`` predicted probabilities of being right, in [0, 1].
+        correct: ``(n,)`` booleans, whether each answer is right.
+        bins: Number of bins of [0, 1], at least 1.
 
     Returns:
-        From low to high; empty intervals are left out.
+        The non-empty bins, from low to high.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a number is out of range.
     """
     promised, right = _check_probability(probability, correct)
     which = _bins(promised, bins)
@@ -66,15 +67,20 @@ def reliability_bins(probability: npt.ArrayLike, correct: npt.ArrayLike, *, bins
 
 
 def expected_calibration_error(probability: npt.ArrayLike, correct: npt.ArrayLike, *, bins: int = 15) -> float:
-    """Mean distance between what was promised and what came true, over bins of equal width (Guo et al., 2017).
+    """Expected calibration error over bins of equal width (Guo et al., 2017).
+
+    It is the difference between mean predicted probability and accuracy of each bin, averaged over all answers.
 
     Args:
-        probability: ``(n,)`` numbers in [0, 1], the promised chance of being right.
-        correct: ``(n,)`` booleans.
-        bins: Number of bins of [0, 1].
+        probability: ``(n,)`` predicted probabilities of being right, in [0, 1].
+        correct: ``(n,)`` booleans, whether each answer is right.
+        bins: Number of bins of [0, 1], at least 1.
 
     Returns:
         A number in [0, 1], lower is better.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a number is out of range.
     """
     promised, right = _check_probability(probability, correct)
     gap = np.bincount(_bins(promised, bins), weights=right - promised)
@@ -82,10 +88,17 @@ def expected_calibration_error(probability: npt.ArrayLike, correct: npt.ArrayLik
 
 
 def brier_score(probability: npt.ArrayLike, correct: npt.ArrayLike) -> float:
-    """Mean squared distance of the promised chance from what came true, 1 or 0 (Brier, 1950).
+    """Mean squared difference between predicted probability and outcome, 1 or 0 (Brier, 1950).
+
+    Args:
+        probability: ``(n,)`` predicted probabilities of being right, in [0, 1].
+        correct: ``(n,)`` booleans, whether each answer is right.
 
     Returns:
         A number in [0, 1], lower is better.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a probability is out of range.
     """
     from sklearn.metrics import brier_score_loss
 
@@ -94,16 +107,24 @@ def brier_score(probability: npt.ArrayLike, correct: npt.ArrayLike) -> float:
 
 
 def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """95 % interval of a share in [0, 1] that was seen among ``count`` (Wilson, 1927)."""
+    """95 % confidence interval of a proportion (Wilson, 1927).
+
+    Args:
+        share: Observed proportion, in [0, 1].
+        count: Number of observations, at least 1.
+
+    Returns:
+        Lower and upper end, in [0, 1].
+    """
     square = _Z * _Z
     middle = (share + square / (2 * count)) / (1 + square / count)
     half = _Z * ((share * (1 - share) + square / (4 * count)) / count) ** 0.5 / (1 + square / count)
-    # of 0 and 1 an end of the interval is the share itself, which rounding would miss
+    # for shares of 0 and 1 one end is the share itself, which rounding would miss
     return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))
 
 
 def _bins(promised: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:
-    """In which of ``bins`` intervals of [0, 1] each lies: (a, b] as Guo et al. have them; 0 joins the first."""
+    """Bin ``(n,)`` of each probability; bins are (a, b] as in Guo et al., and 0 belongs to the first."""
     check_count(bins, name="bins")
     return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], promised, side="left")
 

@@ -1,4 +1,4 @@
-"""All figures of a search with abstention, in one object."""
+"""All metrics of search with abstention in one report."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ from fg_search.validation import check_booleans
 
 @dataclass(frozen=True)
 class SelectiveReport:
-    """Quality of search with abstention; each figure is explained by the function of its name.
+    """Metrics of search with abstention; see the function of the same name for each.
 
     Attributes:
         queries: Number of queries.
-        recall_at_1: Share of the in-scope queries whose top hit is right.
-        auroc: Probability that a right answer has a higher confidence than a wrong one.
-        average_precision: Of confidence for correctness.
+        recall_at_1: Share of in-scope queries whose top hit is right; NaN without in-scope queries.
+        auroc: AUROC of the confidence for right against wrong answers.
+        average_precision: Average precision of the confidence for right answers.
         aurc: Area under the risk-coverage curve; lower is better.
-        excess_aurc: The same above a perfect ranking.
-        coverage_at_95: Share of queries answered at 95 % precision.
-        coverage_at_99: Share of queries answered at 99 % precision.
+        excess_aurc: AURC above that of a perfect ranking; lower is better.
+        coverage_at_95: Coverage at 95 % precision.
+        coverage_at_99: Coverage at 99 % precision.
         abstention_nauc: Normalised area under the abstention curve.
-        out_of_scope_auroc: In-scope against out-of-scope queries; NaN if all are of one kind, as the next.
-        fpr_at_95_tpr: Out-of-scope queries that pass where 95 % of the in-scope queries pass.
+        out_of_scope_auroc: AUROC of the confidence for in-scope against out-of-scope queries; NaN without both kinds.
+        fpr_at_95_tpr: Share of out-of-scope queries above the threshold that 95 % of in-scope queries reach; lower is
+            better, NaN without both kinds.
     """
 
     queries: int
@@ -51,15 +52,15 @@ class SelectiveReport:
 
 
 def selective_report(confidence: npt.ArrayLike, correct: npt.ArrayLike, in_scope: npt.ArrayLike) -> SelectiveReport:
-    """Judge the top hits of a set of queries by the number that ranks them.
+    """Compute every metric for the top hits of n queries.
 
     Args:
-        confidence: ``(n,)`` finite numbers, higher is surer.
-        correct: ``(n,)`` booleans, whether the top hit is right; an out-of-scope query is always wrong.
-        in_scope: ``(n,)`` booleans, whether there was a right answer to find.
+        confidence: ``(n,)`` finite numbers, higher is more confident.
+        correct: ``(n,)`` booleans, whether the top hit is right; always false for an out-of-scope query.
+        in_scope: ``(n,)`` booleans, whether the corpus can answer each query.
 
     Raises:
-        ValueError: If lengths differ or are zero, or an out-of-scope query is said to be right.
+        ValueError: If lengths differ or are zero, a confidence is not finite, or an out-of-scope query is marked right.
     """
     right, inside = check_booleans(correct, name="correct"), check_booleans(in_scope, name="in_scope")
     if right.shape != inside.shape:

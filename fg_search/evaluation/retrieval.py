@@ -1,4 +1,4 @@
-"""Whether the right things are found, and whether an embedding knows when its neighbours are wrong."""
+"""Retrieval metrics: recall, and how well confidence predicts that the nearest neighbour is right."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from fg_search.arrays import unit_rows
 from fg_search.evaluation.selective import auroc
 from fg_search.validation import check_booleans, check_vectors
 
-_SIMILARITIES = 2**24  # held at once: bounds the memory
+_SIMILARITIES = 2**24  # similarities computed at once; bounds the memory
 
 
 def recall_at_k(relevant: npt.ArrayLike, k: int) -> float:
     """Share of the queries with a relevant item among their first k hits (R@k, as in metric learning).
 
     Args:
-        relevant: ``(n, m)`` booleans, whether each hit is relevant, the best first; m >= k.
-        k: Hits that count.
+        relevant: ``(n, m)`` booleans, whether each hit is relevant, best hit first; m >= k.
+        k: Number of hits considered, at least 1.
 
     Returns:
         A number in [0, 1].
+
+    Raises:
+        ValueError: If the shape is wrong, there are no queries, or ``k`` is out of range.
     """
     listed = np.asarray(relevant, dtype=bool)
     if listed.ndim != 2 or not len(listed):
@@ -31,17 +34,20 @@ def recall_at_k(relevant: npt.ArrayLike, k: int) -> float:
 
 
 def r_auroc(embeddings: npt.ArrayLike, labels: npt.ArrayLike, confidence: npt.ArrayLike) -> float:
-    """R-AUROC of the URL benchmark (Kirchhof et al., 2023): does the confidence tell a right nearest neighbour?
+    """R-AUROC of the URL benchmark (Kirchhof et al., 2023): AUROC of the confidence for a right nearest neighbour.
 
-    Every item is a query against all others, by cosine; it is right if its nearest neighbour has its label.
+    Each item is a query against all others by cosine; it is right if its nearest neighbour has the same label.
 
     Args:
-        embeddings: ``(n, d)`` finite vectors.
+        embeddings: ``(n, d)`` finite vectors, n >= 2.
         labels: ``(n,)`` labels.
-        confidence: ``(n,)`` finite numbers, higher is surer.
+        confidence: ``(n,)`` finite numbers, higher is more confident.
 
     Returns:
-        AUROC in [0, 1] of the confidence for being right; NaN if all are right, or all wrong.
+        A number in [0, 1]; NaN if all items are right or all are wrong.
+
+    Raises:
+        ValueError: If lengths differ, there are fewer than two items, or a number is not finite.
     """
     rows = check_vectors(embeddings, name="embeddings")
     names = np.asarray(labels)

@@ -1,4 +1,4 @@
-"""How well a confidence ranks what is right above what is wrong: selective prediction, search with abstention."""
+"""Metrics of selective prediction: how well confidence ranks right answers above wrong ones."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _ABSTENTION_RATES = np.linspace(0, 1, 11)[:-1]
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What answering the surest queries costs.
+    """A point of a risk-coverage curve.
 
     Attributes:
-        coverage: Share of the queries that are answered.
-        risk: Share of wrong answers among these.
-        threshold: The least confidence of these.
+        coverage: Share of queries that are answered, in (0, 1].
+        risk: Selective risk: share of wrong answers among the answered queries, in [0, 1].
+        threshold: Lowest confidence among the answered queries.
     """
 
     coverage: float
@@ -32,11 +32,14 @@ def auroc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
     """Probability that a right answer has a higher confidence than a wrong one; ties count half.
 
     Args:
-        confidence: ``(n,)`` finite numbers, higher is surer.
-        correct: ``(n,)`` booleans.
+        confidence: ``(n,)`` finite numbers, higher is more confident.
+        correct: ``(n,)`` booleans, whether each answer is right.
 
     Returns:
-        A number in [0, 1], .5 for a confidence that says nothing; NaN if all answers are right, or all wrong.
+        A number in [0, 1], .5 for an uninformative confidence; NaN if all answers are right or all are wrong.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a confidence is not finite.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -47,10 +50,17 @@ def auroc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
 
 
 def average_precision(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
-    """Area under the precision-recall curve of confidence for correctness, as a step function.
+    """Area under the precision-recall curve of the confidence for right answers, as a step function.
+
+    Args:
+        confidence: ``(n,)`` finite numbers, higher is more confident.
+        correct: ``(n,)`` booleans, whether each answer is right.
 
     Returns:
-        A number in [0, 1]; the share of right answers for a confidence that says nothing. NaN if none is right.
+        A number in [0, 1]; the share of right answers for an uninformative confidence. NaN if no answer is right.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a confidence is not finite.
     """
     from sklearn.metrics import average_precision_score
 
@@ -59,16 +69,19 @@ def average_precision(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> floa
 
 
 def risk_coverage_curve(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> list[CurvePoint]:
-    """The risk at each coverage that a threshold can have: items of equal confidence are answered together.
+    """Risk-coverage curve (El-Yaniv & Wiener, 2010): one point per threshold.
 
-    El-Yaniv & Wiener (2010).
+    Answers with the same confidence share a point, because no threshold separates them.
 
     Args:
-        confidence: ``(n,)`` finite numbers, higher is surer.
-        correct: ``(n,)`` booleans.
+        confidence: ``(n,)`` finite numbers, higher is more confident.
+        correct: ``(n,)`` booleans, whether each answer is right.
 
     Returns:
-        From the surest answers alone to all.
+        Points from the lowest coverage to full coverage.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a confidence is not finite.
     """
     values, errors, sizes = _errors_by_confidence(confidence, correct)
     answered, wrong = np.cumsum(sizes), np.cumsum(errors)
@@ -79,7 +92,15 @@ def risk_coverage_curve(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> li
 
 
 def at_coverages(curve: Sequence[CurvePoint], steps: int = 10) -> list[CurvePoint]:
-    """The points of a curve nearest above each tenth of coverage, for a table."""
+    """Sample a risk-coverage curve for a table.
+
+    Args:
+        curve: Points by increasing coverage.
+        steps: Number of equal steps of coverage, at least 1.
+
+    Returns:
+        The first point at or above each step, without duplicates.
+    """
     chosen: dict[float, CurvePoint] = {}
     for step in range(1, steps + 1):
         point = next(point for point in curve if point.coverage >= step / steps - 1e-9)
@@ -88,12 +109,19 @@ def at_coverages(curve: Sequence[CurvePoint], steps: int = 10) -> list[CurvePoin
 
 
 def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
-    """Area under the risk-coverage curve: the mean over k of the error rate among the k most confident.
+    """Area under the risk-coverage curve (Geifman, Uziel & El-Yaniv, 2019).
 
-    Geifman, Uziel & El-Yaniv (2019). Items of equal confidence are taken in random order (the expectation).
+    It is the mean over k of the error rate among the k most confident answers; ties are averaged over random orders.
+
+    Args:
+        confidence: ``(n,)`` finite numbers, higher is more confident.
+        correct: ``(n,)`` booleans, whether each answer is right.
 
     Returns:
         A number in [0, 1], lower is better.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a confidence is not finite.
     """
     _, errors, sizes = _errors_by_confidence(confidence, correct)
     spread = np.repeat(errors / sizes, sizes)
@@ -101,20 +129,38 @@ def aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
 
 
 def excess_aurc(confidence: npt.ArrayLike, correct: npt.ArrayLike) -> float:
-    """AURC above that of a perfect ranking of the same answers (Geifman, Uziel & El-Yaniv, 2019).
+    """AURC minus that of a perfect ranking of the same answers (Geifman, Uziel & El-Yaniv, 2019).
+
+    Args:
+        confidence: ``(n,)`` finite numbers, higher is more confident.
+        correct: ``(n,)`` booleans, whether each answer is right.
 
     Returns:
-        A number in [0, 1), 0 for a confidence that puts every right answer above every wrong one.
+        A number in [0, 1), lower is better; 0 if every right answer ranks above every wrong one.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a confidence is not finite.
     """
     _, right = check_outcomes(confidence, correct)
     return aurc(confidence, correct) - aurc(right, right)
 
 
 def coverage_at_precision(confidence: npt.ArrayLike, correct: npt.ArrayLike, precision: float) -> float:
-    """Largest share of items above a threshold such that at least ``precision`` of them are right.
+    """Largest coverage of a threshold at which the precision is at least ``precision``.
 
-    Items of equal confidence stand or fall together. It describes the data at hand; it is no guarantee (see
-    :func:`fg_search.confidence.threshold_for_precision`).
+    Answers with the same confidence are answered together. The result describes these data and guarantees nothing for
+    new queries; use :func:`fg_search.confidence.threshold_for_precision` for that.
+
+    Args:
+        confidence: ``(n,)`` finite numbers, higher is more confident.
+        correct: ``(n,)`` booleans, whether each answer is right.
+        precision: Precision to reach, in [0, 1].
+
+    Returns:
+        A number in [0, 1]; 0 if no threshold reaches the precision.
+
+    Raises:
+        ValueError: If lengths differ or are zero, or a confidence is not finite.
     """
     _, errors, sizes = _errors_by_confidence(confidence, correct)
     answered = np.cumsum(sizes)
@@ -123,20 +169,20 @@ def coverage_at_precision(confidence: npt.ArrayLike, correct: npt.ArrayLike, pre
 
 
 def abstention_nauc(confidence: npt.ArrayLike, quality: npt.ArrayLike) -> float:
-    """Normalised area under the abstention curve, as mteb reports it (Gisserot-Boukhlef et al., 2024).
+    """Normalised area under the abstention curve, as reported by MTEB (Gisserot-Boukhlef et al., 2024).
 
-    The mean quality of what is answered, at abstention rates 0, .1 … .9, as an area between that of abstaining at
-    random (0) and that of abstaining from the worst answers first (1).
+    The curve is the mean quality of the answered queries at abstention rates 0, .1, …, .9. Its area is normalised so
+    that random abstention scores 0 and abstaining from the worst answers first scores 1.
 
     Args:
-        confidence: ``(n,)`` finite numbers, higher is surer.
-        quality: ``(n,)`` numbers, the metric of each query: whether the answer is right, a reciprocal rank, an nDCG.
+        confidence: ``(n,)`` finite numbers, higher is more confident.
+        quality: ``(n,)`` finite numbers, the metric of each query, for example correctness, reciprocal rank or nDCG.
 
     Returns:
-        At most 1; negative if worse than at random. NaN if all answers are equally good.
+        A number of at most 1, negative if worse than random abstention; NaN if all answers are equally good.
 
     Raises:
-        ValueError: If the lists are not equally long or a number is not finite.
+        ValueError: If lengths differ or are zero, or a number is not finite.
     """
     from sklearn.metrics import auc
 
@@ -153,7 +199,7 @@ def abstention_nauc(confidence: npt.ArrayLike, quality: npt.ArrayLike) -> float:
 
 
 def _abstention_curve(scores: npt.NDArray[np.float64], quality: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Mean quality of the surest answers at each abstention rate."""
+    """Mean quality of the answered queries at each abstention rate."""
     sorted_quality = quality[np.argsort(scores, kind="stable")]
     dropped = [min(round(rate * len(scores)), len(scores) - 1) for rate in _ABSTENTION_RATES]
     return np.array([sorted_quality[first:].mean() for first in dropped])
@@ -162,7 +208,7 @@ def _abstention_curve(scores: npt.NDArray[np.float64], quality: npt.NDArray[np.f
 def _errors_by_confidence(
     confidence: npt.ArrayLike, correct: npt.ArrayLike
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Each distinct confidence, the highest first, and the errors and items that have it."""
+    """Distinct confidences, highest first, with the number of errors and of answers at each."""
     scores, right = check_outcomes(confidence, correct)
     negated, block, sizes = np.unique(-scores, return_inverse=True, return_counts=True)
     return -negated, np.bincount(block, weights=~right).astype(np.int64), sizes

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from fg_search.engine.operations import Operation, call
+from fg_search.engine.port import Engine, PayloadIndexes
 from fg_search.errors import IndexNotFoundError, NotScoredError, StorageError
 from fg_search.index.calibration import Calibration
 from fg_search.index.state import EncoderSlot, IndexState, check_fingerprint, metadata_of
 from fg_search.layout.keys import CALIBRATION_KEY
-from fg_search.layout.schema import SCORE_INDEXES, IndexMetadata, PayloadIndexes, collection_options, payload_indexes
+from fg_search.layout.schema import SCORE_INDEXES, IndexMetadata, collection_options, payload_indexes
 from fg_search.layout.settings import IndexSettings
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ _NOT_FOUND = 404
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
 
 
-def open_index(
-    location: str, collection: str, encoder: FeatureGroupEncoder | None, settings: IndexSettings | None
-) -> Operation[IndexState]:
+async def open_index(
+    engine: Engine, collection: str, encoder: FeatureGroupEncoder | None, settings: IndexSettings | None
+) -> IndexState:
     """Read what a collection remembers; make it, if it is not there and there is an encoder to make it for.
 
     Raises:
@@ -42,21 +42,21 @@ def open_index(
         FormatVersionError: If another release made it.
         ValueError: If it is there with other settings.
     """
-    info = yield from find_collection(collection)
+    info = await find_collection(engine, collection)
     if info is None:
         if encoder is None:
             raise IndexNotFoundError(
-                f"there is no index {collection!r} at {location!r}; "
+                f"there is no index {collection!r} at {engine.location!r}; "
                 "make one by giving an encoder: ConfidenceIndex(location, encoder) or "
                 "`fg-search index … --encoder FOLDER`"
             )
         metadata = replace(metadata_of(encoder), settings=settings or IndexSettings())
-        physical = yield from create_collection(collection, metadata)
-        yield from switch_alias(collection, physical)
-        return IndexState(location, collection, metadata, EncoderSlot(encoder))
+        physical = await create_collection(engine, collection, metadata)
+        await switch_alias(engine, collection, physical)
+        return IndexState(engine, collection, metadata, EncoderSlot(encoder))
     metadata = IndexMetadata.of_collection(collection, info)
     calibration = Calibration.of_metadata((info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint)
-    state = IndexState(location, collection, metadata, EncoderSlot(encoder), calibration)
+    state = IndexState(engine, collection, metadata, EncoderSlot(encoder), calibration)
     if encoder is not None:
         check_fingerprint(state, encoder)
     if settings is not None and settings != metadata.settings:
@@ -65,14 +65,14 @@ def open_index(
             "into a new index with `fg-search copy`"
         )
     # whoever made the collection may have been interrupted before its payload indexes were there
-    yield from index_payload(collection, payload_indexes(metadata), known=info.payload_schema)
+    await index_payload(engine, collection, payload_indexes(metadata), known=info.payload_schema)
     return state
 
 
-def find_collection(collection: str) -> Operation[models.CollectionInfo | None]:
+async def find_collection(engine: Engine, collection: str) -> models.CollectionInfo | None:
     """Describe a collection, by its name or an alias; ``None`` if there is none."""
     try:
-        info: models.CollectionInfo = yield call("get_collection", collection)
+        return await engine.get_collection(collection)
     except UnexpectedResponse as error:
         if error.status_code != _NOT_FOUND:
             raise
@@ -81,45 +81,43 @@ def find_collection(collection: str) -> Operation[models.CollectionInfo | None]:
         if "not found" not in str(error):
             raise
         return None
-    return info
 
 
-def create_collection(collection: str, metadata: IndexMetadata) -> Operation[str]:
+async def create_collection(engine: Engine, collection: str, metadata: IndexMetadata) -> str:
     """Make the collection for an index's points and say its name; it is taken over if it is there already."""
     physical = _physical_name(collection, metadata.fingerprint)
-    info = yield from find_collection(physical)
+    info = await find_collection(engine, physical)
     if info is None:
-        yield call("create_collection", physical, **collection_options(metadata))
+        await engine.create_collection(physical, **collection_options(metadata))
     known = () if info is None else info.payload_schema
-    yield from index_payload(physical, payload_indexes(metadata), known=known)
+    await index_payload(engine, physical, payload_indexes(metadata), known=known)
     return physical
 
 
-def switch_alias(collection: str, physical: str) -> Operation[None]:
+async def switch_alias(engine: Engine, collection: str, physical: str) -> None:
     """Let the name of an index lead to this collection from now on; one that it led to before is removed.
 
     Raises:
         StorageError: If the name is that of a collection, so that it cannot be an alias.
     """
-    old = yield from physical_collection(collection)
+    old = await physical_collection(engine, collection)
     new = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=physical, alias_name=collection))
     if old == collection:
-        if (yield from find_collection(collection)) is not None:
+        if (await find_collection(engine, collection)) is not None:
             raise StorageError(
                 f"the name {collection!r} is that of a collection, which nothing can take the place of; "
                 "choose another name for the index, or copy that collection first with `fg-search copy`"
             )
-        yield call("update_collection_aliases", change_aliases_operations=[new])
+        await engine.update_collection_aliases([new])
         return
     gone = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=collection))
-    yield call("update_collection_aliases", change_aliases_operations=[gone, new])
-    yield call("delete_collection", old)
+    await engine.update_collection_aliases([gone, new])
+    await engine.delete_collection(old)
 
 
-def physical_collection(collection: str) -> Operation[str]:
+async def physical_collection(engine: Engine, collection: str) -> str:
     """The name of the collection that an alias leads to; a name that is no alias is its own."""
-    found = yield call("get_aliases")
-    return next((one.collection_name for one in found.aliases if one.alias_name == collection), collection)
+    return (await engine.get_aliases()).get(collection, collection)
 
 
 def is_collection_of(collection: str, name: str) -> bool:
@@ -132,19 +130,22 @@ def _physical_name(collection: str, fingerprint: str) -> str:
     return f"{collection}.{fingerprint}"
 
 
-def index_payload(collection: str, indexes: PayloadIndexes, *, known: Container[str] = ()) -> Operation[None]:
+async def index_payload(
+    engine: Engine, collection: str, indexes: PayloadIndexes, *, known: Container[str] = ()
+) -> None:
     """Make payload indexes but those that are known; to make one that is there already changes nothing."""
     for key, kind in indexes.items():
         if key not in known:
             with warnings.catch_warnings():  # local mode warns that it does without them
                 warnings.filterwarnings("ignore", message="Payload indexes have no effect in the local Qdrant")
-                yield call("create_payload_index", collection, field_name=key, field_schema=kind)
+                await engine.create_payload_index(collection, field_name=key, field_schema=kind)
 
 
-def index_scored(collection: str, metadata: Mapping[str, Any]) -> Operation[dict[str, Any]]:
+async def index_scored(engine: Engine, collection: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Let a collection have the indexes of lists that come from another one.
 
     Args:
+        engine: Where the collection is.
         collection: That has the same marks.
         metadata: Of the other one.
 
@@ -153,11 +154,11 @@ def index_scored(collection: str, metadata: Mapping[str, Any]) -> Operation[dict
     """
     kept = {key: metadata[key] for key in SCORE_INDEXES if key in metadata}
     for key in kept:
-        yield from index_payload(collection, SCORE_INDEXES[key])
+        await index_payload(engine, collection, SCORE_INDEXES[key])
     return kept
 
 
-def check_scored(state: IndexState, key: str, what: str, method: str) -> Operation[None]:
+async def check_scored(state: IndexState, key: str, what: str, method: str) -> None:
     """Make sure that this was done once.
 
     Args:
@@ -169,7 +170,7 @@ def check_scored(state: IndexState, key: str, what: str, method: str) -> Operati
     Raises:
         NotScoredError: If it was not.
     """
-    info = yield call("get_collection", state.collection)
+    info = await state.engine.get_collection(state.collection)
     if key not in (info.config.metadata or {}):
         raise NotScoredError(
             f"{what} of {state.name} were not judged yet; call index.{method}() or `fg-search score` first"

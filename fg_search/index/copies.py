@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, call, run
+from fg_search.engine.paging import scroll_pages
+from fg_search.engine.port import Engine
 from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.index.collections import (
     create_collection,
@@ -23,7 +24,7 @@ from fg_search.index.logs import read_log, write_log
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, FEATURES_VECTOR
 from fg_search.layout.logs import DECISION_LOG_INDEXES, decision_log
-from fg_search.layout.points import are_same
+from fg_search.layout.points import are_same, id_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import IndexSettings
 
@@ -49,10 +50,9 @@ class CopyReport:
         return f"{self.written:,} of {self.points:,} points written, {self.compared:,} read back and found equal"
 
 
-def copy_index(
-    source: Any,
+async def copy_index(
     state: IndexState,
-    destination: Any,
+    destination: Engine,
     collection: str,
     settings: IndexSettings | None,
     progress: Callable[[int], object],
@@ -60,9 +60,8 @@ def copy_index(
     """Copy points with their vectors, settings, calibration and decisions; started again, it goes on where it was.
 
     Args:
-        source: Client of the source.
-        state: Of the source, all tenants.
-        destination: Client of the destination.
+        state: The index to copy, with all tenants.
+        destination: Where the copy goes.
         collection: Name of the index there; it is made if it is missing.
         settings: Of a new index, if not those of the source.
         progress: Told how many points more are done.
@@ -75,32 +74,29 @@ def copy_index(
     chosen = settings or state.metadata.settings
     if chosen.base_vectors != "none" and not state.metadata.has_base:
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
-    metadata = _prepare(destination, state, collection, chosen)
-    written, offset = 0, None
-    while True:
-        records, offset = run(source, _scroll(state.collection, offset))
-        written += run(destination, _write_missing(collection, records, metadata))
+    metadata = await _prepare(destination, state, collection, chosen)
+    written = 0
+    async for records in scroll_pages(state.engine, state.collection, page_size=ITEMS_PER_WRITE, with_vectors=True):
+        written += await _write_missing(destination, collection, records, metadata)
         progress(len(records))
-        if offset is None:
-            break
-    points, compared = _verify(source, state.collection, destination, collection, metadata)
-    decisions = run(source, read_log(decision_log(state.collection)))
-    run(destination, write_log(decision_log(collection), DECISION_LOG_INDEXES, decisions))
-    scored = source.get_collection(state.collection).config.metadata or {}
-    kept = run(destination, index_scored(collection, scored))
+    points, compared = await _verify(state, destination, collection, metadata)
+    decisions = await read_log(state.engine, decision_log(state.collection))
+    await write_log(destination, decision_log(collection), DECISION_LOG_INDEXES, decisions)
+    scored = (await state.engine.get_collection(state.collection)).config.metadata or {}
+    kept = await index_scored(destination, collection, scored)
     if state.calibration is not None:
         kept[CALIBRATION_KEY] = state.calibration.to_metadata()
     if kept:
-        run(destination, _keep_metadata(collection, kept))
+        await destination.update_collection(await physical_collection(destination, collection), metadata=kept)
     return CopyReport(points, written, compared)
 
 
-def _prepare(destination: Any, state: IndexState, collection: str, settings: IndexSettings) -> IndexMetadata:
-    info = run(destination, find_collection(collection))
+async def _prepare(destination: Engine, state: IndexState, collection: str, settings: IndexSettings) -> IndexMetadata:
+    info = await find_collection(destination, collection)
     if info is None:
         metadata = replace(state.metadata, settings=settings)
-        physical = run(destination, create_collection(collection, metadata))
-        run(destination, switch_alias(collection, physical))
+        physical = await create_collection(destination, collection, metadata)
+        await switch_alias(destination, collection, physical)
         return metadata
     metadata = IndexMetadata.of_collection(collection, info)
     if metadata.fingerprint != state.metadata.fingerprint:
@@ -116,18 +112,13 @@ def _prepare(destination: Any, state: IndexState, collection: str, settings: Ind
     return metadata
 
 
-def _scroll(collection: str, offset: Any) -> Operation[tuple[list[models.Record], Any]]:
-    page: tuple[list[models.Record], Any] = yield call(
-        "scroll", collection, limit=ITEMS_PER_WRITE, offset=offset, with_payload=True, with_vectors=True
-    )
-    return page
-
-
-def _write_missing(collection: str, records: list[models.Record], metadata: IndexMetadata) -> Operation[int]:
+async def _write_missing(
+    destination: Engine, collection: str, records: list[models.Record], metadata: IndexMetadata
+) -> int:
     """Write those of the records that are not in the destination as they are; return how many."""
     if not records:
         return 0
-    found = yield call("retrieve", collection, ids=[record.id for record in records], with_payload=True)
+    found = await destination.retrieve(collection, [id_of(record) for record in records])
     there = {record.id: record.payload for record in found}
     missing = [record for record in records if not are_same(there.get(record.id), record.payload)]
     if missing:
@@ -135,18 +126,19 @@ def _write_missing(collection: str, records: list[models.Record], metadata: Inde
             models.PointStruct(id=record.id, vector=_vectors(record, metadata), payload=record.payload)
             for record in missing
         ]
-        yield call("upsert", collection, points=points, wait=True)
+        await destination.upsert(collection, points)
     return len(missing)
 
 
 def _vectors(record: models.Record, metadata: IndexMetadata) -> Any:
-    vectors: Any = dict(record.vector)  # type: ignore[arg-type]
+    vectors = vectors_of(record)
     return vectors if metadata.has_base else {FEATURES_VECTOR: vectors[FEATURES_VECTOR]}
 
 
-def _verify(source: Any, old: str, destination: Any, new: str, metadata: IndexMetadata) -> tuple[int, int]:
+async def _verify(state: IndexState, destination: Engine, new: str, metadata: IndexMetadata) -> tuple[int, int]:
     """Compare the counts, and a sample of the points in full; return both numbers."""
-    counts = [client.count(name, exact=True).count for client, name in ((source, old), (destination, new))]
+    old = state.collection
+    counts = [await state.engine.count(old), await destination.count(new)]
     if counts[0] < counts[1]:
         raise StorageError(
             f"the source has {counts[0]:,} points, the copy {counts[1]:,}: what was deleted from the source since an "
@@ -157,17 +149,13 @@ def _verify(source: Any, old: str, destination: Any, new: str, metadata: IndexMe
             f"the source has {counts[0]:,} points, the copy {counts[1]:,}: something else writes to one of them; "
             "pause that and copy again, only what differs is written"
         )
-    drawn = source.query_points(
-        old,
-        query=models.SampleQuery(sample=models.Sample.RANDOM),
-        limit=_COMPARED,
-        with_payload=True,
-        with_vectors=True,
-    ).points
-    copies = {
-        record.id: record
-        for record in destination.retrieve(new, ids=[point.id for point in drawn], with_payload=True, with_vectors=True)
-    }
+    sample = models.QueryRequest(
+        query=models.SampleQuery(sample=models.Sample.RANDOM), limit=_COMPARED, with_payload=True, with_vector=True
+    )
+    (answer,) = await state.engine.query_batch_points(old, [sample])
+    drawn = answer.points
+    found = await destination.retrieve(new, [id_of(point) for point in drawn], with_vectors=True)
+    copies = {record.id: record for record in found}
     for point in drawn:
         copied = copies.get(point.id)
         if copied is None or not are_same(copied.payload, point.payload) or not _same(point, copied, metadata):
@@ -175,10 +163,10 @@ def _verify(source: Any, old: str, destination: Any, new: str, metadata: IndexMe
     return counts[0], len(drawn)
 
 
-def _same(one: Any, other: Any, metadata: IndexMetadata) -> bool:
+def _same(point: models.ScoredPoint, copied: models.Record, metadata: IndexMetadata) -> bool:
     features = [
         dict(zip(vectors[FEATURES_VECTOR].indices, vectors[FEATURES_VECTOR].values, strict=True))
-        for vectors in (one.vector, other.vector)
+        for vectors in (vectors_of(point), vectors_of(copied))
     ]
     if features[0].keys() != features[1].keys() or not np.allclose(
         list(features[0].values()), [features[1][key] for key in features[0]], atol=1e-6
@@ -187,10 +175,5 @@ def _same(one: Any, other: Any, metadata: IndexMetadata) -> bool:
     if not metadata.has_base:
         return True
     return np.allclose(
-        one.vector[BASE_VECTOR], other.vector[BASE_VECTOR], atol=_TOLERANCE[metadata.settings.base_vectors]
+        vectors_of(point)[BASE_VECTOR], vectors_of(copied)[BASE_VECTOR], atol=_TOLERANCE[metadata.settings.base_vectors]
     )
-
-
-def _keep_metadata(collection: str, metadata: dict[str, Any]) -> Operation[None]:
-    physical = yield from physical_collection(collection)
-    yield call("update_collection", physical, metadata=metadata)

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.engine.operations import Operation, call
+from fg_search.engine.paging import scroll_pages
 from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import BASE_VECTOR, PAYLOAD_KEY
+from fg_search.layout.points import id_of, payload_of, vectors_of
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Corpus:
     base: npt.NDArray[np.float32] | None
 
 
-def read_corpus(
+async def read_corpus(
     state: IndexState, progress: Callable[[int], object], *, least_doubtful: float | None = None
-) -> Operation[Corpus]:
+) -> Corpus:
     """Read all items, of all tenants if none was chosen, with their base embeddings; they have to fit into memory.
 
     Args:
@@ -52,29 +53,24 @@ def read_corpus(
     names = [BASE_VECTOR] if state.metadata.has_base else False
     corpus = Corpus([], [], [], [], [], [], None)
     vectors: list[npt.NDArray[np.float32]] = []
-    offset = None
-    while True:
-        records, offset = yield call(
-            "scroll",
-            state.collection,
-            scroll_filter=state.scope_of_all(),
-            limit=ITEMS_PER_WRITE,
-            offset=offset,
-            with_payload=True,
-            with_vectors=names,
-        )
+    async for records in scroll_pages(
+        state.engine,
+        state.collection,
+        page_size=ITEMS_PER_WRITE,
+        scroll_filter=state.scope_of_all(),
+        with_vectors=names,
+    ):
         for record in records:
-            payload = dict(record.payload)
+            payload = dict(payload_of(record))
             features = payload.pop(PAYLOAD_KEY)
             if least_doubtful is not None and is_doubtful(features, least_doubtful):
                 corpus.doubtful.append(len(corpus.ids))
-            corpus.point_ids.append(record.id)
+            corpus.point_ids.append(id_of(record))
             corpus.ids.append(features["id"])
             corpus.texts.append(features["text"])
             corpus.labels.append(features.get("label"))
             corpus.payloads.append(payload)
         if names and records:
-            vectors.append(np.array([record.vector[BASE_VECTOR] for record in records], dtype=np.float32))
+            vectors.append(np.array([vectors_of(record)[BASE_VECTOR] for record in records], dtype=np.float32))
         progress(len(records))
-        if offset is None:
-            return replace(corpus, base=np.concatenate(vectors) if vectors else None)
+    return replace(corpus, base=np.concatenate(vectors) if vectors else None)

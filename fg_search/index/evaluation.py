@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.engine.operations import Operation
 from fg_search.evaluation import SelectiveReport, brier_score, expected_calibration_error, selective_report
 from fg_search.ids import UserId
 from fg_search.index.calibration import RelevantBy
@@ -81,7 +80,19 @@ class IndexEvaluation:
     outcomes: Outcomes = field(repr=False, compare=False)
 
 
-def evaluate_on(
+class _Evaluates(Protocol):
+    def evaluate(self, queries: Sequence[Query], relevant: Sequence[Relevant], **options: Any) -> IndexEvaluation:
+        """Measure the index."""
+
+
+def evaluate(
+    index: _Evaluates, queries: Sequence[Query], relevant: Sequence[Relevant], **options: Any
+) -> IndexEvaluation:
+    """Measure an index on queries with known answers, see :meth:`fg_search.ConfidenceIndex.evaluate`."""
+    return index.evaluate(queries, relevant, **options)
+
+
+async def evaluate_on(
     state: IndexState,
     queries: Sequence[Query],
     relevant: Sequence[Relevant],
@@ -91,10 +102,10 @@ def evaluate_on(
     *,
     batch_size: int,
     show_progress: bool | None,
-) -> Operation[IndexEvaluation]:
+) -> IndexEvaluation:
     """Encode, search, judge, measure."""
-    encoded = yield from encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
-    judged = yield from judge(state, encoded, relevant, relevant_by, options)
+    encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
+    judged = await judge(state, encoded, relevant, relevant_by, options)
     return _measure(state, judged, options)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, call
 from fg_search.index.set_aside import SET_ASIDE
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, LABEL_KEY
@@ -62,7 +61,7 @@ class IndexInfo:
     confidence_histogram: tuple[int, ...]
 
 
-def describe_index(state: IndexState) -> Operation[IndexInfo]:
+async def describe_index(state: IndexState) -> IndexInfo:
     """Counts, identity, and a histogram of confidence, all from the engine."""
     has_label, corrected = (
         models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))])
@@ -71,15 +70,15 @@ def describe_index(state: IndexState) -> Operation[IndexInfo]:
     calibration = state.calibration
     histogram = []
     for bounds in _bins():
-        histogram.append((yield from _count(state, models.FieldCondition(key=CONFIDENCE_KEY, range=bounds))))
+        histogram.append(await _count(state, models.FieldCondition(key=CONFIDENCE_KEY, range=bounds)))
     return IndexInfo(
         location=state.location,
         collection=state.collection,
         tenant=state.chosen_tenant,
-        points=(yield from _count(state)),
-        labelled=(yield from _count(state, has_label)),
-        corrected=(yield from _count(state, corrected)),
-        set_aside=0 if state.metadata.set_aside is None else (yield from _count(state, SET_ASIDE)),
+        points=(await _count(state)),
+        labelled=(await _count(state, has_label)),
+        corrected=(await _count(state, corrected)),
+        set_aside=0 if state.metadata.set_aside is None else (await _count(state, SET_ASIDE)),
         metadata=state.metadata,
         calibration=None
         if calibration is None
@@ -90,20 +89,18 @@ def describe_index(state: IndexState) -> Operation[IndexInfo]:
     )
 
 
-def count(state: IndexState) -> Operation[int]:
+async def count(state: IndexState) -> int:
     """Number of items."""
-    return (yield from _count(state))
+    return await _count(state)
 
 
-def count_all(state: IndexState) -> Operation[int]:
+async def count_all(state: IndexState) -> int:
     """Number of items, of all tenants if none was chosen."""
-    found = yield call("count", state.collection, count_filter=state.scope_of_all(), exact=True)
-    return int(found.count)
+    return await state.engine.count(state.collection, state.scope_of_all())
 
 
-def _count(state: IndexState, *conditions: models.Condition) -> Operation[int]:
-    found = yield call("count", state.collection, count_filter=state.scope(*conditions), exact=True)
-    return int(found.count)
+async def _count(state: IndexState, *conditions: models.Condition) -> int:
+    return await state.engine.count(state.collection, state.scope(*conditions))
 
 
 def _bins() -> Iterator[models.Range]:

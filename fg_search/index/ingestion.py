@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
-from fg_search.engine.operations import Begin, End, Operation, Work, call
+from fg_search.engine.paging import pages
 from fg_search.ids import UserId
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import PAYLOAD_KEY, STORED_KEYS
-from fg_search.layout.points import Item, Stored, checked_items, to_points
+from fg_search.layout.points import Item, Stored, checked_items, id_of, payload_of, to_points
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 
@@ -43,7 +43,7 @@ class AddReport:
         return f"{self.written:,} items written, {self.unchanged:,} unchanged"
 
 
-def add(
+async def add(
     state: IndexState,
     items: Iterable[Item],
     embeddings: FeatureEmbeddings | None,
@@ -51,7 +51,7 @@ def add(
     batch_size: int,
     progress: Callable[[int], object],
     copied: bool = False,
-) -> Operation[AddReport]:
+) -> AddReport:
     """Write the items that are not there as they are.
 
     A write has been acknowledged before the one after the next is begun, so whatever fails, everything up to the write
@@ -66,32 +66,31 @@ def add(
         copied: The items are those of another collection: they are to be what they are there, corrections included.
     """
     written = unchanged = start = 0
-    handle: Any = None
     underway: frozenset[int | str] = frozenset()
     iterator, pace = iter(items), _Pace()
-    while batch := list(islice(iterator, pace.items)):
-        changed = yield from _changed(state, batch, underway, copied=copied)
-        rest = len(batch) - len(changed)
-        unchanged += rest
-        progress(rest)
-        chosen = list(changed.values())
-        if embeddings is not None:
-            rows = embeddings[start + np.fromiter(changed, dtype=np.int64, count=len(changed))]
-        elif chosen:
-            rows = yield Work(partial(pace.measure, partial(state.encode, [item.text for item in chosen], batch_size)))
-        start += len(batch)
-        for first in range(0, len(chosen), ITEMS_PER_WRITE):
-            part = slice(first, first + ITEMS_PER_WRITE)
-            points = yield Work(partial(_points, chosen[part], rows[part], state.metadata))
-            if handle is not None:
-                yield End(handle)
+    async with state.engine.background() as writing:
+        while batch := list(islice(iterator, pace.items)):
+            changed = await _changed(state, batch, underway, copied=copied)
+            rest = len(batch) - len(changed)
+            unchanged += rest
+            progress(rest)
+            chosen = list(changed.values())
+            if embeddings is not None:
+                rows = embeddings[start + np.fromiter(changed, dtype=np.int64, count=len(changed))]
+            elif chosen:
+                encode = partial(state.encode, [item.text for item in chosen], batch_size)
+                rows = await state.engine.work(partial(pace.measure, encode))
+            start += len(batch)
+            for first in range(0, len(chosen), ITEMS_PER_WRITE):
+                part = slice(first, first + ITEMS_PER_WRITE)
+                points = await state.engine.work(partial(_points, chosen[part], rows[part], state.metadata))
+                await writing.finish()
                 progress(len(underway))
-            yield from _check_encoder(state)
-            handle = yield Begin(call("upsert", state.collection, points=points, wait=True))
-            underway = frozenset(item.point_id for item in chosen[part])
-            written += len(underway)
-    if handle is not None:
-        yield End(handle)
+                await _check_encoder(state)
+                writing.start(state.engine.upsert(state.collection, points))
+                underway = frozenset(item.point_id for item in chosen[part])
+                written += len(underway)
+        await writing.finish()
         progress(len(underway))
     return AddReport(written, unchanged)
 
@@ -130,21 +129,17 @@ def _points(items: list[Item], embeddings: FeatureEmbeddings, metadata: IndexMet
             gc.enable()
 
 
-def _changed(
+async def _changed(
     state: IndexState, batch: list[Item], underway: Container[int | str], *, copied: bool
-) -> Operation[dict[int, Item]]:
+) -> dict[int, Item]:
     """By position in the batch, the items that are not in the index as they are; of twins the first."""
     distinct = {item.point_id: item for item in batch if item.point_id not in underway}
     ids = list(distinct)
     stored: dict[int | str, models.Record] = {}
-    for first in range(0, len(ids), ITEMS_PER_WRITE):
-        records = yield call(
-            "retrieve",
-            state.collection,
-            ids=ids[first : first + ITEMS_PER_WRITE],
-            with_payload=True if copied else list(STORED_KEYS),
-        )
-        stored |= {record.id: record for record in records}
+    wanted = True if copied else STORED_KEYS
+    for page in pages(ids, ITEMS_PER_WRITE):
+        records = await state.engine.retrieve(state.collection, page, with_payload=wanted)
+        stored |= {id_of(record): record for record in records}
     changed: dict[int, Item] = {}
     for i, item in enumerate(batch):
         if distinct.pop(item.point_id, None) is None:
@@ -156,13 +151,13 @@ def _changed(
     return changed
 
 
-def _check_encoder(state: IndexState) -> Operation[None]:
+async def _check_encoder(state: IndexState) -> None:
     """Make sure that the index was not re-encoded since it was opened: vectors of two encoders must not mix.
 
     Raises:
         ModelMismatchError: If it was.
     """
-    info = yield call("get_collection", state.collection)
+    info = await state.engine.get_collection(state.collection)
     if IndexMetadata.of_collection(state.collection, info).fingerprint != state.metadata.fingerprint:
         raise state.was_re_encoded()
 
@@ -171,7 +166,7 @@ def _needed(record: models.Record, item: Item, *, copied: bool) -> Item | None:
     """What has to be written for an item that is there already; ``None`` if it is there as it is."""
     if copied:
         return None if Item.of_record(record).is_copy_of(item) else item
-    known = Stored.of_features((record.payload or {})[PAYLOAD_KEY])
+    known = Stored.of_features(payload_of(record)[PAYLOAD_KEY])
     return None if known.has(item) else known.update(item)
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from fg_search.engine.operations import Operation, call
 from fg_search.engine.paging import pages
 from fg_search.errors import ItemNotFoundError
 from fg_search.ids import UserId
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import GIVEN_LABEL_KEY, HASH_KEY, JUDGEMENT_KEYS, LABEL_KEY, PAYLOAD_KEY
-from fg_search.layout.points import Stored, given_label
+from fg_search.layout.points import Stored, given_label, id_of, payload_of
 from fg_search.validation import check_count, check_label
 
 
-def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, keep_judgement: bool = False) -> Operation[int]:
+async def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, keep_judgement: bool = False) -> int:
     """Correct labels. What the label was is kept beside it, so that adding the same data again keeps the correction.
 
     Args:
@@ -32,7 +31,7 @@ def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, keep_judg
     for user_id, label in labels.items():
         check_label(label, f"labels[{user_id!r}]")
     wanted = {state.point_id(user_id): label for user_id, label in labels.items()}
-    stored = yield from _stored(state, list(wanted))
+    stored = await _stored(state, list(wanted))
     missing = [user_id for user_id in labels if state.point_id(user_id) not in stored]
     if missing:
         raise ItemNotFoundError(f"{state.name} has no item {missing[0]!r} ({len(missing)} such id(s)); nothing changed")
@@ -47,36 +46,36 @@ def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, keep_judg
     for (label, given), points in changes.items():
         for chunk in pages(points):
             if not keep_judgement:
-                yield call("delete_payload", state.collection, list(JUDGEMENT_KEYS), points=chunk, wait=True)
+                await state.engine.delete_payload(state.collection, JUDGEMENT_KEYS, points=chunk)
             if label == given:  # the correction is taken back
-                yield call("set_payload", state.collection, {"label": label}, points=chunk, key=PAYLOAD_KEY, wait=True)
-                yield call("delete_payload", state.collection, [GIVEN_LABEL_KEY], points=chunk, wait=True)
+                await state.engine.set_payload(state.collection, {"label": label}, points=chunk, key=PAYLOAD_KEY)
+                await state.engine.delete_payload(state.collection, [GIVEN_LABEL_KEY], points=chunk)
             else:
                 both = {"label": label, **given_label(given)}  # the engine removes a label that is set to null
-                yield call("set_payload", state.collection, both, points=chunk, key=PAYLOAD_KEY, wait=True)
+                await state.engine.set_payload(state.collection, both, points=chunk, key=PAYLOAD_KEY)
     return changed
 
 
-def labels_of(state: IndexState, ids: Sequence[UserId]) -> Operation[dict[UserId, str | None]]:
+async def labels_of(state: IndexState, ids: Sequence[UserId]) -> dict[UserId, str | None]:
     """The labels of those of the items that are there, by their ids."""
     points = {user_id: state.point_id(user_id) for user_id in ids}
-    stored = yield from _stored(state, list(points.values()))
+    stored = await _stored(state, list(points.values()))
     return {user_id: stored[point].label for user_id, point in points.items() if point in stored}
 
 
-def _stored(state: IndexState, points: list[int | str]) -> Operation[dict[int | str, Stored]]:
+async def _stored(state: IndexState, points: list[int | str]) -> dict[int | str, Stored]:
     """What the index has of those of the points that are there."""
     stored: dict[int | str, Stored] = {}
     for chunk in pages(points):
-        records = yield call(
-            "retrieve", state.collection, ids=chunk, with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY]
+        records = await state.engine.retrieve(
+            state.collection, chunk, with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY]
         )
-        stored.update((record.id, Stored.of_features(record.payload[PAYLOAD_KEY])) for record in records)
+        stored.update((id_of(record), Stored.of_features(payload_of(record)[PAYLOAD_KEY])) for record in records)
     return stored
 
 
-def labels(state: IndexState, limit: int) -> Operation[list[str]]:
+async def labels(state: IndexState, limit: int) -> list[str]:
     """The labels of the items, the most frequent first."""
     check_count(limit, name="limit")
-    found = yield call("facet", state.collection, LABEL_KEY, facet_filter=state.scope(), limit=limit, exact=True)
-    return [str(hit.value) for hit in found.hits]
+    found = await state.engine.facet(state.collection, LABEL_KEY, facet_filter=state.scope(), limit=limit)
+    return [str(hit.value) for hit in found]

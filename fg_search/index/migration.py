@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, Work, call
+from fg_search.engine.paging import scroll_pages
+from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
 from fg_search.index.collections import (
     create_collection,
@@ -23,7 +24,7 @@ from fg_search.index.ingestion import ITEMS_PER_WRITE, add
 from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import EncoderSlot, IndexState, metadata_of
 from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, MARKED_KEY, PAYLOAD_KEY, REVIEW_KEY
-from fg_search.layout.points import Item
+from fg_search.layout.points import Item, id_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 
@@ -35,7 +36,7 @@ AsBefore = Literal["as before"]
 _MOST_PASSES = 10
 
 
-def migrate(
+async def migrate(
     state: IndexState,
     encoder: FeatureGroupEncoder,
     *,
@@ -43,7 +44,7 @@ def migrate(
     progress: Callable[[int], object],
     announce: Callable[[IndexState], None],
     set_aside: float | AsBefore | None = "as before",
-) -> Operation[IndexState]:
+) -> IndexState:
     """Fill a collection beside the old one, switch the alias to it, remove the old one.
 
     What is added, changed or deleted meanwhile is caught up with before the switch. Interrupted, it leaves the old
@@ -68,7 +69,7 @@ def migrate(
     """
     if encoder.fingerprint == state.metadata.fingerprint:
         return replace(state, encoders=EncoderSlot(encoder))
-    old = yield from physical_collection(state.collection)
+    old = await physical_collection(state.engine, state.collection)
     if old == state.collection:
         raise StorageError(
             f"{state.name} is a collection of that very name, not an alias, so that nothing can take its place; "
@@ -76,14 +77,14 @@ def migrate(
         )
     kept = state.metadata.set_aside if set_aside == "as before" else set_aside
     metadata = replace(metadata_of(encoder), settings=state.metadata.settings, set_aside=kept)
-    new = yield from create_collection(state.collection, metadata)
-    yield from _check_begun(new, metadata)
+    new = await create_collection(state.engine, state.collection, metadata)
+    await _check_begun(state.engine, new, metadata)
     filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
     # stored vectors of the same base model are as good as new ones, unless they were rounded
     is_same_base = metadata.base == state.metadata.base
     keep_base = is_same_base and metadata.settings.base_vectors == "float32"
     for attempt in range(_MOST_PASSES):
-        written = yield from _copy_all(
+        written = await _copy_all(
             old,
             filled,
             batch_size,
@@ -91,20 +92,20 @@ def migrate(
             partial(_item, set_aside=set_aside, keep_review=is_same_base),
             keep_base=keep_base,
         )
-        removed = yield from _remove_extra(old, new)
+        removed = await _remove_extra(state.engine, old, new)
         if not written and not removed:
             break
     else:
         raise StorageError(f"{state.name} changes faster than it can be re-encoded; pause what writes to it")
-    yield from _describe(old, new, keep_review=is_same_base)
+    await _describe(state.engine, old, new, keep_review=is_same_base)
     migrated = replace(filled, collection=state.collection)
     announce(migrated)
-    yield from switch_alias(state.collection, new)
-    yield from _remove_leftovers(state.collection, new)
+    await switch_alias(state.engine, state.collection, new)
+    await _remove_leftovers(state.engine, state.collection, new)
     return migrated
 
 
-def _copy_all(
+async def _copy_all(
     old: str,
     filled: IndexState,
     batch_size: int,
@@ -112,33 +113,25 @@ def _copy_all(
     item_of: Callable[[models.Record], Item],
     *,
     keep_base: bool,
-) -> Operation[int]:
+) -> int:
     """Bring every item of the old collection up to date in the new one; return how many were not."""
-    written, offset = 0, None
-    while True:
-        records, offset = yield call(
-            "scroll",
-            old,
-            limit=ITEMS_PER_WRITE,
-            offset=offset,
-            with_payload=True,
-            with_vectors=[BASE_VECTOR] if keep_base else False,
-        )
+    written = 0
+    wanted = [BASE_VECTOR] if keep_base else False
+    async for records in scroll_pages(filled.engine, old, page_size=ITEMS_PER_WRITE, with_vectors=wanted):
         items = [item_of(record) for record in records]
-        known = (yield Work(partial(_features, filled, records))) if keep_base and records else None
-        report = yield from add(filled, items, known, batch_size=batch_size, progress=progress, copied=True)
+        known = await filled.engine.work(partial(_features, filled, records)) if keep_base and records else None
+        report = await add(filled, items, known, batch_size=batch_size, progress=progress, copied=True)
         written += report.written
-        if offset is None:
-            return written
+    return written
 
 
-def _check_begun(new: str, metadata: IndexMetadata) -> Operation[None]:
+async def _check_begun(engine: Engine, new: str, metadata: IndexMetadata) -> None:
     """Make sure that what was begun and interrupted goes on in the same way.
 
     Raises:
         StorageError: If it had other items set aside.
     """
-    begun = IndexMetadata.of_collection(new, (yield call("get_collection", new)))
+    begun = IndexMetadata.of_collection(new, await engine.get_collection(new))
     if begun.set_aside != metadata.set_aside:
         raise StorageError(
             f"the collection {new!r} was begun with set_aside={begun.set_aside}, not {metadata.set_aside}; "
@@ -157,50 +150,44 @@ def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_rev
 
 
 def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:
-    vectors: Any = [record.vector for record in records]
-    return filled.encoder.features(np.array([vector[BASE_VECTOR] for vector in vectors], dtype=np.float32))
+    base = np.array([vectors_of(record)[BASE_VECTOR] for record in records], dtype=np.float32)
+    return filled.encoder.features(base)
 
 
-def _describe(old: str, new: str, *, keep_review: bool) -> Operation[None]:
+async def _describe(engine: Engine, old: str, new: str, *, keep_review: bool) -> None:
     """Let the new collection say the same as the old one of what its items were judged by, and lists be ordered by it.
 
     A collection that an interrupted migration away from it left behind may say something that no longer holds.
     """
-    was = (yield call("get_collection", old)).config.metadata or {}
-    says = (yield call("get_collection", new)).config.metadata or {}
-    kept = (yield from index_scored(new, was)) if keep_review else {}
+    was = (await engine.get_collection(old)).config.metadata or {}
+    says = (await engine.get_collection(new)).config.metadata or {}
+    kept = (await index_scored(engine, new, was)) if keep_review else {}
     gone = dict.fromkeys(key for key in (CALIBRATION_KEY, REVIEW_KEY, MARKED_KEY) if key in says and key not in kept)
     if kept or gone:
-        yield call("update_collection", new, metadata={**kept, **gone})
+        await engine.update_collection(new, metadata={**kept, **gone})
 
 
-def _remove_leftovers(collection: str, new: str) -> Operation[None]:
+async def _remove_leftovers(engine: Engine, collection: str, new: str) -> None:
     """Remove what earlier migrations of this index left when they were interrupted for good."""
-    aliases = yield call("get_aliases")
-    used = {new, *(one.collection_name for one in aliases.aliases)}
-    for one in (yield call("get_collections")).collections:
-        if one.name not in used and is_collection_of(collection, one.name):
-            yield call("delete_collection", one.name)
+    used = {new, *(await engine.get_aliases()).values()}
+    for name in await engine.get_collections():
+        if name not in used and is_collection_of(collection, name):
+            await engine.delete_collection(name)
 
 
-def _remove_extra(old: str, new: str) -> Operation[int]:
+async def _remove_extra(engine: Engine, old: str, new: str) -> int:
     """Remove what was deleted from the old collection meanwhile; return how many."""
-    counts = []
-    for name in (old, new):
-        counts.append((yield call("count", name, exact=True)).count)
-    if counts[0] == counts[1]:
+    if await engine.count(old) == await engine.count(new):
         return 0
-    removed, offset = 0, None
-    while True:
-        records, offset = yield call("scroll", new, limit=ITEMS_PER_WRITE, offset=offset, with_payload=False)
-        ids = [record.id for record in records]
-        known = yield call("retrieve", old, ids=ids, with_payload=False)
-        extra = list(set(ids) - {record.id for record in known})
+    removed = 0
+    async for records in scroll_pages(engine, new, page_size=ITEMS_PER_WRITE, with_payload=False):
+        ids = [id_of(record) for record in records]
+        known = await engine.retrieve(old, ids, with_payload=False)
+        extra = list(set(ids) - {id_of(record) for record in known})
         if extra:
-            yield call("delete", new, points_selector=models.PointIdsList(points=extra), wait=True)
+            await engine.delete(new, extra)
             removed += len(extra)
-        if offset is None:
-            return removed
+    return removed
 
 
 def _ignore(_: int) -> None:

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from qdrant_client import models
 
 from fg_search.edge.instances import filled
-from fg_search.engine.operations import Operation, Work
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.validation import check_text, check_texts
@@ -32,14 +31,14 @@ class Queries:
     vectors: list[QueryVectors]
 
 
-def encode_queries(
+async def encode_queries(
     state: IndexState,
     queries: Sequence[Query],
     embeddings: FeatureEmbeddings | None,
     *,
     batch_size: int,
     show_progress: bool | None = False,
-) -> Operation[Queries]:
+) -> Queries:
     """Vectors of each query; those of several phrasings are mixed, each weighted by its own confidence.
 
     Args:
@@ -65,7 +64,9 @@ def encode_queries(
     texts = [text for one in phrasings for text in one]
     if embeddings is None:
         encoder = state.encoder
-        embeddings = yield Work(partial(encoder.encode, texts, batch_size=batch_size, show_progress=show_progress))
+        embeddings = await state.engine.work(
+            partial(encoder.encode, texts, batch_size=batch_size, show_progress=show_progress)
+        )
     else:
         state.check_embeddings(embeddings, len(texts), of="queries")
     if len(texts) > len(phrasings):

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fg_search.engine.operations import Operation, Work
 from fg_search.index.collections import check_scored
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import REVIEW_KEY
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 from fg_search.index.corpus import read_corpus
 
 
-def refit(
+async def refit(
     state: IndexState,
     folder: str | os.PathLike[str],
     *,
@@ -26,7 +25,7 @@ def refit(
     seed: int,
     batch_size: int,
     progress: Callable[[int], object],
-) -> Operation[FeatureGroupEncoder]:
+) -> FeatureGroupEncoder:
     """A new encoder, of the same base model and sizes, that learned from the items as they are now, saved.
 
     Args:
@@ -59,8 +58,8 @@ def refit(
             "fit one on labels with encoder.fit(texts, labels=…) and call index.migrate"
         )
     if set_aside is not None:
-        yield from check_scored(state, REVIEW_KEY, "the labels", "score_labels")
-    corpus = yield from read_corpus(state, progress, least_doubtful=set_aside)
+        await check_scored(state, REVIEW_KEY, "the labels", "score_labels")
+    corpus = await read_corpus(state, progress, least_doubtful=set_aside)
     out = set(corpus.doubtful)
     kept = [i for i in range(len(corpus.ids)) if i not in out]
 
@@ -76,7 +75,7 @@ def refit(
         encoder.save(folder)
         return encoder
 
-    encoder: FeatureGroupEncoder = yield Work(work)
+    encoder: FeatureGroupEncoder = await state.engine.work(work)
     return encoder
 
 

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, Work, call
 from fg_search.ids import UserId
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
 from fg_search.index.collections import physical_collection
@@ -54,13 +53,13 @@ class Judged:
     found: Sequence[UserId | None]
 
 
-def judge(
+async def judge(
     state: IndexState,
     queries: Queries,
     relevant: Sequence[Relevant],
     relevant_by: Literal["auto", "label", "id"],
     options: SearchOptions,
-) -> Operation[Judged]:
+) -> Judged:
     """Search for queries whose answer is known.
 
     Args:
@@ -79,8 +78,8 @@ def judge(
         given = "one string" if isinstance(relevant, str) else f"{len(relevant)} items"
         raise ValueError(f"relevant has {given}, queries has {len(queries.texts)}; give one for each query")
     answers = [_answers(one, i) for i, one in enumerate(relevant)]
-    kind = (yield from _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
-    hits, features = yield from evidence(state, queries, options, kind)
+    kind = (await _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
+    hits, features = await evidence(state, queries, options, kind)
     found = [_answer(one[0], kind) if one else None for one in hits]
     return Judged(
         relevant_by=kind,
@@ -95,7 +94,7 @@ def judge(
     )
 
 
-def calibrate_on(
+async def calibrate_on(
     state: IndexState,
     queries: Sequence[Query],
     relevant: Sequence[Relevant],
@@ -106,16 +105,16 @@ def calibrate_on(
     seed: int,
     batch_size: int,
     show_progress: bool | None,
-) -> Operation[Calibration]:
+) -> Calibration:
     """Encode, search, judge, learn."""
-    encoded = yield from encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
-    judged = yield from judge(state, encoded, relevant, relevant_by, options)
-    return (yield from learn(state, judged, options, seed))
+    encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
+    judged = await judge(state, encoded, relevant, relevant_by, options)
+    return await learn(state, judged, options, seed)
 
 
-def learn(state: IndexState, judged: Judged, options: SearchOptions, seed: int) -> Operation[Calibration]:
+async def learn(state: IndexState, judged: Judged, options: SearchOptions, seed: int) -> Calibration:
     """Calibrate on judged queries, and keep what was learned with the index."""
-    count = yield call("count", state.collection, exact=True)
+    points = await state.engine.count(state.collection)
 
     def work() -> Calibration:
         return calibrate(
@@ -127,12 +126,12 @@ def learn(state: IndexState, judged: Judged, options: SearchOptions, seed: int) 
             rank_by=ranking(state, options.rank_by),
             min_confidence=options.min_confidence,
             confidence_weight=options.confidence_weight,
-            points=count.count,
+            points=points,
         )
 
-    calibration: Calibration = yield Work(work)
-    physical = yield from physical_collection(state.collection)
-    yield call("update_collection", physical, metadata={CALIBRATION_KEY: calibration.to_metadata()})
+    calibration = await state.engine.work(work)
+    physical = await physical_collection(state.engine, state.collection)
+    await state.engine.update_collection(physical, metadata={CALIBRATION_KEY: calibration.to_metadata()})
     return calibration
 
 
@@ -150,7 +149,7 @@ def _answer(hit: Hit, relevant_by: RelevantBy) -> UserId | None:
     return hit.label if relevant_by == "label" else hit.id
 
 
-def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) -> Operation[RelevantBy]:
+async def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) -> RelevantBy:
     """Whether these are labels or ids of the index.
 
     Raises:
@@ -163,10 +162,9 @@ def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) -> Ope
     has_label = models.FieldCondition(key=LABEL_KEY, match=models.MatchAny(any=names))
     labelled = 0
     if names:
-        found = yield call("count", state.collection, count_filter=state.scope(has_label), exact=True)
-        labelled = found.count
-    records = yield call(
-        "retrieve", state.collection, ids=[state.point_id(value) for value in values], with_payload=False
+        labelled = await state.engine.count(state.collection, state.scope(has_label))
+    records = await state.engine.retrieve(
+        state.collection, [state.point_id(value) for value in values], with_payload=False
     )
     if labelled and records:
         raise ValueError(

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, call
 from fg_search.engine.paging import pages
 from fg_search.ids import UserId
 from fg_search.index.state import IndexState
 
 
-def delete(state: IndexState, ids: Sequence[UserId] | None, query_filter: models.Filter | None) -> Operation[int]:
+async def delete(state: IndexState, ids: Sequence[UserId] | None, query_filter: models.Filter | None) -> int:
     """Remove items, by their ids (those that are not there are no error) or by a filter.
 
     Returns:
@@ -26,16 +25,16 @@ def delete(state: IndexState, ids: Sequence[UserId] | None, query_filter: models
     if isinstance(ids, (str, int)):
         raise TypeError(f"ids must be a list, got {ids!r}; wrap it: [{ids!r}]")
     if query_filter is not None:
-        return (yield from _delete(state, state.scope(query_filter) or query_filter))
+        return await _delete(state, state.scope(query_filter) or query_filter)
     points = list(dict.fromkeys(state.point_id(one) for one in ids or ()))
     removed = 0
     for chunk in pages(points):
         mine: list[models.Condition] = [models.HasIdCondition(has_id=[*chunk])]
-        removed += yield from _delete(state, models.Filter(must=mine))
+        removed += await _delete(state, models.Filter(must=mine))
     return removed
 
 
-def _delete(state: IndexState, condition: models.Filter) -> Operation[int]:
-    found = yield call("count", state.collection, count_filter=condition, exact=True)
-    yield call("delete", state.collection, points_selector=models.FilterSelector(filter=condition), wait=True)
-    return int(found.count)
+async def _delete(state: IndexState, condition: models.Filter) -> int:
+    count = await state.engine.count(state.collection, condition)
+    await state.engine.delete(state.collection, condition)
+    return count

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from qdrant_client import models
 
 from fg_search.confidence.result_features import EVIDENCE_HITS, result_features
 from fg_search.confidence.thresholds import PrecisionThreshold
-from fg_search.engine.operations import Operation, call
+from fg_search.engine.port import PointId
 from fg_search.errors import EmptyIndexError
 from fg_search.index.abstention import judge_hits, judge_query
 from fg_search.index.calibration import Calibration, RelevantBy, required
@@ -23,12 +22,13 @@ from fg_search.index.search_results import GroupedResult, Hit, HitGroup, SearchR
 from fg_search.index.set_aside import NOT_SET_ASIDE
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import FEATURES_VECTOR, PAYLOAD_KEY
+from fg_search.layout.points import id_of, payload_of, vectors_of
 from fg_search.validation import check_count
 
 QUERIES_PER_REQUEST = 128
 
 
-def search(state: IndexState, queries: Queries, options: SearchOptions) -> Operation[list[SearchResult]]:
+async def search(state: IndexState, queries: Queries, options: SearchOptions) -> list[SearchResult]:
     """Results of encoded queries.
 
     Raises:
@@ -42,22 +42,20 @@ def search(state: IndexState, queries: Queries, options: SearchOptions) -> Opera
     ]
     for chunk in _chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
         vectors = [queries.vectors[i] for i in chunk]
-        found = yield from _find(state, vectors, options, judgement)
-        confidences = yield from _confidences(state, vectors, found, judgement)
+        found = await _find(state, vectors, options, judgement)
+        confidences = await _confidences(state, vectors, found, judgement)
         for i, hits, confidence in zip(chunk, found, confidences, strict=True):
             page = _page(hits, options, judgement)
             results[i] = judge_hits(results[i], page, confidence, judgement.threshold, options)
     if not any(result.hits for result in results):
-        yield from check_not_empty(state)
+        await check_not_empty(state)
     return results
 
 
-def group(
+async def group(
     state: IndexState, query: Queries, options: SearchOptions, group_by: str, group_size: int
-) -> Operation[GroupedResult]:
+) -> GroupedResult:
     """The hits of one encoded query by the value of a payload field, as the engine groups them."""
-    if options.offset:
-        raise ValueError("groups have no pages: leave offset out")
     check_count(group_size, name="group_size")
     (vectors,), (text,) = query.vectors, query.texts
     judged = judge_query(text, vectors.confidence, options)
@@ -67,8 +65,7 @@ def group(
     request = plan(
         vectors, replace(options, limit=options.limit * group_size), judgement.rank_by, _scope(state, options)
     )
-    answer = yield call(
-        "query_points_groups",
+    found = await state.engine.query_points_groups(
         state.collection,
         group_by=group_by,
         query=request.query,
@@ -78,15 +75,15 @@ def group(
         limit=options.limit,
         group_size=group_size,
     )
-    check_model(state, [point for group in answer.groups for point in group.hits])
-    groups = tuple(HitGroup(group.id, to_hits(group.hits, vectors, options)) for group in answer.groups)
+    check_model(state, [point for group in found for point in group.hits])
+    groups = tuple(HitGroup(group.id, to_hits(group.hits, vectors, options)) for group in found)
     hits = tuple(hit for group in groups for hit in group.hits)
     confidence: float | None = None
     if judgement.calibration is not None and hits:  # what is known is about the best hits, whatever their group
-        best = yield from _find(state, [vectors], replace(options, limit=EVIDENCE_HITS), judgement)
-        (confidence,) = yield from _confidences(state, [vectors], best, judgement)
+        best = await _find(state, [vectors], replace(options, limit=EVIDENCE_HITS), judgement)
+        (confidence,) = await _confidences(state, [vectors], best, judgement)
     if not hits:
-        yield from check_not_empty(state)
+        await check_not_empty(state)
     result = judge_hits(judged, hits, confidence, judgement.threshold, options)
     if not hits:
         reason = f"{judged.reason}; no point that passes the filters has a text or an integer in {group_by!r}"
@@ -94,9 +91,9 @@ def group(
     return GroupedResult(groups if result.hits else (), result)
 
 
-def evidence(
+async def evidence(
     state: IndexState, queries: Queries, options: SearchOptions, relevant_by: RelevantBy
-) -> Operation[tuple[list[tuple[Hit, ...]], dict[str, npt.NDArray[np.float64]]]]:
+) -> tuple[list[tuple[Hit, ...]], dict[str, npt.NDArray[np.float64]]]:
     """The best hits of each query, and what they say of the top hit; at least one query has hits.
 
     Returns:
@@ -107,14 +104,14 @@ def evidence(
     tables = []
     for chunk in _chunks(range(len(queries.vectors))):
         vectors = [queries.vectors[i] for i in chunk]
-        hits = yield from _find(state, vectors, replace(options, limit=EVIDENCE_HITS, offset=0), judgement)
+        hits = await _find(state, vectors, replace(options, limit=EVIDENCE_HITS, offset=0), judgement)
         some = [i for i, listed in enumerate(hits) if listed]
         if some:
             chosen, lists = [vectors[i] for i in some], [hits[i] for i in some]
-            tables.append((yield from _features(state, chosen, lists, judgement.rank_by, relevant_by)))
+            tables.append(await _features(state, chosen, lists, judgement.rank_by, relevant_by))
         found += hits
     if not tables:
-        yield from check_not_empty(state)
+        await check_not_empty(state)
         raise ValueError("no query has a hit: do the filters leave anything?")
     return found, {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 
@@ -132,14 +129,13 @@ def ranking(state: IndexState, rank_by: RankBy) -> RankBy:
     return rank_by
 
 
-def check_not_empty(state: IndexState) -> Operation[None]:
+async def check_not_empty(state: IndexState) -> None:
     """Make sure that there is something to find.
 
     Raises:
         EmptyIndexError: If there is nothing.
     """
-    count = yield call("count", state.collection, count_filter=state.scope(), exact=True)
-    if not count.count:
+    if not await state.engine.count(state.collection, state.scope()):
         raise EmptyIndexError(f"{state.name} is empty; fill it with index.add(…) or `fg-search index`")
 
 
@@ -149,7 +145,7 @@ def check_model(state: IndexState, points: Sequence[models.ScoredPoint]) -> None
     Raises:
         ModelMismatchError: If another process re-encoded the index since it was opened.
     """
-    if any((point.payload or {})[PAYLOAD_KEY]["model"] != state.metadata.fingerprint for point in points):
+    if any(payload_of(point)[PAYLOAD_KEY]["model"] != state.metadata.fingerprint for point in points):
         raise state.was_re_encoded()
 
 
@@ -176,15 +172,15 @@ def _scope(state: IndexState, options: SearchOptions) -> models.Filter | None:
     return state.scope(found, min_confidence_condition(options), options.query_filter)
 
 
-def _find(
+async def _find(
     state: IndexState, vectors: list[QueryVectors], options: SearchOptions, judgement: _Judgement
-) -> Operation[list[tuple[Hit, ...]]]:
+) -> list[tuple[Hit, ...]]:
     """Hits of each query, the page that was asked for and what comes before it where a confidence needs that."""
     if judgement.calibration is not None:
         options = replace(options, limit=max(options.offset + options.limit, EVIDENCE_HITS), offset=0)
     scope = _scope(state, options)
     requests = [plan(query, options, judgement.rank_by, scope) for query in vectors]
-    responses = yield call("query_batch_points", state.collection, requests=requests)
+    responses = await state.engine.query_batch_points(state.collection, requests)
     check_model(state, [point for response in responses for point in response.points])
     return [to_hits(response.points, query, options) for query, response in zip(vectors, responses, strict=True)]
 
@@ -195,12 +191,12 @@ def _page(hits: tuple[Hit, ...], options: SearchOptions, judgement: _Judgement) 
     return hits[options.offset : options.offset + options.limit]
 
 
-def _confidences(
+async def _confidences(
     state: IndexState,
     vectors: list[QueryVectors],
     found: list[tuple[Hit, ...]],
     judgement: _Judgement,
-) -> Operation[list[float | None]]:
+) -> list[float | None]:
     """The calibrated probability that each query's top hit is right; 0 if it has none."""
     calibration = judgement.calibration
     if calibration is None:
@@ -208,7 +204,7 @@ def _confidences(
     some = [i for i, hits in enumerate(found) if hits]
     confidences: list[float | None] = [0.0] * len(vectors)
     if some:
-        features = yield from _features(
+        features = await _features(
             state, [vectors[i] for i in some], [found[i] for i in some], judgement.rank_by, calibration.relevant_by
         )
         for i, confidence in zip(some, calibration.confidences(features).tolist(), strict=True):
@@ -216,13 +212,13 @@ def _confidences(
     return confidences
 
 
-def _features(
+async def _features(
     state: IndexState,
     vectors: list[QueryVectors],
     found: list[tuple[Hit, ...]],
     rank_by: RankBy,
     relevant_by: RelevantBy,
-) -> Operation[dict[str, npt.NDArray[np.float64]]]:
+) -> dict[str, npt.NDArray[np.float64]]:
     """What is known about each query's top hit; every query has one."""
     scores = np.full((len(found), EVIDENCE_HITS), np.nan)
     labels = np.full((len(found), EVIDENCE_HITS), None, dtype=object)
@@ -233,7 +229,7 @@ def _features(
     if rank_by == "features":
         similarity = [hits[0].score for hits in found]
     else:
-        similarity = yield from _similarities(state, vectors, [hits[0] for hits in found])
+        similarity = await _similarities(state, vectors, [hits[0] for hits in found])
     return result_features(
         scores,
         similarity=similarity,
@@ -243,16 +239,16 @@ def _features(
     )
 
 
-def _similarities(state: IndexState, vectors: list[QueryVectors], hits: list[Hit]) -> Operation[list[float]]:
+async def _similarities(state: IndexState, vectors: list[QueryVectors], hits: list[Hit]) -> list[float]:
     """Feature-group similarity of each query and its top hit, where something else ranked them."""
     ids = [state.point_id(hit.id) for hit in hits]
-    records = yield call(
-        "retrieve", state.collection, ids=list(dict.fromkeys(ids)), with_payload=False, with_vectors=[FEATURES_VECTOR]
+    records = await state.engine.retrieve(
+        state.collection, list(dict.fromkeys(ids)), with_payload=False, with_vectors=[FEATURES_VECTOR]
     )
-    features: dict[Any, dict[int, float]] = {
-        record.id: dict(zip(record.vector[FEATURES_VECTOR].indices, record.vector[FEATURES_VECTOR].values, strict=True))
-        for record in records
-    }
+    features: dict[PointId, dict[int, float]] = {}
+    for record in records:
+        vector = vectors_of(record)[FEATURES_VECTOR]
+        features[id_of(record)] = dict(zip(vector.indices, vector.values, strict=True))
     # a point that was deleted meanwhile is similar to nothing
     return [
         sum(value * features.get(point, {}).get(index, 0.0) for index, value in _entries(query))

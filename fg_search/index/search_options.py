@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import numbers
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
+from pydantic import Field
 from qdrant_client import models
 
 from fg_search.validation import check_count, check_fraction
 
 RankBy = Literal["auto", "features", "base", "both"]
-
-
 OnUncertain = Literal["flag", "abstain", "raise"]
 
-
 _MAX_WEIGHT = 100  # beyond, confidence^w is zero in the engine's arithmetic
-
-
 _MOST_HITS = 2**31 - 1
+
+# types with their ranges, from which the web API builds its schema
+Limit = Annotated[int, Field(ge=1)]
+Offset = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0, le=_MAX_WEIGHT)]
+Precision = Annotated[float, Field(gt=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -41,15 +44,15 @@ class SearchOptions:
         offset: Hits to leave out before the first, for paging.
     """
 
-    limit: int = 10
-    min_confidence: float | None = None
-    confidence_weight: float = 0.0
+    limit: Limit = 10
+    min_confidence: Fraction | None = None
+    confidence_weight: Weight = 0.0
     query_filter: models.Filter | None = None
-    min_query_confidence: float | None = None
-    target_precision: float | None = None
+    min_query_confidence: Fraction | None = None
+    target_precision: Precision | None = None
     on_uncertain: OnUncertain = "flag"
     rank_by: RankBy = "auto"
-    offset: int = 0
+    offset: Offset = 0
 
     def __post_init__(self) -> None:
         for name, least in (("limit", 1), ("offset", 0)):

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from qdrant_client import models
 
+from fg_search.engine.port import Engine
 from fg_search.errors import EncoderNotFoundError, ModelMismatchError
 from fg_search.ids import UserId, point_id
 from fg_search.layout.schema import IndexMetadata
@@ -41,7 +42,7 @@ class IndexState:
     """An open index, as it is at one moment.
 
     Attributes:
-        location: Folder, URL, or class of the client.
+        engine: Where the index is.
         collection: Name by which the engine knows it: an alias of the collection that holds the points.
         metadata: Of the encoder that filled it, and how it is laid out.
         encoders: Where the encoder is, once it is loaded.
@@ -49,12 +50,17 @@ class IndexState:
         chosen_tenant: The tenant whose items are seen.
     """
 
-    location: str
+    engine: Engine
     collection: str
     metadata: IndexMetadata
     encoders: EncoderSlot = field(default_factory=EncoderSlot)
     calibration: Calibration | None = None
     chosen_tenant: str | None = None
+
+    @property
+    def location(self) -> str:
+        """Folder, URL, or class of the client."""
+        return self.engine.location
 
     @property
     def name(self) -> str:
@@ -233,6 +239,32 @@ def check_fingerprint(state: IndexState, encoder: FeatureGroupEncoder) -> None:
             f"{filled_by.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}); their vectors "
             "cannot be compared: use that encoder, re-encode with index.migrate(encoder), or make a new index"
         )
+
+
+@overload
+def ready_encoder(encoder: FeatureGroupEncoder | str | os.PathLike[str]) -> FeatureGroupEncoder: ...
+
+
+@overload
+def ready_encoder(encoder: None) -> None: ...
+
+
+@overload
+def ready_encoder(encoder: FeatureGroupEncoder | str | os.PathLike[str] | None) -> FeatureGroupEncoder | None: ...
+
+
+def ready_encoder(encoder: FeatureGroupEncoder | str | os.PathLike[str] | None) -> FeatureGroupEncoder | None:
+    """Load an encoder that is given as a folder, and compute its fingerprint before anything is made for it.
+
+    Raises:
+        EncoderNotFoundError: If the folder holds no encoder.
+        NotFittedError: If the encoder has no trained head.
+    """
+    if encoder is None:
+        return None
+    known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
+    _ = known.fingerprint
+    return known
 
 
 def load_encoder(folder: str | os.PathLike[str]) -> FeatureGroupEncoder:

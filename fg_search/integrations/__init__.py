@@ -1,1 +1,1 @@
-"""Other libraries, one a module; each is an extra."""
+"""Integrations with other libraries, one module per library; each is an optional extra."""

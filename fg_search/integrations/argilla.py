@@ -1,4 +1,4 @@
-"""Items to review as records of Argilla 2, and its answers back; Argilla itself is not needed for it."""
+"""Items to review as Argilla 2 records, and annotators' answers back. Argilla need not be installed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ ARGILLA_SETTINGS = (
     'rg.Settings(fields=[rg.TextField("text"), rg.TextField("reason", required=False)], '
     f'questions=[rg.LabelQuestion("{_QUESTION}", labels=labels)])'
 )
-"""Settings of a dataset for these records, ``labels`` being those to choose from."""
+"""Settings of a dataset for these records; ``labels`` lists the labels to choose from."""
 
 
 def to_argilla(items: Iterable[ReviewItem]) -> list[dict[str, Any]]:
-    """Records as Argilla writes and reads them: ``rg.Record.from_dict`` takes one, ``dataset.records.from_json`` all.
+    """Convert items to records in Argilla's JSON form, for a dataset with :data:`ARGILLA_SETTINGS`.
 
-    The dataset has :data:`ARGILLA_SETTINGS`. A suggested label is a suggestion; it has to be one of the labels.
+    ``rg.Record.from_dict`` reads one record, ``dataset.records.from_json`` reads all. A suggested label becomes a
+    suggestion, which has to be one of the dataset's labels.
 
     Args:
-        items: To review.
+        items: Items to review.
     """
     return [
         {
@@ -61,19 +62,19 @@ def to_argilla(items: Iterable[ReviewItem]) -> list[dict[str, Any]]:
 
 
 def from_argilla(records: Sequence[Mapping[str, Any]]) -> dict[UserId, str]:
-    """Labels that annotators chose, by id, from what ``dataset.records.to_json`` writes.
+    """Return the labels that annotators chose, by id, from the output of ``dataset.records.to_json``.
 
-    Only records that are completed count: the others may hold drafts. Of several answers the most frequent is taken;
-    where none is, the record is left out.
+    Only completed records count, because others may hold drafts. The most frequent answer wins; a record whose answers
+    tie is left out.
 
     Raises:
-        ValueError: If a record is not one of :func:`to_argilla`; the message has its number, from 1.
+        ValueError: A record does not come from :func:`to_argilla`; the message has its number, counted from 1.
     """
     return labels_by_id(argilla_corrections(records), "record")
 
 
 def argilla_corrections(records: Sequence[Any]) -> Iterator[Correction | Flaw]:
-    """The labels of :func:`from_argilla`, and bad records."""
+    """Yield the labels of :func:`from_argilla`, and a flaw for each bad record."""
     return read_each(enumerate(records, start=1), _read_record)
 
 
@@ -87,7 +88,7 @@ def _read_record(record: Any) -> tuple[UserId, str] | None:
         return None
     answers = checked(record["responses"].get(_QUESTION, []), list, f"responses.{_QUESTION}")
     counts = Counter(
-        checked_label(checked(one, dict, "a response").get("value"), "a response's value") for one in answers
+        checked_label(checked(answer, dict, "a response").get("value"), "a response's value") for answer in answers
     ).most_common(2)
     is_tied = len(counts) > 1 and counts[0][1] == counts[1][1]
     return (user_id, counts[0][0]) if counts and not is_tied else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qdrant_client import models
 
-from fg_search.layout.schema import PayloadIndexes
+from fg_search.engine.port import PayloadIndexes
 from fg_search.layout.settings import IndexSettings
 
 NO_VECTOR = "none"  # the embedded engine wants a collection to have some vector; entries have none

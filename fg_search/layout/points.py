@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from qdrant_client import models
 
+from fg_search.engine.port import PointId
 from fg_search.ids import UserId, point_id, text_id
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.schema import IndexMetadata
@@ -220,6 +221,21 @@ def to_points(
                 },
             },
         )
+
+
+def id_of(point: models.Record | models.ScoredPoint) -> PointId:
+    """The engine's id of a point."""
+    return cast("PointId", point.id)
+
+
+def payload_of(point: models.Record | models.ScoredPoint) -> dict[str, Any]:
+    """The payload of a point; empty if it has none or none was asked for."""
+    return point.payload or {}
+
+
+def vectors_of(point: models.Record | models.ScoredPoint) -> dict[str, Any]:
+    """The named vectors of a point that were asked for."""
+    return cast("dict[str, Any]", point.vector or {})
 
 
 def given_label(label: str | None) -> dict[str, str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeAlias
+from typing import Any
 
 from qdrant_client import models
 
+from fg_search.engine.port import PayloadIndexes
 from fg_search.errors import FormatVersionError, IndexNotFoundError
 from fg_search.layout.keys import (
     BASE_VECTOR,
@@ -25,8 +26,6 @@ from fg_search.layout.keys import (
     review_key,
 )
 from fg_search.layout.settings import IndexSettings, Quantization
-
-PayloadIndexes: TypeAlias = Mapping[str, models.PayloadSchemaType | models.KeywordIndexParams]
 
 SCHEMA_VERSION = 2
 

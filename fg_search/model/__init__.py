@@ -1,1 +1,1 @@
-"""From texts to feature-group embeddings: the head, what it learns from, and the encoder around it."""
+"""Feature-group embeddings of texts: the encoder, its head, and how the head is trained."""

@@ -1,4 +1,4 @@
-"""Batches of texts with about as many tokens each, so that a model computes little padding."""
+"""Batches of texts with similar token counts, to minimise padding."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
-_TOKENIZED_AT_ONCE = 1024  # texts, padded to the longest of them
+_TOKENIZED_AT_ONCE = 1024  # texts per call of the tokenizer, which pads them to the longest
 
 
 def encode_by_tokens(
     model: SentenceTransformer, texts: Sequence[str], *, batch_size: int, show_progress: bool
 ) -> npt.NDArray[np.float32]:
-    """What ``model.encode(texts)`` gives, ``(n, d)`` float32, to rounding.
+    """Embeddings ``(n, d)`` float32, equal to ``model.encode(texts)`` up to rounding.
 
-    ``encode`` batches texts by their characters. By tokens, as the model counts, there is less padding to compute, for
-    the price of tokenizing twice.
+    ``encode`` sorts texts by their number of characters. Sorting by tokens leaves less padding to compute, at the cost
+    of tokenizing twice.
 
     Args:
-        model: Any; where it has no padding, texts are left to ``encode``.
+        model: Any model; if it does not pad, ``encode`` does all the work.
         texts: n texts, at least one.
-        batch_size: Texts in a batch.
-        show_progress: Draw a progress bar.
+        batch_size: Number of texts per forward pass.
+        show_progress: Whether to show a progress bar.
     """
     lengths = _token_counts(model, texts) if len(texts) > batch_size else None
     if lengths is None:
         return _encode(model, texts, batch_size, show_progress=show_progress)
-    order = np.argsort(-lengths, kind="stable")  # the longest first, so that what does not fit in memory fails at once
+    order = np.argsort(-lengths, kind="stable")  # longest first: a batch too large for memory fails at once
     vectors = np.empty((len(texts), 0), dtype=np.float32)
     with tqdm(total=len(texts), desc="encode", unit=" texts", disable=not show_progress, leave=False) as bar:
         for start in range(0, len(texts), batch_size):
@@ -50,7 +50,7 @@ def _encode(
 
 
 def _token_counts(model: SentenceTransformer, texts: Sequence[str]) -> npt.NDArray[np.int64] | None:
-    """``(n,)``, after truncation; ``None`` for a model that pads nothing."""
+    """Token counts ``(n,)`` after truncation; ``None`` if the model does not pad."""
     by_characters = np.argsort([-len(text) for text in texts], kind="stable")
     counts = np.empty(len(texts), dtype=np.int64)
     for start in range(0, len(texts), _TOKENIZED_AT_ONCE):

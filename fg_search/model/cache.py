@@ -1,4 +1,4 @@
-"""Base embeddings kept on disk, so that the same text is encoded by the same model only once."""
+"""A disk cache of base embeddings: each model encodes each text only once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _KEYS_PER_QUERY = 500
 
 
 def default_cache_folder() -> Path:
-    """``$FG_SEARCH_CACHE``, or ``fg_search`` in the user's cache folder of this system."""
+    """``$FG_SEARCH_CACHE`` if set, otherwise ``fg_search`` in the platform's user cache folder."""
     if chosen := os.environ.get("FG_SEARCH_CACHE"):
         return Path(chosen)
     if sys.platform == "win32":
@@ -32,14 +32,17 @@ def default_cache_folder() -> Path:
 
 
 class EmbeddingCache:
-    """One SQLite file for each model; texts are kept as hashes, vectors as float32.
+    """One SQLite file per model, mapping hashes of texts to float32 vectors.
 
-    Safe with several processes and with a killed one: a batch is in the file whole or not at all.
+    Several processes can share it, and a process can be killed at any time: batches are written atomically.
 
     Args:
-        folder: Made if it is not there. Deleting it loses nothing but time.
+        folder: Folder of the files, created if missing. It can be deleted at any time; texts are then encoded again.
         model: Fingerprint of the base model.
-        dimension: d of its vectors.
+        dimension: Dimension d of the vectors.
+
+    Raises:
+        StorageError: From the constructor and every method, if the folder or file cannot be used.
     """
 
     def __init__(self, folder: str | os.PathLike[str], model: str, dimension: int) -> None:
@@ -53,7 +56,11 @@ class EmbeddingCache:
             raise self._error(error) from error
 
     def get(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-        """Vectors ``(n, d)`` of the texts and, ``(n,)``, whether each is there; the rows of missing ones are zero."""
+        """Look up the vectors of n texts.
+
+        Returns:
+            ``(n, d)`` float32 vectors, zero where missing, and ``(n,)`` booleans, whether each was found.
+        """
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
         found = np.zeros(len(texts), dtype=bool)
         rows: dict[bytes, list[int]] = {}
@@ -70,7 +77,7 @@ class EmbeddingCache:
         return vectors, found
 
     def put(self, texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
-        """Keep the vectors ``(n, d)`` of the texts."""
+        """Store the vectors ``(n, d)`` float32 of n texts."""
         try:
             with closing(self._connect()) as connection, connection:
                 connection.executemany(

@@ -1,7 +1,7 @@
 """Codebooks: what each group of a feature-group head learns to predict.
 
-Training the concatenated softmax groups with a metric loss collapses onto a few codes. Training every group
-as a classifier of *codes* does not. A codebook says which code each training example has in each group.
+Training the concatenated softmax groups with a metric loss collapses onto a few codes. Training each group as a
+classifier of *codes* does not. A codebook assigns each training example a code in each group.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
 Supervision = Literal["labels", "attributes", "pairs", "clusters"]
 
-UNSUPERVISED = -1  # target of an example that teaches a group nothing (torch's ignore_index)
-_CODE_FLOOR = 1e-6  # keeps log p finite where a group gives a label's code no mass at all
+UNSUPERVISED = -1  # target of an example that a group ignores (torch's ignore_index)
+_CODE_FLOOR = 1e-6  # keeps log p finite when a group assigns no mass to a label's code
 
 
 @dataclass(frozen=True)
 class Codebook:
-    """The codes that G groups of K codes learn, and the labels they can be decoded to.
+    """The target codes of G groups with K codes each, and the labels that codes decode to.
 
     Attributes:
-        supervision: ``"labels"``, ``"attributes"``, ``"pairs"`` or ``"clusters"``.
-        codes_per_group: K.
-        targets: ``(n, G)`` int64, the code of each training example in each group, -1 where unknown. Empty
-            after loading: a saved codebook keeps what codes mean, not the training set.
-        labels: The L known labels in the order of ``label_codes``; empty where nothing was learned from labels.
-        label_codes: ``(L, G)`` int64, the code of each label in each group, -1 in the named groups.
-        attributes: Of the named groups, which come first: the attribute's name and its values; code k of the
-            group is value k.
+        supervision: Kind of supervision: ``"labels"``, ``"attributes"``, ``"pairs"`` or ``"clusters"``.
+        codes_per_group: Number K of codes per group.
+        targets: ``(n, G)`` int64 code of each training example in each group, -1 where unknown. Empty after loading: a
+            saved codebook keeps the meaning of the codes, not the training set.
+        labels: The L known labels, in the order of ``label_codes``; empty if there was nothing labelled to learn.
+        label_codes: ``(L, G)`` int64 code of each label in each group, -1 in the groups of attributes.
+        attributes: Values of each attribute, by its name. Each attribute has one of the first groups, in this order;
+            code k of that group is value k.
     """
 
     supervision: Supervision
@@ -53,16 +53,16 @@ class Codebook:
 
     @classmethod
     def from_labels(cls, labels: Sequence[str | None], *, groups: int = 16, codes: int = 64, seed: int = 0) -> Codebook:
-        """A random balanced map from labels to codes, a new one for each group.
+        """Map labels to codes at random, independently in each group, with every code used equally often.
 
-        These are error-correcting output codes (Dietterich & Bakiri, 1995) over an alphabet of ``codes``
-        letters: labels that share a code in one group are told apart by the others.
+        These are error-correcting output codes (Dietterich & Bakiri, 1995) over an alphabet of ``codes`` letters:
+        labels that share a code in one group are separated by other groups.
 
         Args:
-            labels: One label an example; ``None`` where it is unknown (such an example is not trained on).
+            labels: One label per example; ``None`` where unknown (such an example is not trained on).
             groups: Number G of groups.
-            codes: Number K of codes a group; with fewer labels than codes the surplus stays unused.
-            seed: Seed of the random maps.
+            codes: Number K of codes per group; with fewer labels than codes, some codes stay unused.
+            seed: Random seed.
 
         Raises:
             ValueError: If there are fewer than two distinct labels, or a size is out of range.
@@ -88,19 +88,19 @@ class Codebook:
         codes: int = 64,
         seed: int = 0,
     ) -> Codebook:
-        """A group of its own for each attribute, its codes the values; the other groups learn labels.
+        """Give each attribute a group of its own, with its values as codes; the remaining groups learn labels.
 
         Args:
-            attributes: By name (colour, brand, …) one value an example, ``None`` where it is unknown.
-            labels: What the other groups learn, as in :meth:`from_labels`; left out, it is the combination of
-                an example's values, where none of them is missing.
-            groups: Number G of all groups; at least one for each attribute.
-            codes: Number K of codes a group; at least as many as an attribute has values.
-            seed: Seed of the random maps of the other groups.
+            attributes: One value per example, ``None`` where unknown, for each attribute name (colour, brand, …).
+            labels: Labels for the remaining groups, as in :meth:`from_labels`; by default the combination of an
+                example's values, unknown if a value is.
+            groups: Total number G of groups; at least one per attribute.
+            codes: Number K of codes per group; at least the number of values of each attribute.
+            seed: Random seed of the remaining groups.
 
         Raises:
-            ValueError: If an attribute has fewer than two values or more than K, columns differ in length, or
-                there are fewer groups than attributes.
+            ValueError: If an attribute has fewer than two or more than K values, columns differ in length, there are
+                fewer groups than attributes, or the remaining groups have nothing to learn.
         """
         _check_sizes(groups, codes)
         _check_attributes(attributes, labels, groups, codes)
@@ -129,16 +129,16 @@ class Codebook:
 
     @classmethod
     def from_clusters(cls, embeddings: FloatArray, *, groups: int = 32, codes: int = 128, seed: int = 0) -> Codebook:
-        """k-means cluster ids as codes, each group on its own random subspace; needs no labels.
+        """Use k-means cluster ids as codes, each group in its own random subspace; needs no labels.
 
-        As in product quantisation (Jégou et al., 2011), but the subspaces are random and overlap, so any
+        This resembles product quantisation (Jégou et al., 2011), but the subspaces are random and overlap, so any
         number of groups works for any dimension.
 
         Args:
-            embeddings: ``(n, d)`` float array, the direction of each row alone counts.
+            embeddings: ``(n, d)`` float array; only the direction of each row matters.
             groups: Number G of groups.
-            codes: Number K of codes a group; at most as many as there are distinct rows are used.
-            seed: Seed of the subspaces and of k-means.
+            codes: Number K of codes per group; no more than there are distinct rows are used.
+            seed: Random seed of the subspaces and of k-means.
 
         Raises:
             ValueError: If fewer than two rows differ, or a size is out of range.
@@ -156,7 +156,7 @@ class Codebook:
         targets = np.empty((len(unit), groups), dtype=np.int64)
         for group in range(groups):
             basis = np.linalg.qr(rng.standard_normal((dimension, subspace)))[0].astype(np.float32)
-            # a few passes over batches are enough: groups that are less alike are worth more than tighter clusters
+            # a few passes are enough: less similar groups are worth more than tighter clusters
             kmeans = MiniBatchKMeans(
                 n_clusters=clusters,
                 n_init=1,
@@ -178,20 +178,20 @@ class Codebook:
         codes: int = 128,
         seed: int = 0,
     ) -> Codebook:
-        """The codes of the documents are cluster ids; a query learns the codes of its document.
+        """Use cluster ids of the documents as codes; each query learns the codes of its document.
 
-        Train on queries and documents, in this order: ``np.concatenate([queries, documents])``.
+        Train on queries and documents in this order: ``np.concatenate([queries, documents])``.
 
         Args:
             queries: ``(q, d)`` float array.
             documents: ``(m, d)`` float array, each document once.
-            relevant: For each query the row of its document.
+            relevant: ``(q,)`` integers, the row of each query's document.
             groups: Number G of groups.
-            codes: Number K of codes a group.
-            seed: Seed of the clusters.
+            codes: Number K of codes per group.
+            seed: Random seed of the clusters.
 
         Raises:
-            ValueError: If shapes do not fit or ``relevant`` points nowhere.
+            ValueError: If shapes do not match or ``relevant`` contains a row that does not exist.
         """
         queries, documents = check_vectors(queries, name="queries"), check_vectors(documents, name="documents")
         rows = np.asarray(relevant, dtype=np.int64)
@@ -204,7 +204,7 @@ class Codebook:
         return cls("pairs", codes, np.concatenate([targets[rows], targets]))
 
     def targets_of_labels(self, labels: Sequence[str | None]) -> IntArray:
-        """Codes ``(n, G)`` int64 of other examples' labels, -1 where a label is ``None`` or was not learned.
+        """Target codes ``(n, G)`` int64 for the labels of new examples, -1 where a label is ``None`` or unknown.
 
         Raises:
             ValueError: If this codebook has no labels.
@@ -215,16 +215,15 @@ class Codebook:
         return _targets_of([label if label in known else None for label in labels], self.labels, self.label_codes)
 
     def decode(self, probabilities: FloatArray) -> npt.NDArray[np.float64]:
-        """Posterior over the labels, decoded from the codes.
+        """Decode the codes into a posterior over the labels.
 
-        ``log P(y) ∝ mean_g log p_g[code_g(y)]``, the geometric mean of the groups' opinions, over the groups
-        that learned labels.
+        ``log P(y) = mean_g log p_g[code_g(y)] + const``, a geometric mean over the groups that learned labels.
 
         Args:
-            probabilities: ``(n, G, K)`` float array.
+            probabilities: ``(n, G, K)`` float array; each group sums to one.
 
         Returns:
-            ``(n, L)`` float64 array, rows sum to one, columns in the order of ``labels``.
+            ``(n, L)`` float64 array; rows sum to one, columns are in the order of ``labels``.
 
         Raises:
             ValueError: If this codebook has no labels.
@@ -244,14 +243,14 @@ class Codebook:
         return np.asarray(posterior / posterior.sum(axis=1, keepdims=True))
 
     def decode_attribute(self, probabilities: FloatArray, name: str) -> npt.NDArray[np.float64]:
-        """Distribution over the values of an attribute: its own group, without codes that stand for none.
+        """Distribution over the values of an attribute, from its own group, renormalised over the V values.
 
         Args:
-            probabilities: ``(n, G, K)`` float array.
-            name: Of the attribute.
+            probabilities: ``(n, G, K)`` float array; each group sums to one.
+            name: Name of the attribute.
 
         Returns:
-            ``(n, V)`` float64 array, rows sum to one, columns in the order of ``attributes[name]``.
+            ``(n, V)`` float64 array; rows sum to one, columns are in the order of ``attributes[name]``.
 
         Raises:
             ValueError: If there is no such attribute.
@@ -264,7 +263,7 @@ class Codebook:
         return np.asarray(values / values.sum(axis=1, keepdims=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """What is worth keeping, as JSON values; the inverse of :meth:`from_dict`."""
+        """The codebook as JSON values, without training targets; the inverse of :meth:`from_dict`."""
         return {
             "supervision": self.supervision,
             "groups": self.groups,
@@ -276,7 +275,7 @@ class Codebook:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Codebook:
-        """Rebuild a codebook, without training targets, from :meth:`to_dict`."""
+        """Rebuild a codebook from :meth:`to_dict`, without training targets."""
         groups = int(data["groups"])
         return cls(
             data["supervision"],
@@ -289,10 +288,10 @@ class Codebook:
 
 
 def _count_distinct(rows: npt.NDArray[np.float32], limit: int) -> int:
-    """Number of rows that differ in the fifth decimal, counted up to ``limit``."""
+    """Number of rows that are distinct after rounding to five decimals, counted up to ``limit``."""
     seen: set[int] = set()
     for row in rows:
-        seen.add(hash((row.round(5) + 0.0).tobytes()))  # the sum makes -0 a 0
+        seen.add(hash((row.round(5) + 0.0).tobytes()))  # adding 0 turns -0 into 0
         if len(seen) == limit:
             break
     return len(seen)
@@ -303,26 +302,26 @@ def _distinct(column: Sequence[str | None]) -> tuple[str, ...]:
 
 
 def _targets_of(column: Sequence[str | None], known: Sequence[str], codes: IntArray) -> IntArray:
-    """The codes ``(V, G)`` of the known values, for each example: ``(n, G)``."""
+    """Look up the codes ``(V, G)`` of the known values for each example: ``(n, G)``."""
     row = {value: i for i, value in enumerate(known)}
     chosen = np.array([-1 if value is None else row[value] for value in column], dtype=np.int64)
     return np.where(chosen[:, None] < 0, UNSUPERVISED, codes[chosen])
 
 
 def _combinations(attributes: Mapping[str, Sequence[str | None]]) -> list[str | None]:
-    """The values of each example as one label, ``None`` where one is missing."""
+    """Combine the values of each example into one label, ``None`` if a value is missing."""
     rows = zip(*attributes.values(), strict=True)
     return [None if None in row else "\x1f".join(str(value) for value in row) for row in rows]
 
 
 def _random_codes(labels: int, groups: int, codes: int, seed: int) -> IntArray:
-    """``(labels, groups)`` random codes, in each group balanced."""
+    """Random codes ``(labels, groups)``, balanced in each group."""
     rng = np.random.default_rng(seed)
     return np.stack([_balanced_codes(labels, codes, rng) for _ in range(groups)], axis=1)
 
 
 def _balanced_codes(labels: int, codes: int, rng: np.random.Generator) -> IntArray:
-    """A random code for each label, every code used equally often, give or take one."""
+    """A random code for each label; the counts of any two codes in use differ by at most one."""
     used = min(labels, codes)
     assigned = np.arange(labels) % used
     names = rng.permutation(codes)[:used]

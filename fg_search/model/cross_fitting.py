@@ -1,4 +1,4 @@
-"""Cross-fitting: what heads that never saw an example make of it."""
+"""Cross-fitting: out-of-fold distributions for every training example."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.model.codebook import UNSUPERVISED, Codebook
-from fg_search.model.fit import fit_head, strata_of, stratified_parts
+from fg_search.model.examples import strata_of, stratified_parts
+from fg_search.model.fit import fit_head
 from fg_search.validation import check_vectors
 
 
@@ -21,25 +22,24 @@ def cross_fit(
     seed: int = 0,
     **options: Any,
 ) -> npt.NDArray[np.float32]:
-    """Distributions of every example from a head that was not trained on it.
+    """Out-of-fold distributions: each example's come from a head that was not trained on it.
 
-    A head is surer of its own training examples than of new ones and reproduces their labels, right or wrong:
-    judge neither the confidence nor the label of an example by a head that saw it. The examples of each label
-    are spread evenly over the folds.
+    A head is overconfident on its training examples and reproduces their labels, right or wrong. Never assess the
+    confidence or the label of an example with a head that was trained on it. Folds are stratified by label.
 
     Args:
         embeddings: ``(n, d)`` float array; row i belongs to ``codebook.targets[i]``.
-        codebook: Targets and sizes; what clusters are is taken as given.
-        folds: Number of heads, at least 2; each is trained on the other folds.
-        seed: Seed of the folds and of every head.
-        options: As for :func:`fg_search.fit_head`.
+        codebook: Targets and sizes. Clusters are not recomputed in each fold.
+        folds: Number of folds, at least 2; one head is trained per fold, on the other folds.
+        seed: Random seed of the folds and of every head.
+        options: Keyword arguments of :func:`fg_search.fit_head`.
 
     Returns:
-        ``(n, G, K)`` float32 array; decode it with ``codebook.decode``. Examples without any target get the
-        distributions of one of the heads.
+        ``(n, G, K)`` float32 array; decode it with ``codebook.decode``. Examples without a target get the distributions
+        of one of the heads.
 
     Raises:
-        ValueError: If there are fewer than 2 folds or fewer supervised examples than folds, or as ``fit_head``.
+        ValueError: If there are fewer than 2 folds or fewer supervised examples than folds; or as in ``fit_head``.
     """
     rows = check_vectors(embeddings, name="embeddings")
     supervised = (codebook.targets != UNSUPERVISED).any(axis=1)

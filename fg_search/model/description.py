@@ -1,4 +1,4 @@
-"""What the groups of a head learned, and what each code means, as shown by a sample of texts."""
+"""A description of what the groups learned and what each code means, from a sample of texts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _SHOWN_CODES = 5
 
 @dataclass(frozen=True)
 class ValueLift:
-    """How much more often a label or value occurs under a code than elsewhere.
+    """How much more often a label or an attribute's value occurs with a code than overall.
 
     Attributes:
-        value: The label, or the attribute's value.
-        count: Items of this value under the code.
-        share: Of the code's items whose value is known, in [0, 1].
-        lift: That share over the value's share among all items; 1 means nothing special.
+        value: Label, or value of the attribute.
+        count: Number of items with the code and the value.
+        share: Share of the value among the code's items whose value is known, in [0, 1].
+        lift: ``share`` divided by the value's share among all items; 1 means no association.
     """
 
     value: str
@@ -38,14 +38,14 @@ class CodeDescription:
     """The meaning of one code of one group.
 
     Attributes:
-        code: Number of the code in its group.
-        usage: Share of the items that have it, in [0, 1].
-        confidence: Mean group confidence of these items.
-        labels: The labels it stands for, the most frequent first.
-        attributes: The same for each attribute.
-        terms: Words that are typical for it, by class-based TF-IDF.
-        typical: The texts it is surest of.
-        boundary: The texts it is least sure of, each with the code that almost won.
+        code: Number of the code in its group, in [0, K).
+        usage: Share of the items with this code, in [0, 1].
+        confidence: Mean group confidence of these items, in [1/K, 1].
+        labels: Labels that the code stands for, most frequent first.
+        attributes: Values that the code stands for, most frequent first, by attribute name.
+        terms: Typical words by class-based TF-IDF, best first.
+        typical: Texts with the highest group confidence, highest first.
+        boundary: Texts with the lowest group confidence, lowest first, each with its second most probable code.
     """
 
     code: int
@@ -70,12 +70,12 @@ class GroupDescription:
     """What one group learned.
 
     Attributes:
-        group: Its number.
-        name: Of the attribute it learned, or ``None``.
-        entropy: Of its use of codes, as a share of log K: 1 if all codes are used equally, 0 if one is.
+        group: Number of the group, in [0, G).
+        name: Name of the attribute that the group learned, or ``None``.
+        entropy: Entropy of the code usage divided by log K: 1 if all codes are used equally, 0 if only one is used.
         dead_codes: Codes that no item has.
-        confidence: Mean group confidence of all items.
-        codes: The codes in use, the most used first.
+        confidence: Mean group confidence of all items, in [1/K, 1].
+        codes: Codes in use, most used first.
     """
 
     group: int
@@ -98,13 +98,13 @@ class GroupDescription:
 
 @dataclass(frozen=True)
 class Description:
-    """What a head learned, as shown by n items.
+    """What a head learned, described by a sample of n items.
 
     Attributes:
         items: Number n of items.
-        groups: One description a group.
-        mutual_information: ``(G, G)`` normalised mutual information between the groups' codes, in [0, 1]: 0 for
-            independent groups, 1 for groups that say the same.
+        groups: One description per group.
+        mutual_information: ``(G, G)`` float64 normalised mutual information between the groups' codes, in [0, 1]: 0 for
+            independent groups, 1 for redundant ones.
     """
 
     items: int
@@ -118,7 +118,7 @@ class Description:
         return "\n".join([f"{count} groups on {self.items:,} items{overlap}", *map(str, self.groups)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON values."""
+        """The description as JSON values."""
         return {
             "items": self.items,
             "groups": [asdict(group) for group in self.groups],
@@ -134,16 +134,17 @@ def describe(
     attributes: Mapping[str, Sequence[str | None]] | None = None,
     group_names: Sequence[str] = (),
 ) -> Description:
-    """Say what the groups learned and what their codes mean.
+    """Describe what the groups learned and what their codes mean.
 
     Args:
-        embeddings: Of n items; those that the head was not trained on show better what is unsure.
-        texts: Of the n items.
-        labels: One label an item (``None`` where unknown).
-        attributes: By name one value an item.
+        embeddings: Embeddings of n items. Confidences are more realistic on items that the head was not trained on.
+        texts: Texts of the n items.
+        labels: One label per item, ``None`` where unknown.
+        attributes: One value per item, ``None`` where unknown, for each attribute name.
         group_names: Names of the first groups.
 
     Raises:
+        TypeError: If a text or label is missing or not a string; the message names its position.
         ValueError: If there are no items, or lengths differ.
     """
     items = check_texts(texts)
@@ -163,10 +164,10 @@ def describe(
 
 
 def group_mutual_information(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Normalised mutual information between the codes of each pair of groups (arithmetic mean of the entropies).
+    """Mutual information between the codes of each pair of groups, divided by the mean of their entropies.
 
     Args:
-        codes: ``(n, G)`` integers.
+        codes: ``(n, G)`` integer codes.
 
     Returns:
         ``(G, G)`` symmetric float64 array in [0, 1] with ones on the diagonal.
@@ -182,12 +183,15 @@ def group_mutual_information(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.flo
 
 
 def typical_terms(texts: Sequence[str], codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
-    """For each of ``size`` codes the words that are typical for its texts, by class-based TF-IDF, the best first.
+    """Typical words of the texts with each code, by class-based TF-IDF (Grootendorst, 2022), best first.
 
     Args:
         texts: n texts.
-        codes: ``(n,)`` integers in [0, size).
+        codes: ``(n,)`` integer codes in [0, size).
         size: Number of codes.
+
+    Returns:
+        One tuple of words per code, empty for an unused code.
     """
     return _Words([*texts]).of_codes(codes, size)
 
@@ -235,7 +239,7 @@ def _describe_group(
 
 
 class _Column:
-    """A label or attribute of n items, counted."""
+    """Value counts of a label or an attribute over n items."""
 
     def __init__(self, values: Sequence[str | None]) -> None:
         self.values = sorted({value for value in values if value is not None})
@@ -244,7 +248,7 @@ class _Column:
         self.counts = np.bincount(self.rows[self.rows >= 0], minlength=len(self.values))
 
     def lifts(self, members: npt.NDArray[np.int64]) -> tuple[ValueLift, ...]:
-        """The values that the members have more often than all items do, the most frequent first."""
+        """The values that are more frequent among the members than among all items, most frequent first."""
         rows = self.rows[members]
         counts = np.bincount(rows[rows >= 0], minlength=len(self.values))
         if not counts.sum():
@@ -258,7 +262,7 @@ class _Column:
 
 
 class _Words:
-    """The words of n texts, to find those that are typical for a code."""
+    """Word counts of n texts, to find typical words of a code."""
 
     def __init__(self, texts: list[str]) -> None:
         from sklearn.feature_extraction.text import CountVectorizer
@@ -266,16 +270,16 @@ class _Words:
         vectorizer = CountVectorizer()
         try:
             self.counts = vectorizer.fit_transform(texts)
-        except ValueError:  # no text holds a word of two letters or more
+        except ValueError:  # no text contains a word of two letters or more
             self.counts, self.names = None, np.empty(0, dtype=object)
         else:
             self.names = vectorizer.get_feature_names_out()
 
     def of_codes(self, codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
-        """For each code its terms with the highest ``tf · log(1 + (A - f + ½) / (f + ½))``.
+        """The terms of each code with the highest ``tf · log(1 + (A - f + ½) / (f + ½))``.
 
-        Class-based TF-IDF (Grootendorst, 2022) in its BM25 form, which keeps words that are everywhere out: tf is the
-        term's share of the code's words, f its count under all codes, A the mean number of words of a code.
+        Class-based TF-IDF (Grootendorst, 2022) in its BM25 form, which excludes words that are frequent everywhere: tf
+        is the term's share of the code's words, f its count over all codes, A the mean number of words per code.
         """
         from scipy.sparse import csr_array
 

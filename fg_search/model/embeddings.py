@@ -1,4 +1,4 @@
-"""Feature-group embeddings of a batch of items: arrays, confidences, and the sparse form that is indexed."""
+"""Feature-group embeddings of a batch of items: arrays, confidences, and the sparse vectors to index."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ _FORMAT = 1
 
 @dataclass(frozen=True, eq=False)
 class FeatureEmbeddings:
-    """What an encoder makes of n items.
+    """Base embeddings and feature-group distributions of n items.
 
     Attributes:
-        base: ``(n, d)`` float32, the sentence embeddings of the underlying model.
+        base: ``(n, d)`` float32 embeddings of the base model.
         probabilities: ``(n, G, K)`` float32, one distribution over K codes for each of G groups.
-        fingerprint: Of the encoder that made them, if it is known.
+        fingerprint: Fingerprint of the encoder, if known.
+
+    Raises:
+        ValueError: If the shapes do not match.
     """
 
     base: npt.NDArray[np.float32]
@@ -44,7 +47,7 @@ class FeatureEmbeddings:
         return len(self.base)
 
     def __getitem__(self, items: slice | npt.NDArray[Any] | list[int]) -> FeatureEmbeddings:
-        """The chosen items, by slice, index array or boolean mask."""
+        """The items selected by a slice, index array or boolean mask."""
         if isinstance(items, (int, np.integer)):
             raise TypeError(f"embeddings[{items}] would drop the batch axis; use embeddings[{items}:{items + 1}]")
         return FeatureEmbeddings(self.base[items], self.probabilities[items], self.fingerprint)
@@ -71,20 +74,20 @@ class FeatureEmbeddings:
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
         """Mean of the group confidences, ``(n,)`` float32 in [1/K, 1]."""
-        # as .mean(), whose Python around it is half of a single query's time
+        # not .mean(): its Python overhead is half the time of a single query
         return np.asarray(np.add.reduce(self.group_confidence, axis=-1) / np.float32(self.groups), dtype=np.float32)
 
     def sparse(self, threshold: float = 0.05) -> csr_array[Any, tuple[int, int]]:
-        """The vectors that are indexed: probabilities below ``threshold`` dropped, scaled by 1/√G.
+        """The sparse vectors to index: probabilities of at least ``threshold``, scaled by 1/√G.
 
-        The dot product of two rows is then the similarity ``s = (1/G) Σ_g Σ_k q_gk x_gk`` in [0, 1], the
-        expected share of groups on which two items agree. Every group keeps at least its top code.
+        The dot product of two rows is the similarity ``s = (1/G) Σ_g Σ_k q_gk x_gk`` in [0, 1], the expected share of
+        groups on which two items agree. Every group keeps at least its top code.
 
         Args:
             threshold: Smallest probability kept, in [0, 1].
 
         Returns:
-            ``(n, G·K)`` CSR array, float32, column ``g·K + k`` for code k of group g, indices sorted.
+            ``(n, G·K)`` float32 CSR array with sorted indices; column ``g·K + k`` is code k of group g.
 
         Raises:
             ValueError: If the threshold is outside [0, 1].
@@ -97,9 +100,18 @@ class FeatureEmbeddings:
     def sparse_parts(
         self, threshold: float = 0.05
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """The numbers, columns and row starts of :meth:`sparse`, without the class around them.
+        """The values, columns and row starts of :meth:`sparse`, without building a CSR array.
 
-        For a single query that class takes longer than everything else.
+        For a single query, building the array takes longer than everything else.
+
+        Args:
+            threshold: Smallest probability kept, in [0, 1].
+
+        Returns:
+            ``(m,)`` float32 values, ``(m,)`` int64 columns, and ``(n + 1,)`` int64 row starts.
+
+        Raises:
+            ValueError: If the threshold is outside [0, 1].
         """
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be in [0, 1], got {threshold}")
@@ -113,13 +125,14 @@ class FeatureEmbeddings:
         return flat[positions] / np.float32(groups**0.5), positions % width, starts
 
     def mixed(self) -> FeatureEmbeddings:
-        """All items as one: their mean, each weighted by its own confidence.
+        """Mix all items into one: their mean, weighted by confidence.
 
-        For several phrasings of one question. Similarity and cosine are linear in the query, so the mixture's is the
-        weighted mean of theirs; phrasings that disagree spread its mass and make it less confident.
+        Use it for several phrasings of one question. Similarity and cosine are linear in the query, so those of the
+        mixture are weighted means of those of the phrasings. Phrasings that disagree spread its mass and lower its
+        confidence.
 
         Returns:
-            One item.
+            Embeddings of a single item.
 
         Raises:
             ValueError: If there are no items.
@@ -132,7 +145,7 @@ class FeatureEmbeddings:
         return FeatureEmbeddings(base, np.tensordot(weights, self.probabilities, 1)[None], self.fingerprint)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write both arrays to ``path`` as npz, without pickle."""
+        """Write the embeddings to ``path`` as npz, without pickle."""
         with Path(path).open("wb") as file:
             np.savez(
                 file,
@@ -144,7 +157,7 @@ class FeatureEmbeddings:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> FeatureEmbeddings:
-        """Read what :meth:`save` wrote.
+        """Read a file written by :meth:`save`.
 
         Raises:
             FormatVersionError: If a newer release wrote the file.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,43 +15,42 @@ from typing_extensions import Self
 
 from fg_search.errors import EncoderNotFoundError, NotFittedError
 from fg_search.model import saved_encoder
-from fg_search.model.batching import encode_by_tokens
+from fg_search.model.base_embeddings import embed_texts
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.codebook import Codebook, Supervision
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.fingerprint import base_fingerprint, encoder_fingerprint
 from fg_search.model.fit import HIDDEN, calibrate_temperature, fit_head, trained_sizes
 from fg_search.model.head import FeatureGroupHead
+from fg_search.model.pipeline import check_base, with_head, without_head
 from fg_search.model.pretrained import DEFAULT_MODEL, load_sentence_transformer
 from fg_search.model.saved_encoder import SavedEncoder, check_target
 from fg_search.model.temperature import Temperature
-from fg_search.model.training_set import TrainingSet, training_set
-from fg_search.validation import check_labels, check_texts, check_vectors
+from fg_search.model.training_set import check_validation, training_set
+from fg_search.validation import check_texts, check_vectors
 
 if TYPE_CHECKING:
     from fg_search.model.description import Description
 
 __all__ = ["DEFAULT_MODEL", "FeatureGroupEncoder", "check_target"]
 
-_CACHED_ROWS = 1024  # texts encoded between two writes to the cache
-
 
 class FeatureGroupEncoder:
     """Encodes texts into base embeddings and feature-group distributions, in one pass.
 
     Args:
-        model: A folder saved by :meth:`save`; or what ``SentenceTransformer`` takes: a name, a folder, or a
-            ready ``SentenceTransformer`` (if its last module is a feature-group head, see
-            :meth:`from_sentence_transformer`). With the extra ``demo`` installed, all-MiniLM-L6-v2 is read
-            from its wheel, without a model hub.
-        device: Where the model runs (``"cpu"``, ``"cuda"`` …); by default sentence-transformers chooses.
-        cache_folder: Keep base embeddings here, by a hash of text and model, so that a second fit on the same
-            texts costs seconds; by default they are not kept.
+        model: A folder written by :meth:`save`, or anything ``SentenceTransformer`` accepts: a model name, a folder, or
+            a ready ``SentenceTransformer`` (if its last module is a feature-group head, use
+            :meth:`from_sentence_transformer`). If the extra ``demo`` is installed, all-MiniLM-L6-v2 is read from its
+            wheel instead of a model hub.
+        device: Device that the model runs on (``"cpu"``, ``"cuda"`` …); by default sentence-transformers chooses.
+        cache_folder: Folder of a cache of base embeddings, keyed by model and text, so that a second fit on the same
+            texts takes seconds; by default nothing is cached.
 
     Raises:
         EncoderNotFoundError: If there is no such model or folder.
-        TypeError: If the model ends in a feature-group head already.
-        ValueError: If it truncates its embeddings.
+        TypeError: If the model already ends in a feature-group head.
+        ValueError: If the model truncates its embeddings.
 
     Example:
         >>> encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")  # doctest: +SKIP
@@ -82,7 +79,7 @@ class FeatureGroupEncoder:
         else:
             self.model = load_sentence_transformer(os.fspath(model), device)
             self.model_name = os.fspath(model)
-        _check_base(self.model)
+        check_base(self.model)
 
     @classmethod
     def load(
@@ -94,12 +91,17 @@ class FeatureGroupEncoder:
     ) -> Self:
         """Load a folder written by :meth:`save`.
 
-        Unlike ``SentenceTransformer(folder, trust_remote_code=True)`` it runs no code that the folder
-        names, beyond the modules of sentence-transformers and this library.
+        Unlike ``SentenceTransformer(folder, trust_remote_code=True)``, this runs no code named in the folder except
+        the modules of sentence-transformers and of this library.
+
+        Args:
+            folder: Folder of a saved encoder.
+            device: Device that the model runs on; by default sentence-transformers chooses.
+            cache_folder: Folder of a cache of base embeddings; by default nothing is cached.
 
         Raises:
-            EncoderNotFoundError: If the folder is not there or holds no saved encoder.
-            FormatVersionError: If a newer release wrote it.
+            EncoderNotFoundError: If the folder does not exist or is not a saved encoder.
+            FormatVersionError: If a newer release wrote the folder.
         """
         if not saved_encoder.is_saved_encoder(folder):
             state = "is not a saved encoder" if Path(folder).is_dir() else "does not exist"
@@ -113,44 +115,36 @@ class FeatureGroupEncoder:
     def from_sentence_transformer(
         cls, model: SentenceTransformer, codebook: Codebook, *, name: str = "a SentenceTransformer"
     ) -> Self:
-        """Take over a ``SentenceTransformer`` whose last module is a trained head, such as after end-to-end training.
+        """Make an encoder from a ``SentenceTransformer`` that ends in a trained head, as after end-to-end training.
 
         Args:
-            model: The whole pipeline.
-            codebook: What the head learned.
-            name: Of the base model, to be shown.
+            model: The whole pipeline: base model and head.
+            codebook: The codebook that the head was trained on.
+            name: Display name of the base model.
 
         Raises:
-            TypeError: If the last module is no feature-group head.
-            ValueError: If head and codebook have other sizes.
+            TypeError: If the last module is not a feature-group head.
+            ValueError: If head and codebook differ in size.
         """
-        *modules, head = model
-        if not isinstance(head, FeatureGroupHead):
-            raise TypeError(f"the model's last module must be a FeatureGroupHead, it is {type(head).__name__}")
+        base, head = without_head(model)
         if (head.groups, head.codes_per_group) != (codebook.groups, codebook.codes_per_group):
             raise ValueError(
                 f"the head has {head.groups}x{head.codes_per_group} features, "
                 f"the codebook {codebook.groups}x{codebook.codes_per_group}"
             )
-        base = SentenceTransformer(
-            modules=modules,
-            device=str(model.device),
-            prompts={key: prompt for key, prompt in model.prompts.items() if prompt is not None},
-            default_prompt_name=model.default_prompt_name,
-        )
         encoder = cls(base)
         encoder.model_name = name
-        encoder.head, encoder.codebook = copy.deepcopy(head).to("cpu").float().eval(), codebook
+        encoder.head, encoder.codebook = head, codebook
         return encoder
 
     def to_sentence_transformer(self) -> SentenceTransformer:
-        """Base model and head as one ``SentenceTransformer``: it shares the base model, the head is a copy.
+        """Base model and head as one ``SentenceTransformer``, which shares the base model and gets a copy of the head.
 
         Raises:
             NotFittedError: If there is no trained head.
         """
         head, _ = self._fitted()
-        return saved_encoder.with_head(self.model, head)
+        return with_head(self.model, head)
 
     def __repr__(self) -> str:
         head = f"{self.groups}x{self.codes_per_group}" if self.is_fitted else "not fitted"
@@ -158,7 +152,7 @@ class FeatureGroupEncoder:
 
     @property
     def is_fitted(self) -> bool:
-        """Whether there is a trained head."""
+        """Whether the encoder has a trained head."""
         return self.head is not None
 
     @property
@@ -176,7 +170,7 @@ class FeatureGroupEncoder:
 
     @property
     def codes_per_group(self) -> int:
-        """Number K of codes of each group."""
+        """Number K of codes per group."""
         return self._fitted()[0].codes_per_group
 
     @property
@@ -186,10 +180,10 @@ class FeatureGroupEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that tell this encoder from any other.
+        """Fingerprint of this encoder: 16 hexadecimal digits.
 
-        A hash of the head's and codebook's whole content and of a sample of every weight tensor of the
-        base model: the same weights give the same fingerprint wherever they are stored.
+        It hashes the entire head and codebook and a sample of every weight tensor of the base model. The same weights
+        have the same fingerprint wherever they are stored.
 
         Raises:
             NotFittedError: If there is no trained head.
@@ -198,12 +192,12 @@ class FeatureGroupEncoder:
 
     @cached_property
     def base_fingerprint(self) -> str:
-        """16 hexadecimal digits that tell this base model, without the head, from any other."""
+        """Fingerprint of the base model without the head: 16 hexadecimal digits."""
         return base_fingerprint(self.model, self.model_name)
 
     @property
     def attributes(self) -> tuple[str, ...]:
-        """Names of the attributes that groups of their own learned."""
+        """Names of the attributes that have a group of their own."""
         return tuple(self._fitted()[1].attributes)
 
     def fit(
@@ -225,42 +219,45 @@ class FeatureGroupEncoder:
         batch_size: int = 64,
         show_progress: bool | None = None,
     ) -> Self:
-        """Train the head on ``texts``; the base model stays as it is.
+        """Train the head on ``texts``; the base model stays frozen.
 
-        The kind of supervision is what is given: labels, attributes (alone or with labels), pairs, or nothing.
+        The arguments decide what the head learns: labels, attributes (with or without labels), pairs, or, if none of
+        these is given, clusters.
 
         Args:
-            texts: Examples of what will be searched.
-            labels: One label an example (``None`` where unknown).
-            attributes: By name one value an example (``None`` where unknown); each gets a group of its own.
-            pairs: Queries, each with a document that answers it (or with its duplicate). ``texts`` may hold
-                more documents.
-            validation: Other texts with their labels, to stop early and to calibrate on; by default some of
-                the texts serve for it, see :func:`fg_search.fit_head`.
-            groups: Number G of groups; by default 16 with labels or attributes, 32 without.
-            codes: Number K of codes a group; by default as many as there are labels, up to 64 (more if an attribute
-                has more values); 128 without labels and attributes.
-            embeddings: ``(n, d)`` base embeddings of the texts, if they are already there.
-            hidden: Width of the hidden layer of each trunk; ``None`` for a linear head.
-            trunks: Independent trunks in the head; by default as many as :func:`fg_search.fit_head` chooses.
-            steps: Optimisation steps; by default by the number of texts.
-            closed_form: Whether the output layer is solved, see :func:`fg_search.fit_head`; ``False`` before training
-                end to end.
-            seed: Seed of everything random.
-            batch_size: Texts the base model encodes at once.
-            show_progress: Draw progress bars; by default when stderr is a terminal.
+            texts: Examples of the texts to be searched.
+            labels: One label per text, ``None`` where unknown.
+            attributes: One value per text, ``None`` where unknown, for each attribute name. Each attribute gets a group
+                of its own.
+            pairs: Queries, each with a document that answers it (or with its duplicate). ``texts`` may hold more
+                documents.
+            validation: Held-out texts and their labels, for early stopping and temperature calibration; by default a
+                part of ``texts`` is held out, see :func:`fg_search.fit_head`.
+            groups: Number G of groups; by default 16 with labels or attributes, otherwise 32.
+            codes: Number K of codes per group; by default the number of labels, at most 64 (more if an attribute has
+                more values), and 128 without labels and attributes.
+            embeddings: ``(n, d)`` precomputed base embeddings of ``texts``.
+            hidden: Width of each trunk's hidden layer; ``None`` for a linear head.
+            trunks: Number of independent trunks; by default :func:`fg_search.fit_head` chooses.
+            steps: Number of optimisation steps; by default it depends on the number of texts.
+            closed_form: Whether to solve the output layer in closed form, see :func:`fg_search.fit_head`; pass
+                ``False`` before end-to-end training.
+            seed: Random seed.
+            batch_size: Number of texts per forward pass of the base model.
+            show_progress: Whether to show progress bars; by default only if stderr is a terminal.
 
         Returns:
-            The encoder itself; ``encoder.head.history`` tells how the training went.
+            The encoder itself; ``encoder.head.history`` describes the training run.
 
         Raises:
-            ValueError: If a text is empty, there are fewer than two labels, or sizes do not fit.
+            TypeError: If a text or label is missing or not a string; the message names its position.
+            ValueError: If a text is empty, there are fewer than two labels, or lengths or sizes do not match.
         """
-        # everything that can be checked is checked before the expensive part, which is encoding
+        # check everything before encoding, which is the expensive part
         data = training_set(
             texts, labels=labels, attributes=attributes, pairs=pairs, groups=groups, codes=codes, seed=seed
         )
-        held_out = None if validation is None else _check_validation(data, validation, labels)
+        held_out = None if validation is None else check_validation(data, validation, labels)
         known = None
         if embeddings is not None:
             known = check_vectors(embeddings, name="embeddings", dimension=self.dimension)
@@ -299,22 +296,22 @@ class FeatureGroupEncoder:
         seed: int = 0,
         batch_size: int = 64,
     ) -> FeatureGroupEncoder:
-        """Another encoder on the same base model, with a new head of the same kind and sizes.
+        """A new encoder on the same base model, with a new head of the same kind and size.
 
-        Groups, codes, trunks and hidden units are as many as before; codes are more only where an attribute has more
-        values by now.
+        Groups, trunks and hidden width stay the same. The number of codes grows only if an attribute now has more
+        values than codes.
 
         Args:
-            texts: All examples there are by now.
-            labels: One for each, ``None`` where unknown.
-            attributes: Values of the attributes that this head learned, by name.
-            embeddings: ``(n, d)`` base embeddings of the texts, if they are already there.
-            seed: Seed of everything random.
-            batch_size: Texts the base model encodes at once.
+            texts: All current examples.
+            labels: One label per text, ``None`` where unknown.
+            attributes: Values of the attributes that this head learned, by attribute name.
+            embeddings: ``(n, d)`` precomputed base embeddings of ``texts``.
+            seed: Random seed.
+            batch_size: Number of texts per forward pass of the base model.
 
         Raises:
             NotFittedError: If there is no trained head.
-            ValueError: If the head learned from labels and none is left, or as :meth:`fit`.
+            ValueError: If the head was trained on labels and none is left; or as in :meth:`fit`.
         """
         head, codebook = self._fitted()
         has_labels = any(label is not None for label in labels)
@@ -338,15 +335,20 @@ class FeatureGroupEncoder:
         )
 
     def calibrate_temperature(self, texts: Sequence[str], labels: Sequence[str | None]) -> Temperature:
-        """Fit the head's temperature on held-out labelled texts; needed after end-to-end training.
+        """Fit the head's temperature on held-out labelled texts.
 
-        ``fit`` does it by itself.
+        Call it after end-to-end training; :meth:`fit` already does it.
+
+        Args:
+            texts: Texts that the head was not trained on.
+            labels: One label per text, ``None`` where unknown.
 
         Returns:
             The temperature with the calibration error before and after.
 
         Raises:
-            ValueError: If the head was not trained on labels, or none of these labels is known to it.
+            NotFittedError: If there is no trained head.
+            ValueError: If the head was not trained on labels, or knows none of these labels.
         """
         head, codebook = self._fitted()
         found = calibrate_temperature(head, self.embed(texts), codebook.targets_of_labels(labels))
@@ -356,39 +358,31 @@ class FeatureGroupEncoder:
     def embed(
         self, texts: Sequence[str], *, batch_size: int = 64, show_progress: bool | None = None
     ) -> npt.NDArray[np.float32]:
-        """Base embeddings alone, ``(n, d)`` float32; needs no head.
+        """Base embeddings only, ``(n, d)`` float32; needs no head.
+
+        Args:
+            texts: n non-empty texts.
+            batch_size: Number of texts per forward pass of the base model.
+            show_progress: Whether to show a progress bar; by default only if stderr is a terminal.
 
         Raises:
-            TypeError, ValueError: If a text is missing or empty, or the model yields NaN; the message
-                names its position.
+            TypeError, ValueError: If a text is missing or empty, or the model returns NaN; the message names its
+                position.
         """
         return self._embed(check_texts(texts), name="texts", batch_size=batch_size, show_progress=show_progress)
 
     def _embed(
         self, texts: list[str], *, name: str, batch_size: int, show_progress: bool | None
     ) -> npt.NDArray[np.float32]:
-        """As :meth:`embed`; ``name`` is what the caller calls the texts, for errors."""
-        run = partial(
-            self._run_model,
-            batch_size=batch_size,
-            show_progress=sys.stderr.isatty() if show_progress is None else show_progress,
+        """Embed checked texts; ``name`` is the caller's name for them in error messages."""
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        cache = None
+        if self.cache_folder is not None:
+            cache = EmbeddingCache(self.cache_folder, self.base_fingerprint, self.dimension)
+        return embed_texts(
+            self.model, texts, name=name, cache=cache, batch_size=batch_size, show_progress=show_progress
         )
-        if self.cache_folder is None:
-            vectors = run(texts)
-            _check_finite(vectors, texts, np.arange(len(texts)), name)
-            return vectors
-        cache = EmbeddingCache(self.cache_folder, self.base_fingerprint, self.dimension)
-        vectors, found = cache.get(texts)
-        missing = np.flatnonzero(~found)
-        # long texts first, as sentence-transformers does within one call: less padding
-        missing = missing[np.argsort([-len(texts[row]) for row in missing], kind="stable")]
-        for start in range(0, len(missing), _CACHED_ROWS):
-            rows = missing[start : start + _CACHED_ROWS]
-            new = [texts[row] for row in rows]
-            vectors[rows] = run(new)
-            _check_finite(vectors[rows], new, rows, name)
-            cache.put(new, vectors[rows])
-        return vectors
 
     def encode(
         self, texts: Sequence[str], *, batch_size: int = 64, show_progress: bool | None = None
@@ -396,9 +390,9 @@ class FeatureGroupEncoder:
         """Base embeddings and feature-group distributions of ``texts``.
 
         Args:
-            texts: n texts, none of them empty.
-            batch_size: Texts the base model encodes at once.
-            show_progress: Draw a progress bar; by default when stderr is a terminal.
+            texts: n non-empty texts.
+            batch_size: Number of texts per forward pass of the base model.
+            show_progress: Whether to show a progress bar; by default only if stderr is a terminal.
 
         Raises:
             NotFittedError: If there is no trained head.
@@ -408,11 +402,11 @@ class FeatureGroupEncoder:
         return self.features(self.embed(texts, batch_size=batch_size, show_progress=show_progress))
 
     def features(self, embeddings: npt.ArrayLike) -> FeatureEmbeddings:
-        """Feature-group distributions of base embeddings ``(n, d)`` that are already there.
+        """Feature-group distributions of precomputed base embeddings ``(n, d)``.
 
         Raises:
             NotFittedError: If there is no trained head.
-            ValueError: If the dimension is wrong or a row holds NaN or infinity.
+            ValueError: If the dimension is wrong or a row contains NaN or infinity.
         """
         head, _ = self._fitted()
         base = check_vectors(embeddings, name="embeddings", dimension=head.in_features)
@@ -427,17 +421,21 @@ class FeatureGroupEncoder:
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int = 64,
     ) -> Description:
-        """What the groups learned and what their codes mean, as shown by these texts.
+        """Describe what the groups learned and what their codes mean, using a sample of texts.
 
         Args:
-            texts: A sample of the corpus.
-            labels: One label a text (``None`` where unknown).
-            attributes: By name one value a text.
-            embeddings: What this encoder made of the texts, if it is already there.
-            batch_size: Texts the base model encodes at once.
+            texts: n texts sampled from the corpus.
+            labels: One label per text, ``None`` where unknown.
+            attributes: One value per text, ``None`` where unknown, for each attribute name.
+            embeddings: Precomputed embeddings of ``texts`` by this encoder.
+            batch_size: Number of texts per forward pass of the base model.
 
         Returns:
-            See :func:`fg_search.model.description.describe`; it prints well and gives a dict.
+            A description to print, or to convert by ``to_dict``; see :func:`fg_search.model.description.describe`.
+
+        Raises:
+            NotFittedError: If there is no trained head.
+            ValueError: If there are no texts, or lengths differ.
         """
         from fg_search.model.description import describe
 
@@ -446,23 +444,21 @@ class FeatureGroupEncoder:
         return describe(found, texts, labels, attributes=attributes, group_names=tuple(codebook.attributes))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Save model, head and codebook; the folder appears complete or not at all.
+        """Save base model, head and codebook; the folder appears complete or not at all.
 
-        It is a sentence-transformers model: ``SentenceTransformer(folder, trust_remote_code=True)`` encodes
-        texts to the ``G·K`` numbers of the FG embedding (the flag lets sentence-transformers import the
-        head's class from this library; nothing is downloaded).
+        The folder is a sentence-transformers model: ``SentenceTransformer(folder, trust_remote_code=True)`` encodes
+        texts into the ``G·K`` numbers of the FG embedding. (The flag lets sentence-transformers import the head's class
+        from this library; nothing is downloaded.)
+
+        Args:
+            folder: Folder to write; a saved encoder in it is replaced.
 
         Raises:
             NotFittedError: If there is no trained head.
-            FileExistsError: If the folder holds something other than a saved encoder.
+            FileExistsError: If the folder contains anything other than a saved encoder.
         """
         saved = SavedEncoder(self.model, self.model_name, *self._fitted())
         self.folder = saved_encoder.write(folder, saved, self.fingerprint)
-
-    def _run_model(self, texts: list[str], *, batch_size: int, show_progress: bool) -> npt.NDArray[np.float32]:
-        if not texts:
-            return np.empty((0, self.dimension), dtype=np.float32)
-        return encode_by_tokens(self.model, texts, batch_size=batch_size, show_progress=show_progress)
 
     def _fitted(self) -> tuple[FeatureGroupHead, Codebook]:
         if self.head is None or self.codebook is None:
@@ -472,47 +468,6 @@ class FeatureGroupEncoder:
         return self.head, self.codebook
 
     def _changed(self) -> None:
-        """What was saved, and the fingerprint, are of another head."""
+        """Forget the saved folder and the fingerprint, which belong to the previous head."""
         self.folder = None
         self.__dict__.pop("fingerprint", None)
-
-
-def _check_base(model: SentenceTransformer) -> None:
-    if model.truncate_dim is not None:
-        raise ValueError(
-            f"the model truncates its embeddings to {model.truncate_dim} numbers, which a saved encoder cannot repeat; "
-            "load it without truncate_dim"
-        )
-    *_, last = model
-    if isinstance(last, FeatureGroupHead):
-        raise TypeError(
-            "the model ends in a feature-group head already; use FeatureGroupEncoder.from_sentence_transformer(model, "
-            "codebook), or, for a saved encoder, FeatureGroupEncoder.load(folder)"
-        )
-
-
-def _check_finite(
-    vectors: npt.NDArray[np.float32], texts: list[str], positions: npt.NDArray[np.int64], name: str
-) -> None:
-    """Make sure that the model gave numbers; row i is of ``texts[i]``, which the caller has at ``positions[i]``."""
-    broken = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if len(broken):
-        first = broken[positions[broken].argmin()]
-        raise ValueError(
-            f"the model gives NaN or infinite numbers for {name}[{positions[first]}], {texts[first][:60]!r} "
-            f"({len(broken)} such text(s)); drop the text, or run the model in float32"
-        )
-
-
-def _check_validation(
-    data: TrainingSet, validation: tuple[Sequence[str], Sequence[str | None]], learned: Sequence[str | None] | None
-) -> tuple[list[str], Sequence[str | None]]:
-    texts, labels = check_texts(validation[0], name="validation texts"), validation[1]
-    if len(texts) != len(labels):
-        raise ValueError(f"validation has {len(texts)} texts and {len(labels)} labels")
-    if not data.learns_labels or learned is None:
-        raise ValueError("validation holds labels, but the head does not learn from labels; leave it out")
-    check_labels(labels, name="validation labels")
-    if not set(labels) & set(learned) - {None}:
-        raise ValueError("no validation example has a label that the head learns")
-    return texts, labels

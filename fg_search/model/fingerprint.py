@@ -1,4 +1,4 @@
-"""Short hashes that tell models apart, wherever their weights are stored."""
+"""Fingerprints: short hashes that identify models wherever their weights are stored."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sentence_transformers.base.modules import Module
 from fg_search.model.codebook import Codebook
 from fg_search.model.head import FeatureGroupHead
 
-_SAMPLED_WEIGHTS = 1024  # numbers of each weight tensor of the base model that are hashed
+_SAMPLED_WEIGHTS = 1024  # numbers hashed per weight tensor of the base model
 _DIGITS = 16
 
 
 def base_fingerprint(model: SentenceTransformer, name: str) -> str:
-    """Of a base model: its settings and a sample of every weight tensor; where there is none (ONNX), its name."""
+    """Fingerprint of a base model: settings and a sample of every weight tensor; without weights (ONNX), the name."""
     return _base_digest(model, name).hexdigest()[:_DIGITS]
 
 
 def encoder_fingerprint(model: SentenceTransformer, name: str, head: FeatureGroupHead, codebook: Codebook) -> str:
-    """Of base model, head and codebook together; head and codebook go in whole."""
+    """Fingerprint of base model, head and codebook; head and codebook are hashed entirely."""
     digest = _base_digest(model, name)
     digest.update(json.dumps([head.get_config_dict(), codebook.to_dict()], sort_keys=True).encode())
     for key, weight in head.state_dict().items():
@@ -33,7 +33,7 @@ def encoder_fingerprint(model: SentenceTransformer, name: str, head: FeatureGrou
 def _base_digest(model: SentenceTransformer, name: str) -> hashlib._Hash:
     digest = hashlib.sha256(json.dumps([model.prompts, model.default_prompt_name, model.max_seq_length]).encode())
     weights = model.state_dict()
-    # pooling, normalisation and the like have settings, not weights; so has a model that runs elsewhere (ONNX)
+    # modules such as pooling and normalisation have settings but no weights; so does a model run by another runtime
     for module in list(model)[1 if weights else 0 :]:
         settings = module.get_config_dict() if isinstance(module, Module) else {}
         digest.update(json.dumps([type(module).__name__, settings], sort_keys=True, default=str).encode())

@@ -13,9 +13,13 @@ from sentence_transformers.base.modules import Module
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from fg_search._deprecation import renamed_parameters
 from fg_search.model.history import FitHistory
 
-_ROWS = 8192  # rows taken at once: bounds the memory of the hidden layer
+_ROWS = 8192  # rows per forward pass; bounds the memory of the hidden layer
+# Saved settings have the attributes' names. The attribute ``hidden`` is the hidden layer itself, and ``codes`` means
+# assigned codes everywhere else.
+_PARAMETERS = {"codes_per_group": "codes", "hidden_features": "hidden"}
 
 
 class FeatureGroupHead(Module):
@@ -27,32 +31,30 @@ class FeatureGroupHead(Module):
                                 ├─ …                                       ├─ (n, G, K) ─ softmax(· / T) ─ (n, G·K)
                                 └─ trunk t                                 ┘
 
-    A trunk is a small network of its own that yields G / trunks of the groups; several trunks are an
-    ensemble inside one head. Without ``hidden_features`` the head is one linear layer. There is no
-    LayerNorm: it would blow up the small activations of an input unlike any seen before, and with them
-    the confidence (measured: docs/benchmarks.md).
+    A trunk is a small independent network that computes G / trunks of the groups; several trunks form an ensemble
+    inside one head. Without ``hidden`` the head is one linear layer. There is no LayerNorm: it would scale up the small
+    activations of an unfamiliar input, and with them the confidence (measured: docs/benchmarks.md).
 
-    Append it to any ``SentenceTransformer``: it reads ``sentence_embedding``, keeps it as
-    ``base_embedding``, and replaces it by the feature-group (FG) embedding, the concatenation of the G
-    distributions.
+    Append the head to any ``SentenceTransformer``. It reads ``sentence_embedding``, keeps it as ``base_embedding``, and
+    replaces it with the feature-group (FG) embedding: the G distributions, concatenated.
 
     Args:
         in_features: Dimension d of the sentence embedding.
         groups: Number G of softmax groups.
-        codes_per_group: Number K of codes of each group, at least 2.
-        hidden_features: Width of each trunk's hidden layer; ``None`` for a linear head.
-        trunks: Number of independent trunks; must divide ``groups``, more than one needs a hidden layer.
-        temperature: T > 0 in softmax(z / T); it sharpens or flattens all groups alike.
-        dropout: Dropout probability after the hidden layer (of a linear head: before it), in training only.
-        normalize: Whether rows are scaled to unit length first, so that the direction alone counts.
-        rank: Of the output layer: the hidden units (of one trunk) give so many scores, and these the logits;
-            ``None`` for a full output layer.
+        codes: Number K of codes per group, at least 2.
+        hidden: Width of each trunk's hidden layer; ``None`` for a linear head.
+        trunks: Number of independent trunks; must divide ``groups``. More than one needs a hidden layer.
+        temperature: Temperature T > 0 in softmax(z / T), shared by all groups.
+        dropout: Dropout probability in [0, 1), applied during training after the hidden layer (in a linear head,
+            to the input).
+        normalize: Whether to scale rows to unit length first, so that only their direction matters.
+        rank: Rank of the output layer, which needs a hidden layer and a single trunk; ``None`` for full rank.
 
     Attributes:
-        history: How :func:`fg_search.fit_head` trained it, if it did; not saved.
+        history: Training history if :func:`fg_search.fit_head` trained the head, otherwise ``None``; not saved.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of range.
     """
 
     config_keys = [  # noqa: RUF012  # the base class declares it as a plain attribute
@@ -67,12 +69,13 @@ class FeatureGroupHead(Module):
         "rank",
     ]
 
+    @renamed_parameters(codes_per_group="codes", hidden_features="hidden")
     def __init__(
         self,
         in_features: int,
         groups: int,
-        codes_per_group: int,
-        hidden_features: int | None = None,
+        codes: int,
+        hidden: int | None = None,
         trunks: int = 1,
         temperature: float = 1.0,
         dropout: float = 0.0,
@@ -80,15 +83,15 @@ class FeatureGroupHead(Module):
         rank: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # untyped upstream
-        _check_sizes(in_features, groups, codes_per_group, hidden_features, trunks, rank)
+        _check_sizes(in_features, groups, codes, hidden, trunks, rank)
         if not temperature > 0:
             raise ValueError(f"temperature must be greater than 0, got {temperature}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
         self.in_features = in_features
         self.groups = groups
-        self.codes_per_group = codes_per_group
-        self.hidden_features = hidden_features
+        self.codes_per_group = codes
+        self.hidden_features = hidden
         self.trunks = trunks
         self.temperature = temperature
         self.dropout = dropout
@@ -96,14 +99,14 @@ class FeatureGroupHead(Module):
         self.rank = rank
         self.history: FitHistory | None = None
         self.drop = _Dropout(dropout)
-        if hidden_features is None:
-            self.output: nn.Module = nn.Linear(in_features, groups * codes_per_group)
+        if hidden is None:
+            self.output: nn.Module = nn.Linear(in_features, groups * codes)
         else:
-            self.hidden = nn.Linear(in_features, trunks * hidden_features)
+            self.hidden = nn.Linear(in_features, trunks * hidden)
             self.output = (
-                _TrunkLinear(trunks, hidden_features, groups * codes_per_group // trunks)
+                _TrunkLinear(trunks, hidden, groups * codes // trunks)
                 if rank is None
-                else _LowRankLinear(hidden_features, rank, groups * codes_per_group)
+                else _LowRankLinear(hidden, rank, groups * codes)
             )
 
     def logits(self, embeddings: Tensor) -> Tensor:
@@ -119,7 +122,7 @@ class FeatureGroupHead(Module):
         return self.logits_of_rows(rows)
 
     def logits_of_rows(self, rows: Tensor) -> Tensor:
-        """As :meth:`logits`, for rows used as they are (training adds noise to unit vectors)."""
+        """Logits ``(n, G, K)`` of rows ``(n, d)`` without normalising them (training adds noise to unit vectors)."""
         if self.hidden_features is None:
             flat = self.output(self.drop(rows))
         else:
@@ -128,18 +131,18 @@ class FeatureGroupHead(Module):
         return logits if self.temperature == 1 else logits / self.temperature
 
     def hidden_units(self, rows: Tensor) -> Tensor:
-        """Activations ``(n, t·h)`` of the hidden layer, for rows ``(n, d)`` used as they are."""
-        # √d brings the products with a unit vector to the order of one, and spreads the biases as widely: the
-        # units bend at many different places (without that, AUROC falls by .01)
+        """Activations ``(n, t·h)`` of the hidden layer for rows ``(n, d)``, without normalising them."""
+        # √d brings products with a unit vector to order one and spreads the biases equally wide, so that the units
+        # bend at many different places (without it, AUROC falls by .01)
         scale = self.in_features**0.5
         return nn.functional.linear(rows * scale, self.hidden.weight, self.hidden.bias * scale).relu()
 
     def probabilities(self, embeddings: Tensor) -> Tensor:
-        """The G distributions over K codes: ``(n, d)`` to ``(n, G, K)``, each group summing to one."""
+        """The G distributions over K codes: ``(n, d)`` to ``(n, G, K)``; each group sums to one."""
         return self.logits(embeddings).softmax(dim=-1)
 
     def distributions(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """As :meth:`probabilities`, for arrays, without gradients, on the CPU: ``(n, d)`` to ``(n, G, K)`` float32."""
+        """Distributions ``(n, G, K)`` float32 for an array ``(n, d)``, without gradients, on the CPU."""
         found = np.empty((len(rows), self.groups, self.codes_per_group), dtype=np.float32)
         with torch.inference_mode():
             for start in range(0, len(rows), _ROWS):
@@ -148,7 +151,11 @@ class FeatureGroupHead(Module):
         return found
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Put the FG embedding ``(n, G·K)`` in the place of ``sentence_embedding`` ``(n, d)``."""
+        """Replace ``sentence_embedding`` ``(n, d)`` with the FG embedding ``(n, G·K)``.
+
+        Raises:
+            ValueError: If d is not ``in_features``.
+        """
         base = features["sentence_embedding"]
         if base.shape[-1] != self.in_features:
             raise ValueError(
@@ -168,7 +175,7 @@ class FeatureGroupHead(Module):
         """Write ``config.json`` and ``model.safetensors`` into the folder ``output_path``.
 
         Raises:
-            ValueError: If asked for anything but safetensors: a pickle runs code where it is loaded.
+            ValueError: If ``safe_serialization`` is false: loading a pickle can run any code.
         """
         if not safe_serialization:
             raise ValueError("a feature-group head is saved as safetensors only; leave safe_serialization=False out")
@@ -188,16 +195,16 @@ class FeatureGroupHead(Module):
         init_defaults: dict[str, Any] | None = None,
         **_: Any,
     ) -> Self:
-        """Load a saved head from a folder or a model repository, as every sentence-transformers module.
+        """Load a saved head from a folder or a model repository.
 
         Args:
-            model_name_or_path: Folder of the model, or its name.
-            subfolder: Where in it the head lies, for example ``"3_FeatureGroupHead"``.
-            token: For a private repository.
-            cache_folder: Where downloads are kept.
-            revision: Of the repository.
-            local_files_only: Whether to keep from downloading.
-            init_defaults: Constructor arguments for settings that the saved ones lack.
+            model_name_or_path: Folder or name of the model.
+            subfolder: Subfolder of the head, for example ``"3_FeatureGroupHead"``.
+            token: Access token for a private repository.
+            cache_folder: Folder for downloads.
+            revision: Revision of the repository.
+            local_files_only: Whether to forbid downloads.
+            init_defaults: Constructor arguments for settings missing from the saved config.
         """
         where: dict[str, Any] = {
             "subfolder": subfolder,
@@ -206,27 +213,28 @@ class FeatureGroupHead(Module):
             "revision": revision,
             "local_files_only": local_files_only,
         }
-        head = cls(**{**(init_defaults or {}), **cls.load_config(model_name_or_path, **where)})
+        settings = {**(init_defaults or {}), **cls.load_config(model_name_or_path, **where)}
+        head = cls(**{_PARAMETERS.get(name, name): value for name, value in settings.items()})
         cls.load_torch_weights(model_name_or_path, model=head, **where)
         return head
 
     @classmethod
     def from_quaterion(cls, folder: str) -> Self:
-        """Load a ``SoftmaxEmbeddingsHead`` that quaterion-models saved.
+        """Load a ``SoftmaxEmbeddingsHead`` saved by quaterion-models.
 
-        It is a linear head that reads embeddings as they are, without scaling them to unit length.
+        It becomes a linear head that does not scale embeddings to unit length.
 
         Args:
-            folder: With ``config.json`` (``input_embedding_size``, ``output_groups``, ``output_size_per_group``,
-                ``dropout``) and ``weights.bin`` (``projection_layer.weight`` and, if there is one, its bias).
-                The weights are read with ``weights_only=True``: no code in the file is run.
+            folder: Folder with ``config.json`` (``input_embedding_size``, ``output_groups``,
+                ``output_size_per_group``, ``dropout``) and ``weights.bin`` (``projection_layer.weight`` and an optional
+                bias). Weights are read with ``weights_only=True``: no code in the file is run.
 
         Returns:
-            The head in evaluation mode; it gives the same numbers as the original.
+            The head in evaluation mode, with the same outputs as the original.
 
         Raises:
             FileNotFoundError: If a file is missing.
-            ValueError: If they do not describe such a head.
+            ValueError: If the files do not describe such a head.
         """
         path = Path(folder)
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
@@ -248,7 +256,7 @@ class FeatureGroupHead(Module):
 
 
 class _TrunkLinear(nn.Module):
-    """One linear layer for each trunk, as one batched product: ``(n, t·h)`` to ``(n, t·o)``."""
+    """One linear layer per trunk, computed as one batched product: ``(n, t·h)`` to ``(n, t·o)``."""
 
     def __init__(self, trunks: int, in_features: int, out_features: int) -> None:
         super().__init__()
@@ -263,7 +271,7 @@ class _TrunkLinear(nn.Module):
 
 
 class _LowRankLinear(nn.Module):
-    """A linear layer of low rank: ``(n, h)`` to r scores to ``(n, o)``."""
+    """A low-rank linear layer: ``(n, h)`` to ``(n, r)`` to ``(n, o)``."""
 
     def __init__(self, in_features: int, rank: int, out_features: int) -> None:
         super().__init__()
@@ -276,9 +284,9 @@ class _LowRankLinear(nn.Module):
 
 
 class _Dropout(nn.Module):
-    """Dropout whose masks are cheap to draw: a random byte a number, so the probability is a multiple of 1/256.
+    """Dropout with cheap masks: one random byte per number, so the probability is a multiple of 1/256.
 
-    On a CPU ``nn.Dropout`` draws its masks slower than a hidden layer is multiplied: a third of the training time.
+    On a CPU, drawing the masks of ``nn.Dropout`` takes longer than the hidden layer: a third of the training time.
     """
 
     def __init__(self, probability: float) -> None:
@@ -294,10 +302,10 @@ class _Dropout(nn.Module):
 
 
 class _Features(dict[str, Any]):
-    """What the head hands on. A caller that cuts the FG embedding afterwards (``truncate_dim``) is refused.
+    """Output of the head that refuses to have its FG embedding truncated (``truncate_dim``).
 
-    sentence-transformers truncates by assigning to the dict that comes out of the last module. Cut groups
-    are no distributions: every confidence and similarity of them would be wrong.
+    sentence-transformers truncates by assigning to the dict that the last module returns. Truncated groups are not
+    distributions: every confidence and similarity computed from them would be wrong.
     """
 
     def __setitem__(self, name: str, value: Any) -> None:
@@ -312,8 +320,8 @@ class _Features(dict[str, Any]):
 def _check_sizes(
     in_features: int,
     groups: int,
-    codes_per_group: int,
-    hidden_features: int | None,
+    codes: int,
+    hidden: int | None,
     trunks: int,
     rank: int | None,
 ) -> None:
@@ -321,16 +329,16 @@ def _check_sizes(
         raise ValueError(f"in_features must be at least 1, got {in_features}")
     if groups < 1:
         raise ValueError(f"groups must be at least 1, got {groups}")
-    if codes_per_group < 2:
-        raise ValueError(f"codes_per_group must be at least 2, got {codes_per_group}: one code carries no information")
-    if hidden_features is not None and hidden_features < 1:
-        raise ValueError(f"hidden_features must be at least 1 or None, got {hidden_features}")
+    if codes < 2:
+        raise ValueError(f"codes must be at least 2, got {codes}: one code carries no information")
+    if hidden is not None and hidden < 1:
+        raise ValueError(f"hidden must be at least 1 or None, got {hidden}")
     if trunks < 1 or groups % trunks:
         raise ValueError(f"trunks must divide groups, got trunks={trunks} and groups={groups}")
-    if trunks > 1 and hidden_features is None:
-        raise ValueError(f"trunks={trunks} needs hidden_features: linear trunks are one linear layer")
-    if rank is not None and (rank < 1 or hidden_features is None or trunks != 1):
+    if trunks > 1 and hidden is None:
+        raise ValueError(f"trunks={trunks} needs hidden: linear trunks are one linear layer")
+    if rank is not None and (rank < 1 or hidden is None or trunks != 1):
         raise ValueError(
             f"rank must be at least 1 and needs a hidden layer of one trunk, got rank={rank}, "
-            f"hidden_features={hidden_features}, trunks={trunks}"
+            f"hidden={hidden}, trunks={trunks}"
         )

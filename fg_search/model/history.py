@@ -1,4 +1,4 @@
-"""How the training of a head went."""
+"""The training history of a head."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from fg_search.model.temperature import Temperature
 
 @dataclass(frozen=True)
 class FitCheck:
-    """One look at the losses in the course of training.
+    """Training and held-out loss at one step.
 
     Attributes:
-        step: Optimisation steps made so far.
-        train_loss: Mean loss of the steps since the last check.
-        held_out_loss: Mean cross-entropy of the codes on held-out examples, at the best of a few temperatures;
-            ``None`` where none was held out.
+        step: Number of optimisation steps so far.
+        train_loss: Mean training loss since the previous check.
+        held_out_loss: Mean cross-entropy of the codes on held-out examples, at the best of a few temperatures; ``None``
+            if no examples were held out.
     """
 
     step: int
@@ -29,12 +29,12 @@ class FitHistory:
 
     Attributes:
         checks: Losses over time.
-        best_step: The step whose weights were kept: the last, or after an early stop that of the lowest held-out
-            loss.
-        stopped_early: Whether training ended before all steps were made.
-        held_out: Examples that served as held-out ones, each for a part of the head at least.
-        calibration: The fitted temperature with the expected calibration error of the group confidences on
-            held-out examples before and after; ``None`` where none was held out.
+        best_step: Step whose weights were kept: the last one, or, after early stopping, the one with the lowest
+            held-out loss.
+        stopped_early: Whether training stopped before the last step.
+        held_out: Number of examples held out from at least a part of the head.
+        calibration: Fitted temperature, with the calibration error on held-out examples before and after; ``None`` if
+            no examples were held out.
     """
 
     checks: tuple[FitCheck, ...]

@@ -1,4 +1,4 @@
-"""Training head and encoder together, end to end, under sentence-transformers' own trainer."""
+"""End-to-end training of base model and head with the trainer of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from fg_search.model.head import FeatureGroupHead
 
 
 class FeatureGroupLoss(nn.Module):
-    """Mean over the groups of the cross-entropy of the code, at temperature 1; the gradient reaches the encoder.
+    """Cross-entropy of the codes at temperature 1, averaged over the groups, for ``SentenceTransformerTrainer``.
 
-    For ``SentenceTransformerTrainer``: one text column, and a column ``label`` that holds the G codes of each example,
-    a row of ``Codebook.targets`` (-1 where a group learns nothing from it).
+    The dataset needs one text column and a column ``label`` with the G codes of each example: its row of
+    ``Codebook.targets``, -1 where a group ignores the example. Gradients flow through the head into the base model.
 
     Args:
-        model: A ``SentenceTransformer`` whose last module is a :class:`FeatureGroupHead`; best one that ``fit_head``
-            trained on the frozen encoder with ``closed_form=False``.
-        label_smoothing: In [0, 1).
+        model: A ``SentenceTransformer`` whose last module is a :class:`FeatureGroupHead`, preferably one that
+            ``fit_head`` trained on the frozen base model with ``closed_form=False``.
+        label_smoothing: Label smoothing in [0, 1).
 
     Raises:
-        TypeError: If the last module is no feature-group head.
+        TypeError: If the last module is not a feature-group head.
 
     Example:
         >>> loss = FeatureGroupLoss(model)  # doctest: +SKIP
@@ -45,11 +45,14 @@ class FeatureGroupLoss(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Tensor) -> Tensor:
-        """The loss of a batch.
+        """Loss of a batch, a scalar tensor.
 
         Args:
-            sentence_features: The tokenised texts: one dict.
-            labels: ``(n, G)`` integer codes.
+            sentence_features: Tokenised texts, one dict per text column; there must be one column.
+            labels: ``(n, G)`` integer codes, -1 where a group ignores an example.
+
+        Raises:
+            ValueError: If there is not exactly one text column, or the labels have another shape.
         """
         columns = list(sentence_features)
         if len(columns) != 1:
@@ -60,12 +63,12 @@ class FeatureGroupLoss(nn.Module):
                 f"the label column must hold {head.groups} codes for each text (codebook.targets), "
                 f"got shape {tuple(labels.shape)}"
             )
-        logits = head.logits(self.model(columns[0])["base_embedding"]) * head.temperature  # trained at T = 1
+        logits = head.logits(self.model(columns[0])["base_embedding"]) * head.temperature  # at T = 1
         return code_cross_entropy(logits, labels, self.label_smoothing)
 
 
 def code_cross_entropy(logits: Tensor, codes: Tensor, label_smoothing: float) -> Tensor:
-    """Mean cross-entropy of logits ``(n, G, K)`` over the codes ``(n, G)`` that are known; 0 where none is."""
+    """Mean cross-entropy of logits ``(n, G, K)`` over the known codes among ``(n, G)``; 0 if no code is known."""
     total = nn.functional.cross_entropy(
         logits.flatten(0, 1),
         codes.flatten(),

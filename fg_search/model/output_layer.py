@@ -1,4 +1,4 @@
-"""The output layer of a head in closed form: ridge regression onto codes."""
+"""The output layer of a head in closed form: ridge regression on one-hot codes."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from fg_search.model.head import FeatureGroupHead
 
 RANDOM_UNITS = 2048
 
-_LOGIT = 16.0  # of a code that the regression is sure of; the temperature mends it
-_ROWS = 8192  # rows in one pass
-_BLOCK = 512  # columns of the Gram matrix in one product
+_LOGIT = 16.0  # logit of a code that the regression is certain of; the temperature rescales it
+_ROWS = 8192  # rows per pass
+_BLOCK = 512  # columns of the Gram matrix per product
 
 
 class OutputRegression:
-    """Ridge regression of the codes on all hidden units of a trained head, to replace its output layer.
+    """Ridge regression of the codes on the hidden units of a trained head, to replace its output layer.
 
-    Gradient descent is good at finding units and slow at weighing them against one another. Given the units, the best
-    weights for the squared error have a closed form. Beside the trained units stand random ones, which see what is in
-    the input and not in the labels (a random-feature approximation of the arc-cosine kernel: Cho & Saul, 2009;
-    Rahimi & Recht, 2007; orthogonal, as in Yu et al., 2016): they make the head less sure of inputs unlike any seen.
+    Gradient descent finds good units but is slow to weigh them against each other. Given the units, the weights that
+    minimise the squared error have a closed form. Random units are added to the trained ones: they respond to parts of
+    the input that the labels do not depend on, which lowers the confidence on unfamiliar inputs. They are random
+    features for the arc-cosine kernel (Cho & Saul, 2009; Rahimi & Recht, 2007), drawn orthogonal (Yu et al., 2016).
 
-    Codes that are unknown count as what the trained head takes them for.
+    For an unknown code, the distribution predicted by the trained head is the regression target.
 
     Args:
-        head: With a hidden layer, on the device of the rows.
-        rows: ``(n, d)`` float32 tensor of unit length.
-        targets: ``(n, G)`` int64 tensor, -1 where unknown; in each row some code is known.
+        head: Trained head with a hidden layer, on the device of the rows.
+        rows: ``(n, d)`` float32 tensor with rows of unit length.
+        targets: ``(n, G)`` int64 codes, -1 where unknown; each row has at least one known code.
     """
 
     @torch.no_grad()
@@ -47,11 +47,11 @@ class OutputRegression:
         with _full_precision():
             for some in _passes(len(rows)):
                 units = (self._head.hidden_units(rows[some]) - mean) * scale
-                for start in range(0, size, _BLOCK):  # the lower triangle is all that is needed
+                for start in range(0, size, _BLOCK):  # only the lower triangle is needed
                     block = slice(start, start + _BLOCK)
                     self._gram[start:, block] += (units[:, start:].T @ units[:, block]).cpu()
                 wanted = codes.of(some)
-                self._moment += (units.T @ wanted).cpu()  # the units are centred, so this need not be
+                self._moment += (units.T @ wanted).cpu()  # no need to centre the targets: the units are centred
                 total += wanted.sum(dim=0).cpu()
         self._head.to("cpu")
         self._examples = len(rows)
@@ -60,7 +60,11 @@ class OutputRegression:
 
     @torch.no_grad()
     def solve(self, ridge: float) -> FeatureGroupHead:
-        """The head, of one wide trunk, on the CPU in evaluation mode at temperature 1; the next call changes it."""
+        """Solve for one ridge penalty.
+
+        Returns:
+            The head with one wide trunk, on the CPU, in evaluation mode, at temperature 1. The next call overwrites it.
+        """
         self._factor = torch.linalg.cholesky(self._gram + ridge * torch.eye(len(self._gram), dtype=torch.float64))
         weights = self._scale.double()[:, None] * torch.cholesky_solve(self._moment, self._factor)
         offset = self._centre - self._mean.double() @ weights
@@ -74,14 +78,14 @@ class OutputRegression:
 
     @torch.no_grad()
     def leave_one_out(self, rows: Tensor, targets: Tensor) -> Tensor:
-        """What the last regression would have said of its own examples, had it not seen them (PRESS: Allen, 1974).
+        """Leave-one-out logits of the last solution for its own examples (PRESS: Allen, 1974).
 
         Args:
-            rows: ``(m, d)`` float32 tensor on the CPU, unit rows that were regressed on.
-            targets: ``(m, G)`` int64 tensor, their codes.
+            rows: ``(m, d)`` float32 tensor on the CPU; unit-length rows that the regression was fitted on.
+            targets: ``(m, G)`` int64 codes of these rows.
 
         Returns:
-            ``(m, G, K)`` logits; where the code of an example is unknown they mean nothing.
+            ``(m, G, K)`` logits, undefined where a code is unknown.
         """
         units = ((self._head.hidden_units(rows) - self._mean) * self._scale).double()
         leverage = torch.linalg.solve_triangular(self._factor, units.T, upper=False).square().sum(dim=0)
@@ -92,15 +96,16 @@ class OutputRegression:
 
 
 def ideal_logits(head: FeatureGroupHead, targets: Tensor) -> Tensor:
-    """What a regression aims at: ``(m, G, K)`` float64 logits for codes ``(m, G)``, of no meaning where unknown."""
+    """Target logits ``(m, G, K)`` float64 of the regression for codes ``(m, G)``, undefined where unknown."""
     certain: Tensor = torch.nn.functional.one_hot(targets.clamp(min=0), head.codes_per_group).double()
     return _LOGIT * certain
 
 
 class _Regressands:
-    """What to regress on, one pass at a time: C numbers an example, and ``(C, G·K)`` to make codes of them if needed.
+    """Regression targets with C columns, one pass at a time.
 
-    Examples of few kinds need no more regressions than kinds, and a smaller head.
+    Examples with the same codes are of one kind. If there are few kinds, C is their number, and ``codes_of``,
+    ``(C, G·K)``, maps kinds to one-hot codes: fewer regressions and a smaller head. Otherwise C is G·K.
     """
 
     def __init__(self, head: FeatureGroupHead, rows: Tensor, targets: Tensor) -> None:
@@ -116,7 +121,7 @@ class _Regressands:
                 self.codes_of = torch.nn.functional.one_hot(kinds, head.codes_per_group).flatten(1).float()
 
     def of(self, some: slice) -> Tensor:
-        """``(m, C)`` float32."""
+        """Targets ``(m, C)`` float32 of the rows in the slice."""
         if self._kind is not None:
             return torch.nn.functional.one_hot(self._kind[some], self.columns).float()
         targets = self._targets[some]
@@ -129,13 +134,13 @@ class _Regressands:
 
 
 def _widened(head: FeatureGroupHead, rows: Tensor, rank: int | None) -> FeatureGroupHead:
-    """The trained hidden units and the random ones in one hidden layer, the output layer yet to be set."""
+    """A head with trained and random units in one hidden layer; its output layer is still to be set."""
     weight, bias = _random_units(rows, RANDOM_UNITS)
     wide = FeatureGroupHead(
         head.in_features,
         head.groups,
         head.codes_per_group,
-        hidden_features=head.hidden.out_features + RANDOM_UNITS,
+        hidden=head.hidden.out_features + RANDOM_UNITS,
         rank=rank,
     ).to(rows.device)
     with torch.no_grad():
@@ -145,7 +150,10 @@ def _widened(head: FeatureGroupHead, rows: Tensor, rank: int | None) -> FeatureG
 
 
 def _random_units(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Weights ``(count, d)`` and biases for the spread of the rows: embeddings that all point one way spread little."""
+    """Weights ``(count, d)`` and biases ``(count,)`` of random units, scaled to the spread of the rows.
+
+    Embeddings that share a common direction spread little around their mean.
+    """
     dimension = rows.shape[1]
     blocks = []
     for _ in range(-(-count // dimension)):
@@ -155,13 +163,13 @@ def _random_units(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     spread = (rows - mean).square().sum(dim=1).mean().sqrt().clamp(min=1e-6)
     weight = torch.cat(blocks, dim=1).T[:count].to(rows.device) / spread
     bias = 2 * torch.rand(count).to(rows.device) - 1 - weight @ mean
-    scale = dimension**0.5  # the head multiplies by it
+    scale = dimension**0.5  # undone by the head, which multiplies by it
     return weight / scale, bias / scale
 
 
 @torch.no_grad()
 def _standardisation(wide: FeatureGroupHead, rows: Tensor, trained: int) -> tuple[Tensor, Tensor]:
-    """Means ``(h,)`` of the units, and scales that give trained and random ones a mean square norm of one each."""
+    """Means ``(h,)`` and scales ``(h,)`` of the units; trained and random units each get a mean square norm of one."""
     total = torch.zeros(wide.hidden.out_features, dtype=torch.float64)
     squares = torch.zeros_like(total)
     for some in _passes(len(rows)):
@@ -175,7 +183,7 @@ def _standardisation(wide: FeatureGroupHead, rows: Tensor, trained: int) -> tupl
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Products of float32 in float32, whatever the program allows elsewhere: a rounded Gram matrix has no factor."""
+    """Multiply in full float32 whatever the global setting: a rounded Gram matrix has no Cholesky factor."""
     allowed = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:

@@ -1,4 +1,4 @@
-"""Finding a sentence-transformers model by name."""
+"""Loading a sentence-transformers model by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def load_sentence_transformer(name: str, device: str | None) -> SentenceTransformer:
-    """A folder, a model of the hub, or the one that the extra ``demo`` brings in a wheel.
+    """Load a model from a folder, from the package that the extra ``demo`` installs, or from the hub.
+
+    Args:
+        name: Folder or model name.
+        device: Device that the model runs on; ``None`` lets sentence-transformers choose.
 
     Raises:
         EncoderNotFoundError: If there is no such model.
@@ -33,7 +37,7 @@ def load_sentence_transformer(name: str, device: str | None) -> SentenceTransfor
 
 
 def _bundled_model(name: str) -> Path | None:
-    """Where the extra ``demo`` keeps the weights of this very model, if it is installed."""
+    """Folder with the weights of this model from the extra ``demo``, if installed."""
     if name not in (DEFAULT_MODEL, DEFAULT_MODEL.rpartition("/")[2]):
         return None
     try:

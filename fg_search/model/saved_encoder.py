@@ -1,8 +1,7 @@
-"""The folder of a saved encoder: a sentence-transformers model, and a file of ours beside it."""
+"""The folder of a saved encoder: a sentence-transformers model and one more file, ``fg_search.json``."""
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import tempfile
@@ -17,24 +16,25 @@ from sentence_transformers.util import import_from_string
 from fg_search.errors import EncoderNotFoundError, FormatVersionError
 from fg_search.model.codebook import Codebook
 from fg_search.model.head import FeatureGroupHead
+from fg_search.model.pipeline import with_head
 
 _FORMAT = 2
 _CONFIG_FILE = "fg_search.json"
 _HEAD_TYPES = (
     f"{FeatureGroupHead.__module__}.{FeatureGroupHead.__qualname__}",
-    "fg_search.head.FeatureGroupHead",  # as 0.1 saved it
+    "fg_search.head.FeatureGroupHead",  # the name in folders saved by 0.1
 )
 
 
 @dataclass(frozen=True)
 class SavedEncoder:
-    """What a folder holds.
+    """The contents of the folder.
 
     Attributes:
-        model: The base model, without the head.
-        model_name: As the user named it.
-        head: In evaluation mode.
-        codebook: Without training targets.
+        model: Base model without the head.
+        model_name: Name of the base model as the user gave it.
+        head: Head in evaluation mode.
+        codebook: Codebook without training targets.
     """
 
     model: SentenceTransformer
@@ -44,15 +44,15 @@ class SavedEncoder:
 
 
 def is_saved_encoder(folder: str | os.PathLike[str]) -> bool:
-    """Whether the folder was written by :func:`write`."""
+    """Whether :func:`write` wrote the folder."""
     return (Path(folder) / _CONFIG_FILE).is_file()
 
 
 def check_target(folder: str | os.PathLike[str]) -> Path:
-    """Return the folder as a path after making sure that saving an encoder there destroys nothing else.
+    """Check that saving an encoder in the folder overwrites nothing else, and return its path.
 
     Raises:
-        FileExistsError: If it holds something other than a saved encoder.
+        FileExistsError: If the folder contains anything other than a saved encoder.
     """
     target = Path(folder)
     if target.exists() and not is_saved_encoder(target) and _has_content(target):
@@ -67,7 +67,7 @@ def write(folder: str | os.PathLike[str], saved: SavedEncoder, fingerprint: str)
         The folder as an absolute path.
 
     Raises:
-        FileExistsError: If the folder holds something other than a saved encoder.
+        FileExistsError: If the folder contains anything other than a saved encoder.
     """
     target = check_target(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,12 +88,12 @@ def write(folder: str | os.PathLike[str], saved: SavedEncoder, fingerprint: str)
 
 
 def read(folder: str | os.PathLike[str], device: str | None) -> SavedEncoder:
-    """Read the folder; no code that it names is run, beyond sentence-transformers' modules and our own.
+    """Read the folder; of the code it names, only modules of sentence-transformers and of this library are run.
 
     Raises:
         EncoderNotFoundError: If the folder is damaged.
-        FormatVersionError: If another release wrote it, in a format that this one does not read.
-        ValueError: If it names other code.
+        FormatVersionError: If it was written in a format that this release does not read.
+        ValueError: If it names any other code.
     """
     path = Path(folder)
     try:
@@ -116,20 +116,6 @@ def read(folder: str | os.PathLike[str], device: str | None) -> SavedEncoder:
         ) from error
 
 
-def with_head(model: SentenceTransformer, head: FeatureGroupHead) -> SentenceTransformer:
-    """The whole pipeline as one ``SentenceTransformer``; the dot product counts agreeing groups.
-
-    The head is a copy: sentence-transformers moves its modules to one device and dtype.
-    """
-    return SentenceTransformer(
-        modules=[*model, copy.deepcopy(head)],
-        device=str(model.device),
-        prompts={name: prompt for name, prompt in model.prompts.items() if prompt is not None},
-        default_prompt_name=model.default_prompt_name,
-        similarity_fn_name="dot",
-    )
-
-
 def _check_format(path: Path, version: int) -> None:
     if version > _FORMAT:
         raise FormatVersionError(f"{path} has format {version}, this release reads {_FORMAT}; upgrade fg_search")
@@ -140,7 +126,7 @@ def _check_format(path: Path, version: int) -> None:
 
 
 def _load_modules(folder: Path) -> list[Any]:
-    """The modules that ``modules.json`` lists, ours last; anybody else's code is refused."""
+    """The modules listed in ``modules.json``, the head last; third-party code is refused."""
     modules: list[Any] = []
     for entry in json.loads((folder / "modules.json").read_text(encoding="utf-8")):
         if entry["type"] in _HEAD_TYPES:

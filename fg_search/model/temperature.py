@@ -1,4 +1,4 @@
-"""One temperature that makes group confidences calibrated probabilities."""
+"""Temperature scaling: one parameter that calibrates the group confidences."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _LARGEST_LOG = 3.0  # temperatures from 1/20 to 20
 
 @dataclass(frozen=True)
 class Temperature:
-    """A temperature fitted on held-out codes.
+    """A temperature fitted on held-out examples.
 
     Attributes:
-        temperature: T of softmax(z / T).
-        ece_before: Expected calibration error (15 bins) of the group confidences at T = 1.
-        ece_after: The same at T; in-sample, but of a single parameter.
-        accuracy: Share of the held-out codes that were right.
+        temperature: Temperature T in softmax(z / T), from 1/20 to 20.
+        ece_before: Expected calibration error (15 bins) of the group confidences at T = 1, in [0, 1].
+        ece_after: Expected calibration error at T, in [0, 1]; in-sample, but for a single parameter.
+        accuracy: Share of the held-out codes that were predicted correctly, in [0, 1].
     """
 
     temperature: float
@@ -33,15 +33,16 @@ class Temperature:
 def fit_temperature(
     logits: npt.NDArray[np.floating[Any]], codes: npt.NDArray[np.integer[Any]], *, examples: int
 ) -> Temperature:
-    """The temperature with the highest likelihood (Guo et al., 2017), of smoothed targets (Platt, 1999).
+    """Fit the temperature by maximum likelihood (Guo et al., 2017) with smoothed targets (Platt, 1999).
 
-    Where few held-out examples are all right, the likelihood alone would ask for a confidence of one for everything.
-    Platt's targets remember how little was seen: after ``e`` examples the right code counts ``1 - 1 / (e + 2)``.
+    If all of a few held-out codes are predicted correctly, the likelihood alone would push every confidence to one.
+    Platt's targets account for the sample size: with ``e`` examples, the right code has probability
+    ``1 - 1 / (e + 2)``.
 
     Args:
-        logits: ``(m, K)`` float array, z of one group for one held-out example a row, at T = 1.
+        logits: ``(m, K)`` float array at T = 1; each row is one group of one held-out example.
         codes: ``(m,)`` integers in [0, K), the right codes.
-        examples: Number e of different examples among the m rows.
+        examples: Number e of distinct examples among the m rows.
     """
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax

@@ -1,4 +1,4 @@
-"""From what a user knows about the texts to the codebook that a head learns."""
+"""The training set: texts to encode, and the codebook made from labels, attributes, pairs or clusters."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from fg_search.model.codebook import Codebook
 from fg_search.validation import check_labels, check_same_length, check_texts
 
 _GROUPS = 16
-_MOST_CODES = 64  # more would cost accuracy, fewer the speed of search (docs/benchmarks.md)
+_MAX_CODES = 64  # more codes lower the accuracy, fewer slow down search (docs/benchmarks.md)
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What to encode, and how to make the codebook from it.
+    """The texts to encode, and how to make the codebook from their embeddings.
 
     Attributes:
-        texts: What to train on; the user's own come first.
-        given: How many of them are the user's own.
+        texts: All n training texts, the user's ``texts`` first.
+        given: Number of the user's ``texts``.
         learns_labels: Whether the head learns from labels.
-        codebook: Makes it from the embeddings ``(n, d)`` of the texts.
+        codebook: Function from the embeddings ``(n, d)`` of ``texts`` to the codebook.
     """
 
     texts: list[str]
@@ -43,10 +43,10 @@ def training_set(
     codes: int | None,
     seed: int,
 ) -> TrainingSet:
-    """Check what was given and choose the kind of supervision; arguments as of ``FeatureGroupEncoder.fit``.
+    """Check the arguments of ``FeatureGroupEncoder.fit`` and choose the kind of supervision.
 
     Raises:
-        TypeError, ValueError: On anything wrong, before a text is encoded.
+        TypeError, ValueError: If any argument is not valid; nothing has been encoded by then.
     """
     own = check_texts(texts)
     check_same_length(len(own), {"labels": labels})
@@ -59,7 +59,7 @@ def training_set(
     if pairs is not None:
         if labels is not None or attributes is not None:
             raise ValueError("give pairs, or labels and attributes, not both: they are different things to learn")
-        return _of_pairs(own, pairs, sizes)
+        return _from_pairs(own, pairs, sizes)
     if not own:
         raise ValueError("there are no texts to learn from")
     if attributes is not None:
@@ -72,14 +72,39 @@ def training_set(
     return TrainingSet(own, len(own), False, lambda vectors: Codebook.from_clusters(vectors, **sizes))
 
 
+def check_validation(
+    data: TrainingSet, validation: tuple[Sequence[str], Sequence[str | None]], learned: Sequence[str | None] | None
+) -> tuple[list[str], Sequence[str | None]]:
+    """Check the validation texts and labels that a caller passes.
+
+    Args:
+        data: The training set.
+        validation: Texts and one label per text, ``None`` where unknown.
+        learned: Labels of the training texts.
+
+    Raises:
+        TypeError, ValueError: If a text or label is not valid, the head does not learn from labels, or it learns none
+            of these labels.
+    """
+    texts, labels = check_texts(validation[0], name="validation texts"), validation[1]
+    if len(texts) != len(labels):
+        raise ValueError(f"validation has {len(texts)} texts and {len(labels)} labels")
+    if not data.learns_labels or learned is None:
+        raise ValueError("validation holds labels, but the head does not learn from labels; leave it out")
+    check_labels(labels, name="validation labels")
+    if not set(labels) & set(learned) - {None}:
+        raise ValueError("no validation example has a label that the head learns")
+    return texts, labels
+
+
 def _default_codes(labels: Sequence[str | None] | None, attributes: Mapping[str, Sequence[str | None]]) -> int:
-    """As many as there are labels, so that none is dead, up to a limit; never fewer than an attribute's values."""
+    """One code per label, so that no code is unused, up to a limit; at least one per value of an attribute."""
     values = [len(set(column) - {None}) for column in attributes.values()]
-    shared = _MOST_CODES if labels is None else min(_MOST_CODES, len(set(labels) - {None}))
+    shared = _MAX_CODES if labels is None else min(_MAX_CODES, len(set(labels) - {None}))
     return max(2, shared, *values)
 
 
-def _of_pairs(own: list[str], pairs: Sequence[tuple[str, str]], sizes: dict[str, Any]) -> TrainingSet:
+def _from_pairs(own: list[str], pairs: Sequence[tuple[str, str]], sizes: dict[str, Any]) -> TrainingSet:
     for i, pair in enumerate(pairs):
         if isinstance(pair, str) or len(pair) != 2:
             raise ValueError(f"pairs[{i}] must be (query, document), got {pair!r}")

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from fg_search._deprecation import renamed_parameters
 from fg_search.arrays import unit_rows
 from fg_search.model.description import typical_terms
-from fg_search.queries.entries import LEAST_SIZE, SIMILARITY, LoggedQuery
+from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery
 from fg_search.validation import check_count, check_fraction, check_same_length, check_texts, check_vectors
 
 FloatArray = npt.NDArray[np.float32]
@@ -63,6 +64,7 @@ class MissingLabel:
     queries: tuple[LoggedQuery, ...] = field(repr=False)
 
 
+@renamed_parameters(least_size="min_size")
 def cluster_queries(
     embeddings: npt.ArrayLike,
     texts: Sequence[str],
@@ -70,7 +72,7 @@ def cluster_queries(
     *,
     background: Sequence[str] = (),
     similarity: float = SIMILARITY,
-    least_size: int = LEAST_SIZE,
+    min_size: int = MIN_SIZE,
 ) -> list[QueryCluster]:
     """Group queries whose mean cosine is high: agglomerative clustering with average linkage (Sokal & Michener, 1958).
 
@@ -84,7 +86,7 @@ def cluster_queries(
         background: Other texts that the terms have to stand out from, such as items of the index.
         similarity: Two clusters become one as long as the mean cosine between them is at least this; in [0, 1]. Higher
             values make more and smaller clusters.
-        least_size: Clusters that were asked less often than this in all are left out.
+        min_size: Clusters that were asked less often than this in all are left out.
 
     Returns:
         The largest first.
@@ -99,7 +101,7 @@ def cluster_queries(
     check_same_length(len(words), {"embeddings": unit, "counts": counts})
     weights = np.array([check_count(count, name=f"counts[{i}]") for i, count in enumerate(counts)], dtype=np.int64)
     check_fraction(similarity, name="similarity")
-    check_count(least_size, name="least_size")
+    check_count(min_size, name="min_size")
     if not words:
         return []
     if len(words) == 1:
@@ -108,7 +110,7 @@ def cluster_queries(
         merges = linkage(_distances(unit), method="average")
         numbers = fcluster(merges, 1 - similarity, criterion="distance").astype(np.int64) - 1
     sizes = np.bincount(numbers, weights=weights).astype(np.int64)
-    kept = np.flatnonzero(sizes >= least_size)
+    kept = np.flatnonzero(sizes >= min_size)
     kept = kept[np.argsort(-sizes[kept], kind="stable")]
     rest = len(kept)  # whatever is in no cluster is what terms have to stand out from, too
     place = np.full(len(sizes), rest, dtype=np.int64)

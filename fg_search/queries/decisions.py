@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, Work, call
+from fg_search.engine.paging import pages
 from fg_search.errors import ItemNotFoundError
 from fg_search.index.ingestion import add
 from fg_search.index.query_vectors import query_vectors
@@ -19,8 +19,8 @@ from fg_search.index.removal import delete
 from fg_search.index.search import check_model
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, LABEL_KEY, PAYLOAD_KEY
-from fg_search.layout.points import checked_items
-from fg_search.queries.clusters import MissingLabel, QueryCluster, cluster_queries, proposed_name
+from fg_search.layout.points import checked_items, payload_of
+from fg_search.queries.clusters import MissingLabel, cluster_queries, proposed_name
 from fg_search.queries.entries import LoggedQuery, QueryAction, Resolution
 from fg_search.queries.log import (
     read_embeddings,
@@ -37,36 +37,34 @@ _BACKGROUND = 2_000  # items whose words the terms of a cluster stand out from
 _QUERIES_PER_REQUEST = 128
 
 
-def logged(state: IndexState, limit: int, offset: int, *, only_open: bool) -> Operation[list[LoggedQuery]]:
+async def logged(state: IndexState, limit: int, offset: int, *, only_open: bool) -> list[LoggedQuery]:
     """Entries of the log: those asked most often first, of those the latest."""
     check_count(limit, name="limit")
     check_count(offset, name="offset", least=0)
-    queries = yield from _sorted(state, only_open=only_open)
+    queries = await _sorted(state, only_open=only_open)
     return queries[offset : offset + limit]
 
 
-def missing_labels(
-    state: IndexState, similarity: float, least_size: int, *, batch_size: int
-) -> Operation[list[MissingLabel]]:
+async def missing_labels(state: IndexState, similarity: float, min_size: int, *, batch_size: int) -> list[MissingLabel]:
     """Clusters of the queries that got no sure answer and that nobody decided about."""
-    queries = (yield from _sorted(state, only_open=True))[:_MOST_CLUSTERED]
-    base = yield from _embeddings(state, queries, batch_size)
-    items, _ = yield call(
-        "scroll", state.collection, scroll_filter=state.scope(), limit=_BACKGROUND, with_payload=[f"{PAYLOAD_KEY}.text"]
+    queries = (await _sorted(state, only_open=True))[:_MOST_CLUSTERED]
+    base = await _embeddings(state, queries, batch_size)
+    items, _ = await state.engine.scroll(
+        state.collection, scroll_filter=state.scope(), limit=_BACKGROUND, with_payload=[f"{PAYLOAD_KEY}.text"]
     )
     texts = [query.text for query in queries]
-    clusters: list[QueryCluster] = yield Work(
+    clusters = await state.engine.work(
         partial(
             cluster_queries,
             base,
             texts,
             [query.count for query in queries],
-            background=[item.payload[PAYLOAD_KEY]["text"] for item in items],
+            background=[payload_of(item)[PAYLOAD_KEY]["text"] for item in items],
             similarity=similarity,
-            least_size=least_size,
+            min_size=min_size,
         )
     )
-    near = yield from _nearest_labels(state, [cluster.centre for cluster in clusters])
+    near = await _nearest_labels(state, [cluster.centre for cluster in clusters])
     return [
         MissingLabel(
             name=proposed_name(cluster, texts),
@@ -81,7 +79,7 @@ def missing_labels(
     ]
 
 
-def decide_queries(
+async def decide_queries(
     state: IndexState,
     ids: Sequence[str],
     action: QueryAction,
@@ -89,7 +87,7 @@ def decide_queries(
     reviewer: str,
     *,
     batch_size: int,
-) -> Operation[list[LoggedQuery]]:
+) -> list[LoggedQuery]:
     """Decide about entries of the log, and carry it out.
 
     The index is changed first and the log after it, both in a way that doing it twice is doing it once: after an
@@ -101,24 +99,24 @@ def decide_queries(
     """
     _check_action(action, label)
     wanted = _checked_ids(ids)
-    found = {query.id: query for query in (yield from read_queries(state, wanted))}
+    found = {query.id: query for query in (await read_queries(state, wanted))}
     missing = [query_id for query_id in wanted if query_id not in found]
     if missing:
         raise ItemNotFoundError(
             f"the log of {state.name} has no query {missing[0]!r} ({len(missing)} such id(s)); nothing changed"
         )
     if action == "add":
-        yield from _add(state, [found[query_id] for query_id in wanted], label, batch_size)
+        await _add(state, [found[query_id] for query_id in wanted], label, batch_size)
     else:
         added = [one.id for one in found.values() if one.resolution is not None and one.resolution.action == "add"]
         if added:
-            yield from delete(state, added, None)
+            await delete(state, added, None)
     resolution = None if action == "reopen" else Resolution(action, label, reviewer, now())
-    yield from write_resolution(state, wanted, None if resolution is None else vars(resolution))
-    return (yield from read_queries(state, wanted))
+    await write_resolution(state, wanted, None if resolution is None else vars(resolution))
+    return await read_queries(state, wanted)
 
 
-def forget_queries(state: IndexState, ids: Sequence[str] | None, before: datetime | None) -> Operation[int]:
+async def forget_queries(state: IndexState, ids: Sequence[str] | None, before: datetime | None) -> int:
     """Remove entries of the log; of ids and time, what is given must fit.
 
     Returns:
@@ -126,48 +124,46 @@ def forget_queries(state: IndexState, ids: Sequence[str] | None, before: datetim
     """
     if before is not None and before.tzinfo is None:
         raise ValueError("before has no time zone; use datetime.now(timezone.utc) and the like")
-    queries = yield from read_queries(state, None if ids is None else _checked_ids(ids))
+    queries = await read_queries(state, None if ids is None else _checked_ids(ids))
     limit = None if before is None else before.astimezone(timezone.utc)
     gone = [query.id for query in queries if limit is None or datetime.fromisoformat(query.last) < limit]
     if gone:
-        yield from remove_queries(state, gone)
+        await remove_queries(state, gone)
     return len(gone)
 
 
-def _sorted(state: IndexState, *, only_open: bool) -> Operation[list[LoggedQuery]]:
-    queries = yield from read_queries(state)
+async def _sorted(state: IndexState, *, only_open: bool) -> list[LoggedQuery]:
+    queries = await read_queries(state)
     chosen = sorted((one for one in queries if one.is_open or not only_open), key=lambda one: one.id)
     chosen.sort(key=lambda one: one.last, reverse=True)
     chosen.sort(key=lambda one: one.count, reverse=True)
     return chosen
 
 
-def _embeddings(
-    state: IndexState, queries: Sequence[LoggedQuery], batch_size: int
-) -> Operation[npt.NDArray[np.float32]]:
+async def _embeddings(state: IndexState, queries: Sequence[LoggedQuery], batch_size: int) -> npt.NDArray[np.float32]:
     """``(n, d)`` base embeddings of entries; those of another base model are made anew, once."""
     ids = [query.id for query in queries]
-    known = yield from read_embeddings(state, ids)
+    known = await read_embeddings(state, ids)
     stale = [i for i, row in enumerate(known) if row is None]
     if stale:
         texts = [queries[i].text for i in stale]
-        made = yield Work(partial(state.encode, texts, batch_size))
+        made = await state.engine.work(partial(state.encode, texts, batch_size))
         for i, row in zip(stale, made.base, strict=True):
             known[i] = row
-        yield from write_embeddings(state, [ids[i] for i in stale], made.base)
+        await write_embeddings(state, [ids[i] for i in stale], made.base)
     return np.array(known, dtype=np.float32).reshape(len(known), state.metadata.dimension)
 
 
-def _nearest_labels(
+async def _nearest_labels(
     state: IndexState, centres: Sequence[npt.NDArray[np.float32]]
-) -> Operation[list[tuple[str | None, float | None]]]:
+) -> list[tuple[str | None, float | None]]:
     """The label of the item nearest to each centre, and how near it is."""
     if not centres:
         return []
     if state.metadata.has_base:
         vectors: list[Any] = [centre.tolist() for centre in centres]
     else:
-        embeddings = yield Work(partial(_features, state, centres))
+        embeddings = await state.engine.work(partial(_features, state, centres))
         vectors = [query.features for query in query_vectors(embeddings)]
     labelled = models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=LABEL_KEY))])
     requests = [
@@ -181,14 +177,11 @@ def _nearest_labels(
         for vector in vectors
     ]
     near: list[tuple[str | None, float | None]] = []
-    for start in range(0, len(requests), _QUERIES_PER_REQUEST):
-        found = yield call(
-            "query_batch_points", state.collection, requests=requests[start : start + _QUERIES_PER_REQUEST]
-        )
-        for response in found:
+    for page in pages(requests, _QUERIES_PER_REQUEST):
+        for response in await state.engine.query_batch_points(state.collection, page):
             check_model(state, response.points)
             first = response.points[0] if response.points else None
-            near.append((None, None) if first is None else (first.payload[PAYLOAD_KEY]["label"], first.score))
+            near.append((None, None) if first is None else (payload_of(first)[PAYLOAD_KEY]["label"], first.score))
     return near
 
 
@@ -196,7 +189,7 @@ def _features(state: IndexState, centres: Sequence[npt.NDArray[np.float32]]) -> 
     return state.encoder.features(np.stack(centres))
 
 
-def _add(state: IndexState, queries: Sequence[LoggedQuery], label: str | None, batch_size: int) -> Operation[None]:
+async def _add(state: IndexState, queries: Sequence[LoggedQuery], label: str | None, batch_size: int) -> None:
     """Make items of queries, with the ids that these have in the log."""
     items = checked_items(
         [query.text for query in queries],
@@ -206,7 +199,7 @@ def _add(state: IndexState, queries: Sequence[LoggedQuery], label: str | None, b
         tenant_key=state.metadata.settings.tenant_key,
         tenant=state.tenant,
     )
-    yield from add(state, items, None, batch_size=batch_size, progress=lambda _: None)
+    await add(state, items, None, batch_size=batch_size, progress=lambda _: None)
 
 
 def _checked_ids(ids: Sequence[str]) -> list[str]:

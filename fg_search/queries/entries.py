@@ -14,7 +14,7 @@ QueryAction = Literal["add", "dismiss", "reopen"]
 # of the clusters of :mod:`fg_search.queries.clusters`, here for those that do not load numpy; chosen on validation
 # data for all-MiniLM-L6-v2 (docs/benchmarks.md), other base models have other cosines
 SIMILARITY = 0.4
-LEAST_SIZE = 5
+MIN_SIZE = 5
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,12 +12,13 @@ import numpy.typing as npt
 from qdrant_client import models
 
 from fg_search.arrays import unit_rows
-from fg_search.engine.operations import Operation, call
+from fg_search.engine.paging import pages, scroll_pages
 from fg_search.ids import is_uuid, point_id
 from fg_search.index.collections import find_collection
 from fg_search.index.logs import make_log
 from fg_search.index.state import IndexState
 from fg_search.layout.logs import TENANT, query_log, query_log_indexes
+from fg_search.layout.points import payload_of
 from fg_search.queries.entries import LoggedQuery, NearestItem
 from fg_search.review.issues.duplicates import normalised_text
 
@@ -54,14 +55,14 @@ class Asked:
     nearest: NearestItem | None
 
 
-def write_queries(state: IndexState, asked: Sequence[Asked]) -> Operation[None]:
+async def write_queries(state: IndexState, asked: Sequence[Asked]) -> None:
     """Count queries that are there, and enter those that are not; the log is made if it is missing.
 
     What was decided about a query is not touched, whoever writes at the same time; of two writers that count the same
     query in the same moment one may get lost.
     """
     name = query_log(state.collection)
-    yield from make_log(name, query_log_indexes(state.metadata.settings))
+    await make_log(state.engine, name, query_log_indexes(state.metadata.settings))
     counts: dict[str, int] = {}
     earliest: dict[str, Asked] = {}
     latest: dict[str, Asked] = {}
@@ -71,10 +72,10 @@ def write_queries(state: IndexState, asked: Sequence[Asked]) -> Operation[None]:
         earliest.setdefault(query_id, one)
         latest[query_id] = one
     added = 0
-    for ids in _pages(list(latest)):
-        records = yield call("retrieve", name, ids=ids, with_payload=["count"], with_vectors=False)
-        known = {str(record.id): int(record.payload["count"]) for record in records}
-        operations: list[Any] = []
+    for ids in pages(list(latest), _PAGE):
+        records = await state.engine.retrieve(name, ids=ids, with_payload=["count"])
+        known = {str(record.id): int(payload_of(record)["count"]) for record in records}
+        operations: list[models.UpdateOperation] = []
         new = []
         for query_id in ids:
             one = latest[query_id]
@@ -89,55 +90,53 @@ def write_queries(state: IndexState, asked: Sequence[Asked]) -> Operation[None]:
         if new:
             operations.append(models.UpsertOperation(upsert=models.PointsList(points=new)))
             added += len(new)
-        yield call("batch_update_points", name, update_operations=operations, wait=True)
+        await state.engine.batch_update_points(name, operations)
     if added:
-        yield from _make_room(state, name)
+        await _make_room(state, name)
 
 
-def read_queries(state: IndexState, ids: Sequence[str] | None = None) -> Operation[list[LoggedQuery]]:
+async def read_queries(state: IndexState, ids: Sequence[str] | None = None) -> list[LoggedQuery]:
     """The entries of the tenant, or those of them with these ids, in no order."""
     wanted = ["text", "count", "first", "last", "decision", "uncertain", "reason", "query_confidence", "confidence"]
-    records = yield from _records(state, [*wanted, "nearest", _RESOLUTION], ids)
-    return [LoggedQuery.of_payload(str(record.id), record.payload or {}) for record in records]
+    records = await _records(state, [*wanted, "nearest", _RESOLUTION], ids)
+    return [LoggedQuery.of_payload(str(record.id), payload_of(record)) for record in records]
 
 
-def read_embeddings(state: IndexState, ids: Sequence[str]) -> Operation[list[npt.NDArray[np.float32] | None]]:
+async def read_embeddings(state: IndexState, ids: Sequence[str]) -> list[npt.NDArray[np.float32] | None]:
     """The base embedding of each entry; ``None`` for one that another base model made."""
-    records = yield from _records(state, [_BASE, _MODEL], ids)
+    records = await _records(state, [_BASE, _MODEL], ids)
     found = {
-        str(record.id): _decoded(record.payload[_BASE])
+        str(record.id): _decoded(payload_of(record)[_BASE])
         for record in records
-        if record.payload[_MODEL] == state.metadata.base
+        if payload_of(record)[_MODEL] == state.metadata.base
     }
     return [found.get(query_id) for query_id in ids]
 
 
-def write_embeddings(state: IndexState, ids: Sequence[str], base: npt.NDArray[np.float32]) -> Operation[None]:
+async def write_embeddings(state: IndexState, ids: Sequence[str], base: npt.NDArray[np.float32]) -> None:
     """Keep the base embeddings ``(n, d)`` of entries."""
-    for start in range(0, len(ids), _PAGE):
-        operations = [
+    for page in pages(list(zip(ids, base, strict=True)), _PAGE):
+        operations: list[models.UpdateOperation] = [
             models.SetPayloadOperation(set_payload=models.SetPayload(payload=_embedding(row, state), points=[query_id]))
-            for query_id, row in zip(ids[start : start + _PAGE], base[start : start + _PAGE], strict=True)
+            for query_id, row in page
         ]
-        yield call("batch_update_points", query_log(state.collection), update_operations=operations, wait=True)
+        await state.engine.batch_update_points(query_log(state.collection), operations)
 
 
-def write_resolution(state: IndexState, ids: Sequence[str], resolution: Mapping[str, Any] | None) -> Operation[None]:
+async def write_resolution(state: IndexState, ids: Sequence[str], resolution: Mapping[str, Any] | None) -> None:
     """Note what was decided about entries, or that nothing is."""
     name = query_log(state.collection)
-    for page in _pages(ids):
+    for page in pages(ids, _PAGE):
         if resolution is None:
-            yield call("delete_payload", name, [_RESOLUTION], points=page, wait=True)
+            await state.engine.delete_payload(name, [_RESOLUTION], points=page)
         else:
-            yield call("set_payload", name, {_RESOLUTION: dict(resolution)}, points=page, wait=True)
+            await state.engine.set_payload(name, {_RESOLUTION: dict(resolution)}, points=page)
 
 
-def remove_queries(state: IndexState, ids: Sequence[str]) -> Operation[None]:
+async def remove_queries(state: IndexState, ids: Sequence[str]) -> None:
     """Remove entries."""
-    for page in _pages(ids):
-        yield call(
-            "delete", query_log(state.collection), points_selector=models.PointIdsList(points=[*page]), wait=True
-        )
+    for page in pages(ids, _PAGE):
+        await state.engine.delete(query_log(state.collection), page)
 
 
 def query_id_of(text: str, tenant: str | None) -> str:
@@ -145,35 +144,27 @@ def query_id_of(text: str, tenant: str | None) -> str:
     return str(point_id(f"query:{normalised_text(text)}", tenant=tenant))
 
 
-def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | None = None) -> Operation[list[Any]]:
+async def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | None = None) -> list[models.Record]:
     name = query_log(state.collection)
-    own = _own(state)
-    if (yield from find_collection(name)) is None:
+    if (await find_collection(state.engine, name)) is None:
         return []
-    found: list[Any] = []
     if ids is not None:
-        for page in _pages([one for one in ids if is_uuid(one)]):  # all others are in no log
-            records = yield call("retrieve", name, ids=page, with_payload=[*keys, TENANT], with_vectors=False)
-            found += [record for record in records if record.payload.get(TENANT) == state.tenant]
+        found: list[models.Record] = []
+        for page in pages([query_id for query_id in ids if is_uuid(query_id)], _PAGE):  # all others are in no log
+            records = await state.engine.retrieve(name, ids=page, with_payload=[*keys, TENANT])
+            found += [record for record in records if payload_of(record).get(TENANT) == state.tenant]
         return found
-    offset = None
-    while True:
-        records, offset = yield call(
-            "scroll", name, scroll_filter=own, limit=_PAGE, offset=offset, with_payload=[*keys], with_vectors=False
-        )
-        found += records
-        if offset is None:
-            return found
+    everything = scroll_pages(state.engine, name, page_size=_PAGE, scroll_filter=_own(state), with_payload=[*keys])
+    return [record async for page in everything for record in page]
 
 
-def _make_room(state: IndexState, name: str) -> Operation[None]:
+async def _make_room(state: IndexState, name: str) -> None:
     """Drop the queries that were not asked for the longest time, if there are too many."""
-    count = yield call("count", name, count_filter=_own(state), exact=True)
-    if count.count <= MOST_QUERIES:
+    if await state.engine.count(name, _own(state)) <= MOST_QUERIES:
         return
-    records = yield from _records(state, ["last"])
-    oldest = sorted(records, key=lambda record: record.payload["last"])[: len(records) - _KEPT]
-    yield from remove_queries(state, [str(record.id) for record in oldest])
+    records = await _records(state, ["last"])
+    oldest = sorted(records, key=lambda record: str(payload_of(record)["last"]))[: len(records) - _KEPT]
+    await remove_queries(state, [str(record.id) for record in oldest])
 
 
 def _own(state: IndexState) -> models.Filter | None:
@@ -204,8 +195,3 @@ def _embedding(base: npt.ArrayLike, state: IndexState) -> dict[str, Any]:
 
 def _decoded(text: str) -> npt.NDArray[np.float32]:
     return np.frombuffer(base64.b64decode(text), dtype="<f2").astype(np.float32)
-
-
-def _pages(ids: Sequence[str]) -> Iterator[list[str]]:
-    for start in range(0, len(ids), _PAGE):
-        yield list(ids[start : start + _PAGE])

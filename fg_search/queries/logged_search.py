@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy.typing as npt
 
-from fg_search.engine.operations import Operation
 from fg_search.index.abstention import settle
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.search import group, search
@@ -23,7 +22,7 @@ from fg_search.review.decisions import now
 _LOG = logging.getLogger(__name__)
 
 
-def search_texts(
+async def search_texts(
     state: IndexState,
     queries: Sequence[Query],
     options: SearchOptions,
@@ -32,20 +31,20 @@ def search_texts(
     *,
     batch_size: int = 64,
     show_progress: bool | None = False,
-) -> Operation[list[SearchResult]]:
+) -> list[SearchResult]:
     """Results of queries, of which those are logged; other arguments as of :func:`encode_queries`.
 
     The best hit of a query is logged even where it is held back, so that with a log every query is searched.
     """
-    encoded = yield from encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
+    encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     if which == "none":
-        return (yield from search(state, encoded, options))
-    found = yield from search(state, encoded, replace(options, on_uncertain="flag"))
-    yield from _log(state, encoded, found, options, which)
+        return await search(state, encoded, options)
+    found = await search(state, encoded, replace(options, on_uncertain="flag"))
+    await _log(state, encoded, found, options, which)
     return settle(found, options)
 
 
-def search_groups(
+async def search_groups(
     state: IndexState,
     query: Query,
     options: SearchOptions,
@@ -53,20 +52,20 @@ def search_groups(
     group_size: int,
     embedding: FeatureEmbeddings | None,
     which: Logging,
-) -> Operation[GroupedResult]:
+) -> GroupedResult:
     """The hits of one query by the value of a payload field, as the engine groups them, and the log."""
-    encoded = yield from encode_queries(state, [query], embedding, batch_size=64)
+    encoded = await encode_queries(state, [query], embedding, batch_size=64)
     if which == "none":
-        return (yield from group(state, encoded, options, group_by, group_size))
-    found = yield from group(state, encoded, replace(options, on_uncertain="flag"), group_by, group_size)
-    yield from _log(state, encoded, [found.result], options, which)
+        return await group(state, encoded, options, group_by, group_size)
+    found = await group(state, encoded, replace(options, on_uncertain="flag"), group_by, group_size)
+    await _log(state, encoded, [found.result], options, which)
     (result,) = settle([found.result], options)
     return GroupedResult(found.groups if result.hits else (), result)
 
 
-def _log(
+async def _log(
     state: IndexState, queries: Queries, found: Sequence[SearchResult], options: SearchOptions, which: Logging
-) -> Operation[None]:
+) -> None:
     """Write queries to the log. An answer is worth more than its entry: what fails here is told by a warning."""
     if options.offset:  # a further page of a question that was logged with its first one
         return
@@ -79,7 +78,7 @@ def _log(
     if not asked:
         return
     try:
-        yield from write_queries(state, asked)
+        await write_queries(state, asked)
     except Exception as error:
         _LOG.warning("the log of %s lacks queries (%d) that were answered: %s", state.name, len(asked), error)
 

@@ -1,4 +1,4 @@
-"""Rows from JSONL, CSV, TSV and Parquet files, one at a time; an error names the file and the line."""
+"""Stream records from JSONL, CSV, TSV and Parquet files; errors name the file and the line."""
 
 from fg_search.records.errors import OnError, RecordError, SkippedRows, stop
 from fg_search.records.read import iterate_records, read_records

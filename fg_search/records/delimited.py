@@ -1,4 +1,4 @@
-"""Rows of a CSV or TSV file with a header; all values are text."""
+"""Rows of a CSV or TSV file with a header; all values are strings."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def read_delimited(path: Path, *, delimiter: str) -> Iterator[Row | RecordError]:
-    """Read the rows one by one; a line that is none becomes an error in its place. Empty lines are passed over.
+    """Read rows one at a time; an invalid line is yielded as an error. Empty lines are skipped.
 
     Args:
-        path: The first row is the header. Fields may be in double quotes, and then hold line breaks.
-        delimiter: Between two fields.
+        path: File whose first row is the header. Fields in double quotes may contain line breaks.
+        delimiter: Character between fields.
 
     Raises:
-        RecordError: If the file cannot be read, or its header is broken or names a column twice.
+        RecordError: The file cannot be read, or its header is invalid or names a column twice.
     """
     with open_text(path, newline="") as file:
         rows = _parse(csv.reader(file, delimiter=delimiter, strict=True), path)
@@ -50,13 +50,13 @@ def read_delimited(path: Path, *, delimiter: str) -> Iterator[Row | RecordError]
 
 def _parse(reader: Reader, path: Path) -> Iterator[tuple[str, list[str]] | RecordError]:
     while True:
-        start = reader.line_num + 1  # a row's first line: line_num is its last
+        start = reader.line_num + 1  # first line of the row; line_num is the last line read
         place = f"{path}:{start}"
         try:
             fields = next(reader)
         except StopIteration:
             return
-        except csv.Error as error:  # the reader goes on with the next line
+        except csv.Error as error:  # the reader continues with the next line
             lost = f" (up to line {reader.line_num})" if reader.line_num > start else ""
             yield RecordError(place, f"not CSV: {error}{lost}")
             continue

@@ -1,4 +1,4 @@
-"""What is wrong with a file or a row, and what to do about a bad row: stop, or skip and count it."""
+"""Errors in files and rows, and the two ways to handle a bad row: stop, or skip and count it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fg_search.errors import FgSearchError
 
 
 class RecordError(FgSearchError, ValueError):
-    """A file that cannot be read as rows, or a row that is not what was asked for.
+    """A file cannot be read as rows, or a row is invalid.
 
     Attributes:
-        place: The file, or the file and the row in it (``"file.jsonl:17"``).
-        problem: What is wrong there.
+        place: File, or file and row (``"file.jsonl:17"``).
+        problem: Description of what is wrong.
     """
 
     def __init__(self, place: str | Path, problem: str) -> None:
-        super().__init__(place, problem)  # as they are, so that a copy or a pickle can be made from them
+        super().__init__(place, problem)  # the original arguments, so that copying and pickling work
         self.place = str(place)
         self.problem = problem
 
@@ -28,26 +28,26 @@ class RecordError(FgSearchError, ValueError):
 
 
 OnError = Callable[[RecordError], None]
-"""What is called with the error of a bad row: it raises to stop, and returns to go on without the row."""
+"""Handler of a bad row's error: it raises to stop, or returns to skip the row."""
 
 
 def stop(error: RecordError) -> NoReturn:
     """Stop at the first bad row.
 
     Raises:
-        RecordError: Always, the one it was given.
+        RecordError: Always; this is ``error``.
     """
     raise error
 
 
 @dataclass
 class SkippedRows:
-    """Go on without the bad rows, and remember them for a summary. One may serve several files.
+    """Skip bad rows and collect their messages for a summary. One instance can serve several files.
 
     Attributes:
-        report: Called with the message of each bad row at once.
-        keep: How many messages are kept: there may be as many bad rows as rows.
-        count: Bad rows so far.
+        report: Function called immediately with the message of each bad row.
+        keep: Maximum number of messages to keep; every row of a file may be bad.
+        count: Number of bad rows so far.
         messages: The first ``keep`` messages.
     """
 

@@ -1,4 +1,4 @@
-"""Which values can be kept as JSON without becoming other values on the way."""
+"""Check that values survive being stored as JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import math
 import reprlib
 from typing import Any
 
-MAX_DEPTH = 100  # readers of JSON give up somewhere, serde_json (Qdrant's) at 128 levels, of which a request takes some
+# JSON readers limit the depth: serde_json, which Qdrant uses, to 128 levels, some of which the request itself takes
+MAX_DEPTH = 100
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 
 
 def is_unicode(text: str) -> bool:
-    """Whether it can be encoded: a lone surrogate is half a character, or a byte that was not UTF-8."""
+    """Whether a string has no lone surrogates, which are half characters or bytes that were not UTF-8."""
     if text.isascii():  # the usual case, without a copy
         return True
     try:
@@ -22,15 +23,15 @@ def is_unicode(text: str) -> bool:
 
 
 def check_value(value: Any, *, depth: int = 0) -> None:
-    """Make sure that a decoded JSON value survives being stored.
+    """Check that a decoded JSON value survives being stored.
 
     Args:
-        value: Of the types that ``json.loads`` makes.
-        depth: How many lists and objects are around it.
+        value: Value of the types that ``json.loads`` returns.
+        depth: Number of lists and objects around the value.
 
     Raises:
-        ValueError: On a lone surrogate, NaN or infinity, an integer that fits neither signed nor unsigned 64
-            bits, or more than ``MAX_DEPTH`` levels. The message goes on where one says the column.
+        ValueError: The value contains a lone surrogate, NaN or infinity, an integer that fits neither signed nor
+            unsigned 64 bits, or more than ``MAX_DEPTH`` levels. The message lacks its subject, such as the column.
     """
     if depth >= MAX_DEPTH and isinstance(value, (dict, list)):
         raise ValueError(f"is nested more than {MAX_DEPTH} levels deep")

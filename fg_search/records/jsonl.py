@@ -1,4 +1,4 @@
-"""Rows of a JSONL file: one JSON object a line."""
+"""Rows of a JSONL file: one JSON object per line."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from fg_search.records.text_file import open_text
 
 
 def read_jsonl(path: Path) -> Iterator[Row | RecordError]:
-    """Read the rows one by one; a line that is none becomes an error in its place. Empty lines are passed over.
+    """Read rows one at a time; an invalid line is yielded as an error. Empty lines are skipped.
 
     Raises:
-        RecordError: If the file cannot be read.
+        RecordError: The file cannot be read.
     """
     with open_text(path, newline="\n") as file:
         for number, line in enumerate(file, start=1):
@@ -31,7 +31,7 @@ def _parse(line: str, place: str) -> Row | RecordError:
         row = json.loads(line)
     except RecursionError:
         return RecordError(place, "nested too deeply")
-    except ValueError as error:  # JSONDecodeError, or a number of more digits than Python converts
+    except ValueError as error:  # JSONDecodeError, or a number with more digits than Python converts
         return RecordError(place, f"not JSON: {error}")
     if not isinstance(row, dict):
         return RecordError(place, f"a {type(row).__name__}, not a JSON object")

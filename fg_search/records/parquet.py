@@ -1,4 +1,4 @@
-"""Rows of a Parquet file, as JSON values. Needs pyarrow (extra ``parquet``)."""
+"""Rows of a Parquet file as JSON values. Needs pyarrow (extra ``parquet``)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from pyarrow import parquet, types
 from fg_search.records.errors import RecordError
 from fg_search.records.record import Row
 
-_BATCH_SIZE = 1024  # rows; in memory at once
-_BUFFER_SIZE = 1 << 20  # bytes a column; without a buffer pyarrow reads whole row groups
-_UNREADABLE = (ValueError, OverflowError, KeyError)  # text not UTF-8; a year beyond 9999; a time zone, or a key twice
+_BATCH_SIZE = 1024  # rows in memory at a time
+_BUFFER_SIZE = 1 << 20  # bytes per column; without a buffer pyarrow reads whole row groups
+# invalid UTF-8; a year beyond 9999; an unknown time zone or a repeated map key
+_UNREADABLE = (ValueError, OverflowError, KeyError)
 
-_AS_THEY_ARE = (
+_UNCHANGED = (
     types.is_null,
     types.is_boolean,
     types.is_integer,
@@ -34,10 +35,10 @@ _AS_THEY_ARE = (
 
 
 def read_parquet(path: Path) -> Iterator[Row | RecordError]:
-    """Read the rows in batches; a row with a value that Python cannot express becomes an error in its place.
+    """Read rows in batches; a row with a value that Python cannot represent is yielded as an error.
 
     Raises:
-        RecordError: If the file is damaged, names a column twice, or has a column of a type that JSON lacks.
+        RecordError: The file is damaged, names a column twice, or has a column of a type that JSON lacks.
     """
     try:
         with parquet.ParquetFile(path, buffer_size=_BUFFER_SIZE, pre_buffer=False) as file:
@@ -53,7 +54,7 @@ def read_parquet(path: Path) -> Iterator[Row | RecordError]:
 
 
 def _to_rows(batch: Any) -> list[dict[str, Any] | str]:
-    """The rows as JSON values, or what is wrong with a row."""
+    """Convert a batch to JSON values; a string instead of a row says what is wrong with it."""
     try:
         return [_to_json(row) for row in batch.to_pylist(maps_as_pydicts="strict")]
     except _UNREADABLE:
@@ -72,22 +73,22 @@ def _to_row(batch: Any) -> dict[str, Any] | str:
 
 
 def _to_json(value: Any) -> Any:
-    """A value as ``json.loads`` would have made it."""
+    """Convert a value to the type that ``json.loads`` would return."""
     if isinstance(value, dict):
         return {key: _to_json(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_to_json(item) for item in value]
     if isinstance(value, float):
-        return None if math.isnan(value) else value  # data frames write NaN where a number is missing
-    if isinstance(value, (datetime.date, datetime.time)):  # a datetime is a date, too
+        return None if math.isnan(value) else value  # data frames write NaN for a missing number
+    if isinstance(value, (datetime.date, datetime.time)):  # datetime is a subclass of date
         return value.isoformat()
     if isinstance(value, (decimal.Decimal, uuid.UUID)):
-        return str(value)  # a decimal is chosen for the sake of its digits; a float would lose some
+        return str(value)  # a float would lose digits of a decimal
     return value
 
 
 def _json_schema(schema: Any, path: Path) -> Any:
-    """The types to cast to before values become Python's."""
+    """Schema to cast to before values are converted to Python objects."""
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise RecordError(path, f"the schema names {', '.join(map(repr, twice))} twice")
@@ -99,8 +100,8 @@ def _json_field(field: Any, path: Path, column: str) -> Any:
 
 
 def _json_type(type_: Any, path: Path, column: str) -> Any:
-    """The type with times in microseconds, which is where datetime and Qdrant's comparison of datetimes end."""
-    if isinstance(type_, pa.UuidType) or any(is_type(type_) for is_type in _AS_THEY_ARE):
+    """Return the type with times in microseconds, the resolution of datetime and of Qdrant's datetime comparison."""
+    if isinstance(type_, pa.UuidType) or any(is_type(type_) for is_type in _UNCHANGED):
         return type_
     if types.is_timestamp(type_):
         return pa.timestamp("us", type_.tz)

@@ -1,4 +1,4 @@
-"""Records from a file of any format, as a stream or as a list."""
+"""Read records from a file of any supported format, as a stream or a list."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def iterate_records(
     *,
     text: str | None,
     label: str | None = None,
-    id: str | None = None,  # noqa: A002  # the column's name
+    id: str | None = None,  # noqa: A002  # name of the column
     on_error: OnError = stop,
 ) -> Iterator[Record]:
-    """Read a file row by row, however large it is; nothing is read before the first record is asked for.
+    """Stream a file of any size row by row; reading starts with the first record requested.
 
     Args:
-        path: ``.jsonl`` or ``.ndjson`` (one JSON object a line), ``.csv`` or ``.tsv`` (with a header), each UTF-8
-            and perhaps gzipped (``.jsonl.gz``), or ``.parquet``.
-        text: Column of the text; no row may lack it or leave it empty. ``None`` if the texts are not needed.
-        label: Column of the label; no row may lack it, an empty or null value means unknown.
-        id: Column of the id; no row may lack it or leave it empty.
-        on_error: Called with the error of each bad row; if it returns, the row is skipped.
+        path: File in UTF-8: ``.jsonl`` or ``.ndjson`` (one JSON object per line), ``.csv`` or ``.tsv`` (with a header),
+            each optionally gzipped (``.jsonl.gz``). Or a ``.parquet`` file.
+        text: Column with the text, required and non-empty in every row; ``None`` if texts are not needed.
+        label: Column with the label, required in every row; an empty or null value means unknown.
+        id: Column with the id, required and non-empty in every row.
+        on_error: Handler called with the error of each bad row; if it returns, the row is skipped.
 
     Returns:
-        The records of the good rows, in the order of the file.
+        Records of the good rows in file order.
 
     Raises:
-        RecordError: At once if the file is not there, its ending is not known, or pyarrow is missing. While
-            reading, whatever ``on_error`` says, if the file is damaged, has no rows or no good one, or its
-            first row lacks a column: a mistyped name is no bad row.
+        RecordError: Immediately if the file is missing, its ending is unknown, or pyarrow is not installed. While
+            reading, regardless of ``on_error``, if the file is damaged, has no rows or no good row, or if its first
+            row lacks a column, since a mistyped column name is not a bad row.
     """
     if not path.is_file():
         raise RecordError(path, "there is no file of this name")
@@ -50,20 +50,23 @@ def read_records(
     *,
     text: str | None,
     label: str | None = None,
-    id: str | None = None,  # noqa: A002  # the column's name
+    id: str | None = None,  # noqa: A002  # name of the column
     on_error: OnError = stop,
 ) -> list[Record]:
-    """Read all rows of a file before anything is done with them.
+    """Read a whole file into a list, in the formats of :func:`iterate_records`.
 
     Args:
-        path: As for :func:`iterate_records`.
-        text: Column of the text.
-        label: Column of the label.
-        id: Column of the id.
-        on_error: Called with the error of each bad row; by default the first one stops.
+        path: File to read.
+        text: Column with the text, required and non-empty in every row; ``None`` if texts are not needed.
+        label: Column with the label, required in every row; an empty or null value means unknown.
+        id: Column with the id, required and non-empty in every row.
+        on_error: Handler called with the error of each bad row; by default reading stops at the first.
+
+    Returns:
+        Records of the good rows in file order.
 
     Raises:
-        RecordError: As :func:`iterate_records` does.
+        RecordError: The file cannot be read, has no good row, or its first row lacks a column.
     """
     return list(iterate_records(path, text=text, label=label, id=id, on_error=on_error))
 

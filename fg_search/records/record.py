@@ -1,4 +1,4 @@
-"""A row of a file, and the record that is made from it."""
+"""Rows of a file, and the records made from them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fg_search.records.json_value import check_value
 
 @dataclass(frozen=True)
 class Record:
-    """One row: the columns that were named, and the rest of it as payload.
+    """One row: its text, id and label, and all other columns as payload.
 
     Attributes:
-        text: Never empty, unless no column of texts was named.
-        id: ``None`` if no column of ids was named.
-        label: ``None`` if it is unknown, or no column of labels was named.
-        payload: All other columns, as JSON values.
+        text: Text of the row; empty only if no text column was named.
+        id: Id of the row, or ``None`` if no id column was named.
+        label: Label of the row, or ``None`` if it is unknown or no label column was named.
+        payload: JSON values of all other columns.
         place: File and line (``"file.jsonl:17"``) or row (``"file.parquet:row 17"``), counted from 1.
     """
 
@@ -32,7 +32,7 @@ class Record:
 
 
 class Row(NamedTuple):
-    """One row as it is in the file."""
+    """One row of a file, unchecked."""
 
     place: str
     values: Mapping[str, Any]
@@ -40,17 +40,17 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """The names of the columns that are more than payload."""
+    """Names of the columns for text, label and id; all others are payload."""
 
     text: str | None
     label: str | None
     id: str | None
 
     def check_present(self, row: Row) -> None:
-        """Make sure that the row has them.
+        """Check that a row has the named columns.
 
         Raises:
-            RecordError: On the first that it lacks.
+            RecordError: A column is missing.
         """
         for column in (self.text, self.label, self.id):
             if column is not None and column not in row.values:
@@ -62,12 +62,12 @@ def to_record(row: Row, columns: Columns, *, reserved: str) -> Record:
     """Make a record from a row.
 
     Args:
-        row: Its values are of the types that ``json.loads`` makes.
-        columns: Which columns are text, label and id.
-        reserved: The key that the payload must not have.
+        row: Row with values of the types that ``json.loads`` returns.
+        columns: Names of the columns for text, label and id.
+        reserved: Column name that the payload must not contain.
 
     Raises:
-        RecordError: If a column is missing, empty or of the wrong type, or a value cannot be stored as it is.
+        RecordError: A column is missing, empty or of the wrong type, or a value cannot be stored unchanged.
     """
     columns.check_present(row)
     named = {columns.text, columns.label, columns.id}

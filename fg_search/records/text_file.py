@@ -16,16 +16,16 @@ GZIP_ENDING = ".gz"
 
 @contextmanager
 def open_text(path: Path, *, newline: str) -> Iterator[TextIO]:
-    """Open a text file for reading, line by line.
+    """Open a text file for reading line by line.
 
-    A byte that is not UTF-8 is read as a lone surrogate, so that it is the error of its row and not of the file.
+    A byte that is not UTF-8 is read as a lone surrogate, so that it invalidates its row and not the whole file.
 
     Args:
-        path: UTF-8, with or without a byte order mark; gzipped if it ends in ``.gz``.
-        newline: As for ``open``.
+        path: UTF-8 file, with or without a byte order mark; gzipped if the name ends in ``.gz``.
+        newline: Newline mode, passed to ``open``.
 
     Raises:
-        RecordError: If it cannot be opened, or reading it inside the ``with`` block fails.
+        RecordError: The file cannot be opened, or reading it inside the ``with`` block fails.
     """
     opener = gzip.open if path.suffix.lower() == GZIP_ENDING else open
     try:

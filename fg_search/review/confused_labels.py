@@ -6,7 +6,6 @@ import json
 
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, call
 from fg_search.index.collections import check_scored
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import CONFUSION_KEY, LABEL_KEY, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
@@ -24,7 +23,7 @@ def confusion_key(label: str, predicted: str) -> str:
     return json.dumps([label, predicted], ensure_ascii=False)
 
 
-def confused_labels(state: IndexState, limit: int) -> Operation[list[ConfusedLabels]]:
+async def confused_labels(state: IndexState, limit: int) -> list[ConfusedLabels]:
     """Pairs of labels that are taken for one another by items that nobody decided about yet.
 
     Raises:
@@ -32,10 +31,10 @@ def confused_labels(state: IndexState, limit: int) -> Operation[list[ConfusedLab
         ValueError: If the limit is less than one.
     """
     check_count(limit, name="limit")
-    yield from check_scored(state, REVIEW_KEY, "the labels", "score_labels")
-    pairs = yield call(
-        "facet", state.collection, CONFUSION_KEY, facet_filter=state.scope(UNDECIDED_ABOUT), limit=_PAIRS, exact=True
+    await check_scored(state, REVIEW_KEY, "the labels", "score_labels")
+    pairs = await state.engine.facet(
+        state.collection, CONFUSION_KEY, facet_filter=state.scope(UNDECIDED_ABOUT), limit=_PAIRS
     )
-    sizes = yield call("facet", state.collection, LABEL_KEY, facet_filter=state.scope(), limit=_LABELS, exact=True)
-    counts = {tuple(json.loads(hit.value)): hit.count for hit in pairs.hits}
-    return confused_pairs(counts, {str(hit.value): hit.count for hit in sizes.hits}, limit=limit)
+    sizes = await state.engine.facet(state.collection, LABEL_KEY, facet_filter=state.scope(), limit=_LABELS)
+    counts = {tuple(json.loads(str(hit.value))): hit.count for hit in pairs}
+    return confused_pairs(counts, {str(hit.value): hit.count for hit in sizes}, limit=limit)

@@ -7,7 +7,8 @@ from typing import Any, Literal, TypeAlias
 
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, call
+from fg_search.engine.paging import pages, scroll_pages
+from fg_search.engine.port import Engine
 from fg_search.ids import UserId, point_id
 from fg_search.index.collections import find_collection
 from fg_search.index.logs import make_log
@@ -22,26 +23,26 @@ _POINT, _FAILED = "point", "failed"
 _WITHOUT_POINT = models.PayloadSelectorExclude(exclude=[_POINT])  # of a deleted item it is the most of its entry
 
 
-def append_entries(collection: str, entries: Sequence[tuple[Decision, Stage]]) -> Operation[None]:
+async def append_entries(engine: Engine, collection: str, entries: Sequence[tuple[Decision, Stage]]) -> None:
     """Write entries, each with how far it got; the log is made if it is missing."""
     if not entries:
         return
     name = decision_log(collection)
-    yield from make_log(name, DECISION_LOG_INDEXES)
-    for start in range(0, len(entries), _PAGE):
+    await make_log(engine, name, DECISION_LOG_INDEXES)
+    for page in pages(entries, _PAGE):
         points = [
             models.PointStruct(
                 id=entry.number, vector={}, payload={**entry.to_payload(), STAGE: stage, ITEM: _item_of(entry)}
             )
-            for entry, stage in entries[start : start + _PAGE]
+            for entry, stage in page
         ]
-        yield call("upsert", name, points=points, wait=True)
+        await engine.upsert(name, points=points)
 
 
-def set_stage(collection: str, number: int, stage: Stage, failed: str | None = None) -> Operation[None]:
+async def set_stage(engine: Engine, collection: str, number: int, stage: Stage, failed: str | None = None) -> None:
     """Note how far an entry got, and why it got no further."""
     noted = {STAGE: stage, **({} if failed is None else {_FAILED: failed})}
-    yield call("set_payload", decision_log(collection), noted, points=[number], wait=True)
+    await engine.set_payload(decision_log(collection), noted, points=[number])
 
 
 def entries_that(
@@ -63,36 +64,24 @@ def entries_that(
     return models.Filter(must=must)
 
 
-def read_entries(
-    collection: str, condition: models.Filter | None = None, *, with_point: bool = True
-) -> Operation[list[tuple[Decision, Stage]]]:
+async def read_entries(
+    engine: Engine, collection: str, condition: models.Filter | None = None, *, with_point: bool = True
+) -> list[tuple[Decision, Stage]]:
     """Entries, each with how far it got, the oldest first; with what brings deleted items back, or without."""
     name = decision_log(collection)
-    if (yield from find_collection(name)) is None:
+    if (await find_collection(engine, name)) is None:
         return []
-    entries: list[tuple[Decision, Stage]] = []
-    offset = None
-    while True:
-        records, offset = yield call(
-            "scroll",
-            name,
-            scroll_filter=condition,
-            limit=_PAGE,
-            offset=offset,
-            with_payload=True if with_point else _WITHOUT_POINT,
-        )
-        entries += [_entry_of(record) for record in records]
-        if offset is None:
-            return entries
+    wanted = True if with_point else _WITHOUT_POINT
+    found = scroll_pages(engine, name, page_size=_PAGE, scroll_filter=condition, with_payload=wanted)
+    return [_entry_of(record) async for page in found for record in page]
 
 
-def latest_entries(collection: str, condition: models.Filter, limit: int) -> Operation[list[Decision]]:
+async def latest_entries(engine: Engine, collection: str, condition: models.Filter, limit: int) -> list[Decision]:
     """The latest entries, the latest first, without what brings deleted items back."""
     name = decision_log(collection)
-    if (yield from find_collection(name)) is None:
+    if (await find_collection(engine, name)) is None:
         return []
-    records, _ = yield call(
-        "scroll",
+    records, _ = await engine.scroll(
         name,
         scroll_filter=condition,
         limit=limit,
@@ -102,12 +91,12 @@ def latest_entries(collection: str, condition: models.Filter, limit: int) -> Ope
     return [_entry_of(record)[0] for record in records]
 
 
-def read_entry(collection: str, number: int) -> Operation[tuple[Decision, Stage] | None]:
+async def read_entry(engine: Engine, collection: str, number: int) -> tuple[Decision, Stage] | None:
     """An entry, whole, and how far it got; ``None`` if there is none of this number."""
     name = decision_log(collection)
-    if (yield from find_collection(name)) is None:
+    if (await find_collection(engine, name)) is None:
         return None
-    records = yield call("retrieve", name, ids=[number], with_payload=True)
+    records = await engine.retrieve(name, ids=[number], with_payload=True)
     return _entry_of(records[0]) if records else None
 
 

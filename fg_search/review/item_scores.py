@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, Work, call
+from fg_search.engine.paging import pages
+from fg_search.engine.port import PayloadIndexes
 from fg_search.index.collections import index_payload, physical_collection
 from fg_search.index.corpus import Corpus, read_corpus
 from fg_search.index.state import IndexState
@@ -19,7 +20,7 @@ from fg_search.layout.keys import (
     REVIEW_KEY,
     review_key,
 )
-from fg_search.layout.schema import ITEM_SCORE_INDEXES, PayloadIndexes
+from fg_search.layout.schema import ITEM_SCORE_INDEXES
 from fg_search.review.issues.marks import MARK_KEYS, MARKS, find_marks
 
 _WRITTEN_AT_ONCE = 1000
@@ -48,7 +49,7 @@ class ItemScores:
         )
 
 
-def score_items(state: IndexState, *, seed: int, progress: Callable[[int], object]) -> Operation[ItemScores]:
+async def score_items(state: IndexState, *, seed: int, progress: Callable[[int], object]) -> ItemScores:
     """Compare all items, of one tenant where the index has some, and mark those that a person should look at.
 
     Raises:
@@ -57,9 +58,9 @@ def score_items(state: IndexState, *, seed: int, progress: Callable[[int], objec
     _ = state.tenant  # a mark names other items: they are not another tenant's
     if not state.metadata.has_base:
         raise ValueError(f"{state.name} was made without base vectors, which items are compared by")
-    corpus = yield from read_corpus(state, progress)
-    marks = yield Work(lambda: _find(corpus, seed))
-    yield from replace_marks(
+    corpus = await read_corpus(state, progress)
+    marks = await state.engine.work(lambda: _find(corpus, seed))
+    await replace_marks(
         state,
         [review_key(key) for key in MARK_KEYS],
         {corpus.point_ids[row]: mark for row, mark in marks.items()},
@@ -70,13 +71,13 @@ def score_items(state: IndexState, *, seed: int, progress: Callable[[int], objec
     return ItemScores(len(corpus.texts), counts["conflicting"], counts["duplicate"], counts["outlier"])
 
 
-def replace_marks(
+async def replace_marks(
     state: IndexState,
     keys: Sequence[str],
     marks: Mapping[int | str, Mapping[str, Any]],
     indexes: PayloadIndexes,
     metadata: Mapping[str, Any],
-) -> Operation[None]:
+) -> None:
     """Remove what an earlier run left in the payload of reviewing, and write this run's.
 
     Args:
@@ -86,27 +87,25 @@ def replace_marks(
         indexes: Payload indexes that the lists need.
         metadata: Of the collection: that this was done.
     """
-    yield from index_payload(state.collection, indexes)
+    await index_payload(state.engine, state.collection, indexes)
     there = models.Filter(
         should=[
             models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))]) for key in keys
         ]
     )
-    old = models.FilterSelector(filter=state.scope_of_all(there))
-    yield call("delete_payload", state.collection, list(keys), points=old, wait=True)
-    points = list(marks)
-    for start in range(0, len(points), _WRITTEN_AT_ONCE):
+    await state.engine.delete_payload(state.collection, keys, points=state.scope_of_all(there))
+    for page in pages(list(marks), _WRITTEN_AT_ONCE):
         operations = [
             models.SetPayloadOperation(
                 set_payload=models.SetPayload(
                     payload=dict(marks[point]), points=[point], key=f"{PAYLOAD_KEY}.{REVIEW_KEY}"
                 )
             )
-            for point in points[start : start + _WRITTEN_AT_ONCE]
+            for point in page
         ]
-        yield call("batch_update_points", state.collection, update_operations=operations, wait=True)
-    physical = yield from physical_collection(state.collection)
-    yield call("update_collection", physical, metadata=dict(metadata))
+        await state.engine.batch_update_points(state.collection, operations)
+    physical = await physical_collection(state.engine, state.collection)
+    await state.engine.update_collection(physical, metadata=metadata)
 
 
 def _find(corpus: Corpus, seed: int) -> dict[int, dict[str, Any]]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from fg_search.engine.operations import Operation, Work
 from fg_search.index.corpus import Corpus, read_corpus
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import JUDGEMENT_KEYS, REVIEW_KEY
@@ -48,7 +47,7 @@ class LabelScores:
         )
 
 
-def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], object]) -> Operation[LabelScores]:
+async def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], object]) -> LabelScores:
     """Judge every label by what was learned without it, and write score and suggestion to the items in doubt.
 
     Raises:
@@ -56,15 +55,15 @@ def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], obje
     """
     if not state.metadata.has_base:
         raise ValueError(f"{state.name} was made without base vectors, which labels are judged by")
-    corpus = yield from read_corpus(state, progress)
-    judgements, judge = yield Work(lambda: _judge(corpus, seed))
-    listed = [i for i in range(len(judgements)) if judgements.judged[i] and judgements.score[i] >= _LEAST_SCORE]
-    yield from replace_marks(
+    corpus = await read_corpus(state, progress)
+    judgements, judge = await state.engine.work(lambda: _judge(corpus, seed))
+    listed = [i for i in range(len(judgements)) if judgements.scored[i] and judgements.score[i] >= _LEAST_SCORE]
+    await replace_marks(
         state,
         JUDGEMENT_KEYS,
         {corpus.point_ids[i]: _judgement(judgements, i, corpus.labels[i]) for i in listed},
         LABEL_SCORE_INDEXES,
-        {REVIEW_KEY: {"labelled": int(judgements.judged.sum())}},
+        {REVIEW_KEY: {"labelled": int(judgements.scored.sum())}},
     )
     share = judge.noise.share
     return LabelScores(
@@ -89,7 +88,7 @@ def _judgement(judgements: Any, row: int, label: str | None) -> dict[str, Any]:
 
 
 def _judge(corpus: Corpus, seed: int) -> Any:
-    from fg_search.review.issues.label_errors import judge_labels
+    from fg_search.review.issues.label_errors import find_label_issues
 
     base = np.empty((0, 0), dtype=np.float32) if corpus.base is None else corpus.base
-    return judge_labels(base, corpus.labels, seed=seed)
+    return find_label_issues(base, corpus.labels, seed=seed)

@@ -9,7 +9,8 @@ from typing import Any, get_args
 import numpy as np
 from qdrant_client import models
 
-from fg_search.engine.operations import Operation, Work, call
+from fg_search.engine.paging import pages
+from fg_search.engine.port import PointId
 from fg_search.index.collections import check_scored
 from fg_search.index.search import check_not_empty
 from fg_search.index.state import IndexState
@@ -27,6 +28,7 @@ from fg_search.layout.keys import (
     SUGGESTED_KEY,
     review_key,
 )
+from fg_search.layout.points import id_of, payload_of, vectors_of
 from fg_search.review.confused_labels import UNDECIDED_ABOUT
 from fg_search.review.issues.diversity import spread_copies
 from fg_search.review.issues.marks import (
@@ -45,7 +47,6 @@ _QUERIES_PER_REQUEST = 64
 
 _DIVERSE = 1000  # items that a diverse list is chosen from at most
 _PER_ITEM = 5  # of them to each that is listed
-_IDS_PER_REQUEST = 1000
 
 _BY_CONFIDENCE: tuple[Kind, ...] = ("ambiguous", "unsure")
 _SCORE_KEYS: dict[str, str] = {
@@ -130,8 +131,13 @@ class _Found:
     record: models.Record
     partners: Sequence[Partner] = ()
 
+    @property
+    def id(self) -> PointId:
+        """The engine's id of the item."""
+        return id_of(self.record)
 
-def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewItem]]:
+
+async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
     """The most urgent items that nobody decided about yet, or was sure about, ordered by the engine.
 
     Raises:
@@ -139,38 +145,37 @@ def listed(state: IndexState, options: ReviewOptions) -> Operation[list[ReviewIt
         NotScoredError: If labels were not judged, or items not compared, yet.
     """
     if options.kind == "contradicted":
-        yield from check_scored(state, REVIEW_KEY, "the labels", "score_labels")
+        await check_scored(state, REVIEW_KEY, "the labels", "score_labels")
     elif options.kind in MARKS:
-        yield from check_scored(state, MARKED_KEY, "the items", "score_items")
-    found = yield from _find(state, options)
+        await check_scored(state, MARKED_KEY, "the items", "score_items")
+    found = await _find(state, options)
     if not found:
-        yield from check_not_empty(state)
+        await check_not_empty(state)
     if options.diverse and found:
-        found = yield from _spread(state, found, options.wanted)
+        found = await _spread(state, found, options.wanted)
     found = found[options.offset : options.wanted]
     if not options.needs_payloads:
-        found = yield from _with_payloads(state, found)
+        found = await _with_payloads(state, found)
     items = [_to_item(one, options.kind) for one in found]
     if options.evidence and items:
-        items = yield from _with_evidence(state, items, [one.record.id for one in found], options.evidence)
+        items = await _with_evidence(state, items, [listed.id for listed in found], options.evidence)
     return [replace(item, reason=_reason(item, one)) for item, one in zip(items, found, strict=True)]
 
 
-def _find(state: IndexState, options: ReviewOptions) -> Operation[list[_Found]]:
+async def _find(state: IndexState, options: ReviewOptions) -> list[_Found]:
     """The first items of the list; those whose mark no longer holds are passed over."""
     wanted = _UNSURE_OF if options.kind == "unsure" else UNDECIDED_ABOUT
     condition = state.scope(wanted, *_conditions(options), options.query_filter)
     limit = options.fetched
     while True:
-        records, _ = yield call(
-            "scroll",
+        records, _ = await state.engine.scroll(
             state.collection,
             scroll_filter=condition,
             limit=limit,
             order_by=_ORDERS[options.kind],
             with_payload=options.needs_payloads,
         )
-        found = yield from _standing(state, options.kind, records)
+        found = await _standing(state, options.kind, records)
         if len(found) >= options.fetched or len(records) < limit:
             return found[: options.fetched]
         limit *= 2
@@ -180,14 +185,12 @@ def _names_partners(kind: Kind) -> bool:
     return kind in MARKS and MARKS[kind].partners is not None
 
 
-def _with_payloads(state: IndexState, found: Sequence[_Found]) -> Operation[list[_Found]]:
+async def _with_payloads(state: IndexState, found: Sequence[_Found]) -> list[_Found]:
     """The same with payloads, without those that are gone meanwhile."""
-    there: dict[Any, models.Record] = {}
-    for start in range(0, len(found), _IDS_PER_REQUEST):
-        ids = [one.record.id for one in found[start : start + _IDS_PER_REQUEST]]
-        records = yield call("retrieve", state.collection, ids=ids, with_payload=True)
-        there |= {record.id: record for record in records}
-    return [_Found(there[one.record.id]) for one in found if one.record.id in there]
+    there: dict[PointId, models.Record] = {}
+    for page in pages([listed.id for listed in found]):
+        there |= {id_of(record): record for record in await state.engine.retrieve(state.collection, page)}
+    return [_Found(there[listed.id]) for listed in found if listed.id in there]
 
 
 def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:
@@ -201,41 +204,35 @@ def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:
         yield models.FieldCondition(key=key, range=models.Range(lte=1 - least))
 
 
-def _standing(state: IndexState, kind: Kind, records: Sequence[models.Record]) -> Operation[list[_Found]]:
+async def _standing(state: IndexState, kind: Kind, records: Sequence[models.Record]) -> list[_Found]:
     """The records with the items that their marks name, without those of which none is left or differs any more."""
     if not _names_partners(kind):
         return [_Found(record) for record in records]
-    features = [(record.payload or {})[PAYLOAD_KEY] for record in records]
+    features = [payload_of(record)[PAYLOAD_KEY] for record in records]
     ids = list(dict.fromkeys(one for each in features for one in named(kind, each)))
     there: dict[int | str, Any] = {}
-    for start in range(0, len(ids), _IDS_PER_REQUEST):
-        partners = yield call(
-            "retrieve", state.collection, ids=ids[start : start + _IDS_PER_REQUEST], with_payload=[PAYLOAD_KEY]
-        )
-        there.update((one.id, one.payload[PAYLOAD_KEY]) for one in partners)
+    for page in pages(ids):
+        partners = await state.engine.retrieve(state.collection, page, with_payload=[PAYLOAD_KEY])
+        there.update((id_of(partner), payload_of(partner)[PAYLOAD_KEY]) for partner in partners)
     found = [
         _Found(record, standing_partners(kind, each, there)) for record, each in zip(records, features, strict=True)
     ]
     return [one for one in found if one.partners]
 
 
-def _spread(state: IndexState, found: Sequence[_Found], wanted: int) -> Operation[list[_Found]]:
+async def _spread(state: IndexState, found: Sequence[_Found], wanted: int) -> list[_Found]:
     """So many of them, no near-copies close to one another."""
     name = BASE_VECTOR if state.metadata.has_base else FEATURES_VECTOR
-    records = yield call(
-        "retrieve",
-        state.collection,
-        ids=[one.record.id for one in found],
-        with_payload=False,
-        with_vectors=[name],
+    records = await state.engine.retrieve(
+        state.collection, [listed.id for listed in found], with_payload=False, with_vectors=[name]
     )
-    vectors = {record.id: record.vector[name] for record in records}
-    there = [one for one in found if one.record.id in vectors]  # another process may have deleted one meanwhile
+    vectors = {id_of(record): vectors_of(record)[name] for record in records}
+    there = [listed for listed in found if listed.id in vectors]  # another process may have deleted one meanwhile
     if not there:
         return []
     width = state.metadata.groups * state.metadata.codes_per_group
-    rows = np.array([_dense(vectors[one.record.id], width) for one in there], dtype=np.float32)
-    order = yield Work(lambda: spread_copies(rows, limit=wanted))
+    rows = np.array([_dense(vectors[listed.id], width) for listed in there], dtype=np.float32)
+    order = await state.engine.work(lambda: spread_copies(rows, limit=wanted))
     return [there[int(i)] for i in order]
 
 
@@ -247,9 +244,9 @@ def _dense(vector: Any, width: int) -> Any:
     return row
 
 
-def _with_evidence(
+async def _with_evidence(
     state: IndexState, items: Sequence[ReviewItem], points: Sequence[Any], count: int
-) -> Operation[list[ReviewItem]]:
+) -> list[ReviewItem]:
     """The items with the nearest ones of the same label, and of other labels, as the engine finds them."""
     vector = BASE_VECTOR if state.metadata.has_base else FEATURES_VECTOR
     requests = []
@@ -262,10 +259,8 @@ def _with_evidence(
                 )
             )
     found: list[Any] = []
-    for start in range(0, len(requests), _QUERIES_PER_REQUEST):
-        found += yield call(
-            "query_batch_points", state.collection, requests=requests[start : start + _QUERIES_PER_REQUEST]
-        )
+    for page in pages(requests, _QUERIES_PER_REQUEST):
+        found += await state.engine.query_batch_points(state.collection, page)
     return [
         replace(
             item,

@@ -1,4 +1,4 @@
-"""The JSON API: search and review for programs; ``/api/openapi.json`` describes it."""
+"""The JSON API for search and review; its schema is at ``/api/openapi.json``."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from fg_search.web.site import Site
 
 
 class HitBody(BaseModel):
-    """One item that was found."""
+    """A hit of a search."""
 
     id: UserId
     score: float
-    weighted_score: float = Field(description="What the hits are ordered by.")
-    confidence: float = Field(description="Of the item's own embedding.")
+    weighted_score: float = Field(description="score * confidence^weight; hits are ordered by it.")
+    confidence: float = Field(description="Confidence of the item.")
     label: str | None
     text: str
-    agreement: list[bool] = Field(description="For each group whether query and item have the same code.")
+    agreement: list[bool] = Field(description="Whether query and item have the same code, by group.")
     payload: dict[str, Any]
 
 
 class ResultBody(BaseModel):
-    """The answer to a query."""
+    """The result of a search."""
 
     query: str
     decision: str = Field(description="`answer` or `abstain`.")
     uncertain: bool
     reason: str
-    confidence: float | None = Field(description="Calibrated chance that the first hit is right.")
+    confidence: float | None = Field(description="Calibrated probability that the first hit is right.")
     query_confidence: float
     hits: list[HitBody]
 
     @classmethod
     def of(cls, result: SearchResult) -> ResultBody:
-        """The same as JSON."""
+        """Convert a search result."""
         return cls.model_validate(asdict(result))
 
 
 class ExampleBody(BaseModel):
-    """An item shown beside another one."""
+    """An item shown next to another one."""
 
     id: UserId
     text: str
@@ -57,13 +57,13 @@ class ExampleBody(BaseModel):
 
 
 class ItemBody(BaseModel):
-    """An item to look at."""
+    """An item to review."""
 
     id: UserId
     text: str
     label: str | None
     kind: str
-    score: float = Field(description="How urgent it is.")
+    score: float = Field(description="How urgent the review is, 0 to 1.")
     confidence: float
     group_confidence: list[float]
     reason: str
@@ -75,53 +75,53 @@ class ItemBody(BaseModel):
 
     @classmethod
     def of(cls, item: ReviewItem) -> ItemBody:
-        """The same as JSON."""
+        """Convert an item to review."""
         return cls.model_validate(asdict(item))
 
 
 class DecisionBody(BaseModel):
-    """An entry of the log of decisions."""
+    """An entry of the decision log."""
 
     number: int
     id: UserId
     action: str
-    before: str | None = Field(description="The label before it.")
-    after: str | None = Field(description="The label after it.")
+    before: str | None = Field(description="Label before the decision.")
+    after: str | None = Field(description="Label after the decision.")
     reviewer: str
     time: str
-    undoes: int | None = Field(description="Number of the entry that an `undo` takes back.")
-    failed: str | None = Field(description="Why it could not be carried out, if so.")
+    undoes: int | None = Field(description="Number of the decision that an `undo` undoes.")
+    failed: str | None = Field(description="Why the decision could not be carried out, if it failed.")
 
     @classmethod
     def of(cls, decision: Decision) -> DecisionBody:
-        """The same as JSON, without what brings a deleted item back."""
+        """Convert a decision, without the data that would restore a deleted item."""
         return cls.model_validate({name: getattr(decision, name) for name in cls.model_fields})
 
 
 class ListRequest(ReviewRequest):
-    """A list, and how much of it."""
+    """Which items to review, and how many."""
 
-    limit: int = Field(50, ge=1, le=MAX_LISTED, description="Items at most.")
+    limit: int = Field(50, ge=1, le=MAX_LISTED, description="Maximum number of items.")
 
 
 class PairBody(BaseModel):
-    """Two labels whose items are taken for one another."""
+    """Two labels that are confused."""
 
     first: str
     second: str
-    first_as_second: int = Field(description="Items of the first label that read as the second.")
-    second_as_first: int
+    first_as_second: int = Field(description="Number of items given the first label and predicted as the second.")
+    second_as_first: int = Field(description="Number of items given the second label and predicted as the first.")
     score: float
 
 
 class ErrorBody(BaseModel):
-    """What was wrong."""
+    """An error message."""
 
     error: str
 
 
 def router(site: Site) -> APIRouter:
-    """Search, review, decide, undo, and the log."""
+    """Routes for search, review, decisions and undo."""
     routes = APIRouter(
         prefix=API_PATH,
         responses={code: {"model": ErrorBody} for code in (404, 409, 422)},
@@ -129,32 +129,32 @@ def router(site: Site) -> APIRouter:
 
     @routes.post("/search", summary="Search", tags=["search"])
     def search(request: SearchRequest) -> ResultBody:
-        """Find items similar to a query, and decide whether to answer it."""
+        """Find the items most similar to a query, and decide whether to answer it."""
         return ResultBody.of(site.index.search(request.query, **request.options()))
 
     @routes.get("/review", summary="Items to review", tags=["review"])
     def review(wanted: Annotated[ListRequest, Query()]) -> list[ItemBody]:
-        """Items that a person should look at, most urgent first."""
+        """Items that a person should review, most urgent first."""
         return [ItemBody.of(item) for item in site.index.review(limit=wanted.limit, **wanted.options())]
 
-    @routes.get("/confused-labels", summary="Labels taken for one another", tags=["review"])
+    @routes.get("/confused-labels", summary="Confused labels", tags=["review"])
     def confused_labels(limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20) -> list[PairBody]:
-        """Pairs of labels that should perhaps be one, the most confused first."""
+        """Pairs of labels that perhaps should be merged, the most confused first."""
         return [PairBody.model_validate(asdict(pair)) for pair in site.index.confused_labels(limit)]
 
-    @routes.post("/decisions", summary="Decide about an item", tags=["review"], status_code=201)
+    @routes.post("/decisions", summary="Decide on an item", tags=["review"], status_code=201)
     def decide(request: DecisionRequest) -> DecisionBody:
         """Accept the suggested label, keep the label, set another, delete the item, or leave it to somebody else."""
         return DecisionBody.of(site.decide(request))
 
-    @routes.get("/decisions", summary="The log of decisions", tags=["review"])
+    @routes.get("/decisions", summary="Decision log", tags=["review"])
     def decisions(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[DecisionBody]:
-        """The latest decisions, the oldest of them first."""
+        """The latest decisions, in the order they were made."""
         return [DecisionBody.of(entry) for entry in site.index.decisions(limit=limit)]
 
-    @routes.post("/undo", summary="Take back a decision", tags=["review"])
+    @routes.post("/undo", summary="Undo a decision", tags=["review"])
     def undo(request: UndoRequest) -> DecisionBody:
-        """Take back a decision that stands, the latest or that of a number; a deleted item comes back."""
+        """Undo a decision, by default the latest one in effect. A deleted item is restored."""
         return DecisionBody.of(site.undo(request.number))
 
     return routes

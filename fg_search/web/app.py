@@ -1,4 +1,4 @@
-"""The application: all views of one index, behind all checks."""
+"""The web application: views and API of one index, behind the security middleware."""
 
 from __future__ import annotations
 
@@ -12,7 +12,18 @@ from starlette.types import ASGIApp
 
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.review.decisions import check_reviewer
-from fg_search.web import api, errors, features_view, health_view, login, queries_view, review_view, search_view
+from fg_search.web import (
+    api,
+    errors,
+    features_view,
+    health_view,
+    login,
+    queries_api,
+    queries_view,
+    review_view,
+    search_view,
+)
+from fg_search.web.query_clusters import clusters_of
 from fg_search.web.security import (
     API_PATH,
     LOOPBACK_HOSTS,
@@ -38,23 +49,23 @@ def create_app(
     reviewer: str = "anonymous",
     allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS,
 ) -> ASGIApp:
-    """The page and the API of one index, as an ASGI application.
+    """Build the ASGI application with the page and the API of one index.
 
     Args:
-        index: It stays the caller's to close.
-        tenant: Whose items, in an index with tenants.
-        token: Without it nobody is asked for one: for addresses that only this machine reaches.
-        reviewer: Who decides, for the log.
-        allowed_hosts: Names and addresses, without port, that requests may be for; ``None`` for all, which is safe
-            with a token only.
+        index: The index; the caller closes it.
+        tenant: Tenant to serve, in an index with tenants.
+        token: Token that users must present. Leave it out only if nobody but this machine reaches the address.
+        reviewer: Name under which decisions are logged.
+        allowed_hosts: Host names and addresses, without port, to accept requests for; ``None`` accepts all, which is
+            safe only with a token.
 
     Raises:
-        ValueError: If the index has tenants and none is given, the token can be guessed, or the reviewer has no name.
+        ValueError: If the index has tenants and none is given, the token is too short, or the reviewer's name is empty.
     """
     token = None if token is None else checked_token(token)
     check_reviewer(reviewer)
     served = index if tenant is None else index.tenant(tenant)
-    len(served)  # whether a tenant is missing is found out now
+    len(served)  # fails now if the tenant is missing
     site = Site(served, tenant, reviewer, token is not None, signer := Signer(), Survey(served, tenant))
     checks = [
         Middleware(KnownHosts, hosts=allowed_hosts),
@@ -67,13 +78,13 @@ def create_app(
         description="Vector search that knows when it does not know.",
         version="1",
         openapi_url=f"{API_PATH}/openapi.json",
-        docs_url=None,  # these pages load scripts from elsewhere
+        docs_url=None,  # FastAPI's documentation pages load scripts from other sites
         redoc_url=None,
         middleware=checks,
     )
     app.state.signer = signer
     errors.install(app, site)
-    clusters = queries_view.clusters_of(site)
+    clusters = clusters_of(site)
     views = [
         search_view.router(site),
         review_view.router(site),
@@ -84,9 +95,9 @@ def create_app(
     for routes in (
         *views,
         api.router(site),
-        queries_view.api_router(site, clusters),
+        queries_api.router(site, clusters),
         *([] if token is None else [login.router(site, token)]),
     ):
         app.include_router(routes)
     app.mount(STATIC_PATH, StaticFiles(directory=_STATIC), name="static")
-    return SecureHeaders(app)  # around everything, so that an answer to an unexpected error carries them too
+    return SecureHeaders(app)  # outermost, so that responses to unexpected errors have them too

@@ -1,4 +1,4 @@
-"""Something that takes a while to compute: in a thread of its own, kept until it is out of date."""
+"""Slow computations in a background thread, cached until they are out of date."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_OLDEST = 600.0  # seconds; others may write to the same index
+_OLDEST = 600.0  # seconds; other processes may write to the same index
 
 
 class Background(Generic[T]):
-    """A value that is computed when it is asked for.
+    """A value computed in the background on first use and cached.
 
     Args:
-        compute: What takes long.
-        version: Cheap; the value is out of date when this is another one.
+        compute: Slow function that returns the value.
+        version: Cheap function; the cached value is out of date when its result changes.
     """
 
     def __init__(self, compute: Callable[[], T], version: Callable[[], Hashable]) -> None:
@@ -31,7 +31,7 @@ class Background(Generic[T]):
         self._since = 0.0
 
     def get(self, patience: float) -> T | None:
-        """The value; ``None`` if it is not there after so many seconds. Ask again then."""
+        """The value, or ``None`` if it is not ready after ``patience`` seconds; then ask again."""
         version = self._version()
         with self._lock:
             is_old = version != self._of or time.monotonic() - self._since > _OLDEST
@@ -44,10 +44,10 @@ class Background(Generic[T]):
         except NotYetError:
             return None
         except Exception:
-            self.forget()  # the next one to ask has it tried again
+            self.forget()  # the next call tries again
             raise
 
     def forget(self) -> None:
-        """Compute it anew when it is asked for again."""
+        """Drop the cached value, so that the next call computes it again."""
         with self._lock:
             self._running = None

@@ -1,4 +1,4 @@
-"""From numbers to the coordinates of inline SVG; the templates draw them."""
+"""Coordinates of the charts, which the templates draw as inline SVG."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fg_search.evaluation import CurvePoint, ReliabilityBin
 WIDTH, HEIGHT = 360, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 26, 40
 _SMALLEST, _LARGEST = 3.0, 8.0  # radius of a dot
-_NICE = (0.04, 0.08, 0.2, 0.4, 0.6, 0.8, 1.0)  # a quarter of each is a round number
+_NICE = (0.04, 0.08, 0.2, 0.4, 0.6, 0.8, 1.0)  # ends of an axis whose quarters are round numbers
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Tick:
     """A mark on an axis.
 
     Attributes:
-        at: Its coordinate.
-        text: What stands there.
+        at: Coordinate of the mark.
+        text: Text of the mark.
     """
 
     at: float
@@ -28,7 +28,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Frame:
-    """The rectangle that is drawn in.
+    """The plot area and its scales.
 
     Attributes:
         top: Value at the upper end of the vertical axis.
@@ -40,16 +40,16 @@ class Frame:
     left, right, upper, lower = _LEFT, WIDTH - _RIGHT, _TOP, HEIGHT - _BOTTOM
 
     def x(self, share: float) -> float:
-        """Coordinate of a number in [0, 1]."""
+        """Horizontal coordinate of a share in [0, 1]."""
         return round(_LEFT + share * (self.right - _LEFT), 2)
 
     def y(self, value: float) -> float:
-        """Coordinate of a number from 0 to ``top``."""
+        """Vertical coordinate of a value in [0, top]."""
         return round(self.lower - value / self.top * (self.lower - _TOP), 2)
 
     @property
     def x_ticks(self) -> list[Tick]:
-        """From 0 to 1."""
+        """Marks from 0 % to 100 %."""
         return [Tick(self.x(i / 5), f"{i / 5:.0%}") for i in range(6)]
 
 
@@ -58,10 +58,10 @@ class Bar:
     """A bar of a histogram.
 
     Attributes:
-        x: Left.
-        y: Upper.
-        width: In the same unit.
-        height: In the same unit.
+        x: Left end.
+        y: Upper end.
+        width: Width.
+        height: Height.
     """
 
     x: float
@@ -75,11 +75,11 @@ class Dot:
     """A dot with a whisker.
 
     Attributes:
-        x: Of its middle.
-        y: Of its middle.
-        radius: By the number of queries.
-        low: Coordinate of the whisker's lower end.
-        high: Of its upper end.
+        x: Horizontal coordinate of the center.
+        y: Vertical coordinate of the center.
+        radius: Radius, which grows with the number of queries.
+        low: Vertical coordinate of the lower end of the whisker.
+        high: Vertical coordinate of the upper end of the whisker.
     """
 
     x: float
@@ -91,7 +91,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts as bars."""
+    """A histogram."""
 
     frame: Frame
     bars: Sequence[Bar]
@@ -100,7 +100,7 @@ class Histogram:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Promised against observed shares."""
+    """A reliability diagram: observed against promised shares of right answers."""
 
     frame: Frame
     dots: Sequence[Dot]
@@ -109,7 +109,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class RiskCoverage:
-    """The risk at each coverage, as the path of a line."""
+    """A risk-coverage curve, as the path of a line."""
 
     frame: Frame
     path: str
@@ -117,7 +117,7 @@ class RiskCoverage:
 
 
 def histogram(counts: Sequence[int]) -> Histogram:
-    """Bars for counts over equal intervals of [0, 1]."""
+    """Draw counts over equal intervals of [0, 1] as bars."""
     frame = Frame(top=float(max(*counts, 1)))
     bars = []
     for i, count in enumerate(counts):
@@ -127,24 +127,24 @@ def histogram(counts: Sequence[int]) -> Histogram:
 
 
 def reliability(bins: Sequence[ReliabilityBin]) -> Reliability:
-    """A dot for each interval."""
+    """Draw a dot with a whisker for each bin."""
     frame = Frame()
-    most = max(one.queries for one in bins)
+    most = max(each.queries for each in bins)
     dots = [
         Dot(
-            frame.x(one.promised),
-            frame.y(one.right),
-            round(_SMALLEST + (_LARGEST - _SMALLEST) * (one.queries / most) ** 0.5, 2),
-            frame.y(one.interval[0]),
-            frame.y(one.interval[1]),
+            frame.x(each.promised),
+            frame.y(each.right),
+            round(_SMALLEST + (_LARGEST - _SMALLEST) * (each.queries / most) ** 0.5, 2),
+            frame.y(each.interval[0]),
+            frame.y(each.interval[1]),
         )
-        for one in bins
+        for each in bins
     ]
     return Reliability(frame, dots, _percents(frame))
 
 
 def risk_coverage(curve: Sequence[CurvePoint]) -> RiskCoverage:
-    """A line through the points, on an axis that ends a little above the highest."""
+    """Draw the curve as a line, on an axis that ends a little above its highest point."""
     highest = max(point.risk for point in curve)
     frame = Frame(top=next(nice for nice in _NICE if nice >= highest))
     path = " ".join(

@@ -1,4 +1,4 @@
-"""What went wrong, as a page for people or as JSON for programs."""
+"""Error responses: a page for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -37,37 +37,37 @@ _STATUS: dict[type[Exception], int] = {
 
 
 def install(app: FastAPI, site: Site) -> None:
-    """Have the application answer errors in these ways."""
+    """Register the error handlers."""
 
     def answer(request: Request, status: int, message: str) -> Response:
         if request.url.path.startswith(f"{API_PATH}/"):
             return JSONResponse({"error": message}, status)
         return site.page(request, "error.html", status, title=HTTPStatus(status).phrase, message=message)
 
-    def of_library(request: Request, error: Exception) -> Response:
+    def library_error(request: Request, error: Exception) -> Response:
         return answer(request, status_of(error), str(error))
 
-    def of_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101  registered for it
+    def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  for the type checker
         message = "There is no such page." if error.status_code == HTTPStatus.NOT_FOUND else str(error.detail)
         return answer(request, error.status_code, message)
 
-    def of_validation(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101  registered for it
-        found = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
-        return answer(request, 422, "; ".join(found))
+    def validation_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101  for the type checker
+        problems = [f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}" for problem in error.errors()]
+        return answer(request, 422, "; ".join(problems))
 
-    def unexpected(request: Request, _: Exception) -> Response:
-        # the server's log has the traceback; a message from deep inside may hold what is not for everybody
+    def unexpected_error(request: Request, _: Exception) -> Response:
+        # the traceback is in the server's log; an internal message may reveal what users must not see
         return answer(request, 500, "Something unexpected went wrong; the server's log says what.")
 
-    app.add_exception_handler(FgSearchError, of_library)
-    app.add_exception_handler(ValueError, of_library)
-    app.add_exception_handler(HTTPException, of_http)
-    app.add_exception_handler(RequestValidationError, of_validation)
-    app.add_exception_handler(Exception, unexpected)
+    app.add_exception_handler(FgSearchError, library_error)
+    app.add_exception_handler(ValueError, library_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, validation_error)
+    app.add_exception_handler(Exception, unexpected_error)
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status for an error of the library."""
+    """HTTP status for an error raised by the library."""
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 422)

@@ -1,4 +1,4 @@
-"""The view Features: what each group learned, and what each of its codes means."""
+"""The Features view: what each group learned and what each of its codes means."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from starlette.responses import Response
 from fg_search.model.description import CodeDescription, Description, GroupDescription
 from fg_search.web.site import Site
 
-_PATIENCE = 3.0  # seconds until the page says that it is still being computed
-_AGAIN = "2"  # seconds until the browser asks again
+_PATIENCE = 3.0  # seconds to wait before showing a "still computing" page
+_AGAIN = "2"  # seconds until the browser reloads that page
 
 
 def router(site: Site) -> APIRouter:
-    """All groups, one group, one code."""
+    """Routes for all groups, one group, and one code."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/features")
@@ -66,7 +66,7 @@ def _group(description: Description, number: int) -> GroupDescription:
 
 
 def _code(group: GroupDescription, number: int) -> CodeDescription | None:
-    """Its description; ``None`` for a code that no item of the sample has."""
+    """The description of a code, or ``None`` if no item of the sample has it."""
     if number in group.dead_codes:
         return None
     for code in group.codes:
@@ -76,7 +76,7 @@ def _code(group: GroupDescription, number: int) -> CodeDescription | None:
 
 
 def _overlap(description: Description) -> float | None:
-    """Mean mutual information between two groups."""
+    """Mean normalised mutual information over all pairs of groups."""
     count = len(description.groups)
     if count == 1:
         return None

@@ -1,4 +1,4 @@
-"""Logging in with the token, for browsers."""
+"""Log in and out with the token, for browsers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HOME = "/"
 
 
 def router(site: Site, token: str) -> APIRouter:
-    """The form, what it is sent to, and the way out."""
+    """Routes for logging in and out."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get(LOGIN_PATH)
@@ -41,6 +41,6 @@ def router(site: Site, token: str) -> APIRouter:
 
 
 def local_path(wanted: str) -> str:
-    """Where to go after logging in: a path of this page, whatever a link says."""
+    """A path on this server to redirect to after login; anything else becomes the start page."""
     is_local = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
     return wanted if is_local else _HOME

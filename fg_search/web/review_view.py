@@ -1,4 +1,4 @@
-"""The view Review: one item at a time, decided by a key, and everything can be taken back."""
+"""The Review view: one item at a time, decided with a single key; every decision can be undone."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from fg_search.review.items import Kind, ReviewItem
 from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, UndoRequest, problems
 from fg_search.web.site import FormFields, Site, link
 
-LISTED = 100  # items fetched, which is what "left" counts up to
+LISTED = 100  # items fetched; the counter of items left stops here
 KINDS: dict[Kind, str] = {kind: kind.capitalize() for kind in get_args(Kind)}
 
-_LABELS = 1000  # offered at most
-_SHOWN = 3  # of them on each side, and labels offered with a key of their own
-_NEAR = 0.75  # of the nearest one's similarity: the label of what is farther away is no choice worth a key
-_RECENT = 5
-_UPCOMING = 6
+_LABELS = 1000  # labels offered for completion
+_SHOWN = 3  # neighbours on each side, and labels with a key of their own
+_NEAR = 0.75  # share of the nearest neighbour's similarity that a neighbour needs for its label to get a key
+_RECENT = 5  # decisions shown
+_UPCOMING = 6  # items shown after the current one
 _DIGITS = 6
 _ITEM_ID: TypeAdapter[UserId] = TypeAdapter(ItemId)
 _SUGGESTED: TypeAdapter[str] = TypeAdapter(str)
@@ -39,11 +39,11 @@ _Request = TypeVar("_Request", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one has come.
+    """Progress of the review.
 
     Attributes:
-        today: Decisions made today that stand.
-        recent: The latest of all decisions that stand, the latest first.
+        today: Number of decisions made today that are in effect.
+        recent: The latest decisions in effect, newest first.
     """
 
     today: int
@@ -51,14 +51,14 @@ class Progress:
 
     @classmethod
     def of(cls, index: ConfidenceIndex) -> Progress:
-        """Ask the log for it."""
+        """Read the progress from the decision log."""
         midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
         today = index.decisions(standing=True, since=midnight)
         return cls(len(today), index.decisions(standing=True, limit=_RECENT)[::-1])
 
 
 def router(site: Site) -> APIRouter:
-    """The view, and what its forms are sent to."""
+    """Routes for the view and its forms."""
     routes = APIRouter(include_in_schema=False)
 
     def show(request: Request, wanted: Mapping[str, str], conflict: DecisionConflictError | None = None) -> Response:
@@ -120,7 +120,7 @@ def _listing(wanted: Mapping[str, str]) -> ReviewRequest:
 
 
 def _queue(site: Site, asked: ReviewRequest) -> tuple[list[ReviewItem], str | None]:
-    """The items, or what is to be done first."""
+    """The items to review, or a message that says what to do first."""
     try:
         return site.index.review(limit=LISTED, **asked.options()), None
     except EmptyIndexError:
@@ -130,24 +130,24 @@ def _queue(site: Site, asked: ReviewRequest) -> tuple[list[ReviewItem], str | No
 
 
 def _where(values: Mapping[str, Any]) -> dict[str, str]:
-    """What says which list it is, for links and forms."""
+    """The parameters of a list that differ from the default, for links and forms."""
     named = {name: values[name] for name in ReviewRequest.model_fields if values.get(name)}
     return {name: "1" if value is True else str(value) for name, value in named.items()}
 
 
 def _position(items: Sequence[ReviewItem], item: str | None, skip: str | None) -> int:
-    """Where in the queue one is: at a certain item, or after so many; a queue that got shorter ends earlier."""
+    """Position in the queue: that of ``item`` if it is there, else ``skip``, or the end of a queue that got shorter."""
     wanted = int(skip) if skip is not None and skip.isascii() and skip.isdigit() and len(skip) < _DIGITS else 0
     place = max(0, min(wanted, len(items) - 1))
-    return next((i for i, one in enumerate(items) if json.dumps(one.id) == item), place)
+    return next((i for i, candidate in enumerate(items) if json.dumps(candidate.id) == item), place)
 
 
 def _seen(site: Site, item: ReviewItem) -> dict[str, str]:
-    """What a form says of the item that it shows, so that nobody decides about something else."""
+    """Hidden form fields that record what the reviewer saw, so that a decision on something else is refused."""
     latest = site.index.decisions(item_id=item.id, limit=1)
     seen = {"item": json.dumps(item.id), "latest": str(latest[0].number if latest else 0)}
     if item.suggested_label is not None:
-        seen["suggested"] = json.dumps(item.suggested_label)  # a form changes the ends of lines
+        seen["suggested"] = json.dumps(item.suggested_label)  # as JSON, because forms normalise line ends
     return seen
 
 
@@ -175,7 +175,7 @@ def _back(fields: Mapping[str, str], **where: str | int | None) -> Response:
 
 
 def _list_of(fields: Mapping[str, str]) -> dict[str, str]:
-    """The list that a form was on; of one that there is not, nothing: it would only lead to an error page."""
+    """The parameters of the list that a form belongs to, without unknown ones."""
     return _where(dict(parse_qsl(fields.get("list", ""))))
 
 
@@ -184,14 +184,14 @@ def _place(fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _with_evidence(site: Site, item: ReviewItem) -> ReviewItem:
-    """The item with its nearest items; as it is, if somebody has just taken it off the list."""
+    """The item with its nearest items, or unchanged if it has just left the list."""
     itself = models.HasIdCondition(has_id=[point_id(item.id, tenant=site.tenant)])
     found = site.index.review(kind=item.kind, limit=1, evidence=_SHOWN, query_filter=models.Filter(must=[itself]))
     return found[0] if found else item
 
 
 def _choices(item: ReviewItem) -> list[str]:
-    """Labels of near items, worth a button of their own."""
+    """Labels of near items, to offer as buttons."""
     nearest = max((example.similarity for example in (*item.agreeing, *item.contradicting)), default=0.0)
     near = [example.label for example in item.contradicting if example.similarity >= _NEAR * nearest]
     choices = [label for label in dict.fromkeys(near) if label not in (None, item.label, item.suggested_label)]

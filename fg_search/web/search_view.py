@@ -1,4 +1,4 @@
-"""The view Search: a question, the decision on it, and the hits."""
+"""The Search view: a query, the decision on it, and the hits."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.errors import NotCalibratedError
 from fg_search.index.search_results import SearchResult
 from fg_search.queries.entries import Logging
+from fg_search.web.calibration_report import TARGETS
 from fg_search.web.parameters import MAX_OFFSET, MAX_QUERY, SearchRequest, problems
 from fg_search.web.security import is_foreign
 from fg_search.web.site import Site, link
 
-_TARGETS = (0.8, 0.9, 0.95, 0.99)
 _DEFAULT_TARGET = 0.9
 _FIELDS = (
     "limit",
@@ -34,13 +34,13 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Found:
-    """What a question got.
+    """Outcome of a search.
 
     Attributes:
         result: The decision and the hits.
-        threshold: The chance to be right that was asked for, if one was.
-        is_checked: Whether anything was asked for that the answer could have failed.
-        notice: What the person should know about how it was searched.
+        threshold: Confidence that the result had to reach, if a target precision was set.
+        is_checked: Whether the query set any requirement that the result could fail.
+        notice: A note for the user on how the search was done.
     """
 
     result: SearchResult
@@ -50,7 +50,7 @@ class Found:
 
 
 def router(site: Site) -> APIRouter:
-    """The view; everything about a search is in its address."""
+    """Route for the view. The URL holds all parameters of a search."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
@@ -65,7 +65,7 @@ def router(site: Site) -> APIRouter:
                 errors = problems(error)
         items = len(site.index)
         if asked is not None and items:
-            # a question that is asked again was logged already; one that another site asks is nobody's
+            # a repeated query is in the log already; one sent by another site is not a user's
             found = _find(site, asked, "none" if given["again"] or is_foreign(request.headers) else None)
         return site.page(
             request,
@@ -85,13 +85,13 @@ def router(site: Site) -> APIRouter:
 
 
 def _given(parameters: Mapping[str, str], target: str) -> dict[str, str]:
-    """The fields of the form: empty ones too, and the target precision that is asked for unasked."""
+    """All form fields, empty by default except for the target precision."""
     empty = dict.fromkeys(("q", *_FIELDS, "doubtful", "again"), "")
     return {**empty, "target_precision": target, **{name: parameters[name] for name in empty if name in parameters}}
 
 
 def _request(given: Mapping[str, str]) -> SearchRequest:
-    """What the form asks for; an empty field is none, and no least confidence at all is none either."""
+    """The search that the form describes. Empty fields are left out, and a minimum confidence of 0 counts as none."""
     chosen: dict[str, Any] = {name: given[name] for name in _FIELDS if given[name].strip()}
     request = SearchRequest(query=given["q"].strip(), **chosen)
     can_doubt = request.target_precision is not None or request.min_query_confidence is not None
@@ -104,13 +104,12 @@ def _request(given: Mapping[str, str]) -> SearchRequest:
 
 
 def _find(site: Site, asked: SearchRequest, log: Logging | None) -> Found:
-    """Search, and log as the index does unless it is said otherwise."""
+    """Search; ``log`` overrides what the index logs."""
     calibration = site.index.calibration
     try:
         result = site.index.search(asked.query, log=log, **asked.options())
     except NotCalibratedError:
-        # the options ask for hits of another kind than were judged; they are shown, and it is said that nothing is
-        # promised about them
+        # the calibration does not cover these options: show the hits, and say that nothing is promised about them
         lenient = asked.model_copy(update={"target_precision": None, "on_uncertain": "flag"})
         result = site.index.search(lenient.query, log=log, **lenient.options())
         known = "not calibrated" if calibration is None else f"calibrated for {calibration.describe_search()}"
@@ -123,17 +122,17 @@ def _find(site: Site, asked: SearchRequest, log: Logging | None) -> Found:
 
 def _thresholds(site: Site) -> list[PrecisionThreshold]:
     calibration = site.index.calibration
-    return [] if calibration is None else [calibration.threshold(target) for target in _TARGETS]
+    return [] if calibration is None else [calibration.threshold(target) for target in TARGETS]
 
 
 def _default_target(thresholds: list[PrecisionThreshold]) -> str:
-    """The strictest of the usual targets that can be promised."""
-    reached = [one.target for one in thresholds if one and one.target <= _DEFAULT_TARGET]
+    """The strictest target up to the default that the index can promise, as a form value."""
+    reached = [threshold.target for threshold in thresholds if threshold and threshold.target <= _DEFAULT_TARGET]
     return f"{max(reached):g}" if reached else ""
 
 
 def _pages(given: Mapping[str, str], asked: SearchRequest | None, found: Found | None) -> dict[str, str | None]:
-    """Addresses of the neighbouring pages, and of the same question with its doubtful hits."""
+    """URLs of the previous and the next page, and of the same search with uncertain hits shown."""
     if asked is None or found is None:
         return {"before": None, "after": None, "anyway": None}
     after, before = asked.offset + asked.limit, asked.offset - asked.limit
@@ -146,6 +145,6 @@ def _pages(given: Mapping[str, str], asked: SearchRequest | None, found: Found |
 
 
 def _again(given: Mapping[str, str], **changed: Any) -> str:
-    # an empty target is a choice of its own: none
+    # keep an empty target in the URL: it means that the user chose none
     target = "" if given["target_precision"] else "&target_precision="
     return link("/", **{**given, **changed}) + target

@@ -1,6 +1,6 @@
-"""What every request passes before it reaches a view, and what every response carries.
+"""Security middleware: checks on every request and headers on every response.
 
-Each class is an ASGI application around another one, none of which knows what the page shows.
+Each class is an ASGI middleware that is independent of the views behind it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _READING = ("GET", "HEAD", "OPTIONS")
 
 
 class SecureHeaders:
-    """Adds to every response what tells a browser to run, load and frame nothing of others; pages are not kept."""
+    """Adds security headers: no foreign scripts, resources or frames, and no caching of pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -64,7 +64,7 @@ class SecureHeaders:
 
 
 class KnownHosts:
-    """Refuses a request for another name: a site whose name points here could read the page (DNS rebinding)."""
+    """Refuses requests for unknown host names: a site whose name points here could read the page (DNS rebinding)."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
         self.app, self.hosts = app, hosts
@@ -81,7 +81,7 @@ class KnownHosts:
 
 
 class BoundedBody:
-    """Reads a request's body before anything works on it, and refuses one that is too long."""
+    """Reads the whole body of a request first, and refuses one that is too long."""
 
     def __init__(self, app: ASGIApp, most: int = MAX_BODY) -> None:
         self.app, self.most = app, most
@@ -96,7 +96,7 @@ class BoundedBody:
         while more:
             message = await receive()
             if message["type"] != "http.request":
-                return  # the browser has gone
+                return  # the client has disconnected
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self.most:
@@ -112,9 +112,10 @@ class BoundedBody:
 
 
 class SameSite:
-    """Refuses what changes something and comes from another site, as far as browsers tell.
+    """Refuses writing requests from other sites, as far as browsers report their origin.
 
-    Forms carry a token as well; a JSON body is of a type that a browser does not send across sites unasked.
+    Forms carry a CSRF token in addition. JSON bodies are safe: a browser sends no such request to another site without
+    asking that site first.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -133,7 +134,7 @@ class SameSite:
 
 
 class TokenNeeded:
-    """Lets only those in who know the token: ``Authorization: Bearer``, or a browser that has logged in."""
+    """Requires the token: as ``Authorization: Bearer``, or by a browser session that has logged in."""
 
     def __init__(self, app: ASGIApp, token: str, signer: Signer) -> None:
         self.app, self.token, self.signer = app, token, signer
@@ -163,7 +164,7 @@ class TokenNeeded:
 
 
 def host_name(host: str) -> str:
-    """Name or address in a Host header, without port and brackets."""
+    """Host name or address of a Host header, without port and brackets."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].rstrip(".").lower()
@@ -174,11 +175,11 @@ def _refusal(scope: Scope, status: int, message: str) -> Response:
 
 
 def is_foreign(headers: Headers) -> bool:
-    """Whether a request comes from another site, as far as browsers tell."""
+    """Whether a request comes from another site, as far as browsers report it."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site not in ("same-origin", "none")
-    origin = headers.get("origin", "null")  # "null" is what our own no-referrer policy makes browsers send
+    origin = headers.get("origin", "null")  # our no-referrer policy makes browsers send "null"
     return origin != "null" and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
 
 

@@ -1,4 +1,4 @@
-"""What all views share: the index, the templates, who reviews, and forms that only this page can send."""
+"""What all views share: the index, the reviewer, the templates, and CSRF-protected forms."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from fg_search.web.security import STATIC_PATH
 from fg_search.web.survey import Survey
 from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
 
-_MAX_FIELDS = 20
-_LONGEST = 4_000  # characters of a text that are shown
+_MAX_FIELDS = 20  # of a form
+_LONGEST = 4_000  # characters shown of a long text
 
 
 @dataclass(frozen=True)
 class Site:
-    """One index, served.
+    """The index that is served, and what its views need.
 
     Attributes:
-        index: Of the tenant, if there is one.
-        tenant: Whose items are served.
-        reviewer: Who decides, for the log.
-        has_login: Whether one logs in, and can log out.
-        signer: Of forms and sessions.
-        survey: What a sample of the items tells.
-        deciding: Queries are decided about one after the other.
-        templates: Every value in them is escaped.
+        index: The index, or the tenant's part of it.
+        tenant: Tenant that is served, in an index with tenants.
+        reviewer: Name under which decisions are logged.
+        has_login: Whether users log in and out.
+        signer: Signs forms and sessions.
+        survey: Statistics of a sample of the items.
+        deciding: Lock that serialises decisions on queries.
+        templates: Jinja environment with autoescaping.
     """
 
     index: ConfidenceIndex
@@ -53,13 +53,13 @@ class Site:
 
     @property
     def name(self) -> str:
-        """What the index is called on the page: its folder or server, without the way there."""
+        """Name of the index on the page: the last part of its folder or URL, and the tenant."""
         place = self.index.location.rstrip("/")
         name = place.rpartition("/")[2] if "://" in place else Path(place).name or place
         return name if self.tenant is None else f"{name}, {self.tenant}"
 
     def decide(self, asked: DecisionRequest) -> Decision:
-        """As ``ConfidenceIndex.decide``, in the name of who reviews here."""
+        """Call ``ConfidenceIndex.decide`` as the reviewer."""
         decision = self.index.decide(
             asked.id,
             asked.action,
@@ -72,20 +72,20 @@ class Site:
         return decision
 
     def undo(self, number: int | None) -> Decision:
-        """As ``ConfidenceIndex.undo``."""
+        """Call ``ConfidenceIndex.undo`` as the reviewer."""
         decision = self.index.undo(number, reviewer=self.reviewer)
         self.survey.forget()
         return decision
 
     def decide_queries(self, ids: Sequence[str], action: QueryAction, label: str | None) -> list[LoggedQuery]:
-        """As ``ConfidenceIndex.decide_queries``, in the name of who reviews here."""
+        """Call ``ConfidenceIndex.decide_queries`` as the reviewer."""
         with self.deciding:
             decided = self.index.decide_queries(ids, action, label, reviewer=self.reviewer)
         self.survey.forget()
         return decided
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
-        """A page, with the token that its forms send back."""
+        """Render a page, with the CSRF token for its forms."""
         known = request.cookies.get(CSRF_COOKIE)
         cookie = known if known is not None and is_csrf_cookie(known) else self.signer.new_csrf_cookie()
         text = self.templates.get_template(template).render(
@@ -98,10 +98,10 @@ class Site:
 
 
 async def form_fields(request: Request) -> dict[str, str]:
-    """The fields of a form that this page sent.
+    """The fields of a form, after checking its CSRF token.
 
     Raises:
-        HTTPException: If it comes from elsewhere.
+        HTTPException: If the token is missing or does not match.
     """
     fields = _fields((await request.body()).decode("utf-8", "replace"))
     signer: Signer = request.app.state.signer
@@ -114,13 +114,13 @@ FormFields: TypeAlias = Annotated[dict[str, str], Depends(form_fields)]
 
 
 def set_cookie(response: Response, request: Request, name: str, value: str) -> None:
-    """Set a cookie that scripts cannot read and other sites cannot have sent."""
+    """Set a cookie that scripts cannot read and that browsers do not send with requests from other sites."""
     secure = request.url.scheme == "https"
     response.set_cookie(name, value, httponly=True, samesite="strict", secure=secure, path="/")
 
 
 def link(path: str, **parameters: Any) -> str:
-    """A path with those parameters that have a value."""
+    """A path with a query string of the parameters that have a value."""
     given = {name: value for name, value in parameters.items() if value not in (None, "")}
     return f"{path}?{urlencode(given)}" if given else path
 
@@ -148,5 +148,5 @@ def _templates() -> Environment:
 
 
 def _clip(text: str, most: int = _LONGEST) -> str:
-    """The beginning of a long text: a page is to be read, and the API gives the whole."""
+    """The beginning of a long text; the API returns all of it."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"

@@ -1,4 +1,4 @@
-"""A bounded sample of an index's items, read from the engine, and what it tells."""
+"""Statistics of a bounded sample of the items of an index."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _KEYS = [f"{PAYLOAD_KEY}.{key}" for key in ("text", "label")]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Up to :data:`MAX_ITEMS` items.
+    """A sample of n items, at most :data:`MAX_ITEMS`.
 
     Attributes:
-        texts: Of the items.
-        labels: ``None`` where unknown.
-        probabilities: ``(n, G, K)``, as they are stored: small ones are missing.
+        texts: ``(n,)`` texts.
+        labels: ``(n,)`` labels, ``None`` where unknown.
+        probabilities: ``(n, G, K)`` float32 as stored, with small probabilities dropped to 0.
     """
 
     texts: Sequence[str]
@@ -40,11 +40,11 @@ class Sample:
 
 
 class Survey:
-    """What a sample tells, computed when it is first asked for.
+    """Statistics of a sample, computed in the background on first use.
 
     Args:
-        index: Whose items.
-        tenant: Its tenant, if it has any.
+        index: The index to sample.
+        tenant: Tenant whose items to sample, in an index with tenants.
     """
 
     def __init__(self, index: ConfidenceIndex, tenant: str | None) -> None:
@@ -53,12 +53,12 @@ class Survey:
         )
 
     def forget(self) -> None:
-        """Look again: something was decided."""
+        """Drop the statistics, because a decision changed the index."""
         self.description.forget()
 
 
 def tenant_filter(index: ConfidenceIndex, tenant: str | None) -> models.Filter | None:
-    """A filter for a tenant's items, in an index that has tenants."""
+    """A filter for the items of a tenant, or ``None`` in an index without tenants."""
     key = index.metadata.settings.tenant_key
     if key is None or tenant is None:
         return None
@@ -66,7 +66,7 @@ def tenant_filter(index: ConfidenceIndex, tenant: str | None) -> models.Filter |
 
 
 def read_sample(index: ConfidenceIndex, tenant: str | None) -> Sample:
-    """The first items in the order of the engine's ids, which for all but numbers says nothing about the items."""
+    """Read the first items in point id order, which is arbitrary unless the ids are numbers."""
     records: list[Any] = []
     offset: Any = None
     while len(records) < MAX_ITEMS:
@@ -83,14 +83,14 @@ def read_sample(index: ConfidenceIndex, tenant: str | None) -> Sample:
             break
     features = [record.payload[PAYLOAD_KEY] for record in records]
     return Sample(
-        texts=[one["text"] for one in features],
-        labels=[one.get("label") for one in features],
+        texts=[item["text"] for item in features],
+        labels=[item.get("label") for item in features],
         probabilities=_probabilities([record.vector[FEATURES_VECTOR] for record in records], index),
     )
 
 
 def describe_sample(index: ConfidenceIndex, sample: Sample) -> Description | None:
-    """What the groups and codes mean; ``None`` without items. Nothing is encoded: the vectors are there already."""
+    """Describe groups and codes from the stored vectors, without encoding; ``None`` if there are no items."""
     if not len(sample):
         return None
     embeddings = FeatureEmbeddings(np.zeros((len(sample), 0), dtype=np.float32), sample.probabilities)

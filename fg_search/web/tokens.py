@@ -1,4 +1,4 @@
-"""Signed values: proof that a form came from this page, and that a browser has logged in."""
+"""Signed CSRF tokens and login sessions."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from dataclasses import dataclass, field
 
 SESSION_COOKIE = "fg_session"
 CSRF_COOKIE = "fg_csrf"
-MIN_TOKEN = 16  # characters: what nobody guesses
+MIN_TOKEN = 16  # characters, so that it cannot be guessed
 SESSION_SECONDS = 12 * 3600
 _CSRF_LENGTHS = range(16, 65)
 
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs with a secret that lives as long as the process.
+    """Signs and checks CSRF tokens and sessions.
 
     Attributes:
-        secret: Forms and sessions of an earlier process are not accepted.
+        secret: Key for signing. It is drawn for each process, so that tokens of an earlier process are refused.
     """
 
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def new_csrf_cookie(self) -> str:
-        """A random value for a cookie."""
+        """A random value for the CSRF cookie."""
         return secrets.token_urlsafe(24)
 
     def csrf_token(self, cookie: str) -> str:
-        """What a form must send beside that cookie; another site can neither read nor compute it."""
+        """The token that a form must send along with the cookie; other sites can neither read nor compute it."""
         return self._sign("csrf", cookie)
 
     def csrf_fits(self, cookie: str | None, token: str | None) -> bool:
-        """Whether a form's token belongs to the cookie that came with it."""
+        """Whether the token of a form matches its cookie."""
         return is_csrf_cookie(cookie) and token is not None and same(self.csrf_token(cookie or ""), token)
 
     def new_session(self) -> str:
-        """Value of the cookie of a browser that has logged in."""
+        """Value of the session cookie for a browser that has logged in."""
         expires = str(int(time.time()) + SESSION_SECONDS)
         return f"{expires}.{self._sign('session', expires)}"
 
     def session_stands(self, cookie: str | None) -> bool:
-        """Whether it is ours and not too old."""
+        """Whether a session cookie is valid and has not expired."""
         expires, _, signature = (cookie or "").partition(".")
         if not same(self._sign("session", expires), signature):
             return False
@@ -54,10 +54,10 @@ class Signer:
 
 
 def checked_token(token: str) -> str:
-    """A token that is fit to be sent in a header and hard to guess; white space around it is not part of it.
+    """Return a token without surrounding white space, after checking its length and characters.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If it is too short, or cannot be sent in a header.
     """
     stripped = token.strip()
     if len(stripped) < MIN_TOKEN or not (stripped.isascii() and stripped.isprintable()):
@@ -66,10 +66,10 @@ def checked_token(token: str) -> str:
 
 
 def is_csrf_cookie(cookie: str | None) -> bool:
-    """Whether a cookie can be one of :meth:`Signer.new_csrf_cookie`."""
+    """Whether a cookie looks like one from :meth:`Signer.new_csrf_cookie`."""
     return cookie is not None and len(cookie) in _CSRF_LENGTHS
 
 
 def same(expected: str, given: str) -> bool:
-    """Compare in a time that does not tell how much of it fits."""
+    """Compare in constant time."""
     return hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass"))

@@ -790,7 +790,7 @@ def test_scoring_without_labels_says_so(run, made, tmp_path):
     code, out, err = run("score", "--index", tmp_path / "bare")
     assert code == 0, err
     assert "2 with the same text as others" in out
-    assert "no labels to judge" in out
+    assert "no labels to score" in out
     assert json.loads(run("score", "--index", tmp_path / "bare", "--json")[1])["duplicates"] == 2
 
 
@@ -857,7 +857,10 @@ def test_queries_are_logged_listed_clustered_decided_about_and_forgotten(run, ow
     (label,) = (json.loads(line) for line in out.splitlines())
     assert (label["size"], len(label["queries"])) == (5, 4)
     assert label["name"] in run("missing-labels", *place)[1]
-    assert "no cluster" in run("missing-labels", *place, "--least-size", 99)[1]
+    assert "no cluster" in run("missing-labels", *place, "--min-size", 99)[1]
+    code, out, err = run("missing-labels", *place, "--least-size", 99)
+    assert (code, "no cluster" in out) == (0, True)
+    assert "--least-size is now --min-size" in err
 
     ids = [query["id"] for query in label["queries"]]
     code, out, err = run("decide-queries", "add", *ids, *place, "--label", "animal", "--reviewer", "Ada")

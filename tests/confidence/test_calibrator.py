@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fg_search import Calibrator
@@ -55,6 +55,7 @@ def test_saving_and_loading_is_the_identity(tmp_path, method, names):
     assert loaded.to_dict() == calibrator.to_dict() == json.loads((tmp_path / "calibrator.json").read_text())
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 60), count=st.integers(1, 4))
 def test_every_feature_is_evidence_for_the_result(seed, n, count):
     rng = np.random.default_rng(seed)
@@ -69,6 +70,7 @@ def test_every_feature_is_evidence_for_the_result(seed, n, count):
     np.testing.assert_array_equal(restored.predict(features), predicted)
 
 
+@settings(deadline=None)  # a busy machine is no failure
 @given(seed=st.integers(0, 10_000), n=st.integers(4, 200))
 def test_a_single_feature_that_says_something_keeps_its_ranking(seed, n):
     rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""What EdgeClient promises beyond giving QdrantClient's results: durability, locking, refusals."""
+"""What EdgeClient promises beyond QdrantClient's results: durability, locking, refusals."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def client(tmp_path: Path) -> Iterator[EdgeClient]:
 
 @pytest.fixture
 def folder(client: EdgeClient, tmp_path: Path) -> Path:
-    """A closed storage with the five points."""
+    """A closed storage with five points."""
     client.close()
     return tmp_path / "store"
 
@@ -130,7 +130,7 @@ def test_a_creation_or_deletion_cut_short_leaves_nothing(folder: Path) -> None:
         shutil.copytree(folder / C, folder / leftover)
     (folder / "stray").mkdir()
     with EdgeClient(folder) as client:
-        assert [one.name for one in client.get_collections().collections] == [C]
+        assert [collection.name for collection in client.get_collections().collections] == [C]
     assert sorted(path.name for path in folder.iterdir()) == [".lock", C, "stray"]
 
 
@@ -195,7 +195,7 @@ def test_an_unwritable_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     def denied(self: Path, *_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", str(self))
 
-    monkeypatch.setattr(Path, "open", denied)  # chmod would not stop root
+    monkeypatch.setattr(Path, "open", denied)  # chmod does not stop root
     with pytest.raises(StorageError, match="check its permissions"):
         EdgeClient(tmp_path)
 
@@ -247,7 +247,7 @@ def test_a_damaged_collection_says_what_to_do_and_can_be_recovered_or_deleted(
         with pytest.raises(StorageError, match="backup"):
             reopened.scroll(C, with_vectors=True)
         reopened.recover_snapshot(C, snapshot)
-        assert [one.id for one in contents(reopened)] == list(range(5))
+        assert [point.id for point in contents(reopened)] == list(range(5))
     damage(tmp_path / "store" / C)
     with EdgeClient(tmp_path / "store") as reopened:
         assert reopened.delete_collection(C)
@@ -405,7 +405,7 @@ def test_a_truth_value_is_not_a_number(client: EdgeClient) -> None:
     client.upsert(C, points=[point(20, flag=True), point(21, flag=1), point(22, flag=False), point(23, flag=0)])
     for value, found in ((True, 20), (1, 21), (False, 22), (0, 23)):
         condition = models.FieldCondition(key="flag", match=models.MatchValue(value=value))
-        assert [one.id for one in client.scroll(C, models.Filter(must=[condition]))[0]] == [found]
+        assert [point.id for point in client.scroll(C, models.Filter(must=[condition]))[0]] == [found]
 
 
 def test_a_condition_of_two_checks_is_refused_before_anything_is_deleted(client: EdgeClient) -> None:
@@ -425,7 +425,7 @@ def test_order_by_and_facet_ask_for_an_index(client: EdgeClient) -> None:
     with pytest.raises(ValueError, match="No appropriate index"):
         client.facet(C, "n")
     client.create_payload_index(C, "n", models.PayloadSchemaType.INTEGER)
-    assert [one.id for one in client.scroll(C, order_by="n", limit=2)[0]] == [0, 1]
+    assert [point.id for point in client.scroll(C, order_by="n", limit=2)[0]] == [0, 1]
     client.delete_payload_index(C, "n")
     assert client.get_collection(C).payload_schema == {}
 
@@ -506,7 +506,7 @@ def test_an_alias_switches_and_is_remembered(client: EdgeClient, tmp_path: Path)
     with EdgeClient(tmp_path / "store") as reopened:
         assert reopened.count("live").count == 0
         assert reopened.collection_exists("live")
-        assert [one.alias_name for one in reopened.get_collection_aliases("new").aliases] == ["live"]
+        assert [alias.alias_name for alias in reopened.get_collection_aliases("new").aliases] == ["live"]
         with pytest.raises(ValueError, match="not found"):
             reopened.update_collection_aliases([_switch("nope")])
         with pytest.raises(ValueError, match="already exists"):

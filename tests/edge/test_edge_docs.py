@@ -1,4 +1,4 @@
-"""The examples in docs/edge_client.md and in the docstring run, and both describe the class as it is."""
+"""The examples in docs/edge_client.md and in the docstring run, and both list what the class has."""
 
 import doctest
 import re
@@ -39,5 +39,5 @@ def test_the_docstring_and_the_page_name_the_same_differences() -> None:
     def words(text: str) -> list[str]:
         return re.sub(r"`+|:meth:|\(collection\)|\.$", "", " ".join(text.split())).split()
 
-    for one, other in zip(page.split("\n* ")[1:], docstring.split("\n    * ")[1:], strict=True):
-        assert words(one) == words(other)
+    for on_page, in_docstring in zip(page.split("\n* ")[1:], docstring.split("\n    * ")[1:], strict=True):
+        assert words(on_page) == words(in_docstring)

@@ -23,7 +23,7 @@ SIZE = 6
 POINTS = 30
 SEEDS = (0, 1)
 COLLECTION = "points"
-# a payload index must not change what a filter finds, so one of the worlds has them
+# one of the worlds has payload indexes, since an index must not change what a filter finds
 INDEXES = {
     "n": "integer",
     "x": "float",
@@ -91,7 +91,7 @@ def _points(seed: int) -> list[models.PointStruct]:
 
 @dataclass
 class Pair:
-    """An EdgeClient and a QdrantClient that were told the same."""
+    """An EdgeClient and a QdrantClient with the same content."""
 
     edge: EdgeClient
     local: QdrantClient
@@ -121,7 +121,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Pair]]:
             _create(client)
             client.upsert(COLLECTION, points=_points(seed))
         for key, kind in INDEXES.items():
-            if seed == SEEDS[0] or key in ORDERED_KEYS:  # Edge orders by indexed keys only
+            if seed == SEEDS[0] or key in ORDERED_KEYS:  # Edge can only order by indexed keys
                 pair.edge.create_payload_index(COLLECTION, key, kind)
         pairs.append(pair)
     yield pairs
@@ -134,51 +134,51 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Pair]]:
 
 
 def plain(value: Any, about: Callable[[float], Any] = lambda number: number) -> Any:
-    """A payload or vectors as plain values; order in a sparse vector does not count."""
+    """Convert a payload or vectors to plain values; the order in a sparse vector does not count."""
     if isinstance(value, models.SparseVector):
         value = dict(zip(value.indices, value.values, strict=True))
     if isinstance(value, dict):
-        return {key: plain(one, about) for key, one in value.items()}
+        return {key: plain(item, about) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(one, about) for one in value]
+        return [plain(item, about) for item in value]
     return about(value) if isinstance(value, float) else value
 
 
 def about(value: Any) -> Any:
-    """The same, equal to what differs by no more than float32 arithmetic does."""
+    """Equal up to the rounding of float32 arithmetic."""
     return plain(value, lambda number: pytest.approx(number, rel=1e-6, abs=TOLERANCE))
 
 
-def assert_same_contents(one: Any, other: Any) -> None:
-    assert plain(one.payload) == about(other.payload)  # Edge may read a number back with another last bit
-    assert plain(one.vector) == about(other.vector)
-    assert type(one.vector) is type(other.vector)
+def assert_same_contents(point: Any, other: Any) -> None:
+    assert plain(point.payload) == about(other.payload)  # Edge may change a number's last bit
+    assert plain(point.vector) == about(other.vector)
+    assert type(point.vector) is type(other.vector)
 
 
 def assert_same_records(ours: list[Any], theirs: list[Any]) -> None:
-    assert [one.id for one in ours] == [one.id for one in theirs]
-    for one, other in zip(ours, theirs, strict=True):
-        assert_same_contents(one, other)
+    assert [point.id for point in ours] == [point.id for point in theirs]
+    for point, other in zip(ours, theirs, strict=True):
+        assert_same_contents(point, other)
 
 
 def assert_same_hits(ours: list[Any], theirs: list[Any]) -> None:
-    """Equal scores in order; equal points wherever the score is not shared with the last hit."""
-    assert [one.score for one in ours] == [about(float(one.score)) for one in theirs]
+    """Scores agree in order; points agree except those that tie with the last hit."""
+    assert [hit.score for hit in ours] == [about(float(hit.score)) for hit in theirs]
     if not ours:
         return
     last = theirs[-1].score
-    by_id = {one.id: one for one in ours}
+    by_id = {hit.id: hit for hit in ours}
     for other in theirs:
         if other.id not in by_id:
             assert math.isclose(other.score, last, abs_tol=2 * TOLERANCE), f"{other.id} is missing"
             continue
-        one = by_id[other.id]
-        assert one.score == about(float(other.score))
-        assert_same_contents(one, other)
+        hit = by_id[other.id]
+        assert hit.score == about(float(other.score))
+        assert_same_contents(hit, other)
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """What a call returns, or the type of what it raises."""
+    """Return the result of a call, or the type of its exception."""
     try:
         return call()
     except Exception as error:
@@ -205,8 +205,8 @@ keys = st.sampled_from(
     ]
 )
 numbers = st.one_of(st.integers(-3, 3), st.floats(-1, 1, width=32))
-# an index decides what a range means for values of another type: an integer index does not see 2.5, a date index
-# reads numbers as microseconds. So here ranges are of the type of the field.
+# ranges have the type of their field, because an index decides what a range means for values of another type: an
+# integer index does not see 2.5, a datetime index reads numbers as microseconds
 number_keys = st.sampled_from(["n", "x", "weight", "fg.confidence", "items[].a", "fg.codes", "color", "nope"])
 bounds = st.fixed_dictionaries({}, optional=dict.fromkeys(("gt", "gte", "lt", "lte"), numbers))
 moments = st.datetimes(datetime(2020, 1, 1), datetime(2026, 1, 1)).map(lambda moment: moment.replace(fold=0))
@@ -241,7 +241,7 @@ def boxes(draw: st.DrawFn) -> models.GeoBoundingBox:
 
 @st.composite
 def polygons(draw: st.DrawFn) -> models.GeoPolygon:
-    """A triangle, perhaps with a hole of its shape."""
+    """A triangle, in some cases with a similar hole."""
     corners = [(draw(degrees), draw(degrees)) for _ in range(3)]
     lon, lat = (sum(values) / 3 for values in zip(*corners, strict=True))
     rings = [
@@ -322,11 +322,11 @@ which_world = st.integers(0, len(SEEDS) - 1)
 
 @st.composite
 def leaves(draw: st.DrawFn, strategies: Sequence[Any] = (None, *models.RecommendStrategy)) -> dict[str, Any]:
-    """A search with one vector, with the id of a point, or with examples."""
+    """A search by vector, by point id, or by examples."""
     using = draw(st.sampled_from(["base", "features", "far"]))
     vector = sparse if using == "features" else dense
     example = st.one_of(vector, ids)
-    # a point that is wanted and unwanted at once makes scores equal, and ranks a matter of chance
+    # a point that is both a positive and a negative example ties scores and leaves the ranks to chance
     wanted = st.one_of(vector, st.integers(0, 9).map(_point_id))
     unwanted = st.one_of(sparse_unlike if using == "features" else unlike, st.integers(10, POINTS + 3).map(_point_id))
     query = draw(
@@ -349,7 +349,7 @@ def leaves(draw: st.DrawFn, strategies: Sequence[Any] = (None, *models.Recommend
 
 @st.composite
 def prefetches(draw: st.DrawFn) -> models.Prefetch:
-    # the other strategies give several points the same score, and their ranks are a matter of chance
+    # the other strategies tie the scores of several points and leave their ranks to chance
     leaf = draw(leaves(strategies=[None, models.RecommendStrategy.AVERAGE_VECTOR]))
     return models.Prefetch(**leaf, filter=draw(maybe_filters), limit=draw(st.integers(3, 20)))
 
@@ -363,7 +363,7 @@ fusions = st.one_of(
         st.one_of(st.none(), st.lists(st.floats(0.125, 4, width=32), min_size=2, max_size=2)),
     ),
 )
-# "x" and "n" are no variables here: a null or a list is an error for local mode, and what the index says for Edge
+# "x" and "n" are not used as variables: local mode raises on null and lists, Edge uses what the index holds
 variables = st.sampled_from(["$score", "$score[1]", "fg.confidence", "weight", 0.5, -1.5, 2.0])
 
 
@@ -558,9 +558,10 @@ def test_order_by_gives_the_same_order(
     ours, theirs = worlds[which].each(
         lambda c: c.scroll(COLLECTION, scroll_filter=query_filter, order_by=order, limit=POINTS * 2)
     )
-    assert [one.order_value for one in ours[0]] == [pytest.approx(one.order_value) for one in theirs[0]]
-    assert sorted((str(one.id), one.order_value) for one in ours[0]) == [
-        (one, pytest.approx(value)) for one, value in sorted((str(one.id), one.order_value) for one in theirs[0])
+    assert [point.order_value for point in ours[0]] == [pytest.approx(point.order_value) for point in theirs[0]]
+    assert sorted((str(point.id), point.order_value) for point in ours[0]) == [
+        (point_id, pytest.approx(value))
+        for point_id, value in sorted((str(point.id), point.order_value) for point in theirs[0])
     ]
     assert ours[1] is theirs[1] is None
 
@@ -591,8 +592,8 @@ def test_a_batch_answers_as_its_queries_do_one_by_one(worlds: list[Pair]) -> Non
         models.QueryRequest(limit=3),
     ]
     ours, theirs = worlds[0].each(lambda c: c.query_batch_points(COLLECTION, requests))
-    for one, other in zip(ours, theirs, strict=True):
-        assert_same_hits(one.points, other.points)
+    for response, other in zip(ours, theirs, strict=True):
+        assert_same_hits(response.points, other.points)
 
 
 @parity
@@ -601,16 +602,16 @@ def test_facets_count_the_same(worlds: list[Pair], which: int, query_filter: Any
     ours, theirs = worlds[0].each(
         lambda c: c.facet(COLLECTION, key, facet_filter=query_filter, limit=limit, exact=True).hits
     )
-    assert [one.count for one in ours] == [one.count for one in theirs]
+    assert [hit.count for hit in ours] == [hit.count for hit in theirs]
     least = theirs[-1].count if theirs else 0
-    assert {one.value for one in ours if one.count > least} == {one.value for one in theirs if one.count > least}
+    assert {hit.value for hit in ours if hit.count > least} == {hit.value for hit in theirs if hit.count > least}
 
 
 # --- groups ----------------------------------------------------------------------------------------------
 
 
 def assert_same_groups(pair: Pair, limit: int, group_size: int, **options: Any) -> None:
-    """The same groups of the same hits in the same order, unless points share a score: their order is left open."""
+    """Groups and hits agree in order, except for points that share a score."""
 
     def groups(client: Any, limit: int = limit, group_size: int = group_size) -> Any:
         return client.query_points_groups(COLLECTION, limit=limit, group_size=group_size, **options)
@@ -628,13 +629,13 @@ def assert_same_groups(pair: Pair, limit: int, group_size: int, **options: Any) 
     ranked = sorted({hit.id: hit.score for group in everything.groups for hit in group.hits}.values(), reverse=True)
     if any(better - worse < 1e-3 for better, worse in pairwise(ranked) if better >= least - TOLERANCE):
         return
-    for one, other in zip(ours.groups, theirs.groups, strict=True):
-        assert (one.id, type(one.id)) == (other.id, type(other.id))
-        assert [hit.id for hit in one.hits] == [hit.id for hit in other.hits]
-        assert_same_hits(one.hits, other.hits)
+    for group, other in zip(ours.groups, theirs.groups, strict=True):
+        assert (group.id, type(group.id)) == (other.id, type(other.id))
+        assert [hit.id for hit in group.hits] == [hit.id for hit in other.hits]
+        assert_same_hits(group.hits, other.hits)
 
 
-# formulas and fusions that give few points the same score
+# formulas and fusions that produce few ties
 untied = st.one_of(
     formulas.map(
         lambda formula: models.FormulaQuery(formula=models.SumExpression(sum=[formula, "$score"]), defaults=DEFAULTS)
@@ -712,10 +713,10 @@ def test_groups_bring_the_points_of_another_collection(worlds: list[Pair], looku
             assert ours is theirs
             continue
         assert [group.id for group in ours] == [group.id for group in theirs]
-        for one, other in zip(ours, theirs, strict=True):
-            assert (one.lookup is None) == (other.lookup is None)
-            if one.lookup is not None:
-                assert_same_records([one.lookup], [other.lookup])
+        for group, other in zip(ours, theirs, strict=True):
+            assert (group.lookup is None) == (other.lookup is None)
+            if group.lookup is not None:
+                assert_same_records([group.lookup], [other.lookup])
 
 
 @pytest.mark.parametrize("index", [None, "keyword", "integer"])
@@ -723,7 +724,7 @@ def test_groups_bring_the_points_of_another_collection(worlds: list[Pair], looku
 def test_small_groups_are_found_behind_large_ones(
     tmp_path: Any, index: str | None, limit: int, group_size: int
 ) -> None:
-    """The nearest points are all of one group, then come some of no group, then many small groups."""
+    """The nearest points all belong to one group, the next ones to none, and the rest to many small groups."""
     values: list[Any] = ["large"] * 500 + [0.5, True, [1, None], None, []] * 60
     values += [number % 20 if number % 2 else f"s{number % 19}" for number in range(200)]
     values += [
@@ -773,7 +774,7 @@ points_selectors = st.one_of(
 some_vectors = st.fixed_dictionaries({}, optional={"base": dense, "features": sparse, "far": dense})
 upserts = st.builds(
     lambda points, mode, condition: ("upsert", {"points": points, "update_mode": mode, "update_filter": condition}),
-    # of an id that is repeated within one call, Edge, as the server, looks at the last point only
+    # if an id is repeated within one call, Edge checks only its last point, as the server does
     st.lists(
         st.builds(models.PointStruct, id=few_ids, vector=some_vectors, payload=payloads),
         max_size=4,
@@ -831,7 +832,7 @@ def test_writes_leave_the_same_points(worlds: list[Pair], changes: list[tuple[st
 
 
 def _operation(method: str, arguments: dict[str, Any]) -> Any:
-    """A write as an operation of a batch."""
+    """Convert a write to an operation of a batch."""
     arguments = dict(arguments)
     selector = arguments.pop("points_selector", None)
     points = arguments.get("points")
@@ -1034,9 +1035,9 @@ def test_multivectors_agree(tmp_path: Any) -> None:
         for client in (pair.edge, pair.local):
             client.create_collection("c", vectors_config={"m": params})
             client.upsert("c", points=points)
-        for one in (query, 3):
+        for by_vector_or_id in (query, 3):
             ours, theirs = pair.each(
-                lambda c, one=one: c.query_points("c", query=one, using="m", with_vectors=True).points
+                lambda c, query=by_vector_or_id: c.query_points("c", query=query, using="m", with_vectors=True).points
             )
             assert_same_hits(ours, theirs)
         pair.local.close()
@@ -1066,5 +1067,5 @@ def test_filters_that_edge_alone_reads_otherwise_find_the_same_points(
 
 def test_a_facet_leaves_out_values_that_no_point_has(worlds: list[Pair]) -> None:
     ours, theirs = worlds[0].each(lambda c: c.facet(COLLECTION, "color", facet_filter=_red(), exact=True))
-    assert {(one.value, one.count) for one in ours.hits} == {(one.value, one.count) for one in theirs.hits}
-    assert all(one.count for one in ours.hits)
+    assert {(hit.value, hit.count) for hit in ours.hits} == {(hit.value, hit.count) for hit in theirs.hits}
+    assert all(hit.count for hit in ours.hits)

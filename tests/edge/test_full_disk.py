@@ -1,4 +1,4 @@
-"""A disk without room: errors of our own, before the engine would take the process down, and nothing lost."""
+"""On a full disk writes are refused before the engine can crash the process, and no data is lost."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ def client(tmp_path: Path) -> Iterator[EdgeClient]:
 
 @pytest.fixture
 def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Set how much room the disk seems to have, in MiB."""
+    """Set the free space that the disk reports, in MiB."""
 
     def set_free(mib: int, total: int = 1000 * MIB) -> None:
         monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(total, 0, mib * MIB))
@@ -139,7 +139,7 @@ CHILD = textwrap.dedent("""
             errors.append(str(error))
 
     write()
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a file that must not grow is an error of the system call
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # growing a file past the limit then fails in the system call
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
     for _ in range(8):
         attempt(write)
@@ -162,9 +162,9 @@ def test_files_that_cannot_grow_lose_no_acknowledged_point(tmp_path: Path) -> No
     assert len(errors) >= 4
     assert all("space" in error for error in errors)
     with EdgeClient(tmp_path) as client:
-        assert [one.name for one in client.get_collections().collections] == [C]
+        assert [collection.name for collection in client.get_collections().collections] == [C]
         found = client.retrieve(C, range(acknowledged), with_vectors=True)
-        assert [one.payload for one in found] == [{"n": number} for number in range(acknowledged)]
+        assert [point.payload for point in found] == [{"n": number} for number in range(acknowledged)]
         assert client.get_collection(C).config.metadata is None
         assert client.list_snapshots(C) == []
         client.upsert(C, points(range(10_000, 10_010)))

@@ -1,4 +1,4 @@
-"""Snapshots of an EdgeClient's collections: consistent, whole or not at all, checked before anything is replaced."""
+"""Snapshots of an EdgeClient's collections are consistent and atomic, and checked before anything is replaced."""
 
 import io
 import json
@@ -54,14 +54,14 @@ def client(tmp_path: Path) -> Iterator[EdgeClient]:
 
 @pytest.fixture
 def snapshot(client: EdgeClient, tmp_path: Path) -> Path:
-    """A snapshot of the twenty points, copied out of the client's folder."""
+    """A snapshot of twenty points, copied out of the client's folder."""
     made = client.create_snapshot(C)
     return Path(shutil.copy(client.snapshot_path(C, made.name), tmp_path / "copy.snapshot"))
 
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EdgeClient, bytes]]:
-    """Thirty points, and a snapshot of the first twenty, for tests that change neither."""
+    """Thirty points and a snapshot of the first twenty, for tests that change neither."""
     with EdgeClient(tmp_path_factory.mktemp("lasting")) as client:
         fill(client)
         made = client.create_snapshot(C)
@@ -82,7 +82,7 @@ def test_a_snapshot_brings_back_points_settings_and_indexes(client: EdgeClient) 
     assert client.recover_snapshot(C, client.snapshot_path(C, made.name), priority=models.SnapshotPriority.SNAPSHOT)
     assert contents(client) == before
     client.upsert(C, points(range(20, 25)))
-    assert [one.id for one in client.scroll(C, order_by="n", limit=100)[0]] == list(range(25))
+    assert [point.id for point in client.scroll(C, order_by="n", limit=100)[0]] == list(range(25))
 
 
 def test_what_was_recovered_is_there_after_reopening(client: EdgeClient, snapshot: Path) -> None:
@@ -111,7 +111,7 @@ def test_an_alias_stands_for_its_collection(client: EdgeClient, snapshot: Path) 
     client.upsert(C, points(range(20, 30)))
     client.recover_snapshot("live", client.snapshot_path("live", made.name))
     assert client.count(C).count == 20
-    assert [one.name for one in client.get_collections().collections] == [C]
+    assert [collection.name for collection in client.get_collections().collections] == [C]
 
 
 def test_snapshots_are_listed_found_and_deleted(client: EdgeClient) -> None:
@@ -171,8 +171,8 @@ def test_files_are_stored_without_their_empty_ends(client: EdgeClient, snapshot:
 
 
 def test_a_snapshot_taken_while_threads_write_holds_whole_writes_up_to_a_moment(client: EdgeClient) -> None:
-    """Each thread writes batches of five in turn: what a snapshot has of a thread is a whole number of batches, at
-    least those that had returned before it was asked for, and none after one that is missing."""
+    """Each thread writes batches of five. A snapshot holds complete batches without gaps, and at least those
+    whose write had returned before the snapshot was requested."""
     done = threading.Event()
     written = [0, 0]
 
@@ -200,11 +200,11 @@ def test_a_snapshot_taken_while_threads_write_holds_whole_writes_up_to_a_moment(
         thread.join()
     for number, (before, made, after) in enumerate(taken):
         client.recover_snapshot(f"copy{number}", client.snapshot_path(C, made.name))
-        ids = {one.id for one in client.scroll(f"copy{number}", limit=1_000_000, with_vectors=True)[0]}
+        ids = {point.id for point in client.scroll(f"copy{number}", limit=1_000_000, with_vectors=True)[0]}
         assert ids >= set(range(20))
         for which in (0, 1):
             start = 1000 + 100_000 * which
-            found = sum(start <= one < start + 100_000 for one in ids)
+            found = sum(start <= point_id < start + 100_000 for point_id in ids)
             assert set(range(start, start + found)) <= ids
             assert found % 5 == 0
             assert before[which] <= found <= after[which] + 5
@@ -350,7 +350,7 @@ def _flipped(marker: bytes) -> Callable[[bytes], bytes]:
 def _rebuilt(
     change: Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes] | None],
 ) -> Callable[[bytes], bytes]:
-    """Write the archive anew with other members."""
+    """Rewrite the archive with other members."""
 
     def damage(data: bytes) -> bytes:
         target = io.BytesIO()
@@ -379,7 +379,7 @@ def _without(name: str) -> Callable[[bytes], bytes]:
 
 
 def _twice(data: bytes) -> bytes:
-    at = data.index(b"\0" * 512, 512)  # the header and the content of the first member end before
+    at = data.index(b"\0" * 512, 512)  # after the header and content of the first member
     return data[: at - at % 512] + data
 
 
@@ -416,7 +416,7 @@ def test_a_damaged_snapshot_is_refused_and_nothing_changes(
         with pytest.raises(StorageError, match="Nothing was changed"):
             client.recover_snapshot(name, tmp_path / "x.snapshot")
     assert client.count(C).count == 30
-    assert [one.name for one in client.get_collections().collections] == [C]
+    assert [collection.name for collection in client.get_collections().collections] == [C]
     assert [path.name for path in tmp_path.iterdir()] == ["x.snapshot"]
 
 

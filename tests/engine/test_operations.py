@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import pytest
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 
-from fg_search.engine.operations import Begin, End, Work, call, run, run_async
+from fg_search.engine.asynchronous import AsyncEngine
+from fg_search.engine.blocking import BlockingEngine, drive
 from fg_search.engine.snapshot_transfer import download, upload
 from fg_search.errors import StorageError
 
 POINTS = [models.PointStruct(id=i, vector=[float(i), 1.0], payload={"n": i}) for i in range(3)]
-FILTER = models.PointIdsList(points=[1])
 PUT_POINTS = "PUT /collections/c/points$"
 
 
@@ -30,19 +30,19 @@ def slept(monkeypatch):
     return pauses
 
 
-@pytest.fixture(params=["run", "run_async"])
+@pytest.fixture(params=["blocking", "async"])
 def runner(request, fake_server):
-    """Runs an operation against the server, one way or the other."""
-    if request.param == "run":
+    """Runs an operation, a function of an engine, against the server, one way or the other."""
+    if request.param == "blocking":
         client = QdrantClient(url=fake_server.url, check_compatibility=False, timeout=1)
-        yield lambda operation: run(client, operation)
+        yield lambda operation: drive(operation(BlockingEngine(client)))
         client.close()
         return
 
     async def go(operation):
         client = AsyncQdrantClient(url=fake_server.url, check_compatibility=False, timeout=1)
         try:
-            return await run_async(client, operation)
+            return await operation(AsyncEngine(client))
         finally:
             await client.close()
 
@@ -60,114 +60,133 @@ def hang_up(_):
     return None
 
 
-def write():
-    yield call("upsert", "c", points=POINTS, wait=True)
-    return (yield call("count", "c", exact=True)).count
+async def write(engine):
+    await engine.upsert("c", POINTS)
+    return await engine.count("c")
 
 
 # steps
 
 
-def everything(log):
-    """An operation with each kind of step."""
-    log.append((yield Work(lambda: "worked")))
-    handle = yield Begin(call("upsert", "c", points=POINTS, wait=True))
-    log.append((yield Work(lambda: "worked meanwhile")))
-    log.append((yield End(handle)).status)
-    return (yield call("count", "c", exact=True)).count
-
-
 def test_each_step_is_answered_with_what_came_of_it(runner, server):
     log = []
-    assert runner(everything(log)) == 3
-    assert log == ["worked", "worked meanwhile", "completed"]
+
+    async def everything(engine):
+        log.append(await engine.work(lambda: "worked"))
+        async with engine.background() as writing:
+            writing.start(engine.upsert("c", POINTS))
+            log.append(await engine.work(lambda: "worked meanwhile"))
+            log.append(await writing.finish())
+        return await engine.count("c")
+
+    assert runner(everything) == 3
+    assert log == ["worked", "worked meanwhile", None]
 
 
 def test_an_operation_without_steps_has_its_result(runner):
-    def nothing():
+    async def nothing(engine):
         return 7
-        yield
 
-    assert runner(nothing()) == 7
+    assert runner(nothing) == 7
 
 
 def test_a_failed_step_is_thrown_where_it_was_asked_for_and_can_be_caught(runner, server):
-    def careful():
+    async def careful(engine):
         caught = []
         try:
-            yield Work(lambda: 1 / 0)
+            await engine.work(lambda: 1 / 0)
         except ZeroDivisionError as error:
             caught.append(error)
-        handle = yield Begin(call("count", "missing", exact=True))
-        try:
-            yield End(handle)
-        except Exception as error:
-            caught.append(error)
-        return caught, (yield Work(lambda: "on it goes"))
+        async with engine.background() as writing:
+            writing.start(engine.upsert("missing", POINTS))
+            try:
+                await writing.finish()
+            except Exception as error:
+                caught.append(error)
+        return caught, await engine.work(lambda: "on it goes")
 
-    (first, second), last = runner(careful())
+    (first, second), last = runner(careful)
     assert isinstance(first, ZeroDivisionError)
     assert "missing not found" in str(second)
     assert last == "on it goes"
 
 
 def test_an_error_nobody_catches_comes_out_as_it_is(runner, server):
-    def careless():
-        yield Work(lambda: {}["missing"])
+    async def careless(engine):
+        await engine.work(lambda: {}["missing"])
 
     with pytest.raises(KeyError, match="missing"):
-        runner(careless())
+        runner(careless)
+
+
+def test_an_error_in_the_background_comes_out_when_it_is_left(runner, server):
+    async def careless(engine):
+        async with engine.background() as writing:
+            writing.start(engine.upsert("missing", POINTS))
+
+    with pytest.raises(Exception, match="missing not found"):
+        runner(careless)
+
+
+def test_something_that_waits_for_an_event_loop_is_not_driven():
+    with pytest.raises(RuntimeError, match="was suspended"):
+        drive(asyncio.sleep(0))
 
 
 def test_what_was_begun_is_finished_when_something_else_fails(runner, server):
-    def failing():
-        yield Begin(call("upsert", "c", points=POINTS, wait=True))
-        yield Work(lambda: 1 / 0)
+    async def failing(engine):
+        async with engine.background() as writing:
+            writing.start(engine.upsert("c", POINTS))
+            await engine.work(lambda: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
-        runner(failing())
+        runner(failing)
     assert server.client.count("c").count == 3
 
 
 def test_a_begun_call_runs_while_the_operation_works():
     reached, release = threading.Event(), threading.Event()
 
+    written = []
+
     class Client:
-        def upsert(self):
+        def upsert(self, *_, **__):
             reached.set()
             assert release.wait(10)
-            return "written"
+            written.append(True)
 
-    def overlapping():
-        handle = yield Begin(call("upsert"))
-        yield Work(lambda: reached.wait(10) and release.set())
-        return (yield End(handle))
+    async def overlapping(engine):
+        async with engine.background() as writing:
+            writing.start(engine.upsert("c", POINTS))
+            await engine.work(lambda: reached.wait(10) and release.set())
+            await writing.finish()
+            return len(written)
 
-    assert run(Client(), overlapping()) == "written"
+    assert drive(overlapping(BlockingEngine(Client()))) == 1
     reached.clear()
     release.clear()
-    assert asyncio.run(run_async(Client(), overlapping())) == "written"
+    assert asyncio.run(overlapping(AsyncEngine(Client()))) == 2
 
 
 def test_an_interruption_reaches_the_operation_so_that_it_can_clean_up():
     cleaned = []
 
     class Client:
-        def count(self):
+        def count(self, *_, **__):
             raise KeyboardInterrupt
 
-        def delete(self):
+        def delete(self, *_, **__):
             cleaned.append("deleted")
 
-    def careful():
+    async def careful(engine):
         try:
-            yield call("count")
+            await engine.count("c")
         except BaseException:
-            yield call("delete")
+            await engine.delete("c", [1])
             raise
 
     with pytest.raises(KeyboardInterrupt):
-        run(Client(), careful())
+        drive(careful(BlockingEngine(Client())))
     assert cleaned == ["deleted"]
 
 
@@ -179,17 +198,14 @@ def test_the_event_loop_goes_on_while_a_client_without_coroutines_is_asked():
         def __init__(self):
             self.asked = threading.Event()
 
-        def count(self):
+        def count(self, *_, **__):
             assert self.asked.wait(10)
-            return 5
+            return models.CountResult(count=5)
 
     client = Slow()
 
-    def counting():
-        return (yield call("count"))
-
     async def both():
-        counted = asyncio.create_task(run_async(client, counting()))
+        counted = asyncio.create_task(AsyncEngine(client).count("c"))
         await asyncio.sleep(0)
         client.asked.set()  # reached only if the loop was not blocked
         return await counted
@@ -202,26 +218,27 @@ def test_a_cancelled_operation_waits_for_what_it_began_and_is_closed(at):
     began, release, done, closed = threading.Event(), threading.Event(), [], []
 
     class Client:
-        def upsert(self):
+        def upsert(self, *_, **__):
             began.set()
             assert release.wait(10)
             done.append("written")
 
-        async def count(self):
+        async def count(self, *_, **__):
             await asyncio.Event().wait()
 
-    def writing():
+    async def write(engine):
         try:
-            handle = yield Begin(call("upsert"))
-            if at == "work":
-                yield call("count")
-            yield End(handle)
-            done.append("never reached")
+            async with engine.background() as writing:
+                writing.start(engine.upsert("c", POINTS))
+                if at == "work":
+                    await engine.count("c")
+                await writing.finish()
+                done.append("never reached")
         finally:
             closed.append(True)
 
     async def cancel():
-        task = asyncio.create_task(run_async(Client(), writing()))
+        task = asyncio.create_task(write(AsyncEngine(Client())))
         await asyncio.to_thread(began.wait, 10)
         for _ in range(5):
             await asyncio.sleep(0)
@@ -241,7 +258,7 @@ def test_a_cancelled_operation_waits_for_what_it_began_and_is_closed(at):
 def test_many_operations_share_one_client(server):
     async def go():
         client = AsyncQdrantClient(url=server.url, check_compatibility=False)
-        counts = await asyncio.gather(*[run_async(client, write()) for _ in range(8)])
+        counts = await asyncio.gather(*[write(AsyncEngine(client)) for _ in range(8)])
         await client.close()
         return counts
 
@@ -254,7 +271,7 @@ def test_many_operations_share_one_client(server):
 @pytest.mark.parametrize("failure", [429, 500, 502, 503, 504, hang_up])
 def test_a_busy_server_is_asked_again_until_it_answers(runner, server, slept, failure):
     server.fail(PUT_POINTS, failure, failure, failure)
-    assert runner(write()) == 3
+    assert runner(write) == 3
     assert server.counted(PUT_POINTS) == 4
     assert len(slept) == 3
     assert all(0 <= pause <= 20 for pause in slept)
@@ -264,13 +281,13 @@ def test_the_pauses_grow(server, slept, monkeypatch):
     monkeypatch.setattr("random.uniform", lambda low, high: high)  # the longest that chance allows
     client = QdrantClient(url=server.url, check_compatibility=False)
     server.fail(PUT_POINTS, *[503] * 5)
-    run(client, write())
+    drive(write(BlockingEngine(client)))
     assert slept == [0.5, 1, 2, 4, 8]
 
 
 def test_a_write_whose_answer_got_lost_is_repeated_and_done_once(runner, server, slept):
     server.fail(PUT_POINTS, hang_up, 503, after=True)
-    assert runner(write()) == 3
+    assert runner(write) == 3
     assert server.counted(PUT_POINTS) == 3
 
 
@@ -281,14 +298,14 @@ def test_a_timeout_in_the_middle_of_a_write_is_repeated(runner, server, slept):
         release.wait(10)
 
     server.fail(PUT_POINTS, never_answer)
-    assert runner(write()) == 3
+    assert runner(write) == 3
     release.set()
     assert server.counted(PUT_POINTS) == 2
 
 
 def test_a_server_that_says_how_long_to_wait_is_believed(runner, server, slept):
     server.fail(PUT_POINTS, (429, {"Retry-After": "7"}), (429, {"Retry-After": "61"}), (429, {"Retry-After": "0"}))
-    assert runner(write()) == 3
+    assert runner(write) == 3
     assert slept == [7, 61, 0]
 
 
@@ -303,7 +320,7 @@ def test_a_server_that_was_down_is_found_when_it_is_back(server, slept, monkeypa
             server.start()
 
     monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=come_back))
-    assert run(client, write()) == 3
+    assert drive(write(BlockingEngine(client))) == 3
     assert len(slept_for) == 3
 
 
@@ -311,7 +328,7 @@ def test_a_server_that_was_down_is_found_when_it_is_back(server, slept, monkeypa
 def test_a_server_that_stays_busy_is_given_up_with_the_number_of_tries(runner, server, slept, failure):
     server.fail(PUT_POINTS, *[failure] * 20)
     with pytest.raises(StorageError, match=r"(?s)upsert failed 6 times, the last time with: .*run it again"):
-        runner(write())
+        runner(write)
     assert server.counted(PUT_POINTS) == 6
     assert len(slept) == 5
 
@@ -319,11 +336,7 @@ def test_a_server_that_stays_busy_is_given_up_with_the_number_of_tries(runner, s
 def test_a_server_that_stays_out_of_reach_is_given_up(runner, server, slept):
     server.stop()
     with pytest.raises(StorageError, match="count failed 6 times"):
-        runner(iter_count())
-
-
-def iter_count():
-    return (yield call("count", "c", exact=True))
+        runner(lambda engine: engine.count("c"))
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 422])
@@ -332,7 +345,7 @@ def test_a_request_that_is_wrong_is_not_repeated(runner, server, slept, status):
 
     server.fail(PUT_POINTS, status)
     with pytest.raises(UnexpectedResponse, match=str(status)):
-        runner(write())
+        runner(write)
     assert server.counted(PUT_POINTS) == 1
     assert slept == []
 
@@ -341,32 +354,26 @@ def test_a_request_that_is_wrong_is_not_repeated(runner, server, slept, status):
     ("step", "pattern"),
     [
         (
-            call("create_collection", "new", vectors_config=models.VectorParams(size=2, distance="Dot")),
+            lambda engine: engine.create_collection(
+                "new", vectors_config={"v": models.VectorParams(size=2, distance="Dot")}, sparse_vectors_config={}
+            ),
             "PUT /collections/new",
         ),
-        (call("delete_collection", "c"), "DELETE /collections/c"),
+        (lambda engine: engine.delete_collection("c"), "DELETE /collections/c"),
         (
-            call(
-                "update_collection_aliases",
-                change_aliases_operations=[
-                    models.CreateAliasOperation(
-                        create_alias=models.CreateAlias(collection_name="c", alias_name="other")
-                    )
-                ],
+            lambda engine: engine.update_collection_aliases(
+                [models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name="c", alias_name="other"))]
             ),
             "POST /collections/aliases",
         ),
-        (call("create_snapshot", "c"), "POST /collections/c/snapshots"),
+        (lambda engine: engine.create_snapshot("c"), "POST /collections/c/snapshots"),
     ],
 )
 @pytest.mark.parametrize("failure", [503, hang_up])
 def test_what_must_not_be_done_twice_is_not_repeated(runner, server, slept, step, pattern, failure):
-    def once():
-        yield step
-
     server.fail(pattern, failure, after=True)
     with pytest.raises(Exception, match=r"503|disconnected"):
-        runner(once())
+        runner(step)
     assert server.counted(pattern) == 1
     assert slept == []
 
@@ -374,24 +381,27 @@ def test_what_must_not_be_done_twice_is_not_repeated(runner, server, slept, step
 @pytest.mark.parametrize(
     ("step", "pattern"),
     [
-        (call("count", "c", exact=True), "POST /collections/c/points/count"),
-        (call("retrieve", "c", ids=[1]), "POST /collections/c/points$"),
-        (call("delete", "c", points_selector=FILTER), "POST /collections/c/points/delete"),
-        (call("set_payload", "c", {"a": 1}, points=[1]), "POST /collections/c/points/payload$"),
-        (call("delete_payload", "c", ["a"], points=[1]), "POST /collections/c/points/payload/delete"),
-        (call("get_collection", "c"), "GET /collections/c"),
-        (call("get_aliases"), "GET /aliases"),
-        (call("update_collection", "c", metadata={"a": 1}), "PATCH /collections/c"),
-        (call("create_payload_index", "c", field_name="n", field_schema="integer"), "PUT /collections/c/index"),
+        (lambda engine: engine.count("c"), "POST /collections/c/points/count"),
+        (lambda engine: engine.retrieve("c", [1]), "POST /collections/c/points$"),
+        (lambda engine: engine.delete("c", [1]), "POST /collections/c/points/delete"),
+        (lambda engine: engine.set_payload("c", {"a": 1}, points=[1]), "POST /collections/c/points/payload$"),
+        (lambda engine: engine.delete_payload("c", ["a"], points=[1]), "POST /collections/c/points/payload/delete"),
+        (lambda engine: engine.get_collection("c"), "GET /collections/c"),
+        (lambda engine: engine.get_aliases(), "GET /aliases"),
+        (lambda engine: engine.update_collection("c", metadata={"a": 1}), "PATCH /collections/c"),
+        (
+            lambda engine: engine.batch_update_points(
+                "c", [models.SetPayloadOperation(set_payload=models.SetPayload(payload={"a": 1}, points=[1]))]
+            ),
+            "POST /collections/c/points/batch",
+        ),
+        (lambda engine: engine.create_payload_index("c", "n", "integer"), "PUT /collections/c/index"),
     ],
 )
 def test_what_may_be_done_twice_is_repeated(runner, server, slept, step, pattern):
-    def once():
-        return (yield step)
-
     server.client.upsert("c", POINTS)
     server.fail(pattern, 503, after=True)
-    runner(once())
+    runner(step)
     assert server.counted(pattern) == 2
 
 

@@ -20,10 +20,10 @@ from fg_search.evaluation import (
     wilson_interval,
 )
 
-judged = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=60)
+outcomes = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=60)
 
 
-@given(judged, st.sampled_from([0.5, 0.95, 1.0]))
+@given(outcomes, st.sampled_from([0.5, 0.95, 1.0]))
 def test_fpr_at_tpr_is_read_off_the_roc_curve(pairs, tpr):
     confidence, inside = np.array([c for c, _ in pairs]), np.array([i for _, i in pairs])
     if inside.all() or not inside.any():
@@ -70,16 +70,16 @@ def test_recall_at_k_counts_queries_with_a_relevant_hit():
 def test_reliability_bins_are_what_lies_between_their_edges(pairs, bins):
     probability, correct = np.array([p / 40 for p, _ in pairs]), np.array([ok for _, ok in pairs])
     found = reliability_bins(probability, correct, bins=bins)
-    assert sum(one.queries for one in found) == len(pairs)
-    assert [one.low for one in found] == sorted({one.low for one in found})
-    for one in found:
-        inside = (probability > one.low if one.low else probability >= 0) & (probability <= one.high)
-        assert one.high - one.low == pytest.approx(1 / bins)
-        assert one.queries == inside.sum()
-        assert one.right == pytest.approx(correct[inside].mean())
-        assert one.promised == pytest.approx(probability[inside].mean())
-        assert 0 <= one.interval[0] <= one.right <= one.interval[1] <= 1
-    gaps = sum(one.queries / len(pairs) * abs(one.right - one.promised) for one in found)
+    assert sum(bin_.queries for bin_ in found) == len(pairs)
+    assert [bin_.low for bin_ in found] == sorted({bin_.low for bin_ in found})
+    for bin_ in found:
+        inside = (probability > bin_.low if bin_.low else probability >= 0) & (probability <= bin_.high)
+        assert bin_.high - bin_.low == pytest.approx(1 / bins)
+        assert bin_.queries == inside.sum()
+        assert bin_.right == pytest.approx(correct[inside].mean())
+        assert bin_.promised == pytest.approx(probability[inside].mean())
+        assert 0 <= bin_.interval[0] <= bin_.right <= bin_.interval[1] <= 1
+    gaps = sum(bin_.queries / len(pairs) * abs(bin_.right - bin_.promised) for bin_ in found)
     assert expected_calibration_error(probability, correct, bins=bins) == pytest.approx(gaps)
 
 
@@ -98,7 +98,7 @@ def test_wilson_interval_of_a_textbook():
         assert wilson_interval(0.0, count)[0] == 0.0
 
 
-def test_r_auroc_judges_the_nearest_other_item():
+def test_r_auroc_looks_at_the_nearest_other_item():
     rng = np.random.default_rng(0)
     embeddings, labels, confidence = rng.standard_normal((60, 5)), rng.integers(0, 3, 60), rng.random(60)
     right = []

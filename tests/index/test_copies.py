@@ -4,7 +4,7 @@ import pytest
 
 from fg_search import ConfidenceIndex
 from fg_search.errors import ModelMismatchError, StorageError
-from fg_search.index import copies as copying
+from fg_search.index import copies
 
 
 @pytest.fixture
@@ -39,16 +39,17 @@ def test_a_copy_has_the_lists_of_review(source, tmp_path, rows):
 
 
 def test_an_interrupted_copy_goes_on_where_it_was(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(copying, "ITEMS_PER_WRITE", 10)
-    scroll = copying._scroll
+    monkeypatch.setattr(copies, "ITEMS_PER_WRITE", 10)
+    client = type(source.client)
+    scroll = client.scroll
 
-    def read_one_page(name, offset):
-        if offset is not None:
+    def read_one_page(self, collection, *arguments, **options):
+        if options["offset"] is not None:
             raise KeyboardInterrupt
-        return scroll(name, offset)
+        return scroll(self, collection, *arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(copying, "_scroll", read_one_page)
+        patch.setattr(client, "scroll", read_one_page)
         with pytest.raises(KeyboardInterrupt):
             source.copy_to(tmp_path / "copy")
     assert source.copy_to(tmp_path / "copy").written == 38

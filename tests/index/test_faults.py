@@ -62,8 +62,8 @@ def embedded(tmp_path, encoder):
 
 WRITER = """
 import sys
-from fg_search import ConfidenceIndex, FeatureEmbeddings, confidence_index
-from fg_search.index import ingestion
+from fg_search import ConfidenceIndex, FeatureEmbeddings
+from fg_search.index import ingestion, progress
 from fg_search.index.state import IndexState
 
 embedding = FeatureEmbeddings.load(sys.argv[2])
@@ -78,7 +78,7 @@ class Bar:
         self.done += more
         if more: print(self.done, flush=True)
 
-confidence_index.tqdm = Bar
+progress.tqdm = Bar
 with ConfidenceIndex(sys.argv[1]) as index:
     index.add([f"my card number {i}" for i in range(40_000)], ids=range(40_000), labels=["card"] * 40_000)
 """

@@ -84,7 +84,7 @@ def test_an_interrupted_snapshot_leaves_no_file(saved, tmp_path, monkeypatch):
         target.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fg_search.index.snapshots.shutil.copyfile", copy_half)
+    monkeypatch.setattr("fg_search.engine.adapter.shutil.copyfile", copy_half)
     with pytest.raises(KeyboardInterrupt):
         source.snapshot(tmp_path / "second.snapshot")
     assert source.client.list_snapshots(source.collection) == []

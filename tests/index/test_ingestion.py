@@ -331,7 +331,7 @@ def test_progress_counts_every_item_once(local, rows, monkeypatch):
         def update(self, more):
             self.done += more
 
-    monkeypatch.setattr("fg_search.confidence_index.tqdm", Bar)
+    monkeypatch.setattr("fg_search.index.progress.tqdm", Bar)
     local.add(rows["texts"][:13])
     local.add(rows["texts"], show_progress=True)
     local.add((text for text in rows["texts"]), total=48, show_progress=False)

@@ -347,7 +347,7 @@ def test_progress_counts_every_item_of_the_first_pass(old, other_encoder, monkey
         def update(self, more):
             done.append(more)
 
-    monkeypatch.setattr("fg_search.confidence_index.tqdm", Bar)
+    monkeypatch.setattr("fg_search.index.progress.tqdm", Bar)
     old.migrate(other_encoder)
     assert sum(done) == 48
 

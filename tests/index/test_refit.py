@@ -6,6 +6,7 @@ import pytest
 from fg_search import ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import NotScoredError
 from fg_search.layout.points import are_same
+from fg_search.model import base_embeddings
 
 
 @pytest.fixture
@@ -21,12 +22,12 @@ def test_a_refit_learns_the_corrections_without_encoding_a_text(full, rows, enco
         full.decide(user_id, "label", "drinks")
     _ = full.encoder
     with monkeypatch.context() as patch:
-        run = FeatureGroupEncoder._run_model
+        encode = base_embeddings.encode_by_tokens
         ran = []
         patch.setattr(
-            FeatureGroupEncoder,
-            "_run_model",
-            lambda self, texts, **options: ran.extend(texts) or run(self, texts, **options),
+            base_embeddings,
+            "encode_by_tokens",
+            lambda model, texts, **options: ran.extend(texts) or encode(model, texts, **options),
         )
         encoder = full.refit(tmp_path / "new")
     assert ran == []

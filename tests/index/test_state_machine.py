@@ -186,8 +186,8 @@ class Machine(RuleBasedStateMachine):
                 self.index.undo(asked)
             return
         assert self.index.undo(asked).undoes == number
-        # What the owner says may be another label and payload by now, and stays. Whether the item is to be reviewed is as
-        # before the decision: an earlier one that stands may be about what had this id then.
+        # What the owner says may be another label and payload by now, and stays. Whether the item is to be reviewed is
+        # as before the decision: an earlier one that stands may be about what had this id then.
         self.items[made.item] = (
             made.before if now is None else replace(now.relabelled(made.before.label), mark=made.before.mark)
         )

@@ -19,7 +19,7 @@ from fg_search import FeatureGroupHead
 )
 def test_every_group_is_a_distribution(groups, codes, hidden, n, temperature, seed):
     torch.manual_seed(seed)
-    head = FeatureGroupHead(7, groups, codes, hidden_features=hidden, temperature=temperature).eval()
+    head = FeatureGroupHead(7, groups, codes, hidden=hidden, temperature=temperature).eval()
     with torch.no_grad():
         probabilities = head.probabilities(torch.randn(n, 7) * 100)
     assert probabilities.shape == (n, groups, codes)
@@ -44,7 +44,7 @@ def test_a_higher_temperature_is_less_confident():
 
 
 def test_trunks_share_nothing():
-    head = FeatureGroupHead(8, 4, 3, hidden_features=6, trunks=2)
+    head = FeatureGroupHead(8, 4, 3, hidden=6, trunks=2)
     loss = head.logits(torch.randn(5, 8))[:, :2].sum()
     loss.backward()
     assert head.output.weight.grad[0].any()
@@ -54,10 +54,10 @@ def test_trunks_share_nothing():
 
 
 def test_a_head_with_trunks_is_as_many_heads_side_by_side():
-    head = FeatureGroupHead(8, 4, 3, hidden_features=6, trunks=2).eval()
+    head = FeatureGroupHead(8, 4, 3, hidden=6, trunks=2).eval()
     rows = torch.randn(5, 8)
     for trunk in range(2):
-        alone = FeatureGroupHead(8, 2, 3, hidden_features=6).eval()
+        alone = FeatureGroupHead(8, 2, 3, hidden=6).eval()
         hidden = slice(6 * trunk, 6 * trunk + 6)
         alone.hidden.load_state_dict({"weight": head.hidden.weight[hidden], "bias": head.hidden.bias[hidden]})
         one = slice(trunk, trunk + 1)
@@ -68,7 +68,7 @@ def test_a_head_with_trunks_is_as_many_heads_side_by_side():
 def test_an_input_like_none_seen_before_is_not_made_up_for():
     """The activations of a smaller input are smaller, and so is the confidence: no normalisation in the head."""
     torch.manual_seed(0)
-    head = FeatureGroupHead(8, 4, 3, hidden_features=16, normalize=False).eval()
+    head = FeatureGroupHead(8, 4, 3, hidden=16, normalize=False).eval()
     rows = torch.randn(50, 8)
     assert head.probabilities(0.1 * rows).max(-1).values.mean() < head.probabilities(rows).max(-1).values.mean()
 
@@ -87,9 +87,9 @@ def test_forward_replaces_the_sentence_embedding_and_keeps_the_base():
     "options",
     [
         {},
-        {"hidden_features": 6, "trunks": 2, "temperature": 1.5, "dropout": 0.25},
+        {"hidden": 6, "trunks": 2, "temperature": 1.5, "dropout": 0.25},
         {"normalize": False},
-        {"hidden_features": 6, "rank": 2},
+        {"hidden": 6, "rank": 2},
     ],
 )
 def test_saving_and_loading_is_the_identity(tmp_path, options):
@@ -100,6 +100,24 @@ def test_saving_and_loading_is_the_identity(tmp_path, options):
     rows = torch.randn(5, 8)
     assert torch.equal(loaded.probabilities(rows), head.probabilities(rows))
     assert sorted(path.name for path in (tmp_path / "head").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_saved_settings_keep_the_names_they_have_had_from_the_first_release(tmp_path):
+    FeatureGroupHead(8, 4, 3, hidden=6).save(str(tmp_path))
+    settings = json.loads((tmp_path / "config.json").read_text())
+    assert {key: settings[key] for key in ("codes_per_group", "hidden_features")} == {
+        "codes_per_group": 3,
+        "hidden_features": 6,
+    }
+
+
+def test_the_old_names_of_its_sizes_work_with_a_warning():
+    with pytest.warns(DeprecationWarning, match=r"FeatureGroupHead\(codes=…\)"):
+        head = FeatureGroupHead(8, 4, codes_per_group=3)
+    assert head.codes_per_group == 3
+    with pytest.warns(DeprecationWarning, match=r"FeatureGroupHead\(hidden=…\)"):
+        head = FeatureGroupHead(8, 4, 3, hidden_features=6)
+    assert head.hidden_features == 6
 
 
 def test_appended_to_a_sentence_transformer_it_encodes(tiny_model):
@@ -118,13 +136,13 @@ def test_appended_to_a_sentence_transformer_it_encodes(tiny_model):
     [
         ({"in_features": 0}, "in_features"),
         ({"groups": 0}, "groups"),
-        ({"codes_per_group": 1}, "codes_per_group"),
-        ({"hidden_features": 0}, "hidden_features"),
+        ({"codes": 1}, "codes"),
+        ({"hidden": 0}, "hidden"),
         ({"trunks": 3}, "trunks must divide groups"),
-        ({"trunks": 2}, "needs hidden_features"),
+        ({"trunks": 2}, "needs hidden"),
         ({"rank": 2}, "rank must be at least 1 and needs a hidden layer of one trunk"),
-        ({"rank": 0, "hidden_features": 4}, "got rank=0"),
-        ({"rank": 2, "hidden_features": 4, "trunks": 2}, "trunks=2"),
+        ({"rank": 0, "hidden": 4}, "got rank=0"),
+        ({"rank": 2, "hidden": 4, "trunks": 2}, "trunks=2"),
         ({"temperature": 0}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"dropout": 1.0}, "dropout"),
@@ -132,7 +150,7 @@ def test_appended_to_a_sentence_transformer_it_encodes(tiny_model):
 )
 def test_sizes_out_of_range_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        FeatureGroupHead(**{"in_features": 8, "groups": 4, "codes_per_group": 3, **options})
+        FeatureGroupHead(**{"in_features": 8, "groups": 4, "codes": 3, **options})
 
 
 def test_a_truncated_feature_group_embedding_is_refused(tiny_model):

@@ -78,7 +78,7 @@ def test_leave_one_out_is_what_a_regression_on_the_others_says(blobs, ridge):
     codebook = Codebook.from_labels(labels, groups=4, codes=5)
     inputs, targets = unit(rows[:60]), torch.from_numpy(codebook.targets[:60])
     torch.manual_seed(0)
-    regression = OutputRegression(FeatureGroupHead(12, 4, 5, hidden_features=8, trunks=2), inputs, targets)
+    regression = OutputRegression(FeatureGroupHead(12, 4, 5, hidden=8, trunks=2), inputs, targets)
     head = regression.solve(ridge)
     found = regression.leave_one_out(inputs[:5], targets[:5])
     with torch.no_grad():
@@ -108,7 +108,7 @@ def test_examples_that_lack_a_value_still_teach_the_others(blobs):
     assert agreement(head, rows, complete.targets) > 0.9
 
 
-def test_validation_examples_are_judged_as_new_ones(blobs):
+def test_validation_examples_are_evaluated_as_new_ones(blobs):
     rows, labels = blobs
     codebook = Codebook.from_labels(labels[:300], groups=4, codes=5)
     validation = rows[300:], codebook.targets_of_labels(labels[300:])

@@ -37,7 +37,7 @@ def average_linkage(embeddings, similarity):
 @pytest.mark.parametrize("seed", range(4))
 def test_clusters_are_those_of_average_linkage(seed, similarity):
     embeddings = np.random.default_rng(seed).normal(0.3, 1, (14, 5))
-    found = cluster_queries(embeddings, ["word"] * 14, [1] * 14, similarity=similarity, least_size=1)
+    found = cluster_queries(embeddings, ["word"] * 14, [1] * 14, similarity=similarity, min_size=1)
     assert {frozenset(cluster.rows.tolist()) for cluster in found} == average_linkage(embeddings, similarity)
 
 
@@ -70,7 +70,7 @@ def test_a_query_counts_as_often_as_it_was_asked():
 def test_a_query_is_in_one_cluster_at_most(embeddings, similarity, least):
     count = len(embeddings)
     counts = [1 + i % 3 for i in range(count)]
-    found = cluster_queries(embeddings, ["same words"] * count, counts, similarity=similarity, least_size=least)
+    found = cluster_queries(embeddings, ["same words"] * count, counts, similarity=similarity, min_size=least)
     members = [row for cluster in found for row in cluster.rows]
     assert len(members) == len(set(members))
     for cluster in found:
@@ -104,7 +104,7 @@ def test_a_cluster_without_words_is_called_by_its_query():
         ({"counts": [1, 2]}, "counts has 2 items"),
         ({"counts": [0]}, r"counts\[0\]"),
         ({"similarity": 1.5}, "similarity"),
-        ({"least_size": 0}, "least_size"),
+        ({"min_size": 0}, "min_size"),
         ({"texts": [" "]}, r"texts\[0\] is empty"),
     ],
 )

@@ -249,7 +249,7 @@ def test_a_query_becomes_an_item_and_is_found(full, corpus):
     }
     assert len(full) == before + len(OUTSIDE)
     assert full.logged_queries() == []
-    assert full.missing_labels(least_size=1) == []
+    assert full.missing_labels(min_size=1) == []
     hit = full.search(OUTSIDE[0], rank_by="base", log="none").hits[0]
     assert hit.label == "animal"
     assert (hit.id, hit.text) in {(one.id, one.text) for one in decided}
@@ -388,16 +388,16 @@ def test_tenants_see_their_own_queries(tmp_path, encoder):
 def test_clusters_of_open_queries_are_missing_labels(full):
     full.log_queries()
     full.search_many([*OUTSIDE, *OUTSIDE, "my card blocked", "card stolen"], **UNCLEAR)
-    cards, others = sorted(full.missing_labels(least_size=1), key=lambda one: one.size)[-2:]
-    found = sorted(full.missing_labels(least_size=1), key=lambda one: -one.nearest_similarity)
+    cards, others = sorted(full.missing_labels(min_size=1), key=lambda one: one.size)[-2:]
+    found = sorted(full.missing_labels(min_size=1), key=lambda one: -one.nearest_similarity)
     assert found[0].nearest_label == "card"
     assert {query.text for one in (cards, others) for query in one.queries} <= {
         *OUTSIDE,
         "my card blocked",
         "card stolen",
     }
-    assert full.missing_labels(least_size=1)[0].size == max(one.size for one in found)
-    assert full.missing_labels(least_size=10**6) == []
+    assert full.missing_labels(min_size=1)[0].size == max(one.size for one in found)
+    assert full.missing_labels(min_size=10**6) == []
 
 
 def test_a_log_survives_the_move_to_another_base_model(full, encoded, tiny_model, corpus):
@@ -406,7 +406,7 @@ def test_a_log_survives_the_move_to_another_base_model(full, encoded, tiny_model
 
     full.log_queries()
     full.search_many(OUTSIDE, **UNCLEAR)
-    same = full.missing_labels(least_size=1)
+    same = full.missing_labels(min_size=1)
     module = tiny_model[0]
     other = SentenceTransformer(
         modules=[StaticEmbedding(module.tokenizer, embedding_weights=module.embedding.weight.detach().numpy()[:, :20])],
@@ -414,10 +414,10 @@ def test_a_log_survives_the_move_to_another_base_model(full, encoded, tiny_model
     )
     full.migrate(FeatureGroupEncoder(other).fit(corpus[0], labels=corpus[1], groups=4, codes=3, hidden=16, steps=20))
     encoded.clear()
-    assert sum(one.size for one in full.missing_labels(least_size=1)) == sum(one.size for one in same)
+    assert sum(one.size for one in full.missing_labels(min_size=1)) == sum(one.size for one in same)
     assert sorted(encoded) == sorted(OUTSIDE)
     encoded.clear()
-    full.missing_labels(least_size=1)
+    full.missing_labels(min_size=1)
     assert encoded == []
 
 
@@ -425,7 +425,7 @@ def test_clusters_without_base_vectors(encoder, rows):
     with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(base_vectors="none")) as index:
         index.add(**rows)
         index.search_many(["my card blocked", "card stolen"], log="all", **UNCLEAR)
-        assert index.missing_labels(least_size=1, similarity=0.0)[0].nearest_label == "card"
+        assert index.missing_labels(min_size=1, similarity=0.0)[0].nearest_label == "card"
 
 
 def test_copies_and_snapshots_leave_the_log_behind(tmp_path, encoder, rows):
@@ -449,7 +449,7 @@ def test_the_same_as_coroutines(tmp_path, encoder, rows):
             await index.search_many(OUTSIDE, **UNCLEAR)
             await index.search_groups(CLEAR, group_by="fg.label", **UNCLEAR)
             queries = await index.logged_queries()
-            clusters = await index.missing_labels(least_size=1)
+            clusters = await index.missing_labels(min_size=1)
             await index.decide_queries([queries[0].id], "add", "animal")
             left = await index.logged_queries()
             return queries, clusters, left, await index.forget_queries()

@@ -53,7 +53,7 @@ def write_parquet(tmp_path):
 
 
 def skip_bad(path, **columns):
-    """The texts of the good rows, and what was said about the others."""
+    """Return the texts of the good rows and the messages about the others."""
     skipped = SkippedRows()
     found = [record.text for record in iterate_records(path, text="text", on_error=skipped, **columns)]
     return found, [message.replace(f"{path.parent}/", "") for message in skipped.messages]
@@ -139,8 +139,8 @@ def test_parquet_values_become_json(write_parquet):
             "nothing": pa.nulls(2),
         }
     )
-    one, two = iterate_records(path, text="text", id="id", label="label")
-    assert one == Record(
+    first, second = iterate_records(path, text="text", id="id", label="label")
+    assert first == Record(
         "one",
         7,
         "x",
@@ -162,8 +162,8 @@ def test_parquet_values_become_json(write_parquet):
         },
         f"{path}:row 1",
     )
-    assert (two.text, two.id, two.label, two.place) == ("two", 2**64 - 1, None, f"{path}:row 2")
-    assert two.payload == {**dict.fromkeys(one.payload), "yes": False, "tags": [], "pair": [2.0, 3.0]}
+    assert (second.text, second.id, second.label, second.place) == ("two", 2**64 - 1, None, f"{path}:row 2")
+    assert second.payload == {**dict.fromkeys(first.payload), "yes": False, "tags": [], "pair": [2.0, 3.0]}
 
 
 def test_parquet_nanoseconds_are_cut_off_at_any_depth(write_parquet):
@@ -448,7 +448,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path, ending):
     assert float(grown) < 20
 
 
-# what is done about bad rows
+# handling of bad rows
 
 
 def test_skipped_rows_are_counted_and_the_first_are_kept(write):

@@ -1,4 +1,4 @@
-"""What annotators get, and what comes back, for any ids and texts."""
+"""Exports and the corrections read back, for arbitrary ids and texts."""
 
 import csv
 import io
@@ -76,7 +76,7 @@ def test_no_text_is_a_formula_in_a_spreadsheet(listed):
     for table in (export.to_csv(listed), export.to_cleanlab_csv(listed)):
         header, *rows = csv.reader(io.StringIO(table, newline=""))
         for row, item in zip(rows, listed, strict=True):
-            number = str(item.id)  # a number is none, whatever its sign
+            number = str(item.id)  # a number is not a formula, whatever its sign
             for name, cell in zip(header, row, strict=True):
                 assert not cell.startswith(tuple(FORMULA)) or (name, cell) == ("id", number)
 
@@ -188,7 +188,7 @@ def test_an_item_on_several_lists_has_all_its_issues_in_one_row():
 
 
 def answered(records, label):
-    """The records as Argilla writes them when every other one is completed."""
+    """The records as Argilla writes them when every other record is completed."""
     for i, record in enumerate(records):
         record["responses"] = {"label": [{"value": label, "user_id": str(uuid4())}]}
         record["status"] = "pending" if i % 2 else "completed"
@@ -319,9 +319,9 @@ def test_whatever_comes_back_is_read_or_named(values):
     shaped = [{"id": "1", "status": "completed", "responses": value} for value in values]
     shaped += [{"data": {"fg_id": "1"}, "annotations": value} for value in values]
     for read, unit in ((export.from_label_studio, "task"), (argilla.from_argilla, "record")):
-        for one in (*values, *shaped):
+        for row in (*values, *shaped):
             try:
-                chosen = read([one])
+                chosen = read([row])
             except ValueError as error:
                 assert str(error).startswith(f"{unit} 1: ")  # noqa: PT017
             else:

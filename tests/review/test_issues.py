@@ -175,7 +175,7 @@ def test_the_confident_joint_counts_what_was_planted(pieces):
     assert found.share == estimate_noise(blocks, 5, from_half=blocks).share
     with pytest.raises(ValueError, match="posterior must have shape"):
         estimate_noise(lambda: [(label, posterior)], 6, from_half=blocks)
-    with pytest.raises(ValueError, match="no labels to judge"):
+    with pytest.raises(ValueError, match="no labels to score"):
         estimate_noise(list, 6, from_half=list)
     with pytest.raises(ValueError, match="same items"):
         estimate_noise(blocks, 5, from_half=lambda: [(label[::-1], posterior)])
@@ -268,7 +268,7 @@ def test_reasons_are_sentences_of_their_ingredients():
     assert "over 99%" in review.contradiction_reason("a", "b", 0.9999)
     assert review.ambiguity_reason([0.4, 0.9, 0.3]) == "2 of 3 groups are undecided (best code below 50%)"
     assert review.ambiguity_reason([0.9, 0.8], suggested="b", probability=0.31, neighbours=["a", "b", "a"]) == (
-        "the least sure of 2 groups gives its best code 80%; judged without its label it could be 'b' "
+        "the least sure of 2 groups gives its best code 80%; without its label it could be 'b' "
         "(probability 31%); its nearest items are labelled 'a' and 'b'"
     )
     assert "at most 0.20" in review.outlier_reason(0.8)

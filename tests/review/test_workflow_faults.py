@@ -336,10 +336,10 @@ def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, po
 
 
 def test_an_error_nobody_foresaw_is_told_once(full, monkeypatch):
-    def fail(state, entry):
+    async def fail(state, entry):
         if entry.action == "keep":
             raise RuntimeError("a bug")
-        return (yield from _carry_out(state, entry))
+        return await _carry_out(state, entry)
 
     monkeypatch.setattr("fg_search.review.workflow._carry_out", fail)
     with pytest.raises(RuntimeError, match="a bug"):

@@ -1,6 +1,11 @@
 import re
+from dataclasses import fields
 
 import pytest
+
+from fg_search.index.search_options import SearchOptions
+from fg_search.review.queue import ReviewOptions
+from fg_search.web.parameters import ReviewRequest, SearchRequest
 
 
 def test_search(browse, served):
@@ -121,3 +126,25 @@ def test_pages_refer_to_nothing_elsewhere_and_have_no_script_or_style_inside(bro
     assert not re.findall(r'(?:src|href|action)="(?:https?:)?//', text)
     assert re.findall(r"<script[^>]*>", text) == ['<script src="/static/page.js" defer>']
     assert not re.findall(r"<style|\sstyle=|\son\w+=", text)
+
+
+@pytest.mark.parametrize(("request_model", "options"), [(SearchRequest, SearchOptions), (ReviewRequest, ReviewOptions)])
+def test_the_api_has_the_defaults_of_the_library(request_model, options):
+    shared = request_model.model_fields.keys() & {field.name for field in fields(options)}
+    assert request_model.model_fields.keys() - shared <= {"query"}
+    assert {name: request_model.model_fields[name].default for name in shared} == {
+        name: getattr(options, name) for name in shared
+    }
+
+
+@pytest.mark.parametrize("name", ["limit", "offset", "min_confidence", "confidence_weight", "target_precision"])
+def test_the_api_and_the_library_refuse_the_same_numbers(name):
+    for value in (-1, -0.1, 0, 0.5, 1, 1.1, 100, 100.5, float("nan")):
+        outcomes = []
+        for make in (lambda **given: SearchRequest(query="x", **given), SearchOptions):
+            try:
+                make(**{name: value})
+                outcomes.append(True)
+            except ValueError:
+                outcomes.append(False)
+        assert outcomes[0] == outcomes[1], value

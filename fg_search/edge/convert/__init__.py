@@ -1,1 +1,1 @@
-"""``qdrant_client.models`` to the types of Qdrant Edge, and back."""
+"""Conversion of ``qdrant_client.models`` to the types of Qdrant Edge and back."""

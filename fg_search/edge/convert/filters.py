@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, datetime, time, timezone
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
+from fg_search.edge.convert.counterparts import dispatch
 from fg_search.edge.convert.points import convert_ids
-from fg_search.edge.errors import UnsupportedError
 
-T = TypeVar("T")
 _INT64 = range(-(2**63), 2**63)
-
-
-def dispatch(table: Mapping[type, Callable[..., T]], value: object, what: str) -> Callable[..., T]:
-    """Return the conversion that ``table`` has for the type of ``value``.
-
-    Raises:
-        UnsupportedError: A qdrant-client model that the embedded engine has no counterpart for.
-        ValueError: Anything else.
-    """
-    for cls in type(value).__mro__:
-        convert = table.get(cls)
-        if convert is not None:
-            return convert
-    name = type(value).__name__
-    if type(value).__module__.startswith("qdrant_client."):
-        raise UnsupportedError(f"{what} {name} is not supported by Qdrant Edge; use a Qdrant server for it")
-    known = ", ".join(sorted(cls.__name__ for cls in table))
-    raise ValueError(f"Unknown {what} of type {name}: {value!r}; expected one of {known}")
 
 
 def geo_point(point: models.GeoPoint) -> edge.GeoPoint:
@@ -45,14 +26,14 @@ def _line(line: models.GeoLineString) -> list[edge.GeoPoint]:
 
 
 def as_utc(moment: datetime | date) -> datetime:
-    """Return a moment with its timezone; without one it is UTC, as the server and local mode read it."""
+    """Return a moment with its time zone; without one it is UTC, as for the server and local mode."""
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time.min)
     return moment.replace(tzinfo=timezone.utc) if moment.utcoffset() is None else moment
 
 
 def _bounds(gt: Any, gte: Any, lt: Any, lte: Any) -> dict[str, Any]:
-    """The bounds of a range, one on each side: of ``lt`` and ``lte`` a payload index heeds ``lt`` alone."""
+    """Keep the tighter bound on each side: given both ``lt`` and ``lte``, a payload index ignores ``lte``."""
     if gt is not None and gte is not None:
         gt, gte = (gt, None) if gt >= gte else (None, gte)
     if lt is not None and lte is not None:
@@ -67,7 +48,7 @@ def _dates(bounds: models.DatetimeRange) -> edge.RangeDateTime:
 
 
 def _value(value: Any) -> Any:
-    """Keep truth apart from numbers: qdrant-edge-py 0.9 takes Python's True for the integer 1, not numpy's."""
+    """Keep bools apart from integers: qdrant-edge-py 0.9 reads Python's True, but not numpy's, as the integer 1."""
     return np.bool_(value) if isinstance(value, bool) else _int64(value)
 
 
@@ -97,7 +78,7 @@ _RANGES: dict[type, Callable[[Any], edge.RangeType]] = {
     models.DatetimeRange: _dates,
 }
 
-# argument of a field condition -> its conversion; exactly the names of models.FieldCondition
+# argument of models.FieldCondition -> its conversion; lists them all
 _FIELD_PARTS: dict[str, Callable[[Any], Any]] = {
     "match": lambda match: dispatch(_MATCHES, match, "match")(match),
     "range": lambda bounds: dispatch(_RANGES, bounds, "range")(bounds),
@@ -119,10 +100,10 @@ def _field(condition: models.FieldCondition) -> edge.FieldCondition:
         if (value := getattr(condition, name)) is not None
     }
     if not parts:
-        # local mode lets such a condition match nothing, the server refuses it
+        # local mode matches nothing, the server refuses it
         raise ValueError(f"The condition on {condition.key!r} is empty; give it a match, a range or the like")
     if len(parts) > 1:
-        # one of them is enough for the engine, local mode wants all
+        # the engine requires one of the checks to hold, local mode all of them
         raise ValueError(
             f"The condition on {condition.key!r} has {' and '.join(parts)}, which engines read differently; "
             "give each a condition of its own, in must or in should"
@@ -136,7 +117,7 @@ def _slice(condition: models.SliceCondition) -> Any:
         raise ValueError(f"Slice total must be >= 1, got {total}")
     if not 0 <= index < total:
         raise ValueError(f"Slice index must be in [0;{total - 1}], got {index}")
-    return vars(edge)["SliceCondition"](total, index)  # missing in the stubs of qdrant-edge-py 0.9
+    return vars(edge)["SliceCondition"](total, index)  # missing from the stubs of qdrant-edge-py 0.9
 
 
 _CONDITIONS: dict[type, Callable[[Any], edge.ConditionType]] = {
@@ -157,14 +138,14 @@ def convert_condition(condition: models.Condition) -> edge.ConditionType:
 
 
 def is_condition(value: object) -> bool:
-    """Whether a formula term is a condition, worth 1 where it holds and 0 elsewhere."""
+    """Whether a formula term is a condition, which counts 1 where it holds and 0 elsewhere."""
     return type(value) in _CONDITIONS
 
 
 def _clause(clause: list[models.Condition] | models.Condition | None) -> list[edge.ConditionType] | None:
     if clause is None:
         return None
-    return [convert_condition(one) for one in (clause if isinstance(clause, list) else [clause])]
+    return [convert_condition(condition) for condition in (clause if isinstance(clause, list) else [clause])]
 
 
 def _min_should(min_should: models.MinShould | None) -> edge.MinShould | None:
@@ -172,9 +153,9 @@ def _min_should(min_should: models.MinShould | None) -> edge.MinShould | None:
         return None
     if min_should.min_count < 1:
         raise ValueError(f"min_count value {min_should.min_count} is invalid. Must be 1 or larger.")
-    conditions = [convert_condition(one) for one in min_should.conditions]
+    conditions = [convert_condition(condition) for condition in min_should.conditions]
     if min_should.min_count > len(conditions):
-        # the engine lets points through when one of the conditions is also required, and indexed
+        # nothing can match, but the engine lets points through if a condition is also in `must` and indexed
         return edge.MinShould([edge.HasIdCondition(set())], 1)
     return edge.MinShould(conditions, min_should.min_count)
 
@@ -198,7 +179,7 @@ def convert_filter(query_filter: models.Filter | None) -> edge.Filter | None:
 
 
 def without_ids(query_filter: models.Filter | None, ids: list[Any]) -> models.Filter | None:
-    """Add to a filter that these points are not wanted, e.g. the examples of a recommendation."""
+    """Exclude points from a filter, such as the examples of a recommendation."""
     if not ids:
         return query_filter
     unwanted: list[models.Condition] = [models.HasIdCondition(has_id=ids)]

@@ -9,7 +9,8 @@ from typing import Any
 import qdrant_edge as edge
 from qdrant_client import models
 
-from fg_search.edge.convert.filters import convert_condition, dispatch, geo_point, is_condition
+from fg_search.edge.convert.counterparts import dispatch
+from fg_search.edge.convert.filters import convert_condition, geo_point, is_condition
 
 _Expression = edge.Expression
 
@@ -20,14 +21,14 @@ def _constant(value: float) -> edge.Expression:
     return _Expression.Constant(float(value))
 
 
-def _several(expressions: list[models.Expression]) -> list[edge.Expression]:
-    return [convert_expression(one) for one in expressions]
+def _operands(expressions: list[models.Expression]) -> list[edge.Expression]:
+    return [convert_expression(expression) for expression in expressions]
 
 
 def _at_least_one(expressions: list[models.Expression], operator: str) -> list[edge.Expression]:
     if not expressions:
         raise ValueError(f"`{operator}` needs at least one operand")
-    return _several(expressions)
+    return _operands(expressions)
 
 
 def _decay(kind: edge.DecayKind, params: models.DecayParamsExpression) -> edge.Expression:
@@ -55,8 +56,8 @@ _EXPRESSIONS: dict[type, Callable[[Any], edge.Expression]] = {
     models.GeoDistance: lambda x: _Expression.GeoDistance(geo_point(x.geo_distance.origin), x.geo_distance.to),
     models.DatetimeExpression: lambda x: _Expression.Datetime(x.datetime),
     models.DatetimeKeyExpression: lambda x: _Expression.DatetimeKey(x.datetime_key),
-    models.MultExpression: lambda x: _Expression.Mult(_several(x.mult)),
-    models.SumExpression: lambda x: _Expression.Sum(_several(x.sum)),
+    models.MultExpression: lambda x: _Expression.Mult(_operands(x.mult)),
+    models.SumExpression: lambda x: _Expression.Sum(_operands(x.sum)),
     models.MaxExpression: lambda x: _Expression.Max(_at_least_one(x.max, "max")),
     models.MinExpression: lambda x: _Expression.Min(_at_least_one(x.min, "min")),
     models.NegExpression: lambda x: _Expression.Neg(convert_expression(x.neg)),
@@ -77,12 +78,12 @@ _EXPRESSIONS: dict[type, Callable[[Any], edge.Expression]] = {
 
 
 def convert_expression(expression: models.Expression) -> edge.Expression:
-    """Convert one term of a formula; a condition counts 1 where it holds and 0 elsewhere."""
+    """Convert a term of a formula; a condition counts 1 where it holds and 0 elsewhere."""
     if is_condition(expression):
         return _Expression.Condition(convert_condition(expression))  # type: ignore[arg-type]
     return dispatch(_EXPRESSIONS, expression, "expression")(expression)
 
 
 def convert_formula(query: models.FormulaQuery) -> edge.Formula:
-    """Convert a formula with the defaults of its variables."""
+    """Convert a formula and the defaults of its variables."""
     return edge.Formula(convert_expression(query.formula), query.defaults or {})

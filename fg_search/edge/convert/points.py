@@ -1,9 +1,9 @@
-"""Points of ``qdrant_client.models`` to points of Qdrant Edge, and results back."""
+"""Points, ids and payloads of ``qdrant_client.models``, checked and converted to those of Qdrant Edge."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +11,8 @@ import numpy as np
 import qdrant_edge as edge
 from pydantic_core import to_jsonable_python
 from qdrant_client import models
-from qdrant_client.http.models import QueryResponse  # models.QueryResponse is that of fastembed
 
-from fg_search.edge.instances import filled
-from fg_search.edge.vectors import DEFAULT_VECTOR_NAME, VectorSchema
+from fg_search.edge.vector_schema import DEFAULT_VECTOR_NAME, VectorSchema
 
 _UPDATE_MODES = {
     models.UpdateMode.UPSERT: edge.UpdateMode.Upsert,
@@ -25,11 +23,8 @@ _UPDATE_MODES = {
 _MAX_ID = 2**64 - 1
 
 
-# --- to the engine ---------------------------------------------------------------------------------------
-
-
 def convert_id(point_id: Any) -> edge.PointId:
-    """Check a point id: an unsigned 64-bit integer, a UUID, or a UUID's text."""
+    """Check a point id: an unsigned 64-bit integer, a UUID, or a UUID as a string."""
     if isinstance(point_id, UUID):
         return point_id
     if isinstance(point_id, str):
@@ -45,7 +40,7 @@ def convert_id(point_id: Any) -> edge.PointId:
 
 
 def is_id(value: Any) -> bool:
-    """Whether a point could have this id."""
+    """Whether a value is a valid point id."""
     try:
         convert_id(value)
     except (TypeError, ValueError):
@@ -59,52 +54,52 @@ def convert_ids(point_ids: Iterable[Any]) -> list[edge.PointId]:
 
 
 def _json_value(value: Any) -> Any:
-    """What JSON has for a value that is none of its own: text for a date, numbers for an array."""
+    """Convert a value that JSON lacks: a date to a string, an array to lists."""
     return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else to_jsonable_python(value)
 
 
 _NESTED = frozenset((dict, list, tuple))
-_DEEPEST = 100  # levels of a payload: some twenty more, and the engine cannot read its own log
+_MAX_DEPTH = 100  # levels of a payload; with about twenty more the engine cannot read its own log
 
 
 def json_payload(payload: Any, where: str) -> Any:
-    """Return a payload or metadata as plain JSON values: dates and UUIDs become text, as on the server.
+    """Return a payload or metadata as plain JSON values; dates and UUIDs become strings, as on the server.
 
     Raises:
-        ValueError: It holds what JSON does not know, NaN and infinity included, or is nested too deep.
+        ValueError: A value cannot be JSON, such as NaN or infinity, or the nesting is too deep.
     """
     try:
         text = json.dumps(payload, allow_nan=False, ensure_ascii=False, default=_json_value)
-        value = json.loads(text.encode())  # half of a surrogate pair is no text for the engine
+        value = json.loads(text.encode())  # the engine refuses a lone surrogate; so does encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON: {error}") from error
     check_depth(value, where)
     return value
 
 
-def check_depth(value: Any, where: str) -> None:
-    """Refuse a payload that the engine would write to its log and not be able to read again.
+def check_depth(payload: Any, where: str) -> None:
+    """Refuse a payload that the engine would write to its log but could not read back.
 
     Raises:
-        ValueError: It is nested too deep.
+        ValueError: The payload is nested too deep.
     """
-    level = [value] if type(value) in _NESTED else []
-    for _ in range(_DEEPEST):
-        below: list[Any] = []
-        for one in level:
-            parts = one.values() if type(one) is dict else one
-            if not _NESTED.isdisjoint(map(type, parts)):  # a list of numbers is done with at once
-                below += [part for part in parts if type(part) in _NESTED]
-        level = below
+    level = [payload] if type(payload) in _NESTED else []
+    for _ in range(_MAX_DEPTH):
+        next_level: list[Any] = []
+        for container in level:
+            values = container.values() if type(container) is dict else container
+            if not _NESTED.isdisjoint(map(type, values)):  # one quick test for a list of numbers
+                next_level += [value for value in values if type(value) in _NESTED]
+        level = next_level
         if not level:
             return
-    raise ValueError(f"{where}: nested more than {_DEEPEST} levels deep, which the engine could not read again")
+    raise ValueError(f"{where}: nested more than {_MAX_DEPTH} levels deep, which the engine could not read again")
 
 
 def convert_vectors(vector: Any, schema: VectorSchema, where: str) -> edge.Vector:
     """Check and convert the vectors of one point: one unnamed vector, or a dict of named ones."""
     if isinstance(vector, dict):
-        return {name: schema.to_edge(one, name, where) for name, one in vector.items()}
+        return {name: schema.to_edge(named, name, where) for name, named in vector.items()}
     if DEFAULT_VECTOR_NAME not in schema.dense:
         raise ValueError(
             f"Wrong input: Unnamed vectors are not allowed when a collection has named vectors; "
@@ -123,12 +118,12 @@ def convert_point(point: models.PointStruct, schema: VectorSchema) -> edge.Point
     try:
         return edge.Point(point_id, vectors, payload)
     except (TypeError, ValueError):
-        # the engine takes JSON values only; so that it need not be checked twice, others are the exception
+        # the engine accepts JSON values only; converting on failure spares the usual payload a second check
         return edge.Point(point_id, vectors, json_payload(payload, f"payload of {where}"))
 
 
-def points_of(points: Any) -> Iterator[models.PointStruct]:
-    """Iterate over the points of either form that an upsert accepts."""
+def iterate_points(points: Any) -> Iterator[models.PointStruct]:
+    """Iterate over the points of a list or a batch."""
     if isinstance(points, models.Batch):
         yield from _points_of_batch(points)
     elif isinstance(points, (list, tuple)):
@@ -154,98 +149,13 @@ def _points_of_batch(batch: models.Batch) -> Iterator[models.PointStruct]:
 
 
 def convert_points(points: Any, schema: VectorSchema) -> list[edge.Point]:
-    """Check and convert all points of a write, before any of them is written."""
-    converted = [convert_point(point, schema) for point in points_of(points)]
+    """Check and convert all points of a write."""
+    converted = [convert_point(point, schema) for point in iterate_points(points)]
     if not converted:
         raise ValueError("Empty update request")
     return converted
 
 
 def convert_update_mode(mode: models.UpdateMode | None) -> edge.UpdateMode | None:
-    """Convert what happens to points that exist, or do not."""
+    """Convert the mode that says which points an upsert inserts or updates."""
     return _UPDATE_MODES[mode]
-
-
-def _check_selector(selector: Any, argument: str, accepted: str) -> bool | None:
-    """Whether a selector asks for everything or nothing; None if it names what it wants."""
-    if selector is None or isinstance(selector, bool):
-        return bool(selector)
-    if isinstance(selector, str):
-        raise ValueError(f"{argument} must be {accepted}, got a str: {selector!r}")  # noqa: TRY004  as local mode
-    return None
-
-
-def convert_with_payload(selector: Any) -> edge.WithPayloadType:
-    """Convert which payload keys a result brings; an empty list brings an empty payload."""
-    everything = _check_selector(selector, "with_payload", "a bool, a list of payload keys or a PayloadSelector")
-    if everything is not None:
-        return everything
-    if isinstance(selector, models.PayloadSelectorExclude):
-        return edge.PayloadSelector.Exclude(selector.exclude)
-    if isinstance(selector, models.PayloadSelectorInclude):
-        return edge.PayloadSelector.Include(selector.include)
-    return list(selector)
-
-
-def convert_with_vectors(selector: Any) -> edge.WithVectorType:
-    """Convert which vectors a result brings."""
-    everything = _check_selector(selector, "with_vectors", "a bool or a list of vector names")
-    return list(selector) if everything is None else everything
-
-
-# --- back from the engine --------------------------------------------------------------------------------
-
-
-def id_from_edge(point_id: edge.PointId) -> int | str:
-    """Return an id as qdrant-client does: integers, and UUIDs as text."""
-    return point_id if type(point_id) is int else str(point_id)
-
-
-def vector_from_edge(vector: Any) -> Any:
-    """Return one vector as qdrant-client does."""
-    if type(vector) is edge.SparseVector:
-        return filled(models.SparseVector, {"indices": vector.indices, "values": vector.values})
-    return vector
-
-
-def _vectors_from_edge(vectors: Any) -> Any:
-    if isinstance(vectors, dict):
-        return {name: vector_from_edge(vector) for name, vector in vectors.items()}
-    return vectors
-
-
-def _selected(vectors: Any, selector: edge.WithVectorType) -> Any:
-    """The vectors that were asked for: a diversified search (MMR) brings those that it compared, too."""
-    if isinstance(selector, list) and isinstance(vectors, dict):
-        vectors = {name: vectors[name] for name in selector if name in vectors}
-    return _vectors_from_edge(vectors)
-
-
-def response_from_edge(hits: Sequence[edge.ScoredPoint], with_vectors: edge.WithVectorType) -> QueryResponse:
-    """Convert the hits of one query."""
-    points = []
-    for hit in hits:
-        point_id = hit.id
-        values = {
-            "id": point_id if type(point_id) is int else str(point_id),
-            "version": hit.version,
-            "score": hit.score,
-            "payload": hit.payload,
-            "vector": None if with_vectors is False else _selected(hit.vector, with_vectors),
-            "shard_key": None,
-            "order_value": hit.order_value,
-        }
-        points.append(filled(models.ScoredPoint, values))
-    return filled(QueryResponse, {"points": points})
-
-
-def record_from_edge(record: edge.Record) -> models.Record:
-    """Convert one stored point."""
-    values = {
-        "id": id_from_edge(record.id),
-        "payload": record.payload,
-        "vector": _vectors_from_edge(record.vector),
-        "shard_key": None,
-        "order_value": record.order_value,
-    }
-    return filled(models.Record, values)

@@ -1,1 +1,1 @@
-"""The methods of :class:`~fg_search.edge.client.EdgeClient`, by what they concern."""
+"""The methods of :class:`~fg_search.edge.client.EdgeClient`, grouped by concern."""

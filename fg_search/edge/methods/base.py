@@ -1,4 +1,4 @@
-"""What all methods of an :class:`~fg_search.edge.client.EdgeClient` stand on: its folder and its collections."""
+"""Base of the method classes of :class:`~fg_search.edge.client.EdgeClient`: the open folder and its collections."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 DONE = models.UpdateResult(operation_id=0, status=models.UpdateStatus.COMPLETED)
 
-# Arguments of QdrantClient that mean nothing to one shard in this process: writes are always waited for, reads
-# always see them, nothing is sent anywhere.
+# Arguments of QdrantClient without a meaning for a single shard in this process: every write is complete when it
+# returns, every read sees it, and nothing is sent over a network.
 _NO_EFFECT = frozenset({"wait", "timeout", "ordering", "consistency", "parallel", "method", "max_retries"})
-# Arguments that ask for what an embedded collection is not, unless they hold one of these values; None: any value,
-# as it changes no answer.
+# Arguments that only a server can honour, and the values that are accepted nevertheless. None accepts any value: the
+# argument does not change a result.
 _ONLY: dict[str, tuple[Any, ...] | None] = {
     "shard_key_selector": (None,),
     "shard_number": (None, 1),
@@ -45,7 +45,13 @@ _ONLY: dict[str, tuple[Any, ...] | None] = {
 
 
 def check_options(method: str, options: Mapping[str, Any], *also: str) -> None:
-    """Refuse keyword arguments that nobody knows, and those that would be ignored at a loss."""
+    """Refuse unknown keyword arguments, and those whose effect would be lost.
+
+    Args:
+        method: Name of the called method, for the error message.
+        options: Its extra keyword arguments.
+        *also: Names that the method accepts beside those without effect.
+    """
     for name, value in options.items():
         if name in _NO_EFFECT:
             continue
@@ -57,10 +63,10 @@ def check_options(method: str, options: Mapping[str, Any], *also: str) -> None:
 
 
 class ClientBase:
-    """Opening and closing of the folder and of the collections in it."""
+    """Opens and closes the folder and its collections."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._closed = True  # should the next line fail, there is nothing to close
+        self._closed = True  # nothing to close if the next line fails
         self._folder = StorageFolder(path)
         self._closed = False
         self._lock = threading.RLock()
@@ -71,19 +77,17 @@ class ClientBase:
             self.close()
             raise
 
-    # --- life ---------------------------------------------------------------------------------------------
-
     @property
     def closed(self) -> bool:
         """Whether the client was closed."""
         return self._closed
 
     def close(self, **kwargs: Any) -> None:  # noqa: ARG002  QdrantClient takes grpc_grace
-        """Write everything to disk, close all collections and let go of the folder; twice is harmless."""
+        """Flush and close all collections and release the folder; further calls do nothing."""
         if self._closed:
             return
         self._closed = True
-        with self._lock, ExitStack() as stack:  # all are closed, also when one of them fails
+        with self._lock, ExitStack() as stack:  # closes the others even if one fails
             stack.callback(self._folder.close)
             for collection in self._collections.values():
                 stack.callback(collection.close)

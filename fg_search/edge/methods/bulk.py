@@ -1,4 +1,4 @@
-"""Methods of an EdgeClient that write much, or many things, in one call."""
+"""EdgeClient methods that write in bulk."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from fg_search.edge.methods.points import PointMethods
 
 
 class BulkMethods(PointMethods):
-    """Batches of operations, and uploads of columns."""
+    """Batches of operations, and uploads from columns."""
 
     def batch_update_points(
         self, collection_name: str, update_operations: Sequence[models.UpdateOperation], **kwargs: Any
     ) -> list[models.UpdateResult]:
-        """Apply several operations in this order.
+        """Apply several operations in order.
 
-        The points and vectors of all of them are checked before the first is applied. An operation that fails
-        later leaves those before it applied.
+        All points and vectors are checked before the first operation is applied. If an operation still fails, the
+        operations before it remain applied.
         """
         check_options("batch_update_points", kwargs)
         self._collection(collection_name)
-        for write in [_prepared(self, collection_name, operation) for operation in update_operations]:
+        for write in [_prepare(self, collection_name, operation) for operation in update_operations]:
             write()
         return [DONE.model_copy() for _ in update_operations]
 
@@ -44,20 +44,20 @@ class BulkMethods(PointMethods):
         batch_size: int = 64,
         **kwargs: Any,
     ) -> None:
-        """Write points that come as columns, ``batch_size`` of them in memory at a time.
+        """Write points given as columns, with ``batch_size`` of them in memory at a time.
 
         Args:
             collection_name: Collection to write to.
-            vectors: Array with a row for each point, dict of name → array, or an iterable of what a point takes.
+            vectors: Array with a row per point, dict of name → array, or iterable of the vectors of each point.
             payload: Payload of each point.
             ids: Id of each point; random UUIDs by default.
-            batch_size: How many points are written at once.
-            **kwargs: As in :meth:`upload_points`.
+            batch_size: Number of points per write.
+            **kwargs: Passed on to :meth:`upload_points`.
 
         Raises:
-            ValueError: There are fewer ids or payloads than vectors, or a point is wrong.
+            ValueError: There are fewer ids or payloads than vectors, or a point is invalid.
         """
-        size = vectors_length(vectors)  # None for a stream: then the shortest column decides
+        size = vectors_length(vectors)  # None for a stream, where the shortest column decides
         if size is not None:
             ids, payload = require_length(ids, size, "ids"), require_length(payload, size, "payload")
         points = (
@@ -91,13 +91,13 @@ def _selector(operation: Any) -> Any:
 
 def _upsert(client: PointMethods, name: str, upsert: models.PointsBatch | models.PointsList) -> Callable[[], Any]:
     points = upsert.batch if isinstance(upsert, models.PointsBatch) else upsert.points
-    if points == []:  # refused when its turn comes
+    if points == []:  # refused when it is applied
         return lambda: client.upsert(name, points)
-    return client._collection(name).upserting(points, upsert.update_filter, upsert.update_mode)
+    return client._collection(name).prepare_upsert(points, upsert.update_filter, upsert.update_mode)
 
 
 def _update_vectors(client: PointMethods, name: str, update: models.UpdateVectors) -> Write:
-    return client._collection(name).updating_vectors(update.points, update.update_filter)
+    return client._collection(name).prepare_vector_update(update.points, update.update_filter)
 
 
 def _set_payload(client: PointMethods, name: str, change: models.SetPayload) -> Callable[[], Any]:
@@ -122,8 +122,8 @@ def _delete_vectors(client: PointMethods, name: str, change: models.DeleteVector
     return lambda: client.delete_vectors(name, change.vector, _selector(change))
 
 
-# type of an operation -> its only field, and how that is checked
-_PREPARE: dict[type, tuple[str, Callable[[PointMethods, str, Any], Callable[[], Any]]]] = {
+# type of operation -> name of its only field, function that checks it and returns the write
+_OPERATIONS: dict[type, tuple[str, Callable[[PointMethods, str, Any], Callable[[], Any]]]] = {
     models.UpsertOperation: ("upsert", _upsert),
     models.UpdateVectorsOperation: ("update_vectors", _update_vectors),
     models.DeleteVectorsOperation: ("delete_vectors", _delete_vectors),
@@ -138,11 +138,11 @@ _PREPARE: dict[type, tuple[str, Callable[[PointMethods, str, Any], Callable[[], 
 }
 
 
-def _prepared(client: PointMethods, name: str, operation: Any) -> Callable[[], Any]:
-    """Check an operation as far as can be done before those ahead of it are applied."""
-    if type(operation) not in _PREPARE:
+def _prepare(client: PointMethods, name: str, operation: Any) -> Callable[[], Any]:
+    """Check an operation as far as possible before earlier ones are applied, and return the write."""
+    if type(operation) not in _OPERATIONS:
         raise ValueError(f"Unsupported update operation: {type(operation)}")
-    field, prepare = _PREPARE[type(operation)]
+    field, prepare = _OPERATIONS[type(operation)]
     content = getattr(operation, field)
     check_options(field, {"shard_key_selector": content.shard_key}, "shard_key_selector")
     return prepare(client, name, content)

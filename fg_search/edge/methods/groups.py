@@ -1,4 +1,4 @@
-"""The method of an EdgeClient that groups hits."""
+"""EdgeClient method for grouped search."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fg_search.edge.methods.points import PointMethods
 
 
 class GroupMethods(PointMethods):
-    """Search with the hits grouped by a payload field."""
+    """Search with hits grouped by a payload field."""
 
     def query_points_groups(
         self,
@@ -35,31 +35,31 @@ class GroupMethods(PointMethods):
         lookup_from: models.LookupLocation | None = None,
         **kwargs: Any,
     ) -> models.GroupsResult:
-        """Search, and return the best points of each value of a payload field.
+        """Search, and return the best points for each value of a payload field.
 
-        A point with a list of values is in several groups; one without a text or an integer there is in none.
-        Prefetches bring more candidates than their own limit says: ``group_size`` times as many, and at least
-        10,000 where there are so many points.
+        A point with a list of values is in several groups; a point without a string or integer in the field is in none.
+        Prefetches return more candidates than their own limit: ``group_size`` times as many, and at least 10,000 if
+        there are as many points.
 
         Args:
             collection_name: Collection to search in.
-            group_by: Payload field; nested keys with dots. A payload index of it helps.
-            query: As in :meth:`query_points`, and so the other arguments that are not explained here.
-            using: Which named vector.
+            group_by: Payload field, with dots for nested keys. A payload index on it speeds up the search.
+            query: Vector (list, array, SparseVector), id of a point, any ``models.Query``, or None for all points.
+            using: Name of the vector to search; the unnamed vector if None.
             prefetch: Queries whose results the query fuses or rescores.
-            query_filter: Only points that match.
-            search_params: How to search.
-            limit: How many groups.
-            group_size: How many hits in a group.
-            with_payload: Whether hits bring their payload, or which keys of it.
-            with_vectors: Whether hits bring their vectors, or which.
-            score_threshold: Only hits that score at least as well.
-            with_lookup: Collection that has, under the group's value as id, a point to bring with the group.
-            lookup_from: Collection and vector that ids in the query refer to, if others.
-            **kwargs: Without effect, or refused; see the class.
+            query_filter: Restricts the points, in prefetches too.
+            search_params: Search parameters, such as ``hnsw_ef`` and ``exact``.
+            limit: Maximum number of groups.
+            group_size: Maximum number of hits per group.
+            with_payload: Whether to return the payload, or which of its keys.
+            with_vectors: Whether to return vectors, or the names of those to return.
+            score_threshold: Worst score that a hit may have.
+            with_lookup: Collection to look up a point in for each group; its id is the group's value.
+            lookup_from: Collection and vector that ids in the query refer to, if not those being searched.
+            **kwargs: Arguments for servers, ignored or refused; see the class.
 
         Raises:
-            ValueError: As :meth:`query_points`.
+            ValueError: The request is invalid.
         """
         check_options("query_points_groups", kwargs, "shard_key_selector")
         collection = self._collection(collection_name)
@@ -75,7 +75,7 @@ class GroupMethods(PointMethods):
             lookup_from=lookup_from,
         )
         found = find_groups(
-            lambda one: self._query(collection_name, [one])[0].points,
+            lambda narrowed: self._query(collection_name, [narrowed])[0].points,
             request,
             group_by,
             limit,
@@ -91,7 +91,7 @@ class GroupMethods(PointMethods):
                 construct(
                     models.PointGroup,
                     id=value,
-                    # a point that was deleted meanwhile is left out
+                    # a point deleted since the search is left out
                     hits=[
                         hit.model_copy(update={"payload": records[hit.id].payload, "vector": records[hit.id].vector})
                         for hit in hits
@@ -106,7 +106,7 @@ class GroupMethods(PointMethods):
     def _lookups(
         self, with_lookup: str | models.WithLookup | None, values: list[int | str]
     ) -> dict[int | str, models.Record]:
-        """Read the points whose ids are values of groups; most values may be none."""
+        """Read the points whose ids are values of groups; values without such a point are left out."""
         if with_lookup is None:
             return {}
         if isinstance(with_lookup, str):

@@ -1,4 +1,4 @@
-"""Methods of an EdgeClient that write and read points."""
+"""EdgeClient methods that write and read points."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from qdrant_client import models
-from qdrant_client.http.models import QueryResponse  # models.QueryResponse is that of fastembed
+from qdrant_client.http.models import QueryResponse  # models.QueryResponse is fastembed's
 
 from fg_search.edge.convert.points import json_payload
 from fg_search.edge.instances import construct
@@ -31,9 +31,9 @@ class PointMethods(ClientBase):
         update_mode: models.UpdateMode | None = None,
         **kwargs: Any,
     ) -> models.UpdateResult:
-        """Write points; all of them, or, if one of them is wrong, none."""
+        """Write points; if one of them is invalid, none is written."""
         check_options("upsert", kwargs, "shard_key_selector")
-        self._collection(collection_name).upserting(points, update_filter, update_mode)()
+        self._collection(collection_name).prepare_upsert(points, update_filter, update_mode)()
         return DONE.model_copy()
 
     def upload_points(
@@ -46,14 +46,14 @@ class PointMethods(ClientBase):
         update_mode: models.UpdateMode | None = None,
         **kwargs: Any,
     ) -> None:
-        """Write any number of points, ``batch_size`` of them in memory at a time."""
+        """Write any number of points, with ``batch_size`` of them in memory at a time."""
         check_options("upload_points", kwargs, "shard_key_selector")
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}; it must be at least 1")
         collection = self._collection(collection_name)
         iterator = iter(points)
         while batch := list(islice(iterator, batch_size)):
-            collection.upserting(batch, update_filter, update_mode)()
+            collection.prepare_upsert(batch, update_filter, update_mode)()
 
     def update_vectors(
         self,
@@ -65,7 +65,7 @@ class PointMethods(ClientBase):
     ) -> models.UpdateResult:
         """Replace some vectors of existing points."""
         check_options("update_vectors", kwargs, "shard_key_selector")
-        self._collection(collection_name).updating_vectors(points, update_filter)()
+        self._collection(collection_name).prepare_vector_update(points, update_filter)()
         return DONE.model_copy()
 
     def delete_vectors(
@@ -95,7 +95,7 @@ class PointMethods(ClientBase):
         key: str | None = None,
         **kwargs: Any,
     ) -> models.UpdateResult:
-        """Set top-level keys of the payload, or with ``key`` those of the object there; others stay."""
+        """Set keys of the payload, or of the object at ``key`` in it; all other keys are kept."""
         check_options("set_payload", kwargs, "shard_key_selector")
         collection = self._collection(collection_name)
         collection.update_selected("set_payload", points, json_payload(payload, "payload"), key)
@@ -142,22 +142,22 @@ class PointMethods(ClientBase):
         lookup_from: models.LookupLocation | None = None,
         **kwargs: Any,
     ) -> QueryResponse:
-        """Search, recommend, fuse, rescore, order or sample.
+        """Search, recommend, fuse, rescore, order or sample points.
 
         Args:
             collection_name: Collection to search in.
             query: Vector (list, array, SparseVector), id of a point, any ``models.Query``, or None for all points.
-            using: Which named vector; the unnamed one if None.
+            using: Name of the vector to search; the unnamed vector if None.
             prefetch: Queries whose results the query fuses or rescores.
-            query_filter: Only points that match, in the prefetches too.
-            search_params: How to search.
-            limit: How many hits.
-            offset: How many hits to leave out before them.
-            with_payload: Whether hits bring their payload, or which keys of it.
-            with_vectors: Whether hits bring their vectors, or which.
-            score_threshold: Only hits that score at least as well.
-            lookup_from: Collection and vector that ids in the query refer to, if others.
-            **kwargs: Without effect, or refused; see the class.
+            query_filter: Restricts the points, in prefetches too.
+            search_params: Search parameters, such as ``hnsw_ef`` and ``exact``.
+            limit: Maximum number of hits.
+            offset: Number of hits to skip.
+            with_payload: Whether to return the payload, or which of its keys.
+            with_vectors: Whether to return vectors, or the names of those to return.
+            score_threshold: Worst score that a hit may have.
+            lookup_from: Collection and vector that ids in the query refer to, if not those being searched.
+            **kwargs: Arguments for servers, ignored or refused; see the class.
         """
         check_options("query_points", kwargs, "shard_key_selector")
         request = construct(
@@ -179,13 +179,13 @@ class PointMethods(ClientBase):
     def query_batch_points(
         self, collection_name: str, requests: Sequence[models.QueryRequest], **kwargs: Any
     ) -> list[QueryResponse]:
-        """Answer several queries with one call to the engine, which is cheaper than one call each."""
+        """Answer several queries in one engine call, which is cheaper than one call per query."""
         check_options("query_batch_points", kwargs)
         return self._query(collection_name, requests)
 
     def _query(self, collection_name: str, requests: Sequence[models.QueryRequest]) -> list[QueryResponse]:
-        def lookup(point_id: Any, vector: str, elsewhere: models.LookupLocation | None) -> Any:
-            name = collection_name if elsewhere is None else elsewhere.collection
+        def lookup(point_id: Any, vector: str, lookup_from: models.LookupLocation | None) -> Any:
+            name = collection_name if lookup_from is None else lookup_from.collection
             return self._collection(name).vector(point_id, vector)
 
         return self._collection(collection_name).query(requests, lookup)
@@ -201,7 +201,10 @@ class PointMethods(ClientBase):
         with_vectors: bool | Sequence[str] = False,
         **kwargs: Any,
     ) -> tuple[list[models.Record], int | str | None]:
-        """Return points by id, or by an indexed payload field, and the id of the next page (None at the end)."""
+        """Return a page of points, ordered by id or by an indexed payload field, and the offset of the next page.
+
+        The offset is None on the last page, and always with ``order_by``.
+        """
         check_options("scroll", kwargs, "shard_key_selector")
         return self._collection(collection_name).scroll(
             scroll_filter, limit, order_by, offset, with_payload, with_vectors
@@ -215,7 +218,7 @@ class PointMethods(ClientBase):
         with_vectors: bool | Sequence[str] = False,
         **kwargs: Any,
     ) -> list[models.Record]:
-        """Return points by their ids, in this order; ids that do not exist are left out."""
+        """Return points in the order of ``ids``; unknown ids are left out."""
         check_options("retrieve", kwargs, "shard_key_selector")
         return self._collection(collection_name).retrieve(ids, with_payload, with_vectors)
 
@@ -226,7 +229,7 @@ class PointMethods(ClientBase):
         exact: bool = True,
         **kwargs: Any,
     ) -> models.CountResult:
-        """Count the points that match."""
+        """Count the matching points."""
         check_options("count", kwargs, "shard_key_selector")
         return models.CountResult(count=self._collection(collection_name).count(count_filter, exact=exact))
 
@@ -239,6 +242,6 @@ class PointMethods(ClientBase):
         exact: bool = False,
         **kwargs: Any,
     ) -> models.FacetResponse:
-        """Count the points of each value of a payload field, which needs an index; most frequent first."""
+        """Count points per value of an indexed payload field, most frequent value first."""
         check_options("facet", kwargs, "shard_key_selector")
         return self._collection(collection_name).facet(key, facet_filter, limit, exact=exact)

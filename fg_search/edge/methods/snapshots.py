@@ -1,4 +1,4 @@
-"""Methods of an EdgeClient that concern snapshots."""
+"""EdgeClient methods for snapshots."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from fg_search.edge.errors import FormatVersionError, StorageError
 from fg_search.edge.folder import check_collection_name
 from fg_search.edge.methods.base import ClientBase, check_options
 from fg_search.edge.snapshot_archive import file_checksum, read_archive
-from fg_search.edge.snapshot_files import CollectionSnapshots, local_path
+from fg_search.edge.snapshot_folder import SnapshotFolder, local_path
 
 
 class SnapshotMethods(ClientBase):
-    """Create, list, find, delete and recover snapshots of collections."""
+    """Create, list, locate, delete and recover snapshots of collections."""
 
     def create_snapshot(self, collection_name: str, **kwargs: Any) -> models.SnapshotDescription:
-        """Copy a collection into one file below the folder; :meth:`snapshot_path` tells where.
+        """Copy a collection into one file below the client's folder; :meth:`snapshot_path` returns its path.
 
-        The copy is consistent: it holds every write that returned before, and each other write whole or not at
-        all. Meanwhile writes wait, reads do not.
+        The copy is consistent: it holds every write that has returned, and any concurrent write completely or not at
+        all. Writes wait until the copy is made, reads do not.
 
         Args:
-            collection_name: Collection, or alias.
-            **kwargs: Without effect, or refused; see the class.
+            collection_name: Collection or alias.
+            **kwargs: Arguments for servers, ignored or refused; see the class.
 
         Returns:
-            Name, time, size and SHA-256 of the file.
+            Name, creation time, size and SHA-256 of the file.
 
         Raises:
             ValueError: There is no such collection.
-            StorageError: The file cannot be written; nothing is left of it.
+            StorageError: The file cannot be written; no partial file remains.
         """
         check_options("create_snapshot", kwargs)
         collection = self._collection(collection_name)
-        return CollectionSnapshots(self._folder.path, self._real_name(collection_name)).create(collection)
+        return SnapshotFolder(self._folder.path, self._real_name(collection_name)).create(collection)
 
     def list_snapshots(self, collection_name: str, **kwargs: Any) -> list[models.SnapshotDescription]:
-        """Describe the snapshots of a collection, oldest first. They outlive the collection."""
+        """Describe the snapshots of a collection, oldest first. Snapshots outlive their collection."""
         check_options("list_snapshots", kwargs)
         return self._snapshots(collection_name).list()
 
     def snapshot_path(self, collection_name: str, snapshot_name: str) -> Path:
-        """Return where the file of a snapshot lies, to copy it elsewhere. Not in QdrantClient.
+        """Return the path of a snapshot, e.g. to copy the file elsewhere. Not in QdrantClient.
 
         Raises:
             ValueError: There is no such snapshot.
@@ -72,23 +72,22 @@ class SnapshotMethods(ClientBase):
         checksum: str | None = None,
         **kwargs: Any,
     ) -> bool:
-        """Make a collection what it was in a snapshot of :meth:`create_snapshot`, of this folder or another one.
+        """Restore a collection from a file that :meth:`create_snapshot` wrote, in this folder or another one.
 
-        Settings, payload indexes and points are those of the snapshot; a collection that is there is replaced as
-        a whole, once the snapshot was found to be whole. Calls that are under way in other threads meanwhile may
-        end with a ``RuntimeError``.
+        Settings, payload indexes and points come from the snapshot. It is checked first; then an existing collection is
+        replaced in one step. Concurrent calls in other threads may raise ``RuntimeError``.
 
         Args:
-            collection_name: Collection, or alias, to create or replace.
-            location: The file, as a path or a ``file://`` URL.
-            checksum: SHA-256 that the file must have.
-            **kwargs: Without effect, or refused; see the class.
+            collection_name: Collection or alias to create or replace.
+            location: Path or ``file://`` URL of the snapshot.
+            checksum: Expected SHA-256 of the file.
+            **kwargs: Arguments for servers, ignored or refused; see the class.
 
         Raises:
-            StorageError: The file is missing, damaged, or no snapshot; nothing was changed.
-            FormatVersionError: A newer release wrote it.
-            ValueError: The name of the collection is not allowed.
-            UnsupportedError: The location is a URL of another kind.
+            StorageError: The file is missing, damaged or not a snapshot; nothing was changed.
+            FormatVersionError: A newer release wrote the snapshot.
+            ValueError: The collection name is not allowed.
+            UnsupportedError: The location is a URL with another scheme or on another host.
         """
         check_options("recover_snapshot", kwargs, "api_key", "priority")
         self._check_open()
@@ -114,18 +113,18 @@ class SnapshotMethods(ClientBase):
     def _real_name(self, collection_name: str) -> str:
         return self._aliases.get(collection_name, collection_name)
 
-    def _snapshots(self, collection_name: str) -> CollectionSnapshots:
+    def _snapshots(self, collection_name: str) -> SnapshotFolder:
         self._check_open()
         name = self._real_name(collection_name)
         check_collection_name(name)
-        snapshots = CollectionSnapshots(self._folder.path, name)
-        if not self._folder.exists(name) and not snapshots.exist():
+        snapshots = SnapshotFolder(self._folder.path, name)
+        if not self._folder.exists(name) and not snapshots.has_snapshots():
             raise ValueError(f"Collection {name} not found")
         return snapshots
 
 
 def _check_collection(folder: Path, snapshot: Path) -> None:
-    """Refuse a snapshot that can be read but does not open as a collection."""
+    """Refuse a readable snapshot that does not open as a collection."""
     try:
         collection = EdgeCollection(folder)
         try:

@@ -1,1 +1,1 @@
-"""Items under review as files of other tools, and the corrections that come back from them."""
+"""Items to review in the file formats of other tools, and the corrections read back from them."""

@@ -1,4 +1,4 @@
-"""Labels that somebody chose elsewhere, read row by row: a bad row is told apart from the good ones around it."""
+"""Read labels chosen in another tool row by row, so that one bad row does not spoil the others."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Correction(NamedTuple):
     """One chosen label.
 
     Attributes:
-        number: Of the line, task or record that has it, counted from 1.
-        id: Of the item.
-        label: Not empty.
+        number: Number of the line, task or record, counted from 1.
+        id: Id of the item.
+        label: Chosen label, never empty.
     """
 
     number: int
@@ -28,11 +28,11 @@ class Correction(NamedTuple):
 
 
 class Flaw(NamedTuple):
-    """What is wrong with a line, task or record.
+    """A line, task or record that is invalid.
 
     Attributes:
-        number: Counted from 1.
-        problem: What was wrong, and what to do where that is not plain.
+        number: Number of the line, task or record, counted from 1.
+        problem: Description of what is wrong and, where it is not obvious, what to do.
     """
 
     number: int
@@ -42,11 +42,12 @@ class Flaw(NamedTuple):
 def read_each(
     rows: Iterable[tuple[int, T]], read: Callable[[T], tuple[UserId, str] | None]
 ) -> Iterator[Correction | Flaw]:
-    """Read one row after the other; rows in which nothing was chosen are passed over.
+    """Read rows one at a time; rows without a chosen label are skipped.
 
     Args:
-        rows: With their numbers.
-        read: Gives id and label, ``None`` if nothing was chosen, or raises a ``ValueError`` that says what is wrong.
+        rows: Pairs of number and row.
+        read: Function that returns id and label, or ``None`` if no label was chosen, and raises ``ValueError`` for an
+            invalid row.
     """
     for number, row in rows:
         try:
@@ -59,28 +60,28 @@ def read_each(
 
 
 def labels_by_id(corrections: Iterable[Correction | Flaw], unit: str) -> dict[UserId, str]:
-    """The chosen labels; of several for one id the last.
+    """Return the chosen label per id; the last one wins.
 
     Args:
-        corrections: As they were read.
-        unit: What the numbers count, for the message.
+        corrections: Corrections and flaws in the order they were read.
+        unit: Name of what the numbers count, for the error message.
 
     Raises:
-        ValueError: At the first flaw.
+        ValueError: There is a flaw; the message describes the first.
     """
     chosen: dict[UserId, str] = {}
-    for one in corrections:
-        if isinstance(one, Flaw):
-            raise ValueError(f"{unit} {one.number}: {one.problem}")  # noqa: TRY004  # the value is wrong
-        chosen[one.id] = one.label
+    for correction in corrections:
+        if isinstance(correction, Flaw):
+            raise ValueError(f"{unit} {correction.number}: {correction.problem}")  # noqa: TRY004  # the value is wrong
+        chosen[correction.id] = correction.label
     return chosen
 
 
 def parsed_id(text: Any) -> UserId:
-    """An id as it was written by ``json.dumps``.
+    """Return an id from its JSON text.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: The text is not a valid id.
     """
     try:
         return checked_id(json.loads(text) if isinstance(text, str) else text)
@@ -89,10 +90,10 @@ def parsed_id(text: Any) -> UserId:
 
 
 def checked_id(value: Any) -> UserId:
-    """An id as it stands in JSON.
+    """Return a decoded JSON value if it is a valid id.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: The value is not a valid id.
     """
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise ValueError(f"{reprlib.repr(value)} is no id as it was exported; leave the ids as they are")  # noqa: TRY004
@@ -100,10 +101,10 @@ def checked_id(value: Any) -> UserId:
 
 
 def checked_label(value: Any, name: str) -> str:
-    """A label that was chosen.
+    """Return a chosen label if it is valid.
 
     Raises:
-        ValueError: If it is no text, empty, or not made of whole characters; the message begins with ``name``.
+        ValueError: The value is not a string, is empty, or has lone surrogates; the message starts with ``name``.
     """
     if not isinstance(value, str):
         raise ValueError(f"{name} is {reprlib.repr(value)}; a label is a text")  # noqa: TRY004
@@ -114,10 +115,10 @@ def checked_label(value: Any, name: str) -> str:
 
 
 def checked(value: Any, kind: type[T], name: str) -> T:
-    """A value of the JSON type that it must have.
+    """Return a value if it has the expected JSON type.
 
     Raises:
-        ValueError: If it is of another one; the message begins with ``name``.
+        ValueError: The value has another type; the message starts with ``name``.
     """
     if not isinstance(value, kind):
         wanted = "a list" if kind is list else "an object"

@@ -1,4 +1,4 @@
-"""For each item, its near-duplicates with other labels: of all items, in bounded memory and without all pairs."""
+"""Near-duplicates with different labels, found in bounded memory and without comparing all pairs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fg_search.review.issues.duplicates import NEAR_DUPLICATE
 from fg_search.review.issues.neighbours import FloatArray, IntArray, Neighbours, label_numbers, search
 from fg_search.validation import check_count, check_fraction, check_vectors
 
-_ALL_PAIRS = 20_000  # items of which every pair is compared
-_CELL = 500  # items to a pivot
-_PIVOTS = 3  # nearest pivots of an item: near-duplicates share at least one of them, but for rare ones
-_LARGEST = 10_000  # items of a cell that are compared with one another
+_ALL_PAIRS = 20_000  # up to this many items, every pair is compared
+_CELL = 500  # items per pivot
+_PIVOTS = 3  # nearest pivots per item: near-duplicates almost always share one of them
+_LARGEST = 10_000  # items compared with one another; a larger cell is split
 _ROWS = 8_192
 
 
@@ -27,21 +27,21 @@ def conflicting_copies(
     k: int = 3,
     seed: int = 0,
 ) -> Neighbours:
-    """The k most similar near-duplicates of each item that have another label.
+    """For each item, the k most similar near-duplicates with a different label.
 
-    Exact for up to 20,000 items. Of more, an item is compared with those that have one of its three nearest pivots in
-    common, the pivots being items drawn at random, one for 500: the time grows as n, and nearly all pairs are found
-    (as in the inverted file of Jégou et al., 2011, with several assignments).
+    Exact up to 20,000 items. Beyond that, one item in 500 is drawn as a pivot, and an item is compared only with items
+    that share one of its three nearest pivots. This finds nearly all pairs in linear time (an inverted file with
+    multiple assignment, as in Jégou et al., 2011).
 
     Args:
         embeddings: ``(n, d)`` finite float array.
-        labels: ``(n,)`` labels; ``None`` has no conflicts.
-        similarity: Cosine in [0, 1] from which two items are near-duplicates.
-        k: Near-duplicates of each.
-        seed: Of the pivots.
+        labels: ``(n,)`` labels, ``None`` where unknown. Items without a label have no conflicts.
+        similarity: Minimum cosine of two near-duplicates, in [0, 1].
+        k: Maximum number of near-duplicates per item.
+        seed: Random seed for drawing the pivots.
 
     Returns:
-        Of all items; row -1 where there are fewer.
+        ``(n, k)`` neighbours; row -1 where an item has fewer than k.
 
     Raises:
         ValueError: If lengths differ or a number is out of range or not finite.
@@ -61,7 +61,7 @@ def conflicting_copies(
 
 
 def _cells(unit: FloatArray, known: IntArray, seed: int) -> Iterator[IntArray]:
-    """Rows to compare with one another; an item is in several."""
+    """Groups of rows to compare with one another; an item may be in several."""
     if len(known) <= _ALL_PAIRS:
         yield known
         return
@@ -80,7 +80,7 @@ def _cells(unit: FloatArray, known: IntArray, seed: int) -> Iterator[IntArray]:
 
 
 def _merge(rows: IntArray, found: FloatArray, items: IntArray, more_rows: IntArray, more: FloatArray) -> None:
-    """Add what another cell gave, each neighbour once, the most similar first."""
+    """Merge the neighbours found in another cell: each once, the most similar first."""
     k = rows.shape[1]
     for item, other_rows, others in zip(items.tolist(), more_rows.tolist(), more.tolist(), strict=True):
         both = {

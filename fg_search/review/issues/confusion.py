@@ -1,4 +1,4 @@
-"""Pairs of labels that should perhaps be one."""
+"""Pairs of labels that a model confuses and that perhaps should be merged."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from fg_search.validation import check_count
 
 @dataclass(frozen=True)
 class ConfusedLabels:
-    """Two labels whose items are taken for one another.
+    """Two labels that a model confuses.
 
     Attributes:
         first, second: The labels, in alphabetical order.
-        first_as_second: Items given the first label that are predicted to have the second.
-        second_as_first: The other way round.
-        score: In [0, 1], the geometric mean of both as shares of the items given each label.
+        first_as_second: Number of items given the first label and predicted as the second.
+        second_as_first: Number of items given the second label and predicted as the first.
+        score: Geometric mean, in [0, 1], of the two counts, each as a share of the items given that label.
     """
 
     first: str
@@ -28,13 +28,13 @@ class ConfusedLabels:
 
 
 def confused_labels(given: Sequence[str | None], predicted: Sequence[str], *, limit: int = 20) -> list[ConfusedLabels]:
-    """Pairs of labels that a model confuses, those first that are confused both ways.
+    """Pairs of labels that a model confuses; pairs confused in both directions come first.
 
     Args:
-        given: ``(n,)`` labels, ``None`` where there is none.
-        predicted: ``(n,)`` most probable labels according to a model that has not seen the given ones
-            (:attr:`fg_search.review.issues.label_errors.LabelJudgements.predicted`).
-        limit: Pairs listed.
+        given: ``(n,)`` given labels, ``None`` where there is none.
+        predicted: ``(n,)`` predicted labels, out of fold
+            (:attr:`fg_search.review.issues.label_errors.LabelIssues.predicted`).
+        limit: Maximum number of pairs.
 
     Raises:
         ValueError: If lengths differ or a number is out of range.
@@ -50,14 +50,15 @@ def confused_labels(given: Sequence[str | None], predicted: Sequence[str], *, li
 def confused_pairs(
     counts: Mapping[tuple[str, str], int], sizes: Mapping[str, int], *, limit: int = 20
 ) -> list[ConfusedLabels]:
-    """The same from counts.
+    """Compute :func:`confused_labels` from counts.
 
-    Wrong labels are confusion in one direction: the geometric mean leaves them to the review of labels.
+    Wrong labels cause confusion in one direction only. Their geometric mean is low, which leaves them to the review of
+    single items.
 
     Args:
-        counts: Items by given label and another one that is predicted.
-        sizes: Items by given label.
-        limit: Pairs listed.
+        counts: Number of items by ``(given, predicted)`` label, where the two differ.
+        sizes: Number of items by given label.
+        limit: Maximum number of pairs.
 
     Raises:
         ValueError: If the limit is less than one.

@@ -1,4 +1,4 @@
-"""A batch that is worth a person's hour: no run of near-copies."""
+"""Reordering a ranking so that a reviewer does not see one near-copy after the other."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from fg_search.validation import check_count, check_fraction, check_vectors
 def spread_copies(
     embeddings: npt.ArrayLike, *, limit: int | None = None, similarity: float = 0.9, window: int = 10
 ) -> npt.NDArray[np.int64]:
-    """Reorder a ranking so that no two near-copies stand within a window, as long as there is anything else.
+    """Reorder a ranking so that no window of it holds two near-copies, as long as other items remain.
 
-    Each place takes the first item left that is no near-copy of those in the window before it: the greedy rule of
-    maximal marginal relevance (Carbonell & Goldstein, 1998) with a threshold in the place of a weight, so that an
-    order without copies is not touched. Where only copies are left, the first of them is taken.
+    Each place takes the first remaining item that is not a near-copy of an item in the window before it: the greedy
+    rule of maximal marginal relevance (Carbonell & Goldstein, 1998), with a threshold instead of a weight, so that a
+    ranking without copies stays as it is. If only copies remain, the first of them is taken.
 
     Args:
-        embeddings: ``(n, d)`` finite float array in the order of the ranking, the best first.
-        limit: Items to choose; by default all.
-        similarity: Cosine in [0, 1] from which two items are near-copies.
-        window: Any that many places in a row are free of them.
+        embeddings: ``(n, d)`` finite float array in ranking order, the best item first.
+        limit: Number of items to choose; all by default.
+        similarity: Minimum cosine of two near-copies, in [0, 1].
+        window: Number of consecutive places that must not hold two near-copies.
 
     Returns:
-        ``(min(n, limit),)`` int64, rows in their new order.
+        ``(min(n, limit),)`` int64, the chosen rows in their new order.
 
     Raises:
         ValueError: If a number is out of range or not finite.

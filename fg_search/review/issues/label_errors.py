@@ -1,7 +1,8 @@
-"""Which labels are probably wrong: each judged by a model that has not seen it."""
+"""Which given labels are probably wrong, by the predictions of a model that never saw them."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,30 +13,29 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, logsumexp, softmax
 
 from fg_search.review.issues.noise import Block, NoiseEstimate, estimate_noise
-from fg_search.review.issues.regression import FloatArray, IntArray, LabelRegression, row_blocks
+from fg_search.review.issues.ridge_regression import FloatArray, IntArray, LabelRegression, row_blocks
 from fg_search.validation import check_booleans, check_count, check_labels, check_vectors
 
-_CALIBRATED_ON = 10_000  # fitted examples of each half that noise is estimated on
-_TEMPERED_ON = 5_000
-_BOTH_HALVES = 5_000  # of more examples one half tells enough of what half of them teach
+_CALIBRATED_ON = 10_000  # fitted examples in each half used to estimate noise
+_TEMPERED_ON = 5_000  # examples used to fit the temperature
+_BOTH_HALVES = 5_000  # with more examples, one half is enough to show what half of them teach
 _LARGEST_LOG_ODDS = 200.0
 _UNKNOWN = -1
 
 
 @dataclass(frozen=True, eq=False)
-class LabelJudgements:
-    """What a judge makes of n labels.
+class LabelIssues:
+    """Out-of-fold scores and suggestions for n given labels.
 
     Attributes:
-        score: ``(n,)`` float64 in [0, 1], the probability that the given label is wrong; 0 where there is none, and
-            where it cannot be judged.
-        suggested: The most probable label other than the given one; where none is given, of all.
-        probability: ``(n,)`` float64 in [0, 1], that the suggested label is right.
-        change: ``(n,)`` booleans, whether it is suggested to change the given label: the suggested one is more
-            probable than not.
-        predicted: The most probable label of all, whatever is given; may be the given one.
-        margin: ``(n,)`` float64 in [0, 1], the lead of the most probable label over the second in probability.
-        judged: ``(n,)`` booleans, false where there is no label, or no other example of it was fitted.
+        score: ``(n,)`` float64 in [0, 1], the probability that the given label is wrong: high where cleanlab's label
+            quality score is low. 0 where no label is given or it cannot be scored.
+        suggested: ``(n,)`` most probable labels other than the given one, or of all labels where none is given.
+        probability: ``(n,)`` float64 in [0, 1], the probability that the suggested label is right.
+        change: ``(n,)`` booleans, true where the suggested label is more probable than not.
+        predicted: ``(n,)`` most probable labels of all; may equal the given one.
+        margin: ``(n,)`` float64 in [0, 1], the probability of the most probable label minus that of the second.
+        scored: ``(n,)`` booleans, false where no label is given or no other example of it was fitted.
     """
 
     score: npt.NDArray[np.float64]
@@ -44,21 +44,27 @@ class LabelJudgements:
     change: npt.NDArray[np.bool_]
     predicted: tuple[str, ...] = field(repr=False)
     margin: npt.NDArray[np.float64]
-    judged: npt.NDArray[np.bool_]
+    scored: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.score)
 
+    @property
+    def judged(self) -> npt.NDArray[np.bool_]:
+        """Deprecated name of :attr:`scored`."""
+        _warn_renamed("LabelIssues.judged", "LabelIssues.scored")
+        return self.scored
+
 
 @dataclass(frozen=True, eq=False)
-class LabelJudge:
-    """Judges labels, those it was fitted on as if it had not been.
+class LabelScorer:
+    """Scores given labels; a fitted label is scored as if it had been left out of the fit.
 
     Attributes:
-        labels: The L labels it knows, sorted.
-        counts: ``(L,)`` int64, the fitted examples of each.
-        temperature: Of the posterior ``softmax(regression / temperature)``.
-        noise: Share of the fitted labels that are probably wrong.
+        labels: The L known labels, sorted.
+        counts: ``(L,)`` int64, the number of fitted examples of each label.
+        temperature: Temperature of the posterior ``softmax(regression / temperature)``.
+        noise: Estimated share of wrong labels among the fitted ones.
     """
 
     labels: tuple[str, ...] = field(repr=False)
@@ -68,26 +74,28 @@ class LabelJudge:
     _regression: LabelRegression = field(repr=False)
     _log_odds: float = field(repr=False)
 
-    def judge(
+    def score(
         self,
         embeddings: npt.ArrayLike,
         labels: Sequence[str | None],
         *,
         fitted: bool | npt.ArrayLike,
-    ) -> LabelJudgements:
-        """Judge labels; memory beyond the result is bounded, and pieces give what the whole gives.
+    ) -> LabelIssues:
+        """Score the given labels.
 
-        The margin between given label and best other decides (as in cleanlab's normalised margin); two numbers that
-        do not depend on the item make a probability of it: the temperature, and the odds at which the expected number
-        of wrong labels is the estimated one.
+        The ranking is by the margin between the given label and the best other label, like cleanlab's normalized
+        margin. Two numbers shared by all items turn a margin into a probability: the temperature, and an offset of the
+        log odds chosen so that the expected number of wrong labels equals the estimated one.
+
+        Memory beyond the result is bounded. Scoring the items in batches gives the same scores as scoring them at once.
 
         Args:
             embeddings: ``(n, d)`` finite float array.
-            labels: The given label of each, ``None`` where there is none; unknown ones cannot be judged.
-            fitted: Which rows this judge was fitted on, with this very label: ``(n,)`` booleans, or one for all.
+            labels: ``(n,)`` given labels, ``None`` where there is none. A label the scorer does not know is not scored.
+            fitted: ``(n,)`` booleans, or one for all: whether the scorer was fitted on this row with this label.
 
         Raises:
-            ValueError: If shapes do not fit or a number is not finite.
+            ValueError: If shapes do not match, a number is not finite, or a row marked as fitted has an unknown label.
         """
         rows = check_vectors(embeddings, name="embeddings", dimension=self._regression.dimension)
         _check_labels(labels, len(rows))
@@ -96,65 +104,72 @@ class LabelJudge:
         if (seen & (given == _UNKNOWN)).any():
             odd = int((seen & (given == _UNKNOWN)).argmax())
             raise ValueError(f"fitted[{odd}] is true but its label {labels[odd]!r} is none that was fitted")
-        return self._judge(rows, given, seen, None)
+        return self._score(rows, given, seen, None)
 
-    def _judge(
+    def judge(
+        self, embeddings: npt.ArrayLike, labels: Sequence[str | None], *, fitted: bool | npt.ArrayLike
+    ) -> LabelIssues:
+        """Deprecated name of :meth:`score`."""
+        _warn_renamed("LabelScorer.judge", "LabelScorer.score")
+        return self.score(embeddings, labels, fitted=fitted)
+
+    def _score(
         self, rows: FloatArray, given: IntArray, seen: npt.NDArray[np.bool_], leverage: FloatArray | None
-    ) -> LabelJudgements:
-        judged = given != _UNKNOWN
-        judged[judged] = self.counts[given[judged]] - seen[judged] > 0
+    ) -> LabelIssues:
+        scored = given != _UNKNOWN
+        scored[scored] = self.counts[given[scored]] - seen[scored] > 0
         score, probability, margin = np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows))
         best, suggested = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
         for some in row_blocks(len(rows), self._regression.width):
             known = None if leverage is None else leverage[some]
-            scores = self._scores(rows[some], given[some], seen[some], known)
-            two = np.partition(softmax(scores, axis=1), -2, axis=1)[:, -2:]
-            best[some], margin[some] = scores.argmax(axis=1), two[:, 1] - two[:, 0]
-            own, has = given[some], judged[some]
-            held = scores[np.arange(len(own)), own]
-            scores[has, own[has]] = -np.inf
-            suggested[some] = other = scores.argmax(axis=1)
-            lead = scores[np.arange(len(own)), other]
-            score[some] = np.where(has, expit(lead - held + self._log_odds), 0)
-            probability[some] = np.where(has, score[some], 1) * np.exp(lead - logsumexp(scores, axis=1))
+            logits = self._logits(rows[some], given[some], seen[some], known)
+            top_two = np.partition(softmax(logits, axis=1), -2, axis=1)[:, -2:]
+            best[some], margin[some] = logits.argmax(axis=1), top_two[:, 1] - top_two[:, 0]
+            own, has_score = given[some], scored[some]
+            own_logit = logits[np.arange(len(own)), own]
+            logits[has_score, own[has_score]] = -np.inf
+            suggested[some] = other = logits.argmax(axis=1)
+            other_logit = logits[np.arange(len(own)), other]
+            score[some] = np.where(has_score, expit(other_logit - own_logit + self._log_odds), 0)
+            probability[some] = np.where(has_score, score[some], 1) * np.exp(other_logit - logsumexp(logits, axis=1))
         names = self.labels
-        return LabelJudgements(
+        return LabelIssues(
             score=score,
             suggested=tuple(names[i] for i in suggested),
             probability=probability.clip(0, 1),
-            change=judged & (probability > 0.5),
+            change=scored & (probability > 0.5),
             predicted=tuple(names[i] for i in best),
             margin=margin.clip(0, 1),
-            judged=judged,
+            scored=scored,
         )
 
-    def _scores(
+    def _logits(
         self, rows: FloatArray, given: IntArray, seen: npt.NDArray[np.bool_], leverage: FloatArray | None
     ) -> npt.NDArray[np.float64]:
-        """``(n, L)`` logits; of the rows that were fitted, without them."""
-        scores = np.empty((len(rows), len(self.labels)))
+        """``(n, L)`` logits; leave-one-out for the fitted rows."""
+        logits = np.empty((len(rows), len(self.labels)))
         if not seen.all():
-            scores[~seen] = self._regression.predict(rows[~seen])
+            logits[~seen] = self._regression.predict(rows[~seen])
         if seen.any():
-            scores[seen] = self._regression.leave_one_out(
+            logits[seen] = self._regression.leave_one_out(
                 rows[seen], given[seen], None if leverage is None else leverage[seen]
             )
-        return np.asarray(scores / self.temperature)
+        return np.asarray(logits / self.temperature)
 
 
-def fit_label_judge(embeddings: npt.ArrayLike, labels: Sequence[str | None], *, seed: int = 0) -> LabelJudge:
-    """Fit a judge of labels.
+def fit_label_scorer(embeddings: npt.ArrayLike, labels: Sequence[str | None], *, seed: int = 0) -> LabelScorer:
+    """Fit a :class:`LabelScorer`.
 
-    Time grows as n, memory hardly: of a large corpus some 100,000 sampled examples are enough, the others can be
-    judged without having been fitted.
+    Time is linear in n; memory hardly grows with it. For a large corpus, 100,000 sampled examples are enough: the
+    others can be scored without being fitted.
 
-    Copies of an item with the same wrong label vouch for one another; see
+    Copies of an item with the same wrong label vouch for one another; find them with
     :func:`fg_search.review.issues.same_text`.
 
     Args:
-        embeddings: ``(n, d)`` finite float array; the direction of each row alone counts.
-        labels: One label an example, ``None`` where it is unknown (such an example is left out).
-        seed: Of the random units.
+        embeddings: ``(n, d)`` finite float array; only the direction of each row counts.
+        labels: ``(n,)`` labels, ``None`` where unknown. Examples without a label are left out.
+        seed: Random seed.
 
     Raises:
         ValueError: If lengths differ, there are fewer than two labels or fewer than three labelled examples, or a
@@ -165,19 +180,19 @@ def fit_label_judge(embeddings: npt.ArrayLike, labels: Sequence[str | None], *, 
     return _fit(rows, labels, seed)[0]
 
 
-def judge_labels(
+def find_label_issues(
     embeddings: npt.ArrayLike, labels: Sequence[str | None], *, most_fitted: int = 100_000, seed: int = 0
-) -> tuple[LabelJudgements, LabelJudge]:
-    """Fit a judge on some of the labels and judge them all, each by what was learned without it.
+) -> tuple[LabelIssues, LabelScorer]:
+    """Fit a :class:`LabelScorer` and score all labels out of fold.
 
     Args:
         embeddings: ``(n, d)`` finite float array.
-        labels: One label an item, ``None`` where it is unknown.
-        most_fitted: Labelled items to fit on, drawn at random if there are more.
-        seed: Of the draw and the random units.
+        labels: ``(n,)`` labels, ``None`` where unknown.
+        most_fitted: Maximum number of labelled items to fit on; if there are more, they are sampled.
+        seed: Random seed.
 
     Raises:
-        ValueError: As :func:`fit_label_judge`.
+        ValueError: For the reasons given in :func:`fit_label_scorer`, or if ``most_fitted`` is less than three.
     """
     rows = check_vectors(embeddings, name="embeddings")
     _check_labels(labels, len(rows))
@@ -185,37 +200,41 @@ def judge_labels(
     known = np.flatnonzero([label is not None for label in labels])
     if len(known) > most_fitted:
         known = np.sort(np.random.default_rng(seed).permutation(known)[:most_fitted])
-    judge, leverage = _fit(rows[known], [labels[int(i)] for i in known], seed)
+    scorer, leverage = _fit(rows[known], [labels[int(i)] for i in known], seed)
     seen, by_row = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=np.float32)
     seen[known], by_row[known] = True, leverage
-    return judge._judge(rows, _numbers(labels, judge.labels), seen, by_row), judge
+    return scorer._score(rows, _numbers(labels, scorer.labels), seen, by_row), scorer
 
 
-def _fit(rows: FloatArray, labels: Sequence[str | None], seed: int) -> tuple[LabelJudge, FloatArray]:
-    """The judge, and the leverage of each labelled row."""
+def _warn_renamed(old: str, new: str) -> None:
+    warnings.warn(f"{old} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=3)
+
+
+def _fit(rows: FloatArray, labels: Sequence[str | None], seed: int) -> tuple[LabelScorer, FloatArray]:
+    """The scorer, and the leverage of each labelled row."""
     names = tuple(sorted({label for label in labels if label is not None}))
     given = _numbers(labels, names)
     known = np.flatnonzero(given != _UNKNOWN)
     if len(names) < 2 or len(known) < 3:
         raise ValueError(
-            f"to judge labels takes at least 3 labelled examples of at least 2 labels, got {len(known)} of {len(names)}"
+            f"scoring labels takes at least 3 labelled examples of at least 2 labels, got {len(known)} of {len(names)}"
         )
     rows, given = rows[known], given[known]
     regression = LabelRegression.fit(rows, given, len(names), seed)
     leverage = np.concatenate([regression.leverage(rows[some]) for some in row_blocks(len(rows), regression.width)])
     halves = _halves(given, seed)
-    judged = [half[:_CALIBRATED_ON] for half in (halves if len(given) <= _BOTH_HALVES else halves[:1])]
-    drawn = np.concatenate(judged)
+    sampled = [half[:_CALIBRATED_ON] for half in (halves if len(given) <= _BOTH_HALVES else halves[:1])]
+    drawn = np.concatenate(sampled)
     examples, sample, own = rows[drawn], given[drawn], leverage[drawn]
 
     def unseen(most: int) -> Iterator[tuple[IntArray, FloatArray]]:
         for some in row_blocks(min(most, len(sample)), regression.width):
             yield sample[some], regression.leave_one_out(examples[some], sample[some], own[some])
 
-    taught = [LabelRegression.fit(rows[half], given[half], len(names), seed) for half in halves[::-1][: len(judged)]]
+    on_half = [LabelRegression.fit(rows[half], given[half], len(names), seed) for half in halves[::-1][: len(sampled)]]
 
     def from_half(most: int) -> Iterator[tuple[IntArray, FloatArray]]:
-        for half, other in zip(judged, taught, strict=True):
+        for half, other in zip(sampled, on_half, strict=True):
             for some in row_blocks(min(most, len(half)), other.width):
                 yield given[half[some]], other.predict(rows[half[some]])
 
@@ -228,11 +247,12 @@ def _fit(rows: FloatArray, labels: Sequence[str | None], seed: int) -> tuple[Lab
     )
     margins = np.concatenate([_margin(some, scores) for some, scores in unseen(len(sample))]) / temperature
     counts = np.bincount(given, minlength=len(names))
-    return LabelJudge(names, counts, temperature, noise, regression, _log_odds(margins, noise.share.estimate)), leverage
+    log_odds = _log_odds(margins, noise.share.estimate)
+    return LabelScorer(names, counts, temperature, noise, regression, log_odds), leverage
 
 
 def _halves(given: IntArray, seed: int) -> tuple[IntArray, IntArray]:
-    """The examples in two halves, each in random order, those of a label dealt evenly."""
+    """Two stratified halves of the examples, each in random order."""
     rng = np.random.default_rng(seed)
     order = np.lexsort((rng.random(len(given)), given))
     return rng.permutation(order[::2]), rng.permutation(order[1::2])
@@ -243,7 +263,7 @@ def _posteriors(unseen: Callable[[int], Iterator[tuple[IntArray, FloatArray]]], 
 
 
 def _temperature(blocks: list[tuple[IntArray, FloatArray]]) -> float:
-    """The temperature with the highest likelihood of the given labels (Guo et al., 2017)."""
+    """The temperature that maximises the likelihood of the given labels (Guo et al., 2017)."""
     count = sum(len(given) for given, _ in blocks)
 
     def loss(log_temperature: float) -> float:
@@ -257,7 +277,7 @@ def _temperature(blocks: list[tuple[IntArray, FloatArray]]) -> float:
 
 
 def _margin(given: IntArray, scores: FloatArray) -> npt.NDArray[np.float64]:
-    """``(n,)``: by how much the best other label leads the given one."""
+    """``(n,)`` leads of the best other label over the given one."""
     rows = np.arange(len(given))
     own = scores[rows, given].astype(np.float64)
     scores[rows, given] = -np.inf
@@ -265,8 +285,8 @@ def _margin(given: IntArray, scores: FloatArray) -> npt.NDArray[np.float64]:
 
 
 def _log_odds(margins: npt.NDArray[np.float64], share: float) -> float:
-    """What to add to the margins so that their probabilities of being wrong have this mean."""
-    least = 0.5 / len(margins)  # none found wrong is not none wrong
+    """The offset at which the mean probability of being wrong, ``expit(margin + offset)``, equals ``share``."""
+    least = 0.5 / len(margins)  # finding no wrong label does not prove that there is none
     wanted = min(max(share, least), 1 - least)
     limit = _LARGEST_LOG_ODDS + float(np.abs(margins).max())
     return float(brentq(lambda added: float(expit(margins + added).mean()) - wanted, -limit, limit))

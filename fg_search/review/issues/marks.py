@@ -1,7 +1,7 @@
-"""What is left with items for those who review: conflicting near-duplicates, duplicates, outliers.
+"""Marks stored with items for review: conflicting near-duplicates, duplicates and outliers.
 
-A mark names the items that it is about. They may change, so that whoever reads a mark looks at them: an item that is
-written anew has no marks, and labels are compared as they are then.
+A mark names the other items it refers to. These may change later, so they are checked when the mark is read: an item
+that was written again has no marks, and labels are compared as they are at that time.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from fg_search.review.issues.outliers import are_outliers, outlier_scores
 from fg_search.review.issues.reasons import duplicate_reason, outlier_reason, same_text_reason
 from fg_search.review.items import Example, Kind
 
-PARTNERS = 3  # items that a mark names
+PARTNERS = 3  # maximum number of items that a mark refers to
 
 
 @dataclass(frozen=True)
 class Mark:
-    """How the marks of one kind are stored, within the payload of reviewing.
+    """Payload keys, below the review key, of one kind of mark.
 
     Attributes:
         score: Key of the score in [0, 1].
-        order: Key that the list is ordered by.
-        ascending: Whether the least comes first.
-        partners: Key of the engine's ids of the items that it is about, if there are such.
+        order: Key of the value that the review list is ordered by.
+        ascending: Whether the smallest value comes first.
+        partners: Key of the point ids of the items that the mark refers to; ``None`` if it refers to none.
     """
 
     score: str
@@ -57,17 +57,17 @@ def find_marks(
     *,
     seed: int = 0,
 ) -> dict[int, dict[str, Any]]:
-    """The marks of n items, by row; most have none.
+    """The marks of n items by row; rows without a mark are left out.
 
-    Items are compared by blocks of matrix products: for the embedded engine, which compares each with all as well, that
-    is less work than a query an item, and it does not depend on whether a server has its graph built.
+    Items are compared here, by blocks of matrix products, and not by one query per item. The embedded engine would
+    compare each with all items too, at a higher cost, and the result does not depend on the state of a server's graph.
 
     Args:
-        texts: Of the items.
-        labels: ``None`` where unknown.
+        texts: ``(n,)`` texts.
+        labels: ``(n,)`` labels, ``None`` where unknown.
         embeddings: ``(n, d)`` finite float array.
-        point_ids: The engine's ids.
-        seed: Of what is random with more than 20,000 items.
+        point_ids: ``(n,)`` point ids in the engine.
+        seed: Random seed; it matters only with more than 20,000 items.
 
     Raises:
         ValueError: If lengths differ or a number is not finite.
@@ -96,9 +96,9 @@ def find_marks(
 def _conflicts(
     texts: Sequence[str], labels: Sequence[str | None], embeddings: npt.ArrayLike, seed: int
 ) -> dict[int, dict[int, float]]:
-    """By row, rows of near-duplicates with other labels and how similar they are, the most similar first."""
+    """By row, the rows of its near-duplicates with a different label and their similarity, the most similar first."""
     found: dict[int, dict[int, float]] = defaultdict(dict)
-    for group in same_text(texts, labels):  # however the embeddings of upper and lower case differ
+    for group in same_text(texts, labels):  # also where a difference in case separates the embeddings
         some = _few_of_each(group, labels)
         for row in group:
             if labels[row] is not None:
@@ -113,7 +113,7 @@ def _conflicts(
 
 
 def _few_of_each(group: Iterable[int], labels: Sequence[str | None]) -> list[int]:
-    """Up to three rows of each label."""
+    """Up to :data:`PARTNERS` rows of each label."""
     few: dict[str, list[int]] = defaultdict(list)
     for row in group:
         label = labels[row]
@@ -124,11 +124,11 @@ def _few_of_each(group: Iterable[int], labels: Sequence[str | None]) -> list[int
 
 @dataclass(frozen=True)
 class Partner:
-    """An item that a mark names.
+    """An item that a mark refers to.
 
     Attributes:
-        features: Our part of its payload.
-        similarity: To the marked item.
+        features: The part of its payload that belongs to fg_search.
+        similarity: Cosine to the marked item.
     """
 
     features: Mapping[str, Any]
@@ -136,13 +136,13 @@ class Partner:
 
     @property
     def label(self) -> str | None:
-        """Of the item, as it is now."""
+        """The current label of the item."""
         label: str | None = self.features.get("label")
         return label
 
 
 def named(kind: Kind, features: Mapping[str, Any]) -> list[int | str]:
-    """The engine's ids of the items that a mark names."""
+    """The point ids of the items that a mark refers to."""
     key = MARKS[kind].partners
     return [] if key is None else list(features[REVIEW_KEY][key])
 
@@ -150,33 +150,37 @@ def named(kind: Kind, features: Mapping[str, Any]) -> list[int | str]:
 def standing_partners(
     kind: Kind, features: Mapping[str, Any], there: Mapping[int | str, Mapping[str, Any]]
 ) -> list[Partner]:
-    """Of the items that a mark names, those that it still holds for.
+    """The items that a mark refers to and still holds for.
 
     Args:
-        kind: Of the mark.
-        features: Our part of the payload of the item.
-        there: The same of other items by the engine's ids.
+        kind: Kind of the mark.
+        features: The part of the marked item's payload that belongs to fg_search.
+        there: The same part of the payload of other items, by point id; items that are gone are missing.
     """
     own, label = features[REVIEW_KEY], features.get("label")
     ids = named(kind, features)
     if kind == "duplicate":
-        partners = [Partner(there[one], 1.0) for one in ids if one in there]
-        return [one for one in partners if _review(one).get("duplicate_group") == own["duplicate_group"]]
+        copies = [Partner(there[point_id], 1.0) for point_id in ids if point_id in there]
+        return [copy for copy in copies if _review(copy).get("duplicate_group") == own["duplicate_group"]]
     partners = [
-        Partner(there[one], similarity)
-        for one, similarity in zip(ids, own["similarities"], strict=True)
-        if one in there
+        Partner(there[point_id], similarity)
+        for point_id, similarity in zip(ids, own["similarities"], strict=True)
+        if point_id in there
     ]
-    differing = [one for one in partners if "conflict" in _review(one) and one.label not in (None, label)]
+    differing = [
+        partner for partner in partners if "conflict" in _review(partner) and partner.label not in (None, label)
+    ]
     return [] if label is None else differing
 
 
 def mark_reason(kind: Kind, features: Mapping[str, Any], partners: Sequence[Partner]) -> str:
-    """Why an item with such a mark is listed."""
+    """Why an item with this kind of mark is listed."""
     if kind == "outlier":
         return outlier_reason(features[REVIEW_KEY]["outlier"])
     if kind == "duplicate":
-        return same_text_reason(features.get("label"), [one.label for one in partners], more=len(partners) == PARTNERS)
+        return same_text_reason(
+            features.get("label"), [partner.label for partner in partners], more=len(partners) == PARTNERS
+        )
     first = partners[0]
     return duplicate_reason(first.similarity, str(features["label"]), str(first.label), quoted=first.features["text"])
 
@@ -184,10 +188,14 @@ def mark_reason(kind: Kind, features: Mapping[str, Any], partners: Sequence[Part
 def examples_of(
     features: Mapping[str, Any], partners: Sequence[Partner]
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    """The items that a mark names, as evidence: those with the item's label, and those with another one."""
-    shown = [Example(one.features["id"], one.features["text"], one.label, one.similarity) for one in partners]
+    """The items that a mark refers to, as evidence: with the same label, and with a different one."""
+    examples = [
+        Example(partner.features["id"], partner.features["text"], partner.label, partner.similarity)
+        for partner in partners
+    ]
     label = features.get("label")
-    return tuple(one for one in shown if one.label == label), tuple(one for one in shown if one.label != label)
+    agreeing = tuple(example for example in examples if example.label == label)
+    return agreeing, tuple(example for example in examples if example.label != label)
 
 
 def _review(partner: Partner) -> Mapping[str, Any]:

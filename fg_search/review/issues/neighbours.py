@@ -1,4 +1,4 @@
-"""Nearest examples that agree with an item's label, and that contradict it: exact, block by block."""
+"""Exact nearest neighbours, computed block by block; on request split by whether they share the item's label."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fg_search.validation import check_count, check_vectors
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-_QUERIES, _POINTS = 1024, 4096  # similarities held at once
+_QUERIES, _POINTS = 1024, 4096  # shape of a block of similarities
 
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
-    """The nearest other items of m items, the nearest first.
+    """The k nearest other items of each of m items, the nearest first.
 
     Attributes:
-        rows: ``(m, k)`` int64, -1 where there are fewer than k.
-        similarity: ``(m, k)`` float32, cosines in [-1, 1]; 0 where there is no neighbour.
+        rows: ``(m, k)`` int64 rows of the neighbours, -1 where an item has fewer than k.
+        similarity: ``(m, k)`` float32 cosines in [-1, 1], 0 where there is no neighbour.
     """
 
     rows: IntArray
@@ -37,9 +37,9 @@ def nearest(
 
     Args:
         embeddings: ``(n, d)`` finite float array.
-        rows: ``(m,)`` items to look at; by default all.
-        k: Neighbours of each.
-        among: ``(p,)`` items that may be neighbours; by default all.
+        rows: ``(m,)`` rows whose neighbours are wanted; all by default.
+        k: Number of neighbours per item.
+        among: ``(p,)`` rows that may be neighbours; all by default.
 
     Raises:
         ValueError: If a row does not exist, k is less than one, or a number is not finite.
@@ -52,15 +52,15 @@ def nearest(
 def agreeing_and_contradicting(
     embeddings: npt.ArrayLike, labels: npt.ArrayLike, rows: npt.ArrayLike | None = None, *, k: int = 3
 ) -> tuple[Neighbours, Neighbours]:
-    """The k nearest other items with the label of each item, and the k nearest with another one.
+    """For each item, the k nearest other items with the same label and the k nearest with a different one.
 
-    Items without a label (``None``) are no one's neighbours, and have none.
+    Items without a label (``None``) neither have neighbours nor are neighbours.
 
     Args:
         embeddings: ``(n, d)`` finite float array.
-        labels: ``(n,)`` labels.
-        rows: ``(m,)`` items to look at; by default all.
-        k: Neighbours of each kind.
+        labels: ``(n,)`` labels, ``None`` where unknown.
+        rows: ``(m,)`` rows whose neighbours are wanted; all by default.
+        k: Number of neighbours of either kind.
 
     Raises:
         ValueError: If lengths differ, a row does not exist, k is less than one, or a number is not finite.
@@ -75,7 +75,7 @@ def agreeing_and_contradicting(
 
 
 def label_numbers(labels: npt.ArrayLike, count: int) -> IntArray:
-    """``(n,)`` int64, equal for equal labels, -1 for ``None``."""
+    """``(n,)`` int64 label numbers: equal for equal labels, -1 for ``None``."""
     names = np.asarray(labels, dtype=object)
     if names.shape != (count,):
         raise ValueError(f"labels must be one for each of {count} embeddings, got shape {names.shape}")
@@ -107,16 +107,16 @@ def search(
     same: bool = True,
     least: float = -np.inf,
 ) -> Neighbours:
-    """The k nearest of some points to each of some items, itself left out; what is given is taken to be right.
+    """The k nearest of ``points`` to each of ``items``, not counting the item itself. Inputs are not validated.
 
     Args:
         unit: ``(n, d)`` rows of length one.
-        items: ``(m,)`` rows.
-        points: ``(p,)`` rows.
-        k: Neighbours of each.
-        number: ``(n,)`` of :func:`label_numbers`, if labels count.
-        same: Whether neighbours are to have the item's label, or another one.
-        least: Only neighbours at least this similar.
+        items: ``(m,)`` rows whose neighbours are wanted.
+        points: ``(p,)`` rows that may be neighbours.
+        k: Number of neighbours per item.
+        number: ``(n,)`` label numbers from :func:`label_numbers`; if given, neighbours are selected by label.
+        same: Whether neighbours must have the label of the item (true) or a different one (false).
+        least: Minimum cosine of a neighbour.
     """
     found_rows = np.full((len(items), k), -1, dtype=np.int64)
     found = np.full((len(items), k), -np.inf, dtype=np.float32)
@@ -142,7 +142,7 @@ def search(
 
 
 def _keep(found: FloatArray, found_rows: IntArray, changed: IntArray, similarity: FloatArray, others: IntArray) -> None:
-    """Let the k best of what was found and of these similarities take the place of what was found, row by row."""
+    """Update ``found`` in place: keep, row by row, the k best of what it holds and of the new similarities."""
     k = found.shape[1]
     top = np.argpartition(similarity, max(0, similarity.shape[1] - k), axis=1)[:, -k:]
     both = np.concatenate([found[changed], np.take_along_axis(similarity, top, axis=1)], axis=1)

@@ -1,4 +1,4 @@
-"""How many labels are probably wrong."""
+"""Estimating the share of wrong labels."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from fg_search.evaluation.bootstrap import Interval
 
 IntArray = npt.NDArray[np.int64]
 Block = tuple[IntArray, npt.NDArray[np.floating]]
-Shares = Any  # a number, or an array of them
+Shares = Any  # a float, or an array of floats
 
 _RESAMPLES = 1000
 _LEVEL = 0.95
-_AGREEING, _DISAGREEING = 0, 1  # else the posterior is not sure enough to count
-# What a model gets wrong falls with the examples it learned from as a power of their number, with exponents of mostly
-# 1/2 to 1. From half of the examples to all, an exponent a takes off 2^a - 1 of what is still wrong after all.
+_AGREEING, _DISAGREEING = 0, 1  # 2 where the posterior is not confident enough to count
+# The error of a model falls as a power of the number of its training examples, with an exponent a that mostly lies
+# between 1/2 and 1. Training on all examples instead of half of them removes 2^a - 1 times the error that remains.
 _USUAL_RATE = 1 / (2 ** (2 / 3) - 1)
 _SLOWEST_RATE = 1 / (2**0.5 - 1)
 
 
 @dataclass(frozen=True, eq=False)
 class NoiseEstimate:
-    """The share of labels that are probably wrong.
+    """The estimated share of wrong labels.
 
     Attributes:
-        share: In [0, 1], with an interval for what chance could do to it, and for what the model gets wrong itself.
-        by_label: ``(L,)`` float64, the same for the items given each label; 0 for a label that no item has.
-        examples: Items that were looked at.
+        share: Share of wrong labels, in [0, 1], with an interval that covers sampling error and the model's own error.
+        by_label: ``(L,)`` float64 in [0, 1], the share of wrong labels among the items given each label; 0 for a label
+            that no item has.
+        examples: Number of items the estimate is based on.
     """
 
     share: Interval
@@ -50,26 +51,27 @@ def estimate_noise(
     from_half: Callable[[], Iterable[Block]],
     seed: int = 0,
 ) -> NoiseEstimate:
-    """The off-diagonal share of the confident joint, less what more examples would take off it.
+    """Estimate the share of wrong labels: the off-diagonal of the confident joint, minus the model's own errors.
 
-    In the confident joint (Northcutt, Jiang & Chuang, 2021), calibrated to the given counts, an item counts as of the
-    most probable label among those that it is at least as probable to have as the items given that label are on
-    average, and not less than by chance; items for which there is none do not count. What the model itself gets wrong
-    counts as noise there, much of it where examples are few. It shows in how the share falls from a model of half of
-    the examples to one of all, and is extrapolated along the learning curve to as many as one likes (a power law;
-    Cortes et al., 1993). Wrong labels stay wrong however many there are.
+    The confident joint (Northcutt, Jiang & Chuang, 2021) is calibrated to the given label counts. An item counts
+    towards the most probable label whose threshold it reaches. The threshold of a label is the mean self-confidence of
+    the items given it, and at least chance level. Items that reach no threshold do not count.
 
-    The interval is a percentile bootstrap over the items; its lower end takes the slowest usual rate of learning, its
-    upper end no extrapolation at all. A bootstrap cannot draw what was not seen: where next to nothing disagrees, the
-    upper end is the exact bound for none among the items that count (Clopper & Pearson, 1934, one-sided: of n items
-    1 - 0.05^(1/n), about 3/n, the rule of three; Hanley & Lippman-Hand, 1983).
+    The model's own errors look like label noise in it, the more so the fewer examples there are. They shrink with more
+    examples, while wrong labels stay wrong. So the drop of the share from a model trained on half of the examples to
+    one trained on all is extrapolated along a power-law learning curve (Cortes et al., 1993) and subtracted.
+
+    The interval is a percentile bootstrap over the items. Its lower end assumes the slowest usual learning rate, its
+    upper end no extrapolation. A bootstrap cannot draw what was never observed: if hardly any item disagrees, the upper
+    end is the exact one-sided bound for zero events among the n items that count, 1 - 0.05^(1/n) (Clopper & Pearson,
+    1934), or about 3/n, the rule of three (Hanley & Lippman-Hand, 1983).
 
     Args:
-        blocks: Gives the items in pieces, the same each time: given labels ``(b,)``, integers in [0, L), and a
-            posterior ``(b, L)``, rows sum to one, from a model that has not seen these labels.
+        blocks: Yields the items in blocks, in the same order each time it is called: ``(b,)`` given labels, integers in
+            [0, L), and their ``(b, L)`` posterior, rows summing to one, from a model that never saw these labels.
         labels: Number L of labels.
-        from_half: The same items in the same order, the posterior from half as many examples.
-        seed: Of the bootstrap.
+        from_half: Like ``blocks``, for the same items in the same order, with a model trained on half of the examples.
+        seed: Random seed for the bootstrap.
 
     Raises:
         ValueError: If there are no items, shapes do not fit, or the items are not the same.
@@ -82,7 +84,7 @@ def estimate_noise(
     np.add.at(counts, (outcomes, with_half, given), 1)
     examples = len(given)
     drawn = np.random.default_rng(seed).multinomial(examples, counts.ravel() / examples, size=_RESAMPLES)
-    resampled = np.array([_shares(one.reshape(counts.shape)) for one in drawn])
+    resampled = np.array([_shares(sample.reshape(counts.shape)) for sample in drawn])
     share, half = _shares(counts)
     estimate = _extrapolated(share, half, _USUAL_RATE)
     lowest = _extrapolated(resampled[:, 0], resampled[:, 1], _SLOWEST_RATE)
@@ -95,7 +97,7 @@ def estimate_noise(
 
 
 def _outcomes(blocks: Callable[[], Iterable[Block]], labels: int) -> tuple[IntArray, IntArray]:
-    """``(n,)`` given labels, and whether the confident joint has each item agree, disagree or not count."""
+    """``(n,)`` given labels, and ``(n,)`` whether each agrees, disagrees or does not count in the confident joint."""
     counts, sums = np.zeros(labels, dtype=np.int64), np.zeros(labels)
     for given, posterior in blocks():
         if posterior.shape != (len(given), labels):
@@ -103,9 +105,9 @@ def _outcomes(blocks: Callable[[], Iterable[Block]], labels: int) -> tuple[IntAr
         counts += np.bincount(given, minlength=labels)
         sums += np.bincount(given, weights=posterior[np.arange(len(given)), given], minlength=labels)
     if not counts.sum():
-        raise ValueError("there are no labels to judge")
-    # of a label with one or two examples nothing can be learned without them: its threshold would be about nothing, and
-    # all items that do not count would count as of it
+        raise ValueError("there are no labels to score")
+    # out of fold, a label with one or two examples is never predicted: its threshold would be about zero, and every
+    # item that does not count would count towards it
     thresholds = np.where(counts > 0, np.maximum(sums / np.maximum(counts, 1), 1 / labels), np.inf)
     labelled, outcomes = [], []
     for given, posterior in blocks():
@@ -122,7 +124,7 @@ def _extrapolated(share: Shares, half: Shares, rate: float) -> Shares:
 
 
 def _shares(counts: IntArray) -> tuple[float, float]:
-    """Of ``(3, 3, L)`` counts, by outcome with all examples and with half of them: the share with either."""
+    """The shares with all and with half of the examples, from ``(3, 3, L)`` counts by both outcomes and given label."""
     return _share(counts.sum(axis=1)), _share(counts.sum(axis=0))
 
 

@@ -1,4 +1,4 @@
-"""Items that are far from everything."""
+"""Items far from all others."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ def outlier_scores(
     most_compared: int = 20_000,
     seed: int = 0,
 ) -> npt.NDArray[np.float64]:
-    """Distance to the k-th nearest other item (Ramaswamy, Rastogi & Shim, 2000), one minus the cosine.
+    """Cosine distance (one minus the cosine) to the k-th nearest other item (Ramaswamy, Rastogi & Shim, 2000).
 
-    Of more items than ``most_compared``, each is compared with a random sample of that size alone, so that time grows
-    as n; such a distance finds outliers as well (Sugiyama & Borgwardt, 2013).
+    If there are more than ``most_compared`` items, each is compared with a random sample of that size, which keeps the
+    time linear and finds outliers just as well (Sugiyama & Borgwardt, 2013).
 
     Args:
         embeddings: ``(n, d)`` finite float array.
-        rows: ``(m,)`` items to look at; by default all.
-        k: The neighbour that counts: more than the copies an odd item may have. With fewer others, the farthest.
-        most_compared: Items that each is compared with.
-        seed: Of the sample.
+        rows: ``(m,)`` rows to score; all by default.
+        k: Rank of the neighbour whose distance counts; choose it larger than the number of copies an outlier may have.
+            If there are fewer than k others, the farthest counts.
+        most_compared: Maximum number of items that each item is compared with.
+        seed: Random seed for the sample.
 
     Returns:
-        ``(m,)`` float64 in [0, 1]; 1 for items that point nowhere near any other, or are alone.
+        ``(m,)`` float64 in [0, 1]; 1 for an item that is orthogonal or opposite to the others, or the only one.
 
     Raises:
         ValueError: If a row does not exist, a count is less than one, or a number is not finite.
@@ -48,10 +49,10 @@ def outlier_scores(
 
 
 def are_outliers(scores: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which scores stand out: above the upper fence, the third quartile and 1.5 interquartile ranges (Tukey, 1977).
+    """Whether each score lies above the upper fence, 1.5 interquartile ranges above the third quartile (Tukey, 1977).
 
     Args:
-        scores: ``(n,)`` of :func:`outlier_scores`.
+        scores: ``(n,)`` scores from :func:`outlier_scores`.
 
     Returns:
         ``(n,)`` booleans.

@@ -1,4 +1,4 @@
-"""What an item's label would be if it had never been seen: ridge regression on random units, leave-one-out."""
+"""Ridge regression of labels on random features, with leave-one-out predictions in closed form."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
 
 _UNITS = 4096
-_UNITS_PER_EXAMPLE = 8  # of fewer examples more units learn nothing new
-_RIDGE = 0.1  # for units of mean square norm one: the prior weighs as much as a tenth of an example
-_MOST_LEVERAGE = 1 - 1e-4  # an example that alone decides what is said of it; keeps the division finite
-_NUMBERS = 2**23  # held at once in one block of rows
-_STATISTICS_ROWS = 4096  # that tell where the units are and how far they spread
+_UNITS_PER_EXAMPLE = 8  # with few examples, more units than this learn nothing new
+_RIDGE = 0.1  # with features of mean square norm one, the prior weighs as much as a tenth of an example
+_MOST_LEVERAGE = 1 - 1e-4  # keeps the leave-one-out division finite
+_NUMBERS = 2**23  # size of one block of rows, in numbers
+_STATISTICS_ROWS = 4096  # rows from which the mean and the scale of the units are estimated
 
 
 @dataclass(frozen=True, eq=False)
 class LabelRegression:
     """Ridge regression of one-hot labels on random rectified units.
 
-    The units approximate the arc-cosine kernel (Cho & Saul, 2009; Rahimi & Recht, 2007; orthogonal, as in Yu et al.,
-    2016). What it would say of an example without having seen it has a closed form (PRESS: Allen, 1974), so that every
-    example is judged by a regression of its own on all others, at the price of one.
+    The units are orthogonal random features (Rahimi & Recht, 2007; Yu et al., 2016) that approximate the arc-cosine
+    kernel (Cho & Saul, 2009). The leave-one-out prediction for a fitted example has a closed form (PRESS: Allen, 1974):
+    every example is predicted by a regression on all others, at the cost of a single fit.
     """
 
     _weight: FloatArray = field(repr=False)
@@ -43,7 +43,7 @@ class LabelRegression:
 
     @classmethod
     def fit(cls, embeddings: FloatArray, given: IntArray, labels: int, seed: int) -> LabelRegression:
-        """Regress ``given`` ``(n,)``, integers in [0, labels), on embeddings ``(n, d)``, block by block."""
+        """Fit ``(n,)`` labels ``given``, integers in [0, labels), to ``(n, d)`` embeddings, block by block."""
         rows = unit_rows(embeddings)
         weight, bias = _random_units(rows, min(_UNITS, _UNITS_PER_EXAMPLE * len(rows)), np.random.default_rng(seed))
         sample = _activations(rows[:: -(-len(rows) // _STATISTICS_ROWS)], weight, bias)
@@ -57,7 +57,7 @@ class LabelRegression:
             gram += block.T @ block
             moment += _one_hot(given[some], labels).T @ block
             total += block.sum(axis=0, dtype=np.float64)
-        drift = total / len(rows)  # of the exact mean from the sample's
+        drift = total / len(rows)  # the exact mean minus that of the sample
         gram -= len(rows) * np.outer(drift, drift)
         share = np.bincount(given, minlength=labels) / len(rows)
         moment -= np.outer(share, total)
@@ -77,24 +77,24 @@ class LabelRegression:
 
     @property
     def dimension(self) -> int:
-        """Of the embeddings."""
+        """Dimension d of the embeddings."""
         return int(self._weight.shape[0])
 
     @property
     def width(self) -> int:
-        """Most numbers that are held for one row."""
+        """Maximum number of values held for one row."""
         return int(max(self._solution.shape))
 
     def predict(self, embeddings: FloatArray) -> FloatArray:
-        """``(n, L)`` float32: about 1 for the label, 0 for others; for rows that were not fitted."""
+        """``(n, L)`` float32 predictions for rows that were not fitted: about 1 for the right label, 0 for others."""
         return self._scores(self._centred(embeddings))
 
     def leverage(self, embeddings: FloatArray) -> FloatArray:
-        """``(n,)`` float32: how much of what is said of each fitted row comes from its own label."""
+        """``(n,)`` float32 in [0, 1): how much the prediction for each fitted row depends on its own label."""
         return self._leverage(self._centred(embeddings))
 
     def leave_one_out(self, embeddings: FloatArray, given: IntArray, leverage: FloatArray | None = None) -> FloatArray:
-        """``(n, L)`` float32: what would be said of each fitted row, had it not been fitted with its label."""
+        """``(n, L)`` float32 predictions for fitted rows, each as if that row had been left out of the fit."""
         units = self._centred(embeddings)
         own = self._leverage(units) if leverage is None else leverage
         scores = self._scores(units)
@@ -118,7 +118,7 @@ class LabelRegression:
 
 
 def row_blocks(count: int, width: int) -> Iterator[slice]:
-    """Slices of rows whose blocks of ``width`` columns are of bounded size."""
+    """Slices of ``count`` rows such that each block of ``width`` columns has a bounded size."""
     step = max(1, _NUMBERS // max(1, width))
     return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
@@ -135,7 +135,7 @@ def _one_hot(given: IntArray, labels: int) -> csr_array:
 
 
 def _random_units(rows: FloatArray, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Weights ``(d, count)`` and biases for the spread of the rows: embeddings that all point one way spread little."""
+    """``(d, count)`` weights and ``(count,)`` biases, scaled to how far the embeddings spread around their mean."""
     dimension = rows.shape[1]
     blocks = []
     for _ in range(-(-count // dimension)):

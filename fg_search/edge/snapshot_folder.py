@@ -1,11 +1,9 @@
-"""The snapshots of one collection: files below the client's folder, beside the collections.
+"""The folder that keeps the snapshots of one collection. It outlives the collection.
 
 Layout::
 
-    <path>/.snapshots/<collection>/<name>.snapshot           an archive
-    <path>/.snapshots/<collection>/<name>.snapshot.checksum  its SHA-256
-
-They outlive their collection: deleting it leaves them.
+    <path>/.snapshots/<collection>/<name>.snapshot           archive, see :mod:`fg_search.edge.snapshot_archive`
+    <path>/.snapshots/<collection>/<name>.snapshot.checksum  SHA-256 of the archive
 """
 
 from __future__ import annotations
@@ -21,12 +19,13 @@ from qdrant_client import models
 from fg_search.edge.collection import EdgeCollection
 from fg_search.edge.disk_space import allocated_size, check_space_to_write
 from fg_search.edge.errors import StorageError, UnsupportedError
-from fg_search.edge.folder import SNAPSHOTS_FOLDER, UNFINISHED, sync_folder
+from fg_search.edge.folder import SNAPSHOTS_FOLDER, UNFINISHED
+from fg_search.edge.json_files import sync_folder
 from fg_search.edge.snapshot_archive import file_checksum, write_archive
 
 _SUFFIX = ".snapshot"
 _CHECKSUM_SUFFIX = ".checksum"
-_MAX_PREFIX = 150  # bytes of the collection's name in that of the file, which may have 255
+_MAX_PREFIX = 150  # bytes of the collection's name in a file name, whose limit is 255
 
 
 def _new_name(collection: str) -> str:
@@ -36,10 +35,10 @@ def _new_name(collection: str) -> str:
 
 
 def local_path(location: str | os.PathLike[str]) -> Path:
-    """Return the path that a snapshot's location means: a path, or a ``file://`` URL.
+    """Return the path of a snapshot given as a path or a ``file://`` URL.
 
     Raises:
-        UnsupportedError: It is the URL of something else.
+        UnsupportedError: The location is a URL with another scheme or on another host.
     """
     from urllib.parse import unquote, urlsplit
     from urllib.request import url2pathname
@@ -53,24 +52,24 @@ def local_path(location: str | os.PathLike[str]) -> Path:
     return Path(url2pathname(parts.path) if os.name == "nt" else unquote(parts.path))
 
 
-class CollectionSnapshots:
+class SnapshotFolder:
     """The snapshots of one collection.
 
     Args:
-        path: The client's folder.
-        collection: A valid name of a collection.
+        path: Folder of the client.
+        collection: Valid name of a collection, which need not exist.
     """
 
     def __init__(self, path: Path, collection: str) -> None:
         self._collection = collection
         self._folder = path / SNAPSHOTS_FOLDER / collection
 
-    def exist(self) -> bool:
-        """Whether there are any."""
+    def has_snapshots(self) -> bool:
+        """Whether there are any snapshots."""
         return any(self._folder.glob(f"[!.]*{_SUFFIX}"))
 
     def create(self, collection: EdgeCollection) -> models.SnapshotDescription:
-        """Write a snapshot, whole or not at all."""
+        """Write a snapshot atomically."""
         name = _new_name(self._collection)
         path, temporary = self._folder / name, self._folder / f"{UNFINISHED}{name}"
         try:
@@ -97,7 +96,7 @@ class CollectionSnapshots:
         return write_archive(folder, file)
 
     def list(self) -> list[models.SnapshotDescription]:
-        """Describe all, oldest first."""
+        """Describe all snapshots, oldest first."""
         return [self._describe(path) for path in sorted(self._folder.glob(f"[!.]*{_SUFFIX}"))]
 
     def path(self, name: str) -> Path:
@@ -125,12 +124,12 @@ class CollectionSnapshots:
         return path.with_name(f"{path.name}{_CHECKSUM_SUFFIX}")
 
     def _describe(self, path: Path) -> models.SnapshotDescription:
-        facts = path.stat()
+        stat = path.stat()
         checksum = self._checksum_file(path)
-        made = datetime.fromtimestamp(facts.st_mtime, timezone.utc)
+        created = datetime.fromtimestamp(stat.st_mtime, timezone.utc)
         return models.SnapshotDescription(
             name=path.name,
-            creation_time=made.strftime("%Y-%m-%dT%H:%M:%S"),
-            size=facts.st_size,
+            creation_time=created.strftime("%Y-%m-%dT%H:%M:%S"),
+            size=stat.st_size,
             checksum=checksum.read_text(encoding="ascii") if checksum.is_file() else file_checksum(path),
         )

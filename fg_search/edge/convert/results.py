@@ -1,0 +1,94 @@
+"""Results of Qdrant Edge as ``qdrant_client.models``, and the selectors that say what a result includes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import qdrant_edge as edge
+from qdrant_client import models
+from qdrant_client.http.models import QueryResponse  # models.QueryResponse is fastembed's
+
+from fg_search.edge.instances import filled
+
+
+def _check_selector(selector: Any, argument: str, accepted: str) -> bool | None:
+    """Return whether a selector asks for everything or nothing, or None if it lists names."""
+    if selector is None or isinstance(selector, bool):
+        return bool(selector)
+    if isinstance(selector, str):
+        raise ValueError(f"{argument} must be {accepted}, got a str: {selector!r}")  # noqa: TRY004  # as in local mode
+    return None
+
+
+def convert_with_payload(selector: Any) -> edge.WithPayloadType:
+    """Convert the selector of payload keys; an empty list selects an empty payload."""
+    everything = _check_selector(selector, "with_payload", "a bool, a list of payload keys or a PayloadSelector")
+    if everything is not None:
+        return everything
+    if isinstance(selector, models.PayloadSelectorExclude):
+        return edge.PayloadSelector.Exclude(selector.exclude)
+    if isinstance(selector, models.PayloadSelectorInclude):
+        return edge.PayloadSelector.Include(selector.include)
+    return list(selector)
+
+
+def convert_with_vectors(selector: Any) -> edge.WithVectorType:
+    """Convert the selector of vectors."""
+    everything = _check_selector(selector, "with_vectors", "a bool or a list of vector names")
+    return list(selector) if everything is None else everything
+
+
+def id_from_edge(point_id: edge.PointId) -> int | str:
+    """Convert a point id; UUIDs become strings."""
+    return point_id if type(point_id) is int else str(point_id)
+
+
+def vector_from_edge(vector: Any) -> Any:
+    """Convert one vector."""
+    if type(vector) is edge.SparseVector:
+        return filled(models.SparseVector, {"indices": vector.indices, "values": vector.values})
+    return vector
+
+
+def _vectors_from_edge(vectors: Any) -> Any:
+    if isinstance(vectors, dict):
+        return {name: vector_from_edge(vector) for name, vector in vectors.items()}
+    return vectors
+
+
+def _selected(vectors: Any, selector: edge.WithVectorType) -> Any:
+    """Keep the requested vectors: a diversified search (MMR) also returns those that it compared."""
+    if isinstance(selector, list) and isinstance(vectors, dict):
+        vectors = {name: vectors[name] for name in selector if name in vectors}
+    return _vectors_from_edge(vectors)
+
+
+def response_from_edge(hits: Sequence[edge.ScoredPoint], with_vectors: edge.WithVectorType) -> QueryResponse:
+    """Convert the hits of one query."""
+    points = []
+    for hit in hits:
+        point_id = hit.id
+        values = {
+            "id": point_id if type(point_id) is int else str(point_id),
+            "version": hit.version,
+            "score": hit.score,
+            "payload": hit.payload,
+            "vector": None if with_vectors is False else _selected(hit.vector, with_vectors),
+            "shard_key": None,
+            "order_value": hit.order_value,
+        }
+        points.append(filled(models.ScoredPoint, values))
+    return filled(QueryResponse, {"points": points})
+
+
+def record_from_edge(record: edge.Record) -> models.Record:
+    """Convert one stored point."""
+    values = {
+        "id": id_from_edge(record.id),
+        "payload": record.payload,
+        "vector": _vectors_from_edge(record.vector),
+        "shard_key": None,
+        "order_value": record.order_value,
+    }
+    return filled(models.Record, values)

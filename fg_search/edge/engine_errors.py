@@ -1,0 +1,48 @@
+"""Translate the engine's exceptions, which are all bare ``Exception``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fg_search.edge.errors import FgSearchError, StorageError
+
+# prefixes of engine messages that do not blame the request
+_FAULTS = ("Service runtime error", "Inconsistent storage", "Out of memory", "IO Error", "Operation cancelled")
+_DISK_FULL = re.compile(r"\b(?:os error|code:) (?:27|28|122)\b")  # EFBIG, ENOSPC, EDQUOT as Rust prints them
+_MISSING_POINT = re.compile(r"No point with id (\S+)")
+
+
+def _advice(message: str) -> str:
+    if _DISK_FULL.search(message):
+        return ". Free some space on the disk and open the folder again; what was written before is safe."
+    return ". If this happens again its files are damaged: recover a snapshot, or restore the folder from a backup."
+
+
+@contextmanager
+def engine_errors(where: str) -> Iterator[None]:
+    """Raise what local mode would raise in place of the engine's exception, or a StorageError.
+
+    Args:
+        where: Start of the error message, such as the collection and its folder.
+    """
+    try:
+        yield
+    except FgSearchError:
+        raise
+    except BaseException as error:
+        message = str(error)
+        if type(error).__name__ == "PanicException":  # a panic in Rust; derives from BaseException only
+            raise StorageError(f"{where}: the engine failed: {message}") from error
+        if type(error) is not Exception:
+            raise
+        if "Shard is not initialized" in message:
+            raise RuntimeError(f"{where} was closed, deleted or replaced meanwhile") from error
+        missing = _MISSING_POINT.search(message)
+        if missing is not None:  # local mode raises KeyError too; the request's other points have been written
+            point_id = missing.group(1)
+            raise KeyError(int(point_id) if point_id.isdigit() else point_id) from error
+        if message.startswith(_FAULTS):
+            raise StorageError(f"{where}: {message}{_advice(message)}") from error
+        raise ValueError(message) from error

@@ -1,0 +1,88 @@
+"""The port for an event loop: coroutines of the client are awaited, everything that blocks runs in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, ParamSpec, TypeVar, cast
+
+from qdrant_client import AsyncQdrantClient, QdrantClient
+from tenacity import AsyncRetrying
+
+from fg_search.edge.client import EdgeClient
+from fg_search.engine.adapter import Adapter
+from fg_search.engine.blocking import one_at_a_time
+from fg_search.engine.retries import patience
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class AsyncEngine(Adapter):
+    """The port over ``AsyncQdrantClient``, or over a blocking client whose calls run in threads."""
+
+    def __init__(
+        self,
+        client: QdrantClient | EdgeClient | AsyncQdrantClient,
+        location: str | None = None,
+        api_key: str | None = None,
+    ) -> None:
+        super().__init__(client, location, api_key)
+        self._turn = one_at_a_time(client)
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._once(self._methods.close)
+
+    async def _repeat(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async for attempt in AsyncRetrying(**patience(f"{type(self.client).__name__}.{method.__name__}")):
+            with attempt:
+                return await self._once(method, *args, **kwargs)
+        raise AssertionError("unreachable")
+
+    async def _once(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if inspect.iscoroutinefunction(method):
+            return await cast("Awaitable[T]", method(*args, **kwargs))
+        return await asyncio.to_thread(self._in_turn, partial(method, *args, **kwargs))
+
+    def _in_turn(self, call: Callable[[], T]) -> T:
+        with self._turn:
+            return call()
+
+    async def work(self, function: Callable[[], T]) -> T:
+        return await asyncio.to_thread(function)
+
+    @asynccontextmanager
+    async def background(self) -> AsyncIterator[_Task]:
+        task = _Task()
+        try:
+            yield task
+            await task.finish()
+        finally:
+            await task.close()
+
+
+class _Task:
+    """One call at a time in a task of its own."""
+
+    def __init__(self) -> None:
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self, call: Coroutine[Any, Any, None]) -> None:
+        self._running = asyncio.create_task(call)
+
+    async def finish(self) -> None:
+        if self._running is None:
+            return
+        try:
+            await asyncio.shield(self._running)  # cancelled meanwhile, the call is still waited for when this is closed
+        finally:
+            if self._running.done():
+                self._running = None
+
+    async def close(self) -> None:
+        if self._running is not None:
+            await asyncio.gather(self._running, return_exceptions=True)

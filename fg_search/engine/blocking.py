@@ -1,0 +1,112 @@
+"""The port over a client that blocks: its coroutines never suspend, and run without an event loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import Any, ParamSpec, TypeVar
+
+from qdrant_client import QdrantClient
+from qdrant_client.local.qdrant_local import QdrantLocal
+from tenacity import Retrying
+
+from fg_search.edge.client import EdgeClient
+from fg_search.engine.adapter import Adapter
+from fg_search.engine.retries import is_transient, patience
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def drive(operation: Coroutine[Any, Any, T]) -> T:
+    """Run an operation on a :class:`BlockingEngine` to its end, in this thread.
+
+    Raises:
+        RuntimeError: If the operation waits for something that is no call of a blocking engine.
+    """
+    try:
+        operation.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    operation.close()
+    raise RuntimeError("an operation on a blocking engine was suspended; await it on an AsyncEngine")
+
+
+class BlockingEngine(Adapter):
+    """The port over ``QdrantClient`` or ``EdgeClient``."""
+
+    def __init__(
+        self, client: QdrantClient | EdgeClient, location: str | None = None, api_key: str | None = None
+    ) -> None:
+        super().__init__(client, location, api_key)
+        self.client: QdrantClient | EdgeClient = client
+        self._turn = one_at_a_time(client)
+
+    def close(self) -> None:
+        """Close the client."""
+        self.client.close()
+
+    async def _repeat(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await self._once(method, *args, **kwargs)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            failed = [error]
+
+        def again() -> T:
+            if failed:  # the first attempt, made without the machinery for the others since it is in every search
+                raise failed.pop()
+            with self._turn:
+                return method(*args, **kwargs)
+
+        return Retrying(**patience(f"{type(self.client).__name__}.{method.__name__}"))(again)
+
+    async def _once(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._turn:
+            return method(*args, **kwargs)
+
+    async def work(self, function: Callable[[], T]) -> T:
+        return function()
+
+    @asynccontextmanager
+    async def background(self) -> AsyncIterator[_Thread]:
+        thread = _Thread()
+        try:
+            yield thread
+            await thread.finish()
+        finally:
+            thread.close()
+
+
+class _Thread:
+    """One call at a time in a thread of its own, which is started with the first one."""
+
+    def __init__(self) -> None:
+        self._executor: ThreadPoolExecutor | None = None
+        self._running: Future[None] | None = None
+
+    def start(self, call: Coroutine[Any, Any, None]) -> None:
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(max_workers=1)
+        self._running = self._executor.submit(drive, call)
+
+    async def finish(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.result()
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown()
+
+
+def one_at_a_time(client: object) -> AbstractContextManager[Any]:
+    """What a thread holds while it uses a client: qdrant-client's local mode is not made for several at once."""
+    if not isinstance(client, QdrantClient) or not isinstance(client._client, QdrantLocal):
+        return nullcontext()
+    lock: threading.Lock = client.__dict__.setdefault("_fg_search_lock", threading.Lock())
+    return lock

@@ -1,0 +1,179 @@
+"""What the operations of an index need from an engine.
+
+Operations are coroutines against :class:`Engine`, written once. On :class:`~fg_search.engine.blocking.BlockingEngine`
+no method ever suspends, so that :func:`~fg_search.engine.blocking.drive` runs a coroutine to its end without an event
+loop. On :class:`~fg_search.engine.asynchronous.AsyncEngine` they are awaited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from qdrant_client import models
+from qdrant_client.http.models import QueryResponse  # models.QueryResponse is that of fastembed
+
+PointId: TypeAlias = int | str
+Selector: TypeAlias = Sequence[PointId] | models.Filter
+PayloadIndexes: TypeAlias = Mapping[str, models.PayloadSchemaType | models.KeywordIndexParams]
+
+T = TypeVar("T")
+
+
+class Background(Protocol):
+    """Runs one call at a time while the operation does something else."""
+
+    def start(self, call: Coroutine[Any, Any, None]) -> None:
+        """Begin a call; the one before has been finished."""
+
+    async def finish(self) -> None:
+        """Wait for the call that was started; its error is raised here."""
+
+
+class Engine(Protocol):
+    """The methods of ``qdrant_client.QdrantClient`` that an index needs, with the results it needs.
+
+    Counts are exact and writes are waited for. Methods raise what the client raises;
+    :class:`~fg_search.errors.StorageError` if a server stays busy or out of reach.
+    """
+
+    @property
+    def location(self) -> str:
+        """Folder, URL, or class of the client."""
+
+    # --- collections --------------------------------------------------------------------------------------
+
+    async def get_collections(self) -> list[str]:
+        """Names of all collections."""
+
+    async def get_collection(self, collection: str) -> models.CollectionInfo:
+        """Describe a collection."""
+
+    async def create_collection(
+        self,
+        collection: str,
+        *,
+        vectors_config: Mapping[str, models.VectorParams],
+        sparse_vectors_config: Mapping[str, models.SparseVectorParams],
+        metadata: Mapping[str, Any] | None = None,
+        shard_number: int | None = None,
+        replication_factor: int | None = None,
+        write_consistency_factor: int | None = None,
+    ) -> None:
+        """Make a collection."""
+
+    async def update_collection(self, collection: str, *, metadata: Mapping[str, Any]) -> None:
+        """Merge ``metadata`` into that of a collection."""
+
+    async def delete_collection(self, collection: str) -> None:
+        """Remove a collection."""
+
+    async def get_aliases(self) -> dict[str, str]:
+        """Aliases and the collections they lead to."""
+
+    async def update_collection_aliases(self, operations: Sequence[models.AliasOperations]) -> None:
+        """Change aliases."""
+
+    async def create_payload_index(
+        self, collection: str, field_name: str, field_schema: models.PayloadSchemaType | models.KeywordIndexParams
+    ) -> None:
+        """Make a payload index; one that is there already is left alone."""
+
+    # --- reading ------------------------------------------------------------------------------------------
+
+    async def count(self, collection: str, count_filter: models.Filter | None = None) -> int:
+        """Number of points that match."""
+
+    async def retrieve(
+        self,
+        collection: str,
+        ids: Sequence[PointId],
+        *,
+        with_payload: bool | Sequence[str] = True,
+        with_vectors: bool | Sequence[str] = False,
+    ) -> list[models.Record]:
+        """The points with these ids that exist."""
+
+    async def scroll(
+        self,
+        collection: str,
+        *,
+        limit: int,
+        scroll_filter: models.Filter | None = None,
+        offset: PointId | None = None,
+        order_by: models.OrderBy | None = None,
+        with_payload: bool | Sequence[str] | models.PayloadSelectorExclude = True,
+        with_vectors: bool | Sequence[str] = False,
+    ) -> tuple[list[models.Record], PointId | None]:
+        """A page of points and where the next one begins; ``None`` after the last."""
+
+    async def facet(
+        self, collection: str, key: str, *, limit: int, facet_filter: models.Filter | None = None
+    ) -> list[models.FacetValueHit]:
+        """Values of a payload key and how many points have each, the most frequent first."""
+
+    async def query_batch_points(self, collection: str, requests: Sequence[models.QueryRequest]) -> list[QueryResponse]:
+        """Answers to several queries, in their order."""
+
+    async def query_points_groups(
+        self,
+        collection: str,
+        group_by: str,
+        *,
+        query: Any,
+        using: str | None,
+        prefetch: models.Prefetch | list[models.Prefetch] | None,
+        query_filter: models.Filter | None,
+        limit: int,
+        group_size: int,
+    ) -> list[models.PointGroup]:
+        """Answer to one query, grouped by a payload key."""
+
+    # --- writing ------------------------------------------------------------------------------------------
+
+    async def upsert(self, collection: str, points: Sequence[models.PointStruct]) -> None:
+        """Write points."""
+
+    async def delete(self, collection: str, selector: Selector) -> None:
+        """Remove points."""
+
+    async def set_payload(
+        self, collection: str, payload: Mapping[str, Any], *, points: Sequence[PointId], key: str | None = None
+    ) -> None:
+        """Merge ``payload`` into that of points, below ``key`` if one is given."""
+
+    async def delete_payload(self, collection: str, keys: Sequence[str], *, points: Selector) -> None:
+        """Remove keys from the payload of points."""
+
+    async def batch_update_points(self, collection: str, operations: Sequence[models.UpdateOperation]) -> None:
+        """Carry out several writes in their order."""
+
+    # --- snapshots ----------------------------------------------------------------------------------------
+
+    def check_snapshots(self) -> None:
+        """Raise :class:`~fg_search.errors.UnsupportedError` if snapshots cannot be had as files."""
+
+    async def create_snapshot(self, collection: str) -> str:
+        """Have the engine make a snapshot, and return its name."""
+
+    async def fetch_snapshot(self, collection: str, snapshot: str, file: Path) -> None:
+        """Copy a snapshot of the engine into ``file``."""
+
+    async def delete_snapshot(self, collection: str, snapshot: str) -> None:
+        """Remove a snapshot from the engine."""
+
+    async def recover_snapshot(self, collection: str, file: Path) -> None:
+        """Make a collection of a snapshot."""
+
+    # --- work ---------------------------------------------------------------------------------------------
+
+    async def work(self, function: Callable[[], T]) -> T:
+        """Call a function that keeps the processor busy, such as encoding, without blocking an event loop."""
+
+    def background(self) -> AbstractAsyncContextManager[Background]:
+        """A context in which calls go on while the operation does something else.
+
+        Leaving it waits for the call that is under way. Its error is raised unless another one is on its way out.
+        """

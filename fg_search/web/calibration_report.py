@@ -1,0 +1,65 @@
+"""How well an index is calibrated, as the Health view shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.evaluation import (
+    CurvePoint,
+    ReliabilityBin,
+    at_coverages,
+    aurc,
+    brier_score,
+    expected_calibration_error,
+    reliability_bins,
+    risk_coverage_curve,
+)
+from fg_search.index.calibration import Calibration
+from fg_search.web import charts
+
+TARGETS = (0.8, 0.9, 0.95, 0.99)
+
+
+@dataclass(frozen=True)
+class CalibrationReport:
+    """Quality of a calibration on the judged queries that were held out from it.
+
+    Attributes:
+        queries: Number of held-out queries.
+        error: Expected calibration error.
+        brier: Brier score.
+        aurc: Area under the risk-coverage curve.
+        bins: Bins of the reliability diagram.
+        curve: Points of the risk-coverage curve at each tenth of coverage.
+        reliability: The reliability diagram to draw.
+        risk: The risk-coverage curve to draw.
+        thresholds: Threshold for each of :data:`TARGETS`.
+    """
+
+    queries: int
+    error: float
+    brier: float
+    aurc: float
+    bins: list[ReliabilityBin]
+    curve: list[CurvePoint]
+    reliability: charts.Reliability
+    risk: charts.RiskCoverage
+    thresholds: list[PrecisionThreshold]
+
+    @classmethod
+    def of(cls, calibration: Calibration) -> CalibrationReport:
+        """Measure a calibration."""
+        confidence, correct = calibration.confidence, calibration.correct
+        bins, curve = reliability_bins(confidence, correct), risk_coverage_curve(confidence, correct)
+        return cls(
+            queries=len(correct),
+            error=expected_calibration_error(confidence, correct),
+            brier=brier_score(confidence, correct),
+            aurc=aurc(confidence, correct),
+            bins=bins,
+            curve=at_coverages(curve),
+            reliability=charts.reliability(bins),
+            risk=charts.risk_coverage(curve),
+            thresholds=[calibration.threshold(target) for target in TARGETS],
+        )

@@ -1,0 +1,53 @@
+"""Old names of modules keep working for a release."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fg_search import FeatureGroupEncoder
+from fg_search._moved import _MOVED
+
+
+@pytest.fixture(autouse=True)
+def _fresh_modules(monkeypatch):
+    """Modules of old names are imported anew by each test, and forgotten after it."""
+    for old in _MOVED:
+        monkeypatch.delitem(sys.modules, f"fg_search.{old}", raising=False)
+
+
+@pytest.mark.filterwarnings("ignore:the module fg_search.storage is now:DeprecationWarning")  # parent of some
+@pytest.mark.parametrize(("old", "new"), sorted(_MOVED.items()))
+def test_an_old_name_gives_the_new_module_and_a_warning(old, new):
+    with pytest.warns(DeprecationWarning, match=f"fg_search.{new}; the old name goes"):
+        moved = importlib.import_module(f"fg_search.{old}")
+    there = importlib.import_module(f"fg_search.{new}")
+    public = [name for name in vars(there) if not name.startswith("_")]
+    assert public
+    assert all(getattr(moved, name) is getattr(there, name) for name in public)
+
+
+def test_other_names_are_not_found():
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'fg_search\.nothing'"):
+        importlib.import_module("fg_search.nothing")
+
+
+@pytest.mark.filterwarnings("ignore:the module fg_search.head is now:DeprecationWarning")
+def test_an_encoder_that_0_1_saved_loads(encoder, tmp_path, corpus):
+    """Its list of modules names the head by its old module."""
+    folder = tmp_path / "saved"
+    encoder.save(folder)
+    modules = folder / "modules.json"
+    listed = json.loads(modules.read_text())
+    assert listed[-1]["type"] == "fg_search.model.head.FeatureGroupHead"
+    listed[-1]["type"] = "fg_search.head.FeatureGroupHead"
+    modules.write_text(json.dumps(listed))
+    assert FeatureGroupEncoder.load(folder).fingerprint == encoder.fingerprint
+    script = f"""if True:
+        from sentence_transformers import SentenceTransformer
+        print(SentenceTransformer({str(folder)!r}, trust_remote_code=True).encode("my card").shape)
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"({encoder.groups * encoder.codes_per_group},)"
