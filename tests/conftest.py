@@ -1,6 +1,7 @@
 """Shared fixtures: a tiny SentenceTransformer, a corpus it can learn, and each kind of engine.
 
-Nothing here imports torch before a fixture needs it: pytest-xdist reads this file in a process that runs no test.
+Nothing here imports numpy or torch before a fixture needs them: how many threads they have is set below, and
+pytest-xdist reads this file in a process that runs no test.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from read_only import read_only
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["profiles", "fake_server", "index_fixtures"]
 
-# Read when torch is imported, here and in child processes: the models are tiny, more threads only wait for one another.
+# Read when numpy and torch are imported, here and in child processes: what the tests compute is small, and more threads
+# than one a process only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -40,6 +41,7 @@ DIMENSION = 24
 @pytest.fixture(scope="session")
 def tiny_model():
     """A bag of random word vectors: texts that share words are similar, nothing is downloaded."""
+    import numpy as np
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
@@ -57,6 +59,8 @@ def tiny_model():
 @pytest.fixture(scope="session")
 def corpus() -> tuple[list[str], list[str]]:
     """48 different texts of four labels."""
+    import numpy as np
+
     rng = np.random.default_rng(1)
     texts: dict[str, str] = {}
     for label, words in WORDS.items():

@@ -1,6 +1,7 @@
 """The demo and the examples: whole rounds with the real model, in this process, which embeds each text once."""
 
 import collections
+import os
 import re
 import runpy
 import sys
@@ -21,17 +22,12 @@ def normalised(text):
     return re.sub(r"\W+", " ", text.lower()).strip()
 
 
-@pytest.fixture(scope="session")
-def embeddings(tmp_path_factory):
-    """A folder for what the model makes of texts."""
-    return tmp_path_factory.mktemp("embeddings")
-
-
 @pytest.fixture
-def embedded_once(embeddings, monkeypatch):
+def embedded_once(monkeypatch):
     """Every encoder keeps the model's embeddings, and finds those that another one kept."""
     plain = FeatureGroupEncoder.__init__
-    monkeypatch.setattr(FeatureGroupEncoder, "__init__", partialmethod(plain, cache_folder=embeddings))
+    cache = os.environ["FG_SEARCH_CACHE"]
+    monkeypatch.setattr(FeatureGroupEncoder, "__init__", partialmethod(plain, cache_folder=cache))
 
 
 @pytest.fixture
