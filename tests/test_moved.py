@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from sentence_transformers import SentenceTransformer
 
 from fg_search import FeatureGroupEncoder
 from fg_search._moved import _MOVED
@@ -45,9 +46,11 @@ def test_an_encoder_that_0_1_saved_loads(encoder, tmp_path, corpus):
     listed[-1]["type"] = "fg_search.head.FeatureGroupHead"
     modules.write_text(json.dumps(listed))
     assert FeatureGroupEncoder.load(folder).fingerprint == encoder.fingerprint
-    script = f"""if True:
-        from sentence_transformers import SentenceTransformer
-        print(SentenceTransformer({str(folder)!r}, trust_remote_code=True).encode("my card").shape)
-    """
+    loaded = SentenceTransformer(str(folder), trust_remote_code=True, device="cpu")
+    assert loaded.encode("my card").shape == (encoder.groups * encoder.codes_per_group,)
+
+
+def test_an_old_name_is_found_before_anything_else_of_the_package():
+    script = "from fg_search.storage.edge import EdgeClient; print(EdgeClient.__module__)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"({encoder.groups * encoder.codes_per_group},)"
+    assert done.stdout.strip() == "fg_search.edge.client"

@@ -11,13 +11,13 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
 from qdrant_client import QdrantClient, models
 
 from fg_search.edge.client import EdgeClient
 
-EXAMPLES = 150  # per property
 TOLERANCE = 1e-5
 SIZE = 6
 POINTS = 30
@@ -37,10 +37,8 @@ INDEXES = {
 ORDERED_KEYS = ("n", "x", "fg.confidence", "when")
 
 parity = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=examples(150),
+    suppress_health_check=WITH_FIXTURES,
 )
 
 
