@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -36,10 +37,9 @@ def test_other_names_are_not_found():
 
 
 @pytest.mark.filterwarnings("ignore:the module fg_search.head is now:DeprecationWarning")
-def test_an_encoder_that_0_1_saved_loads(encoder, tmp_path, corpus):
+def test_an_encoder_that_0_1_saved_loads(encoder, saved_encoder, tmp_path):
     """Its list of modules names the head by its old module."""
-    folder = tmp_path / "saved"
-    encoder.save(folder)
+    folder = shutil.copytree(saved_encoder, tmp_path / "saved")
     modules = folder / "modules.json"
     listed = json.loads(modules.read_text())
     assert listed[-1]["type"] == "fg_search.model.head.FeatureGroupHead"
