@@ -133,8 +133,10 @@ class Engine(Protocol):
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    async def upsert(self, collection: str, points: Sequence[models.PointStruct]) -> None:
-        """Write points."""
+    async def upsert(
+        self, collection: str, points: Sequence[models.PointStruct], *, update_filter: models.Filter | None = None
+    ) -> None:
+        """Write points. Those that exist are replaced only if they match ``update_filter``."""
 
     async def delete(self, collection: str, selector: Selector) -> None:
         """Remove points."""
