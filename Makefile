@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+INSTALL ?= $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo review test lint docs pictures clean
+.PHONY: demo review test coverage test-lowest lint wheel docs pictures clean
 
 demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with the package
 	$(BIN)/fg-search demo
@@ -12,15 +13,25 @@ demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with 
 review: $(VENV)/.demo ## correct wrong labels of the same corpus on the page, and see what that brings
 	$(BIN)/fg-search demo --review
 
-test: $(VENV)/.dev ## all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## all tests, on all cores
+	$(PYTEST)
 
-lint: $(VENV)/.dev ## style, types, and that imports go one way
+coverage: $(VENV)/.dev ## all tests, and the files with lines and branches that none of them runs, the worst first
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
+
+test-lowest: $(VENV)/.lowest ## all tests with the oldest versions that pyproject.toml allows; VENV has to be one of its own
+	$(PYTEST) -W default
+
+lint: $(VENV)/.dev ## style, types, that imports go one way, and that what is imported is declared
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python scripts/generate_sync.py --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/python -m deptry fg_search
+
+wheel: $(VENV)/.dev ## build sdist and wheel, check them, and run README from the wheel in an empty environment
+	$(BIN)/python scripts/check_wheel.py
 
 docs: $(VENV)/.docs ## the documentation site, in build/docs; opens without a server or network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
@@ -31,7 +42,7 @@ pictures: $(VENV)/.dev ## draw and photograph the pictures of README and docs; n
 	$(BIN)/python docs/pictures.py
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) dist
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "fg_search needs Python 3.10 or newer; set PYTHON=")'
@@ -45,6 +56,12 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing fg_search and its development tools into $(VENV) (once)"
 	$(INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.lowest: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the oldest allowed versions into $(VENV) (once)"
+	$(INSTALL) uv
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --resolution lowest-direct --editable '.[dev]'
 	@touch $@
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python

@@ -19,7 +19,8 @@ from engine_data import Chunk, Data
 from fg_search import ConfidenceIndex
 from fg_search.edge.client import EdgeClient
 from fg_search.index.ingestion import ITEMS_PER_WRITE
-from fg_search.layout.points import checked_items, to_points
+from fg_search.layout.item_input import checked_items
+from fg_search.layout.points import to_points
 
 POINTS, POINT_ROUNDS = 3 * 8192, 5
 TEXTS, TEXT_ROUNDS = 7168, 2

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from fg_search import ConfidenceIndex, FeatureGroupEncoder, SearchResult, demo
+from fg_search import ConfidenceIndex, FeatureGroupEncoder, demo
+from fg_search.index.search_results import SearchResult
 
 PICTURE = Path(__file__).parent / "pictures" / "numbers.svg"
 QUESTIONS = ("Can I see the courier's route for my parcel?", "The zip is broken, what can you do for me?")

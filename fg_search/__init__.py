@@ -1,7 +1,7 @@
 """fg_search: vector search that knows when it does not know.
 
 Importing the package loads neither torch nor an engine: each public name is fetched from its module when it
-is first used.
+is first used. Types of reports and results live in the modules that make them.
 """
 
 from __future__ import annotations
@@ -9,102 +9,91 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 from fg_search import _moved
+from fg_search.errors import (
+    DecisionConflictError,
+    EmptyIndexError,
+    EncoderNotFoundError,
+    FgSearchError,
+    FolderLockedError,
+    FormatVersionError,
+    IndexNotFoundError,
+    ItemNotFoundError,
+    ModelMismatchError,
+    NotCalibratedError,
+    NotFittedError,
+    NothingToUndoError,
+    NotScoredError,
+    StorageError,
+    UncertainQueryError,
+    UnsupportedError,
+)
 
 if TYPE_CHECKING:
     from fg_search.async_confidence_index import AsyncConfidenceIndex
     from fg_search.confidence.calibrator import Calibrator
-    from fg_search.confidence.thresholds import PrecisionThreshold, threshold_for_precision
+    from fg_search.confidence.thresholds import threshold_for_precision
     from fg_search.confidence_index import ConfidenceIndex
     from fg_search.edge.client import EdgeClient
-    from fg_search.index.calibration import Calibration
-    from fg_search.index.evaluation import IndexEvaluation, evaluate
-    from fg_search.index.info import IndexInfo
-    from fg_search.index.ingestion import AddReport
-    from fg_search.index.search_results import GroupedResult, Hit, HitGroup, SearchResult
+    from fg_search.index.evaluation import evaluate
     from fg_search.layout.settings import IndexSettings
     from fg_search.model.codebook import Codebook
     from fg_search.model.cross_fitting import cross_fit
-    from fg_search.model.description import Description
     from fg_search.model.embeddings import FeatureEmbeddings
     from fg_search.model.encoder import FeatureGroupEncoder
     from fg_search.model.fit import fit_head
     from fg_search.model.head import FeatureGroupHead
     from fg_search.model.loss import FeatureGroupLoss
-    from fg_search.queries.clusters import MissingLabel
-    from fg_search.queries.entries import LoggedQuery
-    from fg_search.review.decisions import Decision
-    from fg_search.review.issues.confusion import ConfusedLabels
-    from fg_search.review.item_scores import ItemScores
-    from fg_search.review.items import ReviewItem
-    from fg_search.review.label_scores import LabelScores
 
 _moved.install()
 __version__ = version("fg_search")
 
 _MODULES = {
-    "AddReport": "index.ingestion",
     "AsyncConfidenceIndex": "async_confidence_index",
-    "Calibration": "index.calibration",
-    "ConfusedLabels": "review.issues.confusion",
-    "Decision": "review.decisions",
-    "GroupedResult": "index.search_results",
-    "HitGroup": "index.search_results",
-    "IndexEvaluation": "index.evaluation",
-    "ItemScores": "review.item_scores",
-    "LabelScores": "review.label_scores",
-    "LoggedQuery": "queries.entries",
-    "MissingLabel": "queries.clusters",
-    "evaluate": "index.evaluation",
-    "IndexSettings": "layout.settings",
     "Calibrator": "confidence.calibrator",
-    "Description": "model.description",
-    "FeatureGroupLoss": "model.loss",
-    "PrecisionThreshold": "confidence.thresholds",
-    "cross_fit": "model.cross_fitting",
-    "threshold_for_precision": "confidence.thresholds",
     "Codebook": "model.codebook",
     "ConfidenceIndex": "confidence_index",
     "EdgeClient": "edge.client",
     "FeatureEmbeddings": "model.embeddings",
     "FeatureGroupEncoder": "model.encoder",
     "FeatureGroupHead": "model.head",
-    "Hit": "index.search_results",
-    "IndexInfo": "index.info",
-    "ReviewItem": "review.items",
-    "SearchResult": "index.search_results",
+    "FeatureGroupLoss": "model.loss",
+    "IndexSettings": "layout.settings",
+    "cross_fit": "model.cross_fitting",
+    "evaluate": "index.evaluation",
     "fit_head": "model.fit",
+    "threshold_for_precision": "confidence.thresholds",
 }
 
 __all__ = [
-    "AddReport",
     "AsyncConfidenceIndex",
-    "Calibration",
     "Calibrator",
     "Codebook",
     "ConfidenceIndex",
-    "ConfusedLabels",
-    "Decision",
-    "Description",
+    "DecisionConflictError",
     "EdgeClient",
+    "EmptyIndexError",
+    "EncoderNotFoundError",
     "FeatureEmbeddings",
     "FeatureGroupEncoder",
     "FeatureGroupHead",
     "FeatureGroupLoss",
-    "GroupedResult",
-    "Hit",
-    "HitGroup",
-    "IndexEvaluation",
-    "IndexInfo",
+    "FgSearchError",
+    "FolderLockedError",
+    "FormatVersionError",
+    "IndexNotFoundError",
     "IndexSettings",
-    "ItemScores",
-    "LabelScores",
-    "LoggedQuery",
-    "MissingLabel",
-    "PrecisionThreshold",
-    "ReviewItem",
-    "SearchResult",
+    "ItemNotFoundError",
+    "ModelMismatchError",
+    "NotCalibratedError",
+    "NotFittedError",
+    "NotScoredError",
+    "NothingToUndoError",
+    "StorageError",
+    "UncertainQueryError",
+    "UnsupportedError",
     "__version__",
     "cross_fit",
     "evaluate",
@@ -112,11 +101,40 @@ __all__ = [
     "threshold_for_precision",
 ]
 
+# what 0.1 exported here as well: where it is now
+_ELSEWHERE = {
+    "AddReport": "index.ingestion.AddReport",
+    "Calibration": "index.calibration.Calibration",
+    "ConfusedLabels": "review.issues.confusion.ConfusedLabels",
+    "Decision": "review.decisions.ReviewDecision",
+    "Description": "model.description.Description",
+    "GroupedResult": "index.search_results.GroupedResult",
+    "Hit": "index.search_results.Hit",
+    "HitGroup": "index.search_results.HitGroup",
+    "IndexEvaluation": "index.evaluation.IndexEvaluation",
+    "IndexInfo": "index.info.IndexInfo",
+    "ItemScores": "review.item_scores.ItemScores",
+    "LabelScores": "review.label_scores.LabelScores",
+    "LoggedQuery": "queries.entries.LoggedQuery",
+    "MissingLabel": "queries.clusters.MissingLabel",
+    "PrecisionThreshold": "confidence.thresholds.PrecisionThreshold",
+    "ReviewItem": "review.items.ReviewItem",
+    "SearchResult": "index.search_results.SearchResult",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name in _MODULES:
+        return getattr(import_module(f"fg_search.{_MODULES[name]}"), name)
+    if name not in _ELSEWHERE:
         raise AttributeError(f"module 'fg_search' has no attribute {name!r}")
-    return getattr(import_module(f"fg_search.{_MODULES[name]}"), name)
+    module, _, attribute = _ELSEWHERE[name].rpartition(".")
+    warn(
+        f"fg_search.{name} is now fg_search.{module}.{attribute}; the old name goes with the next release",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(import_module(f"fg_search.{module}"), attribute)
 
 
 def __dir__() -> list[str]:

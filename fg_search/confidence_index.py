@@ -22,12 +22,12 @@ from fg_search.engine.connection import Location, connect, is_path
 from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
 from fg_search.index import (
-    collections,
     copies,
     evaluation,
     info,
     ingestion,
     migration,
+    opening,
     refit,
     relevance,
     removal,
@@ -36,6 +36,7 @@ from fg_search.index import (
 from fg_search.index import labels as item_labels
 from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
+from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
@@ -44,21 +45,21 @@ from fg_search.index.query_vectors import Query
 from fg_search.index.relevance import Relevant
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
-from fg_search.index.state import IndexState, OpenIndex, ready_encoder
+from fg_search.index.state import IndexState, OpenIndex
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.queries import decisions as query_decisions
-from fg_search.queries import logged_search
+from fg_search.queries import logged_search, missing_labels
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
-from fg_search.review.decisions import Action, Decision
+from fg_search.review.decisions import Action, ReviewDecision
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.review.label_scores import LabelScores
-from fg_search.review.queue import ReviewOptions
+from fg_search.review.review_options import ReviewOptions
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -122,7 +123,7 @@ class ConfidenceIndex:
         self._engine = connect(self._given, api_key=self._api_key, create=known is not None)
         try:
             self._open_index = OpenIndex(
-                drive(collections.open_index(self._engine, self.collection, known, self._settings))
+                drive(opening.open_index(self._engine, self.collection, known, self._settings))
             )
         except BaseException:
             self.close()
@@ -185,7 +186,7 @@ class ConfidenceIndex:
 
     @property
     def client(self) -> Any:
-        """The client of the engine, with ``QdrantClient``'s methods."""
+        """Client of the engine, with ``QdrantClient``'s methods."""
         return self._connected.client
 
     @property
@@ -195,17 +196,17 @@ class ConfidenceIndex:
 
     @property
     def metadata(self) -> IndexMetadata:
-        """What the index remembers of the encoder that filled it, and its layout."""
+        """Identity of the encoder that filled the index, and the layout."""
         return self._state.metadata
 
     @property
     def calibration(self) -> Calibration | None:
-        """What :meth:`calibrate` learned, or ``None`` before."""
+        """Result of :meth:`calibrate`, ``None`` before."""
         return self._state.calibration
 
     @property
     def encoder(self) -> FeatureGroupEncoder:
-        """The encoder of this index. The one that was not handed in is loaded from the folder it was saved in.
+        """Encoder of this index. It is loaded from the folder it was saved in unless it was handed in.
 
         Raises:
             EncoderNotFoundError: If it was never saved, or its folder is gone.
@@ -245,7 +246,7 @@ class ConfidenceIndex:
         batch_size: int = 64,
         show_progress: bool | None = None,
     ) -> AddReport:
-        """Encode items and write them. Items that are there already, unchanged, are neither encoded nor written.
+        """Encode items and write them. Unchanged items are neither encoded nor written.
 
         Lists are checked as a whole before anything is written. Generators, for more items than fit into memory, are
         checked, encoded and written batch by batch. An item replaces the one with the same id. A label corrected with
@@ -263,7 +264,7 @@ class ConfidenceIndex:
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Returns:
-            How many items were written, and how many were there already.
+            Numbers of items written and unchanged.
 
         Raises:
             TypeError, ValueError: On the first wrong item, with its position.
@@ -538,7 +539,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If a number is out of range.
         """
-        return drive(query_decisions.missing_labels(self._state, similarity, min_size, batch_size=batch_size))
+        return drive(missing_labels.missing_labels(self._state, similarity, min_size, batch_size=batch_size))
 
     def decide_queries(
         self,
@@ -556,7 +557,7 @@ class ConfidenceIndex:
             action: ``"add"`` (make items of them, with the ids they have in the log; :meth:`refit` then learns from
                 them), ``"dismiss"`` (do nothing about them) or ``"reopen"`` (undo either; an added item is removed).
             label: Label of the new items, for ``"add"``.
-            reviewer: Name of who decides.
+            reviewer: Name of the reviewer.
             batch_size: Number of texts the base model encodes at once.
 
         Returns:
@@ -606,10 +607,10 @@ class ConfidenceIndex:
             relevant: For each query the label or id of a right answer, several of them, or ``None`` if the index has
                 none.
             relevant_by: Whether these are labels or ids. By default the index is asked.
-            min_confidence: As the searches to come will have it.
-            confidence_weight: As the searches to come will have it.
+            min_confidence: As in the searches to come.
+            confidence_weight: As in the searches to come.
             query_filter: Qdrant filter for these queries alone. The searches to come may have other filters.
-            rank_by: As the searches to come will have it.
+            rank_by: As in the searches to come.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             seed: Random seed of the split.
             batch_size: Number of texts the base model encodes at once.
@@ -716,7 +717,8 @@ class ConfidenceIndex:
         Raises:
             ModelMismatchError: If the destination holds an index of another encoder.
             StorageError: If points are missing or differ in the end.
-            ValueError: If this is a view of one tenant, or the settings cannot be had.
+            ValueError: If this is a view of one tenant, the copy exists with other settings, or the settings ask for
+                base vectors that the index lacks.
         """
         state = self._state
         if state.chosen_tenant is not None:
@@ -740,7 +742,7 @@ class ConfidenceIndex:
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Returns:
-            How many labels are probably wrong, and for how many another label is suggested.
+            Numbers of labels scored, listed and suggested, and the share that is probably wrong.
 
         Raises:
             ValueError: If the index has no base embeddings, fewer than two labels, or tenants of which none was chosen.
@@ -751,8 +753,8 @@ class ConfidenceIndex:
     def score_items(self, *, seed: int = 0, show_progress: bool | None = None) -> ItemScores:
         """Compare all items, for ``review`` of the kinds ``"conflicting"``, ``"duplicate"`` and ``"outlier"``.
 
-        Labels are not needed. The findings are kept with the items; call it again when many items have changed. All
-        base embeddings must fit into memory. Up to 20,000 items are compared pair by pair. Among more, near-duplicates
+        Labels are not needed. Scores are kept with the items. Call it again when many items have changed. All base
+        embeddings must fit into memory. Up to 20,000 items are compared pair by pair. Among more, near-duplicates
         are sought among items with common neighbours, so that the time does not grow with the square of their number.
 
         Args:
@@ -807,9 +809,9 @@ class ConfidenceIndex:
             label: List only items with this label.
             suggested: List only items for which this label is suggested.
             min_score: List only items with at least this score, in [0, 1].
-            diverse: Make a batch worth a person's hour: of near-copies (cosine of at least .9) no two are within ten
-                places of each other, as long as there is anything else. Items are chosen from the most urgent, five
-                times as many as asked for and at most 1,000, which is also the longest such list.
+            diverse: Keep near-copies (cosine of at least .9) at least ten places apart, as long as there is anything
+                else. The list is chosen from the most urgent items, five times as many as asked for but at most 1,000,
+                which is also the maximum length of such a list.
             evidence: Number of nearest items to show beside each one, of its label and of others.
             query_filter: Qdrant filter.
 
@@ -840,11 +842,11 @@ class ConfidenceIndex:
         reviewer: str = "anonymous",
         suggested: str | None = None,
         latest: int | None = None,
-    ) -> Decision:
+    ) -> ReviewDecision:
         """Decide about an item, and keep the decision in a log that only grows.
 
-        The log lives in the engine, beside the index. A logged decision is carried out even if the process dies in
-        between. If somebody else has changed the item by then, the decision is marked as failed. :meth:`review` does
+        The log lives in the engine, beside the index. A logged decision is carried out even if the process dies
+        before that. If somebody else changed the item meanwhile, the decision is marked as failed. :meth:`review` does
         not list an item again once it was decided about, unless the reviewer was unsure.
 
         Args:
@@ -852,10 +854,10 @@ class ConfidenceIndex:
             action: ``"accept"`` (take the suggested label), ``"keep"`` (the label is right), ``"label"`` (set this
                 label), ``"delete"`` (remove the item) or ``"unsure"`` (leave it to somebody else).
             label: The right label, for ``"label"``.
-            reviewer: Name of who decides.
+            reviewer: Name of the reviewer.
             suggested: For ``"accept"``: the suggestion that the reviewer saw. By default the current one is taken.
             latest: Number of the latest entry of the log about this item that the reviewer knew of, 0 for none. With
-                it, a decision that is sent twice is taken once.
+                it, a decision that is sent twice is carried out once.
 
         Raises:
             DecisionConflictError: If there is a later entry, or another suggestion. Nothing was changed.
@@ -868,13 +870,13 @@ class ConfidenceIndex:
                 workflow.decide(self._state, item_id, action, label, reviewer, suggested=suggested, latest=latest)
             )
 
-    def undo(self, number: int | None = None, *, reviewer: str = "anonymous") -> Decision:
+    def undo(self, number: int | None = None, *, reviewer: str = "anonymous") -> ReviewDecision:
         """Undo a decision. A deleted item comes back.
 
         Args:
             number: Number of the decision, which must be the latest standing one about its item. By default the latest
                 decision of all is undone.
-            reviewer: Name of who undoes it.
+            reviewer: Name of the reviewer.
 
         Raises:
             NothingToUndoError: If no decision stands, or none has this number.
@@ -892,7 +894,7 @@ class ConfidenceIndex:
         item_id: UserId | None = None,
         standing: bool = False,
         since: datetime | None = None,
-    ) -> list[Decision]:
+    ) -> list[ReviewDecision]:
         """The log of decisions, the oldest first.
 
         Args:

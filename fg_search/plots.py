@@ -49,7 +49,7 @@ def confidence_histogram(counts: Sequence[int], *, what: str = "items") -> Figur
 
     Args:
         counts: Counts over equal intervals of [0, 1], such as
-            :attr:`IndexInfo.confidence_histogram <fg_search.IndexInfo.confidence_histogram>`.
+            :attr:`IndexInfo.confidence_histogram <fg_search.index.info.IndexInfo.confidence_histogram>`.
         what: What was counted, for the labels.
 
     Raises:

@@ -2,10 +2,12 @@
 
 import importlib
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
+from sentence_transformers import SentenceTransformer
 
 from fg_search import FeatureGroupEncoder
 from fg_search._moved import _MOVED
@@ -35,19 +37,20 @@ def test_other_names_are_not_found():
 
 
 @pytest.mark.filterwarnings("ignore:the module fg_search.head is now:DeprecationWarning")
-def test_an_encoder_that_0_1_saved_loads(encoder, tmp_path, corpus):
+def test_an_encoder_that_0_1_saved_loads(encoder, saved_encoder, tmp_path):
     """Its list of modules names the head by its old module."""
-    folder = tmp_path / "saved"
-    encoder.save(folder)
+    folder = shutil.copytree(saved_encoder, tmp_path / "saved")
     modules = folder / "modules.json"
     listed = json.loads(modules.read_text())
     assert listed[-1]["type"] == "fg_search.model.head.FeatureGroupHead"
     listed[-1]["type"] = "fg_search.head.FeatureGroupHead"
     modules.write_text(json.dumps(listed))
     assert FeatureGroupEncoder.load(folder).fingerprint == encoder.fingerprint
-    script = f"""if True:
-        from sentence_transformers import SentenceTransformer
-        print(SentenceTransformer({str(folder)!r}, trust_remote_code=True).encode("my card").shape)
-    """
+    loaded = SentenceTransformer(str(folder), trust_remote_code=True, device="cpu")
+    assert loaded.encode("my card").shape == (encoder.groups * encoder.codes_per_group,)
+
+
+def test_an_old_name_is_found_before_anything_else_of_the_package():
+    script = "from fg_search.storage.edge import EdgeClient; print(EdgeClient.__module__)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"({encoder.groups * encoder.codes_per_group},)"
+    assert done.stdout.strip() == "fg_search.edge.client"

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 import fg_search
+from fg_search.review.decisions import ReviewDecision
 
 
 def test_importing_the_package_loads_neither_torch_nor_an_engine():
@@ -24,3 +25,18 @@ def test_every_public_name_is_there(name):
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="Nonsense"):
         fg_search.Nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", sorted(fg_search._ELSEWHERE))
+def test_what_was_exported_here_before_is_found_elsewhere_with_a_warning(name):
+    with pytest.warns(DeprecationWarning, match=f"fg_search.{name} is now fg_search."):
+        assert getattr(fg_search, name) is not None
+    assert name not in fg_search.__all__
+
+
+def test_the_old_name_of_review_decisions_still_works():
+    with pytest.warns(DeprecationWarning, match="decisions.ReviewDecision"):
+        from fg_search.review.decisions import Decision
+    assert Decision is ReviewDecision
+    with pytest.raises(ImportError, match="Nonsense"):
+        from fg_search.review.decisions import Nonsense  # noqa: F401

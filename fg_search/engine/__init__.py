@@ -1,1 +1,1 @@
-"""The engine as the operations of an index see it: its port, the adapters, connecting, retries and paging."""
+"""Engine behind an index: the port that operations use, its adapters, connecting, retries and paging."""

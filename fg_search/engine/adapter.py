@@ -1,4 +1,4 @@
-"""The methods of the port over a client with ``QdrantClient``'s methods; how a call is made is up to the subclass."""
+"""Methods of the port, over a client with ``QdrantClient``'s methods. Subclasses decide how a call is made."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ T = TypeVar("T")
 
 
 class Adapter(ABC):
-    """Calls of a client, each of which says whether it may be repeated.
+    """Calls of a client, each made in a way that says whether it may be repeated.
 
-    After a lost answer nobody knows whether a call was carried out. :meth:`_repeat` is for calls that may then be
-    made again, since doing them twice is doing them once; :meth:`_once` is for those that would fail or be done twice.
+    If a response is lost, nobody knows whether the call was carried out. :meth:`_repeat` is for idempotent calls, which
+    may then be made again. :meth:`_once` is for calls that would fail, or take effect, a second time.
 
     Args:
         client: A client with ``QdrantClient``'s methods.
-        location: Folder or URL; by default the class of the client.
+        location: Folder or URL. By default it is the class of the client.
         api_key: API key of the server, for snapshots.
     """
 
@@ -42,7 +42,7 @@ class Adapter(ABC):
         self.client = client
         self._location = type(client).__name__ if location is None else location
         self._api_key = api_key
-        # all clients have these methods; the type checker looks at this one's signatures
+        # all clients have these methods; for the type checker, the signatures are QdrantClient's
         self._methods = cast("QdrantClient", client)
 
     @property
@@ -52,15 +52,15 @@ class Adapter(ABC):
 
     @abstractmethod
     async def _repeat(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a method of the client; again, if a server is busy or out of reach."""
+        """Call a method of the client, and repeat the call if a server is busy or out of reach."""
 
     @abstractmethod
     async def _once(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a method of the client that must not be carried out twice."""
+        """Call a method of the client without repeating it."""
 
     @abstractmethod
     async def work(self, function: Callable[[], T]) -> T:
-        """Call a function that keeps the processor busy."""
+        """Call a function that keeps the CPU busy."""
 
     # --- collections --------------------------------------------------------------------------------------
 
@@ -196,8 +196,10 @@ class Adapter(ABC):
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    async def upsert(self, collection: str, points: Sequence[models.PointStruct]) -> None:
-        await self._repeat(self._methods.upsert, collection, points=points, wait=True)
+    async def upsert(
+        self, collection: str, points: Sequence[models.PointStruct], *, update_filter: models.Filter | None = None
+    ) -> None:
+        await self._repeat(self._methods.upsert, collection, points=points, update_filter=update_filter, wait=True)
 
     async def delete(self, collection: str, selector: Selector) -> None:
         await self._repeat(self._methods.delete, collection, points_selector=_selector(selector), wait=True)
@@ -243,12 +245,12 @@ class Adapter(ABC):
 
 
 def is_url(location: str) -> bool:
-    """Whether ``location`` is a server's address and not a folder."""
+    """Whether ``location`` is the URL of a server rather than a folder."""
     return location.startswith(("http://", "https://"))
 
 
-def _selected(which: Any) -> Any:
-    return [*which] if isinstance(which, tuple) else which
+def _selected(selection: Any) -> Any:
+    return [*selection] if isinstance(selection, tuple) else selection
 
 
 def _selector(selector: Selector) -> models.FilterSelector | models.PointIdsList:

@@ -1,4 +1,4 @@
-"""The port for an event loop: coroutines of the client are awaited, everything that blocks runs in a thread."""
+"""Port for an event loop: coroutines of the client are awaited, and whatever blocks runs in a thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class AsyncEngine(Adapter):
-    """The port over ``AsyncQdrantClient``, or over a blocking client whose calls run in threads."""
+    """Port over ``AsyncQdrantClient``, or over a blocking client whose calls run in threads."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class AsyncEngine(Adapter):
 
 
 class _Task:
-    """One call at a time in a task of its own."""
+    """Runs one call at a time in a task of its own."""
 
     def __init__(self) -> None:
         self._running: asyncio.Task[None] | None = None
@@ -78,7 +78,7 @@ class _Task:
         if self._running is None:
             return
         try:
-            await asyncio.shield(self._running)  # cancelled meanwhile, the call is still waited for when this is closed
+            await asyncio.shield(self._running)  # if this is cancelled, close() still waits for the call
         finally:
             if self._running.done():
                 self._running = None

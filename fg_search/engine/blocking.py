@@ -1,4 +1,4 @@
-"""The port over a client that blocks: its coroutines never suspend, and run without an event loop."""
+"""Port over a client that blocks: its coroutines never suspend, and run without an event loop."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ T = TypeVar("T")
 
 
 def drive(operation: Coroutine[Any, Any, T]) -> T:
-    """Run an operation on a :class:`BlockingEngine` to its end, in this thread.
+    """Run an operation on a :class:`BlockingEngine` to its end in the current thread.
 
     Raises:
-        RuntimeError: If the operation waits for something that is no call of a blocking engine.
+        RuntimeError: If the operation awaits anything that suspends it.
     """
     try:
         operation.send(None)
@@ -36,7 +36,7 @@ def drive(operation: Coroutine[Any, Any, T]) -> T:
 
 
 class BlockingEngine(Adapter):
-    """The port over ``QdrantClient`` or ``EdgeClient``."""
+    """Port over ``QdrantClient`` or ``EdgeClient``."""
 
     def __init__(
         self, client: QdrantClient | EdgeClient, location: str | None = None, api_key: str | None = None
@@ -58,7 +58,7 @@ class BlockingEngine(Adapter):
             failed = [error]
 
         def again() -> T:
-            if failed:  # the first attempt, made without the machinery for the others since it is in every search
+            if failed:  # the first attempt was made above, without tenacity, as every search would pay for that
                 raise failed.pop()
             with self._turn:
                 return method(*args, **kwargs)
@@ -83,7 +83,7 @@ class BlockingEngine(Adapter):
 
 
 class _Thread:
-    """One call at a time in a thread of its own, which is started with the first one."""
+    """Runs one call at a time in a thread of its own, which starts with the first call."""
 
     def __init__(self) -> None:
         self._executor: ThreadPoolExecutor | None = None
@@ -105,7 +105,7 @@ class _Thread:
 
 
 def one_at_a_time(client: object) -> AbstractContextManager[Any]:
-    """What a thread holds while it uses a client: qdrant-client's local mode is not made for several at once."""
+    """Lock to hold while using a client. Only qdrant-client's local mode has one, as it is not thread-safe."""
     if not isinstance(client, QdrantClient) or not isinstance(client._client, QdrantLocal):
         return nullcontext()
     lock: threading.Lock = client.__dict__.setdefault("_fg_search_lock", threading.Lock())

@@ -1,4 +1,4 @@
-"""From a location as users write it to an engine."""
+"""Connection to an engine, from a location as users write it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Location: TypeAlias = str | os.PathLike[str] | QdrantClient | EdgeClient
 AsyncLocation: TypeAlias = Location | AsyncQdrantClient
 
 _LOG = logging.getLogger("fg_search.engine")
-_TIMEOUT = 60  # seconds; a batch of a thousand points that all copies must have takes more than the usual five
+_TIMEOUT = 60  # seconds; writing a thousand points to all copies takes longer than the default of five
 
 
 def connect(location: Location, *, api_key: str | None = None, create: bool = True) -> BlockingEngine:
     """Open ``location``.
 
     Args:
-        location: A folder (embedded Qdrant Edge), ``":memory:"``, the URL of a server, or a ready client.
+        location: A folder (embedded Qdrant Edge), ``":memory:"``, the URL of a server, or a client.
         api_key: API key of the server.
         create: Whether a folder that does not exist may be made.
 
@@ -42,7 +42,7 @@ def connect(location: Location, *, api_key: str | None = None, create: bool = Tr
         IndexNotFoundError: If the folder does not exist and may not be made.
         FolderLockedError: If the folder is open in another client.
         StorageError: If the server does not answer.
-        TypeError: If it is none of these.
+        TypeError: If the location is none of these.
     """
     if not is_path(location):
         return BlockingEngine(_checked_client(location))
@@ -57,7 +57,7 @@ def connect(location: Location, *, api_key: str | None = None, create: bool = Tr
 
 
 async def connect_async(location: AsyncLocation, *, api_key: str | None = None, create: bool = True) -> AsyncEngine:
-    """Open ``location`` as :func:`connect` does; a server gets a client whose methods are coroutines."""
+    """Open ``location`` like :func:`connect`, but a server through a client whose methods are coroutines."""
     if not is_path(location):
         return AsyncEngine(_checked_client(location))
     name = os.fspath(location)
@@ -71,7 +71,7 @@ async def connect_async(location: AsyncLocation, *, api_key: str | None = None, 
 
 
 def is_path(location: object) -> TypeGuard[str | os.PathLike[str]]:
-    """Whether ``location`` is a folder or a URL; a client that is handed in stays the caller's to close."""
+    """Whether ``location`` is a folder or a URL. Otherwise it is a client, which the caller closes."""
     return isinstance(location, (str, os.PathLike))
 
 

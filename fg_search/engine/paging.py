@@ -1,4 +1,4 @@
-"""Long lists in pieces that one request can take."""
+"""Pages: long lists cut into pieces that one request can take."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def pages(items: Sequence[T], size: int | None = None) -> Iterator[Sequence[T]]:
-    """Cut a sequence into pieces of ``size`` items, by default as many ids as a request takes."""
+    """Cut a sequence into pages of ``size`` items, by default as many as the ids of one request."""
     size = size or IDS_PER_REQUEST
     for start in range(0, len(items), size):
         yield items[start : start + size]
@@ -30,7 +30,7 @@ async def scroll_pages(
     with_payload: bool | Sequence[str] | models.PayloadSelectorExclude = True,
     with_vectors: bool | Sequence[str] = False,
 ) -> AsyncIterator[list[models.Record]]:
-    """All points that match, ``page_size`` at a time; the last page may be empty."""
+    """Read all points that match, ``page_size`` at a time. The last page may be empty."""
     offset: PointId | None = None
     while True:
         records, offset = await engine.scroll(

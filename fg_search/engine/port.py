@@ -1,4 +1,4 @@
-"""What the operations of an index need from an engine.
+"""Port: the methods of an engine that the operations of an index need.
 
 Operations are coroutines against :class:`Engine`, written once. On :class:`~fg_search.engine.blocking.BlockingEngine`
 no method ever suspends, so that :func:`~fg_search.engine.blocking.drive` runs a coroutine to its end without an event
@@ -26,16 +26,16 @@ class Background(Protocol):
     """Runs one call at a time while the operation does something else."""
 
     def start(self, call: Coroutine[Any, Any, None]) -> None:
-        """Begin a call; the one before has been finished."""
+        """Start a call. The one before it must have been finished."""
 
     async def finish(self) -> None:
-        """Wait for the call that was started; its error is raised here."""
+        """Wait for the call that was started, and raise its error."""
 
 
 class Engine(Protocol):
-    """The methods of ``qdrant_client.QdrantClient`` that an index needs, with the results it needs.
+    """Methods of ``qdrant_client.QdrantClient`` that an index needs, reduced to the results it needs.
 
-    Counts are exact and writes are waited for. Methods raise what the client raises;
+    Counts are exact, and writes are waited for. Methods raise what the client raises, and
     :class:`~fg_search.errors.StorageError` if a server stays busy or out of reach.
     """
 
@@ -79,7 +79,7 @@ class Engine(Protocol):
     async def create_payload_index(
         self, collection: str, field_name: str, field_schema: models.PayloadSchemaType | models.KeywordIndexParams
     ) -> None:
-        """Make a payload index; one that is there already is left alone."""
+        """Make a payload index. One that exists is left alone."""
 
     # --- reading ------------------------------------------------------------------------------------------
 
@@ -107,15 +107,15 @@ class Engine(Protocol):
         with_payload: bool | Sequence[str] | models.PayloadSelectorExclude = True,
         with_vectors: bool | Sequence[str] = False,
     ) -> tuple[list[models.Record], PointId | None]:
-        """A page of points and where the next one begins; ``None`` after the last."""
+        """A page of points, and the offset of the next page, ``None`` after the last."""
 
     async def facet(
         self, collection: str, key: str, *, limit: int, facet_filter: models.Filter | None = None
     ) -> list[models.FacetValueHit]:
-        """Values of a payload key and how many points have each, the most frequent first."""
+        """Values of a payload key with the number of points that have each, the most frequent first."""
 
     async def query_batch_points(self, collection: str, requests: Sequence[models.QueryRequest]) -> list[QueryResponse]:
-        """Answers to several queries, in their order."""
+        """Responses to several queries, in order."""
 
     async def query_points_groups(
         self,
@@ -129,12 +129,14 @@ class Engine(Protocol):
         limit: int,
         group_size: int,
     ) -> list[models.PointGroup]:
-        """Answer to one query, grouped by a payload key."""
+        """Response to one query, grouped by a payload key."""
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    async def upsert(self, collection: str, points: Sequence[models.PointStruct]) -> None:
-        """Write points."""
+    async def upsert(
+        self, collection: str, points: Sequence[models.PointStruct], *, update_filter: models.Filter | None = None
+    ) -> None:
+        """Write points. Those that exist are replaced only if they match ``update_filter``."""
 
     async def delete(self, collection: str, selector: Selector) -> None:
         """Remove points."""
@@ -148,15 +150,15 @@ class Engine(Protocol):
         """Remove keys from the payload of points."""
 
     async def batch_update_points(self, collection: str, operations: Sequence[models.UpdateOperation]) -> None:
-        """Carry out several writes in their order."""
+        """Carry out several writes in order."""
 
     # --- snapshots ----------------------------------------------------------------------------------------
 
     def check_snapshots(self) -> None:
-        """Raise :class:`~fg_search.errors.UnsupportedError` if snapshots cannot be had as files."""
+        """Raise :class:`~fg_search.errors.UnsupportedError` if snapshots cannot be read or written as files."""
 
     async def create_snapshot(self, collection: str) -> str:
-        """Have the engine make a snapshot, and return its name."""
+        """Make a snapshot in the engine, and return its name."""
 
     async def fetch_snapshot(self, collection: str, snapshot: str, file: Path) -> None:
         """Copy a snapshot of the engine into ``file``."""
@@ -165,15 +167,15 @@ class Engine(Protocol):
         """Remove a snapshot from the engine."""
 
     async def recover_snapshot(self, collection: str, file: Path) -> None:
-        """Make a collection of a snapshot."""
+        """Make a collection from a snapshot."""
 
     # --- work ---------------------------------------------------------------------------------------------
 
     async def work(self, function: Callable[[], T]) -> T:
-        """Call a function that keeps the processor busy, such as encoding, without blocking an event loop."""
+        """Call a function that keeps the CPU busy, such as encoding, without blocking an event loop."""
 
     def background(self) -> AbstractAsyncContextManager[Background]:
-        """A context in which calls go on while the operation does something else.
+        """Context in which a call runs while the operation does something else.
 
-        Leaving it waits for the call that is under way. Its error is raised unless another one is on its way out.
+        Leaving it waits for the call in progress. Its error is raised unless another one is being raised.
         """

@@ -1,4 +1,4 @@
-"""Asking a busy server again: which errors pass, how long to wait, when to give up."""
+"""Retries of calls to a busy server: which errors are transient, how long to wait, when to give up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tenacity.wait import wait_base, wait_random_exponential
 from fg_search.errors import StorageError
 
 _ATTEMPTS = 6
-_LONGEST_PAUSE = 120.0  # seconds, whatever a server asks for
+_MAX_PAUSE = 120.0  # seconds, whatever a server asks for
 _BUSY = (429, 500, 502, 503, 504)
 
 
@@ -26,7 +26,7 @@ class Patience(TypedDict):
 
 
 def patience(call: str) -> Patience:
-    """Exponential back-off with jitter, or as long as the server says.
+    """Exponential back-off with jitter, or the pause that the server asks for.
 
     Args:
         call: Name of the call for the error message.
@@ -54,11 +54,11 @@ def pause(state: RetryCallState) -> float:
     """Seconds until the next attempt."""
     error = None if state.outcome is None else state.outcome.exception()
     asked = getattr(error, "retry_after_s", None)
-    return _backoff(state) if asked is None else min(float(asked), _LONGEST_PAUSE)
+    return _backoff(state) if asked is None else min(float(asked), _MAX_PAUSE)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same request may succeed later: no connection, a timeout, a server that is busy."""
+    """Whether the same request may succeed later: after a lost connection, a timeout, or on a busy server."""
     from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
     from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 

@@ -1,4 +1,4 @@
-"""Snapshots of a Qdrant server's collection as files here; ``QdrantClient`` leaves them on the server."""
+"""Transfer of snapshots between a Qdrant server and local files. ``QdrantClient`` leaves them on the server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def download(url: str, api_key: str | None, collection: str, snapshot: str, file
     """Stream a snapshot into a file.
 
     Raises:
-        StorageError: If the server does not give it.
+        StorageError: If the server does not send it.
         OSError: If the file cannot be written.
     """
     path = f"/collections/{quote(collection, safe='')}/snapshots/{quote(snapshot, safe='')}"
@@ -31,10 +31,10 @@ def download(url: str, api_key: str | None, collection: str, snapshot: str, file
 
 
 def upload(url: str, api_key: str | None, collection: str, file: Path) -> None:
-    """Have a server make a collection from a file.
+    """Have a server make a collection from a local snapshot.
 
     Raises:
-        StorageError: If it refuses.
+        StorageError: If the server refuses it.
         OSError: If the file cannot be read.
     """
     path = f"/collections/{quote(collection, safe='')}/snapshots/upload"

@@ -1,5 +1,6 @@
 """A corpus in Qdrant whose points know how sure their embedding is.
 
-``confidence_index`` and ``async_index`` are the two faces; ``state`` is what an index knows by itself; each other
-module is one kind of operation, written once for both faces (see :mod:`fg_search.engine.operations`).
+``state`` is what an open index knows by itself. Each other module is one kind of operation: coroutines against
+:class:`fg_search.engine.port.Engine`, which :class:`fg_search.ConfidenceIndex` and
+:class:`fg_search.AsyncConfidenceIndex` share.
 """

@@ -1,4 +1,4 @@
-"""What to do with an uncertain query: flag it, abstain, or raise."""
+"""Decision to answer or to abstain: an uncertain query is flagged, abstained from, or raised."""
 
 from __future__ import annotations
 
@@ -11,45 +11,45 @@ from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit, SearchResult
 
 
-def judge_query(query: str, confidence: float, options: SearchOptions) -> SearchResult:
-    """Decide on the query alone; the result has no hits yet.
+def assess_query(query: str, confidence: float, options: SearchOptions) -> SearchResult:
+    """Decide by the query's own confidence. The result has no hits yet.
 
     Raises:
-        UncertainQueryError: If the query is uncertain and the caller asked for an exception.
+        UncertainQueryError: If the query is uncertain and the options say to raise.
     """
     threshold = options.min_query_confidence
     reason = f"query confidence {confidence:.2f}"
-    judged = SearchResult(query, (), confidence, "answer", uncertain=False, reason=reason)
+    result = SearchResult(query, (), confidence, "answer", uncertain=False, reason=reason)
     if threshold is None:
-        return judged
+        return result
     if confidence >= threshold:
-        return replace(judged, reason=f"{reason} reaches {threshold:.2f}")
-    return _doubt(judged, f"{reason} is below {threshold:.2f}", options)
+        return replace(result, reason=f"{reason} reaches {threshold:.2f}")
+    return _doubt(result, f"{reason} is below {threshold:.2f}", options)
 
 
-def judge_hits(
-    judged: SearchResult,
+def assess_hits(
+    assessed: SearchResult,
     hits: tuple[Hit, ...],
     confidence: float | None,
     threshold: PrecisionThreshold | None,
     options: SearchOptions,
 ) -> SearchResult:
-    """Decide on what was found for a query that :func:`judge_query` let pass.
+    """Decide by the hits of a query that :func:`assess_query` did not abstain from.
 
     Args:
-        judged: What it said.
-        hits: Best first; none at all is an abstention.
-        confidence: Calibrated, if there is a calibration.
-        threshold: For the target precision, if there is one.
-        options: Of the search.
+        assessed: Result of :func:`assess_query`.
+        hits: Hits, best first. Without any, the decision is to abstain.
+        confidence: Calibrated confidence, ``None`` without a calibration.
+        threshold: Threshold for the target precision, ``None`` without a target.
+        options: Options of the search.
 
     Raises:
-        UncertainQueryError: If the result is uncertain and the caller asked for an exception.
+        UncertainQueryError: If the result is uncertain and the options say to raise.
     """
     if not hits:
-        reason = f"{judged.reason}; no point passes the filters" if not options.offset else "no more hits"
-        return replace(judged, decision="abstain", reason=reason, confidence=confidence)
-    result = replace(judged, hits=hits, confidence=confidence)
+        reason = f"{assessed.reason}; no point passes the filters" if not options.offset else "no more hits"
+        return replace(assessed, decision="abstain", reason=reason, confidence=confidence)
+    result = replace(assessed, hits=hits, confidence=confidence)
     if confidence is None or threshold is None:
         return result
     if threshold.threshold is None:
@@ -63,15 +63,19 @@ def judge_hits(
 
 
 def settle(flagged: Sequence[SearchResult], options: SearchOptions) -> list[SearchResult]:
-    """The results that these options give, out of those that ``on_uncertain="flag"`` gave.
+    """Turn the results of a search with ``on_uncertain="flag"`` into those that the options ask for.
 
     Raises:
-        UncertainQueryError: At the first uncertain query, if the options say so.
+        UncertainQueryError: At the first uncertain query, if the options say to raise.
     """
-    judged = [judge_query(result.query, result.query_confidence, options) for result in flagged]
+    by_query = [assess_query(result.query, result.query_confidence, options) for result in flagged]
     return [
-        alone if alone.decision == "abstain" else _doubt(result, result.reason, options) if result.uncertain else result
-        for alone, result in zip(judged, flagged, strict=True)
+        assessed
+        if assessed.decision == "abstain"
+        else _doubt(result, result.reason, options)
+        if result.uncertain
+        else result
+        for assessed, result in zip(by_query, flagged, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""What an index learned from judged queries: how sure a result is, and from where on it is right often enough."""
+"""Calibration of an index: how sure results are, and which are right often enough, learned from judged queries."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ from fg_search.validation import check_booleans
 RelevantBy = Literal["label", "id"]
 
 _FORMAT = 1
-_MOST_KEPT = (
-    20_000  # judged queries kept for thresholds: more would not change them, and fill the collection's metadata
-)
+# judged queries kept for thresholds; more would not change these, and fill the collection's metadata
+_MAX_KEPT = 20_000
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A calibrator, and other judged queries to choose thresholds on.
+    """A calibrator, and held-out judged queries to choose thresholds on.
+
+    It holds for searches with the same ``rank_by``, ``min_confidence`` and ``confidence_weight``.
 
     Attributes:
-        fingerprint: Of the encoder.
-        relevant_by: Whether a hit is right by its label or by its id.
-        rank_by: How hits were ranked, which is part of what was calibrated, like the next two.
-        min_confidence: Points less confident were left out.
-        confidence_weight: Of the down-weighting.
-        calibrator: Gives the probability that a top hit is right.
-        queries: Judged queries in all; half of them taught the calibrator.
-        points: Points of the index at that time.
-        confidence: ``(m,)`` float32, calibrated, of the other half.
-        correct: ``(m,)`` booleans.
+        fingerprint: Fingerprint of the encoder.
+        relevant_by: ``"label"`` or ``"id"``, by which hits were judged.
+        rank_by: Ranking of the hits.
+        min_confidence: Points less confident than this were excluded.
+        confidence_weight: Weight of the points' confidence in the order of the hits.
+        calibrator: Model of the probability that a top hit is right.
+        queries: Number of judged queries. Half of them fitted the calibrator.
+        points: Number of points in the index at that time.
+        confidence: ``(m,)`` float32 calibrated confidence of held-out queries.
+        correct: ``(m,)`` booleans, whether their top hit is right.
     """
 
     fingerprint: str
@@ -54,15 +55,15 @@ class Calibration:
     correct: npt.NDArray[np.bool_] = field(repr=False)
 
     def threshold(self, target: float, delta: float = 0.1) -> PrecisionThreshold:
-        """From which confidence on results are right often enough: :func:`fg_search.threshold_for_precision`."""
+        """Threshold of the confidence for a target precision, see :func:`fg_search.threshold_for_precision`."""
         return _threshold(self, target, delta)
 
     def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
-        """Probability that each result is right, rounded as those that thresholds were chosen among."""
+        """Probability that each result is right, rounded like the confidences that thresholds are chosen from."""
         return _rounded(self.calibrator, features)
 
     def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:
-        """Whether results of such a search are of the kind that was judged."""
+        """Whether the calibration holds for such a search."""
         return (self.rank_by, self.min_confidence, self.confidence_weight) == (
             rank_by,
             options.min_confidence,
@@ -70,12 +71,12 @@ class Calibration:
         )
 
     def describe_search(self) -> str:
-        """The options that a search must have, in words."""
+        """Options of the searches it holds for, in words."""
         least = "none" if self.min_confidence is None else f"{self.min_confidence:g}"
         return f"rank_by {self.rank_by}, min_confidence {least}, confidence_weight {self.confidence_weight:g}"
 
     def to_metadata(self) -> dict[str, Any]:
-        """As JSON values; the inverse of :meth:`of_metadata`."""
+        """JSON values of the calibration, for :meth:`of_metadata`."""
         return {
             "format": _FORMAT,
             "fingerprint": self.fingerprint,
@@ -92,7 +93,7 @@ class Calibration:
 
     @classmethod
     def of_metadata(cls, data: Mapping[str, Any] | None, fingerprint: str) -> Self | None:
-        """Read it; ``None`` if there is none, or it is of another encoder.
+        """Rebuild a calibration. ``None`` if there is none, or it belongs to another encoder.
 
         Raises:
             FormatVersionError: If a newer release wrote it.
@@ -121,16 +122,16 @@ class Calibration:
 def calibrate(
     features: Mapping[str, npt.NDArray[np.float64]], correct: npt.ArrayLike, *, seed: int, **about: Any
 ) -> Calibration:
-    """Fit a calibrator on a random half of judged queries; the other half is kept for thresholds.
+    """Fit a calibrator on a random half of the judged queries, and keep the other half for thresholds.
 
-    The halves are drawn within right and wrong results. Thresholds chosen on queries that the calibrator was fitted on
-    would promise too much.
+    Right and wrong results are halved separately. Thresholds chosen on queries that the calibrator was fitted on would
+    promise too much.
 
     Args:
-        features: ``(n,)`` numbers by name, see :func:`fg_search.confidence.result_features`.
-        correct: ``(n,)`` booleans.
-        seed: Of the halves.
-        about: The other attributes of a :class:`Calibration`.
+        features: ``(n,)`` floats by name, see :func:`fg_search.confidence.result_features`.
+        correct: ``(n,)`` booleans, whether the top hit is right.
+        seed: Random seed of the split.
+        about: Other attributes of the :class:`Calibration`.
 
     Raises:
         ValueError: If there are fewer than two right or two wrong results.
@@ -140,14 +141,14 @@ def calibrate(
     if fewest < 2:
         raise ValueError(
             f"of {len(right)} judged results {int(right.sum())} are right; calibration needs at least 2 right and 2 "
-            "wrong ones: add held-out queries, also such as have no answer in the index"
+            "wrong ones: add held-out queries, including some without an answer in the index"
         )
     rng = np.random.default_rng(seed)
-    teaches = np.zeros(len(right), dtype=bool)
-    for kind in (np.flatnonzero(right), np.flatnonzero(~right)):
-        teaches[rng.permutation(kind)[: len(kind) // 2]] = True
-    calibrator = Calibrator().fit({name: values[teaches] for name, values in features.items()}, right[teaches])
-    kept = rng.permutation(np.flatnonzero(~teaches))[:_MOST_KEPT]
+    fitted = np.zeros(len(right), dtype=bool)
+    for rows in (np.flatnonzero(right), np.flatnonzero(~right)):
+        fitted[rng.permutation(rows)[: len(rows) // 2]] = True
+    calibrator = Calibrator().fit({name: values[fitted] for name, values in features.items()}, right[fitted])
+    kept = rng.permutation(np.flatnonzero(~fitted))[:_MAX_KEPT]
     return Calibration(
         calibrator=calibrator,
         queries=len(right),
@@ -158,10 +159,10 @@ def calibrate(
 
 
 def required(calibration: Calibration | None, options: SearchOptions, rank_by: RankBy, name: str) -> Calibration:
-    """The calibration for a search with a target precision.
+    """Return the calibration for a search with a target precision.
 
     Raises:
-        NotCalibratedError: If there is none, or it was made for another kind of search.
+        NotCalibratedError: If there is none, or it holds for other searches.
     """
     if calibration is None:
         raise NotCalibratedError(

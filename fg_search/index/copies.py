@@ -1,4 +1,4 @@
-"""Copying an index from one engine to another: a folder to a server, a server to a folder, or into other settings."""
+"""Copies of an index: from a folder to a server, from a server to a folder, or into other settings."""
 
 from __future__ import annotations
 
@@ -15,31 +15,32 @@ from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.index.collections import (
     create_collection,
     find_collection,
-    index_scored,
     physical_collection,
     switch_alias,
 )
 from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.logs import read_log, write_log
+from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, FEATURES_VECTOR
 from fg_search.layout.logs import DECISION_LOG_INDEXES, decision_log
-from fg_search.layout.points import are_same, id_of, vectors_of
+from fg_search.layout.payloads import are_same
+from fg_search.layout.points import id_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import IndexSettings
 
-_COMPARED = 256  # points that are compared in full when all are there
-_TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "none": 0.0}
+_COMPARED = 256  # points compared in full in the end
+_TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "none": 0.0}  # of base vectors, absolute
 
 
 @dataclass(frozen=True)
 class CopyReport:
-    """What came of a copy.
+    """Report of a copy.
 
     Attributes:
-        points: In the source, and now in the destination.
-        written: Of them, how many were not there yet, or others.
-        compared: How many were read back and compared, vectors and payload.
+        points: Number of points in the source, and now in the copy.
+        written: Number of points that the copy lacked or that differed.
+        compared: Number of points that were read back and compared, vectors and payload.
     """
 
     points: int
@@ -57,17 +58,17 @@ async def copy_index(
     settings: IndexSettings | None,
     progress: Callable[[int], object],
 ) -> CopyReport:
-    """Copy points with their vectors, settings, calibration and decisions; started again, it goes on where it was.
+    """Copy points with their vectors, scores, calibration and decisions. After an interruption it goes on.
 
     Args:
         state: The index to copy, with all tenants.
-        destination: Where the copy goes.
-        collection: Name of the index there; it is made if it is missing.
-        settings: Of a new index, if not those of the source.
-        progress: Told how many points more are done.
+        destination: Engine that the copy goes to.
+        collection: Name of the copy. It is made if it is missing.
+        settings: Layout of the copy, by default that of the index.
+        progress: Called with the number of points done since its last call.
 
     Raises:
-        ModelMismatchError: If there is an index of another encoder in the destination.
+        ModelMismatchError: If the destination holds an index of another encoder.
         StorageError: If points are missing or differ in the end.
         ValueError: If the source has no base vectors and the destination wants them.
     """
@@ -82,8 +83,8 @@ async def copy_index(
     points, compared = await _verify(state, destination, collection, metadata)
     decisions = await read_log(state.engine, decision_log(state.collection))
     await write_log(destination, decision_log(collection), DECISION_LOG_INDEXES, decisions)
-    scored = (await state.engine.get_collection(state.collection)).config.metadata or {}
-    kept = await index_scored(destination, collection, scored)
+    metadata_of_source = (await state.engine.get_collection(state.collection)).config.metadata or {}
+    kept = await index_scores(destination, collection, metadata_of_source)
     if state.calibration is not None:
         kept[CALIBRATION_KEY] = state.calibration.to_metadata()
     if kept:
@@ -115,7 +116,7 @@ async def _prepare(destination: Engine, state: IndexState, collection: str, sett
 async def _write_missing(
     destination: Engine, collection: str, records: list[models.Record], metadata: IndexMetadata
 ) -> int:
-    """Write those of the records that are not in the destination as they are; return how many."""
+    """Write the records that the destination lacks or that differ there, and return their number."""
     if not records:
         return 0
     found = await destination.retrieve(collection, [id_of(record) for record in records])
@@ -136,7 +137,7 @@ def _vectors(record: models.Record, metadata: IndexMetadata) -> Any:
 
 
 async def _verify(state: IndexState, destination: Engine, new: str, metadata: IndexMetadata) -> tuple[int, int]:
-    """Compare the counts, and a sample of the points in full; return both numbers."""
+    """Compare the counts, and a sample of the points in full. Return the numbers of points and of compared points."""
     old = state.collection
     counts = [await state.engine.count(old), await destination.count(new)]
     if counts[0] < counts[1]:

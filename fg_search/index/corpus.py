@@ -1,4 +1,4 @@
-"""All items of an index, read at once."""
+"""Corpus: all items of an index in memory."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from fg_search.layout.points import id_of, payload_of, vectors_of
 
 @dataclass(frozen=True)
 class Corpus:
-    """All items of an index.
+    """The n items of an index.
 
     Attributes:
-        point_ids: The engine's ids.
-        ids: Their owners'.
-        texts: What was encoded.
-        labels: As they are now, ``None`` where unknown.
-        payloads: The owners' own.
-        doubtful: Positions of those that are not to be learned from.
-        base: ``(n, d)`` float32 base embeddings, if the index has them.
+        point_ids: Engine's ids.
+        ids: User's ids.
+        texts: Texts that were encoded.
+        labels: Current labels, ``None`` where unknown.
+        payloads: User's own payloads.
+        doubtful: Positions of the items that are not to be learned from.
+        base: ``(n, d)`` float32 base embeddings, ``None`` if the index has none.
     """
 
     point_ids: list[int | str]
@@ -43,12 +43,13 @@ class Corpus:
 async def read_corpus(
     state: IndexState, progress: Callable[[int], object], *, least_doubtful: float | None = None
 ) -> Corpus:
-    """Read all items, of all tenants if none was chosen, with their base embeddings; they have to fit into memory.
+    """Read all items with their base embeddings, which must fit into memory.
 
     Args:
-        state: The index.
-        progress: Told how many items more were read.
-        least_doubtful: Probability of a wrong label from which on an undecided item is doubtful.
+        state: The index. The items of all tenants are read if none was chosen.
+        progress: Called with the number of items read since its last call.
+        least_doubtful: Undecided items whose label is wrong with at least this probability are doubtful. By default no
+            item is.
     """
     names = [BASE_VECTOR] if state.metadata.has_base else False
     corpus = Corpus([], [], [], [], [], [], None)

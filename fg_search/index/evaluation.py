@@ -1,4 +1,4 @@
-"""How good the answers of an index are, and whether it knows when they are not."""
+"""Evaluation of an index on judged queries: how good its answers are, and whether it knows when they are wrong."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fg_search.evaluation import SelectiveReport, brier_score, expected_calibrat
 from fg_search.ids import UserId
 from fg_search.index.calibration import RelevantBy
 from fg_search.index.query_vectors import Query, encode_queries
-from fg_search.index.relevance import Judged, Relevant, judge
-from fg_search.index.search import ranking
+from fg_search.index.relevance import JudgedQueries, Relevant, judge
+from fg_search.index.retrieval import ranking
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
@@ -24,13 +24,13 @@ TARGETS = (0.9, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class ReachedPrecision:
-    """What a target precision gives on the evaluated queries.
+    """Coverage and precision that a target precision gives on the evaluated queries.
 
     Attributes:
-        target: Precision that was asked for.
-        threshold: Confidence from which on queries are answered, ``None`` if none can promise it.
+        target: Target precision.
+        threshold: Queries with at least this confidence are answered. ``None`` if no threshold can promise the target.
         coverage: Share of the queries that are answered, in [0, 1].
-        precision: Share of right answers among those; ``nan`` if none is answered.
+        precision: Share of right answers among the answered queries, ``nan`` if none is answered.
     """
 
     target: float
@@ -41,14 +41,14 @@ class ReachedPrecision:
 
 @dataclass(frozen=True, eq=False)
 class Outcomes:
-    """The evaluated queries one by one, as :mod:`fg_search.plots` draws them.
+    """The n evaluated queries one by one, as :mod:`fg_search.plots` draws them.
 
     Attributes:
-        rankings: By the names of :attr:`IndexEvaluation.reports`, ``(n,)`` numbers, higher is surer.
+        rankings: ``(n,)`` floats by the names of :attr:`IndexEvaluation.reports`. Higher means surer.
         correct: ``(n,)`` booleans, whether the top hit is right.
-        in_scope: ``(n,)`` booleans, whether there is a right answer.
+        in_scope: ``(n,)`` booleans, whether the index has a right answer.
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
-        found: ``(n,)`` labels or ids of the top hits, ``None`` where nothing was found.
+        found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
     """
 
     rankings: dict[str, npt.NDArray[np.float64]]
@@ -60,16 +60,16 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class IndexEvaluation:
-    """How an index answers queries whose answer is known.
+    """Evaluation of an index on judged queries. Two evaluations are equal if their figures are.
 
     Attributes:
-        relevant_by: Whether answers were judged by label or by id.
-        reports: By the number that ranks the answers: ``"score"``, ``"query confidence"`` and, if the index is
-            calibrated for these searches, ``"confidence"``.
-        ece: Expected calibration error of the confidence, if there is one.
-        brier: Brier score of the confidence, if there is one.
-        precisions: What target precisions give, if there is a calibration.
-        outcomes: Query by query; evaluations are compared by their figures alone.
+        relevant_by: ``"label"`` or ``"id"``, by which hits were judged.
+        reports: Report for each number that can rank the answers: ``"score"``, ``"query confidence"`` and, if the
+            index is calibrated for these searches, ``"confidence"``.
+        ece: Expected calibration error of the confidence, ``None`` without a calibration.
+        brier: Brier score of the confidence, ``None`` without a calibration.
+        precisions: Results of some target precisions, empty without a calibration.
+        outcomes: Outcomes query by query.
     """
 
     relevant_by: RelevantBy
@@ -103,13 +103,13 @@ async def evaluate_on(
     batch_size: int,
     show_progress: bool | None,
 ) -> IndexEvaluation:
-    """Encode, search, judge, measure."""
+    """Evaluate the index, see :meth:`fg_search.ConfidenceIndex.evaluate`."""
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     judged = await judge(state, encoded, relevant, relevant_by, options)
     return _measure(state, judged, options)
 
 
-def _measure(state: IndexState, judged: Judged, options: SearchOptions) -> IndexEvaluation:
+def _measure(state: IndexState, judged: JudgedQueries, options: SearchOptions) -> IndexEvaluation:
     rankings = {"score": judged.score, "query confidence": judged.query_confidence}
     calibration = state.calibration
     if calibration is None or not calibration.fits(options, ranking(state, options.rank_by)):
@@ -138,7 +138,7 @@ def _measure(state: IndexState, judged: Judged, options: SearchOptions) -> Index
     )
 
 
-def _outcomes(rankings: dict[str, npt.NDArray[np.float64]], judged: Judged) -> Outcomes:
+def _outcomes(rankings: dict[str, npt.NDArray[np.float64]], judged: JudgedQueries) -> Outcomes:
     return Outcomes(rankings, judged.correct, judged.in_scope, judged.wanted, judged.found)
 
 

@@ -1,4 +1,4 @@
-"""What an index holds."""
+"""Counts and identity of an index."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from qdrant_client import models
 
 from fg_search.index.set_aside import SET_ASIDE
 from fg_search.index.state import IndexState
+from fg_search.layout.conditions import is_present
 from fg_search.layout.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, LABEL_KEY
 from fg_search.layout.schema import IndexMetadata
 
@@ -17,13 +18,13 @@ _HISTOGRAM_BINS = 10
 
 @dataclass(frozen=True)
 class CalibrationInfo:
-    """What an index was calibrated on.
+    """Summary of a calibration.
 
     Attributes:
-        queries: Judged queries.
-        relevant_by: ``"label"`` or ``"id"``.
-        search: The options of the searches it holds for, in words.
-        points: Points in the index at that time.
+        queries: Number of judged queries.
+        relevant_by: ``"label"`` or ``"id"``, by which hits were judged.
+        search: Options of the searches it holds for, in words.
+        points: Number of points in the index at that time.
     """
 
     queries: int
@@ -34,18 +35,18 @@ class CalibrationInfo:
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """What is in an index.
+    """Contents of an index.
 
     Attributes:
         location: Folder, URL, or class of the client.
-        collection: Name of the collection.
-        tenant: Whose items were counted, in an index with tenants.
+        collection: Name of the index.
+        tenant: Tenant whose items were counted, ``None`` in an index without tenants.
         points: Number of points.
         labelled: Number of points that have a label.
         corrected: Number of points whose label a person corrected.
         set_aside: Number of points that are not found until somebody decides about them.
-        metadata: Of the encoder that filled it, and its settings.
-        calibration: If there is one.
+        metadata: Identity of the encoder, and the layout.
+        calibration: Summary of the calibration, ``None`` if there is none.
         confidence_histogram: Number of points with a confidence in each tenth of [0, 1].
     """
 
@@ -62,11 +63,7 @@ class IndexInfo:
 
 
 async def describe_index(state: IndexState) -> IndexInfo:
-    """Counts, identity, and a histogram of confidence, all from the engine."""
-    has_label, corrected = (
-        models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))])
-        for key in (LABEL_KEY, GIVEN_LABEL_KEY)
-    )
+    """Count the items and describe the index. All numbers come from the engine."""
     calibration = state.calibration
     histogram = []
     for bounds in _bins():
@@ -76,8 +73,8 @@ async def describe_index(state: IndexState) -> IndexInfo:
         collection=state.collection,
         tenant=state.chosen_tenant,
         points=(await _count(state)),
-        labelled=(await _count(state, has_label)),
-        corrected=(await _count(state, corrected)),
+        labelled=(await _count(state, is_present(LABEL_KEY))),
+        corrected=(await _count(state, is_present(GIVEN_LABEL_KEY))),
         set_aside=0 if state.metadata.set_aside is None else (await _count(state, SET_ASIDE)),
         metadata=state.metadata,
         calibration=None
@@ -95,7 +92,7 @@ async def count(state: IndexState) -> int:
 
 
 async def count_all(state: IndexState) -> int:
-    """Number of items, of all tenants if none was chosen."""
+    """Number of items, those of all tenants if none was chosen."""
     return await state.engine.count(state.collection, state.scope_of_all())
 
 

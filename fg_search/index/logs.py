@@ -1,4 +1,4 @@
-"""A collection beside an index whose points are the entries of a log: payload alone, no vectors."""
+"""Logs beside an index: collections whose points are entries, with a payload and no vectors."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from fg_search.layout.logs import NO_VECTOR
 
 
 async def make_log(engine: Engine, name: str, indexes: PayloadIndexes) -> None:
-    """Make the collection, and those of its indexes that are missing: whoever made it may have been interrupted."""
+    """Make a log, and its missing indexes: whoever made it may have been interrupted."""
     info = await find_collection(engine, name)
     if info is None:
         sparse = {NO_VECTOR: models.SparseVectorParams()}
         try:
             await engine.create_collection(name, vectors_config={}, sparse_vectors_config=sparse)
         except Exception:
-            if (await find_collection(engine, name)) is None:  # else somebody else has just made it
+            if (await find_collection(engine, name)) is None:  # otherwise somebody else has just made it
                 raise
     await index_payload(engine, name, indexes, known=() if info is None else info.payload_schema)
 
 
 async def read_log(engine: Engine, name: str) -> list[models.Record]:
-    """All entries of a log as they are stored; none if there is no log."""
+    """All entries of a log as they are stored, none if there is no log."""
     if (await find_collection(engine, name)) is None:
         return []
     return [entry async for page in scroll_pages(engine, name, page_size=IDS_PER_REQUEST) for entry in page]
 
 
 async def write_log(engine: Engine, name: str, indexes: PayloadIndexes, entries: Sequence[models.Record]) -> None:
-    """Write entries as they were read from another log; the log is made if it is missing and there are any."""
+    """Write entries that were read from another log. If there are any, a missing log is made."""
     if not entries:
         return
     await make_log(engine, name, indexes)

@@ -1,4 +1,4 @@
-"""Re-encoding an index with another encoder, while it goes on answering."""
+"""Migration of an index to another encoder: everything is re-encoded while the index goes on answering."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
 from fg_search.index.collections import (
     create_collection,
-    index_scored,
     is_collection_of,
     physical_collection,
     switch_alias,
 )
+from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.ingestion import ITEMS_PER_WRITE, add
+from fg_search.index.scores import index_scores
 from fg_search.index.set_aside import is_doubtful
-from fg_search.index.state import EncoderSlot, IndexState, metadata_of
-from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, MARKED_KEY, PAYLOAD_KEY, REVIEW_KEY
-from fg_search.layout.points import Item, id_of, vectors_of
+from fg_search.index.state import IndexState
+from fg_search.layout.items import Item
+from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, ITEMS_SCORED_KEY, LABELS_SCORED_KEY
+from fg_search.layout.points import features_of, id_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 AsBefore = Literal["as before"]
 
-_MOST_PASSES = 10
+_MAX_PASSES = 10
 
 
 async def migrate(
@@ -45,27 +47,28 @@ async def migrate(
     announce: Callable[[IndexState], None],
     set_aside: float | AsBefore | None = "as before",
 ) -> IndexState:
-    """Fill a collection beside the old one, switch the alias to it, remove the old one.
+    """Fill a collection beside the old one, switch the alias to it, and remove the old one.
 
-    What is added, changed or deleted meanwhile is caught up with before the switch. Interrupted, it leaves the old
-    collection in place and goes on from where it was the next time.
+    What is added, changed or deleted meanwhile is caught up with before the switch. An interrupted migration leaves the
+    old collection in place and goes on from there the next time.
 
-    What was computed for those who review depends on the base embeddings and the labels, not on the head: it is carried
-    along to an encoder of the same base model, and left behind otherwise.
+    Scores for reviewing depend on base embeddings and labels, not on the head. They are carried over to an encoder of
+    the same base model, and left behind otherwise.
 
     Args:
         state: The index.
-        encoder: Takes the place of the one that filled it.
-        batch_size: Texts the base model encodes at once.
-        progress: Told how many items more are done.
-        announce: Told the state of the new index just before the switch.
-        set_aside: Probability of a wrong label from which on an undecided item is set aside; ``None`` for no item.
+        encoder: New encoder.
+        batch_size: Number of texts the base model encodes at once.
+        progress: Called with the number of items done since its last call.
+        announce: Called with the new state just before the switch.
+        set_aside: Set aside undecided items whose label is wrong with at least this probability, ``None`` for no item.
+            By default the items that were set aside stay so.
 
     Returns:
-        The state of the new index; it has no calibration yet.
+        State of the new index, which has no calibration.
 
     Raises:
-        StorageError: If the index's name is no alias, or the old collection changes faster than it can be followed.
+        StorageError: If the index's name is no alias, or the old collection changes faster than it can be re-encoded.
     """
     if encoder.fingerprint == state.metadata.fingerprint:
         return replace(state, encoders=EncoderSlot(encoder))
@@ -80,10 +83,10 @@ async def migrate(
     new = await create_collection(state.engine, state.collection, metadata)
     await _check_begun(state.engine, new, metadata)
     filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
-    # stored vectors of the same base model are as good as new ones, unless they were rounded
+    # stored embeddings of the same base model are as good as new ones, unless they were rounded
     is_same_base = metadata.base == state.metadata.base
     keep_base = is_same_base and metadata.settings.base_vectors == "float32"
-    for attempt in range(_MOST_PASSES):
+    for attempt in range(_MAX_PASSES):
         written = await _copy_all(
             old,
             filled,
@@ -97,7 +100,7 @@ async def migrate(
             break
     else:
         raise StorageError(f"{state.name} changes faster than it can be re-encoded; pause what writes to it")
-    await _describe(state.engine, old, new, keep_review=is_same_base)
+    await _note_scores(state.engine, old, new, keep_review=is_same_base)
     migrated = replace(filled, collection=state.collection)
     announce(migrated)
     await switch_alias(state.engine, state.collection, new)
@@ -114,7 +117,7 @@ async def _copy_all(
     *,
     keep_base: bool,
 ) -> int:
-    """Bring every item of the old collection up to date in the new one; return how many were not."""
+    """Bring the items of the new collection up to date with the old one, and return how many were not."""
     written = 0
     wanted = [BASE_VECTOR] if keep_base else False
     async for records in scroll_pages(filled.engine, old, page_size=ITEMS_PER_WRITE, with_vectors=wanted):
@@ -126,10 +129,10 @@ async def _copy_all(
 
 
 async def _check_begun(engine: Engine, new: str, metadata: IndexMetadata) -> None:
-    """Make sure that what was begun and interrupted goes on in the same way.
+    """Check that an interrupted migration goes on as it began.
 
     Raises:
-        StorageError: If it had other items set aside.
+        StorageError: If it set other items aside.
     """
     begun = IndexMetadata.of_collection(new, await engine.get_collection(new))
     if begun.set_aside != metadata.set_aside:
@@ -145,8 +148,7 @@ def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_rev
         item = replace(item, review=None)
     if set_aside == "as before":
         return item
-    features = (record.payload or {})[PAYLOAD_KEY]
-    return replace(item, set_aside=set_aside is not None and is_doubtful(features, set_aside))
+    return replace(item, set_aside=set_aside is not None and is_doubtful(features_of(record), set_aside))
 
 
 def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:
@@ -154,21 +156,22 @@ def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbedd
     return filled.encoder.features(base)
 
 
-async def _describe(engine: Engine, old: str, new: str, *, keep_review: bool) -> None:
-    """Let the new collection say the same as the old one of what its items were judged by, and lists be ordered by it.
+async def _note_scores(engine: Engine, old: str, new: str, *, keep_review: bool) -> None:
+    """Note in the new collection's metadata which scores its items have, and make the indexes that lists need.
 
-    A collection that an interrupted migration away from it left behind may say something that no longer holds.
+    A collection that an interrupted migration left behind may have a calibration and notes that no longer hold.
     """
-    was = (await engine.get_collection(old)).config.metadata or {}
-    says = (await engine.get_collection(new)).config.metadata or {}
-    kept = (await index_scored(engine, new, was)) if keep_review else {}
-    gone = dict.fromkeys(key for key in (CALIBRATION_KEY, REVIEW_KEY, MARKED_KEY) if key in says and key not in kept)
+    old_metadata = (await engine.get_collection(old)).config.metadata or {}
+    new_metadata = (await engine.get_collection(new)).config.metadata or {}
+    kept = (await index_scores(engine, new, old_metadata)) if keep_review else {}
+    notes = (CALIBRATION_KEY, LABELS_SCORED_KEY, ITEMS_SCORED_KEY)
+    gone = dict.fromkeys(key for key in notes if key in new_metadata and key not in kept)
     if kept or gone:
         await engine.update_collection(new, metadata={**kept, **gone})
 
 
 async def _remove_leftovers(engine: Engine, collection: str, new: str) -> None:
-    """Remove what earlier migrations of this index left when they were interrupted for good."""
+    """Remove the collections of earlier migrations that were interrupted and never finished."""
     used = {new, *(await engine.get_aliases()).values()}
     for name in await engine.get_collections():
         if name not in used and is_collection_of(collection, name):
@@ -176,7 +179,7 @@ async def _remove_leftovers(engine: Engine, collection: str, new: str) -> None:
 
 
 async def _remove_extra(engine: Engine, old: str, new: str) -> int:
-    """Remove what was deleted from the old collection meanwhile; return how many."""
+    """Remove the points that were deleted from the old collection meanwhile, and return their number."""
     if await engine.count(old) == await engine.count(new):
         return 0
     removed = 0

@@ -1,4 +1,4 @@
-"""Queries as a user asks them, and as vectors."""
+"""Queries: texts or phrasings as users ask them, and their vectors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,29 @@ Query = str | Sequence[str]
 
 
 @dataclass(frozen=True)
+class QueryVectors:
+    """One query's embedding in the forms that the engine and the results need.
+
+    Attributes:
+        base: ``(d,)`` float32 base embedding.
+        features: Sparse vector of the feature groups.
+        codes: Most probable code of each group.
+        confidence: Confidence of the query, in [1/K, 1].
+    """
+
+    base: npt.NDArray[np.float32]
+    features: models.SparseVector
+    codes: list[int]
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Queries:
     """Encoded queries.
 
     Attributes:
-        texts: To show; the phrasings of one question are joined.
-        vectors: One for each.
+        texts: Text of each query, several phrasings joined by ``" / "``.
+        vectors: Vectors of each query.
     """
 
     texts: list[str]
@@ -39,28 +56,18 @@ async def encode_queries(
     batch_size: int,
     show_progress: bool | None = False,
 ) -> Queries:
-    """Vectors of each query; those of several phrasings are mixed, each weighted by its own confidence.
+    """Encode queries. The phrasings of one query are mixed, each weighted by its own confidence.
 
     Args:
         state: The index.
         queries: Texts, or lists of phrasings of one question.
-        embeddings: Of all texts in order, if they are there.
-        batch_size: Texts the base model encodes at once.
+        embeddings: Embeddings of all phrasings in order. By default they are encoded.
+        batch_size: Number of texts the base model encodes at once.
         show_progress: Draw a progress bar.
     """
     check_list(queries, "queries", ordered=True)
-    queries = list(queries)
-    phrasings = [[query] if isinstance(query, str) else query for query in queries]
-    for i, (query, one) in enumerate(zip(queries, phrasings, strict=True)):
-        if isinstance(query, str):
-            check_text(query, f"queries[{i}]")
-            continue
-        if not isinstance(one, (list, tuple)):
-            raise TypeError(f"queries[{i}] must be a string or a list of phrasings, got {type(one).__name__}")
-        check_texts(one, name=f"queries[{i}]")
-        if not one:
-            raise ValueError(f"queries[{i}] holds no phrasing")
-    texts = [text for one in phrasings for text in one]
+    phrasings = [_checked_phrasings(query, f"queries[{i}]") for i, query in enumerate(queries)]
+    texts = [text for phrasing_list in phrasings for text in phrasing_list]
     if embeddings is None:
         encoder = state.encoder
         embeddings = await state.engine.work(
@@ -69,26 +76,12 @@ async def encode_queries(
     else:
         state.check_embeddings(embeddings, len(texts), of="queries")
     if len(texts) > len(phrasings):
-        stops = np.cumsum([len(one) for one in phrasings]).tolist()
-        mixed = [embeddings[stop - len(one) : stop].mixed() for one, stop in zip(phrasings, stops, strict=True)]
-        embeddings = FeatureEmbeddings(
-            np.concatenate([one.base for one in mixed]), np.concatenate([one.probabilities for one in mixed])
-        )
-    return Queries([" / ".join(one) for one in phrasings], query_vectors(embeddings))
-
-
-@dataclass(frozen=True)
-class QueryVectors:
-    """One query's embedding in the forms that the engine and the results need."""
-
-    base: npt.NDArray[np.float32]
-    features: models.SparseVector
-    codes: list[int]
-    confidence: float
+        embeddings = _mixed(embeddings, [len(phrasing_list) for phrasing_list in phrasings])
+    return Queries([" / ".join(phrasing_list) for phrasing_list in phrasings], query_vectors(embeddings))
 
 
 def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
-    """The vectors of n queries."""
+    """Vectors of n queries."""
     values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
     codes, confidences = embeddings.codes.tolist(), embeddings.confidence.tolist()
     return [
@@ -103,3 +96,25 @@ def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
         )
         for i in range(len(embeddings))
     ]
+
+
+def _checked_phrasings(query: Query, name: str) -> Sequence[str]:
+    if isinstance(query, str):
+        check_text(query, name)
+        return [query]
+    if not isinstance(query, (list, tuple)):
+        raise TypeError(f"{name} must be a string or a list of phrasings, got {type(query).__name__}")
+    check_texts(query, name=name)
+    if not query:
+        raise ValueError(f"{name} holds no phrasing")
+    return query
+
+
+def _mixed(embeddings: FeatureEmbeddings, counts: Sequence[int]) -> FeatureEmbeddings:
+    """One embedding per query, mixed from its number of phrasings."""
+    stops = np.cumsum(counts).tolist()
+    mixed = [embeddings[stop - count : stop].mixed() for count, stop in zip(counts, stops, strict=True)]
+    return FeatureEmbeddings(
+        np.concatenate([mixture.base for mixture in mixed]),
+        np.concatenate([mixture.probabilities for mixture in mixed]),
+    )

@@ -1,4 +1,4 @@
-"""Fitting a new head on what an index holds by now, corrections included."""
+"""A new head for an index, fitted on its current items, corrections included."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fg_search.index.collections import check_scored
+from fg_search.index.corpus import read_corpus
+from fg_search.index.scores import check_labels_scored
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import REVIEW_KEY
 from fg_search.validation import check_fraction
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
-from fg_search.index.corpus import read_corpus
 
 
 async def refit(
@@ -26,22 +25,22 @@ async def refit(
     batch_size: int,
     progress: Callable[[int], object],
 ) -> FeatureGroupEncoder:
-    """A new encoder, of the same base model and sizes, that learned from the items as they are now, saved.
+    """Fit and save a new encoder with the base model and the sizes of the current one.
 
     Args:
         state: The index.
-        folder: Of the new encoder, not that of the one in use.
-        set_aside: Probability of a wrong label from which on an undecided item is not learned from.
-        seed: Of everything random.
-        batch_size: Texts the base model encodes at once.
-        progress: Told how many items more were read.
+        folder: Folder of the new encoder, other than that of the current one.
+        set_aside: Leave out undecided items whose label is wrong with at least this probability. ``None`` leaves out
+            none.
+        seed: Random seed.
+        batch_size: Number of texts the base model encodes at once.
+        progress: Called with the number of items read since its last call.
 
     Raises:
         FileExistsError: If the folder holds something other than a saved encoder.
-        NotScoredError: If items are to be set aside and labels were not judged yet.
-        ValueError: If the head learned from something that the index does not hold (pairs, clusters), if there is
-            nothing to learn from any more, if the folder is that of the encoder in use, or if this is one tenant's
-            view.
+        NotScoredError: If items are to be set aside and labels were not scored yet.
+        ValueError: If the head learned from pairs or clusters, which the index does not hold, no label is left, the
+            folder is that of the current encoder, or this is a view of one tenant.
     """
     from fg_search.model.saved_encoder import check_target  # imports torch
 
@@ -58,7 +57,7 @@ async def refit(
             "fit one on labels with encoder.fit(texts, labels=…) and call index.migrate"
         )
     if set_aside is not None:
-        await check_scored(state, REVIEW_KEY, "the labels", "score_labels")
+        await check_labels_scored(state)
     corpus = await read_corpus(state, progress, least_doubtful=set_aside)
     out = set(corpus.doubtful)
     kept = [i for i in range(len(corpus.ids)) if i not in out]
@@ -80,7 +79,7 @@ async def refit(
 
 
 def _check_not_in_use(state: IndexState, folder: str | os.PathLike[str]) -> None:
-    """Refuse the folder of the encoder in use: an index that was interrupted before it moved would be without it."""
+    """Refuse the folder of the current encoder, which the index needs until it has moved to the new one."""
     target = Path(folder).resolve()
     in_use = state.metadata.encoder
     if in_use is not None and Path(in_use).resolve() == target:

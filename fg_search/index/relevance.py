@@ -1,4 +1,4 @@
-"""Queries whose answer is known: whether the top hit is right, and what an index learns from it."""
+"""Relevance judgments: queries whose answer is known tell whether top hits are right, and calibrate the index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from fg_search.index.calibration import Calibration, RelevantBy, calibrate
 from fg_search.index.collections import physical_collection
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
-from fg_search.index.search import evidence, ranking
+from fg_search.index.result_evidence import evidence
+from fg_search.index.retrieval import ranking
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
@@ -25,23 +26,24 @@ from fg_search.validation import check_list, is_missing
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
 
-_MOST_ASKED = 1000  # relevant values looked up to tell labels from ids
+_MAX_LOOKED_UP = 1000  # relevant values looked up to tell labels from ids
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The top hits of n queries, judged.
+class JudgedQueries:
+    """The n queries of a set with known answers, their top hits judged.
 
     Attributes:
-        relevant_by: Whether they were judged by label or by id.
-        correct: ``(n,)`` booleans, false where nothing was found.
-        in_scope: ``(n,)`` booleans, whether there is a right answer.
-        has_hit: ``(n,)`` booleans, whether anything was found.
-        score: ``(n,)`` of the top hit, 0 where nothing was found.
-        query_confidence: ``(n,)``.
-        features: Numbers about the ``has_hit.sum()`` results that there are, by name.
-        wanted: The right label or id, ``None`` where there is none or more than one.
-        found: That of the top hit, ``None`` where it has none or nothing was found.
+        relevant_by: ``"label"`` or ``"id"``, by which hits were judged.
+        correct: ``(n,)`` booleans, whether the top hit is right. False where there is no hit.
+        in_scope: ``(n,)`` booleans, whether the index has a right answer.
+        has_hit: ``(n,)`` booleans, whether there is a hit.
+        score: ``(n,)`` float64 score of the top hit, 0 where there is no hit.
+        query_confidence: ``(n,)`` float64 confidence of the queries, in [1/K, 1].
+        features: ``(has_hit.sum(),)`` float64 features of the top hits by name, see
+            :func:`fg_search.confidence.result_features`.
+        wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
+        found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
     """
 
     relevant_by: RelevantBy
@@ -61,18 +63,19 @@ async def judge(
     relevant: Sequence[Relevant],
     relevant_by: Literal["auto", "label", "id"],
     options: SearchOptions,
-) -> Judged:
-    """Search for queries whose answer is known.
+) -> JudgedQueries:
+    """Search for queries whose answer is known, and judge their top hits.
 
     Args:
         state: The index.
-        queries: Encoded.
-        relevant: For each query the label or id of a right answer, several of them, or ``None`` if there is none.
-        relevant_by: What these are; ``"auto"`` finds out.
-        options: Of the search.
+        queries: Encoded queries.
+        relevant: For each query the label or id of a right answer, several of them, or ``None`` if the index has none.
+        relevant_by: Whether these are labels or ids. ``"auto"`` asks the index.
+        options: Options of the search.
 
     Raises:
-        ValueError: If there are more or fewer answers than queries, or it cannot be told what they are.
+        ValueError: If the numbers of queries and answers differ, or the answers could be both labels and ids, or
+            neither.
     """
     if relevant_by not in ("auto", "label", "id"):
         raise ValueError(f"relevant_by must be one of 'auto', 'label', 'id', got {relevant_by!r}")
@@ -81,22 +84,22 @@ async def judge(
     if isinstance(relevant, str) or len(relevant) != len(queries.texts):
         given = "one string" if isinstance(relevant, str) else f"{len(relevant)} items"
         raise ValueError(f"relevant has {given}, queries has {len(queries.texts)}; give one for each query")
-    answers = [_answers(one, i) for i, one in enumerate(relevant)]
+    answers = [_answers(values, i) for i, values in enumerate(relevant)]
     kind = (await _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
     if relevant_by == "id":
         await _hint_at_ids(state, answers)
-    hits, features = await evidence(state, queries, options, kind)
-    found = [_answer(one[0], kind) if one else None for one in hits]
-    return Judged(
+    found, features = await evidence(state, queries, options, kind)
+    top = [_answer(hits[0], kind) if hits else None for hits in found]
+    return JudgedQueries(
         relevant_by=kind,
-        correct=np.array([one in right for one, right in zip(found, answers, strict=True)], dtype=bool),
+        correct=np.array([answer in right for answer, right in zip(top, answers, strict=True)], dtype=bool),
         in_scope=np.array([bool(right) for right in answers], dtype=bool),
-        has_hit=np.array([bool(one) for one in hits], dtype=bool),
-        score=np.array([one[0].weighted_score if one else 0.0 for one in hits], dtype=np.float64),
+        has_hit=np.array([bool(hits) for hits in found], dtype=bool),
+        score=np.array([hits[0].weighted_score if hits else 0.0 for hits in found], dtype=np.float64),
         query_confidence=np.array([query.confidence for query in queries.vectors], dtype=np.float64),
         features=features,
         wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
-        found=found,
+        found=top,
     )
 
 
@@ -112,14 +115,14 @@ async def calibrate_on(
     batch_size: int,
     show_progress: bool | None,
 ) -> Calibration:
-    """Encode, search, judge, learn."""
+    """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     judged = await judge(state, encoded, relevant, relevant_by, options)
     return await learn(state, judged, options, seed)
 
 
-async def learn(state: IndexState, judged: Judged, options: SearchOptions, seed: int) -> Calibration:
-    """Calibrate on judged queries, and keep what was learned with the index."""
+async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions, seed: int) -> Calibration:
+    """Calibrate on judged queries, and keep the calibration with the index."""
     points = await state.engine.count(state.collection)
 
     def work() -> Calibration:
@@ -158,8 +161,8 @@ def _answer(hit: Hit, relevant_by: RelevantBy) -> UserId | None:
 
 
 async def _hint_at_ids(state: IndexState, answers: Sequence[frozenset[UserId]]) -> None:
-    """Say it if right answers are in the index as another type: no hit would be right, and nobody would know why."""
-    values = list(dict.fromkeys(value for right in answers for value in right))[:_MOST_ASKED]
+    """Log right answers that the index has as another type. No hit would be right, and nobody would know why."""
+    values = list(dict.fromkeys(value for right in answers for value in right))[:_MAX_LOOKED_UP]
     points = {value: state.point_id(value) for value in values}
     records = await state.engine.retrieve(state.collection, list(points.values()), with_payload=False)
     there = {record.id for record in records}
@@ -167,12 +170,12 @@ async def _hint_at_ids(state: IndexState, answers: Sequence[frozenset[UserId]]) 
 
 
 async def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) -> RelevantBy:
-    """Whether these are labels or ids of the index.
+    """Find out whether answers are labels or ids of the index.
 
     Raises:
         ValueError: If they could be both, or are neither.
     """
-    values = sorted({value for right in answers for value in right}, key=str)[:_MOST_ASKED]
+    values = sorted({value for right in answers for value in right}, key=str)[:_MAX_LOOKED_UP]
     if not values:
         raise ValueError("relevant is None for all queries; some must have a right answer")
     names = [value for value in values if isinstance(value, str)]

@@ -1,4 +1,4 @@
-"""Removing items."""
+"""Removal of items."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from fg_search.validation import check_list
 
 
 async def delete(state: IndexState, ids: Sequence[UserId] | None, query_filter: models.Filter | None) -> int:
-    """Remove items, by their ids (those that are not there are no error) or by a filter.
+    """Remove items by their ids or by a filter. Unknown ids are ignored.
 
     Returns:
-        How many were removed.
+        Number of items removed.
 
     Raises:
         ValueError: If neither or both are given.
@@ -27,11 +27,10 @@ async def delete(state: IndexState, ids: Sequence[UserId] | None, query_filter: 
     if query_filter is not None:
         return await _delete(state, state.scope(query_filter) or query_filter)
     check_list(ids, "ids")
-    wanted = {plain_id(one): state.point_id(one) for one in ids or ()}
+    wanted = {plain_id(user_id): state.point_id(user_id) for user_id in ids or ()}
     removed = 0
     for chunk in pages(list(dict.fromkeys(wanted.values()))):
-        mine: list[models.Condition] = [models.HasIdCondition(has_id=[*chunk])]
-        removed += await _delete(state, models.Filter(must=mine))
+        removed += await _delete(state, models.Filter(must=[models.HasIdCondition(has_id=[*chunk])]))
     if wanted and not removed:
         await log_hint(state, list(wanted), wanted)
     return removed

@@ -1,4 +1,4 @@
-"""How to search: the options of one search, checked when they are made."""
+"""Options of a search, checked when they are made."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from fg_search.validation import check_count, check_fraction
 RankBy = Literal["auto", "features", "base", "both"]
 OnUncertain = Literal["flag", "abstain", "raise"]
 
-_MAX_WEIGHT = 100  # beyond, confidence^w is zero in the engine's arithmetic
-_MOST_HITS = 2**31 - 1
+_MAX_WEIGHT = 100  # beyond it, confidence^w is zero in the engine's arithmetic
+_MAX_HITS = 2**31 - 1
 
 # types with their ranges, from which the web API builds its schema
 Limit = Annotated[int, Field(ge=1)]
@@ -27,21 +27,25 @@ Precision = Annotated[float, Field(gt=0, lt=1)]
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """How to search; checked when it is made.
+    """Options of a search.
 
     Attributes:
-        limit: Hits at most, at least 1.
-        min_confidence: Points less confident than this are excluded inside the engine; in [0, 1].
-        confidence_weight: w in [0, 100] of the down-weighting ``score · confidence^w``; 0 leaves scores alone.
-        query_filter: Any Qdrant filter on the user's own payload.
-        min_query_confidence: Queries less confident than this are uncertain; in [0, 1].
-        target_precision: Share of right answers, in (0, 1), that the answered queries are to reach: a query whose
-            calibrated confidence is below the threshold for it is uncertain.
-        on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits), or
+        limit: Maximum number of hits, at least 1.
+        min_confidence: Exclude points less confident than this, in [0, 1]. The engine does it.
+        confidence_weight: Weight w of ``score · confidence^w``, in [0, 100], by which hits are ordered.
+        query_filter: Qdrant filter.
+        min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
+        target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
+            confidence is below the threshold for it are uncertain.
+        on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or
             ``"raise"`` (:class:`UncertainQueryError`).
         rank_by: ``"features"`` (FG similarity), ``"base"`` (cosine of the base embeddings), ``"both"``
-            (reciprocal-rank fusion of the two), or ``"auto"`` by how the head was trained.
-        offset: Hits to leave out before the first, for paging.
+            (reciprocal-rank fusion of the two), or ``"auto"`` to choose by how the head was trained.
+        offset: Number of hits to skip, for paging.
+
+    Raises:
+        TypeError, ValueError: If an option is out of range, or queries are never uncertain but ``on_uncertain`` says
+            to abstain or to raise.
     """
 
     limit: Limit = 10
@@ -57,8 +61,8 @@ class SearchOptions:
     def __post_init__(self) -> None:
         for name, least in (("limit", 1), ("offset", 0)):
             self._keep(name, check_count(getattr(self, name), name=name, least=least))
-        if self.limit + self.offset > _MOST_HITS:
-            raise ValueError(f"limit + offset must be at most {_MOST_HITS:,}, got {self.limit + self.offset:,}")
+        if self.limit + self.offset > _MAX_HITS:
+            raise ValueError(f"limit + offset must be at most {_MAX_HITS:,}, got {self.limit + self.offset:,}")
         for name in ("min_confidence", "min_query_confidence"):
             if getattr(self, name) is not None:
                 self._keep(name, check_fraction(getattr(self, name), name=name))
@@ -77,7 +81,7 @@ class SearchOptions:
             )
 
     def _keep(self, name: str, value: float) -> None:
-        """Numbers of numpy become Python's: the engine and JSON know no others."""
+        """Keep a number as Python's own: the engine and JSON do not know numpy's."""
         object.__setattr__(self, name, value)
 
 

@@ -1,4 +1,4 @@
-"""The request that has the engine exclude, down-weight and rank, and its answer as hits."""
+"""Request of one query, which has the engine exclude, down-weight and rank points, and the hits of its response."""
 
 from __future__ import annotations
 
@@ -15,32 +15,28 @@ from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR, PAYLOAD_KEY
 
-# The engine's formula re-scores the candidates of a first search. With score · confidence^w ≤ score, a point
-# beyond the candidates can only be missed if its score is below all of theirs. What is found depends on their number,
-# so it grows in few steps: the first pages are pages of one and the same list.
+# The engine's formula re-scores the candidates of a first search. As score · confidence^w ≤ score, a point beyond the
+# candidates can only be missed if its score is below all of theirs. The hits depend on the number of candidates. It
+# grows in few steps, so that the first pages are pages of one and the same list.
 _CANDIDATES_PER_HIT = 10
-
-
-_LEAST_RESCORED = 200
-
-
-_LEAST_FUSED = 200
+_MIN_RESCORED = 200
+_MIN_FUSED = 200
 
 
 def plan(
     query: QueryVectors, options: SearchOptions, rank_by: RankBy, scope: models.Filter | None
 ) -> models.QueryRequest:
-    """The request that has the engine exclude, down-weight and rank.
+    """Make the engine's request for a query.
 
     Args:
-        query: Its vectors.
-        options: Of the search; the filter in them is part of ``scope``.
-        rank_by: Not ``"auto"``.
-        scope: Filter for the points that are searched.
+        query: Vectors of the query.
+        options: Options of the search. Their filter is ignored, as it is part of ``scope``.
+        rank_by: Ranking other than ``"auto"``.
+        scope: Filter for the points that the search considers.
     """
     weighted = options.confidence_weight > 0
     needed = options.limit + options.offset
-    wanted = _in_steps(_LEAST_RESCORED, _CANDIDATES_PER_HIT * needed) if weighted else needed
+    wanted = _in_steps(_MIN_RESCORED, _CANDIDATES_PER_HIT * needed) if weighted else needed
     ranked = _ranking(query, rank_by, scope, wanted)
     if weighted:
         ranked = {"prefetch": construct(models.Prefetch, **ranked), "query": _down_weighting(options.confidence_weight)}
@@ -49,7 +45,7 @@ def plan(
 
 
 def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: SearchOptions) -> tuple[Hit, ...]:
-    """What the engine returned, as hits."""
+    """Convert the engine's points to hits."""
     codes, weight = query.codes, options.confidence_weight
     hits = []
     for point in points:
@@ -72,7 +68,7 @@ def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: 
 
 
 def min_confidence_condition(options: SearchOptions) -> models.FieldCondition | None:
-    """Leaves out the points that are not confident enough."""
+    """Condition that excludes points which are not confident enough."""
     if options.min_confidence is None:
         return None
     return _at_least(options.min_confidence)
@@ -86,16 +82,16 @@ def _ranking(query: QueryVectors, rank_by: RankBy, query_filter: models.Filter |
     base = {**common, "query": query.base.tolist(), "using": BASE_VECTOR}
     if rank_by == "base":
         return base
-    fused = {"limit": _in_steps(_LEAST_FUSED, limit)}
+    fused = {"limit": _in_steps(_MIN_FUSED, limit)}
     return {
-        "prefetch": [construct(models.Prefetch, **{**one, **fused}) for one in (features, base)],
+        "prefetch": [construct(models.Prefetch, **{**branch, **fused}) for branch in (features, base)],
         "query": models.FusionQuery(fusion=models.Fusion.RRF),
         "limit": limit,
     }
 
 
 def _in_steps(least: int, wanted: int) -> int:
-    """The first of ``least``, ten times that, a hundred times … that is enough."""
+    """First of ``least``, ten times as many, a hundred times as many, … that is at least ``wanted``."""
     count = least
     while count < wanted:
         count *= 10

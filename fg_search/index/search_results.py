@@ -1,4 +1,4 @@
-"""What a search returns."""
+"""Results of a search."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any, Literal
 
 from fg_search.ids import UserId
 
-Decision = Literal["answer", "abstain"]
+AnswerDecision = Literal["answer", "abstain"]
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One point that was found.
+    """An item found for a query.
 
     Attributes:
-        id: As the user gave it.
+        id: User's id of the item.
         score: Similarity to the query: FG similarity in [0, 1], base cosine in [-1, 1], or the fused rank score.
-        weighted_score: What the hits are ordered by: ``score · confidence^confidence_weight``.
-        confidence: Of the point's own embedding, in [1/K, 1].
-        label: Of the point, or ``None``.
-        text: Of the point.
-        agreement: For each group whether query and point have the same most probable code.
-        payload: The user's own.
+        weighted_score: ``score · confidence^confidence_weight``, by which hits are ordered.
+        confidence: Confidence of the item's embedding, in [1/K, 1].
+        label: Label of the item, ``None`` if unknown.
+        text: Text of the item.
+        agreement: Per group, whether query and item have the same most probable code.
+        payload: User's own payload.
     """
 
     id: UserId
@@ -40,23 +40,23 @@ class Hit:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The answer to one query.
+    """Result of one query.
 
     Attributes:
-        query: The text; several phrasings of one question are joined by ``" / "``.
-        hits: Best first; empty if the decision is to abstain.
-        query_confidence: Of the query's own embedding, in [1/K, 1].
+        query: Text of the query. Several phrasings are joined by ``" / "``.
+        hits: Hits, best first. Empty if the decision is to abstain.
+        query_confidence: Confidence of the query's embedding, in [1/K, 1].
         decision: ``"answer"`` or ``"abstain"``.
-        uncertain: Whether one of the two confidences is below what was asked for.
-        reason: A sentence on why it was decided so.
-        confidence: Calibrated probability that the top hit is right, in [0, 1]; ``None`` if the index was not
+        uncertain: Whether the query's confidence or the calibrated one is below what was asked for.
+        reason: Sentence that explains the decision.
+        confidence: Calibrated probability that the top hit is right, in [0, 1]. ``None`` if the index was not
             calibrated for this kind of search.
     """
 
     query: str
     hits: tuple[Hit, ...]
     query_confidence: float
-    decision: Decision
+    decision: AnswerDecision
     uncertain: bool
     reason: str
     confidence: float | None = None
@@ -68,11 +68,11 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class HitGroup:
-    """The hits that share a value of a payload field.
+    """Hits that share a value of a payload field.
 
     Attributes:
-        value: What they share.
-        hits: Best first.
+        value: Shared value.
+        hits: Hits of the group, best first.
     """
 
     value: str | int
@@ -81,11 +81,11 @@ class HitGroup:
 
 @dataclass(frozen=True)
 class GroupedResult:
-    """The answer to one query, its hits by the value of a payload field.
+    """Result of one query whose hits are grouped by a payload field.
 
     Attributes:
-        groups: The one with the best hit first; empty if the decision is to abstain.
-        result: Everything else, with the hits of all groups.
+        groups: Groups, the one with the best hit first. Empty if the decision is to abstain.
+        result: Decision, confidences and the hits of all groups.
     """
 
     groups: tuple[HitGroup, ...]

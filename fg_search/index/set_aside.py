@@ -1,4 +1,8 @@
-"""Items whose label is most probably wrong: not learned from and not found until somebody decides about them."""
+"""Items set aside: their label is most probably wrong, so they are neither learned from nor found for the time being.
+
+The flag alone sets nothing aside. A decision or a correction beside it brings the item back, and taking that back sets
+it aside again. So whatever a person does or undoes need not know of the flag.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any
 
 from qdrant_client import models
 
+from fg_search.layout.conditions import equals, is_empty
 from fg_search.layout.keys import (
     GIVEN_LABEL_KEY,
     PAYLOAD_KEY,
@@ -16,29 +21,21 @@ from fg_search.layout.keys import (
     SET_ASIDE_KEY,
 )
 
-_UNDECIDED = "unsure"  # a decision that leaves the question open
+_UNDECIDED = "unsure"  # the decision that leaves the question open
 
-# The mark alone sets nothing aside: with a decision or a correction beside it the item is back, without it gone again,
-# so that what a person does or takes back need not know of it.
 SET_ASIDE = models.Filter(
-    must=[
-        models.FieldCondition(key=SET_ASIDE_KEY, match=models.MatchValue(value=True)),
-        models.IsEmptyCondition(is_empty=models.PayloadField(key=GIVEN_LABEL_KEY)),
-    ],
-    should=[
-        models.IsEmptyCondition(is_empty=models.PayloadField(key=f"{PAYLOAD_KEY}.{REVIEWED_KEY}")),
-        models.FieldCondition(key=REVIEWED_ACTION_KEY, match=models.MatchValue(value=_UNDECIDED)),
-    ],
+    must=[equals(SET_ASIDE_KEY, True), is_empty(GIVEN_LABEL_KEY)],
+    should=[is_empty(f"{PAYLOAD_KEY}.{REVIEWED_KEY}"), equals(REVIEWED_ACTION_KEY, _UNDECIDED)],
 )
 NOT_SET_ASIDE = models.Filter(must_not=[SET_ASIDE])
 
 
 def is_doubtful(features: Mapping[str, Any], least_score: float) -> bool:
-    """Whether a label is wrong with at least this probability, and nobody decided about it or corrected it.
+    """Whether a label is wrong with at least this probability, and nobody has decided about it or corrected it.
 
     Args:
         features: Our part of the item's payload.
-        least_score: In [0, 1].
+        least_score: Probability in [0, 1].
     """
     decided = (features.get(REVIEWED_KEY) or {"action": _UNDECIDED})["action"] != _UNDECIDED
     return (

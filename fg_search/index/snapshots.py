@@ -1,4 +1,4 @@
-"""An index as one file, and back."""
+"""Snapshots: an index written into one file, and restored from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import uuid4
 from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
 from fg_search.index.collections import find_collection, physical_collection, switch_alias
-from fg_search.index.state import IndexState, check_fingerprint
+from fg_search.index.state import IndexState
 from fg_search.layout.schema import IndexMetadata
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ _LOG = logging.getLogger(__name__)
 
 
 def existing_file(file: str | os.PathLike[str]) -> str:
-    """The path of a snapshot, looked for before a folder is made for what is in it.
+    """Path of a snapshot, checked before a folder is made for its content.
 
     Raises:
-        StorageError: If it is not there.
+        StorageError: If there is no such file.
     """
     path = os.fspath(file)
     if not Path(path).is_file():
@@ -33,7 +33,7 @@ def existing_file(file: str | os.PathLike[str]) -> str:
 
 
 async def save(state: IndexState, file: str) -> None:
-    """Have the engine make a snapshot, and bring it into a file."""
+    """Have the engine make a snapshot, and copy it into a file."""
     target = Path(file).absolute()
     if target.exists():
         raise FileExistsError(f"there is a file {file!r} already; choose another name or remove it")
@@ -45,11 +45,11 @@ async def save(state: IndexState, file: str) -> None:
     try:
         await engine.fetch_snapshot(physical, made, unfinished)
         unfinished.rename(target)
-    except BaseException as error:  # an interruption, too, leaves nothing behind
+    except BaseException as error:  # not even an interruption leaves anything behind
         unfinished.unlink(missing_ok=True)
         try:
             await engine.delete_snapshot(physical, made)
-        except Exception as another:  # the first one says what is wrong
+        except Exception as another:  # the first error says what is wrong
             _LOG.warning("the snapshot %s of %s was left in the engine: %s", made, physical, another)
         if isinstance(error, OSError):
             raise StorageError(f"cannot write the snapshot {file!r}: {error}; check space and permissions") from error
@@ -58,7 +58,7 @@ async def save(state: IndexState, file: str) -> None:
 
 
 async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGroupEncoder | None) -> None:
-    """Recover a snapshot into a new collection, make sure that it is an index, and give it the index's name."""
+    """Recover a snapshot into a new collection, check that it is an index, and give it the index's name."""
     engine.check_snapshots()
     physical = f"{collection}.{uuid4().hex[:16]}"
     try:
@@ -66,7 +66,7 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
         info = await engine.get_collection(physical)
         metadata = IndexMetadata.of_collection(collection, info)
         if encoder is not None:
-            check_fingerprint(IndexState(engine, collection, metadata), encoder)
+            IndexState(engine, collection, metadata).check_encoder(encoder)
         await switch_alias(engine, collection, physical)
     except BaseException:
         if (await find_collection(engine, physical)) is not None:

@@ -1,18 +1,18 @@
-"""What an index knows by itself, without asking the engine; every operation works on it."""
+"""What an open index knows without asking the engine. Every operation works on it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from threading import Lock
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from qdrant_client import models
 
 from fg_search.engine.port import Engine
 from fg_search.errors import EncoderNotFoundError, ModelMismatchError
 from fg_search.ids import UserId, point_id
+from fg_search.index.encoders import EncoderSlot, load_encoder
+from fg_search.layout.conditions import equals
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.validation import check_distributions, check_vectors, plain_text
@@ -22,32 +22,17 @@ if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
 
 
-class EncoderSlot:
-    """Place of an encoder that all handles of an open index share; it is loaded once, when it is first needed."""
-
-    def __init__(self, encoder: FeatureGroupEncoder | None = None) -> None:
-        self._encoder = encoder
-        self._lock = Lock()
-
-    def get(self, load: Callable[[], FeatureGroupEncoder]) -> FeatureGroupEncoder:
-        """The encoder; ``load`` is called if there is none yet."""
-        with self._lock:
-            if self._encoder is None:
-                self._encoder = load()
-            return self._encoder
-
-
 @dataclass(frozen=True)
 class IndexState:
     """An open index, as it is at one moment.
 
     Attributes:
-        engine: Where the index is.
-        collection: Name by which the engine knows it: an alias of the collection that holds the points.
-        metadata: Of the encoder that filled it, and how it is laid out.
-        encoders: Where the encoder is, once it is loaded.
-        calibration: What turns scores into probabilities, if there is one.
-        chosen_tenant: The tenant whose items are seen.
+        engine: Engine that holds the index.
+        collection: Name of the index: an alias of the collection that holds the points.
+        metadata: Identity of the encoder that filled the index, and the layout.
+        encoders: Slot of the encoder, which may not be loaded yet.
+        calibration: Calibration of the results, ``None`` if there is none.
+        chosen_tenant: Tenant whose items are seen, ``None`` if none was chosen.
     """
 
     engine: Engine
@@ -64,12 +49,12 @@ class IndexState:
 
     @property
     def name(self) -> str:
-        """What to call it in messages."""
+        """Name of the index in messages."""
         return f"the index {self.collection!r} at {self.location!r}"
 
     @property
     def encoder(self) -> FeatureGroupEncoder:
-        """The encoder of this index, loaded from where it was saved if it was not handed in.
+        """Encoder of this index. It is loaded from the folder it was saved in unless it was handed in.
 
         Raises:
             EncoderNotFoundError: If it was never saved, or its folder is gone.
@@ -83,12 +68,26 @@ class IndexState:
                 f"{self.name} was filled by an encoder that was never saved; pass it as encoder=…"
             )
         encoder = load_encoder(self.metadata.encoder)
-        check_fingerprint(self, encoder)
+        self.check_encoder(encoder)
         return encoder
+
+    def check_encoder(self, encoder: FeatureGroupEncoder) -> None:
+        """Refuse any encoder but the one that filled the index.
+
+        Raises:
+            ModelMismatchError: If it is another one.
+        """
+        if self.metadata.fingerprint != encoder.fingerprint:
+            raise ModelMismatchError(
+                f"{self.name} was filled by the encoder {self.metadata.fingerprint} ({self.metadata.model_name}, saved "
+                f"in {self.metadata.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}); their "
+                "vectors cannot be compared: use that encoder, re-encode with index.migrate(encoder), or make a new "
+                "index"
+            )
 
     @property
     def tenant(self) -> str | None:
-        """Whose items an operation works on, ``None`` for an index without tenants.
+        """Tenant whose items an operation works on, ``None`` in an index without tenants.
 
         Raises:
             ValueError: If the index has tenants and none was chosen.
@@ -98,11 +97,11 @@ class IndexState:
         return self.chosen_tenant
 
     def of(self, tenant: str | None) -> IndexState:
-        """The same index for one tenant, if there is one."""
+        """Return the state for a tenant, or the same state for ``None``."""
         return self if tenant is None else self.of_tenant(tenant)
 
     def of_tenant(self, tenant: str) -> IndexState:
-        """The same index for one tenant.
+        """Return the state for a tenant.
 
         Raises:
             ValueError: If the index was made without tenants, or the name is empty.
@@ -116,42 +115,35 @@ class IndexState:
         return replace(self, chosen_tenant=plain_text(tenant))
 
     def scope(self, *conditions: models.Condition | None) -> models.Filter | None:
-        """A filter for all of these conditions and, where the index has tenants, for the tenant's items alone."""
-        must: list[models.Condition] = [one for one in conditions if one is not None]
+        """Filter for all of these conditions, and for the tenant's items in an index with tenants."""
+        must: list[models.Condition] = [condition for condition in conditions if condition is not None]
         tenant, key = self.tenant, self.metadata.settings.tenant_key
         if tenant is not None and key is not None:
-            must.insert(0, models.FieldCondition(key=key, match=models.MatchValue(value=tenant)))
+            must.insert(0, equals(key, tenant))
         if len(must) == 1 and isinstance(must[0], models.Filter):
             return must[0]
         return models.Filter(must=must) if must else None
 
-    def was_re_encoded(self) -> ModelMismatchError:
-        """What to raise where the collection turns out to be of another encoder than when it was opened."""
-        return ModelMismatchError(
-            f"{self.name} was re-encoded with another encoder since it was opened here with "
-            f"{self.metadata.fingerprint}; open it again"
-        )
-
     def scope_of_all(self, *conditions: models.Condition) -> models.Filter:
-        """As :meth:`scope`, of all tenants if none was chosen."""
+        """Filter as in :meth:`scope`, but for the items of all tenants if none was chosen."""
         own = None if self.chosen_tenant is None else self.scope()
         return models.Filter(must=[*conditions, *([] if own is None else [own])])
 
     def point_id(self, user_id: UserId) -> int | str:
-        """The engine's id for a user's; that of another tenant's item is another one.
+        """Engine's id for a user's id. The same user's id gives different points for different tenants.
 
         Raises:
-            TypeError, ValueError: As :func:`fg_search.ids.point_id`.
+            TypeError, ValueError: If it is not an id, see :func:`fg_search.ids.point_id`.
         """
         return point_id(user_id, tenant=self.tenant)
 
     def check_embeddings(self, embeddings: FeatureEmbeddings, expected: int, of: str = "texts") -> None:
-        """Make sure that embeddings are of so many items, and of this index's encoder.
+        """Check that embeddings were made by this index's encoder, and that their number is right.
 
         Raises:
             ModelMismatchError: If another encoder made them.
             TypeError: If they are something else, such as base embeddings alone.
-            ValueError: If there are more or fewer, or they hold anything but numbers and distributions.
+            ValueError: If there are too many or too few, or they are not finite vectors and distributions.
         """
         if not isinstance(embeddings, FeatureEmbeddings):
             raise TypeError(
@@ -173,17 +165,24 @@ class IndexState:
         check_distributions(embeddings.probabilities, name="embeddings.probabilities")
 
     def encode(self, texts: Sequence[str], batch_size: int) -> FeatureEmbeddings:
-        """Embed texts, without a progress bar."""
+        """Embed texts without a progress bar."""
         return self.encoder.encode(texts, batch_size=batch_size, show_progress=False)
+
+    def was_re_encoded(self) -> ModelMismatchError:
+        """Error to raise if the collection turns out to hold vectors of another encoder than when it was opened."""
+        return ModelMismatchError(
+            f"{self.name} was re-encoded with another encoder since it was opened here with "
+            f"{self.metadata.fingerprint}; open it again"
+        )
 
 
 @dataclass
 class OpenIndex:
-    """What all handles of an open index share, those of its tenants too: calibrating and migrating replace the state.
+    """State that all handles of an open index share, views of tenants included. Calibrating and migrating replace it.
 
     Attributes:
-        state: Without a tenant.
-        coming: What the state is about to be, while the index's name is switched to a re-encoded collection.
+        state: State without a tenant.
+        coming: Next state, while the index's name is switched to a re-encoded collection.
     """
 
     state: IndexState
@@ -200,75 +199,9 @@ class OpenIndex:
         self.coming = None
 
     def announce(self, state: IndexState) -> None:
-        """What the state will be in a moment; the engine may be there already."""
+        """Note the next state. The engine may have reached it already."""
         self.coming = replace(state, chosen_tenant=None)
 
     def after(self, state: IndexState) -> IndexState | None:
-        """The state that came, or is coming, in place of an earlier one; ``None`` if that one is still in use."""
+        """State that replaced, or is about to replace, an earlier one. ``None`` if that one is still in use."""
         return next((newer for newer in (self.coming, self.state) if newer is not None and newer is not state), None)
-
-
-def metadata_of(encoder: FeatureGroupEncoder) -> IndexMetadata:
-    """What an index filled by this encoder remembers of it.
-
-    Raises:
-        NotFittedError: If the encoder has no trained head.
-    """
-    return IndexMetadata(
-        fingerprint=encoder.fingerprint,
-        base=encoder.base_fingerprint,
-        model_name=encoder.model_name,
-        encoder=None if encoder.folder is None else os.fspath(encoder.folder),
-        supervision=encoder.supervision,
-        dimension=encoder.dimension,
-        groups=encoder.groups,
-        codes_per_group=encoder.codes_per_group,
-    )
-
-
-def check_fingerprint(state: IndexState, encoder: FeatureGroupEncoder) -> None:
-    """Refuse any encoder but the one that filled the index.
-
-    Raises:
-        ModelMismatchError: If it is another one.
-    """
-    filled_by = state.metadata
-    if filled_by.fingerprint != encoder.fingerprint:
-        raise ModelMismatchError(
-            f"{state.name} was filled by the encoder {filled_by.fingerprint} ({filled_by.model_name}, saved in "
-            f"{filled_by.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}); their vectors "
-            "cannot be compared: use that encoder, re-encode with index.migrate(encoder), or make a new index"
-        )
-
-
-@overload
-def ready_encoder(encoder: FeatureGroupEncoder | str | os.PathLike[str]) -> FeatureGroupEncoder: ...
-
-
-@overload
-def ready_encoder(encoder: None) -> None: ...
-
-
-@overload
-def ready_encoder(encoder: FeatureGroupEncoder | str | os.PathLike[str] | None) -> FeatureGroupEncoder | None: ...
-
-
-def ready_encoder(encoder: FeatureGroupEncoder | str | os.PathLike[str] | None) -> FeatureGroupEncoder | None:
-    """Load an encoder that is given as a folder, and compute its fingerprint before anything is made for it.
-
-    Raises:
-        EncoderNotFoundError: If the folder holds no encoder.
-        NotFittedError: If the encoder has no trained head.
-    """
-    if encoder is None:
-        return None
-    known = load_encoder(encoder) if isinstance(encoder, (str, os.PathLike)) else encoder
-    _ = known.fingerprint
-    return known
-
-
-def load_encoder(folder: str | os.PathLike[str]) -> FeatureGroupEncoder:
-    """Load a saved encoder; it imports torch, so only when it is needed."""
-    from fg_search.model.encoder import FeatureGroupEncoder
-
-    return FeatureGroupEncoder.load(folder)

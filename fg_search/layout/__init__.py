@@ -1,1 +1,1 @@
-"""How an index is kept in Qdrant: payload keys, settings, schema, points and logs."""
+"""Layout of an index in Qdrant: payload keys, settings, schema, items, points and logs."""

@@ -1,4 +1,4 @@
-"""How the logs beside an index are kept: collections of payload alone, one of decisions and one of queries."""
+"""Layout of the two logs beside an index: collections without vectors, one of decisions and one of queries."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from qdrant_client import models
 from fg_search.engine.port import PayloadIndexes
 from fg_search.layout.settings import IndexSettings
 
-NO_VECTOR = "none"  # the embedded engine wants a collection to have some vector; entries have none
+NO_VECTOR = "none"  # the embedded engine wants every collection to have a vector; no entry has one
 
-# keys of an entry
+# payload keys of an entry
 STAGE, ITEM, NUMBER, TENANT = "stage", "item", "number", "tenant"
 
 DECISION_LOG_INDEXES: PayloadIndexes = {
@@ -21,12 +21,12 @@ DECISION_LOG_INDEXES: PayloadIndexes = {
 
 
 def decision_log(collection: str) -> str:
-    """Name of the collection that holds the decisions about an index."""
+    """Name of the collection that logs decisions about an index."""
     return f"{collection}.decisions"
 
 
 def query_log(collection: str) -> str:
-    """Name of the collection that holds the queries of an index."""
+    """Name of the collection that logs queries to an index."""
     return f"{collection}.queries"
 
 

@@ -1,4 +1,4 @@
-"""What an index looks like inside Qdrant: vectors, payload keys, settings, and the collection's own metadata."""
+"""Schema of an index in Qdrant: vectors, payload indexes, and the metadata of its collection."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from fg_search.layout.keys import (
     CONFIDENCE_KEY,
     CONFUSION_KEY,
     FEATURES_VECTOR,
+    ITEMS_SCORED_KEY,
     LABEL_KEY,
-    MARKED_KEY,
+    LABELS_SCORED_KEY,
     METADATA_KEY,
-    REVIEW_KEY,
     REVIEW_SCORE_KEY,
     REVIEWED_ACTION_KEY,
     SET_ASIDE_KEY,
@@ -32,20 +32,20 @@ SCHEMA_VERSION = 2
 
 @dataclass(frozen=True)
 class IndexMetadata:
-    """What a collection remembers of the encoder that filled it.
+    """What a collection remembers of its encoder and its layout.
 
     Attributes:
-        fingerprint: Of the encoder; vectors of any other encoder are refused.
-        base: Fingerprint of the base model alone: another head on the same one needs no text encoded again.
-        model_name: The base model, for people to read.
-        encoder: Folder the encoder was saved in, or ``None`` if it never was.
-        supervision: How the head was trained (``"labels"``, ``"clusters"``).
-        dimension: Of the base embeddings.
-        groups: G.
-        codes_per_group: K.
-        settings: How the index is laid out.
-        set_aside: Probability of a wrong label from which on items were set aside; ``None`` if none were.
-        schema: Version of this layout.
+        fingerprint: Fingerprint of the encoder. Vectors of any other encoder are refused.
+        base: Fingerprint of the base model alone. Another head on the same base model needs no text encoded again.
+        model_name: Name of the base model, for people to read.
+        encoder: Folder of the saved encoder, ``None`` if it was never saved.
+        supervision: How the head was trained: ``"labels"``, ``"attributes"``, ``"pairs"`` or ``"clusters"``.
+        dimension: Dimension of the base embeddings.
+        groups: Number of feature groups, G.
+        codes_per_group: Number of codes per group, K.
+        settings: Settings the index was made with.
+        set_aside: Items were set aside if their label is wrong with at least this probability. ``None`` if none were.
+        schema: Version of this schema.
     """
 
     fingerprint: str
@@ -62,20 +62,20 @@ class IndexMetadata:
 
     @property
     def has_base(self) -> bool:
-        """Whether points carry their base embeddings."""
+        """Whether base embeddings are stored."""
         return self.settings.base_vectors != "none"
 
     def to_payload(self) -> dict[str, Any]:
-        """As the metadata of a Qdrant collection."""
+        """Metadata of the Qdrant collection."""
         return {METADATA_KEY: asdict(self)}
 
     @classmethod
     def of_collection(cls, name: str, info: models.CollectionInfo) -> IndexMetadata:
-        """Read it from a collection.
+        """Read the metadata of a collection.
 
         Raises:
-            IndexNotFoundError: If the collection is not one of ours.
-            FormatVersionError: If another release made it that this one cannot read.
+            IndexNotFoundError: If the collection was not made by fg_search.
+            FormatVersionError: If this release cannot read its schema.
         """
         stored: Mapping[str, Any] | None = (info.config.metadata or {}).get(METADATA_KEY)
         if stored is None:
@@ -88,12 +88,12 @@ class IndexMetadata:
             raise FormatVersionError(
                 f"the collection {name!r} has schema {stored['schema']}, this release reads {SCHEMA_VERSION}; {remedy}"
             )
-        values = {key.name: stored[key.name] for key in fields(cls) if key.name in stored}
+        values = {attribute.name: stored[attribute.name] for attribute in fields(cls) if attribute.name in stored}
         return cls(**{**values, "settings": IndexSettings(**stored["settings"])})
 
 
 def collection_options(metadata: IndexMetadata) -> dict[str, Any]:
-    """Arguments of ``create_collection`` for an index."""
+    """Arguments of ``create_collection`` for a new index."""
     settings = metadata.settings
     base = models.VectorParams(
         size=metadata.dimension,
@@ -116,7 +116,7 @@ def collection_options(metadata: IndexMetadata) -> dict[str, Any]:
 
 
 def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:
-    """Payload keys that filters and orderings use."""
+    """Payload indexes that filters and orderings need."""
     indexes: dict[str, models.PayloadSchemaType | models.KeywordIndexParams] = {
         CONFIDENCE_KEY: models.PayloadSchemaType.FLOAT,
         LABEL_KEY: models.PayloadSchemaType.KEYWORD,
@@ -142,8 +142,10 @@ ITEM_SCORE_INDEXES: PayloadIndexes = {
     review_key("duplicate_group"): models.PayloadSchemaType.INTEGER,
     review_key("outlier"): models.PayloadSchemaType.FLOAT,
 }
-# by the key of the collection's metadata that says that the scores are there
-SCORE_INDEXES: Mapping[str, PayloadIndexes] = {REVIEW_KEY: LABEL_SCORE_INDEXES, MARKED_KEY: ITEM_SCORE_INDEXES}
+SCORE_INDEXES: Mapping[str, PayloadIndexes] = {  # by the metadata key that says that the scores are there
+    LABELS_SCORED_KEY: LABEL_SCORE_INDEXES,
+    ITEMS_SCORED_KEY: ITEM_SCORE_INDEXES,
+}
 
 _QUANTIZATIONS: dict[Quantization, models.ScalarQuantization | models.BinaryQuantization | None] = {
     "none": None,

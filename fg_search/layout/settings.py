@@ -1,4 +1,4 @@
-"""How an index is laid out."""
+"""Settings of an index: number types, placement, tenants and the layout on a cluster."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ DEFAULT_COLLECTION = "fg_search"
 
 @dataclass(frozen=True)
 class IndexSettings:
-    """How a new index is laid out. It cannot be changed later, but an index can be copied into one with other settings.
+    """Layout of a new index. It cannot be changed later, but an index can be copied into one with other settings.
 
     Attributes:
-        base_vectors: Number type of the stored base embeddings; ``"none"`` leaves them out: such an index ranks by
+        base_vectors: Number type of the stored base embeddings. ``"none"`` leaves them out; such an index ranks by
             features alone.
-        quantization: Of the base embeddings, for search on a server or after ``EdgeClient.optimize``: ``"scalar"``
-            (int8, a quarter of the memory) or ``"binary"`` (one bit a number).
-        on_disk: Keep the base embeddings on disk instead of in memory.
-        tenant_key: Payload key that says whose an item is; every operation then needs a tenant
+        quantization: Quantization of the base embeddings, for search on a server or after ``EdgeClient.optimize``:
+            ``"none"``, ``"scalar"`` (int8, a quarter of the memory) or ``"binary"`` (one bit per number).
+        on_disk: Keep base embeddings on disk instead of in memory.
+        tenant_key: Payload key of the tenant that owns an item. Every operation then needs a tenant
             (:meth:`ConfidenceIndex.tenant`) and sees that tenant's items alone.
-        shards: Of a cluster; ``None`` leaves it to the server.
-        replicas: Copies of each shard; ``None`` leaves it to the server.
-        write_consistency: Copies that must have a write before it counts as done; ``None`` leaves it to the server.
+        shards: Number of shards on a cluster. By default the server decides.
+        replicas: Number of copies of each shard. By default the server decides.
+        write_consistency: Number of copies that must have a write before it is acknowledged. By default the server
+            decides.
 
     Raises:
-        ValueError: If a value is not one of those.
+        ValueError: If a value is out of range, or the values do not go together.
     """
 
     base_vectors: BaseVectors = "float32"

@@ -1,1 +1,1 @@
-"""The log of queries, clusters of those without an answer, and what is decided about them."""
+"""Log of queries, clusters of those without a sure answer, and decisions about them."""

@@ -1,4 +1,4 @@
-"""Clusters of queries that got no sure answer: candidates for labels that the index does not have."""
+"""Clusters of queries that got no sure answer: candidates for labels that the index lacks."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from fg_search.validation import check_count, check_fraction, check_same_length,
 
 FloatArray = npt.NDArray[np.float32]
 
-_WORDS_OF_A_NAME = 2
-_ROWS = 512  # of cosines held at once
+_WORDS_PER_NAME = 2
+_ROWS = 512  # rows of cosines computed at once
 
 
 @dataclass(frozen=True, eq=False)
 class QueryCluster:
-    """Queries that ask for the same.
+    """Queries that ask for the same thing.
 
     Attributes:
-        rows: ``(m,)`` int64, the queries, the most central first.
-        size: How often they were asked in all.
-        centre: ``(d,)`` float32 of length one: the mean of their embeddings, each counted as often as it was asked.
-        cohesion: Mean cosine of the queries and the centre.
-        terms: Words that are typical for it among all queries, by class-based TF-IDF.
+        rows: ``(m,)`` int64 rows of the queries, the most central first.
+        size: Number of times they were asked, all together.
+        centre: ``(d,)`` float32 unit vector: the mean of their embeddings, weighted by how often each was asked.
+        cohesion: Mean cosine of the queries and the centre, weighted in the same way.
+        terms: Words that are typical of the cluster among all queries, by class-based TF-IDF.
     """
 
     rows: npt.NDArray[np.int64]
@@ -41,18 +41,18 @@ class QueryCluster:
 
 @dataclass(frozen=True)
 class MissingLabel:
-    """A candidate for a label that the index does not have.
+    """A candidate for a label that the index lacks.
 
     Attributes:
-        name: A proposal, of the most typical words.
-        terms: Words that are typical for its queries among all that got no sure answer.
-        size: How often its queries were asked in all.
-        cohesion: Mean cosine of the queries and their centre: how much they ask for one and the same.
-        nearest_label: Of the item nearest to the centre: what the queries may ask for after all. ``None`` if no item
-            has a label.
-        nearest_similarity: Of that item and the centre: cosine of the base embeddings, or the similarity of the feature
-            groups in an index without base vectors.
-        queries: The most central first.
+        name: Proposed name, made of the most typical words.
+        terms: Words that are typical of its queries among all that got no sure answer.
+        size: Number of times its queries were asked, all together.
+        cohesion: Mean cosine of the queries and their centre. A high one means that they ask for the same thing.
+        nearest_label: Label of the item nearest to the centre, which the queries may ask for after all. ``None`` if no
+            item has a label.
+        nearest_similarity: Similarity of that item and the centre: cosine of the base embeddings, or FG similarity in
+            an index without base vectors.
+        queries: Queries of the cluster, the most central first.
     """
 
     name: str
@@ -76,23 +76,23 @@ def cluster_queries(
 ) -> list[QueryCluster]:
     """Group queries whose mean cosine is high: agglomerative clustering with average linkage (Sokal & Michener, 1958).
 
-    It needs no number of clusters, and leaves alone what is like nothing else. Time and memory grow with the square of
-    n: 5,000 queries take 200 MB.
+    It needs no number of clusters, and queries that resemble no others stay alone. Time and memory grow with the square
+    of n: 5,000 queries take 200 MB.
 
     Args:
         embeddings: ``(n, d)`` finite float array.
-        texts: Of the n queries.
-        counts: How often each was asked, at least 1.
+        texts: Texts of the n queries.
+        counts: Number of times each query was asked, at least 1.
         background: Other texts that the terms have to stand out from, such as items of the index.
-        similarity: Two clusters become one as long as the mean cosine between them is at least this; in [0, 1]. Higher
+        similarity: Clusters are merged as long as the mean cosine between them is at least this, in [0, 1]. Higher
             values make more and smaller clusters.
-        min_size: Clusters that were asked less often than this in all are left out.
+        min_size: Minimum number of times the queries of a cluster were asked, all together.
 
     Returns:
-        The largest first.
+        Clusters, the largest first.
 
     Raises:
-        ValueError: If lengths differ, or a number is out of its range or not finite.
+        ValueError: If lengths differ, or a number is out of range or not finite.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
 
@@ -112,7 +112,7 @@ def cluster_queries(
     sizes = np.bincount(numbers, weights=weights).astype(np.int64)
     kept = np.flatnonzero(sizes >= min_size)
     kept = kept[np.argsort(-sizes[kept], kind="stable")]
-    rest = len(kept)  # whatever is in no cluster is what terms have to stand out from, too
+    rest = len(kept)  # terms have to stand out from queries without a cluster, too
     place = np.full(len(sizes), rest, dtype=np.int64)
     place[kept] = np.arange(len(kept))
     codes = np.concatenate([place[numbers], np.full(len(background), rest, dtype=np.int64)])
@@ -124,13 +124,13 @@ def cluster_queries(
 
 
 def proposed_name(cluster: QueryCluster, texts: Sequence[str]) -> str:
-    """The most typical words of a cluster, in the order in which its most central query with all of them has them.
+    """Most typical words of a cluster, in the order of the most central query that has them all.
 
-    Without any words it is the beginning of the most central query.
+    Without typical words, it is the beginning of the most central query.
     """
     if not cluster.terms:
         return texts[int(cluster.rows[0])][:40]
-    wanted = cluster.terms[:_WORDS_OF_A_NAME]
+    wanted = cluster.terms[:_WORDS_PER_NAME]
     for text in (texts[row].casefold() for row in cluster.rows.tolist()):
         if all(term in text for term in wanted):
             return " ".join(sorted(wanted, key=text.index))
@@ -151,7 +151,7 @@ def _cluster(
 
 
 def _distances(unit: FloatArray) -> npt.NDArray[np.float32]:
-    """``(n (n - 1) / 2,)`` one minus the cosine of each pair of rows, in the order that scipy wants."""
+    """``(n (n - 1) / 2,)`` float32 cosine distances of all pairs of rows, in scipy's condensed order."""
     count = len(unit)
     condensed = np.empty(count * (count - 1) // 2, dtype=np.float32)
     filled = 0

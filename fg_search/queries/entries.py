@@ -1,4 +1,4 @@
-"""Queries that were logged, and what became of them."""
+"""Entries of the log of queries."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from fg_search.ids import UserId
+from fg_search.index.search_results import AnswerDecision
 
 Logging = Literal["none", "uncertain", "all"]
 QueryAction = Literal["add", "dismiss", "reopen"]
 
-# of the clusters of :mod:`fg_search.queries.clusters`, here for those that do not load numpy; chosen on validation
-# data for all-MiniLM-L6-v2 (docs/benchmarks.md), other base models have other cosines
+# defaults of fg_search.queries.clusters, kept here for callers that do not load numpy; chosen on validation data for
+# all-MiniLM-L6-v2 (docs/benchmarks.md), other base models have other cosines
 SIMILARITY = 0.4
 MIN_SIZE = 5
 
 
 @dataclass(frozen=True)
 class NearestItem:
-    """The best hit of a logged query, whether it was shown or held back.
+    """Best hit of a logged query, whether it was shown or held back.
 
     Attributes:
-        id: As its owner gave it.
-        label: Of the item, or ``None``.
-        score: Of the hit, in the units of that search.
+        id: User's id of the item.
+        label: Label of the item, ``None`` if unknown.
+        score: Score of the hit, whose range depends on the ranking of the search.
     """
 
     id: UserId
@@ -34,13 +35,13 @@ class NearestItem:
 
 @dataclass(frozen=True)
 class Resolution:
-    """What somebody decided about a logged query.
+    """Decision about a logged query.
 
     Attributes:
         action: ``"add"`` (it is an item of the index now) or ``"dismiss"``.
-        label: Of the item that it became.
-        reviewer: Who decided.
-        time: When, in UTC, ISO 8601.
+        label: Label of the item it became, ``None`` if it was dismissed.
+        reviewer: Name of the reviewer.
+        time: Time in UTC, ISO 8601.
     """
 
     action: QueryAction
@@ -51,21 +52,21 @@ class Resolution:
 
 @dataclass(frozen=True)
 class LoggedQuery:
-    """One query of the log, however often it was asked; what is said of its result is of the last time.
+    """A logged query, however often it was asked. Its result is that of the last time.
 
     Attributes:
-        id: Of the query in the log, and of the item that it becomes when it is added.
-        text: As it was asked first; the phrasings of one question are joined by ``" / "``.
-        count: How often it was asked and logged.
-        first: When first, in UTC, ISO 8601.
-        last: When last.
-        decision: ``"answer"``, or ``"abstain"`` where no hits were given.
-        uncertain: Whether a confidence was below what was asked for.
-        reason: Why it was decided so.
-        query_confidence: Of the query's own embedding, in [1/K, 1].
-        confidence: Calibrated probability that the best hit is right; ``None`` without a calibration.
-        nearest: The best hit; ``None`` if no item passed the filters.
-        resolution: What was decided about it, if something was.
+        id: Id of the query in the log, and of the item it becomes when it is added.
+        text: Text as it was asked first. Several phrasings are joined by ``" / "``.
+        count: Number of times it was asked and logged.
+        first: Time it was first asked, in UTC, ISO 8601.
+        last: Time it was last asked, in UTC, ISO 8601.
+        decision: ``"answer"``, or ``"abstain"`` if no hits were given.
+        uncertain: Whether the query's confidence or the calibrated one was below what was asked for.
+        reason: Sentence that explains the decision.
+        query_confidence: Confidence of the query's embedding, in [1/K, 1].
+        confidence: Calibrated probability that the best hit is right, in [0, 1]. ``None`` without a calibration.
+        nearest: Best hit, ``None`` if no item passed the filters.
+        resolution: Decision about the query, ``None`` if there is none.
     """
 
     id: str
@@ -73,7 +74,7 @@ class LoggedQuery:
     count: int
     first: str
     last: str
-    decision: Literal["answer", "abstain"]
+    decision: AnswerDecision
     uncertain: bool
     reason: str
     query_confidence: float
@@ -83,12 +84,17 @@ class LoggedQuery:
 
     @property
     def is_open(self) -> bool:
-        """Whether it got no sure answer and nobody decided about it yet."""
+        """Whether it got no sure answer and nobody has decided about it yet."""
         return self.resolution is None and (self.uncertain or self.decision == "abstain")
+
+    @property
+    def was_added(self) -> bool:
+        """Whether it was made an item of the index."""
+        return self.resolution is not None and self.resolution.action == "add"
 
     @classmethod
     def of_payload(cls, query_id: str, payload: Mapping[str, Any]) -> LoggedQuery:
-        """Rebuild it from its entry in the log, which lacks what is ``None``."""
+        """Rebuild a query from its payload in the log. The engine drops entries that are null."""
         nearest, resolution = payload.get("nearest"), payload.get("resolution")
         return cls(
             id=query_id,
@@ -109,10 +115,10 @@ class LoggedQuery:
 
 
 def check_logging(which: str) -> Logging:
-    """Return it if there is such a choice.
+    """Check which queries are to be logged.
 
     Raises:
-        ValueError: If there is not.
+        ValueError: If it is none of the choices.
     """
     for known in get_args(Logging):
         if which == known:

@@ -1,11 +1,11 @@
-"""The log of queries: a collection beside the index, with one entry for each different query of a tenant."""
+"""Log of queries: a collection beside the index, with one entry for each different query of a tenant."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,38 +16,40 @@ from fg_search.engine.paging import pages, scroll_pages
 from fg_search.ids import is_uuid, point_id
 from fg_search.index.collections import find_collection
 from fg_search.index.logs import make_log
+from fg_search.index.search_results import AnswerDecision
 from fg_search.index.state import IndexState
+from fg_search.layout.conditions import equals
 from fg_search.layout.logs import TENANT, query_log, query_log_indexes
 from fg_search.layout.points import payload_of
 from fg_search.queries.entries import LoggedQuery, NearestItem
 from fg_search.review.issues.duplicates import earlier_normalised_text, normalised_text
 
-MOST_QUERIES = 10_000  # different ones a tenant; about 2 KiB each
-_KEPT = 9_000  # when there are more, so that there is room for some time
+MOST_QUERIES = 10_000  # different queries per tenant, about 2 KiB each
+_KEPT = 9_000  # of a log that is full, so that there is room for a while
 _PAGE = 1_000
 _BASE, _MODEL, _RESOLUTION = "base", "base_model", "resolution"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A query that was asked once.
+class AskedQuery:
+    """A query as it was asked once.
 
     Attributes:
-        text: Of the query.
-        base: ``(d,)`` its base embedding.
-        time: When, in UTC, ISO 8601.
-        decision: What its result said.
-        uncertain: The same.
-        reason: The same.
-        query_confidence: The same.
-        confidence: The same.
-        nearest: The best hit.
+        text: Text of the query.
+        base: ``(d,)`` base embedding of the query.
+        time: Time in UTC, ISO 8601.
+        decision: Decision of the result.
+        uncertain: Whether the result was uncertain.
+        reason: Reason of the decision.
+        query_confidence: Confidence of the query's embedding, in [1/K, 1].
+        confidence: Calibrated confidence of the result, ``None`` without a calibration.
+        nearest: Best hit, ``None`` if no item passed the filters.
     """
 
     text: str
     base: npt.ArrayLike
     time: str
-    decision: Literal["answer", "abstain"]
+    decision: AnswerDecision
     uncertain: bool
     reason: str
     query_confidence: float
@@ -55,23 +57,23 @@ class Asked:
     nearest: NearestItem | None
 
 
-async def write_queries(state: IndexState, asked: Sequence[Asked]) -> None:
-    """Count queries that are there, and enter those that are not; the log is made if it is missing.
+async def write_queries(state: IndexState, asked: Sequence[AskedQuery]) -> None:
+    """Count queries that are in the log, and enter the others. The log is made if it is missing.
 
-    What was decided about a query is not touched, whoever writes at the same time; of two writers that count the same
-    query in the same moment one may get lost.
+    Decisions about queries are not touched, whoever writes at the same time. If two writers count the same query in the
+    same moment, one count may get lost.
     """
     name = query_log(state.collection)
     await make_log(state.engine, name, query_log_indexes(state.metadata.settings))
-    ids = await _ids_of(state, name, list(dict.fromkeys(one.text for one in asked)))
+    ids = await _ids_of(state, name, list(dict.fromkeys(query.text for query in asked)))
     counts: dict[str, int] = {}
-    earliest: dict[str, Asked] = {}
-    latest: dict[str, Asked] = {}
-    for one in asked:
-        query_id = ids[one.text]
+    earliest: dict[str, AskedQuery] = {}
+    latest: dict[str, AskedQuery] = {}
+    for query in asked:
+        query_id = ids[query.text]
         counts[query_id] = counts.get(query_id, 0) + 1
-        earliest.setdefault(query_id, one)
-        latest[query_id] = one
+        earliest.setdefault(query_id, query)
+        latest[query_id] = query
     added = 0
     for page in pages(list(latest), _PAGE):
         records = await state.engine.retrieve(name, ids=page, with_payload=["count"])
@@ -79,8 +81,7 @@ async def write_queries(state: IndexState, asked: Sequence[Asked]) -> None:
         operations: list[models.UpdateOperation] = []
         new = []
         for query_id in page:
-            one = latest[query_id]
-            entry = {**_result(one, state), "count": known.get(query_id, 0) + counts[query_id]}
+            entry = {**_result(latest[query_id], state), "count": known.get(query_id, 0) + counts[query_id]}
             if query_id in known:
                 operations.append(
                     models.SetPayloadOperation(set_payload=models.SetPayload(payload=entry, points=[query_id]))
@@ -97,14 +98,23 @@ async def write_queries(state: IndexState, asked: Sequence[Asked]) -> None:
 
 
 async def read_queries(state: IndexState, ids: Sequence[str] | None = None) -> list[LoggedQuery]:
-    """The entries of the tenant, or those of them with these ids, in no order."""
+    """Logged queries of the tenant, in no order. If ids are given, only those queries."""
     wanted = ["text", "count", "first", "last", "decision", "uncertain", "reason", "query_confidence", "confidence"]
     records = await _records(state, [*wanted, "nearest", _RESOLUTION], ids)
     return [LoggedQuery.of_payload(str(record.id), payload_of(record)) for record in records]
 
 
+async def sorted_queries(state: IndexState, *, only_open: bool) -> list[LoggedQuery]:
+    """Logged queries of the tenant, the most frequent first, the latest first among equals."""
+    queries = [query for query in (await read_queries(state)) if query.is_open or not only_open]
+    queries.sort(key=lambda query: query.id)
+    queries.sort(key=lambda query: query.last, reverse=True)
+    queries.sort(key=lambda query: query.count, reverse=True)
+    return queries
+
+
 async def read_embeddings(state: IndexState, ids: Sequence[str]) -> list[npt.NDArray[np.float32] | None]:
-    """The base embedding of each entry; ``None`` for one that another base model made."""
+    """``(d,)`` base embedding of each query, ``None`` if another base model made it."""
     records = await _records(state, [_BASE, _MODEL], ids)
     found = {
         str(record.id): _decoded(payload_of(record)[_BASE])
@@ -115,7 +125,7 @@ async def read_embeddings(state: IndexState, ids: Sequence[str]) -> list[npt.NDA
 
 
 async def write_embeddings(state: IndexState, ids: Sequence[str], base: npt.NDArray[np.float32]) -> None:
-    """Keep the base embeddings ``(n, d)`` of entries."""
+    """Replace the base embeddings ``(n, d)`` of queries."""
     for page in pages(list(zip(ids, base, strict=True)), _PAGE):
         operations: list[models.UpdateOperation] = [
             models.SetPayloadOperation(set_payload=models.SetPayload(payload=_embedding(row, state), points=[query_id]))
@@ -125,7 +135,7 @@ async def write_embeddings(state: IndexState, ids: Sequence[str], base: npt.NDAr
 
 
 async def write_resolution(state: IndexState, ids: Sequence[str], resolution: Mapping[str, Any] | None) -> None:
-    """Note what was decided about entries, or that nothing is."""
+    """Note the decision about queries, or remove it."""
     name = query_log(state.collection)
     for page in pages(ids, _PAGE):
         if resolution is None:
@@ -135,18 +145,18 @@ async def write_resolution(state: IndexState, ids: Sequence[str], resolution: Ma
 
 
 async def remove_queries(state: IndexState, ids: Sequence[str]) -> None:
-    """Remove entries."""
+    """Remove queries."""
     for page in pages(ids, _PAGE):
         await state.engine.delete(query_log(state.collection), page)
 
 
 def query_id_of(text: str, tenant: str | None) -> str:
-    """The id of a query in the log: the same for what :func:`normalised_text` takes for the same text."""
+    """Id of a query in the log. Texts with the same :func:`normalised_text` have the same id."""
     return str(point_id(f"question:{normalised_text(text)}", tenant=tenant))
 
 
 async def _ids_of(state: IndexState, name: str, texts: Sequence[str]) -> dict[str, str]:
-    """The ids of queries in the log, by their texts.
+    """Ids of queries in the log, by their texts.
 
     An entry of a development version has an id that ignores all punctuation. It goes on as the entry of the text that
     it was made for, with what was decided about it, and of no other: "in C" is not the "in C#?" that has its id there.
@@ -166,7 +176,7 @@ async def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | 
         return []
     if ids is not None:
         found: list[models.Record] = []
-        for page in pages([query_id for query_id in ids if is_uuid(query_id)], _PAGE):  # all others are in no log
+        for page in pages([query_id for query_id in ids if is_uuid(query_id)], _PAGE):  # no log holds any other id
             records = await state.engine.retrieve(name, ids=page, with_payload=[*keys, TENANT])
             found += [record for record in records if payload_of(record).get(TENANT) == state.tenant]
         return found
@@ -175,7 +185,7 @@ async def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | 
 
 
 async def _make_room(state: IndexState, name: str) -> None:
-    """Drop the queries that were not asked for the longest time, if there are too many."""
+    """Drop the queries that were not asked for longest, if there are too many."""
     if await state.engine.count(name, _own(state)) <= MOST_QUERIES:
         return
     records = await _records(state, ["last"])
@@ -186,25 +196,25 @@ async def _make_room(state: IndexState, name: str) -> None:
 def _own(state: IndexState) -> models.Filter | None:
     if state.tenant is None:
         return None
-    return models.Filter(must=[models.FieldCondition(key=TENANT, match=models.MatchValue(value=state.tenant))])
+    return models.Filter(must=[equals(TENANT, state.tenant)])
 
 
-def _result(one: Asked, state: IndexState) -> dict[str, Any]:
+def _result(asked: AskedQuery, state: IndexState) -> dict[str, Any]:
     return {
-        "last": one.time,
-        "decision": one.decision,
-        "uncertain": one.uncertain,
-        "reason": one.reason,
-        "query_confidence": one.query_confidence,
-        "confidence": one.confidence,
-        "nearest": None if one.nearest is None else vars(one.nearest),
-        **_embedding(one.base, state),
+        "last": asked.time,
+        "decision": asked.decision,
+        "uncertain": asked.uncertain,
+        "reason": asked.reason,
+        "query_confidence": asked.query_confidence,
+        "confidence": asked.confidence,
+        "nearest": None if asked.nearest is None else vars(asked.nearest),
+        **_embedding(asked.base, state),
     }
 
 
 def _embedding(base: npt.ArrayLike, state: IndexState) -> dict[str, Any]:
-    """An embedding as an entry has it: a text, since another base model may have vectors of another length."""
-    # of length one, so that none is too large for half precision; cosines are right to three digits
+    """Payload of an embedding. It is a string, since another base model may have vectors of another dimension."""
+    # unit length, so that no number overflows half precision; cosines are right to three digits
     halves = unit_rows(np.asarray(base, dtype=np.float32)[np.newaxis])[0].astype("<f2")
     return {_BASE: base64.b64encode(halves.tobytes()).decode("ascii"), _MODEL: state.metadata.base}
 

@@ -1,4 +1,4 @@
-"""Searching with a log, or without: the answers are the same, and with one uncertain queries are kept."""
+"""Search with or without a log of queries. The log changes no answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fg_search.index.search_results import GroupedResult, SearchResult
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.queries.entries import Logging, NearestItem
-from fg_search.queries.log import Asked, write_queries
+from fg_search.queries.log import AskedQuery, write_queries
 from fg_search.review.decisions import now
 
 _LOG = logging.getLogger(__name__)
@@ -32,9 +32,18 @@ async def search_texts(
     batch_size: int = 64,
     show_progress: bool | None = False,
 ) -> list[SearchResult]:
-    """Results of queries, of which those are logged; other arguments as of :func:`encode_queries`.
+    """Search for queries, and log some of them.
 
-    The best hit of a query is logged even where it is held back, so that with a log every query is searched.
+    The log keeps the best hit of a query even if the result holds it back. So with a log, every query is searched for.
+
+    Args:
+        state: The index.
+        queries: Texts, or lists of phrasings of one question.
+        options: Options of the search.
+        embeddings: Embeddings of all phrasings in order. By default they are encoded.
+        which: Queries to log.
+        batch_size: Number of texts the base model encodes at once.
+        show_progress: Draw a progress bar.
     """
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     if which == "none":
@@ -50,11 +59,11 @@ async def search_groups(
     options: SearchOptions,
     group_by: str,
     group_size: int,
-    embedding: FeatureEmbeddings | None,
+    embeddings: FeatureEmbeddings | None,
     which: Logging,
 ) -> GroupedResult:
-    """The hits of one query by the value of a payload field, as the engine groups them, and the log."""
-    encoded = await encode_queries(state, [query], embedding, batch_size=64)
+    """Search for one query with hits grouped by the value of a payload field, and log it if asked to."""
+    encoded = await encode_queries(state, [query], embeddings, batch_size=64)
     if which == "none":
         return await group(state, encoded, options, group_by, group_size)
     found = await group(state, encoded, replace(options, on_uncertain="flag"), group_by, group_size)
@@ -66,8 +75,8 @@ async def search_groups(
 async def _log(
     state: IndexState, queries: Queries, found: Sequence[SearchResult], options: SearchOptions, which: Logging
 ) -> None:
-    """Write queries to the log. An answer is worth more than its entry: what fails here is told by a warning."""
-    if options.offset:  # a further page of a question that was logged with its first one
+    """Write queries to the log. A failure is only a warning, as an answer is worth more than its entry."""
+    if options.offset:  # a further page of a query that was logged with its first page
         return
     time = now()
     asked = [
@@ -83,10 +92,10 @@ async def _log(
         _LOG.warning("the log of %s lacks queries (%d) that were answered: %s", state.name, len(asked), error)
 
 
-def _asked(result: SearchResult, base: npt.ArrayLike, time: str, options: SearchOptions) -> Asked:
+def _asked(result: SearchResult, base: npt.ArrayLike, time: str, options: SearchOptions) -> AskedQuery:
     is_held_back = result.uncertain and options.on_uncertain != "flag"
     top = result.hits[0] if result.hits else None
-    return Asked(
+    return AskedQuery(
         text=result.query,
         base=base,
         time=time,

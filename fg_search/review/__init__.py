@@ -1,1 +1,1 @@
-"""What a person should look at, and why."""
+"""Review: which items a person should look at, why, and what becomes of their decisions."""

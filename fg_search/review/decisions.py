@@ -1,11 +1,12 @@
-"""What people decided about items, as entries of a log that is only ever added to."""
+"""Decisions of reviewers, as entries of a log that only grows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
+from warnings import warn
 
 from fg_search.errors import DecisionConflictError
 from fg_search.ids import UserId
@@ -15,23 +16,23 @@ Action = Literal["accept", "keep", "label", "delete", "unsure", "undo"]
 
 
 @dataclass(frozen=True)
-class Decision:
-    """One entry of the log.
+class ReviewDecision:
+    """A reviewer's decision about one item: an entry of the log.
 
     Attributes:
-        number: When it was logged, in microseconds since 1970, or one more than that of the entry before if the clock
-            has not gone on since; so entries are ordered by it, and no two have the same.
-        id: Of the item, as its owner gave it.
-        action: ``"accept"`` (the suggested label is right), ``"keep"`` (the label is right as it is), ``"label"``
-            (another one is), ``"delete"`` (the item goes), ``"unsure"`` (somebody else should look), or ``"undo"``.
+        number: Time of logging in microseconds since 1970. If the clock has not advanced since the entry before, the
+            number is one more than that entry's. Numbers are unique and in the order of the log.
+        id: User's id of the item.
+        action: ``"accept"`` (take the suggested label), ``"keep"`` (the label is right), ``"label"`` (set another
+            label), ``"delete"`` (remove the item), ``"unsure"`` (leave it to somebody else) or ``"undo"``.
         before: Label before the decision.
-        after: Label after it.
-        reviewer: Who decided.
-        time: When, in UTC, ISO 8601.
+        after: Label after the decision.
+        reviewer: Name of the reviewer.
+        time: Time in UTC, ISO 8601.
         undoes: Number of the entry that an ``"undo"`` takes back.
-        point: Of a deleted item, everything that brings it back. It is not read where entries are listed.
-        tenant: Whose item it is, in an index with tenants.
-        failed: Why it could not be carried out, if so: nothing was changed then.
+        point: Id, vectors and payload of a deleted item, which bring it back. Lists of entries leave it out.
+        tenant: Tenant that owns the item, in an index with tenants.
+        failed: Why the decision could not be carried out; nothing was changed then. ``None`` otherwise.
     """
 
     number: int
@@ -47,34 +48,45 @@ class Decision:
     failed: str | None = None
 
     def to_payload(self) -> dict[str, Any]:
-        """As JSON values; the inverse of :meth:`of_payload`."""
+        """JSON values of the entry, for :meth:`of_payload`."""
         return asdict(self)
 
     @classmethod
-    def of_payload(cls, payload: Mapping[str, Any]) -> Decision:
-        """Rebuild an entry."""
+    def of_payload(cls, payload: Mapping[str, Any]) -> ReviewDecision:
+        """Rebuild an entry from what :meth:`to_payload` returned."""
         return cls(**payload)
+
+    @property
+    def note(self) -> dict[str, str]:
+        """Note of the decision in the item's payload, which takes the item out of the queue."""
+        return {"action": self.action, "reviewer": self.reviewer, "time": self.time}
+
+    def out_of_date(self, why: str) -> DecisionConflictError:
+        """Error to raise if the item has changed so that the entry cannot be carried out."""
+        return DecisionConflictError(
+            f"the decision {self.number} ({self.action}) about {self.id!r} is out of date: {why}"
+        )
 
 
 def now() -> str:
-    """The time as the log has it."""
+    """Current time in the log's format."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def check_action(action: str, label: str | None, suggested: str | None, seen: str | None = None) -> str | None:
-    """The label that an action sets, ``None`` if it sets none.
+    """Check an action and return the label it sets, or ``None`` if it sets none.
 
     Args:
-        action: What was decided.
-        label: That came with it.
-        suggested: For the item, if there is a suggestion.
-        seen: The suggestion that was seen, if whoever accepts it says so.
+        action: Action of the reviewer.
+        label: Label given with ``"label"``.
+        suggested: Label currently suggested for the item.
+        seen: Suggestion that the reviewer saw. By default the current one is taken.
 
     Raises:
-        DecisionConflictError: If another label is suggested than the one that was seen.
-        ValueError, TypeError: If there is no such action, or the label that it needs is missing, not wanted, or none.
+        DecisionConflictError: If the reviewer saw another suggestion.
+        ValueError, TypeError: If the action is unknown, or its label is missing, superfluous or invalid.
     """
-    known = [one for one in get_args(Action) if one != "undo"]
+    known = [choice for choice in get_args(Action) if choice != "undo"]
     if action not in known:
         raise ValueError(f"action must be one of {', '.join(map(repr, known))}, got {action!r}")
     if seen is not None and action != "accept":
@@ -99,10 +111,10 @@ def check_action(action: str, label: str | None, suggested: str | None, seen: st
 
 
 def check_reviewer(name: object) -> None:
-    """Make sure that it is the name of somebody.
+    """Check a reviewer's name.
 
     Raises:
-        TypeError, ValueError: If it is no string, or an empty one.
+        TypeError, ValueError: If it is not a string, or empty.
     """
     if not isinstance(name, str):
         raise TypeError(f"reviewer must be a string, got {name!r}")
@@ -111,11 +123,24 @@ def check_reviewer(name: object) -> None:
     check_text(name, "reviewer")
 
 
-def labels_decided(standing: Iterable[Decision]) -> dict[UserId, str | None]:
-    """The labels of items by the latest decisions about them that stand; not of items that are unsure or gone.
+def labels_decided(standing: Iterable[ReviewDecision]) -> dict[UserId, str | None]:
+    """Labels of the items that reviewers settled, by id. Items that are deleted or left open are not among them.
 
     Args:
-        standing: Decisions that stand, the oldest first.
+        standing: Decisions that stand, the oldest first. The latest about an item counts.
     """
     latest = {entry.id: entry for entry in standing}
     return {user_id: entry.after for user_id, entry in latest.items() if entry.action in ("accept", "keep", "label")}
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name != "Decision":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        warn(
+            f"{__name__}.Decision is now {__name__}.ReviewDecision; the old name goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return ReviewDecision

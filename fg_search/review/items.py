@@ -1,4 +1,4 @@
-"""What is shown to a person who reviews."""
+"""Items as they are shown to a reviewer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Example:
     """An item shown beside another one.
 
     Attributes:
-        id: As its owner gave it.
-        text: Of the item.
-        label: Of the item, or ``None``.
-        similarity: To the item it is shown beside.
+        id: User's id of the item.
+        text: Text of the item.
+        label: Label of the item, ``None`` if unknown.
+        similarity: Similarity to the item it is shown beside.
     """
 
     id: UserId
@@ -29,26 +29,26 @@ class Example:
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """One item to look at.
+    """An item that a person should look at.
 
     Attributes:
-        id: As its owner gave it.
-        text: Of the item.
-        label: Of the item, or ``None``.
-        kind: ``"ambiguous"`` (the text is unclear to the model), ``"contradicted"`` (its label does not fit),
+        id: User's id of the item.
+        text: Text of the item.
+        label: Label of the item, ``None`` if unknown.
+        kind: ``"ambiguous"`` (the text is unclear to the model), ``"contradicted"`` (the label does not fit),
             ``"conflicting"`` (a near-duplicate has another label), ``"duplicate"`` (another item has the same text),
             ``"outlier"`` (it is far from all others) or ``"unsure"`` (a reviewer left it to somebody else).
-        score: How urgent it is among items of its kind, in [0, 1].
-        confidence: Of the item's embedding, in [1/K, 1]; low means that the text is ambiguous to the model.
-        group_confidence: The same for each group.
-        reason: A sentence on why it is listed.
-        payload: The owner's own.
-        suggested_label: What the model takes it for, if it was asked (:meth:`ConfidenceIndex.score_labels`).
-        suggested_probability: Of that label, in [0, 1].
-        agreeing: The nearest items of the same label, the nearest first, if they were asked for. Of a duplicate, its
-            copies in any case.
-        contradicting: The nearest items of other labels, likewise. Of a conflicting item, its near-duplicates in any
-            case.
+        score: Urgency among items of its kind, in [0, 1].
+        confidence: Confidence of the item's embedding, in [1/K, 1]. If it is low, the text is ambiguous to the model.
+        group_confidence: Confidence of each feature group, in [1/K, 1].
+        reason: Sentence on why it is listed.
+        payload: User's own payload.
+        suggested_label: Most probable other label, ``None`` without :meth:`ConfidenceIndex.score_labels`.
+        suggested_probability: Probability that the suggested label is right, in [0, 1].
+        agreeing: Nearest items of the same label, the nearest first, if evidence was asked for. A duplicate always has
+            its copies here.
+        contradicting: Nearest items of other labels, the nearest first, if evidence was asked for. A conflicting item
+            always has its near-duplicates here.
     """
 
     id: UserId

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from fg_search.ids import UserId
 from fg_search.index.search_results import SearchResult
-from fg_search.review.decisions import Decision
+from fg_search.review.decisions import ReviewDecision
 from fg_search.review.items import ReviewItem
 from fg_search.web.errors import error_responses
 from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewRequest, SearchRequest, UndoRequest
@@ -94,7 +94,7 @@ class DecisionBody(BaseModel):
     failed: str | None = Field(description="Why the decision could not be carried out, if it failed.")
 
     @classmethod
-    def of(cls, decision: Decision) -> DecisionBody:
+    def of(cls, decision: ReviewDecision) -> DecisionBody:
         """Convert a decision, without the data that would restore a deleted item."""
         return cls.model_validate({name: getattr(decision, name) for name in cls.model_fields})
 

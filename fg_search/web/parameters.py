@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from fg_search.index.search_options import Fraction, Limit, Offset, Precision, RankBy, SearchOptions, Weight
 from fg_search.queries.entries import QueryAction
 from fg_search.review.items import Kind
-from fg_search.review.queue import ReviewOptions
+from fg_search.review.review_options import ReviewOptions
 
 MAX_QUERY = 2_000  # characters; an encoder truncates after a few hundred tokens
 MAX_PHRASINGS = 8

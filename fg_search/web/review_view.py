@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.errors import DecisionConflictError, EmptyIndexError, FgSearchError
 from fg_search.ids import UserId, point_id
-from fg_search.review.decisions import Decision
+from fg_search.review.decisions import ReviewDecision
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, UndoRequest, problems
 from fg_search.web.site import FormFields, Site, link
@@ -47,7 +47,7 @@ class Progress:
     """
 
     today: int
-    recent: Sequence[Decision]
+    recent: Sequence[ReviewDecision]
 
     @classmethod
     def of(cls, index: ConfidenceIndex) -> Progress:

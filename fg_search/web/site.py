@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.queries.entries import LoggedQuery, QueryAction
-from fg_search.review.decisions import Decision
+from fg_search.review.decisions import ReviewDecision
 from fg_search.web.parameters import DecisionRequest
 from fg_search.web.security import STATIC_PATH
 from fg_search.web.survey import Survey
@@ -58,7 +58,7 @@ class Site:
         name = place.rpartition("/")[2] if "://" in place else Path(place).name or place
         return name if self.tenant is None else f"{name}, {self.tenant}"
 
-    def decide(self, asked: DecisionRequest) -> Decision:
+    def decide(self, asked: DecisionRequest) -> ReviewDecision:
         """Call ``ConfidenceIndex.decide`` as the reviewer."""
         decision = self.index.decide(
             asked.id,
@@ -71,7 +71,7 @@ class Site:
         self.survey.forget()
         return decision
 
-    def undo(self, number: int | None) -> Decision:
+    def undo(self, number: int | None) -> ReviewDecision:
         """Call ``ConfidenceIndex.undo`` as the reviewer."""
         decision = self.index.undo(number, reviewer=self.reviewer)
         self.survey.forget()

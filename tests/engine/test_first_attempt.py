@@ -1,4 +1,4 @@
-"""The first attempt of a call is made without the machinery of the others; it counts all the same."""
+"""The first attempt of a call is made without tenacity, but it counts as an attempt."""
 
 import httpx
 import pytest

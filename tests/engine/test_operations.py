@@ -16,7 +16,7 @@ PUT_POINTS = "PUT /collections/c/points$"
 
 @pytest.fixture
 def slept(monkeypatch):
-    """Seconds of each pause between two tries; nobody really sleeps."""
+    """Seconds of each pause between two attempts. Nothing really sleeps."""
     pauses = []
 
     monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=pauses.append))
@@ -32,7 +32,7 @@ def slept(monkeypatch):
 
 @pytest.fixture(params=["blocking", "async"])
 def runner(request, fake_server):
-    """Runs an operation, a function of an engine, against the server, one way or the other."""
+    """Runs an operation, a function of an engine, against the server, blocking or asynchronously."""
     if request.param == "blocking":
         client = QdrantClient(url=fake_server.url, check_compatibility=False, timeout=1)
         yield lambda operation: drive(operation(BlockingEngine(client)))

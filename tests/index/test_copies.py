@@ -1,4 +1,4 @@
-"""Copying an index: whole, again, after changes, after an interruption."""
+"""Copies of an index: whole, repeated, after changes, after an interruption."""
 
 import pytest
 
@@ -22,7 +22,9 @@ def test_a_copy_has_points_settings_and_calibration(source, tmp_path, points_of,
         assert copy.calibration is not None
         assert copy.calibration.to_metadata() == source.calibration.to_metadata()
         theirs, ours = points_of(copy), points_of(source)
-        assert {key: point.payload for key, point in theirs.items()} == {key: one.payload for key, one in ours.items()}
+        assert {key: point.payload for key, point in theirs.items()} == {
+            key: point.payload for key, point in ours.items()
+        }
 
 
 def test_a_copy_has_the_lists_of_review(source, tmp_path, rows):
@@ -66,7 +68,7 @@ def test_what_changed_since_an_earlier_copy_is_written_again(source, tmp_path, p
         assert points["d1"].payload["parity"] == 7
 
 
-def test_points_that_the_source_lacks_are_told_and_kept(source, tmp_path):
+def test_points_that_the_source_lacks_are_reported_and_kept(source, tmp_path):
     source.copy_to(tmp_path / "copy")
     source.delete(["d0"])
     with pytest.raises(StorageError, match="47 points, the copy 48: what was deleted from the source since an earlier"):

@@ -19,7 +19,7 @@ QUESTION = "please help my card is stolen"
 
 @pytest.fixture
 def saved(tmp_path, encoder, rows, questions, points_of):
-    """A snapshot of a calibrated index, the file and what was in it."""
+    """Snapshot of a calibrated index: the file, and its content."""
     with ConfidenceIndex(tmp_path / "source", encoder, settings=IndexSettings(base_vectors="float16")) as index:
         index.add(**rows)
         index.relabel({"d0": "fraud"})
@@ -29,7 +29,7 @@ def saved(tmp_path, encoder, rows, questions, points_of):
 
 
 def collections(client):
-    return sorted(one.name for one in client.get_collections().collections)
+    return sorted(collection.name for collection in client.get_collections().collections)
 
 
 def files_in(folder):

@@ -19,13 +19,13 @@ def old(local, rows) -> ConfidenceIndex:
 
 @pytest.fixture(autouse=True)
 def another_base_model(other_encoder):
-    """Texts have to be encoded again: the other encoder says that it is on a base model of its own."""
+    """Force texts to be encoded again: the other encoder claims another base model."""
     other_encoder.base_fingerprint = "another base"
 
 
 @pytest.fixture
 def during(monkeypatch):
-    """Have something happen while a migration encodes its n-th batch."""
+    """Make something happen while a migration encodes its n-th batch."""
 
     def arrange(*events):
         remaining = list(events)
@@ -50,11 +50,11 @@ def during(monkeypatch):
 
 
 def collections(index):
-    return [one.name for one in index.client.get_collections().collections]
+    return [collection.name for collection in index.client.get_collections().collections]
 
 
 def assert_is_the_index_of(index, encoder, points_of):
-    """Everything in it is what this encoder makes of the texts."""
+    """Check that everything in the index is what this encoder makes of the texts."""
     points = points_of(index)
     with ConfidenceIndex(":memory:", encoder) as fresh:
         for user_id, point in points.items():
@@ -244,7 +244,7 @@ def test_an_index_that_never_stands_still_cannot_be_followed(old, other_encoder,
     assert old.search(QUESTION).hits[0].label == "card"
 
 
-def test_what_was_judged_by_other_base_embeddings_is_left_behind(old, other_encoder, points_of):
+def test_scores_from_other_base_embeddings_are_left_behind(old, other_encoder, points_of):
     old.score_labels()
     old.score_items()
     old.decide("d1", "keep")
@@ -253,8 +253,8 @@ def test_what_was_judged_by_other_base_embeddings_is_left_behind(old, other_enco
         with pytest.raises(NotScoredError):
             old.review(kind=kind)
     features = [point.payload["fg"] for point in points_of(old).values()]
-    assert not any("review" in one for one in features)
-    assert sum("reviewed" in one for one in features) == 1
+    assert not any("review" in payload for payload in features)
+    assert sum("reviewed" in payload for payload in features) == 1
 
 
 def test_a_migration_that_was_given_up_is_cleared_away(

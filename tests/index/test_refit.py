@@ -1,11 +1,11 @@
-"""A new head on the items as they are now, and the index moved to it."""
+"""Refitting: a new head on the current items, and the index moved to it."""
 
 import numpy as np
 import pytest
 
 from fg_search import ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import NotScoredError
-from fg_search.layout.points import are_same
+from fg_search.layout.payloads import are_same
 from fg_search.model import base_embeddings
 
 
@@ -74,7 +74,7 @@ def test_lists_and_marks_stay_where_they_were(full, rows, tmp_path, points_of):
         assert are_same(after[user_id], marks), user_id
 
 
-def test_an_index_that_was_never_judged_is_not_said_to_be(full, tmp_path):
+def test_an_index_that_was_never_scored_is_not_said_to_be(full, tmp_path):
     full.refit(tmp_path / "new")
     for kind in ("contradicted", "outlier"):
         with pytest.raises(NotScoredError):

@@ -1,4 +1,4 @@
-"""Items with a most probably wrong label are neither learned from nor found until somebody decides about them."""
+"""Items whose label is most probably wrong are neither learned from nor found until somebody decides about them."""
 
 import pytest
 
@@ -10,7 +10,7 @@ WRONG = {"d1": "travel", "d20": "food", "d40": "card"}
 
 @pytest.fixture
 def noisy(local, rows):
-    """The corpus with three wrong labels, judged."""
+    """The corpus with three wrong labels, scored."""
     labels = [WRONG.get(user_id, label) for user_id, label in zip(rows["ids"], rows["labels"], strict=True)]
     local.add(**{**rows, "labels": labels})
     local.score_labels()
@@ -19,7 +19,7 @@ def noisy(local, rows):
 
 @pytest.fixture
 def least(noisy):
-    """The probability from which on just the wrong labels are set aside."""
+    """Least probability at which only the wrong labels are set aside."""
     first, second = noisy.review(kind="contradicted", limit=4)[2:]
     return (first.score + second.score) / 2
 
@@ -122,7 +122,7 @@ def test_what_is_set_aside_stays_listed_and_is_set_aside_again(noisy, least, row
 
 
 def add_again(index, rows, user_id, **changes):
-    """What the owner has of an item, its payload another one."""
+    """Add an item as the user has it, with another payload."""
     i = rows["ids"].index(user_id)
     row = {"texts": rows["texts"][i], "labels": WRONG.get(user_id, rows["labels"][i]), "payloads": {"price": 9}}
     report = index.add(**{key: [value] for key, value in {**row, **changes}.items()}, ids=[user_id])

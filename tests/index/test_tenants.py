@@ -1,6 +1,7 @@
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex
@@ -70,11 +71,11 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(40), suppress_health_check=WITH_FIXTURES)
 @given(history=st.lists(st.tuples(st.sampled_from(["one", "two"]), steps), max_size=14))
 def test_tenants_with_the_same_ids_never_touch_each_others_items(shared, encoder, history):
     tenants = {name: shared.tenant(name) for name in ("one", "two")}
-    expected = {name: {} for name in tenants}  # by id: text, label, and what its owner said the label is
+    expected = {name: {} for name in tenants}  # by id: text, label, and the user's own label
     for tenant in tenants.values():
         tenant.delete(query_filter=models.Filter())
     embeddings = dict(zip(TEXTS, map(encoder.encode, ([text] for text in TEXTS)), strict=True))
@@ -188,7 +189,7 @@ def test_migrating_one_tenants_index_migrates_all(shared, other_encoder, corpus)
     assert scores.score >= (itself @ itself.T).toarray()[0, 0] - 1e-5
 
 
-def test_an_index_with_tenants_is_copied_refitted_and_judged_as_a_whole(shared, rows, encoder, tmp_path):
+def test_an_index_with_tenants_is_copied_refitted_and_scored_as_a_whole(shared, rows, encoder, tmp_path):
     half = {name: column[::2] for name, column in rows.items()}
     shared.tenant("acme").add(**rows)
     shared.tenant("bell").add(**half)

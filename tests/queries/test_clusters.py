@@ -1,4 +1,4 @@
-"""Clusters of queries: what belongs together, what is left alone, and what it is called."""
+"""Clusters of queries: which queries belong together, which stay alone, and how clusters are named."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from fg_search.queries.clusters import cluster_queries, proposed_name
 
 
 def topics(sizes, seed=0, spread=0.2):
-    """Unit vectors around one direction a topic, and the number of each one's topic."""
+    """Unit vectors around one direction per topic, and the topic of each vector."""
     rng = np.random.default_rng(seed)
     numbers = np.repeat(np.arange(len(sizes)), sizes)
     centres = np.eye(16)[: len(sizes)]
@@ -18,7 +18,7 @@ def topics(sizes, seed=0, spread=0.2):
 
 
 def average_linkage(embeddings, similarity):
-    """By its definition: join the two clusters of the highest mean cosine, as long as that is high enough."""
+    """Cluster by definition: merge the two clusters with the highest mean cosine, as long as it is high enough."""
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     cosines = unit @ unit.T
     clusters = [[i] for i in range(len(unit))]

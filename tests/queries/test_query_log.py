@@ -1,18 +1,22 @@
-"""Logged queries: off unless asked for, counted, bounded, a tenant's own, and never at the cost of an answer."""
+"""Log of queries: off by default, counted, bounded, separate for tenants, and never at the cost of an answer."""
 
 import asyncio
+import itertools
 import logging
 import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
+from read_only import read_only
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import EmptyIndexError, ItemNotFoundError, UncertainQueryError
 from fg_search.ids import point_id
 from fg_search.queries import log as query_log
+from fg_search.queries import logged_search
 from fg_search.review.issues.duplicates import earlier_normalised_text
 
 UNCLEAR = {"min_query_confidence": 1.0}  # nothing is that clear
@@ -176,7 +180,7 @@ def outcome(search):
         return str(error)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=WITH_FIXTURES)
 @given(
     seed=st.integers(0, 50),
     on_uncertain=st.sampled_from(["flag", "abstain", "raise"]),
@@ -249,6 +253,8 @@ def test_queries_of_a_batch_are_written_at_once(full, monkeypatch):
 def test_a_full_log_drops_what_was_not_asked_for_the_longest_time(full, monkeypatch):
     monkeypatch.setattr(query_log, "MOST_QUERIES", 6)
     monkeypatch.setattr(query_log, "_KEPT", 4)
+    seconds = itertools.count()  # the log's clock has milliseconds, in which several queries may be asked
+    monkeypatch.setattr(logged_search, "now", lambda: f"2026-01-01T00:00:{next(seconds):02}.000+00:00")
     full.log_queries("all")
     for i in range(6):
         full.search(f"card {i}")
@@ -278,7 +284,7 @@ def test_a_query_becomes_an_item_and_is_found(full, corpus):
     before = len(full)
     ids = [query.id for query in full.logged_queries()]
     decided = full.decide_queries(ids, "add", "animal", reviewer="ann")
-    assert {(one.resolution.action, one.resolution.label, one.resolution.reviewer) for one in decided} == {
+    assert {(query.resolution.action, query.resolution.label, query.resolution.reviewer) for query in decided} == {
         ("add", "animal", "ann")
     }
     assert len(full) == before + len(OUTSIDE)
@@ -286,7 +292,7 @@ def test_a_query_becomes_an_item_and_is_found(full, corpus):
     assert full.missing_labels(min_size=1) == []
     hit = full.search(OUTSIDE[0], rank_by="base", log="none").hits[0]
     assert hit.label == "animal"
-    assert (hit.id, hit.text) in {(one.id, one.text) for one in decided}
+    assert (hit.id, hit.text) in {(query.id, query.text) for query in decided}
     assert "animal" in full.labels()
 
 
@@ -332,6 +338,15 @@ def test_what_was_interrupted_between_index_and_log_is_done_again(full, monkeypa
     assert "new" not in full.labels()
 
 
+@pytest.fixture(scope="module")
+def asked(encoder, corpus):
+    """An index in memory with one query in its log; no test changes it."""
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add(corpus[0], labels=corpus[1])
+        index.search(CLEAR, log="all", **UNCLEAR)
+        yield read_only(index)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -345,10 +360,16 @@ def test_what_was_interrupted_between_index_and_log_is_done_again(full, monkeypa
         (([], "dismiss", "x"), ValueError, "takes no label"),
     ],
 )
-def test_decisions_that_make_no_sense_are_refused(full, arguments, error, message):
-    full.search(CLEAR, log="all", **UNCLEAR)
+def test_decisions_that_make_no_sense_are_refused(asked, arguments, error, message):
     with pytest.raises(error, match=message):
-        full.decide_queries(*arguments)
+        asked.decide_queries(*arguments)
+    assert len(asked.logged_queries()) == 1
+
+
+def test_no_engine_decides_about_a_query_that_is_not_there(full):
+    full.search(CLEAR, log="all", **UNCLEAR)
+    with pytest.raises(ItemNotFoundError, match="has no query 'nobody'"):
+        full.decide_queries([full.logged_queries()[0].id, "nobody"], "dismiss")
     assert len(full.logged_queries()) == 1
 
 
@@ -407,15 +428,15 @@ def test_tenants_see_their_own_queries(tmp_path, encoder):
 def test_clusters_of_open_queries_are_missing_labels(full):
     full.log_queries()
     full.search_many([*OUTSIDE, *OUTSIDE, "my card blocked", "card stolen"], **UNCLEAR)
-    cards, others = sorted(full.missing_labels(min_size=1), key=lambda one: one.size)[-2:]
-    found = sorted(full.missing_labels(min_size=1), key=lambda one: -one.nearest_similarity)
+    cards, others = sorted(full.missing_labels(min_size=1), key=lambda cluster: cluster.size)[-2:]
+    found = sorted(full.missing_labels(min_size=1), key=lambda cluster: -cluster.nearest_similarity)
     assert found[0].nearest_label == "card"
-    assert {query.text for one in (cards, others) for query in one.queries} <= {
+    assert {query.text for cluster in (cards, others) for query in cluster.queries} <= {
         *OUTSIDE,
         "my card blocked",
         "card stolen",
     }
-    assert full.missing_labels(min_size=1)[0].size == max(one.size for one in found)
+    assert full.missing_labels(min_size=1)[0].size == max(cluster.size for cluster in found)
     assert full.missing_labels(min_size=10**6) == []
 
 
@@ -433,7 +454,7 @@ def test_a_log_survives_the_move_to_another_base_model(full, encoded, tiny_model
     )
     full.migrate(FeatureGroupEncoder(other).fit(corpus[0], labels=corpus[1], groups=4, codes=3, hidden=16, steps=20))
     encoded.clear()
-    assert sum(one.size for one in full.missing_labels(min_size=1)) == sum(one.size for one in same)
+    assert sum(cluster.size for cluster in full.missing_labels(min_size=1)) == sum(cluster.size for cluster in same)
     assert sorted(encoded) == sorted(OUTSIDE)
     encoded.clear()
     full.missing_labels(min_size=1)
@@ -475,6 +496,6 @@ def test_the_same_as_coroutines(tmp_path, encoder, rows):
 
     queries, clusters, left, forgotten = asyncio.run(whole())
     assert {query.text: query.count for query in queries} == {**dict.fromkeys(OUTSIDE, 2), CLEAR: 1}
-    assert sum(one.size for one in clusters) == 11
+    assert sum(cluster.size for cluster in clusters) == 11
     assert len(left) == 5
     assert forgotten == 6

@@ -1,4 +1,4 @@
-"""Conflicting near-duplicates, duplicates and outliers: found once, listed as long as they are what they were."""
+"""Conflicting near-duplicates, duplicates and outliers: found once, listed as long as the items have not changed."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ KINDS = ("conflicting", "duplicate", "outlier")
 
 @pytest.fixture
 def mixed(local, rows):
-    """The corpus, and: two copies of d0, one of which has another label; a near-copy of d13 likewise; an odd item."""
+    """The corpus, two copies of d0, one with another label, a near-copy of d13 with another label, and an odd item."""
     local.add(**rows)
     texts = rows["texts"]
     first, *others = texts[13].split()
@@ -26,8 +26,8 @@ def mixed(local, rows):
 
 
 @pytest.fixture
-def marked(mixed):
-    """The same, marked."""
+def scored(mixed):
+    """The mixed corpus, scored."""
     mixed.score_items()
     return mixed
 
@@ -44,24 +44,24 @@ def test_each_kind_is_listed_with_reason_and_evidence(mixed, rows):
     assert set(ids(mixed, "duplicate")) == {"d0", "same", "other"}
     by_id = {item.id: item for item in mixed.review(kind="duplicate")}
     assert by_id["d0"].reason == "the same text as 2 other items, labelled otherwise: 'travel'"
-    assert [one.id for one in by_id["d0"].agreeing] == ["same"]
-    assert [one.id for one in by_id["d0"].contradicting] == ["other"]
+    assert [example.id for example in by_id["d0"].agreeing] == ["same"]
+    assert [example.id for example in by_id["d0"].contradicting] == ["other"]
     assert by_id["d0"].score == pytest.approx(2 / 3, abs=1e-3)
 
     assert set(ids(mixed, "conflicting")) == {"d0", "same", "other", "d13", "near"}
     by_id = {item.id: item for item in mixed.review(kind="conflicting")}
     near = by_id["near"]
-    assert [one.id for one in near.contradicting] == ["d13"]
+    assert [example.id for example in near.contradicting] == ["d13"]
     assert near.score == pytest.approx(near.contradicting[0].similarity)
     assert near.reason.startswith("labelled 'food', but ")
     assert f"is labelled 'loan': “{rows['texts'][13]}”" in near.reason
-    assert {one.id for one in by_id["other"].contradicting} == {"d0", "same"}
+    assert {example.id for example in by_id["other"].contradicting} == {"d0", "same"}
 
     by_id = {item.id: item for item in mixed.review(kind="conflicting", evidence=3)}
     filled = by_id["near"]
-    assert filled.contradicting[0] == near.contradicting[0]  # what the mark names comes first, the nearest after it
-    assert len({one.id for one in filled.contradicting}) == len(filled.agreeing) == 3
-    assert {one.label for one in filled.agreeing} == {"food"}
+    assert filled.contradicting[0] == near.contradicting[0]  # items that the score names come first, then the nearest
+    assert len({example.id for example in filled.contradicting}) == len(filled.agreeing) == 3
+    assert {example.label for example in filled.agreeing} == {"food"}
 
     (odd, *_) = mixed.review(kind="outlier")
     assert odd.id == "odd"
@@ -70,79 +70,79 @@ def test_each_kind_is_listed_with_reason_and_evidence(mixed, rows):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_without_marks_the_list_says_what_to_do(mixed, kind):
+def test_without_scores_the_list_says_what_to_do(mixed, kind):
     mixed.score_labels()
     with pytest.raises(NotScoredError, match=r"index\.score_items\(\) or `fg-search score`"):
         mixed.review(kind=kind)
 
 
-def test_a_conflict_ends_with_a_correction_and_comes_back_with_undo(marked):
-    marked.decide("near", "label", "loan")
-    assert "d13" not in ids(marked, "conflicting")
-    marked.undo()
-    assert {"near", "d13"} <= set(ids(marked, "conflicting"))
-    marked.relabel({"other": "card"})
-    assert set(ids(marked, "conflicting")) == {"near", "d13"}
+def test_a_conflict_ends_with_a_correction_and_comes_back_with_undo(scored):
+    scored.decide("near", "label", "loan")
+    assert "d13" not in ids(scored, "conflicting")
+    scored.undo()
+    assert {"near", "d13"} <= set(ids(scored, "conflicting"))
+    scored.relabel({"other": "card"})
+    assert set(ids(scored, "conflicting")) == {"near", "d13"}
 
 
-def test_duplicates_end_when_the_others_are_gone_or_say_something_else(marked, rows):
-    marked.decide("same", "delete")
-    assert set(ids(marked, "duplicate")) == {"d0", "other"}
-    marked.add(["pizza recipe"], ids=["other"], labels=["food"])
-    assert ids(marked, "duplicate") == []
-    marked.undo()
-    assert set(ids(marked, "duplicate")) == {"d0", "same"}
+def test_duplicates_end_when_the_others_are_gone_or_say_something_else(scored, rows):
+    scored.decide("same", "delete")
+    assert set(ids(scored, "duplicate")) == {"d0", "other"}
+    scored.add(["pizza recipe"], ids=["other"], labels=["food"])
+    assert ids(scored, "duplicate") == []
+    scored.undo()
+    assert set(ids(scored, "duplicate")) == {"d0", "same"}
 
 
-def test_a_changed_item_has_no_marks(marked):
-    marked.add(["my card was stolen"], ids=["odd"], labels=["card"])
-    marked.add(["pizza oven recipe"], ids=["near"], labels=["food"])
-    assert "odd" not in ids(marked, "outlier")
-    assert not {"near", "d13"} & set(ids(marked, "conflicting"))
+def test_a_changed_item_has_no_scores(scored):
+    scored.add(["my card was stolen"], ids=["odd"], labels=["card"])
+    scored.add(["pizza oven recipe"], ids=["near"], labels=["food"])
+    assert "odd" not in ids(scored, "outlier")
+    assert not {"near", "d13"} & set(ids(scored, "conflicting"))
 
 
-def test_stale_marks_leave_no_gaps_in_pages(marked):
-    whole = ids(marked, "conflicting")
-    marked.relabel({whole[0]: None})
-    left = ids(marked, "conflicting")
+def test_stale_scores_leave_no_gaps_in_pages(scored):
+    whole = ids(scored, "conflicting")
+    scored.relabel({whole[0]: None})
+    left = ids(scored, "conflicting")
     assert whole[0] not in left
-    pages = [ids(marked, "conflicting", limit=1, offset=offset) for offset in range(len(left) + 1)]
-    assert pages == [[one] for one in left] + [[]]
+    pages = [ids(scored, "conflicting", limit=1, offset=offset) for offset in range(len(left) + 1)]
+    assert pages == [[item_id] for item_id in left] + [[]]
 
 
-def test_marks_and_judgements_do_not_disturb_one_another(marked):
-    before = {kind: ids(marked, kind) for kind in KINDS}
-    marked.score_labels()
-    assert {kind: ids(marked, kind) for kind in KINDS} == before
-    contradicted = ids(marked, "contradicted")
-    marked.score_items()
-    assert ids(marked, "contradicted") == contradicted
-    assert {kind: ids(marked, kind) for kind in KINDS} == before
+def test_scores_of_items_and_of_labels_do_not_disturb_one_another(scored):
+    before = {kind: ids(scored, kind) for kind in KINDS}
+    scored.score_labels()
+    assert {kind: ids(scored, kind) for kind in KINDS} == before
+    contradicted = ids(scored, "contradicted")
+    scored.score_items()
+    assert ids(scored, "contradicted") == contradicted
+    assert {kind: ids(scored, kind) for kind in KINDS} == before
 
 
-def test_marking_again_replaces_what_was_marked(marked):
-    marked.delete(["same", "other", "near", "odd"])
-    found = marked.score_items()
+def test_scoring_again_replaces_the_scores(scored):
+    scored.delete(["same", "other", "near", "odd"])
+    found = scored.score_items()
     assert (found.conflicting, found.duplicates) == (0, 0)
-    assert ids(marked, "duplicate") == ids(marked, "conflicting") == []
+    assert ids(scored, "duplicate") == ids(scored, "conflicting") == []
 
 
-def test_lists_are_filtered_by_label_score_and_payload(marked):
-    assert set(ids(marked, "duplicate", label="travel")) == {"other"}
-    scores = [item.score for item in marked.review(limit=52)]
+def test_lists_are_filtered_by_label_score_and_payload(scored):
+    assert set(ids(scored, "duplicate", label="travel")) == {"other"}
+    scores = [item.score for item in scored.review(limit=52)]
     least = scores[9]
-    assert [item.score for item in marked.review(limit=52, min_score=least - 1e-9)] == scores[:10]
-    assert set(ids(marked, "conflicting", min_score=1.0)) >= {"d0", "same", "other"}
+    assert [item.score for item in scored.review(limit=52, min_score=least - 1e-9)] == scores[:10]
+    assert set(ids(scored, "conflicting", min_score=1.0)) >= {"d0", "same", "other"}
     even = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=0))])
-    assert ids(marked, "duplicate", query_filter=even) == ["d0"]
+    assert ids(scored, "duplicate", query_filter=even) == ["d0"]
     with pytest.raises(ValueError, match="min_score must be between 0 and 1"):
-        marked.review(min_score=1.5)
+        scored.review(min_score=1.5)
 
 
-def test_items_of_one_suggestion(marked):
-    marked.relabel({"d1": "travel", "d20": "food", "d40": "card"})
-    marked.score_labels()
-    items = marked.review(kind="contradicted", suggested="card", limit=50)
+def test_items_of_one_suggestion(scored):
+    scored.relabel({"d1": "travel", "d20": "food", "d40": "card"})
+    scored.score_labels()
+    items = scored.review(kind="contradicted", suggested="card", limit=50)
     assert items
     assert {item.suggested_label for item in items} == {"card"}
     assert "d1" in {item.id for item in items}
@@ -183,7 +183,7 @@ def test_tenants_see_nothing_of_one_another(encoder, rows):
 def test_a_diverse_list_has_no_copies_in_a_row(local, rows):
     local.add(**rows)
     texts = rows["texts"][:4]
-    # a word in another place: the same embedding
+    # a word moved elsewhere gives the same embedding
     local.add([f"{'please ' * step}{text}" for text in texts for step in (0, 1)], ids=range(8), labels=["x"] * 8)
     words = texts[0].split()
     local.add([" ".join(words[step:] + words[:step]) for step in range(4)], ids=range(10, 14), labels=["copy"] * 4)
@@ -215,7 +215,7 @@ def test_labels_confused_both_ways_are_counted_by_the_engine(local, rows):
     assert first.score > 0
     for item in items:
         local.decide(item.id, "keep")
-    decided = next((one for one in local.confused_labels() if {one.first, one.second} == {"card", "loan"}), None)
+    decided = next((pair for pair in local.confused_labels() if {pair.first, pair.second} == {"card", "loan"}), None)
     assert decided is None or decided.first_as_second == 0
     assert len(local.confused_labels(1)) <= 1
     with pytest.raises(ValueError, match="limit"):

@@ -1,10 +1,10 @@
-"""Labels are judged by what is learned without them; what is in doubt is listed with a suggestion and evidence."""
+"""Labels are scored by a model that has not seen them. Those in doubt are listed with suggestion and evidence."""
 
 import pytest
 
 from fg_search import ConfidenceIndex, IndexSettings
 from fg_search.errors import NotScoredError
-from fg_search.layout.points import are_same
+from fg_search.layout.payloads import are_same
 
 LISTS = ("ambiguous", "contradicted", "conflicting", "duplicate", "outlier")
 WRONG = {"d1": "travel", "d20": "food", "d40": "card"}
@@ -65,7 +65,7 @@ def test_payload_of_another_kind_leaves_lists_and_decisions(noisy, rows, points_
     assert points["d20"].payload["fg"]["label"] == rows["labels"][20]
 
 
-def test_another_text_or_label_is_not_what_was_judged(noisy, rows, points_of):
+def test_another_text_or_label_has_no_scores(noisy, rows, points_of):
     noisy.score_labels()
     noisy.score_items()
     noisy.decide("d1", "keep")
@@ -80,7 +80,7 @@ def test_accepting_corrects_the_label_and_takes_the_item_out_of_the_list(noisy, 
     item = noisy.review(kind="contradicted", limit=1)[0]
     noisy.decide(item.id, "accept", reviewer="ann")
     assert points_of(noisy)[item.id].payload["fg"]["label"] == item.suggested_label
-    assert item.id not in {one.id for one in noisy.review(kind="contradicted", limit=48)}
+    assert item.id not in {other.id for other in noisy.review(kind="contradicted", limit=48)}
     noisy.undo()
     assert noisy.review(kind="contradicted", limit=1)[0].id == item.id
 
@@ -88,12 +88,12 @@ def test_accepting_corrects_the_label_and_takes_the_item_out_of_the_list(noisy, 
 def test_evidence_is_the_nearest_items_on_both_sides(noisy, rows):
     noisy.score_labels()
     (item,) = noisy.review(kind="contradicted", limit=1, evidence=3)
-    assert [one.label for one in item.agreeing] == [item.label] * 3
-    assert item.label not in {one.label for one in item.contradicting}
+    assert [example.label for example in item.agreeing] == [item.label] * 3
+    assert item.label not in {example.label for example in item.contradicting}
     for examples in (item.agreeing, item.contradicting):
-        similarities = [one.similarity for one in examples]
+        similarities = [example.similarity for example in examples]
         assert similarities == sorted(similarities, reverse=True)
-        assert item.id not in {one.id for one in examples}
+        assert item.id not in {example.id for example in examples}
     assert noisy.review(kind="ambiguous", limit=1, evidence=2)[0].contradicting
 
 
@@ -119,14 +119,14 @@ def test_without_scores_the_list_says_what_to_do(noisy):
         noisy.review(evidence=-1)
 
 
-def test_an_index_without_base_vectors_cannot_judge(encoder, rows):
+def test_labels_of_an_index_without_base_vectors_cannot_be_scored(encoder, rows):
     with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(base_vectors="none")) as index:
         index.add(**rows)
         with pytest.raises(ValueError, match="without base vectors"):
             index.score_labels()
 
 
-def test_a_tenants_labels_are_judged_by_its_own(encoder, rows):
+def test_a_tenants_labels_are_scored_by_its_own(encoder, rows):
     with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="owner")) as index:
         one, two = index.tenant("one"), index.tenant("two")
         one.add(**rows)

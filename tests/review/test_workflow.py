@@ -1,4 +1,4 @@
-"""Decisions about items: logged, carried out, taken back, and never lost."""
+"""Decisions about items: logged, carried out, undone, and never lost."""
 
 import pytest
 
@@ -77,9 +77,18 @@ def test_a_deleted_item_that_comes_back_is_found_again(full, corpus):
         (("d0", "accept"), ValueError, "no suggested label"),
     ],
 )
-def test_a_decision_that_makes_no_sense_is_refused_and_not_logged(full, arguments, error, message):
+def test_a_decision_that_makes_no_sense_is_refused_and_not_logged(in_memory, arguments, error, message):
     with pytest.raises(error, match=message):
-        full.decide(*arguments)
+        in_memory.decide(*arguments)
+    assert in_memory.decisions() == []
+
+
+def test_no_engine_logs_a_decision_that_makes_no_sense(full):
+    for wrong in (("d0", "dance"), ("d0", "label", " ")):
+        with pytest.raises(ValueError, match=r"action must be one of|label is empty"):
+            full.decide(*wrong)
+    with pytest.raises(ItemNotFoundError):
+        full.decide("nobody", "keep")
     assert full.decisions() == []
 
 
@@ -87,7 +96,7 @@ def test_what_was_logged_and_then_interrupted_is_carried_out_later(tmp_path, enc
     with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(**rows)
         with monkeypatch.context() as patch:
-            patch.setattr("fg_search.review.workflow._carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr("fg_search.review.workflow.carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 index.decide("d1", "label", "food")
     with ConfidenceIndex(tmp_path / "index", encoder) as index:

@@ -1,4 +1,4 @@
-"""The log of decisions stays usable, and takes back nothing that came later, whatever else happens to the items."""
+"""The log of decisions stays usable and undoes nothing that came later, whatever else happens to the items."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ from qdrant_client import QdrantClient
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, EdgeClient, IndexSettings
 from fg_search.errors import DecisionConflictError, EncoderNotFoundError, NothingToUndoError, StorageError
-from fg_search.review.workflow import _carry_out
+from fg_search.review.execution import carry_out
 
 
 @pytest.fixture
@@ -29,15 +29,15 @@ def label_of(index, user_id, points_of):
 
 
 def works(index):
-    """Whether the log takes a decision, takes it back, and is read."""
+    """Whether a decision can be logged, undone and read."""
     made = index.decide("d40", "keep")
     return index.undo().undoes == made.number and index.decisions(item_id="d40")[-1].action == "undo"
 
 
 def interrupt(index, monkeypatch, act):
-    """Do something that dies after it was logged."""
+    """Interrupt an action after it was logged."""
     with monkeypatch.context() as patch:
-        patch.setattr("fg_search.review.workflow._carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr("fg_search.review.workflow.carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             act(index)
 
@@ -45,31 +45,40 @@ def interrupt(index, monkeypatch, act):
 # nothing wrong is logged
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        (("d1", "label", ""), ValueError, "label is empty"),
-        (("d1", "label", " \x1c"), ValueError, "label is empty"),
-        (("d1", "label", 5), TypeError, "label is int"),
-        (("d1", "label", True), TypeError, "label is bool"),
-        (("d1", "label", "\ud800"), ValueError, "half a character"),
-        ((True, "keep"), TypeError, "an id must be"),
-    ],
-)
-def test_a_label_that_is_none_is_refused_before_it_is_logged(full, arguments, error, message):
+WRONG = [
+    (("d1", "label", ""), ValueError, "label is empty"),
+    (("d1", "label", " \x1c"), ValueError, "label is empty"),
+    (("d1", "label", 5), TypeError, "label is int"),
+    (("d1", "label", True), TypeError, "label is bool"),
+    (("d1", "label", "\ud800"), ValueError, "half a character"),
+    ((True, "keep"), TypeError, "an id must be"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "error", "message"), WRONG)
+def test_a_label_that_is_none_is_refused_before_it_is_logged(in_memory, arguments, error, message):
     with pytest.raises(error, match=message):
-        full.decide(*arguments)
-    assert full.decisions() == []
+        in_memory.decide(*arguments)
+    assert in_memory.decisions() == []
+
+
+def test_the_log_works_after_what_was_refused(full):
+    for arguments, error, _ in WRONG:
+        with pytest.raises(error):
+            full.decide(*arguments)
+        assert full.decisions() == []
     assert works(full)
 
 
-@pytest.mark.parametrize("reviewer", ["", None, 5, "\ud800"])
-def test_a_reviewer_has_a_name(full, reviewer):
-    with pytest.raises((ValueError, TypeError), match="reviewer"):
-        full.decide("d1", "keep", reviewer=reviewer)
+def test_a_reviewer_has_a_name(full):
+    wrong = ("", None, 5, "\ud800")
+    for reviewer in wrong:
+        with pytest.raises((ValueError, TypeError), match="reviewer"):
+            full.decide("d1", "keep", reviewer=reviewer)
     made = full.decide("d1", "keep")
-    with pytest.raises((ValueError, TypeError), match="reviewer"):
-        full.undo(reviewer=reviewer)
+    for reviewer in wrong:
+        with pytest.raises((ValueError, TypeError), match="reviewer"):
+            full.undo(reviewer=reviewer)
     assert full.decisions() == [made]
 
 
@@ -93,7 +102,7 @@ def test_a_newer_label_is_not_overwritten(full, points_of):
     with pytest.raises(DecisionConflictError, match="'travel' by now, not 'food'"):
         full.undo()
     assert label_of(full, "d1", points_of) == "travel"
-    assert full.undo(other.number).after == "card"  # those before it are within reach
+    assert full.undo(other.number).after == "card"  # earlier decisions can still be undone
     assert label_of(full, "d0", points_of) == "card"
 
 
@@ -146,7 +155,7 @@ def test_an_undo_that_needs_an_encoder_that_is_lost_is_not_logged(full, other_en
     assert len(full) == 48
 
 
-# a certain decision
+# a decision by its number
 
 
 def test_undo_of_a_certain_decision(full, points_of):
@@ -163,13 +172,13 @@ def test_undo_of_a_certain_decision(full, points_of):
     assert [entry.id for entry in full.decisions(standing=True)] == ["d2"]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2**63, 2**80])
-def test_undo_of_a_decision_that_there_is_not(full, number):
+def test_undo_of_a_decision_that_there_is_not(full):
     made = full.decide("d1", "keep")
-    with pytest.raises(NothingToUndoError, match=f"no decision {number}"):
-        full.undo(number)
+    for number in (0, 1, 2**63, 2**80):
+        with pytest.raises(NothingToUndoError, match=f"no decision {number}"):
+            full.undo(number)
     with pytest.raises(NothingToUndoError):
-        full.undo(full.undo(made.number).number)  # an undo is no decision
+        full.undo(full.undo(made.number).number)  # an undo cannot be undone
 
 
 def test_what_was_seen_is_what_is_decided_about(full, points_of):
@@ -210,7 +219,7 @@ def test_the_log_is_read_in_parts(full):
 
 def test_clocks_that_stand_still_or_are_set_back_lose_no_decision(full, monkeypatch):
     times = iter([5_000_000, 5_000_000, 5_000_000, 3_000_000])
-    monkeypatch.setattr("fg_search.review.workflow.time.time_ns", lambda: next(times))
+    monkeypatch.setattr("fg_search.review.decision_log.time.time_ns", lambda: next(times))
     made = [full.decide(f"d{i}", "keep").number for i in range(4)]
     assert made == [5000, 5001, 5002, 5003]
     assert [entry.id for entry in full.decisions()] == ["d0", "d1", "d2", "d3"]
@@ -265,7 +274,7 @@ def test_an_interrupted_undo_of_a_deletion_brings_the_item_back_once(full, monke
     else:
         with monkeypatch.context() as patch:
             patch.setattr(
-                "fg_search.review.workflow.set_stage", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+                "fg_search.review.execution.set_stage", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
             )
             with pytest.raises(KeyboardInterrupt):
                 full.undo()
@@ -278,7 +287,7 @@ def test_an_interrupted_undo_of_a_deletion_brings_the_item_back_once(full, monke
 
 
 class Unreachable:
-    """A client that is cut off from changing payloads."""
+    """Client that cannot change payloads."""
 
     def __init__(self, client):
         self._client, self.is_cut_off = client, False
@@ -326,13 +335,13 @@ def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, po
         assert index.decisions(limit=1)[0].action == "undo"
 
 
-def test_an_error_nobody_foresaw_is_told_once(full, monkeypatch):
+def test_an_unforeseen_error_is_reported_once(full, monkeypatch):
     async def fail(state, entry):
         if entry.action == "keep":
             raise RuntimeError("a bug")
-        return await _carry_out(state, entry)
+        return await carry_out(state, entry)
 
-    monkeypatch.setattr("fg_search.review.workflow._carry_out", fail)
+    monkeypatch.setattr("fg_search.review.workflow.carry_out", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         full.decide("d1", "keep")
     assert full.decide("d2", "unsure").failed is None

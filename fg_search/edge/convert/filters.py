@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timezone
 from typing import Any
 
-import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
@@ -47,9 +46,24 @@ def _dates(bounds: models.DatetimeRange) -> edge.RangeDateTime:
     return edge.RangeDateTime(**{name: moment and moment.isoformat() for name, moment in tight.items()})
 
 
+class _Truth:
+    """A bool that is no integer: qdrant-edge-py 0.9 reads whatever can be an integer as one, and Python's True as 1.
+
+    It accepts numpy's bools, by the name of their type; before numpy 2.3 those themselves can be integers.
+    """
+
+    def __init__(self, value: bool) -> None:
+        self._value = value
+
+    def __bool__(self) -> bool:
+        return self._value
+
+
+_Truth.__module__, _Truth.__name__ = "numpy", "bool"
+
+
 def _value(value: Any) -> Any:
-    """Keep bools apart from integers: qdrant-edge-py 0.9 reads Python's True, but not numpy's, as the integer 1."""
-    return np.bool_(value) if isinstance(value, bool) else _int64(value)
+    return _Truth(value) if isinstance(value, bool) else _int64(value)
 
 
 def _int64(value: Any) -> Any:
@@ -189,3 +203,8 @@ def without_ids(query_filter: models.Filter | None, ids: list[Any]) -> models.Fi
     if must_not is not None:
         unwanted = [*(must_not if isinstance(must_not, list) else [must_not]), *unwanted]
     return query_filter.model_copy(update={"must_not": unwanted})
+
+
+def with_condition(query_filter: models.Filter | None, condition: models.Condition) -> models.Filter:
+    """Add a condition to those that points must meet."""
+    return models.Filter(must=[condition] if query_filter is None else [query_filter, condition])

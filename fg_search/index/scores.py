@@ -1,0 +1,95 @@
+"""Scores for reviewing, which are kept with the items, and the metadata that says that they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qdrant_client import models
+
+from fg_search.engine.paging import pages
+from fg_search.engine.port import Engine, PayloadIndexes
+from fg_search.errors import NotScoredError
+from fg_search.index.collections import index_payload, physical_collection
+from fg_search.index.state import IndexState
+from fg_search.layout.conditions import is_present
+from fg_search.layout.keys import ITEMS_SCORED_KEY, LABELS_SCORED_KEY, PAYLOAD_KEY, REVIEW_KEY
+from fg_search.layout.schema import SCORE_INDEXES
+
+_ITEMS_PER_WRITE = 1000
+
+
+async def replace_scores(
+    state: IndexState,
+    keys: Sequence[str],
+    scores: Mapping[int | str, Mapping[str, Any]],
+    indexes: PayloadIndexes,
+    metadata: Mapping[str, Any],
+) -> None:
+    """Replace the scores of an earlier run. Those of other tenants stay if a tenant was chosen.
+
+    Args:
+        state: The index.
+        keys: Payload keys to remove.
+        scores: New scores by the engine's ids.
+        indexes: Payload indexes that lists of the scores need.
+        metadata: Entry for the collection's metadata that says that the scores are there.
+    """
+    await index_payload(state.engine, state.collection, indexes)
+    scored = models.Filter(should=[is_present(key) for key in keys])
+    await state.engine.delete_payload(state.collection, keys, points=state.scope_of_all(scored))
+    for page in pages(list(scores), _ITEMS_PER_WRITE):
+        operations = [
+            models.SetPayloadOperation(
+                set_payload=models.SetPayload(
+                    payload=dict(scores[point]), points=[point], key=f"{PAYLOAD_KEY}.{REVIEW_KEY}"
+                )
+            )
+            for point in page
+        ]
+        await state.engine.batch_update_points(state.collection, operations)
+    physical = await physical_collection(state.engine, state.collection)
+    await state.engine.update_collection(physical, metadata=metadata)
+
+
+async def index_scores(engine: Engine, collection: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the payload indexes for scores that were copied from another collection.
+
+    Args:
+        engine: Engine of the collection that has the copies.
+        collection: Name of that collection.
+        metadata: Metadata of the collection they were copied from.
+
+    Returns:
+        The entries of the metadata that say which scores are there.
+    """
+    scored = {key: metadata[key] for key in SCORE_INDEXES if key in metadata}
+    for key in scored:
+        await index_payload(engine, collection, SCORE_INDEXES[key])
+    return scored
+
+
+async def check_labels_scored(state: IndexState) -> None:
+    """Check that labels were scored.
+
+    Raises:
+        NotScoredError: If they were not.
+    """
+    await _check_scored(state, LABELS_SCORED_KEY, "the labels", "score_labels")
+
+
+async def check_items_scored(state: IndexState) -> None:
+    """Check that items were scored.
+
+    Raises:
+        NotScoredError: If they were not.
+    """
+    await _check_scored(state, ITEMS_SCORED_KEY, "the items", "score_items")
+
+
+async def _check_scored(state: IndexState, key: str, what: str, method: str) -> None:
+    info = await state.engine.get_collection(state.collection)
+    if key not in (info.config.metadata or {}):
+        raise NotScoredError(
+            f"{what} of {state.name} were not scored yet; call index.{method}() or `fg-search score` first"
+        )
