@@ -76,7 +76,7 @@ class EdgeCollection:
         content = read_json(folder / COLLECTION_FILE)
         try:
             self._settings = CollectionSettings.from_json(content)
-        except (KeyError, AttributeError, ValueError) as error:
+        except (KeyError, AttributeError, ValueError, TypeError, RecursionError) as error:
             raise self._damaged(f"{COLLECTION_FILE} is not readable ({error})") from error
         config = self._settings.config
         self.schema = VectorSchema.from_config(config.vectors, config.sparse_vectors)

@@ -34,7 +34,7 @@ def engine_errors(where: str) -> Iterator[None]:
     except BaseException as error:
         message = str(error)
         if type(error).__name__ == "PanicException":  # a panic in Rust; derives from BaseException only
-            raise StorageError(f"{where}: the engine failed: {message}") from error
+            raise StorageError(f"{where}: the engine failed: {message}{_advice(message)}") from error
         if type(error) is not Exception:
             raise
         if "Shard is not initialized" in message:
