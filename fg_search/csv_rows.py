@@ -76,9 +76,10 @@ def find_delimiter(header: str, usual: str = ",") -> str:
         header: First line of the file.
         usual: Delimiter to expect.
     """
+    if len(_split(header, usual) or ["", ""]) > 1:  # a header that is no row is reported as it is
+        return usual
     counts = {delimiter: len(_split(header, delimiter) or []) for delimiter in (usual, *_DELIMITERS)}
-    best = max(counts, key=lambda delimiter: counts[delimiter])  # the usual one comes first among equals
-    return best if counts[usual] < 2 else usual
+    return max(counts, key=lambda delimiter: counts[delimiter])  # the usual one comes first among equals
 
 
 def delimiter_hint(header: list[str], delimiter: str) -> str:
