@@ -160,12 +160,13 @@ class AsyncConfidenceIndex:
         """
         path = snapshots.existing_file(file)
         known = await asyncio.to_thread(ready_encoder, encoder)
-        engine = await connect_async(location, api_key=api_key)
-        try:
-            await snapshots.restore(engine, collection, path, known)
-        finally:
-            if is_path(location):
-                await engine.close()
+        with snapshots.no_folder_left(location):
+            engine = await connect_async(location, api_key=api_key)
+            try:
+                await snapshots.restore(engine, collection, path, known)
+            finally:
+                if is_path(location):
+                    await engine.close()
         # sync: return cls(location, known, collection=collection, api_key=api_key)
         return await cls(location, known, collection=collection, api_key=api_key).open()  # async only
 

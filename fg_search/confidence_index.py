@@ -156,12 +156,13 @@ class ConfidenceIndex:
         """
         path = snapshots.existing_file(file)
         known = ready_encoder(encoder)
-        engine = connect(location, api_key=api_key)
-        try:
-            drive(snapshots.restore(engine, collection, path, known))
-        finally:
-            if is_path(location):
-                engine.close()
+        with snapshots.no_folder_left(location):
+            engine = connect(location, api_key=api_key)
+            try:
+                drive(snapshots.restore(engine, collection, path, known))
+            finally:
+                if is_path(location):
+                    engine.close()
         return cls(location, known, collection=collection, api_key=api_key)
 
     def close(self) -> None:

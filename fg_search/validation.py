@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,18 @@ def check_text(text: object, name: str) -> None:
     _check_whole(text, name)
 
 
+def is_missing(value: object) -> bool:
+    """Whether a value stands for an empty cell of a data frame: ``None``, NaN, or the ``NA`` and ``NaT`` of pandas."""
+    if isinstance(value, (float, np.floating)):
+        return bool(np.isnan(value))
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def missing_as_none(values: Iterable[Any]) -> list[Any]:
+    """Return the values with ``None`` in the place of the missing ones."""
+    return [None if is_missing(value) else value for value in values]
+
+
 def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -> None:
     """Check that every label is a non-empty string, or ``None`` where unknown.
 
@@ -68,6 +81,8 @@ def check_label(label: object, name: str) -> None:
     """
     if label is None:
         return
+    if is_missing(label):
+        raise TypeError(f"{name} is {label!r}; use None where the label is unknown")
     if not isinstance(label, str):
         raise TypeError(f"{name} is {type(label).__name__}, labels are strings; use str(label)")
     if not label.strip():

@@ -18,7 +18,7 @@ from fg_search.layout.conditions import has_ids
 from fg_search.layout.items import StoredItem, given_label
 from fg_search.layout.keys import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, LABEL_SCORE_KEYS, PAYLOAD_KEY
 from fg_search.layout.points import features_of, id_of
-from fg_search.validation import check_count, check_label
+from fg_search.validation import check_count, check_label, is_missing
 
 _ATTEMPTS = 10
 
@@ -51,6 +51,7 @@ async def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, kee
     Raises:
         ItemNotFoundError: If an id is unknown. Nothing is changed then.
     """
+    labels = {user_id: None if is_missing(label) else label for user_id, label in labels.items()}
     for user_id, label in labels.items():
         check_label(label, f"labels[{user_id!r}]")
     wanted = {state.point_id(user_id): label for user_id, label in labels.items()}

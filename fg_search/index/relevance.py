@@ -21,6 +21,7 @@ from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import CALIBRATION_KEY, LABEL_KEY
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.validation import is_missing
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
 
@@ -82,6 +83,8 @@ async def judge(
         raise ValueError(f"relevant has {given}, queries has {len(queries.texts)}; give one for each query")
     answers = [_answers(values, i) for i, values in enumerate(relevant)]
     kind = (await _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
+    if kind == "label":
+        answers = [frozenset(map(_as_label, right)) for right in answers]
     found, features = await evidence(state, queries, options, kind)
     top = [_answer(hits[0], kind) if hits else None for hits in found]
     return JudgedQueries(
@@ -139,13 +142,18 @@ async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions
 
 
 def _answers(relevant: Relevant, position: int) -> frozenset[UserId]:
-    if relevant is None:
+    if is_missing(relevant):
         return frozenset()
     if isinstance(relevant, (str, int)):
         return frozenset([relevant])
     if not isinstance(relevant, Collection):
         raise TypeError(f"relevant[{position}] is {type(relevant).__name__}; give a label, an id, or a list of them")
     return frozenset(relevant)
+
+
+def _as_label(answer: UserId) -> str:
+    """A whole number is a label by its digits, as in the files that are indexed."""
+    return answer if isinstance(answer, str) else str(answer)
 
 
 def _answer(hit: Hit, relevant_by: RelevantBy) -> UserId | None:
@@ -161,14 +169,15 @@ async def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) 
     values = sorted({value for right in answers for value in right}, key=str)[:_MAX_LOOKED_UP]
     if not values:
         raise ValueError("relevant is None for all queries; some must have a right answer")
-    names = [value for value in values if isinstance(value, str)]
+    records = await state.engine.retrieve(
+        state.collection, [state.point_id(value) for value in values], with_payload=False
+    )
+    # numbers that are ids are meant as ids
+    names = [_as_label(value) for value in values if isinstance(value, str) or not records]
     has_label = models.FieldCondition(key=LABEL_KEY, match=models.MatchAny(any=names))
     labelled = 0
     if names:
         labelled = await state.engine.count(state.collection, state.scope(has_label))
-    records = await state.engine.retrieve(
-        state.collection, [state.point_id(value) for value in values], with_payload=False
-    )
     if labelled and records:
         raise ValueError(
             f"some of the relevant values, such as {values[0]!r}, are labels and ids of {state.name}; "

@@ -14,7 +14,7 @@ from fg_search.ids import UserId, point_id, text_id
 from fg_search.layout.items import Item
 from fg_search.layout.payloads import checked_payload
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.validation import check_label, check_same_length, check_text
+from fg_search.validation import check_label, check_same_length, check_text, is_missing
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True)
 
@@ -34,7 +34,7 @@ def checked_items(
     Args:
         texts: List or generator of texts. The other lists or generators must have the same length.
         ids: User's ids. By default they are derived from the texts.
-        labels: Labels, ``None`` where unknown.
+        labels: Labels, ``None`` or NaN where unknown.
         payloads: JSON objects.
         embeddings: Embeddings of the texts, one row per item.
         tenant_key: Payload key of the tenant, in an index with tenants.
@@ -53,6 +53,7 @@ def checked_items(
     seen: dict[int | str, tuple[int, int]] = {}
     for i, (text, given_id, label, given_payload) in enumerate(rows):
         check_text(text, f"texts[{i}]")
+        label = None if is_missing(label) else label
         check_label(label, f"labels[{i}]")
         user_id = text_id(text) if ids is None else given_id
         try:

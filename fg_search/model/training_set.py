@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.model.codebook import Codebook
-from fg_search.validation import check_labels, check_same_length, check_texts
+from fg_search.validation import check_labels, check_same_length, check_texts, missing_as_none
 
 _GROUPS = 16
 _MAX_CODES = 64  # more codes lower the accuracy, fewer slow down search (docs/benchmarks.md)
@@ -51,6 +51,9 @@ def training_set(
     own = check_texts(texts)
     check_same_length(len(own), {"labels": labels})
     check_same_length(len(own), attributes or {})
+    labels = None if labels is None else missing_as_none(labels)
+    if attributes is not None:
+        attributes = {name: missing_as_none(column) for name, column in attributes.items()}
     check_labels(labels)
     for name, column in (attributes or {}).items():
         check_labels(column, name=f"attributes[{name!r}]")
@@ -86,7 +89,8 @@ def check_validation(
         TypeError, ValueError: If a text or label is not valid, the head does not learn from labels, or it learns none
             of these labels.
     """
-    texts, labels = check_texts(validation[0], name="validation texts"), validation[1]
+    texts = check_texts(validation[0], name="validation texts")
+    labels: list[str | None] = missing_as_none(validation[1])
     if len(texts) != len(labels):
         raise ValueError(f"validation has {len(texts)} texts and {len(labels)} labels")
     if not data.learns_labels or learned is None:
