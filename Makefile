@@ -42,7 +42,7 @@ pictures: $(VENV)/.dev ## draw and photograph the pictures of README and docs; n
 	$(BIN)/python docs/pictures.py
 
 clean:
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) dist build
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "fg_search needs Python 3.10 or newer; set PYTHON=")'

@@ -45,7 +45,7 @@ def _in_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 def say(text: str) -> None:
-    """Print a line to stdout as it is."""
+    """Print a line to stdout verbatim."""
     console.print(text, soft_wrap=True, markup=False)
 
 

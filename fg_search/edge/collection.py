@@ -71,7 +71,7 @@ class EdgeCollection:
         content = read_json(folder / COLLECTION_FILE)
         try:
             self._settings = CollectionSettings.from_json(content)
-        except (KeyError, AttributeError, ValueError) as error:
+        except (KeyError, AttributeError, ValueError, TypeError, RecursionError) as error:
             raise self._damaged(f"{COLLECTION_FILE} is not readable ({error})") from error
         self.schema = self._settings.schema
 

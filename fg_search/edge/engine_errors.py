@@ -44,7 +44,7 @@ def engine_errors(where: str) -> Iterator[None]:
     except BaseException as error:
         message = str(error)
         if type(error).__name__ == "PanicException":  # a panic in Rust; derives from BaseException only
-            raise StorageError(f"{where}: the engine failed: {message}") from error
+            raise StorageError(f"{where}: the engine failed: {message}{_advice(message)}") from error
         # a call that meets close() is refused by the binding before the engine sees it
         if "Shard is not initialized" in message or (type(error) is RuntimeError and "borrowed" in message):
             raise ShardClosedError(f"{where} was closed, deleted or replaced meanwhile") from error

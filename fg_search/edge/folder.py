@@ -30,8 +30,8 @@ from fg_search.edge.vector_schema import INVALID_NAME_CHARS
 COLLECTION_FILE = "collection.json"
 SHARD_FOLDER = "shard"
 SNAPSHOTS_FOLDER = ".snapshots"
+LOCK_FILE = ".lock"
 UNFINISHED = ".writing-"  # prefix of a snapshot's file name while it is written
-_LOCK_FILE = ".lock"
 _ALIASES_FILE = "aliases.json"
 _LEFTOVERS = (".creating-*", ".deleting-*", ".replaced-*")
 
@@ -85,7 +85,7 @@ class StorageFolder:
     def _acquire(self) -> None:
         import portalocker  # its import looks for a writable folder, which a read-only system lacks
 
-        lock = (self.path / _LOCK_FILE).open("a")
+        lock = (self.path / LOCK_FILE).open("a")
         try:
             portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
         except portalocker.exceptions.LockException as error:
@@ -192,7 +192,10 @@ class StorageFolder:
     def read_aliases(self) -> dict[str, str]:
         """Return alias → collection."""
         path = self.path / _ALIASES_FILE
-        return dict(read_json(path)["aliases"]) if path.exists() else {}
+        aliases = read_json(path).get("aliases") if path.exists() else {}
+        if not isinstance(aliases, dict) or not all(isinstance(name, str) for name in aliases.values()):
+            raise StorageError(f"{path} is damaged (it holds no aliases); restore {path.parent} from a backup")
+        return aliases
 
     def write_aliases(self, aliases: dict[str, str]) -> None:
         """Replace all aliases in one step."""

@@ -47,7 +47,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = int(content["version"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise StorageError(f"{path} is damaged ({error}); restore {path.parent} from a backup") from error
     if version > FORMAT_VERSION:
         raise FormatVersionError(

@@ -3,6 +3,9 @@
 Members: ``collection.json``, the engine's files and folders below ``shard/``, and finally ``manifest.json`` with the
 SHA-256 of each file and of the list itself. The engine allocates files much larger than their data; the archive leaves
 out the empty end of each file, and reading the archive recreates it as a hole.
+
+A snapshot may come from anywhere. Reading it writes new files below the given folder and opens no other; each must be
+listed with size and checksum.
 """
 
 from __future__ import annotations
@@ -11,16 +14,27 @@ import hashlib
 import io
 import json
 import os
+import reprlib
 import tarfile
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, NamedTuple
 
 from fg_search.edge.errors import FormatVersionError, StorageError
 from fg_search.edge.folder import COLLECTION_FILE, SHARD_FOLDER
+from fg_search.edge.tar_members import Member, read_content, read_members
+from fg_search.edge.vector_schema import INVALID_NAME_CHARS
 
 ARCHIVE_VERSION = 1
 _MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
+
+# far beyond what a collection has; they keep a made-up archive from filling memory or disk
+_MAX_MANIFEST = 1 << 26  # bytes
+_MAX_SIZE = 1 << 44  # bytes of a file
+_MAX_EMPTY = 1 << 40  # bytes of the empty ends of all files
+_MAX_DEPTH = 16  # folders within one another
+_MAX_NAME = 255  # bytes of a file's or folder's own name
 
 
 class _Hashing:
@@ -109,57 +123,113 @@ def write_archive(folder: Path, target: IO[bytes]) -> str:
     return output.hexdigest()
 
 
-def _target(member: tarfile.TarInfo, folder: Path) -> Path:
-    """Destination of a member; a member that would land outside ``folder`` is refused."""
-    path = PurePosixPath(member.name)
-    is_ours = path.parts == (COLLECTION_FILE,) or (path.parts[:1] == (SHARD_FOLDER,) and ".." not in path.parts)
-    if not is_ours or member.issparse() or not (member.isreg() or member.isdir()):
-        raise ValueError(f"it has the member {member.name!r}, which is no file of a collection")
-    return folder.joinpath(*path.parts)
+def _checked_name(name: str, taken: Mapping[str, bool]) -> str:
+    """Return the name of a member that is part of a collection, below its folder and not there yet.
+
+    Args:
+        name: Name as the archive has it.
+        taken: Names of the members before it, and whether each is a file.
+    """
+    parts = name.split("/")
+    if parts != [COLLECTION_FILE] and parts[0] != SHARD_FOLDER:
+        raise ValueError(f"it has the member {reprlib.repr(name)}, which is no file of a collection")
+    if len(parts) > _MAX_DEPTH or any(part in ("", ".", "..") or not _is_file_name(part) for part in parts):
+        raise ValueError(f"it has the member {reprlib.repr(name)}, which is no file of a collection")
+    if name in taken:
+        raise ValueError(f"it has the member {name!r} twice")
+    if any(taken.get("/".join(parts[:end]), False) for end in range(1, len(parts))):
+        raise ValueError(f"it has the member {name!r} below a file")
+    return name
 
 
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> dict[str, str]:
-    target = _target(member, folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if member.isdir():
-        target.mkdir(exist_ok=True)
-        return {}
-    content = _Hashing(cast("IO[bytes]", archive.extractfile(member)))  # None only if the member is not a regular file
+def _is_file_name(part: str) -> bool:
+    return len(part.encode()) <= _MAX_NAME and not any(char in part for char in INVALID_NAME_CHARS)
+
+
+class _Extracted(NamedTuple):
+    """A file as it was written: its path, and the size and SHA-256 of its data, without its empty end."""
+
+    path: Path
+    size: int
+    sha256: str
+
+
+def _extract(archive: IO[bytes], member: Member, target: Path) -> _Extracted:
+    content = hashlib.sha256()
     with target.open("xb") as file:
-        while data := content.read(_CHUNK):
+        for data in read_content(archive, member):
+            content.update(data)
             file.write(data)
-    return {member.name: content.hexdigest()}
+    return _Extracted(target, member.size, content.hexdigest())
 
 
-def _read_manifest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> dict[str, Any]:
-    source = archive.extractfile(member)
-    manifest = json.loads(source.read()) if source else {}
-    version = int(manifest["version"])
+def _read_manifest(data: bytes) -> dict[str, dict[str, Any]]:
+    """Return size and checksum by file name, each of the right type."""
+    manifest = json.loads(data)
+    if not isinstance(manifest, dict):
+        raise ValueError(f"{_MANIFEST} is no JSON object")  # noqa: TRY004  the archive is damaged
+    version, files = manifest.get("version"), manifest.get("files")
+    if type(version) is not int or version < 1:
+        raise ValueError(f"{_MANIFEST} has no format version")
     if version > ARCHIVE_VERSION:
         raise FormatVersionError(
             f"The snapshot has format version {version}, this release reads up to {ARCHIVE_VERSION}; upgrade fg_search"
         )
-    files = dict(manifest["files"])
-    if manifest["sha256"] != _digest(files):
+    if not isinstance(files, dict) or not all(map(_is_entry, files.values())):
+        raise ValueError(f"{_MANIFEST} does not list each file with its size and checksum")
+    if manifest.get("sha256") != _digest(files):
         raise ValueError(f"the checksum of {_MANIFEST} is wrong")
     return files
 
 
-def _extract_all(archive: tarfile.TarFile, folder: Path) -> None:
-    checksums: dict[str, str] = {}
-    for member in archive:
-        if member.name == _MANIFEST:
+def _is_entry(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.keys() == {"size", "sha256"}
+        and type(entry["size"]) is int
+        and 0 <= entry["size"] < _MAX_SIZE
+        and isinstance(entry["sha256"], str)
+    )
+
+
+def _check_files(listed: Mapping[str, Mapping[str, Any]], extracted: Mapping[str, _Extracted]) -> None:
+    """Check that exactly the listed files were extracted, with the listed content."""
+    different = sorted(listed.keys() ^ extracted.keys())
+    if different:
+        where = "only in the list of files" if different[0] in listed else "missing from the list of files"
+        raise ValueError(f"{reprlib.repr(different[0])} is {where}")
+    for name, file in extracted.items():
+        if listed[name]["sha256"] != file.sha256:
+            raise ValueError(f"the checksum of {name!r} is wrong")
+        if listed[name]["size"] < file.size:
+            raise ValueError(f"the size of {name!r} is wrong")
+    if sum(listed[name]["size"] - file.size for name, file in extracted.items()) > _MAX_EMPTY:
+        raise ValueError("its files have impossible sizes")
+
+
+def _extract_all(archive: IO[bytes], folder: Path) -> None:
+    taken: dict[str, bool] = {}
+    files: dict[str, _Extracted] = {}
+    for member in read_members(archive):
+        if member.name == _MANIFEST and not member.is_folder:
             break
-        checksums.update(_extract(archive, member, folder))
+        name = _checked_name(member.name, taken)
+        taken[name] = not member.is_folder
+        target = folder.joinpath(*name.split("/"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if member.is_folder:
+            target.mkdir(exist_ok=True)
+        else:
+            files[name] = _extract(archive, member, target)
     else:
         raise ValueError(f"it has no {_MANIFEST}: it was cut short, or is no snapshot of EdgeClient")
-    files = _read_manifest(archive, member)
-    for name in sorted(files.keys() | checksums.keys()):
-        if files.get(name, {}).get("sha256") != checksums.get(name):
-            raise ValueError(f"the checksum of {name!r} is wrong")
-    for name, entry in files.items():
-        with (folder / name).open("r+b") as file:
-            file.truncate(entry["size"])
+    if member.size > _MAX_MANIFEST:
+        raise ValueError(f"its {_MANIFEST} is too large")
+    listed = _read_manifest(b"".join(read_content(archive, member)))
+    _check_files(listed, files)
+    for name, extracted in files.items():  # not the names of the manifest: only what was made here is opened
+        with extracted.path.open("r+b") as file:
+            file.truncate(listed[name]["size"])
             os.fsync(file.fileno())
 
 
@@ -172,11 +242,12 @@ def read_archive(path: Path, folder: Path) -> None:
         OSError: The archive cannot be read, or the folder is not writable.
     """
     try:
-        with tarfile.open(path, mode="r:") as archive:
+        with path.open("rb") as archive:
             _extract_all(archive, folder)
-    except (tarfile.TarError, EOFError, ValueError, KeyError, TypeError, AttributeError, FileExistsError) as error:
-        if isinstance(error, FormatVersionError):
-            raise
+    except FormatVersionError:
+        raise
+    except (ValueError, RecursionError, FileExistsError) as error:
+        # the last: names that differ to the archive and not to the file system, as in upper and lower case
         raise StorageError(
             f"The snapshot {path} is damaged: {error}. Nothing was changed; use another snapshot."
         ) from error

@@ -88,6 +88,8 @@ async def judge(
     kind = (await _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
     if relevant_by == "id":
         await _hint_at_ids(state, answers)
+    if kind == "label":
+        answers = [frozenset(map(_as_label, right)) for right in answers]
     found, features = await evidence(state, queries, options, kind)
     top = [_answer(hits[0], kind) if hits else None for hits in found]
     return JudgedQueries(
@@ -156,6 +158,11 @@ def _answers(relevant: Relevant, position: int) -> frozenset[UserId]:
         ) from None
 
 
+def _as_label(answer: UserId) -> str:
+    """A whole number is a label by its digits, as in the files that are indexed."""
+    return answer if isinstance(answer, str) else str(answer)
+
+
 def _answer(hit: Hit, relevant_by: RelevantBy) -> UserId | None:
     return hit.label if relevant_by == "label" else hit.id
 
@@ -178,14 +185,15 @@ async def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) 
     values = sorted({value for right in answers for value in right}, key=str)[:_MAX_LOOKED_UP]
     if not values:
         raise ValueError("relevant is None for all queries; some must have a right answer")
-    names = [value for value in values if isinstance(value, str)]
+    records = await state.engine.retrieve(
+        state.collection, [state.point_id(value) for value in values], with_payload=False
+    )
+    # numbers that are ids are meant as ids
+    names = [_as_label(value) for value in values if isinstance(value, str) or not records]
     has_label = models.FieldCondition(key=LABEL_KEY, match=models.MatchAny(any=names))
     labelled = 0
     if names:
         labelled = await state.engine.count(state.collection, state.scope(has_label))
-    records = await state.engine.retrieve(
-        state.collection, [state.point_id(value) for value in values], with_payload=False
-    )
     if labelled and records:
         raise ValueError(
             f"some of the relevant values, such as {values[0]!r}, are labels and ids of {state.name}; "

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from fg_search.edge.folder import LOCK_FILE
+from fg_search.engine.adapter import is_url
+from fg_search.engine.connection import is_path
 from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
 from fg_search.index.collections import find_collection, physical_collection, switch_alias
@@ -30,6 +35,30 @@ def existing_file(file: str | os.PathLike[str]) -> str:
     if not Path(path).is_file():
         raise StorageError(f"there is no snapshot {path!r}")
     return path
+
+
+@contextmanager
+def no_folder_left(location: object) -> Iterator[None]:
+    """If the block fails, remove the folders that it made in order to open the location.
+
+    Args:
+        location: Location of an index; anything but a folder is left alone.
+    """
+    if not is_path(location) or is_url(os.fspath(location)):
+        yield
+        return
+    folder = Path(location).expanduser().absolute()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    had_lock = (folder / LOCK_FILE).exists()
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # if somebody else uses the folder by now, it is not empty
+            if not had_lock and [path.name for path in folder.iterdir()] == [LOCK_FILE]:
+                (folder / LOCK_FILE).unlink()
+            for path in made:
+                path.rmdir()
+        raise
 
 
 async def save(state: IndexState, file: str) -> None:

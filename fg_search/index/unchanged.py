@@ -15,7 +15,7 @@ from fg_search.layout.keys import GIVEN_LABEL_KEY, LABEL_KEY, PAYLOAD_KEY, REVIE
 REVIEWED = f"{PAYLOAD_KEY}.{REVIEWED_KEY}"
 
 UNTOUCHED = models.Filter(must=[is_empty(GIVEN_LABEL_KEY), is_empty(REVIEWED)])
-"""Items that nobody has corrected or decided about."""
+"""Items without a correction or decision."""
 TOUCHED = models.Filter(should=[is_present(GIVEN_LABEL_KEY), is_present(REVIEWED)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fg_search.ids import UserId
@@ -13,6 +14,7 @@ from fg_search.review.exports.corrections import (
     Flaw,
     checked,
     checked_label,
+    chosen_control,
     labels_by_id,
     parsed_id,
     read_each,
@@ -61,24 +63,44 @@ def to_argilla(items: Iterable[ReviewItem]) -> list[dict[str, Any]]:
     ]
 
 
-def from_argilla(records: Sequence[Mapping[str, Any]]) -> dict[UserId, str]:
+def from_argilla(records: Sequence[Mapping[str, Any]], *, control: str | None = None) -> dict[UserId, str]:
     """Return the labels that annotators chose, by id, from the output of ``dataset.records.to_json``.
 
     Only completed records count, because others may hold drafts. The most frequent answer wins; a record whose answers
     tie is left out.
 
+    Args:
+        records: The records.
+        control: Name of the question that holds the labels; by default ``label``, as in :data:`ARGILLA_SETTINGS`, or
+            the only one that is answered with a text.
+
     Raises:
-        ValueError: A record does not come from :func:`to_argilla`; the message has its number, counted from 1.
+        ValueError: A record does not come from :func:`to_argilla`, in which case the message has its number, counted
+            from 1; or there are answers, and it is not clear which question holds the labels.
     """
-    return labels_by_id(argilla_corrections(records), "record")
+    return labels_by_id(argilla_corrections(records, control=control), "record")
 
 
-def argilla_corrections(records: Sequence[Any]) -> Iterator[Correction | Flaw]:
+def argilla_corrections(records: Sequence[Any], *, control: str | None = None) -> Iterator[Correction | Flaw]:
     """Yield the labels of :func:`from_argilla`, and a flaw for each bad record."""
-    return read_each(enumerate(records, start=1), _read_record)
+    chosen = chosen_control(control, _QUESTION, _answered_questions(records), "question")
+    yield from read_each(enumerate(records, start=1), partial(_read_record, question=chosen or _QUESTION))
 
 
-def _read_record(record: Any) -> tuple[UserId, str] | None:
+def _answered_questions(records: Sequence[Any]) -> dict[str, str]:
+    """``text`` for each question that is answered with one, empty for others; what is malformed is passed over."""
+    kinds: dict[str, str] = {}
+    for record in records:
+        is_complete = isinstance(record, dict) and record.get("status") == "completed"
+        responses = record.get("responses") if is_complete else None
+        for name, answers in responses.items() if isinstance(responses, dict) else ():
+            for answer in answers if isinstance(answers, list) else ():
+                is_text = isinstance(answer, dict) and isinstance(answer.get("value"), str)
+                kinds[name] = kinds.get(name) or ("text" if is_text else "")
+    return kinds
+
+
+def _read_record(record: Any, question: str) -> tuple[UserId, str] | None:
     if not isinstance(record, dict) or "id" not in record or not isinstance(record.get("responses"), dict):
         raise ValueError(
             "no id or responses as they are exported from here; import what dataset.records.to_json writes"
@@ -86,7 +108,7 @@ def _read_record(record: Any) -> tuple[UserId, str] | None:
     user_id = parsed_id(record["id"])
     if record.get("status") != "completed":
         return None
-    answers = checked(record["responses"].get(_QUESTION, []), list, f"responses.{_QUESTION}")
+    answers = checked(record["responses"].get(question, []), list, f"responses.{question}")
     counts = Counter(
         checked_label(checked(answer, dict, "a response").get("value"), "a response's value") for answer in answers
     ).most_common(2)

@@ -34,7 +34,7 @@ def checked_items(
     Args:
         texts: List or generator of texts. The other lists or generators must have the same length.
         ids: User's ids. By default they are derived from the texts.
-        labels: Labels, ``None`` where unknown.
+        labels: Labels, ``None`` or NaN where unknown.
         payloads: JSON objects.
         embeddings: Embeddings of the texts, one row per item.
         tenant_key: Payload key of the tenant, in an index with tenants.

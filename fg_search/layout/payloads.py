@@ -11,8 +11,10 @@ import numpy as np
 from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.validation import plain_text
 
+MAX_DEPTH = 64
+"""Levels of nesting of a payload, itself included. Beyond a hundred the engine cannot read what it wrote."""
+
 _INTEGERS = range(-(2**63), 2**64)  # the engine keeps these exactly
-_MAX_DEPTH = 64  # levels of nesting; somewhat beyond a hundred the engine cannot read what it wrote
 _ROUNDING = 1e-14  # relative; the engine may return a float that is off by one unit in the last place
 
 
@@ -70,8 +72,8 @@ def _checked_value(value: Any, name: str, depth: int = 1) -> Any:
         return int(value)
     if not isinstance(value, (Mapping, list, tuple)):
         raise ValueError(f"{name} cannot be stored as JSON: it holds {type(value).__name__}")  # noqa: TRY004
-    if depth >= _MAX_DEPTH:
-        raise ValueError(f"{name} is nested more than {_MAX_DEPTH} levels deep; flatten it, or store it as a string")
+    if depth >= MAX_DEPTH:
+        raise ValueError(f"{name} is nested more than {MAX_DEPTH} levels deep; flatten it, or store it as a string")
     if isinstance(value, Mapping):
         return {key: _checked_value(member, name, depth + 1) for key, member in _checked_members(value, name)}
     return [_checked_value(element, name, depth + 1) for element in value]

@@ -84,7 +84,8 @@ def check_validation(
         TypeError, ValueError: If a text or label is not valid, the head does not learn from labels, or it learns none
             of these labels.
     """
-    texts, labels = check_texts(validation[0], name="validation texts"), validation[1]
+    texts = check_texts(validation[0], name="validation texts")
+    labels = check_labels(validation[1], name="validation labels") or []
     if len(texts) != len(labels):
         raise ValueError(f"validation has {len(texts)} texts and {len(labels)} labels")
     if not data.learns_labels or learned is None:

@@ -6,8 +6,8 @@ import math
 import reprlib
 from typing import Any
 
-# JSON readers limit the depth: serde_json, which Qdrant uses, to 128 levels, some of which the request itself takes
-MAX_DEPTH = 100
+from fg_search.layout.payloads import MAX_DEPTH
+
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**64 - 1
 
 
@@ -22,19 +22,20 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def check_value(value: Any, *, depth: int = 0) -> None:
+def check_value(value: Any, *, depth: int = 1) -> None:
     """Check that a decoded JSON value survives being stored.
 
     Args:
         value: Value of the types that ``json.loads`` returns.
-        depth: Number of lists and objects around the value.
+        depth: Number of lists and objects around the value; the row is one.
 
     Raises:
         ValueError: The value contains a lone surrogate, NaN or infinity, an integer that fits neither signed nor
-            unsigned 64 bits, or more than ``MAX_DEPTH`` levels. The message lacks its subject, such as the column.
+            unsigned 64 bits, or more than ``MAX_DEPTH`` levels, as in an index. The message lacks its subject, such as
+            the column.
     """
     if depth >= MAX_DEPTH and isinstance(value, (dict, list)):
-        raise ValueError(f"is nested more than {MAX_DEPTH} levels deep")
+        raise ValueError(f"is nested more than {MAX_DEPTH} levels deep; flatten it, or write it as a text")
     if isinstance(value, dict):
         for key, item in value.items():
             _check_scalar(key)

@@ -9,24 +9,28 @@ from pathlib import Path
 from fg_search.records.errors import RecordError
 from fg_search.records.json_value import is_unicode
 from fg_search.records.record import Row
-from fg_search.records.text_file import open_text
+from fg_search.records.text_file import iterate_lines, not_decoded, open_text
 
 
-def read_jsonl(path: Path) -> Iterator[Row | RecordError]:
+def read_jsonl(path: Path, *, encoding: str | None = None) -> Iterator[Row | RecordError]:
     """Read rows one at a time; an invalid line is yielded as an error. Empty lines are skipped.
+
+    Args:
+        path: The file.
+        encoding: Encoding of the file; UTF-8 by default.
 
     Raises:
         RecordError: The file cannot be read.
     """
-    with open_text(path, newline="\n") as file:
-        for number, line in enumerate(file, start=1):
+    with open_text(path, newline="\n", encoding=encoding) as file:
+        for number, line in enumerate(iterate_lines(file, path), start=1):
             if line.strip():
-                yield _parse(line, f"{path}:{number}")
+                yield _parse(line, f"{path}:{number}", encoding)
 
 
-def _parse(line: str, place: str) -> Row | RecordError:
+def _parse(line: str, place: str, encoding: str | None) -> Row | RecordError:
     if not is_unicode(line):
-        return RecordError(place, "not UTF-8")
+        return RecordError(place, not_decoded(encoding))
     try:
         row = json.loads(line)
     except RecursionError:

@@ -6,6 +6,7 @@ import datetime
 import decimal
 import math
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,14 @@ import pyarrow as pa
 from pyarrow import parquet, types
 
 from fg_search.records.errors import RecordError
-from fg_search.records.record import Row
+from fg_search.records.record import Row, listed
 
 _BATCH_SIZE = 1024  # rows in memory at a time
 _BUFFER_SIZE = 1 << 20  # bytes per column; without a buffer pyarrow reads whole row groups
 # invalid UTF-8; a year beyond 9999; an unknown time zone or a repeated map key
 _UNREADABLE = (ValueError, OverflowError, KeyError)
+# what pyarrow raises for damaged files beside its own errors: names that are not UTF-8, impossible sizes and indices
+_DAMAGED = (pa.ArrowException, OSError, EOFError, ValueError, TypeError, LookupError, ArithmeticError, MemoryError)
 
 _UNCHANGED = (
     types.is_null,
@@ -49,7 +52,9 @@ def read_parquet(path: Path) -> Iterator[Row | RecordError]:
                     number += 1
                     place = f"{path}:row {number}"
                     yield RecordError(place, values) if isinstance(values, str) else Row(place, values)
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except RecordError:
+        raise
+    except _DAMAGED as error:
         raise RecordError(path, f"not a Parquet file, or a damaged one: {error}") from None
 
 
@@ -89,9 +94,9 @@ def _to_json(value: Any) -> Any:
 
 def _json_schema(schema: Any, path: Path) -> Any:
     """Schema to cast to before values are converted to Python objects."""
-    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
     if twice:
-        raise RecordError(path, f"the schema names {', '.join(map(repr, twice))} twice")
+        raise RecordError(path, f"the schema names {listed(twice)} twice")
     return pa.schema([_json_field(field, path, field.name) for field in schema])
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
+from fg_search.csv_rows import check_delimiter
 from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.records.delimited import read_delimited
 from fg_search.records.errors import OnError, RecordError, stop
 from fg_search.records.jsonl import read_jsonl
 from fg_search.records.record import Columns, Record, Row, to_record
-from fg_search.records.text_file import GZIP_ENDING
+from fg_search.records.text_file import GZIP_ENDING, check_encoding
 
 
 def iterate_records(
@@ -20,16 +20,21 @@ def iterate_records(
     text: str | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # name of the column
+    delimiter: str | None = None,
+    encoding: str | None = None,
     on_error: OnError = stop,
 ) -> Iterator[Record]:
     """Stream a file of any size row by row; reading starts with the first record requested.
 
     Args:
-        path: File in UTF-8: ``.jsonl`` or ``.ndjson`` (one JSON object per line), ``.csv`` or ``.tsv`` (with a header),
+        path: Text file: ``.jsonl`` or ``.ndjson`` (one JSON object per line), ``.csv`` or ``.tsv`` (with a header),
             each optionally gzipped (``.jsonl.gz``). Or a ``.parquet`` file.
         text: Column with the text, required and non-empty in every row; ``None`` if texts are not needed.
-        label: Column with the label, required in every row; an empty or null value means unknown.
+        label: Column with the label, required in every row; an empty value, null or NaN means unknown, and a whole
+            number is a label by its digits.
         id: Column with the id, required and non-empty in every row.
+        delimiter: Character between the fields of a CSV or TSV file; found in the header by default.
+        encoding: Encoding of a text file, such as ``"cp1252"``; UTF-8 by default.
         on_error: Handler called with the error of each bad row; if it returns, the row is skipped.
 
     Returns:
@@ -37,12 +42,15 @@ def iterate_records(
 
     Raises:
         RecordError: Immediately if the file is missing, its ending is unknown, or pyarrow is not installed. While
-            reading, regardless of ``on_error``, if the file is damaged, has no rows or no good row, or if its first
-            row lacks a column, since a mistyped column name is not a bad row.
+            reading, regardless of ``on_error``, if the file is damaged, has no rows or no good row, if its first row
+            lacks a column, since a mistyped column name is not a bad row, or if a quote is never closed, since what it
+            takes in may be any number of rows.
+        ValueError: There is no such encoding, or the delimiter is not possible.
     """
     if not path.is_file():
         raise RecordError(path, "there is no file of this name")
-    return _records(path, _find_reader(path)(path), Columns(text, label, id), on_error)
+    rows = _read(path, delimiter, encoding)
+    return _records(path, rows, Columns(text, label, id), on_error)
 
 
 def read_records(
@@ -51,6 +59,8 @@ def read_records(
     text: str | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # name of the column
+    delimiter: str | None = None,
+    encoding: str | None = None,
     on_error: OnError = stop,
 ) -> list[Record]:
     """Read a whole file into a list, in the formats of :func:`iterate_records`.
@@ -58,8 +68,11 @@ def read_records(
     Args:
         path: File to read.
         text: Column with the text, required and non-empty in every row; ``None`` if texts are not needed.
-        label: Column with the label, required in every row; an empty or null value means unknown.
+        label: Column with the label, required in every row; an empty value, null or NaN means unknown, and a whole
+            number is a label by its digits.
         id: Column with the id, required and non-empty in every row.
+        delimiter: Character between the fields of a CSV or TSV file; found in the header by default.
+        encoding: Encoding of a text file, such as ``"cp1252"``; UTF-8 by default.
         on_error: Handler called with the error of each bad row; by default reading stops at the first.
 
     Returns:
@@ -68,7 +81,9 @@ def read_records(
     Raises:
         RecordError: The file cannot be read, has no good row, or its first row lacks a column.
     """
-    return list(iterate_records(path, text=text, label=label, id=id, on_error=on_error))
+    return list(
+        iterate_records(path, text=text, label=label, id=id, delimiter=delimiter, encoding=encoding, on_error=on_error)
+    )
 
 
 def _records(path: Path, rows: Iterator[Row | RecordError], columns: Columns, on_error: OnError) -> Iterator[Record]:
@@ -93,26 +108,32 @@ def _records(path: Path, rows: Iterator[Row | RecordError], columns: Columns, on
         raise RecordError(path, f"no good row among {seen:,}" if seen else "the file has no rows")
 
 
-_READERS: dict[str, Callable[[Path], Iterator[Row | RecordError]]] = {
-    ".jsonl": read_jsonl,
-    ".ndjson": read_jsonl,
-    ".csv": partial(read_delimited, delimiter=","),
-    ".tsv": partial(read_delimited, delimiter="\t"),
-}
+_USUAL_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_LINE_ENDINGS = (".jsonl", ".ndjson")
 
 
-def _find_reader(path: Path) -> Callable[[Path], Iterator[Row | RecordError]]:
+def _read(path: Path, delimiter: str | None, encoding: str | None) -> Iterator[Row | RecordError]:
+    """Choose the reader by the ending of the file's name."""
     ending = path.suffix.lower()
-    if ending == ".parquet":
-        return _parquet_reader(path)
     if ending == GZIP_ENDING:
         ending = Path(path.stem).suffix.lower()
-    if ending not in _READERS:
-        known = ", ".join([*_READERS, ".parquet"])
+    is_parquet = path.suffix.lower() == ".parquet"
+    if not is_parquet and ending not in (*_LINE_ENDINGS, *_USUAL_DELIMITERS):
+        known = ", ".join([*_LINE_ENDINGS, *_USUAL_DELIMITERS, ".parquet"])
         raise RecordError(
             path, f"the ending {ending!r} is not known; use one of {known}, all but the last also with .gz"
         )
-    return _READERS[ending]
+    if encoding is not None:
+        check_encoding(encoding)
+        if is_parquet:
+            raise RecordError(path, "a Parquet file has no encoding to choose; leave it out")
+    if ending in _USUAL_DELIMITERS:
+        if delimiter is not None:
+            check_delimiter(delimiter)
+        return read_delimited(path, delimiter=delimiter, usual=_USUAL_DELIMITERS[ending], encoding=encoding)
+    if delimiter is not None:
+        raise RecordError(path, "a delimiter is only for CSV and TSV files; leave it out")
+    return _parquet_reader(path)(path) if is_parquet else read_jsonl(path, encoding=encoding)
 
 
 def _parquet_reader(path: Path) -> Callable[[Path], Iterator[Row | RecordError]]:

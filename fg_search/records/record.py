@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fg_search.ids import UserId
 from fg_search.records.errors import RecordError
 from fg_search.records.json_value import check_value
+from fg_search.validation import is_missing
+
+_SHOWN = 12  # column names in an error message
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class Record:
     Attributes:
         text: Text of the row; empty only if no text column was named.
         id: Id of the row, or ``None`` if no id column was named.
-        label: Label of the row, or ``None`` if it is unknown or no label column was named.
+        label: Label of the row, or ``None`` if it is unknown or no label column was named. A whole number is given as
+            its digits.
         payload: JSON values of all other columns.
         place: File and line (``"file.jsonl:17"``) or row (``"file.parquet:row 17"``), counted from 1.
     """
@@ -32,10 +36,17 @@ class Record:
 
 
 class Row(NamedTuple):
-    """One row of a file, unchecked."""
+    """One row of a file, unchecked.
+
+    Attributes:
+        place: File and line or row.
+        values: Values by column name.
+        hint: What may be wrong with the file if a column is missing; the end of an error message.
+    """
 
     place: str
     values: Mapping[str, Any]
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,14 @@ class Columns:
         """
         for column in (self.text, self.label, self.id):
             if column is not None and column not in row.values:
-                there = ", ".join(map(repr, row.values)) or "none"
-                raise RecordError(row.place, f"no column {column!r}; there are {there}")
+                raise RecordError(row.place, f"no column {column!r}; there are {listed(row.values)}{row.hint}")
+
+
+def listed(columns: Iterable[str]) -> str:
+    """Names of columns for an error message; a file of another form may seem to have any number."""
+    names = list(columns)
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return (", ".join(map(reprlib.repr, names[:_SHOWN])) or "none") + more
 
 
 def to_record(row: Row, columns: Columns, *, reserved: str) -> Record:
@@ -83,7 +100,8 @@ def to_record(row: Row, columns: Columns, *, reserved: str) -> Record:
     for column, value in row.values.items():
         try:
             check_value(column)
-            check_value(value)
+            if column != columns.label or record.label is not None:  # NaN is no label
+                check_value(value)
         except ValueError as error:
             raise RecordError(row.place, f"{column!r} {error}") from None
     return record
@@ -106,9 +124,14 @@ def _check_id(row: Row, column: str) -> UserId:
 
 
 def _check_label(row: Row, column: str) -> str | None:
+    """Return the label without the spaces around it; a whole number is a label by its digits, as CSV has it."""
     value = row.values[column]
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if isinstance(value, float) and value.is_integer():  # a data frame makes floats of integers with gaps
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if is_missing(value) or (isinstance(value, str) and not value.strip()):
         return None
     if not isinstance(value, str):
-        raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}; a label is a text")
-    return value
+        raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}; a label is a text or a whole number")
+    return value.strip()

@@ -148,6 +148,26 @@ def test_a_missing_file_is_named_and_no_folder_is_made(tmp_path):
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.parametrize("folder", ["new", "new/deep/er"])
+@pytest.mark.parametrize("damage", [truncate, empty, something_else])
+def test_a_refused_file_leaves_no_folder(saved, tmp_path, folder, damage):
+    file, _, _ = saved
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(StorageError):
+        ConfidenceIndex.restore(file, tmp_path / folder)
+    assert files_in(tmp_path) == ["index.snapshot", "source"]
+
+
+def test_a_refused_encoder_leaves_no_folder_and_an_empty_one_empty(saved, tmp_path, other_encoder):
+    file, _, _ = saved
+    (tmp_path / "empty").mkdir()
+    for folder in ("new", "empty"):
+        with pytest.raises(ModelMismatchError):
+            ConfidenceIndex.restore(file, tmp_path / folder, encoder=other_encoder)
+    assert files_in(tmp_path) == ["empty", "index.snapshot", "source"]
+    assert files_in(tmp_path / "empty") == []
+
+
 def test_a_snapshot_of_another_encoder_is_refused_before_anything_is_replaced(saved, tmp_path, other_encoder):
     file, _, _ = saved
     with ConfidenceIndex(tmp_path / "other", other_encoder) as other:

@@ -68,7 +68,7 @@ def test_a_filled_in_csv_comes_back(listed, label):
     assert [unescape(row["text"]) for row in rows] == [item.text for item in listed]
     for row in rows[::2]:
         row["corrected_label"] = escape(label)
-    assert export.from_csv(table_of(rows)) == {item.id: label for item in listed[::2]}
+    assert export.from_csv(table_of(rows)) == {item.id: label.strip() for item in listed[::2]}
 
 
 @given(items)
@@ -119,7 +119,7 @@ def test_filled_in_json_lines_come_back(listed, label):
     for line in lines[::2]:
         line["corrected_label"] = label
     text = "\n".join(json.dumps(line) for line in lines)
-    assert export.from_jsonl(text) == {item.id: label for item in listed[::2]}
+    assert export.from_jsonl(text) == {item.id: label.strip() for item in listed[::2]}
 
 
 @given(items, words)
@@ -139,7 +139,7 @@ def test_what_label_studio_exports_comes_back(listed, label):
                 "was_cancelled": i % 2 == 1,
             },
         ]
-    assert export.from_label_studio(tasks) == {item.id: label for item in listed[::2]}
+    assert export.from_label_studio(tasks) == {item.id: label.strip() for item in listed[::2]}
 
 
 @given(items)
@@ -201,7 +201,7 @@ def test_what_argilla_exports_comes_back(listed, label):
     for record, item in zip(records, listed, strict=True):
         assert record["fields"]["text"] == item.text
         assert (item.suggested_label is None) == (record["suggestions"] == {})
-    assert argilla.from_argilla(answered(records, label)) == {item.id: label for item in listed[::2]}
+    assert argilla.from_argilla(answered(records, label)) == {item.id: label.strip() for item in listed[::2]}
 
 
 def test_the_most_frequent_answer_counts_and_ties_do_not():
@@ -220,7 +220,7 @@ def test_argilla_itself_reads_and_writes_the_records(listed, label):
     for i, record in enumerate(map(rg.Record.from_dict, argilla.to_argilla(listed))):
         record.responses.add(rg.Response("label", label, user_id=uuid4()))
         written.append({**record.to_dict(), "status": "pending" if i % 2 else "completed"})
-    assert argilla.from_argilla(json.loads(json.dumps(written))) == {item.id: label for item in listed[::2]}
+    assert argilla.from_argilla(json.loads(json.dumps(written))) == {item.id: label.strip() for item in listed[::2]}
 
 
 @pytest.mark.parametrize(
@@ -228,9 +228,11 @@ def test_argilla_itself_reads_and_writes_the_records(listed, label):
     [
         (export.from_csv, "", "line 1: no column 'id'; there are none"),
         (export.from_csv, "id,text\n1,a\n", "line 1: no column 'corrected_label'; there are 'id', 'text'"),
-        (export.from_csv, "id;corrected_label\n1;a\n", "line 1: no column 'id'.* separated by commas"),
+        (export.from_csv, "id;text\n1;a\n", "line 1: no column 'corrected_label'; there are .* separated by ';'"),
         (export.from_csv, "id,corrected_label,corrected_label\n", "line 1: 'corrected_label' twice"),
         (export.from_csv, 'id,"corrected_label\n', "line 1: not CSV"),
+        (export.from_csv, 'id,"corrected_label\n1,a\n2,b\n', "line 1: the quote opened here takes in the 2 line"),
+        (export.from_csv, 'id,text,corrected_label\n1,"a\nb\nc\n', "line 2: the quote opened here takes in the 2 line"),
         (export.from_csv, "id,corrected_label\nplain,a\n", "line 2: 'plain' is no id"),
         (export.from_csv, "id,corrected_label\n1,a,b\n", "line 2: 3 cells, the header has 2"),
         (export.from_csv, 'id,corrected_label\n\n1,"a\n', "line 3: not CSV"),
@@ -299,13 +301,102 @@ def test_responses_of_another_form_are_named(answers, message):
     assert argilla.from_argilla([{**record, "status": "pending"}]) == {}  # a draft
 
 
+def task_of(number, *results, **more):
+    return {"data": {"fg_id": str(number)}, "annotations": [{"result": list(results), **more}]}
+
+
+def result_of(name, kind, value):
+    return {"from_name": name, "to_name": "text", "type": kind, "value": {kind: value}}
+
+
+def test_a_control_of_another_name_is_found():
+    tasks = [
+        task_of(1, result_of("intent", "choices", ["card"]), result_of("ner", "labels", ["PER"])),
+        task_of(2, result_of("note", "text", ["x"]), result_of("intent", "choices", ["loan"])),
+        task_of(3),
+    ]
+    assert export.from_label_studio(tasks) == {1: "card", 2: "loan"}
+
+
+def test_a_taxonomy_is_read_by_its_last_level():
+    tasks = [
+        task_of(1, result_of("tree", "taxonomy", [["money", "card", " stolen "]])),
+        task_of(2, result_of("tree", "taxonomy", [["money"]])),
+        task_of(3, result_of("tree", "taxonomy", [])),
+    ]
+    assert export.from_label_studio(tasks) == {1: "stolen", 2: "money"}
+    with pytest.raises(ValueError, match="task 1: 2 choices in one answer"):
+        export.from_label_studio([task_of(1, result_of("tree", "taxonomy", [["a"], ["b"]]))])
+    with pytest.raises(ValueError, match="task 1: a path of the taxonomy is 'a', not a list"):
+        export.from_label_studio([task_of(1, result_of("tree", "taxonomy", ["a"]))])
+
+
+def test_of_several_controls_the_one_called_label_counts_or_the_one_that_is_named():
+    several = [task_of(1, result_of("intent", "choices", ["card"]), result_of("mood", "choices", ["angry"]))]
+    with pytest.raises(ValueError, match=r"several controls hold labels: 'intent', 'mood'; say which .*--control"):
+        export.from_label_studio(several)
+    assert export.from_label_studio(several, control="mood") == {1: "angry"}
+    with pytest.raises(ValueError, match="no answer is of the control 'typo'; there are 'intent', 'mood'"):
+        export.from_label_studio(several, control="typo")
+    usual = [task_of(1, result_of("label", "choices", ["card"]), result_of("mood", "choices", ["angry"]))]
+    assert export.from_label_studio(usual) == {1: "card"}
+
+
+def test_answers_without_any_label_are_told():
+    with pytest.raises(ValueError, match="no control holds labels; there are 'ner'"):
+        export.from_label_studio([task_of(1, result_of("ner", "labels", ["PER"]))])
+    assert export.from_label_studio([task_of(1), task_of(2, result_of("x", "labels", ["y"]), was_cancelled=True)]) == {}
+
+
+def record_of(number, **answers):
+    responses = {name: [{"value": value}] for name, value in answers.items()}
+    return {"id": str(number), "status": "completed", "responses": responses}
+
+
+def test_a_question_of_another_name_is_found():
+    assert argilla.from_argilla([record_of(1, intent="card", stars=5), record_of(2, intent=" loan ")]) == {
+        1: "card",
+        2: "loan",
+    }
+    several = [record_of(1, intent="card", mood="angry")]
+    with pytest.raises(ValueError, match=r"several questions hold labels: 'intent', 'mood'; say which"):
+        argilla.from_argilla(several)
+    assert argilla.from_argilla(several, control="mood") == {1: "angry"}
+    assert argilla.from_argilla([record_of(1, label="card", mood="angry")]) == {1: "card"}
+    with pytest.raises(ValueError, match="no question holds labels; there are 'stars'"):
+        argilla.from_argilla([record_of(1, stars=5)])
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_table_that_a_spreadsheet_saved_with_another_delimiter_comes_back(delimiter):
+    rows = csv_rows(export.to_csv([replace(item_of("a"), text="one; two, three"), item_of(7)]))
+    rows[0]["corrected_label"], rows[1]["corrected_label"] = " x ", "y"
+    target = io.StringIO(newline="")
+    writer = csv.DictWriter(target, rows[0], delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    assert export.from_csv(target.getvalue()) == {"a": "x", 7: "y"}
+    assert export.from_csv(target.getvalue(), delimiter=delimiter) == {"a": "x", 7: "y"}
+
+
+def test_a_stray_quote_in_a_table_costs_its_own_row():
+    lines = ["id,text,corrected_label", *[f"{i},text {i},x" for i in range(20)]]
+    lines[5] = '4,"text,x'
+    found = list(export.csv_corrections("\n".join(lines)))
+    assert [row.number for row in found if hasattr(row, "problem")] == [6]
+    assert len(found) == 20
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["id", "data", "fg_id", "annotations", "result", "value", "choices", "from_name", "responses", "label"]
+                [
+                    *("id", "data", "fg_id", "annotations", "result", "value", "choices", "taxonomy", "from_name"),
+                    *("responses", "label", "status"),
+                ]
             ),
             inner,
             max_size=4,
@@ -323,6 +414,6 @@ def test_whatever_comes_back_is_read_or_named(values):
             try:
                 chosen = read([row])
             except ValueError as error:
-                assert str(error).startswith(f"{unit} 1: ")  # noqa: PT017
+                assert str(error).startswith((f"{unit} 1: ", "no ", "several "))  # noqa: PT017
             else:
                 assert all(label.strip() for label in chosen.values())

@@ -1,5 +1,6 @@
 import re
 import time
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -288,13 +289,25 @@ def test_wrong_tokens_are_logged_without_being_told(browse, served, caplog):
     assert not any("guess" in record.getMessage() for record in caplog.records)
 
 
-def test_wrong_tokens_are_slowed_and_then_refused_unread(browse, served, monkeypatch):
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that guesses go by; pauses pass at once."""
+    now = [1000.0]
+
+    async def sleep(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(guesses, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(guesses, "anyio", SimpleNamespace(sleep=sleep))
+    return now
+
+
+def test_wrong_tokens_are_slowed_and_then_refused_unread(browse, served, monkeypatch, clock):
     monkeypatch.setattr(guesses, "FIRST_PAUSE", 0.3)
     client = browse(served, token=TOKEN)
     wrong = {"authorization": "Bearer a guess"}
-    started = time.monotonic()
     assert [client.get("/api/review", headers=wrong).status_code for _ in range(3)] == [401] * 3
-    assert time.monotonic() - started > 0.9
+    assert clock[0] == pytest.approx(1000.9)
     refused = client.get("/api/review", headers={"authorization": f"Bearer {TOKEN}"})
     assert refused.status_code == 429
     assert refused.headers["retry-after"] == "2"
@@ -303,7 +316,7 @@ def test_wrong_tokens_are_slowed_and_then_refused_unread(browse, served, monkeyp
     assert page.status_code == 429
     assert page.headers["retry-after"]
     assert "Try again in" in page.text
-    time.sleep(0.4)
+    clock[0] += 0.4
     assert client.get("/api/review", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
     assert client.get("/api/review", headers=wrong).status_code == 401  # the right one ended the pauses
 

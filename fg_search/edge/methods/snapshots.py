@@ -17,6 +17,9 @@ from fg_search.edge.signatures import THEIRS, signature_of
 from fg_search.edge.snapshot_archive import file_checksum, read_archive
 from fg_search.edge.snapshot_folder import SnapshotFolder, local_path
 
+# StorageError is a RuntimeError; the others come from settings that are JSON, but not those of a collection
+_NO_COLLECTION = (RuntimeError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+
 
 class SnapshotMethods(ClientBase):
     """Create, list, locate, delete and recover snapshots of collections."""
@@ -112,7 +115,7 @@ class SnapshotMethods(ClientBase):
             **kwargs: Arguments for servers, ignored or refused; see the class.
 
         Raises:
-            StorageError: The file is missing, damaged or not a snapshot; nothing was changed.
+            StorageError: The file is missing, damaged or not a snapshot; nothing was changed, here or elsewhere.
             FormatVersionError: A newer release wrote the snapshot.
             ValueError: The collection name is not allowed.
             UnsupportedError: The location is a URL with another scheme or on another host.
@@ -161,7 +164,7 @@ def _check_collection(folder: Path, snapshot: Path) -> None:
             collection.close()
     except FormatVersionError:
         raise
-    except StorageError as error:
+    except _NO_COLLECTION as error:
         raise StorageError(
             f"The snapshot {snapshot} does not hold a collection that opens: {error.__cause__ or error}. Nothing was "
             "changed; use another snapshot."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from fg_search.ids import UserId
 from fg_search.validation import check_label
 
 T = TypeVar("T")
+_SHOWN = 12  # names in an error message
 
 
 class Correction(NamedTuple):
@@ -101,7 +102,7 @@ def checked_id(value: Any) -> UserId:
 
 
 def checked_label(value: Any, name: str) -> str:
-    """Return a chosen label if it is valid.
+    """Return a chosen label without the spaces around it, if it is valid.
 
     Raises:
         ValueError: The value is not a string, is empty, or has lone surrogates; the message starts with ``name``.
@@ -111,7 +112,40 @@ def checked_label(value: Any, name: str) -> str:
     if not value.strip():
         raise ValueError(f"{name} is empty; choose a label, or leave the item out")
     check_label(value, name)
-    return value
+    return value.strip()
+
+
+def chosen_control(wanted: str | None, usual: str, found: Mapping[str, str], unit: str) -> str | None:
+    """Name of the part of a task that holds the labels; ``None`` if nothing was answered.
+
+    Args:
+        wanted: Name that the caller gives, if any.
+        usual: Name that our own configuration gives it.
+        found: Kind by name of each part that was answered, such as ``choices``; empty for those that hold no label.
+        unit: What the tool calls such a part.
+
+    Raises:
+        ValueError: None of the answers is of the part that was named, none holds a label, or several do and none has
+            the usual name.
+    """
+    if wanted is not None:
+        if found and wanted not in found:
+            raise ValueError(f"no answer is of the {unit} {wanted!r}; there are {_names(found)}")
+        return wanted
+    labels = [name for name, kind in found.items() if kind]
+    if usual in labels or (usual in found and not labels):  # the answers to it may be malformed: flaws of their tasks
+        return usual
+    if len(labels) > 1:
+        raise ValueError(
+            f"several {unit}s hold labels: {_names(labels)}; say which one counts (control=…, --control NAME)"
+        )
+    if found and not labels:
+        raise ValueError(f"no {unit} holds labels; there are {_names(found)}")
+    return labels[0] if labels else None
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(map(reprlib.repr, sorted(names)[:_SHOWN]))
 
 
 def checked(value: Any, kind: type[T], name: str) -> T:

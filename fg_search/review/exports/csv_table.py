@@ -8,6 +8,7 @@ import json
 import reprlib
 from collections.abc import Callable, Iterable, Iterator
 
+from fg_search.csv_rows import CsvFlaw, CsvRow, check_delimiter, delimiter_hint, find_delimiter, read_csv
 from fg_search.ids import UserId
 from fg_search.review.exports.corrections import Correction, Flaw, checked_label, labels_by_id, parsed_id, read_each
 from fg_search.review.exports.fields import CORRECTED, FIELDS, ID
@@ -32,61 +33,57 @@ def to_csv(items: Iterable[ReviewItem]) -> str:
     return target.getvalue()
 
 
-def from_csv(text: str) -> dict[UserId, str]:
+def from_csv(text: str, *, delimiter: str | None = None) -> dict[UserId, str]:
     """Return corrected labels by id, from the rows of :func:`to_csv` with a ``corrected_label``.
+
+    Args:
+        text: The table, as a person or a spreadsheet has saved it.
+        delimiter: Character between cells; found in the header by default.
 
     Raises:
         ValueError: A column is missing or a row is invalid; the message names the line.
     """
-    return labels_by_id(csv_corrections(text), "line")
+    return labels_by_id(csv_corrections(text, delimiter=delimiter), "line")
 
 
-def csv_corrections(text: str, *, read_id: Callable[[str], UserId] = parsed_id) -> Iterator[Correction | Flaw]:
+def csv_corrections(
+    text: str, *, delimiter: str | None = None, read_id: Callable[[str], UserId] = parsed_id
+) -> Iterator[Correction | Flaw]:
     """Yield the corrections of :func:`from_csv`, and a flaw for each bad row, with the line that the row starts at.
 
     Args:
         text: Content of the file.
+        delimiter: Character between cells; by default it is found in the header.
         read_id: Function that reads an id from its cell; by default as JSON, which is how it is exported.
 
     Raises:
-        ValueError: The header is missing, lacks a column or names one twice.
+        ValueError: The header is missing, lacks a column or names one twice, or a quote is never closed.
     """
-    rows = _csv_rows(text)
-    number, header = next(rows, (1, []))
-    if isinstance(header, csv.Error):
-        raise ValueError(f"line {number}: not CSV: {header}")  # noqa: TRY004
+    first = text[: text.find("\n") + 1] or text
+    chosen = find_delimiter(first) if delimiter is None else check_delimiter(delimiter)
+    rows = read_csv(io.StringIO(text, newline=""), delimiter=chosen)
+    begin = next(rows, CsvRow(1, []))
+    if isinstance(begin, CsvFlaw):
+        raise ValueError(f"line {begin.line}: {begin.problem}")  # noqa: TRY004
+    header = begin.fields
     for column in (ID, CORRECTED):
         if header.count(column) != 1:
             there = ", ".join(map(reprlib.repr, header[:_SHOWN])) or "none"
             problem = f"{column!r} twice" if column in header else f"no column {column!r}"
-            raise ValueError(f"line {number}: {problem}; there are {there}, separated by commas")
+            raise ValueError(
+                f"line {begin.line}: {problem}; there are {there}, separated by {chosen!r}"
+                f"{delimiter_hint(header, chosen)}"
+            )
 
-    def read(cells: list[str] | csv.Error) -> tuple[UserId, str] | None:
-        if isinstance(cells, csv.Error):
-            raise ValueError(f"not CSV: {cells}")  # noqa: TRY004
-        if len(cells) > len(header):
-            raise ValueError(f"{len(cells)} cells, the header has {len(header)}; put a text with commas in quotes")
-        row = dict(zip(header, cells, strict=False))  # spreadsheets drop empty cells at the end
-        label = unescape(row.get(CORRECTED, ""))
-        return (read_id(row[ID]), checked_label(label, CORRECTED)) if label.strip() else None
+    def read(row: CsvRow | CsvFlaw) -> tuple[UserId, str] | None:
+        if isinstance(row, CsvFlaw):
+            raise ValueError(row.problem)  # noqa: TRY004
+        if len(row.fields) > len(header):
+            raise ValueError(
+                f"{len(row.fields)} cells, the header has {len(header)}; put a text that holds {chosen!r} in quotes"
+            )
+        cells = dict(zip(header, row.fields, strict=False))  # spreadsheets drop empty cells at the end
+        label = unescape(cells.get(CORRECTED, ""))
+        return (read_id(cells[ID]), checked_label(label, CORRECTED)) if label.strip() else None
 
-    yield from read_each(rows, read)
-
-
-def _csv_rows(text: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """Yield non-empty rows with the number of their first line; the csv module continues after an error."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    while True:
-        number = reader.line_num + 1
-        cells: list[str] | csv.Error
-        limit = csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # 131,072 by default, too small for a text
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            cells = error
-        finally:
-            csv.field_size_limit(limit)
-        if cells != []:
-            yield number, cells
+    yield from read_each(((row.line, row) for row in rows), read)
