@@ -18,6 +18,8 @@ from fg_search.cli.options import (
     BatchSize,
     Cache,
     Collection,
+    Delimiter,
+    Encoding,
     IdColumn,
     IndexLocation,
     LabelColumn,
@@ -27,6 +29,7 @@ from fg_search.cli.options import (
     TextColumn,
     cache_folder,
     open_index,
+    text_form,
 )
 from fg_search.cli.rows import ItemRows, LabelRows
 from fg_search.layout.settings import BaseVectors, IndexSettings, Quantization
@@ -42,6 +45,8 @@ def index(
     text: TextColumn = "text",
     label: LabelColumn = None,
     id: IdColumn = None,  # noqa: A002  # the option's name
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -64,7 +69,7 @@ def index(
 
     Items that have not changed are neither encoded nor written again. After an interruption, run the command again.
     """
-    rows = ItemRows.scan(file, on_error, text=text, label=label, id=id)
+    rows = ItemRows.scan(file, on_error, text=text, label=label, id=id, **text_form(delimiter, encoding))
     wanted = IndexSettings(
         base_vectors=base_vectors,
         quantization=quantization,
@@ -97,15 +102,27 @@ def relabel(
     label: Annotated[
         str, typer.Option("--label", help="Column of the right label; an empty value means unknown.")
     ] = "label",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
     """Correct the labels of items. Indexing the old data again keeps the corrections."""
+    form = text_form(delimiter, encoding)
+    read = partial(
+        read_records,
+        file,
+        text=None,
+        label=label,
+        id=id,
+        delimiter=form["delimiter"],
+        encoding=form["encoding"],
+    )
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        rows = LabelRows.check(file, on_error, partial(read_records, file, text=None, label=label, id=id), target)
+        rows = LabelRows.check(file, on_error, read, target)
         with new_labels_named(target):
             changed = target.relabel(rows.labels)
     say(f"{changed:,} of {len(rows.labels):,} items have another label now{rows.left_out}")

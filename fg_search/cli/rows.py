@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,16 +12,23 @@ from fg_search.cli.console import warn
 from fg_search.cli.options import OnBadRow
 from fg_search.ids import UserId, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, SkippedRows, iterate_records, read_records, stop
+from fg_search.records.record import listed
 
 if TYPE_CHECKING:
     from fg_search.confidence_index import ConfidenceIndex
 
 
 def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Record]:
-    """All good rows of a file. Bad rows are reported on stderr."""
+    """All good rows of a file. Bad rows are reported on stderr.
+
+    Args:
+        path: The file.
+        on_error: Whether to skip bad rows or stop at the first.
+        **columns: Names of the columns, and the form of the file, as for ``read_records``.
+    """
     skipped = SkippedRows(report=warn)
     records = read_records(path, on_error=stop if on_error == "stop" else skipped, **columns)
-    _summarise(path, skipped)
+    summarise(path, skipped)
     return records
 
 
@@ -31,7 +38,7 @@ class ItemRows:
 
     Attributes:
         path: The file.
-        columns: Names of the text, label and id columns.
+        columns: Names of the text, label and id columns, and the form of the file.
         count: Number of good rows.
     """
 
@@ -49,7 +56,7 @@ class ItemRows:
         skipped = SkippedRows(report=warn)
         rows = cls(path, columns, 0)
         count = sum(1 for _ in rows.read(stop if on_error == "stop" else skipped))
-        _summarise(path, skipped)
+        summarise(path, skipped)
         return cls(path, columns, count)
 
     def __iter__(self) -> Iterator[Record]:
@@ -125,7 +132,7 @@ class LabelRows:
         labels = {user_id: record.label for user_id, record in rows if user_id in before}
         if skipped.count and not labels:
             raise RecordError(path, f"all {skipped.count:,} row(s) with a label are bad; nothing changed")
-        _summarise(path, skipped)
+        summarise(path, skipped)
         return cls(labels, before, skipped.count)
 
     @property
@@ -150,7 +157,13 @@ def attributes_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, 
 
 
 def queries_of(
-    paths: Sequence[Path], on_error: OnBadRow, *, text: str, relevant: Sequence[str], out_of_scope: Sequence[str]
+    paths: Sequence[Path],
+    on_error: OnBadRow,
+    *,
+    text: str,
+    relevant: Sequence[str],
+    out_of_scope: Sequence[str],
+    form: Mapping[str, str | None],
 ) -> tuple[list[str], list[list[Any]]]:
     """The queries and, for each, its right answers; an empty list where the index has no answer.
 
@@ -160,28 +173,30 @@ def queries_of(
     records: list[Record] = []
     for path in paths:
         skipped = SkippedRows(report=warn)
-        for i, record in enumerate(rows_of(path, on_error, text=text)):
+        for i, record in enumerate(rows_of(path, on_error, text=text, **form)):
             missing = [column for column in relevant if column not in record.payload]
             if not missing:
                 records.append(record)
                 continue
-            there = ", ".join(map(repr, record.payload)) or "none"
-            error = RecordError(record.place, f"no column {missing[0]!r}; beside the text there are {there}")
+            error = RecordError(
+                record.place, f"no column {missing[0]!r}; beside the text there are {listed(record.payload)}"
+            )
             if not i or on_error == "stop":  # missing from the first row, the column name is probably mistyped
                 raise error
             skipped(error)
-        _summarise(path, skipped)
+        summarise(path, skipped)
     answers = []
     for record in records:
         values = [record.payload[column] for column in relevant]
-        listed = [answer for value in values for answer in (value if isinstance(value, list) else [value])]
+        right = [answer for value in values for answer in (value if isinstance(value, list) else [value])]
         answers.append(
-            [answer for answer in listed if answer is not None and answer != "" and answer not in out_of_scope]
+            [answer for answer in right if answer is not None and answer != "" and answer not in out_of_scope]
         )
     return [record.text for record in records], answers
 
 
-def _summarise(path: Path, skipped: SkippedRows) -> None:
+def summarise(path: Path | str, skipped: SkippedRows) -> None:
+    """Warn about the rows of a file that were skipped."""
     if skipped.count:
         warn(f"{path}: {skipped.count:,} bad row(s) left out; --on-error stop would have stopped at the first")
 
