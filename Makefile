@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 INSTALL ?= $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo review test test-lowest lint wheel docs pictures clean
+.PHONY: demo review test coverage test-lowest lint wheel docs pictures clean
 
 demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with the package
 	$(BIN)/fg-search demo
@@ -12,11 +13,14 @@ demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with 
 review: $(VENV)/.demo ## correct wrong labels of the same corpus on the page, and see what that brings
 	$(BIN)/fg-search demo --review
 
-test: $(VENV)/.dev ## all tests
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## all tests, on all cores
+	$(PYTEST)
+
+coverage: $(VENV)/.dev ## all tests, and the files with lines and branches that none of them runs, the worst first
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 test-lowest: $(VENV)/.lowest ## all tests with the oldest versions that pyproject.toml allows; VENV has to be one of its own
-	$(BIN)/python -m pytest -W default
+	$(PYTEST) -W default
 
 lint: $(VENV)/.dev ## style, types, that imports go one way, and that what is imported is declared
 	$(BIN)/ruff check
@@ -38,7 +42,7 @@ pictures: $(VENV)/.dev ## draw and photograph the pictures of README and docs; n
 	$(BIN)/python docs/pictures.py
 
 clean:
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) dist build
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "fg_search needs Python 3.10 or newer; set PYTHON=")'

@@ -56,14 +56,14 @@ def main() -> None:
 
 def layers() -> list[list[str]]:
     """The rooms, row by row, the one that imports all others first."""
-    rows = next(one["layers"] for one in _contracts() if one["type"] == "layers")
+    rows = next(contract["layers"] for contract in _contracts() if contract["type"] == "layers")
     named = [[room.strip() for room in row.split("|")] for row in rows]
     return [[room for room in row if not room.startswith("_")] for row in named]
 
 
 def without_torch() -> set[str]:
     """Rooms that a contract forbids to load torch."""
-    contract = next(one for one in _contracts() if "torch" in one.get("forbidden_modules", ()))
+    contract = next(found for found in _contracts() if "torch" in found.get("forbidden_modules", ()))
     return {name.removeprefix(f"{PACKAGE}.") for name in contract["source_modules"]}
 
 

@@ -13,7 +13,8 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-_MOVED = {
+_MOVED = {  # several modules where one was split
+    "batching": "model.batching",
     "cache": "model.cache",
     "codebook": "model.codebook",
     "confidence.threshold": "confidence.thresholds",
@@ -21,34 +22,68 @@ _MOVED = {
     "describe": "model.description",
     "embeddings": "model.embeddings",
     "encoder": "model.encoder",
+    "encoder_folder": "model.saved_encoder",
     "evaluation.calibration": "evaluation.calibration_error",
-    "fit": "model.fit",
+    "fingerprint": "model.fingerprint",
+    "fit": "model.fit model.history",
     "head": "model.head",
     "index.adding": "index.ingestion",
     "index.async_index": "async_confidence_index",
-    "index.changing": "index.info",
+    "index.changing": "index.info index.labels index.removal",
     "index.confidence_index": "confidence_index",
+    "index.confusing": "review.confused_labels",
     "index.copying": "index.copies",
+    "index.deciding": "review.workflow",
+    "index.decision_log": "review.decision_log",
     "index.evaluating": "index.evaluation",
+    "index.judging": "index.relevance",
     "index.marking": "review.item_scores",
+    "index.migrating": "index.migration",
+    "index.query_log": "queries.log",
+    "index.query_logging": "queries.logged_search",
+    "index.refitting": "index.refit index.corpus",
     "index.scoring": "review.label_scores",
+    "index.searching": "index.search index.query_vectors index.retrieval",
+    "index.setting_aside": "index.set_aside",
+    "index.traffic": "queries.decisions queries.missing_labels",
     "loss": "model.loss",
     "output_layer": "model.output_layer",
+    "pretrained": "model.pretrained",
     "review.argilla": "integrations.argilla",
+    "review.conflicts": "review.issues.conflicts",
     "review.confusion": "review.issues.confusion",
+    "review.corrections": "review.exports.corrections",
+    "review.diversity": "review.issues.diversity",
+    "review.duplicates": "review.issues.duplicates",
     "review.export": "review.exports.formats",
+    "review.labels": "review.issues.label_errors review.issues",
+    "review.marks": "review.issues.marks",
     "review.missing_labels": "queries.clusters",
+    "review.neighbours": "review.issues.neighbours",
+    "review.noise": "review.issues.noise",
+    "review.outliers": "review.issues.outliers",
     "review.queries": "queries.entries",
+    "review.reasons": "review.issues.reasons",
+    "review.regression": "review.issues.ridge_regression",
     "review.scores": "review.issues",
-    "search": "index.search",
+    "review.spreadsheet": "review.exports.spreadsheet",
+    "search": "index.search_options index.search_results index.search_plan index.abstention index.query_vectors",
     "storage": "edge",
+    "storage.collection": "edge.collection",
     "storage.connect": "engine.connection",
+    "storage.disk_space": "edge.disk_space",
     "storage.edge": "edge.client",
+    "storage.folder": "edge.folder",
     "storage.keys": "layout.keys",
-    "storage.points": "layout.points",
-    "storage.schema": "layout.schema",
+    "storage.points": "layout.points layout.items layout.item_input layout.payloads",
+    "storage.schema": "layout.schema layout.keys",
+    "storage.server_snapshots": "engine.snapshot_transfer",
     "storage.settings": "layout.settings",
+    "storage.snapshot_archive": "edge.snapshot_archive",
+    "storage.snapshots": "edge.snapshot_folder",
+    "storage.vectors": "edge.vector_schema",
     "temperature": "model.temperature",
+    "training_set": "model.training_set",
 }
 
 
@@ -60,23 +95,25 @@ class _MovedModules(MetaPathFinder):
         if package != __package__ or old not in _MOVED:
             return None
         is_package = any(other.startswith(f"{old}.") for other in _MOVED)
-        return ModuleSpec(name, _MovedModule(f"{package}.{_MOVED[old]}"), is_package=is_package)
+        new = [f"{package}.{module}" for module in _MOVED[old].split()]
+        return ModuleSpec(name, _MovedModule(new), is_package=is_package)
 
 
 class _MovedModule(Loader):
-    """Gives a module the content of the one that took its place."""
+    """Gives a module the content of those that took its place."""
 
-    def __init__(self, new: str) -> None:
+    def __init__(self, new: list[str]) -> None:
         self._new = new
 
     def exec_module(self, module: ModuleType) -> None:
         warnings.warn(
-            f"the module {module.__name__} is now {self._new}; the old name goes with the next release",
+            f"the module {module.__name__} is now {' and '.join(self._new)}; the old name goes with the next release",
             DeprecationWarning,
             stacklevel=2,
         )
-        content = vars(import_module(self._new)).items()
-        vars(module).update((name, value) for name, value in content if name == "__getattr__" or name[:2] != "__")
+        for new in self._new:
+            content = vars(import_module(new)).items()
+            vars(module).update((name, value) for name, value in content if name == "__getattr__" or name[:2] != "__")
 
 
 def install() -> None:

@@ -252,7 +252,7 @@ class ConfidenceIndex:
         Lists are checked as a whole before anything is written. Generators, for more items than fit into memory, are
         checked, encoded and written batch by batch. An item replaces the one with the same id. A label corrected with
         :meth:`relabel` stays corrected as long as the data still carry the label that was wrong. An interruption
-        leaves no half-written item behind; call the method again and it goes on from there.
+        leaves no half-written item behind; call the method again to resume.
 
         Args:
             texts: Texts to encode and to show.
@@ -945,7 +945,7 @@ class ConfidenceIndex:
         """Re-encode everything with another encoder, into a new collection that then takes the old one's place.
 
         The index answers with the old encoder until the switch, and what others write meanwhile is caught up with.
-        After an interruption, call it again and it goes on from there. Leftovers of a migration to yet another encoder
+        After an interruption, call it again to resume. Leftovers of a migration to yet another encoder
         are removed in the end. The new index has no calibration. Decisions stay; scores of :meth:`score_labels` and
         :meth:`score_items` stay if the base model is the same.
 

@@ -8,6 +8,8 @@ operation that was awaited is driven to its end. What cannot be derived is said 
 * ``# sync name: NAME`` behind a function's first line names the function;
 * paragraphs of docstrings that mention the event loop are left out.
 
+``async for`` and asynchronous comprehensions are refused.
+
 Usage::
 
     python scripts/generate_sync.py            # write the file
@@ -16,6 +18,7 @@ Usage::
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 import subprocess
@@ -73,6 +76,14 @@ class Converter(ast.NodeVisitor):
         self.edits.append((self._start(node), self._start(node) + len("async "), ""))
         self.generic_visit(node)
 
+    def visit_AsyncFor(self, node: ast.AsyncFor) -> None:
+        _refuse_loop(node)
+
+    def visit_comprehension(self, node: ast.comprehension) -> None:
+        if node.is_async:
+            _refuse_loop(node)
+        self.generic_visit(node)
+
     def visit_Await(self, node: ast.Await) -> None:
         start, value = self._start(node), self._start(node.value)
         if _is_operation(node.value):
@@ -107,6 +118,11 @@ class Converter(ast.NodeVisitor):
         """Columns are counted in bytes of UTF-8."""
         text = self.source[self._starts[line - 1] : self._starts[line]]
         return len(text.encode()[:offset].decode())
+
+
+def _refuse_loop(node: ast.AsyncFor | ast.comprehension) -> None:
+    loop = f"async for {ast.unparse(node.target)} in {ast.unparse(node.iter)}"
+    raise ValueError(f"cannot convert `{loop}`: asynchronous loops and comprehensions have no blocking form")
 
 
 def _is_operation(call: ast.expr) -> bool:
@@ -152,8 +168,11 @@ def formatted(source: str) -> str:
 
 def main() -> None:
     """Write the file, or check it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--check", action="store_true", help="fail if the file is out of date, and write nothing")
+    check = parser.parse_args().check
     code = formatted(convert(SOURCE.read_text(encoding="utf-8")))
-    if sys.argv[1:] != ["--check"]:
+    if not check:
         TARGET.write_text(code, encoding="utf-8")
     elif TARGET.read_text(encoding="utf-8") != code:
         sys.exit(f"{TARGET.relative_to(ROOT)} is out of date: run python scripts/generate_sync.py")

@@ -1,20 +1,32 @@
-"""Shared fixtures: a tiny SentenceTransformer, a corpus it can learn, and each kind of engine."""
+"""Shared fixtures: a tiny SentenceTransformer, a corpus it can learn, and each kind of engine.
+
+Nothing here imports numpy or torch before a fixture needs them: how many threads they have is set below, and
+pytest-xdist reads this file in a process that runs no test.
+"""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
-import torch
+from read_only import read_only
 
-from fg_search import ConfidenceIndex, FeatureGroupEncoder
+if TYPE_CHECKING:
+    from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
-pytest_plugins = ["fake_server", "index_fixtures"]
+pytest_plugins = ["profiles", "fake_server", "index_fixtures"]
+
+# Read when numpy and torch are imported, here and in child processes: what the tests compute is small, and more threads
+# than one a process only wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 WORDS = {
     "card": ["card", "blocked", "stolen", "pin", "magnetic"],
@@ -29,6 +41,7 @@ DIMENSION = 24
 @pytest.fixture(scope="session")
 def tiny_model():
     """A bag of random word vectors: texts that share words are similar, nothing is downloaded."""
+    import numpy as np
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
@@ -46,6 +59,8 @@ def tiny_model():
 @pytest.fixture(scope="session")
 def corpus() -> tuple[list[str], list[str]]:
     """48 different texts of four labels."""
+    import numpy as np
+
     rng = np.random.default_rng(1)
     texts: dict[str, str] = {}
     for label, words in WORDS.items():
@@ -58,6 +73,8 @@ def corpus() -> tuple[list[str], list[str]]:
 @pytest.fixture(scope="session")
 def saved_encoder(tiny_model, corpus, tmp_path_factory) -> Path:
     """Folder of an encoder fitted on the corpus with labels."""
+    from fg_search import FeatureGroupEncoder
+
     texts, labels = corpus
     folder = tmp_path_factory.mktemp("encoder") / "support"
     FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=120).save(folder)
@@ -67,42 +84,68 @@ def saved_encoder(tiny_model, corpus, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def encoder(saved_encoder) -> FeatureGroupEncoder:
     """That encoder, loaded."""
+    from fg_search import FeatureGroupEncoder
+
     return FeatureGroupEncoder.load(saved_encoder, device="cpu")
 
 
-@pytest.fixture(
-    params=[
-        pytest.param("edge", id="edge"),
-        pytest.param("memory", id="memory"),
-        pytest.param("server", id="server", marks=pytest.mark.server),
-    ]
-)
+ENGINES = [
+    pytest.param("edge", id="edge"),
+    pytest.param("memory", id="memory"),
+    pytest.param("server", id="server", marks=pytest.mark.server),
+]
+
+
+@contextmanager
+def opened(kind: str, folder: Path, encoder: FeatureGroupEncoder) -> Iterator[ConfidenceIndex]:
+    """A new index on an engine of this kind."""
+    from fg_search import ConfidenceIndex
+
+    if kind != "server":
+        with ConfidenceIndex({"edge": folder, "memory": ":memory:"}[kind], encoder) as local:
+            yield local
+        return
+    collection = f"fg_search_test_{uuid.uuid4().hex}"
+    with ConfidenceIndex(
+        os.environ["QDRANT_URL"], encoder, collection=collection, api_key=os.environ.get("QDRANT_API_KEY")
+    ) as remote:
+        yield remote
+        type(remote.client).delete_collection(remote.client, collection)  # of the class: see read_only
+
+
+def fill(index: ConfidenceIndex, corpus: tuple[list[str], list[str]]) -> ConfidenceIndex:
+    """Add the corpus, ids d0, d1, …; the payload tells even from odd."""
+    texts, labels = corpus
+    numbers = range(len(texts))
+    index.add(texts, ids=[f"d{i}" for i in numbers], labels=labels, payloads=[{"parity": i % 2} for i in numbers])
+    return index
+
+
+@pytest.fixture(params=ENGINES)
 def index(request, tmp_path, encoder) -> Iterator[ConfidenceIndex]:
     """An empty index on each engine."""
-    if request.param == "server":
-        collection = f"fg_search_test_{uuid.uuid4().hex}"
-        with ConfidenceIndex(
-            os.environ["QDRANT_URL"], encoder, collection=collection, api_key=os.environ.get("QDRANT_API_KEY")
-        ) as remote:
-            yield remote
-            remote.client.delete_collection(collection)
-        return
-    location = {"edge": tmp_path / "index", "memory": ":memory:"}[request.param]
-    with ConfidenceIndex(location, encoder) as local:
-        yield local
+    with opened(request.param, tmp_path / "index", encoder) as new:
+        yield new
 
 
 @pytest.fixture
-def filled(index, corpus) -> ConfidenceIndex:
-    """The corpus in an index on each engine, ids d0, d1, …; the payload tells even from odd."""
-    texts, labels = corpus
-    index.add(
-        texts,
-        ids=[f"d{i}" for i in range(len(texts))],
-        labels=labels,
-        payloads=[{"parity": i % 2} for i in range(len(texts))],
-    )
-    return index
+def own(index, corpus) -> ConfidenceIndex:
+    """The corpus in an index on each engine, for one test to change."""
+    return fill(index, corpus)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def filled(request, tmp_path_factory, encoder, corpus) -> Iterator[ConfidenceIndex]:
+    """The corpus in an index on each engine, which the tests of a module share and none may change."""
+    with opened(request.param, tmp_path_factory.mktemp("filled") / "index", encoder) as index:
+        yield read_only(fill(index, corpus))
+
+
+@pytest.fixture(scope="module")
+def in_memory(tmp_path_factory, encoder, corpus) -> Iterator[ConfidenceIndex]:
+    """The same in memory alone, for what does not depend on the engine."""
+    with opened("memory", tmp_path_factory.getbasetemp(), encoder) as index:
+        yield read_only(fill(index, corpus))
 
 
 @pytest.fixture(scope="session")
@@ -137,6 +180,16 @@ def _own_cache(tmp_path_factory):
         yield
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary folders are in memory where there is room: an engine that waits for the disk takes five times as long.
+
+    PYTEST_DEBUG_TEMPROOT and --basetemp choose another place.
+    """
+    memory = Path("/dev/shm")
+    if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that need a server are skipped, visibly, where there is none."""
     if os.environ.get("QDRANT_URL"):
@@ -145,6 +198,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("server"):
             item.add_marker(skip)
-
-
-torch.set_num_threads(1)  # the models are tiny: more threads only wait for one another

@@ -235,6 +235,11 @@ def _count(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     return client.count(name, models.CountRequest(**data).filter, exact=True)
 
 
+def _upsert(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
+    asked = models.PointsList(**data)
+    return client.upsert(name, asked.points, update_filter=asked.update_filter, update_mode=asked.update_mode)
+
+
 def _update_batch(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     return client.batch_update_points(name, models.UpdateOperations(**data).operations)
 
@@ -252,9 +257,7 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     r"PATCH /collections/([^/]+)": lambda client, name, data: client.update_collection(name, metadata=data["metadata"]),
     r"DELETE /collections/([^/]+)": lambda client, name, _: client.delete_collection(name),
     r"PUT /collections/([^/]+)/index": _index,
-    r"PUT /collections/([^/]+)/points": lambda client, name, data: client.upsert(
-        name, models.PointsList(**data).points
-    ),
+    r"PUT /collections/([^/]+)/points": _upsert,
     r"POST /collections/([^/]+)/points": _retrieve,
     r"POST /collections/([^/]+)/points/scroll": _scroll,
     r"POST /collections/([^/]+)/points/delete": _delete,

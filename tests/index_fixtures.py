@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fg_search import ConfidenceIndex, FeatureGroupEncoder
+if TYPE_CHECKING:
+    from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
 
 @pytest.fixture
 def other_encoder(tiny_model, corpus) -> FeatureGroupEncoder:
     """An encoder of the same shape whose vectors are not comparable; never saved."""
+    from fg_search import FeatureGroupEncoder
+
     texts, labels = corpus
     return FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=20, seed=9)
 
@@ -20,6 +23,8 @@ def other_encoder(tiny_model, corpus) -> FeatureGroupEncoder:
 @pytest.fixture(params=["edge", "memory"])
 def local(request, tmp_path, encoder) -> Iterator[ConfidenceIndex]:
     """An empty index on each engine that runs here."""
+    from fg_search import ConfidenceIndex
+
     with ConfidenceIndex(tmp_path / "index" if request.param == "edge" else ":memory:", encoder) as index:
         yield index
 
@@ -39,6 +44,8 @@ def rows(corpus) -> dict[str, Any]:
 @pytest.fixture
 def encoded(monkeypatch) -> list[str]:
     """Every text that an encoder embeds from now on."""
+    from fg_search import FeatureGroupEncoder
+
     texts: list[str] = []
     encode = FeatureGroupEncoder.encode
 

@@ -1,5 +1,6 @@
 """The two faces of an index are one: the blocking one is generated from the asynchronous one."""
 
+import importlib.util
 import inspect
 import subprocess
 import sys
@@ -63,3 +64,20 @@ def test_the_generated_face_is_up_to_date():
     script = ROOT / "scripts" / "generate_sync.py"
     done = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--chek"], ["--check", "more"], ["file.py"]])
+def test_the_generator_refuses_unknown_arguments(arguments):
+    script = ROOT / "scripts" / "generate_sync.py"
+    done = subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+
+
+@pytest.mark.parametrize("loop", ["async for x in pages():\n        pass", "[x async for x in pages()]"])
+def test_the_generator_refuses_asynchronous_loops(loop):
+    spec = importlib.util.spec_from_file_location("generate_sync", ROOT / "scripts" / "generate_sync.py")
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    with pytest.raises(ValueError, match=r"cannot convert `async for x in pages\(\)`"):
+        generator.convert(f'"""Doc."""\n\nasync def read():\n    {loop}\n')

@@ -20,7 +20,7 @@ log = Console(stderr=True, highlight=False, emoji=False)
 
 
 def say(text: str) -> None:
-    """Print a line to stdout as it is."""
+    """Print a line to stdout verbatim."""
     console.print(text, soft_wrap=True, markup=False)
 
 

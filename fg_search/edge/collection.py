@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +15,7 @@ from qdrant_client import models
 from qdrant_client.http.models import QueryResponse  # models.QueryResponse is fastembed's
 
 from fg_search.edge.collection_settings import CollectionSettings
-from fg_search.edge.convert.config import convert_config, info_from_edge
+from fg_search.edge.convert.config import info_from_edge
 from fg_search.edge.convert.filters import convert_filter, required_filter
 from fg_search.edge.convert.payload_indexes import convert_index_schema
 from fg_search.edge.convert.points import (
@@ -23,36 +25,29 @@ from fg_search.edge.convert.points import (
     convert_update_mode,
     convert_vectors,
 )
-from fg_search.edge.convert.queries import QueryConverter, convert_order_by, has_formula
+from fg_search.edge.convert.queries import convert_order_by
 from fg_search.edge.convert.results import (
     convert_with_payload,
     convert_with_vectors,
     id_from_edge,
     record_from_edge,
-    response_from_edge,
     vector_from_edge,
 )
 from fg_search.edge.convert.vector_queries import Lookup
 from fg_search.edge.disk_space import allocated_size, check_space_to_open, check_space_to_write
-from fg_search.edge.engine_errors import engine_errors
+from fg_search.edge.engine_errors import ShardClosedError, engine_errors
 from fg_search.edge.errors import StorageError
 from fg_search.edge.folder import COLLECTION_FILE, SHARD_FOLDER
 from fg_search.edge.json_files import read_json, write_json
-from fg_search.edge.vector_schema import VectorSchema
+from fg_search.edge.search.searcher import Searcher
+from fg_search.edge.shards import build_shard, close_shard, copy_points, engine_config, follow
 
-_CANCELLED = "process cancelled by service"  # the engine's whole message when a formula fails on a point
 _FLUSH_EVERY = 100_000  # points; flushing them takes about 0.1 s, replaying them from the log would take seconds
 _PAYLOAD_SIZE = 2048  # bytes per point, sparse vectors included; a rough upper bound for the free-space check
 _Operation = edge.UpdateOperation
-_Read = TypeVar("_Read")
+_Result = TypeVar("_Result")
 Write = Callable[[], None]
-
-
-def build_shard(folder: Path, config: models.CreateCollection) -> None:
-    """Create the engine's files for an empty collection."""
-    check_space_to_write(folder, f"New collection in {folder.parent}")
-    with engine_errors(f"New collection in {folder}"):
-        edge.EdgeShard.create(str(folder / SHARD_FOLDER), convert_config(config)).close()
+Change = Callable[[CollectionSettings], CollectionSettings]
 
 
 class EdgeCollection:
@@ -78,10 +73,7 @@ class EdgeCollection:
             self._settings = CollectionSettings.from_json(content)
         except (KeyError, AttributeError, ValueError, TypeError, RecursionError) as error:
             raise self._damaged(f"{COLLECTION_FILE} is not readable ({error})") from error
-        config = self._settings.config
-        self.schema = VectorSchema.from_config(config.vectors, config.sparse_vectors)
-        # every point is written twice: to the log and to a segment
-        self._point_size = 2 * (_PAYLOAD_SIZE + 4 * sum(self.schema.dense.values()))
+        self.schema = self._settings.schema
 
     def _damaged(self, why: str) -> StorageError:
         return StorageError(
@@ -89,13 +81,18 @@ class EdgeCollection:
             "or delete the collection and add its points again."
         )
 
+    @property
+    def _point_size(self) -> int:
+        # every point is written twice: to the log and to a segment
+        return 2 * (_PAYLOAD_SIZE + 4 * sum(self.schema.dense.values()))
+
     def _open(self) -> edge.EdgeShard:
         shard = self._shard
         if shard is not None:
             return shard
         with self._lock:
             if self._is_closed:
-                raise RuntimeError(f"{self._where} was closed, deleted or replaced meanwhile")
+                raise ShardClosedError(f"{self._where} was closed, deleted or replaced meanwhile")
             if self._shard is None:
                 self._shard = self._load()
             return self._shard
@@ -108,9 +105,27 @@ class EdgeCollection:
             raise self._damaged("its segments are missing")
         try:
             with engine_errors(self._where):
-                return edge.EdgeShard.load(str(path))
+                shard = edge.EdgeShard.load(str(path))
+                return shard if self._settings.pending is None else self._caught_up(shard)
         except (StorageError, ValueError) as error:
             raise self._damaged(str(error)) from error
+
+    def _caught_up(self, shard: edge.EdgeShard) -> edge.EdgeShard:
+        """Make the engine follow the settings, and record that it does."""
+        shard = follow(shard, self._folder / SHARD_FOLDER, self._settings)
+        self._save(replace(self._settings, pending=None))
+        return shard
+
+    def _use(self, use: Callable[[edge.EdgeShard], _Result]) -> _Result:
+        """Call ``use`` with the open shard, and again if :meth:`change` closed it first."""
+        while True:
+            shard = self._open()
+            try:
+                with engine_errors(self._where):
+                    return use(shard)
+            except ShardClosedError:
+                if self._is_closed or self._shard is shard:
+                    raise
 
     def close(self) -> None:
         """Write everything to disk and close."""
@@ -119,17 +134,13 @@ class EdgeCollection:
             shard, self._shard = self._shard, None
         if shard is not None:
             with engine_errors(self._where):
-                try:
-                    shard.flush()
-                finally:
-                    shard.close()
+                close_shard(shard)
 
     # --- settings -----------------------------------------------------------------------------------------
 
     def info(self) -> models.CollectionInfo:
         """Describe the collection."""
-        with engine_errors(self._where):
-            info = self._open().info()
+        info = self._use(lambda shard: shard.info())
         return info_from_edge(info, self._settings.config.model_copy(deep=True), self._settings.index_params)
 
     def update_metadata(self, metadata: dict[str, Any]) -> None:
@@ -137,9 +148,50 @@ class EdgeCollection:
         with self._lock:
             self._save(self._settings.with_metadata(metadata))
 
+    def change(self, change: Change) -> None:
+        """Change vector names or settings of the engine; searches in other threads go on.
+
+        The new settings are saved first. If the process dies before the engine has followed, it follows when the
+        collection is next opened.
+        """
+        with self._optimizing, self._lock, self._writing:
+            shard, old = self._open(), self._settings
+            new = change(old)
+            if new == old:
+                return
+            check_space_to_write(self._folder, self._where)
+            engine_config(new.config)  # refused before anything is saved
+            self._save(new)
+            self._shard = None  # so that calls in other threads wait for the new one
+            try:
+                with engine_errors(self._where):
+                    self._shard = self._caught_up(shard)
+            except BaseException:
+                with suppress(Exception):  # closed already, if loading it again failed
+                    close_shard(shard)
+                self._save(old)  # the next call opens the shard anew
+                raise
+
+    def copy_into(self, folder: Path, change: Change) -> None:
+        """Build a copy with changed settings, then close; no write comes between."""
+        with self._optimizing, self._lock, self._writing:
+            settings = replace(change(self._settings), pending=None)  # the copy is made with them
+            check_space_to_write(folder, self._where, 2 * allocated_size(self._folder))
+            build_shard(folder, settings.config)
+            with engine_errors(self._where):
+                copy_points(self._open(), folder / SHARD_FOLDER, settings)
+            write_json(folder / COLLECTION_FILE, settings.to_json())
+            self.close()
+
+    @property
+    def settings(self) -> CollectionSettings:
+        """The current settings."""
+        return self._settings
+
     def _save(self, settings: CollectionSettings) -> None:
         write_json(self._folder / COLLECTION_FILE, settings.to_json())
         self._settings = settings
+        self.schema = settings.schema
 
     def _save_index_params(self, settings: CollectionSettings) -> None:
         if settings.index_params != self._settings.index_params:
@@ -163,7 +215,7 @@ class EdgeCollection:
             check_space_to_write(self._folder, self._where, allocated_size(self._folder))
             return self._open().optimize()
 
-    def frozen(self, read: Callable[[Path], _Read]) -> _Read:
+    def frozen(self, read: Callable[[Path], _Result]) -> _Result:
         """Call ``read`` on the collection's folder, flushed and protected from changes, and return its result."""
         with self._optimizing, self._lock, self._writing:
             with engine_errors(self._where):
@@ -173,14 +225,16 @@ class EdgeCollection:
     # --- writing ------------------------------------------------------------------------------------------
 
     def _update(self, operation: edge.UpdateOperation, points: int = 0) -> None:
-        shard = self._open()
-        with self._writing, engine_errors(self._where):
-            check_space_to_write(self._folder, self._where, points * self._point_size)
-            shard.update(operation)
-            self._unflushed += points
-            if self._unflushed >= _FLUSH_EVERY:
-                self._unflushed = 0
-                shard.flush()
+        def write(shard: edge.EdgeShard) -> None:
+            with self._writing:
+                check_space_to_write(self._folder, self._where, points * self._point_size)
+                shard.update(operation)
+                self._unflushed += points
+                if self._unflushed >= _FLUSH_EVERY:
+                    self._unflushed = 0
+                    shard.flush()
+
+        self._use(write)
 
     def prepare_upsert(self, points: Any, condition: models.Filter | None, mode: models.UpdateMode | None) -> Write:
         """Check all points and return a function that writes them."""
@@ -233,32 +287,14 @@ class EdgeCollection:
         return converted
 
     def query(self, requests: Sequence[models.QueryRequest], lookup: Lookup) -> list[QueryResponse]:
-        """Answer several queries with one call to the engine."""
-        if not requests:
-            return []
-        converter = QueryConverter(self.schema, lookup)
-        selectors = [self._with_vectors(request.with_vector) for request in requests]
-        converted = [
-            converter.request(request, selector, convert_with_payload(request.with_payload))
-            for request, selector in zip(requests, selectors, strict=True)
-        ]
-        try:
-            with engine_errors(self._where):
-                answers = self._open().query_batch(edge.QueryBatchRequest(converted))
-                return list(map(response_from_edge, answers, selectors))
-        except StorageError as error:
-            if _CANCELLED in str(error) and any(has_formula(request) for request in requests):
-                raise ValueError(
-                    "The formula could not be evaluated for a point: it has a variable without a number in the "
-                    "payload or in the defaults, or its value is not finite"
-                ) from error
-            raise
+        """Answer several queries."""
+        return self._use(lambda shard: Searcher(shard, self.schema, lookup).answer(requests))
 
     def vector(self, point_id: Any, name: str) -> Any:
         """Return a point's stored vector to search with."""
         self.schema.check_names([name])
-        with engine_errors(self._where):
-            records = self._open().retrieve([convert_id(point_id)], False, [name])
+        wanted = convert_id(point_id)
+        records = self._use(lambda shard: shard.retrieve([wanted], False, [name]))
         if not records:
             raise ValueError(f"Point {point_id} is not found in the collection")
         vectors: Any = records[0].vector
@@ -281,42 +317,40 @@ class EdgeCollection:
             raise ValueError(f"limit value {limit} is invalid. Must be 1 or larger.")
         if order_by is not None and offset is not None:
             raise ValueError("Offset is not supported in conjunction with `order_by` scroll parameter")
-        request = edge.ScrollRequest(
-            offset=None if offset is None else convert_id(offset),
-            limit=limit,
-            filter=convert_filter(scroll_filter),
-            with_payload=convert_with_payload(with_payload),
-            with_vector=self._with_vectors(with_vectors),
-            order_by=None if order_by is None else convert_order_by(order_by),
-        )
         with engine_errors(self._where):
-            records, next_id = self._open().scroll(request)
-            found = [record_from_edge(record) for record in records]
+            request = edge.ScrollRequest(
+                offset=None if offset is None else convert_id(offset),
+                limit=limit,
+                filter=convert_filter(scroll_filter),
+                with_payload=convert_with_payload(with_payload),
+                with_vector=self._with_vectors(with_vectors),
+                order_by=None if order_by is None else convert_order_by(order_by),
+            )
+        records, next_id = self._use(lambda shard: shard.scroll(request))
+        found = [record_from_edge(record) for record in records]
         return found, None if next_id is None or order_by is not None else id_from_edge(next_id)
 
     def retrieve(self, ids: Sequence[Any], with_payload: Any, with_vectors: Any) -> list[models.Record]:
         """Return points in the order of ``ids``; unknown ids are left out."""
         wanted = convert_ids(ids)
-        with engine_errors(self._where):
-            records = self._open().retrieve(
-                wanted, convert_with_payload(with_payload), self._with_vectors(with_vectors)
-            )
-            by_id = {record.id: record for record in records}  # the engine returns a repeated id only once
-            return [record_from_edge(by_id[point_id]) for point_id in wanted if point_id in by_id]
+        selectors = convert_with_payload(with_payload), self._with_vectors(with_vectors)
+        records = self._use(lambda shard: shard.retrieve(wanted, *selectors))
+        by_id = {record.id: record for record in records}  # the engine returns a repeated id only once
+        return [record_from_edge(by_id[point_id]) for point_id in wanted if point_id in by_id]
 
     def count(self, count_filter: models.Filter | None, *, exact: bool) -> int:
         """Count the matching points."""
         request = edge.CountRequest(exact=exact, filter=convert_filter(count_filter))
-        with engine_errors(self._where):
-            return self._open().count(request)
+        return self._use(lambda shard: shard.count(request))
 
-    def facet(self, key: str, facet_filter: models.Filter | None, limit: int, *, exact: bool) -> models.FacetResponse:
+    def facet(self, key: str, facet_filter: models.Filter | None, limit: int) -> models.FacetResponse:
         """Count points per value of an indexed payload field."""
         if limit < 1:
             raise ValueError(f"limit value {limit} is invalid. Must be 1 or larger.")
-        request = edge.FacetRequest(key, limit, exact, convert_filter(facet_filter))
+        # an estimate leaves out values of a field that has many, and saves little time
         with engine_errors(self._where):
-            hits = self._open().facet(request).hits
+            request = edge.FacetRequest(key, limit, exact=True, filter=convert_filter(facet_filter))
+        hits = self._use(lambda shard: shard.facet(request)).hits
         # the engine also lists values that only filtered-out points have, with a count of zero
         found = [models.FacetValueHit(value=hit.value, count=hit.count) for hit in hits if hit.count]
         return models.FacetResponse(hits=found)

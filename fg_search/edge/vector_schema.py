@@ -65,7 +65,7 @@ class VectorSchema:
         """Refuse a vector name that the collection does not have."""
         for name in names:
             if name not in self.dense and name not in self.sparse:
-                known = ", ".join(repr(known) for known in [*self.dense, *sorted(self.sparse)])
+                known = ", ".join(repr(known) for known in [*self.dense, *sorted(self.sparse)]) or "no vectors"
                 raise ValueError(f"Wrong input: Not existing vector name error: {name}; the collection has {known}")
 
     def to_edge(self, vector: Any, name: str, where: str) -> edge.NamedVector:
@@ -159,8 +159,6 @@ def check_vector_config(
         _check_vector_name(name)
         if not 1 <= params.size <= _MAX_SIZE:
             raise ValueError(f"Vector size {params.size} is invalid. Must be from 1 to {_MAX_SIZE}.")
-    if not named and not sparse_vectors:
-        raise UnsupportedError("A collection without vectors is not supported by Qdrant Edge; give it one")
     for name in sparse_vectors or ():
         _check_vector_name(name)
         if name == DEFAULT_VECTOR_NAME:

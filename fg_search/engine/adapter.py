@@ -196,8 +196,10 @@ class Adapter(ABC):
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    async def upsert(self, collection: str, points: Sequence[models.PointStruct]) -> None:
-        await self._repeat(self._methods.upsert, collection, points=points, wait=True)
+    async def upsert(
+        self, collection: str, points: Sequence[models.PointStruct], *, update_filter: models.Filter | None = None
+    ) -> None:
+        await self._repeat(self._methods.upsert, collection, points=points, update_filter=update_filter, wait=True)
 
     async def delete(self, collection: str, selector: Selector) -> None:
         await self._repeat(self._methods.delete, collection, points_selector=_selector(selector), wait=True)

@@ -37,6 +37,8 @@ class Engine(Protocol):
 
     Counts are exact, and writes are waited for. Methods raise what the client raises, and
     :class:`~fg_search.errors.StorageError` if a server stays busy or out of reach.
+
+    Whether a call may be repeated stands at its method in ``engine/adapter.py``.
     """
 
     @property
@@ -71,7 +73,7 @@ class Engine(Protocol):
         """Remove a collection."""
 
     async def get_aliases(self) -> dict[str, str]:
-        """Aliases and the collections they lead to."""
+        """Map of aliases to collections."""
 
     async def update_collection_aliases(self, operations: Sequence[models.AliasOperations]) -> None:
         """Change aliases."""
@@ -133,8 +135,10 @@ class Engine(Protocol):
 
     # --- writing ------------------------------------------------------------------------------------------
 
-    async def upsert(self, collection: str, points: Sequence[models.PointStruct]) -> None:
-        """Write points."""
+    async def upsert(
+        self, collection: str, points: Sequence[models.PointStruct], *, update_filter: models.Filter | None = None
+    ) -> None:
+        """Write points. Those that exist are replaced only if they match ``update_filter``."""
 
     async def delete(self, collection: str, selector: Selector) -> None:
         """Remove points."""

@@ -63,7 +63,7 @@ class Calibration:
         return _rounded(self.calibrator, features)
 
     def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:
-        """Whether the calibration holds for such a search."""
+        """Whether the calibration applies to these options."""
         return (self.rank_by, self.min_confidence, self.confidence_weight) == (
             rank_by,
             options.min_confidence,
@@ -71,7 +71,7 @@ class Calibration:
         )
 
     def describe_search(self) -> str:
-        """Options of the searches it holds for, in words."""
+        """Human-readable search options."""
         least = "none" if self.min_confidence is None else f"{self.min_confidence:g}"
         return f"rank_by {self.rank_by}, min_confidence {least}, confidence_weight {self.confidence_weight:g}"
 

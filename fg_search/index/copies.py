@@ -58,7 +58,7 @@ async def copy_index(
     settings: IndexSettings | None,
     progress: Callable[[int], object],
 ) -> CopyReport:
-    """Copy points with their vectors, scores, calibration and decisions. After an interruption it goes on.
+    """Copy points with their vectors, scores, calibration and decisions. Resumes after an interruption.
 
     Args:
         state: The index to copy, with all tenants.

@@ -92,7 +92,7 @@ async def count(state: IndexState) -> int:
 
 
 async def count_all(state: IndexState) -> int:
-    """Number of items, those of all tenants if none was chosen."""
+    """Number of items, across all tenants unless one is selected."""
     return await state.engine.count(state.collection, state.scope_of_all())
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qdrant_client import models
 
 from fg_search.engine.paging import pages
-from fg_search.errors import ItemNotFoundError
+from fg_search.engine.port import PointId
+from fg_search.errors import ItemNotFoundError, StorageError
 from fg_search.ids import UserId
 from fg_search.index.state import IndexState
+from fg_search.index.unchanged import label_unchanged
+from fg_search.layout.conditions import has_ids
 from fg_search.layout.items import StoredItem, given_label
 from fg_search.layout.keys import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, LABEL_SCORE_KEYS, PAYLOAD_KEY
 from fg_search.layout.points import features_of, id_of
 from fg_search.validation import check_count, check_label, is_missing
+
+_ATTEMPTS = 10
 
 
 async def labels(state: IndexState, limit: int) -> list[str]:
@@ -51,25 +59,54 @@ async def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, kee
     missing = [user_id for user_id in labels if state.point_id(user_id) not in stored]
     if missing:
         raise ItemNotFoundError(f"{state.name} has no item {missing[0]!r} ({len(missing)} such id(s)); nothing changed")
-    changes: dict[tuple[str | None, str | None], list[int | str]] = defaultdict(list)
-    changed = 0
-    for point, label in wanted.items():
-        known = stored[point]
-        changed += known.label != label
+    changed = sum(stored[point].label != label for point, label in wanted.items())
+    for _ in range(_ATTEMPTS):
+        operations = _corrections(wanted, stored, keep_scores=keep_scores)
+        if not operations:
+            return changed
+        for page in pages(operations):
+            await state.engine.batch_update_points(state.collection, page)
+        # somebody else may have changed an item in between; one that is gone was deleted later
+        stored = await _stored(state, list(wanted))
+    raise StorageError(f"{state.name}: the labels are changed by others faster than here; relabel again")
+
+
+def _corrections(
+    wanted: Mapping[PointId, str | None], stored: Mapping[PointId, StoredItem], *, keep_scores: bool
+) -> list[models.UpdateOperation]:
+    """Writes that give items the wanted labels, as long as they have those that were read."""
+    alike: dict[tuple[str | None, str | None, bool, str | None], list[PointId]] = defaultdict(list)
+    for point, known in stored.items():
+        label = wanted[point]
         # a label "corrected" to what the user gave: taking a correction back was interrupted half way
         if known.label != label or (known.is_corrected and label == known.given_label):
-            changes[label, known.given_label].append(point)
-    for (label, given), points in changes.items():
-        for chunk in pages(points):
+            alike[known.label, known.given_label, known.is_corrected, label].append(point)
+    operations: list[models.UpdateOperation] = []
+    for (_, given, is_corrected, label), points in alike.items():
+        for page in pages(points):
+            seen = models.Filter(must=[has_ids(page), *label_unchanged(stored[page[0]])])
             if not keep_scores:
-                await state.engine.delete_payload(state.collection, LABEL_SCORE_KEYS, points=chunk)
-            if label == given:  # the correction is taken back
-                await state.engine.set_payload(state.collection, {"label": label}, points=chunk, key=PAYLOAD_KEY)
-                await state.engine.delete_payload(state.collection, [GIVEN_LABEL_KEY], points=chunk)
-            else:
-                both = {"label": label, **given_label(given)}  # the engine removes a label that is set to null
-                await state.engine.set_payload(state.collection, both, points=chunk, key=PAYLOAD_KEY)
-    return changed
+                operations.append(_delete_keys(LABEL_SCORE_KEYS, seen))
+            if label != given:
+                # the engine removes a label that is set to null
+                operations.append(_set_features({"label": label, **given_label(given)}, seen))
+                continue
+            operations.append(_set_features({"label": label}, seen))
+            if is_corrected:  # the correction is taken back
+                taken_back = StoredItem("", label, given, is_corrected=True)
+                operations.append(
+                    _delete_keys([GIVEN_LABEL_KEY], models.Filter(must=[has_ids(page), *label_unchanged(taken_back)]))
+                )
+    return operations
+
+
+def _set_features(features: Mapping[str, Any], condition: models.Filter) -> models.SetPayloadOperation:
+    setting = models.SetPayload(payload=dict(features), key=PAYLOAD_KEY, filter=condition)
+    return models.SetPayloadOperation(set_payload=setting)
+
+
+def _delete_keys(keys: Sequence[str], condition: models.Filter) -> models.DeletePayloadOperation:
+    return models.DeletePayloadOperation(delete_payload=models.DeletePayload(keys=[*keys], filter=condition))
 
 
 async def _stored(state: IndexState, points: list[int | str]) -> dict[int | str, StoredItem]:

@@ -16,7 +16,7 @@ def progress_bar(total: int | None, show: bool | None, task: str) -> Iterator[Ca
     Args:
         total: Number of items, ``None`` if unknown.
         show: Whether to draw it. By default it is drawn when stderr is a terminal.
-        task: What is being done.
+        task: Description shown on the bar.
 
     Yields:
         A function to call with the number of items that were done since its last call.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qdrant_client import models
 
 
@@ -18,3 +20,8 @@ def is_empty(key: str) -> models.IsEmptyCondition:
 def is_present(key: str) -> models.Filter:
     """Points whose payload has a value."""
     return models.Filter(must_not=[is_empty(key)])
+
+
+def has_ids(ids: Sequence[int | str]) -> models.HasIdCondition:
+    """Points with one of these ids of the engine."""
+    return models.HasIdCondition(has_id=[*ids])

@@ -112,6 +112,11 @@ class StoredItem:
             features.get("set_aside", False),
         )
 
+    @property
+    def review_state(self) -> tuple[object, ...]:
+        """What people have done to the item."""
+        return self.label, self.given_label, self.is_corrected, self.reviewed
+
     def has(self, item: Item) -> bool:
         """Whether adding the item would change nothing."""
         return self.digest == item.digest and self.given_label == item.label

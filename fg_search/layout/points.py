@@ -17,6 +17,7 @@ from fg_search.model.embeddings import FeatureEmbeddings
 # shared by all points: making and collecting a point costs time for each object it consists of
 _SPARSE_FIELDS = {"indices", "values"}
 _POINT_FIELDS = {"id", "vector", "payload"}
+_REVIEW_STATE = {"label", "given_label", REVIEW_KEY, REVIEWED_KEY, "set_aside"}
 
 
 def to_points(
@@ -43,17 +44,30 @@ def to_points(
                     "groups": groups[i],
                     "codes": codes[i],
                     "id": item.id,
-                    "label": item.label,
                     "text": item.text,
                     "hash": item.digest,
                     "model": metadata.fingerprint,
-                    **(given_label(item.given_label) if item.is_corrected else {}),
-                    **({} if item.review is None else {REVIEW_KEY: item.review}),
-                    **({} if item.reviewed is None else {REVIEWED_KEY: item.reviewed}),
-                    **({"set_aside": True} if item.set_aside else {}),
+                    **_review_state(item),
                 },
             },
         )
+
+
+def with_review_state(point: models.PointStruct, item: Item) -> models.PointStruct:
+    """The point of an item with another label, or with what people and scoring have come to know of it."""
+    payload = point.payload or {}
+    features = {key: value for key, value in payload[PAYLOAD_KEY].items() if key not in _REVIEW_STATE}
+    return point.model_copy(update={"payload": {**payload, PAYLOAD_KEY: {**features, **_review_state(item)}}})
+
+
+def _review_state(item: Item) -> dict[str, Any]:
+    return {
+        "label": item.label,
+        **(given_label(item.given_label) if item.is_corrected else {}),
+        **({} if item.review is None else {REVIEW_KEY: item.review}),
+        **({} if item.reviewed is None else {REVIEWED_KEY: item.reviewed}),
+        **({"set_aside": True} if item.set_aside else {}),
+    }
 
 
 def id_of(point: models.Record | models.ScoredPoint) -> PointId:

@@ -83,7 +83,7 @@ def cluster_queries(
         embeddings: ``(n, d)`` finite float array.
         texts: Texts of the n queries.
         counts: Number of times each query was asked, at least 1.
-        background: Other texts that the terms have to stand out from, such as items of the index.
+        background: Reference texts for term weighting.
         similarity: Clusters are merged as long as the mean cosine between them is at least this, in [0, 1]. Higher
             values make more and smaller clusters.
         min_size: Minimum number of times the queries of a cluster were asked, all together.

@@ -60,7 +60,7 @@ class AskedQuery:
 async def write_queries(state: IndexState, asked: Sequence[AskedQuery]) -> None:
     """Count queries that are in the log, and enter the others. The log is made if it is missing.
 
-    Decisions about queries are not touched, whoever writes at the same time. If two writers count the same query in the
+    Decisions about queries are not touched, even under concurrent writes. If two writers count the same query in the
     same moment, one count may get lost.
     """
     name = query_log(state.collection)

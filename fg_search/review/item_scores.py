@@ -40,7 +40,7 @@ class ItemScores:
 
 
 async def score_items(state: IndexState, *, seed: int, progress: Callable[[int], object]) -> ItemScores:
-    """Compare all items, those of one tenant in an index with tenants, and keep scores with the conspicuous ones.
+    """Compare all items, those of one tenant in an index with tenants, and keep scores with the flagged items.
 
     Raises:
         ValueError: If the index has no base embeddings, or tenants of which none was chosen.

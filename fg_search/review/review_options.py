@@ -27,7 +27,7 @@ class ReviewOptions:
         suggested: List only items for which this label is suggested.
         min_score: List only items with at least this score, in [0, 1].
         diverse: Keep near-copies apart, as long as there is anything else.
-        evidence: Number of nearest items to show beside each one, of its label and of others.
+        evidence: Nearest items shown with each item, of its label and of others.
         query_filter: Qdrant filter.
 
     Raises:

@@ -130,7 +130,7 @@ async def decisions(
     standing: bool = False,
     since: datetime | None = None,
 ) -> list[ReviewDecision]:
-    """Entries of the log, the oldest first, those of one tenant in an index with tenants.
+    """Log entries of the tenant, oldest first.
 
     Raises:
         ValueError: If the limit is less than one.

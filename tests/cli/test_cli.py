@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from fg_search import ConfidenceIndex, IndexSettings, cli, display
 from fg_search.edge.client import EdgeClient
@@ -47,33 +48,23 @@ def made(files):
     """Encoder and index, made by the commands of the README."""
 
     def call(*arguments):
-        subprocess.run([sys.executable, "-m", "fg_search", *map(str, arguments)], check=True, capture_output=True)
+        done = CliRunner().invoke(cli.app, [*map(str, arguments)], catch_exceptions=False)
+        assert done.exit_code == 0, done.output
 
-    call(
-        "fit",
-        files / "corpus.jsonl",
-        "--label",
-        "label",
-        "--model",
-        files / "model",
-        "-o",
-        files / "enc",
-        "--groups",
-        4,
-    )
-    call(
-        "index",
-        files / "corpus.jsonl",
-        "--encoder",
-        files / "enc",
-        "--index",
-        files / "idx",
-        "--id",
-        "key",
-        "--label",
-        "label",
-    )
+    corpus = (files / "corpus.jsonl", "--label", "label")
+    call("fit", *corpus, "--model", files / "model", "-o", files / "enc", "--groups", 4)
+    call("index", *corpus, "--encoder", files / "enc", "--index", files / "idx", "--id", "key")
     return files
+
+
+def test_in_a_process_of_its_own_it_loads_no_more_than_it_needs(made):
+    script = "import runpy, sys\ntry: runpy.run_module('fg_search', run_name='__main__', alter_sys=True)\n"
+    script += "finally: print([name for name in ('torch', 'sentence_transformers') if name in sys.modules])"
+    command = [sys.executable, "-c", script, "info", "--index", str(made / "idx"), "--json"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found, loaded = done.stdout.splitlines()
+    assert json.loads(found)["points"] == 48
+    assert loaded == "[]"
 
 
 def test_search_prints_a_table_for_people(run, made):

@@ -14,7 +14,7 @@ from documentation import PAGES, ROOT
 from fg_search import IndexSettings, cli
 from fg_search.layout import keys, logs, schema
 from fg_search.queries.entries import LoggedQuery
-from fg_search.review.decisions import Decision
+from fg_search.review.decisions import ReviewDecision
 
 DOCS = ROOT / "docs"
 MADE = {"changelog.md", "contributing.md", "reference/command_line.md"}  # when the site is built
@@ -97,7 +97,7 @@ def test_the_page_of_the_layout_names_all_that_is_stored():
     told = set(re.findall(r"`([^`\n]+)`", page))
     stored = {value for name, value in vars(keys).items() if name.isupper() and isinstance(value, str)}
     stored |= {key for indexes in schema.SCORE_INDEXES.values() for key in indexes} | {*logs.DECISION_LOG_INDEXES}
-    for kind in (schema.IndexMetadata, IndexSettings, Decision, LoggedQuery):
+    for kind in (schema.IndexMetadata, IndexSettings, ReviewDecision, LoggedQuery):
         stored |= {one.name for one in fields(kind)}
     assert stored - told <= {"review", "reviewed", "id"}
     assert f"schema {schema.SCHEMA_VERSION}" in page

@@ -10,6 +10,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,10 +20,12 @@ import pytest
 from qdrant_client import QdrantClient, models
 
 from fg_search.edge.client import EdgeClient
+from fg_search.edge.engine_errors import engine_errors
 from fg_search.errors import FolderLockedError, FormatVersionError, StorageError, UnsupportedError
 
 C = "points"
 SIZE = 4
+RRF = models.FusionQuery(fusion=models.Fusion.RRF)
 BASE = models.VectorParams(size=SIZE, distance=models.Distance.DOT)
 
 
@@ -163,6 +166,71 @@ def test_a_deleted_collection_can_be_made_again(client: EdgeClient) -> None:
     assert not client.delete_collection(C)
     create(client)
     assert client.count(C).count == 0
+
+
+SCRIPT_HEAD = """
+import shutil, sys
+from qdrant_client import models
+from fg_search.edge.client import EdgeClient
+
+def fill(client):
+    client.create_collection("c", vectors_config=models.VectorParams(size=2, distance=models.Distance.DOT))
+    client.upsert("c", [models.PointStruct(id=1, vector=[1.0, 2.0], payload={"n": 1})])
+    return client
+"""
+UNCLOSED = {
+    "global": "client = fill(EdgeClient(sys.argv[1]))",
+    "folder gone": "client = fill(EdgeClient(sys.argv[1])); shutil.rmtree(sys.argv[1])",
+    "in a cycle": "client = fill(EdgeClient(sys.argv[1])); client.me = client; del client",
+    "in a generator": """
+def run():
+    with EdgeClient(sys.argv[1]) as client:
+        yield fill(client)
+running = run(); next(running)""",
+    "bad argument": """
+for options in ({"location": ":memory:"}, {}, {"path": sys.argv[1], "url": "http://x"}):
+    try:
+        EdgeClient(**options)
+    except TypeError:
+        pass
+client = fill(EdgeClient(sys.argv[1]))""",
+    "bad folder": """
+open(sys.argv[1], "w").close()
+try:
+    EdgeClient(sys.argv[1])
+except RuntimeError:
+    pass""",
+    "forked": """
+import os
+client = fill(EdgeClient(sys.argv[1]))
+child = os.fork()
+if child == 0:
+    try:
+        client.count("c")
+    except RuntimeError as error:
+        sys.exit(3 if "forked" in str(error) else 4)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+assert client.count("c").count == 1""",
+    "asynchronous": """
+import asyncio
+from fg_search.edge import AsyncEdgeClient
+async def main():
+    global client
+    client = AsyncEdgeClient(sys.argv[1])
+    await client.get_collections()
+asyncio.run(main())""",
+}
+
+
+@pytest.mark.parametrize("script", UNCLOSED.values(), ids=UNCLOSED.keys())
+def test_a_client_that_is_not_closed_prints_nothing_and_loses_nothing(tmp_path: Path, script: str) -> None:
+    folder = tmp_path / "store"
+    code = SCRIPT_HEAD + script
+    ended = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    if "fill(client" in script or "fill(Edge" in script:
+        with EdgeClient(folder) as client:
+            assert "rmtree" in script or client.retrieve("c", [1])[0].payload == {"n": 1}
 
 
 # --- folders that cannot be used -------------------------------------------------------------------------
@@ -443,6 +511,46 @@ def test_sampling_returns_other_points_of_the_collection(client: EdgeClient) -> 
     assert len({hit.id for hit in hits} & set(range(5))) == 3
 
 
+def test_only_messages_about_files_advise_to_restore_them() -> None:
+    def told(message: str) -> str:
+        with pytest.raises(StorageError) as caught, engine_errors("Collection a"):
+            raise Exception(message)  # noqa: TRY002  as the engine does
+        return str(caught.value)
+
+    for message in (
+        "Service runtime error: IO Error: failed to open file `x`: No such file or directory (os error 2)",
+        "Inconsistent storage: Failed to read segment",
+        "Service runtime error: Failed to deserialize",
+    ):
+        assert "backup" in told(message)
+    for message in (
+        "Service runtime error: vector data config for vector words not found",
+        "Service runtime error: BM25 over a text index cannot rescore prefetches",
+        "Operation cancelled: process cancelled by service",
+    ):
+        assert told(message) == f"Collection a: {message}"
+
+
+def test_mmr_on_a_sparse_vector_in_a_prefetch_is_named_as_unsupported(client: EdgeClient) -> None:
+    query = models.NearestQuery(nearest=models.SparseVector(indices=[7], values=[1.0]), mmr=models.Mmr())
+    with pytest.raises(UnsupportedError, match="MMR on the sparse vector 'features'"):
+        client.query_points(C, query=RRF, prefetch=models.Prefetch(query=query, using="features"))
+    assert len(client.query_points(C, query=query, using="features").points) == 5
+
+
+@pytest.mark.parametrize("number", [-1, 2**64])
+def test_a_number_that_the_engine_cannot_hold_is_a_value_error(client: EdgeClient, number: int) -> None:
+    for call in (
+        lambda: client.scroll(C, limit=number),
+        lambda: client.query_points(C, query=[1.0] * SIZE, using="base", limit=number),
+        lambda: client.create_collection("new", hnsw_config=models.HnswConfigDiff(m=number)),
+        lambda: client.create_collection("new", optimizers_config=models.OptimizersConfigDiff(max_segment_size=number)),
+    ):
+        with pytest.raises(ValueError, match=r"number|limit"):
+            call()
+    assert not client.collection_exists("new")
+
+
 def test_unknown_arguments_are_refused(client: EdgeClient) -> None:
     client.count(C, timeout=3)
     client.upsert(C, points=[point(1)], wait=False, ordering=models.WriteOrdering.STRONG)
@@ -459,8 +567,6 @@ def test_what_edge_cannot_do_is_named(client: EdgeClient) -> None:
         client.create_full_snapshot()
     with pytest.raises(UnsupportedError, match="Document"):
         client.query_points(C, query=models.Document(text="x", model="y"), using="base")
-    with pytest.raises(UnsupportedError, match="without vectors"):
-        client.create_collection("new", vectors_config={})
     with pytest.raises(UnsupportedError, match="turbo4"):
         client.create_collection(
             "new",
@@ -486,8 +592,10 @@ def test_collections_move_to_another_client(client: EdgeClient, tmp_path: Path) 
 
 
 def test_the_engine_tells_its_version(client: EdgeClient) -> None:
-    assert client.info().title == "qdrant edge"
-    assert client.info().version >= "0.9"
+    local = QdrantClient(":memory:")
+    assert client.info().title == local.info().title  # a server has it too
+    local.close()
+    assert client.info().version == version("qdrant-edge-py")
 
 
 # --- aliases, optimizing ---------------------------------------------------------------------------------

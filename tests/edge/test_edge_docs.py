@@ -4,12 +4,21 @@ import doctest
 import re
 from pathlib import Path
 
-from qdrant_client.client_base import QdrantBase
+import pytest
+from qdrant_client import QdrantClient
 
 from fg_search.edge import client as client_module
 from fg_search.edge.client import EdgeClient
+from fg_search.errors import UnsupportedError
 
 PAGE = Path(__file__).parents[2] / "docs" / "edge_client.md"
+TABLE = PAGE.read_text(encoding="utf-8").split("## All methods")[1].split("\n## ")[0]
+ROWS = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", TABLE, re.MULTILINE))
+
+
+def methods(client: type) -> set[str]:
+    members = {name: getattr(client, name) for name in dir(client) if not name.startswith("_")}
+    return {name for name, member in members.items() if callable(member) and not isinstance(member, type)}
 
 
 def test_the_examples_run() -> None:
@@ -18,18 +27,22 @@ def test_the_examples_run() -> None:
         assert failed == 0
 
 
-def test_the_page_lists_every_method() -> None:
-    table = PAGE.read_text(encoding="utf-8").split("## What it does")[1].split("\n\n")[1]
-    listed = set(re.findall(r"`(\w+)`", table))
-    methods = {
-        name
-        for cls in EdgeClient.__mro__
-        if cls.__module__.startswith("fg_search.")
-        for name, member in vars(cls).items()
-        if callable(member) and not name.startswith("_")
-    }
-    assert listed == methods
-    assert methods - {"optimize", "snapshot_path"} <= set(dir(QdrantBase))
+def test_the_table_lists_every_method_once() -> None:
+    assert len(re.findall(r"^\| `", TABLE, re.MULTILINE)) == len(ROWS)
+    assert set(ROWS) == methods(QdrantClient) | methods(EdgeClient)
+    assert {name for name, kind in ROWS.items() if kind == "more"} == methods(EdgeClient) - methods(QdrantClient)
+    assert set(ROWS.values()) == {"same", "differs", "refused", "more"}
+
+
+@pytest.mark.parametrize("name", [name for name, kind in ROWS.items() if kind == "refused"])
+def test_what_the_table_calls_refused_is_refused(name: str, tmp_path: Path) -> None:
+    with EdgeClient(tmp_path) as client, pytest.raises(UnsupportedError, match=name):
+        getattr(client, name)()
+
+
+@pytest.mark.parametrize("name", [name for name, kind in ROWS.items() if kind != "refused"])
+def test_what_the_table_does_not_call_refused_is_there(name: str) -> None:
+    assert "Not supported" not in str(getattr(EdgeClient, name).__doc__)
 
 
 def test_the_docstring_and_the_page_name_the_same_differences() -> None:

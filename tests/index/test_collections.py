@@ -14,9 +14,9 @@ from fg_search.errors import (
 QUESTION = "please help my card is stolen"
 
 
-def test_info_counts_and_names_the_encoder(filled, encoder, saved_encoder):
-    filled.add(["a text without a label"], ids=["extra"])
-    info = filled.info()
+def test_info_counts_and_names_the_encoder(own, encoder, saved_encoder):
+    own.add(["a text without a label"], ids=["extra"])
+    info = own.info()
     assert info.points == sum(info.confidence_histogram) == 49
     assert info.labelled == 48
     assert info.metadata.fingerprint == encoder.fingerprint

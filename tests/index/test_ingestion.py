@@ -4,8 +4,9 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, FeatureEmbeddings, FeatureGroupEncoder
@@ -39,16 +40,16 @@ def test_points_carry_vectors_confidence_and_the_users_own_payload(filled, encod
         np.testing.assert_allclose(stored[f"d{i}"].vector["base"], base, atol=1e-5)
 
 
-def test_adding_twice_is_adding_once(filled, corpus, points_of):
+def test_adding_twice_is_adding_once(own, corpus, points_of):
     texts, labels = corpus
-    before = points_of(filled)
-    filled.add(
+    before = points_of(own)
+    own.add(
         texts,
         ids=[f"d{i}" for i in range(len(texts))],
         labels=labels,
         payloads=[{"parity": i % 2} for i in range(len(texts))],
     )
-    after = points_of(filled)
+    after = points_of(own)
     assert {key: point.payload for key, point in after.items()} == {key: point.payload for key, point in before.items()}
 
 
@@ -106,11 +107,17 @@ def test_many_writes_give_the_same_index_as_one(encoder, monkeypatch, corpus, po
         ({"texts": ["a", "b"], "payloads": [{}, [1]]}, TypeError, r"payloads\[1\] is list"),
     ],
 )
-def test_a_bad_item_is_named_and_nothing_is_written(filled, arguments, error, message):
-    before = len(filled)
+def test_a_bad_item_is_named_and_nothing_is_written(in_memory, arguments, error, message):
+    before = len(in_memory)
     with pytest.raises(error, match=message):
-        filled.add(**arguments)
-    assert len(filled) == before
+        in_memory.add(**arguments)
+    assert len(in_memory) == before
+
+
+def test_no_engine_gets_any_of_the_items_one_of_which_is_bad(filled):
+    with pytest.raises(ValueError, match=r"texts\[1\] is empty"):
+        filled.add(["fine", ""])
+    assert len(filled) == 48
 
 
 def test_embeddings_of_another_shape_are_refused(filled, encoder, tiny_model, corpus):
@@ -359,7 +366,7 @@ def engine(request, tmp_path_factory, encoder):
         yield index
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(60), suppress_health_check=WITH_FIXTURES)
 @given(payloads=payload_lists)
 @example(payloads=[{"": {"": []}, "a.b": {"c[0]": [[], {}]}, '"': "\x00\x1f\u2028😀"}])
 @example(payloads=[{"i": [2**64 - 1, -(2**63), 2**53 + 1, 0], "f": [1.0, -0.0, 5e-324, 1.7976931348623157e308, 0.1]}])
@@ -408,10 +415,10 @@ def test_a_payload_may_be_any_mapping_and_changing_it_afterwards_changes_nothing
         ({"x": np.float32(1)}, ValueError, "holds float32"),
     ],
 )
-def test_a_payload_that_would_not_come_back_is_refused_by_position(local, value, error, message):
+def test_a_payload_that_would_not_come_back_is_refused_by_position(in_memory, value, error, message):
     with pytest.raises(error, match=rf"payloads\[2\].*{message}"):
-        local.add(["my card", "my loan", "my pizza"], payloads=[{}, None, {"key": value}])
-    assert len(local) == 0
+        in_memory.add(["my card", "my loan", "my pizza"], payloads=[{}, None, {"key": value}])
+    assert len(in_memory) == 48
 
 
 def test_a_payload_nested_deeper_than_the_engine_can_read_is_refused(tmp_path, encoder, points_of):
@@ -431,12 +438,12 @@ def test_a_payload_nested_deeper_than_the_engine_can_read_is_refused(tmp_path, e
 
 
 @pytest.mark.parametrize("column", ["texts", "ids", "labels"])
-def test_half_a_character_is_refused_by_position(local, column):
+def test_half_a_character_is_refused_by_position(in_memory, column):
     columns = {"texts": ["my card", "my loan"], "ids": ["a", "b"], "labels": ["x", "y"]}
     columns[column][1] = "half \ud800"
     with pytest.raises(ValueError, match=rf"{column}\[1\].*half a character"):
-        local.add(**columns)
-    assert len(local) == 0
+        in_memory.add(**columns)
+    assert len(in_memory) == 48
 
 
 @pytest.mark.parametrize("price", [None, 9])
@@ -453,7 +460,8 @@ def test_what_is_there_is_looked_up_once(local, rows, price, monkeypatch):
     monkeypatch.setattr(local.client, "retrieve", watch)
     payloads = rows["payloads"] if price is None else [{"price": price}] * 48
     assert local.add(**{**rows, "payloads": payloads}).written == (0 if price is None else 48)
-    assert [len(ids) for ids in asked] == [48]
+    # replaced items are looked up again, to see that nobody changed them meanwhile
+    assert [len(ids) for ids in asked] == [48] if price is None else [48, 48]
 
 
 def test_embeddings_need_a_list_of_texts(local, encoder):

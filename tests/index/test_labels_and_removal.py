@@ -21,22 +21,22 @@ def labels_of(index, points_of):
 # deleting
 
 
-def test_deleting_by_ids_removes_those_that_are_there(filled):
-    assert filled.delete(["d3", "nobody", "d4", "d3", 17]) == 2
-    assert len(filled) == 46
-    hits = filled.search(QUESTION, limit=100, rank_by="base").hits
+def test_deleting_by_ids_removes_those_that_are_there(own):
+    assert own.delete(["d3", "nobody", "d4", "d3", 17]) == 2
+    assert len(own) == 46
+    hits = own.search(QUESTION, limit=100, rank_by="base").hits
     assert {"d3", "d4"}.isdisjoint(hit.id for hit in hits)
     assert len(hits) == 46
-    assert filled.delete(["d3", "d4"]) == 0
-    assert filled.delete([]) == 0
-    assert len(filled) == 46
+    assert own.delete(["d3", "d4"]) == 0
+    assert own.delete([]) == 0
+    assert len(own) == 46
 
 
-def test_deleting_by_a_filter_removes_all_that_match(filled):
-    assert filled.delete(query_filter=EVEN) == 24
-    assert {hit.payload["parity"] for hit in filled.search(QUESTION, limit=100, rank_by="base").hits} == {1}
-    assert filled.delete(query_filter=EVEN) == 0
-    assert len(filled) == 24
+def test_deleting_by_a_filter_removes_all_that_match(own):
+    assert own.delete(query_filter=EVEN) == 24
+    assert {hit.payload["parity"] for hit in own.search(QUESTION, limit=100, rank_by="base").hits} == {1}
+    assert own.delete(query_filter=EVEN) == 0
+    assert len(own) == 24
 
 
 def test_ids_of_every_kind_can_be_deleted(local, monkeypatch):
@@ -78,10 +78,10 @@ def test_a_deleted_item_can_be_added_again(corpus_index, rows):
         ({"ids": ["d0", 2**64]}, ValueError),
     ],
 )
-def test_deleting_something_else_is_refused_and_deletes_nothing(corpus_index, arguments, error):
+def test_deleting_something_else_is_refused_and_deletes_nothing(in_memory, arguments, error):
     with pytest.raises(error):
-        corpus_index.delete(**arguments)
-    assert len(corpus_index) == 48
+        in_memory.delete(**arguments)
+    assert len(in_memory) == 48
 
 
 # relabelling

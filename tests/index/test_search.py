@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, FeatureEmbeddings, FeatureGroupEncoder
@@ -142,18 +143,25 @@ def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encod
         ({"on_uncertain": "abstain"}, "needs target_precision or min_query_confidence"),
     ],
 )
-def test_options_out_of_range_are_refused(filled, options, message):
+def test_options_out_of_range_are_refused(in_memory, options, message):
     with pytest.raises(ValueError, match=message):
-        filled.search(QUESTION, **options)
+        in_memory.search(QUESTION, **options)
 
 
-def test_a_query_must_be_a_text(filled):
+def test_every_engine_is_asked_nothing_that_makes_no_sense(filled):
+    with pytest.raises(ValueError, match="min_confidence must be between 0 and 1"):
+        filled.search(QUESTION, min_confidence=1.5)
+    with pytest.raises(ValueError, match=r"queries\[1\] is empty"):
+        filled.search_many([QUESTION, " "])
+
+
+def test_a_query_must_be_a_text(in_memory):
     with pytest.raises(TypeError, match="must be a string or a list of phrasings, got int"):
-        filled.search(3)
+        in_memory.search(3)
     with pytest.raises(ValueError, match="holds no phrasing"):
-        filled.search([])
+        in_memory.search([])
     with pytest.raises(ValueError, match=r"\[0\] is empty"):
-        filled.search("  ")
+        in_memory.search("  ")
 
 
 def test_questions_may_come_from_a_generator(filled):
@@ -177,7 +185,7 @@ def engine(tmp_path_factory, encoder, corpus):
         yield index
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(25), suppress_health_check=WITH_FIXTURES)
 @given(
     limit=st.integers(1, 60),
     min_confidence=st.none() | st.floats(0, 1),
@@ -237,13 +245,13 @@ def test_pages_together_are_one_long_page(filled, rank_by, options):
         assert untied
 
 
-def test_pages_are_the_same_with_a_calibration(filled, questions):
-    plain = [filled.search(QUESTION, limit=3, offset=offset).hits for offset in (0, 3, 6, 30, 60)]
-    filled.calibrate(*questions(120, 0))
+def test_pages_are_the_same_with_a_calibration(own, questions):
+    plain = [own.search(QUESTION, limit=3, offset=offset).hits for offset in (0, 3, 6, 30, 60)]
+    own.calibrate(*questions(120, 0))
     for offset, hits in zip((0, 3, 6, 30, 60), plain, strict=True):
-        result = filled.search(QUESTION, limit=3, offset=offset)
+        result = own.search(QUESTION, limit=3, offset=offset)
         assert result.hits == hits
-        assert result.confidence == filled.search(QUESTION).confidence
+        assert result.confidence == own.search(QUESTION).confidence
 
 
 def test_a_page_behind_the_last_hit_has_none(filled):
@@ -308,9 +316,9 @@ def test_no_questions_have_no_results(filled):
         (["my card", "half \ud800"], ValueError, r"queries\[1\] holds half a character"),
     ],
 )
-def test_a_question_that_is_none_is_named_by_its_position(filled, queries, error, message):
+def test_a_question_that_is_none_is_named_by_its_position(in_memory, queries, error, message):
     with pytest.raises(error, match=message):
-        filled.search_many(queries)
+        in_memory.search_many(queries)
 
 
 @pytest.mark.parametrize("rank_by", ["auto", "features", "base", "both"])
@@ -343,12 +351,12 @@ def test_numbers_of_numpy_are_numbers(filled):
     assert [hit.weighted_score for hit in same.hits] == [hit.weighted_score for hit in plain.hits]
 
 
-def test_an_index_that_was_emptied_says_so_too(filled):
-    filled.delete([f"d{i}" for i in range(48)])
+def test_an_index_that_was_emptied_says_so_too(own):
+    own.delete([f"d{i}" for i in range(48)])
     with pytest.raises(EmptyIndexError, match="is empty"):
-        filled.search_many([QUESTION, "my loan"])
+        own.search_many([QUESTION, "my loan"])
     with pytest.raises(EmptyIndexError, match="is empty"):
-        filled.search(UNKNOWN, min_query_confidence=0.99, on_uncertain="abstain")
+        own.search(UNKNOWN, min_query_confidence=0.99, on_uncertain="abstain")
 
 
 # groups
@@ -399,11 +407,11 @@ def test_groups_of_an_uncertain_question_are_flagged_or_left_out(filled):
         filled.search_groups(QUESTION, group_by="parity", group_size=0)
 
 
-def test_groups_of_a_calibrated_index_have_the_confidence_of_the_search(filled, questions):
-    filled.calibrate(*questions(120, 0))
-    grouped = filled.search_groups(QUESTION, group_by="parity")
-    assert grouped.result.confidence == filled.search(QUESTION).confidence
-    assert filled.search_groups("my", group_by="parity", target_precision=0.5).result.confidence is not None
+def test_groups_of_a_calibrated_index_have_the_confidence_of_the_search(own, questions):
+    own.calibrate(*questions(120, 0))
+    grouped = own.search_groups(QUESTION, group_by="parity")
+    assert grouped.result.confidence == own.search(QUESTION).confidence
+    assert own.search_groups("my", group_by="parity", target_precision=0.5).result.confidence is not None
 
 
 def test_groups_of_a_field_that_no_point_has_say_so(filled):

@@ -1,6 +1,7 @@
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex
@@ -70,7 +71,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(40), suppress_health_check=WITH_FIXTURES)
 @given(history=st.lists(st.tuples(st.sampled_from(["one", "two"]), steps), max_size=14))
 def test_tenants_with_the_same_ids_never_touch_each_others_items(shared, encoder, history):
     tenants = {name: shared.tenant(name) for name in ("one", "two")}

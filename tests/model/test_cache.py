@@ -1,5 +1,6 @@
-import multiprocessing
 import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -49,20 +50,35 @@ def test_many_texts_are_found_at_once(tmp_path):
     np.testing.assert_array_equal(read[:-1], vectors[::-1])
 
 
-def _write(folder, name):
-    cache = EmbeddingCache(folder, "m", 2)
-    for i in range(30):
-        cache.put([f"{name} {i}"], np.full((1, 2), i, np.float32))
+WRITER = """
+import sys
+import numpy as np
+from fg_search.model.cache import EmbeddingCache
+cache = EmbeddingCache(sys.argv[1], "m", 2)
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(30):
+    cache.put([f"{sys.argv[2]} {i}"], np.full((1, 2), i, np.float32))
+"""
 
 
 def test_two_processes_write_at_the_same_time(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write, args=(tmp_path, name)) for name in "ab"]
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in "ab"
+    ]
+    assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 2
     for writer in writers:
-        writer.start()
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
     for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0, 0]
+        writer.communicate()
+    assert [writer.returncode for writer in writers] == [0, 0]
     _, found = EmbeddingCache(tmp_path, "m", 2).get([f"{name} {i}" for name in "ab" for i in range(30)])
     assert found.all()
 

@@ -1,17 +1,21 @@
 """Log of queries: off by default, counted, bounded, separate for tenants, and never at the cost of an answer."""
 
 import asyncio
+import itertools
 import logging
 import threading
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
+from read_only import read_only
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import EmptyIndexError, ItemNotFoundError, UncertainQueryError
 from fg_search.queries import log as query_log
+from fg_search.queries import logged_search
 
 UNCLEAR = {"min_query_confidence": 1.0}  # nothing is that clear
 CLEAR = "my card blocked"
@@ -136,7 +140,7 @@ def outcome(search):
         return str(error)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=WITH_FIXTURES)
 @given(
     seed=st.integers(0, 50),
     on_uncertain=st.sampled_from(["flag", "abstain", "raise"]),
@@ -209,6 +213,8 @@ def test_queries_of_a_batch_are_written_at_once(full, monkeypatch):
 def test_a_full_log_drops_what_was_not_asked_for_the_longest_time(full, monkeypatch):
     monkeypatch.setattr(query_log, "MOST_QUERIES", 6)
     monkeypatch.setattr(query_log, "_KEPT", 4)
+    seconds = itertools.count()  # the log's clock has milliseconds, in which several queries may be asked
+    monkeypatch.setattr(logged_search, "now", lambda: f"2026-01-01T00:00:{next(seconds):02}.000+00:00")
     full.log_queries("all")
     for i in range(6):
         full.search(f"card {i}")
@@ -292,6 +298,15 @@ def test_what_was_interrupted_between_index_and_log_is_done_again(full, monkeypa
     assert "new" not in full.labels()
 
 
+@pytest.fixture(scope="module")
+def asked(encoder, corpus):
+    """An index in memory with one query in its log; no test changes it."""
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add(corpus[0], labels=corpus[1])
+        index.search(CLEAR, log="all", **UNCLEAR)
+        yield read_only(index)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -305,10 +320,16 @@ def test_what_was_interrupted_between_index_and_log_is_done_again(full, monkeypa
         (([], "dismiss", "x"), ValueError, "takes no label"),
     ],
 )
-def test_decisions_that_make_no_sense_are_refused(full, arguments, error, message):
-    full.search(CLEAR, log="all", **UNCLEAR)
+def test_decisions_that_make_no_sense_are_refused(asked, arguments, error, message):
     with pytest.raises(error, match=message):
-        full.decide_queries(*arguments)
+        asked.decide_queries(*arguments)
+    assert len(asked.logged_queries()) == 1
+
+
+def test_no_engine_decides_about_a_query_that_is_not_there(full):
+    full.search(CLEAR, log="all", **UNCLEAR)
+    with pytest.raises(ItemNotFoundError, match="has no query 'nobody'"):
+        full.decide_queries([full.logged_queries()[0].id, "nobody"], "dismiss")
     assert len(full.logged_queries()) == 1
 
 

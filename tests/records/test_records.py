@@ -634,7 +634,11 @@ def test_bad_rows_of_parquet_stop_or_are_skipped(write_parquet):
         ("a.csv", '"text"x\n', r"a\.csv:1: not CSV"),
         ("a.csv", "text,n,n\nx,1,2\n", r"a\.csv: the header names 'n' twice"),
         ("a.jsonl.gz", '{"text": "x"}', r"a\.jsonl\.gz: cannot be read: Not a gzipped file"),
-        ("a.jsonl.gz", gzip.compress(b'{"text": "x"}\n' * 10)[:-5], r"a\.jsonl\.gz: cannot be read: Compressed file"),
+        (
+            "a.jsonl.gz",
+            gzip.compress(b'{"text": "x"}\n' * 10, mtime=0)[:-5],
+            r"a\.jsonl\.gz: cannot be read: Compressed file",
+        ),
         ("a.parquet", "PAR1", r"a\.parquet: not a Parquet file, or a damaged one"),
         ("a.xlsx", "", r"a\.xlsx: the ending '\.xlsx' is not known; use one of \.jsonl"),
         ("a.parquet.gz", "", r"a\.parquet\.gz: the ending '\.parquet' is not known"),

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from fg_search.integrations import argilla
 from fg_search.review.exports import formats as export
@@ -211,7 +212,7 @@ def test_the_most_frequent_answer_counts_and_ties_do_not():
     assert argilla.from_argilla([record("x", "y")]) == argilla.from_argilla([record()]) == {}
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20))
 @given(items, words)
 def test_argilla_itself_reads_and_writes_the_records(listed, label):
     rg = pytest.importorskip("argilla", reason="needs argilla")

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from fg_search.review import issues as review
 from fg_search.review.issues import (
@@ -72,7 +73,7 @@ def test_same_text_looks_past_case_punctuation_and_spaces():
         same_text(texts, ["a"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(seed=SEEDS, k=st.integers(1, 3))
 def test_conflicting_copies_are_the_nearest_of_other_labels(seed, k):
     rows = rows_of(seed)
@@ -131,7 +132,7 @@ def test_an_item_far_from_everything_is_an_outlier():
     assert outlier_scores(rows[:1]).tolist() == [1.0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(seed=SEEDS, n=st.integers(1, 20))
 def test_outlier_scores_are_in_range_whatever_the_order(seed, n):
     rows = rows_of(seed, n)
@@ -218,7 +219,7 @@ def test_what_falls_with_more_examples_is_not_taken_for_noise():
     assert estimate_noise(right, 5, from_half=full).share.estimate <= planted
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(seed=SEEDS, n=st.integers(1, 25), window=st.integers(1, 6))
 def test_copies_are_spread_as_long_as_there_is_anything_else(seed, n, window):
     rng = np.random.default_rng(seed)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from fg_search.evaluation import auroc
 from fg_search.review.issues import (
@@ -104,7 +105,7 @@ def test_only_a_sample_need_be_fitted(data):
     assert auroc(found.score, wrong) > 0.98
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(seed=st.integers(0, 1000), labels=st.integers(2, 4), each=st.integers(2, 6), noise=st.floats(0, 0.9))
 def test_numbers_stay_in_range_and_the_order_does_not_matter(seed, labels, each, noise):
     rows, given_labels, _ = draw(seed, labels, each, noise)

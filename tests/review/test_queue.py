@@ -23,20 +23,20 @@ def test_review_takes_a_filter_and_refuses_nonsense(filled):
         filled.review(limit=0)
 
 
-def test_items_that_somebody_was_unsure_of_are_a_list(filled):
-    first, second, third = filled.review(limit=3)
-    filled.decide(second.id, "unsure", reviewer="Ada")
-    filled.decide(first.id, "unsure", reviewer="Ben")
-    filled.decide(third.id, "keep")
-    left = filled.review(kind="unsure")
+def test_items_that_somebody_was_unsure_of_are_a_list(own):
+    first, second, third = own.review(limit=3)
+    own.decide(second.id, "unsure", reviewer="Ada")
+    own.decide(first.id, "unsure", reviewer="Ben")
+    own.decide(third.id, "keep")
+    left = own.review(kind="unsure")
     assert [item.id for item in left] == [first.id, second.id]  # the least confident first
     assert [item.reason.split(" was not sure; ")[0] for item in left] == ["Ben", "Ada"]
     assert [item.kind for item in left] == ["unsure"] * 2
     assert left[0].score == pytest.approx(1 - first.confidence)
-    assert filled.review(kind="unsure", min_score=left[0].score, offset=1) == []
-    assert not {first.id, second.id} & {item.id for item in filled.review(limit=100)}
-    assert filled.review(kind="unsure", evidence=2, diverse=True)[0].contradicting
-    filled.decide(first.id, "keep")
-    assert [item.id for item in filled.review(kind="unsure")] == [second.id]
-    filled.undo()
-    assert [item.id for item in filled.review(kind="unsure")] == [first.id, second.id]
+    assert own.review(kind="unsure", min_score=left[0].score, offset=1) == []
+    assert not {first.id, second.id} & {item.id for item in own.review(limit=100)}
+    assert own.review(kind="unsure", evidence=2, diverse=True)[0].contradicting
+    own.decide(first.id, "keep")
+    assert [item.id for item in own.review(kind="unsure")] == [second.id]
+    own.undo()
+    assert [item.id for item in own.review(kind="unsure")] == [first.id, second.id]

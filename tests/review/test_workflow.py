@@ -77,9 +77,18 @@ def test_a_deleted_item_that_comes_back_is_found_again(full, corpus):
         (("d0", "accept"), ValueError, "no suggested label"),
     ],
 )
-def test_a_decision_that_makes_no_sense_is_refused_and_not_logged(full, arguments, error, message):
+def test_a_decision_that_makes_no_sense_is_refused_and_not_logged(in_memory, arguments, error, message):
     with pytest.raises(error, match=message):
-        full.decide(*arguments)
+        in_memory.decide(*arguments)
+    assert in_memory.decisions() == []
+
+
+def test_no_engine_logs_a_decision_that_makes_no_sense(full):
+    for wrong in (("d0", "dance"), ("d0", "label", " ")):
+        with pytest.raises(ValueError, match=r"action must be one of|label is empty"):
+            full.decide(*wrong)
+    with pytest.raises(ItemNotFoundError):
+        full.decide("nobody", "keep")
     assert full.decisions() == []
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import qdrant_edge as edge
 from qdrant_client import models
 
+from fg_search.edge.collection_settings import dense_params
 from fg_search.edge.convert.counterparts import convert_memory, dispatch, enum_member, enum_named
 from fg_search.edge.convert.payload_indexes import payload_schema_from_edge
 
@@ -130,6 +131,17 @@ def convert_config(config: models.CreateCollection) -> edge.EdgeConfig:
         else edge.EdgeOptimizersConfig(**{name: getattr(optimizers, name) for name in _OPTIMIZER_SETTINGS}),
         payload_memory=None if config.payload is None else convert_memory(config.payload.memory),
         id_tracker_memory=None if config.id_tracker is None else convert_memory(config.id_tracker.memory),
+    )
+
+
+def create_vector(name: str, config: models.CreateCollection) -> edge.UpdateOperation:
+    """Return the operation that adds a named vector of the settings to a collection."""
+    if name in (config.sparse_vectors or {}):
+        sparse = _sparse((config.sparse_vectors or {})[name])
+        return edge.UpdateOperation.create_sparse_vector(name, sparse.modifier, sparse.datatype)
+    dense = _dense(dense_params(config)[name])
+    return edge.UpdateOperation.create_dense_vector(
+        name, dense.size, dense.distance, dense.multivector_config, dense.datatype
     )
 
 

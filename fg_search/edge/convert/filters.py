@@ -206,3 +206,8 @@ def without_ids(query_filter: models.Filter | None, ids: list[Any]) -> models.Fi
     if must_not is not None:
         unwanted = [*(must_not if isinstance(must_not, list) else [must_not]), *unwanted]
     return query_filter.model_copy(update={"must_not": unwanted})
+
+
+def with_condition(query_filter: models.Filter | None, condition: models.Condition) -> models.Filter:
+    """Add a condition to those that points must meet."""
+    return models.Filter(must=[condition] if query_filter is None else [query_filter, condition])

@@ -11,6 +11,7 @@ from qdrant_client import models
 
 from fg_search.edge.convert.counterparts import dispatch
 from fg_search.edge.convert.filters import convert_condition, geo_point, is_condition
+from fg_search.edge.convert.points import json_payload
 
 _Expression = edge.Expression
 
@@ -86,4 +87,5 @@ def convert_expression(expression: models.Expression) -> edge.Expression:
 
 def convert_formula(query: models.FormulaQuery) -> edge.Formula:
     """Convert a formula and the defaults of its variables."""
-    return edge.Formula(convert_expression(query.formula), query.defaults or {})
+    defaults = json_payload(query.defaults or {}, "defaults of the formula")
+    return edge.Formula(convert_expression(query.formula), defaults)

@@ -59,11 +59,14 @@ def _json_value(value: Any) -> Any:
 
 
 _NESTED = frozenset((dict, list, tuple))
+_JSON = _NESTED | {str, int, float, bool, type(None)}
 _MAX_DEPTH = 100  # levels of a payload; with about twenty more the engine cannot read its own log
 
 
 def json_payload(payload: Any, where: str) -> Any:
-    """Return a payload or metadata as plain JSON values; dates and UUIDs become strings, as on the server.
+    """Return a payload or metadata as plain JSON values.
+
+    Dates, UUIDs, bytes and decimals become strings, as on a server and in local mode.
 
     Raises:
         ValueError: A value cannot be JSON, such as NaN or infinity, or the nesting is too deep.
@@ -73,26 +76,32 @@ def json_payload(payload: Any, where: str) -> Any:
         value = json.loads(text.encode())  # the engine refuses a lone surrogate; so does encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON: {error}") from error
-    check_depth(value, where)
+    is_json(value, where)
     return value
 
 
-def check_depth(payload: Any, where: str) -> None:
-    """Refuse a payload that the engine would write to its log but could not read back.
+def is_json(payload: Any, where: str) -> bool:
+    """Whether a payload consists of JSON values alone.
+
+    The engine takes whatever looks like a number or a sequence: bytes would become a list of integers, a decimal a
+    float.
 
     Raises:
-        ValueError: The payload is nested too deep.
+        ValueError: It is nested deeper than the engine could read back from its log.
     """
     level = [payload] if type(payload) in _NESTED else []
+    are_json = type(payload) in _JSON
     for _ in range(_MAX_DEPTH):
         next_level: list[Any] = []
         for container in level:
             values = container.values() if type(container) is dict else container
-            if not _NESTED.isdisjoint(map(type, values)):  # one quick test for a list of numbers
+            types = set(map(type, values))  # one quick pass over a list of numbers
+            are_json = are_json and types <= _JSON
+            if not _NESTED.isdisjoint(types):
                 next_level += [value for value in values if type(value) in _NESTED]
         level = next_level
         if not level:
-            return
+            return are_json
     raise ValueError(f"{where}: nested more than {_MAX_DEPTH} levels deep, which the engine could not read again")
 
 
@@ -102,8 +111,8 @@ def convert_vectors(vector: Any, schema: VectorSchema, where: str) -> edge.Vecto
         return {name: schema.to_edge(named, name, where) for name, named in vector.items()}
     if DEFAULT_VECTOR_NAME not in schema.dense:
         raise ValueError(
-            f"Wrong input: Unnamed vectors are not allowed when a collection has named vectors; "
-            f"{where} must name one of {[*schema.dense, *sorted(schema.sparse)]}"
+            "Wrong input: Not existing vector name error: the collection has no unnamed vector; "
+            f"{where} may name one of {[*schema.dense, *sorted(schema.sparse)]}"
         )
     return schema.to_edge(vector, DEFAULT_VECTOR_NAME, where)  # type: ignore[return-value]
 
@@ -114,12 +123,12 @@ def convert_point(point: models.PointStruct, schema: VectorSchema) -> edge.Point
     point_id = convert_id(point.id)
     vectors = convert_vectors(point.vector, schema, where)
     payload = point.payload or None
-    check_depth(payload, f"payload of {where}")
-    try:
-        return edge.Point(point_id, vectors, payload)
-    except (TypeError, ValueError):
-        # the engine accepts JSON values only; converting on failure spares the usual payload a second check
-        return edge.Point(point_id, vectors, json_payload(payload, f"payload of {where}"))
+    if is_json(payload, f"payload of {where}"):
+        try:
+            return edge.Point(point_id, vectors, payload)
+        except (TypeError, ValueError):
+            pass  # a key that is no string, or NaN
+    return edge.Point(point_id, vectors, json_payload(payload, f"payload of {where}"))
 
 
 def iterate_points(points: Any) -> Iterator[models.PointStruct]:

@@ -64,14 +64,10 @@ _PLAIN_QUERIES: dict[type, Callable[[Any], edge.ScoringQueryType]] = {
 _NEEDS_PREFETCH = (models.FusionQuery, models.RrfQuery, models.FormulaQuery)
 
 
-def _prefetches(request: models.QueryRequest | models.Prefetch) -> list[models.Prefetch]:
+def prefetches_of(request: models.QueryRequest | models.Prefetch) -> list[models.Prefetch]:
+    """Return the prefetches of a query as a list."""
     prefetch = request.prefetch
     return prefetch if isinstance(prefetch, list) else [] if prefetch is None else [prefetch]
-
-
-def has_formula(request: models.QueryRequest | models.Prefetch) -> bool:
-    """Whether the query or one of its prefetches is a formula."""
-    return isinstance(request.query, models.FormulaQuery) or any(map(has_formula, _prefetches(request)))
 
 
 def _check_combination(query: Any, using: str | None, has_prefetch: bool, score_threshold: float | None) -> None:
@@ -85,6 +81,8 @@ def _check_combination(query: Any, using: str | None, has_prefetch: bool, score_
         raise ValueError("Can't use score_threshold with an order_by query.")
     if isinstance(query, (models.FusionQuery, models.RrfQuery)) and using:
         raise ValueError("Fusion queries cannot be combined with the 'using' field.")
+    if isinstance(query, models.TextQuery) and has_prefetch:
+        raise ValueError("A text query cannot rescore prefetches.")
     if isinstance(query, _NEEDS_PREFETCH) and not has_prefetch:
         raise ValueError(f"Cannot perform {type(query).__name__} without prefetches")
 
@@ -101,23 +99,33 @@ class QueryConverter:
     schema: VectorSchema
     lookup: Lookup
 
-    def request(self, request: models.QueryRequest, with_vector: Any, with_payload: Any) -> edge.QueryRequest:
-        """Convert a query and its prefetches; ``with_vector`` and ``with_payload`` are already converted."""
-        limit = DEFAULT_LIMIT if request.limit is None else request.limit
-        offset = request.offset or 0
+    def page(self, request: models.QueryRequest) -> tuple[int, int]:
+        """Return the number of hits before the page that a query asks for, and up to its end."""
+        limit, offset = DEFAULT_LIMIT if request.limit is None else request.limit, request.offset or 0
         if limit < 1:
             raise ValueError(f"limit value {limit} is invalid. Must be 1 or larger.")
         if offset < 0:
             raise ValueError(f"offset value {offset} is invalid. Must be 0 or larger.")
+        return offset, offset + limit
+
+    def request(
+        self, request: models.QueryRequest, offset: int, limit: int, with_vector: Any, with_payload: Any
+    ) -> edge.QueryRequest:
+        """Convert a query and its prefetches, but for its page; the last four arguments are the engine's."""
         if request.shard_key is not None:
             raise UnsupportedError("shard_key: an embedded collection is one shard")
+        start, end = self.page(request)
         return edge.QueryRequest(
             limit=limit,
             offset=offset,
             with_vector=with_vector,
             with_payload=with_payload,
-            **self._parts(request, limit),
+            **self._parts(request, end - start),
         )
+
+    def vector(self, request: models.QueryRequest, value: Any) -> edge.NamedVector:
+        """Convert a vector of a query, or the id of a point that has it."""
+        return self._scope(request, DEFAULT_LIMIT).vector(value)
 
     def _prefetch(self, prefetch: models.Prefetch) -> edge.Prefetch:
         limit = DEFAULT_LIMIT if prefetch.limit is None else prefetch.limit
@@ -125,11 +133,15 @@ class QueryConverter:
             raise ValueError(f"prefetch limit value {limit} is invalid. Must be 1 or larger.")
         return edge.Prefetch(limit=limit, **self._parts(prefetch, limit))
 
+    def _scope(self, request: models.QueryRequest | models.Prefetch, limit: int) -> QueryScope:
+        using = request.using or DEFAULT_VECTOR_NAME
+        return QueryScope(self.schema, self.lookup, using, request.lookup_from, limit)
+
     def _parts(self, request: models.QueryRequest | models.Prefetch, limit: int) -> dict[str, Any]:
         """Arguments that a query and a prefetch share."""
-        prefetches = _prefetches(request)
+        prefetches = prefetches_of(request)
         _check_combination(request.query, request.using, bool(prefetches), request.score_threshold)
-        scope = QueryScope(self.schema, self.lookup, request.using or DEFAULT_VECTOR_NAME, request.lookup_from, limit)
+        scope = self._scope(request, limit)
         query = None if request.query is None else _convert(request.query, scope)
         return {
             "query": query,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import qdrant_edge as edge
@@ -64,17 +64,30 @@ def _selected(vectors: Any, selector: edge.WithVectorType) -> Any:
     return _vectors_from_edge(vectors)
 
 
-def response_from_edge(hits: Sequence[edge.ScoredPoint], with_vectors: edge.WithVectorType) -> QueryResponse:
-    """Convert the hits of one query."""
+def response_from_edge(
+    hits: Sequence[edge.ScoredPoint],
+    with_vectors: edge.WithVectorType,
+    contents: Mapping[edge.PointId, edge.Record] | None = None,
+) -> QueryResponse:
+    """Convert the hits of one query.
+
+    Args:
+        hits: Hits, best first.
+        with_vectors: Converted selector.
+        contents: Payload and vectors by id, of hits that lack them; a hit that was deleted meanwhile is left out.
+    """
     points = []
     for hit in hits:
         point_id = hit.id
+        content = hit if contents is None else contents.get(point_id)
+        if content is None:
+            continue
         values = {
             "id": point_id if type(point_id) is int else str(point_id),
             "version": hit.version,
             "score": hit.score,
-            "payload": hit.payload,
-            "vector": None if with_vectors is False else _selected(hit.vector, with_vectors),
+            "payload": content.payload,
+            "vector": None if with_vectors is False else _selected(content.vector, with_vectors),
             "shard_key": None,
             "order_value": hit.order_value,
         }

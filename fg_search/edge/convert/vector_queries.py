@@ -11,6 +11,7 @@ import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
+from fg_search.edge.errors import UnsupportedError
 from fg_search.edge.vector_schema import DEFAULT_VECTOR_NAME, VectorSchema
 
 _MAX_MMR_CANDIDATES = 16384
@@ -63,13 +64,26 @@ def _nearest(query: models.NearestQuery, scope: QueryScope) -> edge.ScoringQuery
     vector = scope.vector(query.nearest)
     if query.mmr is None:
         return edge.Query.Nearest(vector, scope.using)
-    diversity = 0.5 if query.mmr.diversity is None else query.mmr.diversity
-    candidates = scope.limit if query.mmr.candidates_limit is None else query.mmr.candidates_limit
+    if scope.using in scope.schema.sparse:
+        raise UnsupportedError(
+            f"A prefetch with MMR on the sparse vector {scope.using!r} is not supported by Qdrant Edge; only the query "
+            "itself can be one"
+        )
+    relevance_weight, candidates = mmr_parameters(query.mmr, scope.limit)
+    return edge.Mmr(vector, relevance_weight, candidates, scope.using)
+
+
+def mmr_parameters(mmr: models.Mmr, limit: int) -> tuple[float, int]:
+    """Return the weight of the relevance and the number of candidates, by default the query's limit."""
+    diversity = 0.5 if mmr.diversity is None else mmr.diversity
+    candidates = limit if mmr.candidates_limit is None else mmr.candidates_limit
+    if not 0 <= diversity <= 1:
+        raise ValueError(f"mmr diversity value {diversity} is invalid. Must be from 0 to 1.")
     if not 0 <= candidates <= _MAX_MMR_CANDIDATES:
         raise ValueError(
             f"mmr candidates_limit value {candidates} is invalid. Must be from 0 to {_MAX_MMR_CANDIDATES}."
         )
-    return edge.Mmr(vector, 1.0 - diversity, candidates, scope.using)
+    return 1.0 - diversity, candidates
 
 
 def _mean_of_sparse(vectors: Sequence[models.SparseVector]) -> dict[int, float]:
@@ -133,8 +147,10 @@ def _discover(query: models.DiscoverQuery, scope: QueryScope) -> edge.ScoringQue
 
 
 def _context(query: models.ContextQuery, scope: QueryScope) -> edge.ScoringQueryType:
-    pairs = edge.ContextQuery(_pairs(query.context, scope))
-    return edge.Query.Context(pairs, scope.using)
+    pairs = _pairs(query.context, scope)
+    if not pairs:
+        raise ValueError("No context given")
+    return edge.Query.Context(edge.ContextQuery(pairs), scope.using)
 
 
 def _relevance_feedback(query: models.RelevanceFeedbackQuery, scope: QueryScope) -> edge.ScoringQueryType:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +33,6 @@ _ONLY: dict[str, tuple[Any, ...] | None] = {
     "write_consistency_factor": (None, 1),
     "strict_mode_config": (None,),
     "wal_config": None,
-    "collection_params": (None,),
-    "optimizers_config": (None,),
-    "vectors_config": (None,),
-    "sparse_vectors_config": (None,),
-    "hnsw_config": (None,),
-    "quantization_config": (None,),
     "api_key": (None,),
     "priority": (None, *models.SnapshotPriority),
 }
@@ -65,10 +59,12 @@ def check_options(method: str, options: Mapping[str, Any], *also: str) -> None:
 class ClientBase:
     """Opens and closes the folder and its collections."""
 
+    _closed = True  # until there is something to close: ``__del__`` also runs after a constructor that failed
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._closed = True  # nothing to close if the next line fails
         self._folder = StorageFolder(path)
         self._closed = False
+        self._process = os.getpid()
         self._lock = threading.RLock()
         self._collections: dict[str, EdgeCollection] = {}
         try:
@@ -82,11 +78,14 @@ class ClientBase:
         """Whether the client was closed."""
         return self._closed
 
-    def close(self, **kwargs: Any) -> None:  # noqa: ARG002  QdrantClient takes grpc_grace
+    def close(self, grpc_grace: float | None = None, **kwargs: Any) -> None:  # noqa: ARG002  for servers
         """Flush and close all collections and release the folder; further calls do nothing."""
         if self._closed:
             return
         self._closed = True
+        if os.getpid() != self._process:
+            self._folder.close()  # its own copy of the file; the lock stays with the parent
+            return  # a forked child lacks the engine's threads
         with self._lock, ExitStack() as stack:  # closes the others even if one fails
             stack.callback(self._folder.close)
             for collection in self._collections.values():
@@ -102,7 +101,9 @@ class ClientBase:
         self.close()
 
     def __del__(self) -> None:
-        self.close()
+        # Python prints whatever is raised here, and nobody can act on it: acknowledged writes are in the engine's log
+        with suppress(Exception):
+            self.close()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._folder.path)!r}{', closed' if self._closed else ''})"
@@ -110,6 +111,11 @@ class ClientBase:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("EdgeClient instance is closed. Please create a new instance.")
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "This EdgeClient was opened before the process was forked. Open the folder in the child, after the "
+                "parent has closed it, or run a Qdrant server for access by several processes."
+            )
 
     def _collection(self, name: str) -> EdgeCollection:
         self._check_open()

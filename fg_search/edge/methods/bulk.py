@@ -16,11 +16,13 @@ from qdrant_client.local.json_path_parser import parse_json_path
 from fg_search.edge.collection import Write
 from fg_search.edge.methods.base import DONE, check_options
 from fg_search.edge.methods.points import PointMethods
+from fg_search.edge.signatures import THEIRS, signature_of
 
 
 class BulkMethods(PointMethods):
     """Batches of operations, and uploads from columns."""
 
+    @signature_of(THEIRS.batch_update_points)
     def batch_update_points(
         self, collection_name: str, update_operations: Sequence[models.UpdateOperation], **kwargs: Any
     ) -> list[models.UpdateResult]:
@@ -35,6 +37,7 @@ class BulkMethods(PointMethods):
             write()
         return [DONE.model_copy() for _ in update_operations]
 
+    @signature_of(THEIRS.upload_collection)
     def upload_collection(
         self,
         collection_name: str,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -11,18 +12,29 @@ from qdrant_client.client_base import QdrantBase
 from qdrant_client.migrate.migrate import migrate
 
 from fg_search.edge.aliases import apply_alias_operations
-from fg_search.edge.collection import build_shard
+from fg_search.edge.collection import Change, EdgeCollection
 from fg_search.edge.collection_settings import CollectionSettings
 from fg_search.edge.convert.payload_indexes import parse_index_schema
 from fg_search.edge.convert.points import json_payload
 from fg_search.edge.folder import check_collection_name
 from fg_search.edge.methods.base import DONE, ClientBase, check_options
+from fg_search.edge.setting_changes import (
+    PARAMETERS,
+    VectorNameConfig,
+    needs_copy,
+    with_parameters,
+    with_vector,
+    without_vector,
+)
+from fg_search.edge.shards import build_shard
+from fg_search.edge.signatures import THEIRS, signature_of
 from fg_search.edge.vector_schema import check_vector_config
 
 
 class CollectionMethods(ClientBase):
     """Create, describe, change and delete collections, aliases and payload indexes."""
 
+    @signature_of(THEIRS.create_collection)
     def create_collection(
         self,
         collection_name: str,
@@ -90,18 +102,21 @@ class CollectionMethods(ClientBase):
             self._folder.create(collection_name, content, lambda folder: build_shard(folder, config))
         return True
 
-    def recreate_collection(self, collection_name: str, *args: Any, **kwargs: Any) -> bool:
+    @signature_of(THEIRS.recreate_collection)
+    def recreate_collection(self, collection_name: str, **kwargs: Any) -> bool:
         """Delete a collection if it exists and create it anew."""
         check_collection_name(collection_name)
         self.delete_collection(collection_name)
-        return self.create_collection(collection_name, *args, **kwargs)
+        return self.create_collection(collection_name, **kwargs)
 
+    @signature_of(THEIRS.collection_exists)
     def collection_exists(self, collection_name: str, **kwargs: Any) -> bool:
         """Whether there is a collection or alias of this name."""
         check_options("collection_exists", kwargs)
         self._check_open()
         return self._folder.exists(self._aliases.get(collection_name, collection_name))
 
+    @signature_of(THEIRS.get_collections)
     def get_collections(self, **kwargs: Any) -> models.CollectionsResponse:
         """List the collections."""
         check_options("get_collections", kwargs)
@@ -109,34 +124,75 @@ class CollectionMethods(ClientBase):
         names = self._folder.collections()
         return models.CollectionsResponse(collections=[models.CollectionDescription(name=name) for name in names])
 
+    @signature_of(THEIRS.get_collection)
     def get_collection(self, collection_name: str, **kwargs: Any) -> models.CollectionInfo:
         """Return the counts, settings, metadata and payload indexes of a collection."""
         check_options("get_collection", kwargs)
         return self._collection(collection_name).info()
 
-    def update_collection(self, collection_name: str, *, metadata: dict[str, Any] | None = None, **kwargs: Any) -> bool:
-        """Merge metadata into a collection's own. All other settings are fixed.
+    @signature_of(THEIRS.update_collection)
+    def update_collection(
+        self,
+        collection_name: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> bool:
+        """Change a collection's parameters, and merge metadata into its own.
+
+        Parameters of HNSW graphs, quantization and segments take effect with the next :meth:`optimize`. Removing a
+        quantization and changing the modifier or the datatype of a sparse vector copy all points to a new collection,
+        which replaces the old one in one step.
+
+        Args:
+            collection_name: Collection or alias.
+            metadata: Top-level keys to set; None removes a key.
+            **kwargs: ``optimizers_config``, ``collection_params``, ``vectors_config``, ``hnsw_config``,
+                ``quantization_config`` and ``sparse_vectors_config``, as in QdrantClient; parameters that they leave
+                out stay as they are.
 
         Returns:
-            Whether there was anything to change.
+            Whether anything was given.
         """
-        check_options(
-            "update_collection",
-            kwargs,
-            "vectors_config",
-            "sparse_vectors_config",
-            "optimizers_config",
-            "collection_params",
-            "hnsw_config",
-            "quantization_config",
-            "strict_mode_config",
-        )
+        parameters = {name: kwargs.pop(name) for name in PARAMETERS if name in kwargs}
+        check_options("update_collection", kwargs, "strict_mode_config")
         collection = self._collection(collection_name)
-        if metadata is None:
-            return False
-        collection.update_metadata(json_payload(metadata, "metadata"))
-        return True
+        given = {name: value for name, value in parameters.items() if value is not None}
+        changes = None if metadata is None else json_payload(metadata, "metadata")
+        if given:
+            self._change_parameters(collection_name, collection, partial(with_parameters, **given))
+        if changes is not None:
+            self._collection(collection_name).update_metadata(changes)
+        return bool(given) or changes is not None
 
+    def _change_parameters(self, collection_name: str, collection: EdgeCollection, change: Change) -> None:
+        if not needs_copy(collection.settings, change(collection.settings)):
+            collection.change(change)
+            return
+        with self._lock:
+            name = self._aliases.get(collection_name, collection_name)
+            with self._folder.building(name) as built:
+                self._collection(name).copy_into(built, change)
+                del self._collections[name]
+                self._folder.put(name, built)
+
+    @signature_of(THEIRS.create_vector_name)
+    def create_vector_name(
+        self, collection_name: str, vector_name: str, vector_name_config: VectorNameConfig, **kwargs: Any
+    ) -> models.UpdateResult:
+        """Add a named vector to a collection; its points lack it until :meth:`update_vectors` gives it to them."""
+        check_options("create_vector_name", kwargs)
+        self._collection(collection_name).change(partial(with_vector, name=vector_name, name_config=vector_name_config))
+        return DONE.model_copy()
+
+    @signature_of(THEIRS.delete_vector_name)
+    def delete_vector_name(self, collection_name: str, vector_name: str, **kwargs: Any) -> models.UpdateResult:
+        """Remove a named vector from a collection and its points, if there is one of that name."""
+        check_options("delete_vector_name", kwargs)
+        self._collection(collection_name).change(partial(without_vector, name=vector_name))
+        return DONE.model_copy()
+
+    @signature_of(THEIRS.delete_collection)
     def delete_collection(self, collection_name: str, **kwargs: Any) -> bool:
         """Delete a collection and its aliases, even if it is damaged.
 
@@ -158,6 +214,7 @@ class CollectionMethods(ClientBase):
             self._folder.delete(collection_name)
         return True
 
+    @signature_of(THEIRS.update_collection_aliases)
     def update_collection_aliases(
         self, change_aliases_operations: Sequence[models.AliasOperations], **kwargs: Any
     ) -> bool:
@@ -170,6 +227,7 @@ class CollectionMethods(ClientBase):
             self._aliases = aliases
         return True
 
+    @signature_of(THEIRS.get_aliases)
     def get_aliases(self, **kwargs: Any) -> models.CollectionsAliasesResponse:
         """List all aliases."""
         check_options("get_aliases", kwargs)
@@ -180,6 +238,7 @@ class CollectionMethods(ClientBase):
             ]
         )
 
+    @signature_of(THEIRS.get_collection_aliases)
     def get_collection_aliases(self, collection_name: str, **kwargs: Any) -> models.CollectionsAliasesResponse:
         """List the aliases of one collection."""
         check_options("get_collection_aliases", kwargs)
@@ -188,6 +247,7 @@ class CollectionMethods(ClientBase):
             aliases=[alias for alias in aliases if alias.collection_name == collection_name]
         )
 
+    @signature_of(THEIRS.create_payload_index)
     def create_payload_index(
         self,
         collection_name: str,
@@ -202,6 +262,7 @@ class CollectionMethods(ClientBase):
         self._collection(collection_name).create_index(field_name, schema)
         return DONE.model_copy()
 
+    @signature_of(THEIRS.delete_payload_index)
     def delete_payload_index(self, collection_name: str, field_name: str, **kwargs: Any) -> models.UpdateResult:
         """Remove the index on a payload field."""
         check_options("delete_payload_index", kwargs)
@@ -209,8 +270,8 @@ class CollectionMethods(ClientBase):
         return DONE.model_copy()
 
     def info(self) -> models.VersionInfo:
-        """Return the name and version of the engine."""
-        return models.VersionInfo(title="qdrant edge", version=version("qdrant-edge-py"))
+        """Return the title that a server and local mode have, and the version of the engine."""
+        return models.VersionInfo(title="qdrant - vector search engine", version=version("qdrant-edge-py"))
 
     def migrate(
         self,

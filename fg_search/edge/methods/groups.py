@@ -12,11 +12,13 @@ from fg_search.edge.grouping import find_groups
 from fg_search.edge.instances import construct
 from fg_search.edge.methods.base import check_options
 from fg_search.edge.methods.points import PointMethods
+from fg_search.edge.signatures import THEIRS, signature_of
 
 
 class GroupMethods(PointMethods):
     """Search with hits grouped by a payload field."""
 
+    @signature_of(THEIRS.query_points_groups)
     def query_points_groups(
         self,
         collection_name: str,

@@ -12,6 +12,7 @@ from qdrant_client.http.models import QueryResponse  # models.QueryResponse is f
 from fg_search.edge.convert.points import json_payload
 from fg_search.edge.instances import construct
 from fg_search.edge.methods.base import DONE, ClientBase, check_options
+from fg_search.edge.signatures import THEIRS, signature_of
 
 _Ids = Sequence[int | str]
 _Selector = _Ids | models.Filter | models.FilterSelector | models.PointIdsList
@@ -22,6 +23,7 @@ class PointMethods(ClientBase):
 
     # --- writing ------------------------------------------------------------------------------------------
 
+    @signature_of(THEIRS.upsert)
     def upsert(
         self,
         collection_name: str,
@@ -36,6 +38,7 @@ class PointMethods(ClientBase):
         self._collection(collection_name).prepare_upsert(points, update_filter, update_mode)()
         return DONE.model_copy()
 
+    @signature_of(THEIRS.upload_points)
     def upload_points(
         self,
         collection_name: str,
@@ -55,6 +58,7 @@ class PointMethods(ClientBase):
         while batch := list(islice(iterator, batch_size)):
             collection.prepare_upsert(batch, update_filter, update_mode)()
 
+    @signature_of(THEIRS.update_vectors)
     def update_vectors(
         self,
         collection_name: str,
@@ -68,6 +72,7 @@ class PointMethods(ClientBase):
         self._collection(collection_name).prepare_vector_update(points, update_filter)()
         return DONE.model_copy()
 
+    @signature_of(THEIRS.delete_vectors)
     def delete_vectors(
         self, collection_name: str, vectors: Sequence[str], points: _Selector, **kwargs: Any
     ) -> models.UpdateResult:
@@ -80,6 +85,7 @@ class PointMethods(ClientBase):
         collection.update_selected("delete_vectors", points, list(vectors))
         return DONE.model_copy()
 
+    @signature_of(THEIRS.delete)
     def delete(self, collection_name: str, points_selector: _Selector, **kwargs: Any) -> models.UpdateResult:
         """Delete points."""
         check_options("delete", kwargs, "shard_key_selector")
@@ -87,6 +93,7 @@ class PointMethods(ClientBase):
         collection.update_selected("delete_points", points_selector)
         return DONE.model_copy()
 
+    @signature_of(THEIRS.set_payload)
     def set_payload(
         self,
         collection_name: str,
@@ -101,6 +108,7 @@ class PointMethods(ClientBase):
         collection.update_selected("set_payload", points, json_payload(payload, "payload"), key)
         return DONE.model_copy()
 
+    @signature_of(THEIRS.overwrite_payload)
     def overwrite_payload(
         self, collection_name: str, payload: dict[str, Any], points: _Selector, **kwargs: Any
     ) -> models.UpdateResult:
@@ -110,6 +118,7 @@ class PointMethods(ClientBase):
         collection.update_selected("overwrite_payload", points, json_payload(payload, "payload"))
         return DONE.model_copy()
 
+    @signature_of(THEIRS.delete_payload)
     def delete_payload(
         self, collection_name: str, keys: Sequence[str], points: _Selector, **kwargs: Any
     ) -> models.UpdateResult:
@@ -118,6 +127,7 @@ class PointMethods(ClientBase):
         self._collection(collection_name).update_selected("delete_payload", points, list(keys))
         return DONE.model_copy()
 
+    @signature_of(THEIRS.clear_payload)
     def clear_payload(self, collection_name: str, points_selector: _Selector, **kwargs: Any) -> models.UpdateResult:
         """Remove the whole payload of points."""
         check_options("clear_payload", kwargs, "shard_key_selector")
@@ -126,6 +136,7 @@ class PointMethods(ClientBase):
 
     # --- reading ------------------------------------------------------------------------------------------
 
+    @signature_of(THEIRS.query_points)
     def query_points(
         self,
         collection_name: str,
@@ -176,6 +187,7 @@ class PointMethods(ClientBase):
         )
         return self._query(collection_name, [request])[0]
 
+    @signature_of(THEIRS.query_batch_points)
     def query_batch_points(
         self, collection_name: str, requests: Sequence[models.QueryRequest], **kwargs: Any
     ) -> list[QueryResponse]:
@@ -190,6 +202,7 @@ class PointMethods(ClientBase):
 
         return self._collection(collection_name).query(requests, lookup)
 
+    @signature_of(THEIRS.scroll)
     def scroll(
         self,
         collection_name: str,
@@ -210,6 +223,7 @@ class PointMethods(ClientBase):
             scroll_filter, limit, order_by, offset, with_payload, with_vectors
         )
 
+    @signature_of(THEIRS.retrieve)
     def retrieve(
         self,
         collection_name: str,
@@ -222,6 +236,7 @@ class PointMethods(ClientBase):
         check_options("retrieve", kwargs, "shard_key_selector")
         return self._collection(collection_name).retrieve(ids, with_payload, with_vectors)
 
+    @signature_of(THEIRS.count)
     def count(
         self,
         collection_name: str,
@@ -233,15 +248,16 @@ class PointMethods(ClientBase):
         check_options("count", kwargs, "shard_key_selector")
         return models.CountResult(count=self._collection(collection_name).count(count_filter, exact=exact))
 
+    @signature_of(THEIRS.facet)
     def facet(
         self,
         collection_name: str,
         key: str,
         facet_filter: models.Filter | None = None,
         limit: int = 10,
-        exact: bool = False,
+        exact: bool = False,  # noqa: ARG002  the counts are always exact
         **kwargs: Any,
     ) -> models.FacetResponse:
-        """Count points per value of an indexed payload field, most frequent value first."""
+        """Count points per value of an indexed payload field, most frequent value first; the counts are exact."""
         check_options("facet", kwargs, "shard_key_selector")
-        return self._collection(collection_name).facet(key, facet_filter, limit, exact=exact)
+        return self._collection(collection_name).facet(key, facet_filter, limit)

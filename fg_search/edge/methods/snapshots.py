@@ -13,6 +13,7 @@ from fg_search.edge.disk_space import check_space_to_write
 from fg_search.edge.errors import FormatVersionError, StorageError
 from fg_search.edge.folder import check_collection_name
 from fg_search.edge.methods.base import ClientBase, check_options
+from fg_search.edge.signatures import THEIRS, signature_of
 from fg_search.edge.snapshot_archive import file_checksum, read_archive
 from fg_search.edge.snapshot_folder import SnapshotFolder, local_path
 
@@ -23,6 +24,7 @@ _NO_COLLECTION = (RuntimeError, ValueError, TypeError, KeyError, AttributeError,
 class SnapshotMethods(ClientBase):
     """Create, list, locate, delete and recover snapshots of collections."""
 
+    @signature_of(THEIRS.create_snapshot)
     def create_snapshot(self, collection_name: str, **kwargs: Any) -> models.SnapshotDescription:
         """Copy a collection into one file below the client's folder; :meth:`snapshot_path` returns its path.
 
@@ -44,10 +46,30 @@ class SnapshotMethods(ClientBase):
         collection = self._collection(collection_name)
         return SnapshotFolder(self._folder.path, self._real_name(collection_name)).create(collection)
 
+    @signature_of(THEIRS.list_snapshots)
     def list_snapshots(self, collection_name: str, **kwargs: Any) -> list[models.SnapshotDescription]:
         """Describe the snapshots of a collection, oldest first. Snapshots outlive their collection."""
         check_options("list_snapshots", kwargs)
         return self._snapshots(collection_name).list()
+
+    @signature_of(THEIRS.list_shard_snapshots)
+    def list_shard_snapshots(
+        self,
+        collection_name: str,
+        shard_id: int,  # noqa: ARG002  there is one shard
+        **kwargs: Any,
+    ) -> list[models.SnapshotDescription]:
+        """Return an empty list, as local mode does: snapshots are of whole collections."""
+        check_options("list_shard_snapshots", kwargs)
+        self._collection(collection_name)
+        return []
+
+    @signature_of(THEIRS.list_full_snapshots)
+    def list_full_snapshots(self, **kwargs: Any) -> list[models.SnapshotDescription]:
+        """Return an empty list: snapshots are of single collections."""
+        check_options("list_full_snapshots", kwargs)
+        self._check_open()
+        return []
 
     def snapshot_path(self, collection_name: str, snapshot_name: str) -> Path:
         """Return the path of a snapshot, e.g. to copy the file elsewhere. Not in QdrantClient.
@@ -57,6 +79,7 @@ class SnapshotMethods(ClientBase):
         """
         return self._snapshots(collection_name).path(snapshot_name)
 
+    @signature_of(THEIRS.delete_snapshot)
     def delete_snapshot(self, collection_name: str, snapshot_name: str, **kwargs: Any) -> bool:
         """Delete a snapshot.
 
@@ -71,8 +94,10 @@ class SnapshotMethods(ClientBase):
         self,
         collection_name: str,
         location: str | os.PathLike[str],
-        *,
+        api_key: str | None = None,
         checksum: str | None = None,
+        priority: models.SnapshotPriority | None = None,
+        wait: bool = True,  # noqa: ARG002  the call always waits
         **kwargs: Any,
     ) -> bool:
         """Restore a collection from a file that :meth:`create_snapshot` wrote, in this folder or another one.
@@ -83,7 +108,10 @@ class SnapshotMethods(ClientBase):
         Args:
             collection_name: Collection or alias to create or replace.
             location: Path or ``file://`` URL of the snapshot.
+            api_key: Must be None; a server uses it to fetch the location.
             checksum: Expected SHA-256 of the file.
+            priority: No effect: there are no replicas.
+            wait: No effect: the call always waits.
             **kwargs: Arguments for servers, ignored or refused; see the class.
 
         Raises:
@@ -92,7 +120,7 @@ class SnapshotMethods(ClientBase):
             ValueError: The collection name is not allowed.
             UnsupportedError: The location is a URL with another scheme or on another host.
         """
-        check_options("recover_snapshot", kwargs, "api_key", "priority")
+        check_options("recover_snapshot", {"api_key": api_key, "priority": priority, **kwargs}, "api_key", "priority")
         self._check_open()
         name = self._real_name(collection_name)
         check_collection_name(name)

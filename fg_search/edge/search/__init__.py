@@ -1,0 +1,1 @@
+"""Answers to queries, where more is needed than one call of the engine."""
