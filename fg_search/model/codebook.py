@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.arrays import unit_rows
-from fg_search.validation import check_vectors
+from fg_search.validation import check_vectors, is_missing
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -298,13 +298,13 @@ def _count_distinct(rows: npt.NDArray[np.float32], limit: int) -> int:
 
 
 def _distinct(column: Sequence[str | None]) -> tuple[str, ...]:
-    return tuple(sorted({value for value in column if value is not None}))
+    return tuple(sorted({value for value in column if value is not None and not is_missing(value)}))
 
 
 def _targets_of(column: Sequence[str | None], known: Sequence[str], codes: IntArray) -> IntArray:
     """Look up the codes ``(V, G)`` of the known values for each example: ``(n, G)``."""
-    row = {value: i for i, value in enumerate(known)}
-    chosen = np.array([-1 if value is None else row[value] for value in column], dtype=np.int64)
+    row: dict[str | None, int] = {value: i for i, value in enumerate(known)}
+    chosen = np.array([-1 if is_missing(value) else row[value] for value in column], dtype=np.int64)
     return np.where(chosen[:, None] < 0, UNSUPERVISED, codes[chosen])
 
 

@@ -7,8 +7,9 @@ import shutil
 import sys
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES, examples
 
 from fg_search import ConfidenceIndex, cli
 from fg_search.cli.search import _filter_of
@@ -333,7 +334,6 @@ def search_or_refuse(opened, written):
         assert len(found.hits) <= 2
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60) | json_filters.map(json.dumps) | nearly_filters.map(json.dumps))
 def test_any_filter_is_searched_with_or_refused(opened, written):
     search_or_refuse(opened, written)
@@ -347,7 +347,7 @@ def test_a_deep_filter_is_searched_with_or_refused(opened, depth):
 # any bytes
 
 
-@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), suppress_health_check=WITH_FIXTURES)
 @given(st.binary(max_size=60) | st.sampled_from([b"text\nmy card\n", b'{"text": "x"}\n', b"text;label\nx;y\n"]))
 def test_any_bytes_in_files_and_on_stdin_end_a_command_by_its_exit_code(run, opened, saved_encoder, tmp_path, content):
     folder = tmp_path / "any"

@@ -10,8 +10,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES
 
 from fg_search import FeatureGroupEncoder
 from fg_search.errors import EncoderNotFoundError, FgSearchError, StorageError
@@ -93,7 +94,7 @@ def parts(saved_encoder, tmp_path_factory):
     return folder, {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(suppress_health_check=WITH_FIXTURES)
 @given(st.data())
 def test_any_damage_is_loaded_or_refused(parts, data):
     folder, contents = parts
