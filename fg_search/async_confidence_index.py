@@ -497,7 +497,8 @@ class AsyncConfidenceIndex:
         returns later, not for other handles of the same index. The log lives in the engine, beside the index. An entry
         holds the text of the query, how often it was asked, when first and last, and from the last time the decision,
         its reason, both confidences, the best hit (id, label, score) and the base embedding. Queries that differ only
-        in case, punctuation or white space are one entry. Further pages of hits (``offset``) are not logged.
+        in case, white space or the end of the last sentence are one entry. Further pages of hits (``offset``) are not
+        logged.
 
         The log has room for 10,000 different queries per tenant. Beyond that, the thousand that were not asked for
         longest are dropped. A query that cannot be logged is answered all the same, and a warning goes to the logger

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable, Mapping, Sequence, Sized
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,71 +22,105 @@ def check_texts(texts: Sequence[str], *, name: str = "texts") -> list[str]:
         TypeError: If ``texts`` is a single string, or an item is not a string; the message names its position.
         ValueError: If an item is empty, only white space, or contains a lone surrogate.
     """
-    if isinstance(texts, str):
-        raise TypeError(f"{name} must be a list of strings, got one string; wrap it: [{texts[:20]!r}]")
-    checked = list(texts)
-    for i, text in enumerate(checked):
-        check_text(text, f"{name}[{i}]")
-    return checked
+    check_list(texts, name, ordered=True)
+    return [check_text(text, f"{name}[{i}]") for i, text in enumerate(texts)]
 
 
-def check_text(text: object, name: str) -> None:
-    """Check that a text is a non-empty string.
+def check_text(text: object, name: str) -> str:
+    """Check that a text is a non-empty string and return it as a plain ``str``.
 
     Raises:
         TypeError, ValueError: If it is not; the message starts with ``name``.
     """
-    if text is None:
-        raise TypeError(f"{name} is missing (None); drop the item or give it a text")
+    if is_missing(text):
+        raise TypeError(f"{name} is missing ({text}); drop the item or give it a text")
     if not isinstance(text, str):
         raise TypeError(f"{name} is {type(text).__name__}, not a string")
     if not text.strip():
         raise ValueError(f"{name} is empty; drop the item or give it a text")
     _check_whole(text, name)
+    return plain_text(text)
 
 
-def is_missing(value: object) -> bool:
-    """Whether a value stands for an empty cell of a data frame: ``None``, NaN, or the ``NA`` and ``NaT`` of pandas."""
-    if isinstance(value, (float, np.floating)):
-        return bool(np.isnan(value))
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
-def missing_as_none(values: Iterable[Any]) -> list[Any]:
-    """Return the values with ``None`` in the place of the missing ones."""
-    return [None if is_missing(value) else value for value in values]
-
-
-def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -> None:
-    """Check that every label is a non-empty string, or ``None`` where unknown.
+def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -> list[str | None] | None:
+    """Check that every label is a non-empty string, or missing where unknown.
 
     Args:
         labels: Labels to check; ``None`` if there are none.
         name: The caller's name for them, used in error messages.
 
+    Returns:
+        The labels as plain strings, ``None`` where unknown; ``None`` if there are none.
+
     Raises:
         TypeError: If a label has another type; the message names its position.
         ValueError: If a label is empty or contains a lone surrogate.
     """
-    for i, label in enumerate(() if labels is None else labels):
-        check_label(label, f"{name}[{i}]")
+    if labels is None:
+        return None
+    check_list(labels, name, ordered=True)
+    return [check_label(label, f"{name}[{i}]") for i, label in enumerate(labels)]
 
 
-def check_label(label: object, name: str) -> None:
-    """Check that a label is a non-empty string or ``None``.
+def check_label(label: object, name: str) -> str | None:
+    """Check that a label is a non-empty string, or missing, and return it as a plain ``str`` or ``None``.
 
     Raises:
         TypeError, ValueError: If it is not; the message starts with ``name``.
     """
-    if label is None:
-        return
     if is_missing(label):
-        raise TypeError(f"{name} is {label!r}; use None where the label is unknown")
+        return None
     if not isinstance(label, str):
-        raise TypeError(f"{name} is {type(label).__name__}, labels are strings; use str(label)")
+        # data frames make floats of integers beside missing values: str(label) would be "3.0"
+        advice = "str(int(label))" if isinstance(label, float) and label.is_integer() else "str(label)"
+        raise TypeError(f"{name} is {type(label).__name__} {label!r}, labels are strings; use {advice}")
     if not label.strip():
         raise ValueError(f"{name} is empty; use None where the label is unknown")
     _check_whole(label, name)
+    return plain_text(label)
+
+
+def plain_text(text: str) -> str:
+    """The text as a ``str`` itself: numpy's strings and members of string enums equal one."""
+    return text if type(text) is str else str.__str__(text)  # str() of a member of an enum is its name
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value is ``None``, or what data frames have instead: NaN, pandas' ``NA`` and ``NaT``."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, numbers.Real) and value != value
+
+
+def check_list(values: object, name: str, *, ordered: bool = False) -> None:
+    """Check that an argument is a list of values, and not one value or a mapping.
+
+    Args:
+        values: List, array, column of a data frame, or generator.
+        name: The caller's name for it, used in error messages.
+        ordered: Whether the order counts, so that a set will not do.
+
+    Raises:
+        TypeError: If it is something else; the message says what to pass.
+    """
+    if isinstance(values, Mapping):
+        raise TypeError(f"{name} must be a list, got a mapping; pass its keys or its values: list({name}.values())")
+    if ordered and isinstance(values, (set, frozenset)):
+        raise TypeError(f"{name} must be a list, got a set, which has no order; pass a list")
+    if isinstance(values, (str, bytes, numbers.Number)) or not isinstance(values, Iterable):
+        shown = repr(values[:20] if isinstance(values, (str, bytes)) else values)
+        one = "one string" if isinstance(values, str) else f"{type(values).__name__} {shown}"
+        raise TypeError(f"{name} must be a list, got {one}; wrap it: [{shown}]")
+
+
+def check_mapping(values: object, name: str, *, example: str) -> None:
+    """Check that an argument is a mapping.
+
+    Raises:
+        TypeError: If it is something else; the message shows the example.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must be a mapping such as {example}, got {type(values).__name__}")
 
 
 def _check_whole(text: str, name: str) -> None:

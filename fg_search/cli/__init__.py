@@ -13,7 +13,7 @@ import sys
 import typer
 
 from fg_search.cli import demo, fit, index, maintenance, queries, review, search, serve
-from fg_search.cli.console import log
+from fg_search.cli.console import log, prepare_streams
 from fg_search.errors import FgSearchError
 
 app = typer.Typer(
@@ -54,6 +54,7 @@ for command in (
 
 def main() -> None:
     """Run the command line. Errors that a user can act on are one line, without a traceback."""
+    prepare_streams()
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers reads it on import
     try:

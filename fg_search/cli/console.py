@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import sys
@@ -15,8 +17,31 @@ from rich.console import Console
 
 T = TypeVar("T")
 
+_IN_ASCII = "fg_search.in_ascii"  # name of the error handler
+# what tables and messages of the command line are drawn with; of the same width where it matters
+_LOOKALIKES = {"█": "#", "░": ".", "·": "*", "³": "^3", "…": "...", "–": "-", "—": "-", "‘": "'", "’": "'"}  # noqa: RUF001
+
 console = Console(highlight=False, emoji=False)
 log = Console(stderr=True, highlight=False, emoji=False)
+
+
+def prepare_streams() -> None:
+    """Let no character stop a command: what the output lacks is written in ASCII, what the input lacks is kept.
+
+    On Windows, output into a file or a pipe has an old code page; in a minimal container, it may be ASCII.
+    """
+    codecs.register_error(_IN_ASCII, _in_ascii)
+    for stream, errors in ((sys.stdout, _IN_ASCII), (sys.stderr, _IN_ASCII), (sys.stdin, "surrogateescape")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    written = (_LOOKALIKES.get(letter) or letter.encode("ascii", "backslashreplace").decode() for letter in lost)
+    return "".join(written), error.end
 
 
 def say(text: str) -> None:
@@ -30,8 +55,9 @@ def warn(text: str) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print a value as one line of JSON, with null for NaN."""
-    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False) + "\n")
+    """Print a value as one line of JSON, with null for NaN, and in ASCII where the output is not Unicode."""
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=not is_unicode, allow_nan=False) + "\n")
 
 
 def show_each(found: Sequence[T], show: Callable[[Console, Sequence[T]], None], *, as_json: bool) -> None:

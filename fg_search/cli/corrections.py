@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fg_search.cli.options import IdsAs
 from fg_search.integrations import argilla
 from fg_search.records import OnError, Record, RecordError
 from fg_search.records.text_file import check_encoding
 from fg_search.review.exports import formats as export
-from fg_search.review.exports.corrections import Correction, Flaw
+from fg_search.review.exports.corrections import Correction, Flaw, parsed_id
 
 _UNITS: dict[export.Form, str] = {"label-studio": "task", "argilla": "record"}  # what is counted, if not lines
 
@@ -23,12 +24,14 @@ class CorrectionsForm:
 
     Attributes:
         name: Format of the file.
+        ids: How to read ids. As text, the ids of a table need not be JSON.
         control: Name of the control or question that holds the labels, if the file may have several.
         delimiter: Character between the cells of a table; found in its header by default.
         encoding: Encoding of the file; UTF-8 by default.
     """
 
     name: export.Form
+    ids: IdsAs = "json"
     control: str | None = None
     delimiter: str | None = None
     encoding: str | None = None
@@ -53,7 +56,8 @@ def read_corrections(path: Path, form: CorrectionsForm, *, on_error: OnError) ->
             if isinstance(row, Flaw):
                 on_error(RecordError(place, row.problem))
             else:
-                yield Record(text="", id=row.id, label=row.label, payload={}, place=place)
+                user_id = str(row.id) if form.ids == "text" else row.id
+                yield Record(text="", id=user_id, label=row.label, payload={}, place=place)
     except RecordError:
         raise
     except ValueError as error:
@@ -62,7 +66,8 @@ def read_corrections(path: Path, form: CorrectionsForm, *, on_error: OnError) ->
 
 def _corrections(text: str, form: CorrectionsForm) -> Iterable[Correction | Flaw]:
     if form.name == "csv":
-        return export.csv_corrections(text, delimiter=form.delimiter)
+        read_id = parsed_id if form.ids == "json" else str
+        return export.csv_corrections(text, delimiter=form.delimiter, read_id=read_id)
     if form.name == "jsonl":
         return export.jsonl_corrections(text)
     if form.name == "label-studio":

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fg_search.cli.console import say, timed
+from fg_search.cli.console import say, timed, warn
 from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -21,6 +21,8 @@ from fg_search.cli.options import (
     Delimiter,
     Encoding,
     IdColumn,
+    Ids,
+    IdsAs,
     IndexLocation,
     LabelColumn,
     NoCache,
@@ -31,9 +33,9 @@ from fg_search.cli.options import (
     open_index,
     text_form,
 )
-from fg_search.cli.rows import ItemRows, LabelRows
+from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
+from fg_search.errors import ItemNotFoundError
 from fg_search.layout.settings import BaseVectors, IndexSettings, Quantization
-from fg_search.records import read_records
 
 
 def index(
@@ -45,6 +47,7 @@ def index(
     text: TextColumn = "text",
     label: LabelColumn = None,
     id: IdColumn = None,  # noqa: A002  # the option's name
+    ids_as: Ids = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -69,7 +72,7 @@ def index(
 
     Items that have not changed are neither encoded nor written again. After an interruption, run the command again.
     """
-    rows = ItemRows.scan(file, on_error, text=text, label=label, id=id, **text_form(delimiter, encoding))
+    rows = ItemRows.scan(file, on_error, ids=ids_as, text=text, label=label, id=id, **text_form(delimiter, encoding))
     wanted = IndexSettings(
         base_vectors=base_vectors,
         quantization=quantization,
@@ -82,6 +85,7 @@ def index(
     with open_index(location, encoder, collection, api_key, settings=settings) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         target.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
+        rows.warn_of_twins(target)
         texts, ids, labels, payloads = tee(rows, 4)
         with timed(f"indexed {rows.count:,} items"):
             report = target.add(
@@ -100,8 +104,13 @@ def relabel(
     location: IndexLocation,
     id: Annotated[str, typer.Option("--id", help="Column of the id.")] = "id",  # noqa: A002
     label: Annotated[
-        str, typer.Option("--label", help="Column of the right label; an empty value means unknown.")
+        str,
+        typer.Option(
+            "--label",
+            help="Column of the right label; an empty value means unknown, and in corrected_label no correction.",
+        ),
     ] = "label",
+    ids: Ids = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -110,16 +119,7 @@ def relabel(
     tenant: Tenant = None,
 ) -> None:
     """Correct the labels of items. Indexing the old data again keeps the corrections."""
-    form = text_form(delimiter, encoding)
-    read = partial(
-        read_records,
-        file,
-        text=None,
-        label=label,
-        id=id,
-        delimiter=form["delimiter"],
-        encoding=form["encoding"],
-    )
+    read = partial(read_labels, file, label=label, id=id, ids=ids, form=text_form(delimiter, encoding))
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         rows = LabelRows.check(file, on_error, read, target)
@@ -131,15 +131,27 @@ def relabel(
 def delete(
     ids: Annotated[list[str], typer.Argument(help="Ids of the items.", show_default=False)],
     location: IndexLocation,
-    integers: Annotated[bool, typer.Option("--integers", help="Read the ids as integers, not as strings.")] = False,
+    ids_as: Annotated[
+        IdsAs,
+        typer.Option("--ids", help='Read ids as text, or as JSON, where 2 is a number and "2", in quotes, a text.'),
+    ] = "text",
+    integers: Annotated[bool, typer.Option("--integers", hidden=True)] = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
-    """Remove items by their ids."""
+    """Remove items by their ids. Unknown ids are named; if there is no other, the command fails."""
+    wanted = [read_id(item_id, "json" if integers else ids_as) for item_id in ids]
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        removed = target.delete([int(item_id) for item_id in ids] if integers else [*ids])
+        there = labels_there(target, wanted)
+        unknown = [item_id for item_id in dict.fromkeys(wanted) if item_id not in there]
+        meant = ids_meant(target, unknown)
+        if not there:
+            raise ItemNotFoundError("; ".join([no_item(item_id, meant) for item_id in unknown] + ["nothing removed"]))
+        for item_id in unknown:
+            warn(no_item(item_id, meant))
+        removed = target.delete(list(there))
         say(f"{removed:,} items removed, {len(target):,} in the index {location}")
 
 

@@ -15,10 +15,20 @@ DEFAULT_COLLECTION = "fg_search"
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 OnBadRow = Literal["skip", "stop"]
+IdsAs = Literal["text", "json"]
 
 INPUT = typer.Argument(help="JSONL, CSV, TSV or Parquet file.", show_default=False)
 TextColumn = Annotated[str, typer.Option("--text", help="Column of the text.")]
 IdColumn = Annotated[str | None, typer.Option("--id", help="Column of the id.", show_default="derived from the text")]
+Ids = Annotated[
+    IdsAs | None,
+    typer.Option(
+        "--ids",
+        help='Read ids as text, or as JSON, where 2 is a number and "2", in quotes, a text. The item 2 is another one '
+        'than the item "2".',
+        show_default="as the file has them: CSV has texts, JSON has both",
+    ),
+]
 LabelColumn = Annotated[str | None, typer.Option("--label", help="Column of the label.")]
 OnError = Annotated[OnBadRow, typer.Option(help="Report and skip a bad row, or stop at the first one.")]
 Delimiter = Annotated[

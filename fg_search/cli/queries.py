@@ -21,6 +21,7 @@ from fg_search.cli.options import (
     Tenant,
     open_index,
 )
+from fg_search.errors import ItemNotFoundError
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, QueryAction
 
 
@@ -95,4 +96,10 @@ def forget_queries(
     before = None if older_than is None else datetime.now(timezone.utc) - timedelta(days=older_than)
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        say(f"{target.forget_queries(ids or None, before=before):,} queries removed from the log")
+        removed = target.forget_queries(ids or None, before=before)
+    if ids and before is None and not removed:
+        raise ItemNotFoundError(
+            f"the log has no query {ids[0]!r} ({len(ids)} such id(s)); `fg-search review --kind "
+            "abstained` lists their ids"
+        )
+    say(f"{removed:,} queries removed from the log")

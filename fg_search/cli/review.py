@@ -19,6 +19,7 @@ from fg_search.cli.options import (
     Collection,
     Delimiter,
     Encoding,
+    IdsAs,
     IndexLocation,
     OnError,
     Tenant,
@@ -187,6 +188,10 @@ def import_(
     file: Annotated[Path, typer.Argument(help="File with the chosen labels.", show_default=False)],
     location: IndexLocation,
     form: Annotated[Form, typer.Option("--format", help="Format of the file.")] = "csv",
+    ids: Annotated[
+        IdsAs,
+        typer.Option("--ids", help="Read ids as JSON, as they are exported, or as text, as in a table of your own."),
+    ] = "json",
     reviewer: Annotated[str, typer.Option(help="Name of the reviewer, for the log.")] = "imported",
     control: Annotated[
         str | None,
@@ -212,7 +217,7 @@ def import_(
         raise typer.BadParameter(f"a {form} file has no controls; leave --control out")
     if delimiter is not None and form != "csv":
         raise typer.BadParameter(f"a {form} file has no delimiter; leave --delimiter out")
-    read = partial(read_corrections, file, CorrectionsForm(form, control, **text_form(delimiter, encoding)))
+    read = partial(read_corrections, file, CorrectionsForm(form, ids, control, **text_form(delimiter, encoding)))
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         decided = labels_decided(target.decisions(standing=True))  # first, because it completes an interrupted decision

@@ -3,19 +3,63 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fg_search.cli.console import warn
-from fg_search.cli.options import OnBadRow
-from fg_search.ids import UserId, point_id, text_id
+from fg_search.cli.options import IdsAs, OnBadRow
+from fg_search.ids import UserId, id_from_json, other_forms, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, SkippedRows, iterate_records, read_records, stop
 from fg_search.records.record import listed
+from fg_search.review.exports.fields import CORRECTED, FIELDS
+from fg_search.review.exports.spreadsheet import unescape
 
 if TYPE_CHECKING:
     from fg_search.confidence_index import ConfidenceIndex
+
+_MOST_LOOKED_UP = 100_000  # ids of a file that are looked for in the other type
+_PAGE = 1_000
+
+
+def read_id(user_id: UserId, ids: IdsAs | None) -> UserId:
+    """An id from a file or the command line, as ``--ids`` says."""
+    if ids == "json" and isinstance(user_id, str):
+        return id_from_json(user_id)
+    return str(user_id) if ids == "text" else user_id
+
+
+def labels_there(index: ConfidenceIndex, ids: Sequence[UserId]) -> dict[UserId, str | None]:
+    """The labels of items that are there. The hints that the library logs are left to the command."""
+    library = logging.getLogger("fg_search.index")
+    was_disabled, library.disabled = library.disabled, True
+    try:
+        return index.labels_of(ids)
+    finally:
+        library.disabled = was_disabled
+
+
+def ids_meant(index: ConfidenceIndex, unknown: Iterable[UserId]) -> dict[UserId, UserId]:
+    """By unknown ids, those that the index has in another form, such as 2 for ``"2"``."""
+    forms = {user_id: other_forms(user_id) for user_id in unknown}
+    there = labels_there(index, [form for known in forms.values() for form in known])
+    meant = {user_id: [form for form in known if form in there] for user_id, known in forms.items()}
+    return {user_id: known[0] for user_id, known in meant.items() if known}
+
+
+def no_item(user_id: UserId, meant: Mapping[UserId, UserId]) -> str:
+    """What to say of an unknown id, with the option that finds the item that is probably meant."""
+    problem = f"the index has no item {user_id!r}"
+    form = meant.get(user_id)
+    if form is None:
+        return problem
+    problem += f", but it has {form!r}, a {'number' if isinstance(form, int) else 'text'}"
+    if form == read_id(user_id, "json"):
+        return f"{problem}; pass --ids json"
+    return f"{problem}; pass --ids text" if isinstance(user_id, int) else problem
 
 
 def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Record]:
@@ -28,7 +72,7 @@ def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Recor
     """
     skipped = SkippedRows(report=warn)
     records = read_records(path, on_error=stop if on_error == "stop" else skipped, **columns)
-    summarise(path, skipped)
+    _summarise(path, skipped)
     return records
 
 
@@ -39,25 +83,27 @@ class ItemRows:
     Attributes:
         path: The file.
         columns: Names of the text, label and id columns, and the form of the file.
+        ids: How ids are read.
         count: Number of good rows.
     """
 
     path: Path
     columns: dict[str, str | None]
+    ids: IdsAs | None
     count: int
 
     @classmethod
-    def scan(cls, path: Path, on_error: OnBadRow, **columns: str | None) -> ItemRows:
+    def scan(cls, path: Path, on_error: OnBadRow, *, ids: IdsAs | None, **columns: str | None) -> ItemRows:
         """Check every row before any is used, and report the bad ones.
 
         Raises:
             RecordError: If a row is bad and ``on_error`` is ``"stop"``.
         """
         skipped = SkippedRows(report=warn)
-        rows = cls(path, columns, 0)
+        rows = cls(path, columns, ids, 0)
         count = sum(1 for _ in rows.read(stop if on_error == "stop" else skipped))
-        summarise(path, skipped)
-        return cls(path, columns, count)
+        _summarise(path, skipped)
+        return cls(path, columns, ids, count)
 
     def __iter__(self) -> Iterator[Record]:
         return self.read(_ignore)
@@ -66,6 +112,8 @@ class ItemRows:
         """Yield the good rows. If rows with the same id differ, only the first is good."""
         seen: dict[int | str, tuple[str, int]] = {}
         for record in iterate_records(self.path, on_error=on_error, **self.columns):
+            if record.id is not None:
+                record = replace(record, id=read_id(record.id, self.ids))
             try:
                 key = point_id(text_id(record.text) if record.id is None else record.id)
             except ValueError as error:
@@ -78,6 +126,24 @@ class ItemRows:
             else:
                 same = "text" if record.id is None else f"id {record.id!r}"
                 on_error(RecordError(record.place, f"it has the {same} of {place} and differs from it"))
+
+    def warn_of_twins(self, index: ConfidenceIndex) -> None:
+        """Say that rows will stand beside items of the same id in the other type, such as 2 beside ``"2"``."""
+        if self.columns.get("id") is None or not len(index):
+            return
+        ids = (record.id for record in islice(self, _MOST_LOOKED_UP) if record.id is not None)
+        beside: dict[UserId, UserId] = {}
+        while page := list(islice(ids, _PAGE)):
+            candidates = [user_id for user_id in page if other_forms(user_id)]
+            there = labels_there(index, candidates)  # such a row replaces its own item
+            beside |= ids_meant(index, [user_id for user_id in candidates if user_id not in there])
+        if beside:
+            new, old = next(iter(beside.items()))
+            warn(
+                f"{len(beside):,} ids of {self.path} are in the index as another type, such as {old!r} for {new!r}; "
+                f"these rows are added as further items. To replace those items instead, pass --ids "
+                f"{'text' if isinstance(new, int) else 'json'}"
+            )
 
 
 @dataclass(frozen=True)
@@ -125,20 +191,57 @@ class LabelRows:
                 report(RecordError(record.place, problem))
             else:
                 rows.append((record.id, record))
-        before = index.labels_of([user_id for user_id, _ in rows])
-        for user_id, record in rows:
-            if user_id not in before:
-                report(RecordError(record.place, f"the index has no item {user_id!r}"))
+        before = labels_there(index, [user_id for user_id, _ in rows])
+        unknown = [(user_id, record) for user_id, record in rows if user_id not in before]
+        meant = ids_meant(index, [user_id for user_id, _ in unknown])
+        for user_id, record in unknown:
+            report(RecordError(record.place, no_item(user_id, meant)))
         labels = {user_id: record.label for user_id, record in rows if user_id in before}
         if skipped.count and not labels:
             raise RecordError(path, f"all {skipped.count:,} row(s) with a label are bad; nothing changed")
-        summarise(path, skipped)
+        _summarise(path, skipped)
         return cls(labels, before, skipped.count)
 
     @property
     def left_out(self) -> str:
         """A note on skipped rows, to end a summary with."""
         return f", {self.skipped:,} bad row(s) left out" if self.skipped else ""
+
+
+def read_labels(
+    path: Path,
+    *,
+    label: str,
+    id: str,  # noqa: A002  # name of the column
+    ids: IdsAs | None,
+    form: Mapping[str, str | None],
+    on_error: OnError,
+) -> list[Record]:
+    """The rows of a file with right labels, also of one that ``fg-search export`` wrote.
+
+    An empty cell of its column for corrections is no correction, and the ids of its CSV tables are JSON.
+    """
+    columns: dict[str, str | None] = {"label": label, "id": id, **form}
+    records = read_records(path, text=None, on_error=on_error, **columns)
+    names = {label, id, *records[0].payload}
+    is_exported = {*FIELDS, CORRECTED} <= names
+    is_table = is_exported and any(suffix.lower() in (".csv", ".tsv") for suffix in path.suffixes)
+    if is_exported and label != CORRECTED:
+        warn(f"{path} was written by `fg-search export`; its corrections are in another column: --label {CORRECTED}")
+    if label == CORRECTED:
+        records = [record for record in records if record.label is not None]
+        if not records:
+            raise RecordError(path, f"no row has a {CORRECTED!r}")
+    if ids is None and is_table:
+        ids = "json"
+    return [
+        replace(
+            record,
+            id=None if record.id is None else read_id(record.id, ids),
+            label=unescape(record.label) if is_table and record.label is not None else record.label,
+        )
+        for record in records
+    ]
 
 
 def attributes_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, list[str | None]] | None:
@@ -163,6 +266,7 @@ def queries_of(
     text: str,
     relevant: Sequence[str],
     out_of_scope: Sequence[str],
+    ids: IdsAs | None,
     form: Mapping[str, str | None],
 ) -> tuple[list[str], list[list[Any]]]:
     """The queries and, for each, its right answers; an empty list where the index has no answer.
@@ -184,19 +288,22 @@ def queries_of(
             if not i or on_error == "stop":  # missing from the first row, the column name is probably mistyped
                 raise error
             skipped(error)
-        summarise(path, skipped)
+        _summarise(path, skipped)
     answers = []
     for record in records:
         values = [record.payload[column] for column in relevant]
         right = [answer for value in values for answer in (value if isinstance(value, list) else [value])]
         answers.append(
-            [answer for answer in right if answer is not None and answer != "" and answer not in out_of_scope]
+            [
+                read_id(answer, ids) if isinstance(answer, (str, int)) else answer
+                for answer in right
+                if answer is not None and answer != "" and answer not in out_of_scope
+            ]
         )
     return [record.text for record in records], answers
 
 
-def summarise(path: Path | str, skipped: SkippedRows) -> None:
-    """Warn about the rows of a file that were skipped."""
+def _summarise(path: Path, skipped: SkippedRows) -> None:
     if skipped.count:
         warn(f"{path}: {skipped.count:,} bad row(s) left out; --on-error stop would have stopped at the first")
 

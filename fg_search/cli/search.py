@@ -25,6 +25,7 @@ from fg_search.cli.options import (
     Delimiter,
     EncoderFolder,
     Encoding,
+    Ids,
     IndexLocation,
     MinConfidence,
     OnBadRow,
@@ -40,10 +41,9 @@ from fg_search.cli.options import (
     search_options,
     text_form,
 )
-from fg_search.cli.rows import queries_of, rows_of, summarise
+from fg_search.cli.rows import queries_of, rows_of
 from fg_search.records import RecordError, SkippedRows, stop
 from fg_search.records.json_value import is_unicode
-from fg_search.records.text_file import not_decoded
 
 if TYPE_CHECKING:
     from qdrant_client import models
@@ -178,6 +178,7 @@ def calibrate(
     queries: QueryFiles,
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
+    ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
     delimiter: Delimiter = None,
@@ -205,6 +206,7 @@ def calibrate(
         text=text,
         relevant=relevant,
         out_of_scope=out_of_scope or (),
+        ids=ids,
         form=text_form(delimiter, encoding),
     )
     from fg_search.index.evaluation import TARGETS
@@ -225,6 +227,7 @@ def evaluate(
     queries: QueryFiles,
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
+    ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
     delimiter: Delimiter = None,
@@ -257,6 +260,7 @@ def evaluate(
         text=text,
         relevant=relevant,
         out_of_scope=out_of_scope or (),
+        ids=ids,
         form=text_form(delimiter, encoding),
     )
     if plots is not None:
@@ -297,22 +301,26 @@ def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = No
 
 
 def _typed_in(on_error: OnBadRow, encoding: str | None) -> Iterator[str]:
-    """Yield lines from a terminal until an empty one, or all non-empty lines of a pipe. Others are reported."""
-    skipped = SkippedRows(report=warn)
+    """Yield lines from a terminal until an empty one, or all non-empty lines of a pipe.
+
+    Raises:
+        RecordError: If a line is not in the encoding of the input and ``on_error`` is ``"stop"``.
+    """
     at_terminal = sys.stdin.isatty()
+    report = stop if on_error == "stop" else SkippedRows(report=warn)
+    if encoding is not None and isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding=encoding)
     if at_terminal:
         log.print("Type a query; an empty line ends.", style="dim")
-    elif isinstance(sys.stdin, io.TextIOWrapper):  # a byte of another encoding spoils its line, not the rest
-        sys.stdin.reconfigure(encoding=encoding or "utf-8", errors="surrogateescape")
     for number in itertools.count(1):
         if at_terminal:
             log.print("? ", end="", style="bold")
         line = sys.stdin.readline()
-        if not is_unicode(line):
-            error = RecordError(f"standard input:{number}", not_decoded(encoding))
-            (stop if on_error == "stop" else skipped)(error)
+        if not is_unicode(line):  # bytes that could not be decoded
+            name = (sys.stdin.encoding or "utf-8").upper()
+            advice = "name its encoding (--encoding cp1252)" if name == "UTF-8" else "set PYTHONUTF8=1 if it is UTF-8"
+            report(RecordError(f"standard input:{number}", f"not {name}; {advice}"))
         elif line.strip():
             yield line.strip()
         elif at_terminal or not line:
-            break
-    summarise("standard input", skipped)
+            return

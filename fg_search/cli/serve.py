@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +23,6 @@ from fg_search.errors import FgSearchError, StorageError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-
-_MOST_AT_ONCE = 64  # concurrent requests: more than one page needs, fewer than would starve the encoder
 
 
 def serve(
@@ -77,6 +76,7 @@ def serve(
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)
         _ = opened.encoder  # load it now: if it is missing, fail before the first search
         log.print(f"{address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")  # such as wrong tokens, with their time
         run_app(app, listener)
 
 
@@ -96,18 +96,9 @@ def check_installed() -> None:
 
 def run_app(app: ASGIApp, listener: socket.socket) -> None:
     """Serve requests until Ctrl-C, which is then raised as ``KeyboardInterrupt``."""
-    import uvicorn
+    from fg_search.web.server import server
 
-    settings = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=True,  # trusted from this machine or FORWARDED_ALLOW_IPS: behind TLS, cookies must be secure
-        limit_concurrency=_MOST_AT_ONCE,
-        timeout_graceful_shutdown=5,
-    )
-    uvicorn.Server(settings).run(sockets=[listener])
+    server(app).run(sockets=[listener])
 
 
 def listen(host: str, port: int) -> socket.socket:

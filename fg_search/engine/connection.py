@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard
+from urllib.parse import urlsplit
 
 from qdrant_client import AsyncQdrantClient, QdrantClient
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
@@ -22,6 +26,7 @@ from fg_search.errors import IndexNotFoundError, StorageError
 Location: TypeAlias = str | os.PathLike[str] | QdrantClient | EdgeClient
 AsyncLocation: TypeAlias = Location | AsyncQdrantClient
 
+_LOG = logging.getLogger("fg_search.engine")
 _TIMEOUT = 60  # seconds; writing a thousand points to all copies takes longer than the default of five
 
 
@@ -44,7 +49,8 @@ def connect(location: Location, *, api_key: str | None = None, create: bool = Tr
     name = os.fspath(location)
     if not is_url(name):
         return BlockingEngine(_open_here(name, create), name)
-    client = QdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
+    with _own_words_on_keys(name, api_key):
+        client = QdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
     with _connection_errors(name):
         client.get_collections()
     return BlockingEngine(client, name, api_key)
@@ -57,7 +63,8 @@ async def connect_async(location: AsyncLocation, *, api_key: str | None = None, 
     name = os.fspath(location)
     if not is_url(name):
         return AsyncEngine(await asyncio.to_thread(_open_here, name, create), name)
-    client = AsyncQdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
+    with _own_words_on_keys(name, api_key):
+        client = AsyncQdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
     with _connection_errors(name):
         await client.get_collections()
     return AsyncEngine(client, name, api_key)
@@ -85,6 +92,27 @@ def _open_here(name: str, create: bool) -> QdrantClient | EdgeClient:
             "`fg-search index … --encoder FOLDER`"
         )
     return EdgeClient(name)
+
+
+@contextmanager
+def _own_words_on_keys(url: str, api_key: str | None) -> Iterator[None]:
+    """Say in one line that an API key is sent in the open; the client's warning has a line of its source instead.
+
+    To this machine itself nobody listens in, and nothing is said.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
+        yield
+    parts = urlsplit(url)
+    if api_key is not None and parts.scheme.lower() == "http" and not _is_this_machine(parts.hostname or ""):
+        _LOG.warning("the API key is sent unencrypted to %s; use https, or a tunnel", parts.hostname)
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from qdrant_client import models
 from fg_search.edge.instances import filled
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.validation import check_text, check_texts
+from fg_search.validation import check_list, check_text, check_texts
 
 Query = str | Sequence[str]
 
@@ -65,8 +65,7 @@ async def encode_queries(
         batch_size: Number of texts the base model encodes at once.
         show_progress: Draw a progress bar.
     """
-    if isinstance(queries, str):
-        raise TypeError(f"queries must be a list, got one string; wrap it: [{queries[:20]!r}]")
+    check_list(queries, "queries", ordered=True)
     phrasings = [_checked_phrasings(query, f"queries[{i}]") for i, query in enumerate(queries)]
     texts = [text for phrasing_list in phrasings for text in phrasing_list]
     if embeddings is None:

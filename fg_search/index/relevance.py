@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
-from fg_search.ids import UserId
+from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
 from fg_search.index.collections import physical_collection
+from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.result_evidence import evidence
 from fg_search.index.retrieval import ranking
@@ -21,7 +22,7 @@ from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import CALIBRATION_KEY, LABEL_KEY
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.validation import is_missing
+from fg_search.validation import check_list, is_missing
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
 
@@ -78,11 +79,15 @@ async def judge(
     """
     if relevant_by not in ("auto", "label", "id"):
         raise ValueError(f"relevant_by must be one of 'auto', 'label', 'id', got {relevant_by!r}")
+    if not isinstance(relevant, str):
+        check_list(relevant, "relevant", ordered=True)
     if isinstance(relevant, str) or len(relevant) != len(queries.texts):
         given = "one string" if isinstance(relevant, str) else f"{len(relevant)} items"
         raise ValueError(f"relevant has {given}, queries has {len(queries.texts)}; give one for each query")
     answers = [_answers(values, i) for i, values in enumerate(relevant)]
     kind = (await _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
+    if relevant_by == "id":
+        await _hint_at_ids(state, answers)
     if kind == "label":
         answers = [frozenset(map(_as_label, right)) for right in answers]
     found, features = await evidence(state, queries, options, kind)
@@ -144,11 +149,13 @@ async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions
 def _answers(relevant: Relevant, position: int) -> frozenset[UserId]:
     if is_missing(relevant):
         return frozenset()
-    if isinstance(relevant, (str, int)):
-        return frozenset([relevant])
-    if not isinstance(relevant, Collection):
-        raise TypeError(f"relevant[{position}] is {type(relevant).__name__}; give a label, an id, or a list of them")
-    return frozenset(relevant)
+    several = isinstance(relevant, Collection) and not isinstance(relevant, (str, bytes, Mapping))
+    try:
+        return frozenset(map(plain_id, relevant if several else [relevant]))  # type: ignore[arg-type]  # checked
+    except TypeError:
+        raise TypeError(
+            f"relevant[{position}] is {type(relevant).__name__}; give a label, an id, or a list of them"
+        ) from None
 
 
 def _as_label(answer: UserId) -> str:
@@ -158,6 +165,15 @@ def _as_label(answer: UserId) -> str:
 
 def _answer(hit: Hit, relevant_by: RelevantBy) -> UserId | None:
     return hit.label if relevant_by == "label" else hit.id
+
+
+async def _hint_at_ids(state: IndexState, answers: Sequence[frozenset[UserId]]) -> None:
+    """Log right answers that the index has as another type. No hit would be right, and nobody would know why."""
+    values = list(dict.fromkeys(value for right in answers for value in right))[:_MAX_LOOKED_UP]
+    points = {value: state.point_id(value) for value in values}
+    records = await state.engine.retrieve(state.collection, list(points.values()), with_payload=False)
+    there = {record.id for record in records}
+    await log_hint(state, [value for value, point in points.items() if point not in there], points)
 
 
 async def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) -> RelevantBy:
@@ -184,5 +200,8 @@ async def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) 
             "say which is meant: relevant_by='label' or relevant_by='id'"
         )
     if not labelled and not records:
-        raise ValueError(f"none of the relevant values, such as {values[0]!r}, is a label or an id of {state.name}")
+        meant = hint(await ids_in_other_form(state, values))
+        raise ValueError(
+            f"none of the relevant values, such as {values[0]!r}, is a label or an id of {state.name}{meant}"
+        )
     return "label" if labelled else "id"

@@ -15,7 +15,7 @@ from fg_search.index.encoders import EncoderSlot, load_encoder
 from fg_search.layout.conditions import equals
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.validation import check_distributions, check_vectors
+from fg_search.validation import check_distributions, check_vectors, plain_text
 
 if TYPE_CHECKING:
     from fg_search.index.calibration import Calibration
@@ -112,7 +112,7 @@ class IndexState:
             )
         if not isinstance(tenant, str) or not tenant:
             raise ValueError(f"a tenant is a non-empty string, got {tenant!r}")
-        return replace(self, chosen_tenant=tenant)
+        return replace(self, chosen_tenant=plain_text(tenant))
 
     def scope(self, *conditions: models.Condition | None) -> models.Filter | None:
         """Filter for all of these conditions, and for the tenant's items in an index with tenants."""

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from fg_search.ids import UserId, point_id, text_id
+from fg_search.ids import UserId, check_id, point_id, text_id
 from fg_search.layout.items import Item
 from fg_search.layout.payloads import checked_payload
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.validation import check_label, check_same_length, check_text, is_missing
+from fg_search.validation import check_label, check_list, check_same_length, check_text
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True)
 
@@ -44,18 +44,19 @@ def checked_items(
         TypeError, ValueError: On the first invalid item, with its position: an empty text, a payload that is not JSON
             or uses our key, two different items with one id, or a list that is too short or too long.
     """
-    if isinstance(texts, str):
-        raise TypeError(f"texts must be a list of strings, got one string; wrap it: [{texts[:20]!r}]")
+    lists = {"texts": texts, "ids": ids, "labels": labels, "payloads": payloads}
+    for name, values in lists.items():
+        if values is not None:
+            check_list(values, name, ordered=True)
     columns = {"ids": ids, "labels": labels, "payloads": payloads, "embeddings": embeddings}
     if isinstance(texts, Sized):
         check_same_length(len(texts), {name: column for name, column in columns.items() if isinstance(column, Sized)})
     rows = _rows(texts, ids, labels, payloads)
     seen: dict[int | str, tuple[int, int]] = {}
-    for i, (text, given_id, label, given_payload) in enumerate(rows):
-        check_text(text, f"texts[{i}]")
-        label = None if is_missing(label) else label
-        check_label(label, f"labels[{i}]")
-        user_id = text_id(text) if ids is None else given_id
+    for i, (given_text, given_id, given_label, given_payload) in enumerate(rows):
+        text = check_text(given_text, f"texts[{i}]")
+        label = check_label(given_label, f"labels[{i}]")
+        user_id = text_id(text) if ids is None else check_id(given_id, f"ids[{i}]")
         try:
             engine_id = point_id(user_id, tenant=tenant)
         except (TypeError, ValueError) as error:

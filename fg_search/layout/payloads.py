@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from fg_search.layout.keys import PAYLOAD_KEY
+from fg_search.validation import plain_text
 
 MAX_DEPTH = 64
 """Levels of nesting of a payload, itself included. Beyond a hundred the engine cannot read what it wrote."""
@@ -57,12 +60,16 @@ def are_same(first: Any, second: Any) -> bool:
 
 def _checked_value(value: Any, name: str, depth: int = 1) -> Any:
     """Copy a JSON value. Values that JSON or the engine would not return unchanged are refused."""
-    if isinstance(value, bool) or value is None or isinstance(value, (str, float)):
+    if isinstance(value, (np.integer, np.bool_)):
+        value = value.item()
+    if isinstance(value, str):
+        return plain_text(value)
+    if isinstance(value, (bool, float)) or value is None:
         return value
     if isinstance(value, int):
         if value not in _INTEGERS:
             raise ValueError(f"{name} holds {value}, which does not fit into 64 bits; use a string")
-        return value
+        return int(value)
     if not isinstance(value, (Mapping, list, tuple)):
         raise ValueError(f"{name} cannot be stored as JSON: it holds {type(value).__name__}")  # noqa: TRY004
     if depth >= MAX_DEPTH:
@@ -76,4 +83,4 @@ def _checked_members(value: Mapping[Any, Any], name: str) -> Iterator[tuple[str,
     for key, member in value.items():
         if not isinstance(key, str):
             raise TypeError(f"{name} has the key {key!r}; keys of JSON objects are strings")
-        yield key, member
+        yield plain_text(key), member

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.arrays import unit_rows
-from fg_search.validation import check_vectors, is_missing
+from fg_search.validation import check_labels, check_vectors
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
@@ -68,6 +68,7 @@ class Codebook:
             ValueError: If there are fewer than two distinct labels, or a size is out of range.
         """
         _check_sizes(groups, codes)
+        labels = check_labels(labels) or []
         known = _distinct(labels)
         if len(known) < 2:
             found = f"only {known[0]!r}" if known else "none"
@@ -298,13 +299,13 @@ def _count_distinct(rows: npt.NDArray[np.float32], limit: int) -> int:
 
 
 def _distinct(column: Sequence[str | None]) -> tuple[str, ...]:
-    return tuple(sorted({value for value in column if value is not None and not is_missing(value)}))
+    return tuple(sorted({value for value in column if value is not None}))
 
 
 def _targets_of(column: Sequence[str | None], known: Sequence[str], codes: IntArray) -> IntArray:
     """Look up the codes ``(V, G)`` of the known values for each example: ``(n, G)``."""
-    row: dict[str | None, int] = {value: i for i, value in enumerate(known)}
-    chosen = np.array([-1 if is_missing(value) else row[value] for value in column], dtype=np.int64)
+    row = {value: i for i, value in enumerate(known)}
+    chosen = np.array([-1 if value is None else row[value] for value in column], dtype=np.int64)
     return np.where(chosen[:, None] < 0, UNSUPERVISED, codes[chosen])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.validation import check_labels, check_same_length, check_texts, missing_as_none
+from fg_search.validation import check_labels, check_same_length, check_texts
 
 _VALUES, _TERMS, _EXAMPLES = 5, 8, 3
 _SHOWN_CODES = 5
@@ -152,9 +152,11 @@ def describe(
         raise ValueError("there are no texts to describe the codes by")
     check_same_length(len(items), {"embeddings": embeddings, "labels": labels})
     check_same_length(len(items), attributes or {})
-    labels = None if labels is None else missing_as_none(labels)
-    check_labels(labels)
-    columns = {name: _Column(missing_as_none(column)) for name, column in (attributes or {}).items()}
+    labels = check_labels(labels)
+    columns = {
+        name: _Column(check_labels(column, name=f"attributes[{name!r}]") or [])
+        for name, column in (attributes or {}).items()
+    }
     label_column = None if labels is None else _Column(labels)
     words = _Words(items)
     groups = tuple(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.model.codebook import Codebook
-from fg_search.validation import check_labels, check_same_length, check_texts, missing_as_none
+from fg_search.validation import check_labels, check_list, check_mapping, check_same_length, check_texts
 
 _GROUPS = 16
 _MAX_CODES = 64  # more codes lower the accuracy, fewer slow down search (docs/benchmarks.md)
@@ -50,13 +50,8 @@ def training_set(
     """
     own = check_texts(texts)
     check_same_length(len(own), {"labels": labels})
-    check_same_length(len(own), attributes or {})
-    labels = None if labels is None else missing_as_none(labels)
-    if attributes is not None:
-        attributes = {name: missing_as_none(column) for name, column in attributes.items()}
-    check_labels(labels)
-    for name, column in (attributes or {}).items():
-        check_labels(column, name=f"attributes[{name!r}]")
+    labels = check_labels(labels)
+    attributes = _checked_attributes(attributes, len(own))
     sizes: dict[str, Any] = {key: size for key, size in (("groups", groups), ("codes", codes)) if size is not None}
     sizes["seed"] = seed
     if pairs is not None:
@@ -90,15 +85,25 @@ def check_validation(
             of these labels.
     """
     texts = check_texts(validation[0], name="validation texts")
-    labels: list[str | None] = missing_as_none(validation[1])
+    labels = check_labels(validation[1], name="validation labels") or []
     if len(texts) != len(labels):
         raise ValueError(f"validation has {len(texts)} texts and {len(labels)} labels")
     if not data.learns_labels or learned is None:
         raise ValueError("validation holds labels, but the head does not learn from labels; leave it out")
-    check_labels(labels, name="validation labels")
+    labels = check_labels(labels, name="validation labels") or []
     if not set(labels) & set(learned) - {None}:
         raise ValueError("no validation example has a label that the head learns")
     return texts, labels
+
+
+def _checked_attributes(
+    attributes: Mapping[str, Sequence[str | None]] | None, count: int
+) -> dict[str, list[str | None]] | None:
+    if attributes is None:
+        return None
+    check_mapping(attributes, "attributes", example='{"colour": ["red", "blue"]}')
+    check_same_length(count, attributes)
+    return {name: check_labels(column, name=f"attributes[{name!r}]") or [] for name, column in attributes.items()}
 
 
 def _default_codes(labels: Sequence[str | None] | None, attributes: Mapping[str, Sequence[str | None]]) -> int:
@@ -109,6 +114,7 @@ def _default_codes(labels: Sequence[str | None] | None, attributes: Mapping[str,
 
 
 def _from_pairs(own: list[str], pairs: Sequence[tuple[str, str]], sizes: dict[str, Any]) -> TrainingSet:
+    check_list(pairs, "pairs", ordered=True)
     for i, pair in enumerate(pairs):
         if isinstance(pair, str) or len(pair) != 2:
             raise ValueError(f"pairs[{i}] must be (query, document), got {pair!r}")

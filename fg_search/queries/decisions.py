@@ -14,7 +14,7 @@ from fg_search.layout.item_input import checked_items
 from fg_search.queries.entries import LoggedQuery, QueryAction, Resolution
 from fg_search.queries.log import read_queries, remove_queries, sorted_queries, write_resolution
 from fg_search.review.decisions import now
-from fg_search.validation import check_count, check_label
+from fg_search.validation import check_count, check_label, check_list, plain_text
 
 
 async def logged(state: IndexState, limit: int, offset: int, *, only_open: bool) -> list[LoggedQuery]:
@@ -92,13 +92,12 @@ async def _add(state: IndexState, queries: Sequence[LoggedQuery], label: str | N
 
 
 def _checked_ids(ids: Sequence[str]) -> list[str]:
-    if isinstance(ids, str):
-        raise TypeError(f"ids must be a list, got one string; wrap it: [{ids!r}]")
+    check_list(ids, "ids")
     wanted = list(dict.fromkeys(ids))
     for query_id in wanted:
         if not isinstance(query_id, str):
             raise TypeError(f"the id of a query is a string, got {query_id!r}")
-    return wanted
+    return [plain_text(query_id) for query_id in wanted]
 
 
 def _check_action(action: str, label: str | None) -> None:
@@ -112,6 +111,7 @@ def _check_action(action: str, label: str | None) -> None:
     if action == "add":
         if label is None:
             raise ValueError("action='add' needs the label of the new item")
-        check_label(label, "label")
+        if check_label(label, "label") is None:
+            raise ValueError("action='add' needs the label of the new item")
     elif label is not None:
         raise ValueError(f"action={action!r} takes no label; use action='add'")

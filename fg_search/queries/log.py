@@ -22,7 +22,7 @@ from fg_search.layout.conditions import equals
 from fg_search.layout.logs import TENANT, query_log, query_log_indexes
 from fg_search.layout.points import payload_of
 from fg_search.queries.entries import LoggedQuery, NearestItem
-from fg_search.review.issues.duplicates import normalised_text
+from fg_search.review.issues.duplicates import earlier_normalised_text, normalised_text
 
 MOST_QUERIES = 10_000  # different queries per tenant, about 2 KiB each
 _KEPT = 9_000  # of a log that is full, so that there is room for a while
@@ -65,21 +65,22 @@ async def write_queries(state: IndexState, asked: Sequence[AskedQuery]) -> None:
     """
     name = query_log(state.collection)
     await make_log(state.engine, name, query_log_indexes(state.metadata.settings))
+    ids = await _ids_of(state, name, list(dict.fromkeys(query.text for query in asked)))
     counts: dict[str, int] = {}
     earliest: dict[str, AskedQuery] = {}
     latest: dict[str, AskedQuery] = {}
     for query in asked:
-        query_id = query_id_of(query.text, state.tenant)
+        query_id = ids[query.text]
         counts[query_id] = counts.get(query_id, 0) + 1
         earliest.setdefault(query_id, query)
         latest[query_id] = query
     added = 0
-    for ids in pages(list(latest), _PAGE):
-        records = await state.engine.retrieve(name, ids=ids, with_payload=["count"])
+    for page in pages(list(latest), _PAGE):
+        records = await state.engine.retrieve(name, ids=page, with_payload=["count"])
         known = {str(record.id): int(payload_of(record)["count"]) for record in records}
         operations: list[models.UpdateOperation] = []
         new = []
-        for query_id in ids:
+        for query_id in page:
             entry = {**_result(latest[query_id], state), "count": known.get(query_id, 0) + counts[query_id]}
             if query_id in known:
                 operations.append(
@@ -150,8 +151,23 @@ async def remove_queries(state: IndexState, ids: Sequence[str]) -> None:
 
 
 def query_id_of(text: str, tenant: str | None) -> str:
-    """Id of a query in the log. Texts that differ only in case, punctuation, white space or width have the same id."""
-    return str(point_id(f"query:{normalised_text(text)}", tenant=tenant))
+    """Id of a query in the log. Texts with the same :func:`normalised_text` have the same id."""
+    return str(point_id(f"question:{normalised_text(text)}", tenant=tenant))
+
+
+async def _ids_of(state: IndexState, name: str, texts: Sequence[str]) -> dict[str, str]:
+    """Ids of queries in the log, by their texts.
+
+    An entry of a development version has an id that ignores all punctuation. It goes on as the entry of the text that
+    it was made for, with what was decided about it, and of no other: "in C" is not the "in C#?" that has its id there.
+    """
+    earlier = {text: str(point_id(f"query:{earlier_normalised_text(text)}", tenant=state.tenant)) for text in texts}
+    ids = {text: query_id_of(text, state.tenant) for text in texts}
+    made_for: dict[str, str] = {}
+    for page in pages([earlier[text] for text in texts], _PAGE):
+        records = await state.engine.retrieve(name, ids=list(dict.fromkeys(page)), with_payload=["text"])
+        made_for |= {str(record.id): query_id_of(payload_of(record)["text"], state.tenant) for record in records}
+    return {text: earlier[text] if made_for.get(earlier[text]) == ids[text] else ids[text] for text in texts}
 
 
 async def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | None = None) -> list[models.Record]:

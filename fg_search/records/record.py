@@ -118,7 +118,7 @@ def _check_text(row: Row, column: str) -> str:
 
 def _check_id(row: Row, column: str) -> UserId:
     value = row.values[column]
-    if isinstance(value, bool) or not isinstance(value, (int, str)) or value == "":
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or (isinstance(value, str) and not value.strip()):
         raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}; an id is an integer or a text")
     return value
 

@@ -94,8 +94,10 @@ def check_action(action: str, label: str | None, suggested: str | None, seen: st
     if action == "label":
         if label is None:
             raise ValueError("action='label' needs the label")
-        check_label(label, "label")
-        return label
+        chosen = check_label(label, "label")
+        if chosen is None:
+            raise ValueError("action='label' needs the label")
+        return chosen
     if label is not None:
         raise ValueError(f"action={action!r} takes no label; use action='label'")
     if action == "accept":

@@ -20,7 +20,8 @@ from fg_search.errors import (
     NothingToUndoError,
     StorageError,
 )
-from fg_search.ids import UserId
+from fg_search.ids import UserId, plain_id
+from fg_search.index.labels import hint, ids_in_other_form
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import REVIEW_KEY
 from fg_search.layout.points import features_of
@@ -78,14 +79,15 @@ async def decide(
         await check_nothing_newer(state, user_id, latest)
     records = await state.engine.retrieve(state.collection, [point], with_vectors=action == "delete")
     if not records:
-        raise ItemNotFoundError(f"{state.name} has no item {user_id!r}")
+        meant = hint(await ids_in_other_form(state, [user_id]))
+        raise ItemNotFoundError(f"{state.name} has no item {user_id!r}{meant}")
     (record,) = records
     features = features_of(record)
     before = features.get("label")  # the engine removes a key that is set to null
     chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"), suggested)
     entry = ReviewDecision(
         number=await next_number(state),
-        id=user_id,
+        id=plain_id(user_id),
         action=action,  # type: ignore[arg-type]  # checked
         before=before,
         after=before if chosen is None else chosen,

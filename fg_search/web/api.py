@@ -12,6 +12,7 @@ from fg_search.ids import UserId
 from fg_search.index.search_results import SearchResult
 from fg_search.review.decisions import ReviewDecision
 from fg_search.review.items import ReviewItem
+from fg_search.web.errors import error_responses
 from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewRequest, SearchRequest, UndoRequest
 from fg_search.web.security import API_PATH
 from fg_search.web.site import Site
@@ -114,45 +115,37 @@ class PairBody(BaseModel):
     score: float
 
 
-class ErrorBody(BaseModel):
-    """An error message."""
-
-    error: str
-
-
 def router(site: Site) -> APIRouter:
     """Routes for search, review, decisions and undo."""
-    routes = APIRouter(
-        prefix=API_PATH,
-        responses={code: {"model": ErrorBody} for code in (404, 409, 422)},
-    )
+    routes = APIRouter(prefix=API_PATH)
+    reads, writes = error_responses(takes_body=False), error_responses(takes_body=True)
 
-    @routes.post("/search", summary="Search", tags=["search"])
+    @routes.post("/search", summary="Search", tags=["search"], responses=writes)
     def search(request: SearchRequest) -> ResultBody:
         """Find the items most similar to a query, and decide whether to answer it."""
         return ResultBody.of(site.index.search(request.query, **request.options()))
 
-    @routes.get("/review", summary="Items to review", tags=["review"])
+    @routes.get("/review", summary="Items to review", tags=["review"], responses=reads)
     def review(wanted: Annotated[ListRequest, Query()]) -> list[ItemBody]:
         """Items that a person should review, most urgent first."""
         return [ItemBody.of(item) for item in site.index.review(limit=wanted.limit, **wanted.options())]
 
-    @routes.get("/confused-labels", summary="Confused labels", tags=["review"])
+    @routes.get("/confused-labels", summary="Confused labels", tags=["review"], responses=reads)
     def confused_labels(limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20) -> list[PairBody]:
         """Pairs of labels that perhaps should be merged, the most confused first."""
         return [PairBody.model_validate(asdict(pair)) for pair in site.index.confused_labels(limit)]
 
-    @routes.post("/decisions", summary="Decide on an item", tags=["review"], status_code=201)
+    @routes.post("/decisions", summary="Decide on an item", tags=["review"], status_code=201, responses=writes)
     def decide(request: DecisionRequest) -> DecisionBody:
         """Accept the suggested label, keep the label, set another, delete the item, or leave it to somebody else."""
         return DecisionBody.of(site.decide(request))
 
-    @routes.get("/decisions", summary="Decision log", tags=["review"])
+    @routes.get("/decisions", summary="Decision log", tags=["review"], responses=reads)
     def decisions(limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> list[DecisionBody]:
         """The latest decisions, in the order they were made."""
         return [DecisionBody.of(entry) for entry in site.index.decisions(limit=limit)]
 
-    @routes.post("/undo", summary="Undo a decision", tags=["review"])
+    @routes.post("/undo", summary="Undo a decision", tags=["review"], responses=writes)
     def undo(request: UndoRequest) -> DecisionBody:
         """Undo a decision, by default the latest one in effect. A deleted item is restored."""
         return DecisionBody.of(site.undo(request.number))

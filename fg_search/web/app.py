@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -23,6 +25,7 @@ from fg_search.web import (
     review_view,
     search_view,
 )
+from fg_search.web.guesses import Guesses
 from fg_search.web.query_clusters import clusters_of
 from fg_search.web.security import (
     API_PATH,
@@ -36,8 +39,10 @@ from fg_search.web.security import (
 )
 from fg_search.web.site import Site
 from fg_search.web.survey import Survey
-from fg_search.web.tokens import Signer, checked_token
+from fg_search.web.tokens import Sessions, Signer, checked_token
+from fg_search.web.turns import Turns
 
+_BEARER = HTTPBearer(auto_error=False, description="The token.")  # says so in the schema; TokenNeeded checks it
 _STATIC = Path(__file__).parent / "static"
 
 
@@ -67,11 +72,25 @@ def create_app(
     served = index if tenant is None else index.tenant(tenant)
     len(served)  # fails now if the tenant is missing
     site = Site(served, tenant, reviewer, token is not None, signer := Signer(), Survey(served, tenant))
+    guesses, sessions = None if token is None else Guesses(token), Sessions()
+    clusters = clusters_of(site)
+    for_programs = [api.router(site), queries_api.router(site, clusters)]
+    for_people = [
+        search_view.router(site),
+        review_view.router(site),
+        queries_view.router(site, clusters),
+        features_view.router(site),
+        health_view.router(site),
+        *([] if guesses is None else [login.router(site, guesses, sessions)]),
+    ]
+    methods = _methods_by_path([*for_programs, *for_people])
+    reading = {path for path, known in methods.items() if "POST" not in known}
     checks = [
         Middleware(KnownHosts, hosts=allowed_hosts),
-        *([] if token is None else [Middleware(TokenNeeded, token=token, signer=signer)]),
-        Middleware(SameSite),
+        *([] if guesses is None else [Middleware(TokenNeeded, guesses=guesses, sessions=sessions)]),
+        Middleware(SameSite, reading=reading),
         Middleware(BoundedBody),
+        Middleware(Turns),
     ]
     app = FastAPI(
         title="fg_search",
@@ -83,21 +102,20 @@ def create_app(
         middleware=checks,
     )
     app.state.signer = signer
-    errors.install(app, site)
-    clusters = clusters_of(site)
-    views = [
-        search_view.router(site),
-        review_view.router(site),
-        queries_view.router(site, clusters),
-        features_view.router(site),
-        health_view.router(site),
-    ]
-    for routes in (
-        *views,
-        api.router(site),
-        queries_api.router(site, clusters),
-        *([] if token is None else [login.router(site, token)]),
-    ):
+    errors.install(app, site, methods)
+    for routes in for_people:
         app.include_router(routes)
+    for routes in for_programs:
+        app.include_router(routes, dependencies=[] if guesses is None else [Depends(_BEARER)])
     app.mount(STATIC_PATH, StaticFiles(directory=_STATIC), name="static")
     return SecureHeaders(app)  # outermost, so that responses to unexpected errors have them too
+
+
+def _methods_by_path(routers: Iterable[APIRouter]) -> dict[str, set[str]]:
+    """The methods that each path answers to; a path has one route for each method."""
+    methods: dict[str, set[str]] = {}
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                methods.setdefault(route.path, set()).update(route.methods or ())
+    return methods

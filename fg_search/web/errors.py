@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -36,13 +39,22 @@ _STATUS: dict[type[Exception], int] = {
 }
 
 
-def install(app: FastAPI, site: Site) -> None:
-    """Register the error handlers."""
+def install(app: FastAPI, site: Site, methods: Mapping[str, Collection[str]]) -> None:
+    """Register the error handlers.
 
-    def answer(request: Request, status: int, message: str) -> Response:
-        if request.url.path.startswith(f"{API_PATH}/"):
-            return JSONResponse({"error": message}, status)
-        return site.page(request, "error.html", status, title=HTTPStatus(status).phrase, message=message)
+    Args:
+        app: The application.
+        site: What draws the page of an error.
+        methods: The methods that each path answers to.
+    """
+
+    def answer(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+        message = message.encode("utf-8", "backslashreplace").decode()  # half a character cannot be sent
+        if request.scope["path"].startswith(f"{API_PATH}/"):
+            return JSONResponse({"error": message}, status, headers)
+        response = site.page(request, "error.html", status, title=HTTPStatus(status).phrase, message=message)
+        response.headers.update(headers or {})
+        return response
 
     def library_error(request: Request, error: Exception) -> Response:
         return answer(request, status_of(error), str(error))
@@ -50,7 +62,11 @@ def install(app: FastAPI, site: Site) -> None:
     def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  for the type checker
         message = "There is no such page." if error.status_code == HTTPStatus.NOT_FOUND else str(error.detail)
-        return answer(request, error.status_code, message)
+        headers = dict(error.headers or {})
+        known = methods.get(request.scope["path"])
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and known is not None:
+            headers["Allow"] = ", ".join(sorted(known))  # Starlette names those of one route alone
+        return answer(request, error.status_code, message, headers)
 
     def validation_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101  for the type checker
@@ -66,6 +82,37 @@ def install(app: FastAPI, site: Site) -> None:
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, validation_error)
     app.add_exception_handler(Exception, unexpected_error)
+
+
+class ErrorBody(BaseModel):
+    """An error message."""
+
+    error: str
+
+
+_READING = {
+    401: "The token is missing or wrong.",
+    404: "There is no such item, or no such address.",
+    409: "The index is not ready for this, or somebody else has decided meanwhile.",
+    413: "The request is too long.",
+    421: "The server does not serve this host name.",
+    422: "A value is invalid.",
+    429: "Too many wrong tokens; the header Retry-After says when to try again.",
+    500: "Something unexpected went wrong.",
+    503: "The storage does not answer, or too many requests are waiting.",
+}
+_WRITING = {
+    **_READING,
+    400: "The body is not JSON.",
+    403: "The request comes from another site.",
+    415: "The body is not declared as application/json.",
+}
+
+
+def error_responses(*, takes_body: bool) -> dict[int | str, dict[str, Any]]:
+    """What the schema says of the errors of a route."""
+    described = _WRITING if takes_body else _READING
+    return {status: {"model": ErrorBody, "description": described[status]} for status in sorted(described)}
 
 
 def status_of(error: Exception) -> int:

@@ -27,7 +27,7 @@ MAX_DECIDED = 1_000  # queries per decision; more ids would not fit into a reque
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY)]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LABEL)]
 ItemId = Annotated[int, Field(strict=True)] | Annotated[str, StringConstraints(strict=True, max_length=MAX_ID)]
-DecisionNumber = Annotated[int, Field(ge=0, lt=2**63)]
+DecisionNumber = Annotated[int, Field(ge=0, lt=2**53)]  # what JSON readers keep exactly; they are microseconds
 Action = Literal["accept", "keep", "label", "delete", "unsure"]
 
 

@@ -12,6 +12,7 @@ from fg_search.ids import UserId
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import LoggedQuery
 from fg_search.queries.log import MOST_QUERIES
+from fg_search.web.errors import error_responses
 from fg_search.web.parameters import MAX_LISTED, QueriesRequest
 from fg_search.web.query_clusters import Clusters
 from fg_search.web.security import API_PATH
@@ -79,8 +80,9 @@ class MissingLabelBody(BaseModel):
 def router(site: Site, clusters: Clusters) -> APIRouter:
     """Routes for logged queries."""
     routes = APIRouter(prefix=API_PATH, tags=["queries"])
+    reads, writes = error_responses(takes_body=False), error_responses(takes_body=True)
 
-    @routes.get("/queries", summary="Logged queries")
+    @routes.get("/queries", summary="Logged queries", responses=reads)
     def queries(
         limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 50,
         offset: Annotated[int, Query(ge=0, le=MOST_QUERIES)] = 0,
@@ -90,7 +92,7 @@ def router(site: Site, clusters: Clusters) -> APIRouter:
         found = site.index.logged_queries(limit=limit, offset=offset, only_open=only_open)
         return [QueryBody.of(query) for query in found]
 
-    @routes.get("/missing-labels", summary="Candidates for missing labels")
+    @routes.get("/missing-labels", summary="Candidates for missing labels", responses=reads)
     def missing_labels() -> list[MissingLabelBody]:
         """Clusters of these queries, the most frequent first."""
         found = clusters.get(_PATIENCE)
@@ -98,7 +100,7 @@ def router(site: Site, clusters: Clusters) -> APIRouter:
             raise HTTPException(503, "The clusters are still being computed; ask again.")
         return [MissingLabelBody.of(candidate) for candidate in found]
 
-    @routes.post("/queries/decisions", summary="Decide on logged queries", status_code=201)
+    @routes.post("/queries/decisions", summary="Decide on logged queries", status_code=201, responses=writes)
     def decide(request: QueriesRequest) -> list[QueryBody]:
         """Add queries as items, dismiss them, or undo either."""
         return [QueryBody.of(query) for query in site.decide_queries(request.ids, request.action, request.label)]

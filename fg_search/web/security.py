@@ -5,7 +5,7 @@ Each class is an ASGI middleware that is independent of the views behind it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fg_search.web.tokens import SESSION_COOKIE, Signer, same
+from fg_search.web.guesses import Guesses, TooManyGuessesError
+from fg_search.web.tokens import SESSION_COOKIE, Sessions
 
 MAX_BODY = 64 * 1024
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -74,8 +75,8 @@ class KnownHosts:
         if scope["type"] == "http" and self.hosts is not None:
             host = host_name(Headers(scope=scope).get("host", ""))
             if host not in self.hosts:
-                refusal = _refusal(scope, 421, "this name is not served here; see --allowed-host")
-                await refusal(scope, receive, send)
+                stranger = refusal(scope, 421, "this name is not served here; see --allowed-host")
+                await stranger(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
@@ -100,8 +101,8 @@ class BoundedBody:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self.most:
-                refusal = _refusal(scope, 413, f"more than {self.most:,} bytes")
-                await refusal(scope, receive, send)
+                too_long = refusal(scope, 413, f"more than {self.most:,} bytes")
+                await too_long(scope, receive, send)
                 return
         whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
@@ -116,46 +117,57 @@ class SameSite:
 
     Forms carry a CSRF token in addition. JSON bodies are safe: a browser sends no such request to another site without
     asking that site first.
+
+    Args:
+        app: The application behind.
+        reading: Paths of the API that take no body, whatever the method: they answer 405 to a POST.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, reading: Collection[str] = ()) -> None:
+        self.app, self.reading = app, reading
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        refusal = None
+        answer: ASGIApp = self.app
         if scope["type"] == "http" and scope["method"] not in _READING:
             headers = Headers(scope=scope)
             if is_foreign(headers):
-                refusal = _refusal(scope, 403, "a request from another site")
-            elif _is_api(scope) and not headers.get("content-type", "").lower().startswith("application/json"):
-                refusal = _refusal(scope, 415, "the API takes application/json")
-        await (refusal or self.app)(scope, receive, send)
+                answer = refusal(scope, 403, "a request from another site")
+            elif self._takes_json(scope) and not _is_json(headers):
+                answer = refusal(scope, 415, "the API takes application/json")
+        await answer(scope, receive, send)
+
+    def _takes_json(self, scope: Scope) -> bool:
+        return _is_api(scope) and scope["method"] == "POST" and scope["path"] not in self.reading
 
 
 class TokenNeeded:
     """Requires the token: as ``Authorization: Bearer``, or by a browser session that has logged in."""
 
-    def __init__(self, app: ASGIApp, token: str, signer: Signer) -> None:
-        self.app, self.token, self.signer = app, token, signer
+    def __init__(self, app: ASGIApp, guesses: Guesses, sessions: Sessions) -> None:
+        self.app, self.guesses, self.sessions = app, guesses, sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["type"] != "http" or _is_open(scope["path"]) or self._knows(Request(scope)):
-            await self.app(scope, receive, send)
-            return
-        await self._refuse(scope)(scope, receive, send)
+        answer: ASGIApp = self.app
+        if scope["type"] == "http" and not is_open(scope["path"]):
+            try:
+                if not await self._knows(Request(scope)):
+                    answer = self._refuse(scope)
+            except TooManyGuessesError as error:
+                answer = refusal(scope, 429, str(error), {"Retry-After": str(error.seconds)})
+        await answer(scope, receive, send)
 
-    def _knows(self, request: Request) -> bool:
+    async def _knows(self, request: Request) -> bool:
         kind, _, given = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
-            return same(self.token, given.strip())
-        return self.signer.session_stands(request.cookies.get(SESSION_COOKIE))
+            given = given.strip()
+            return given != "" and await self.guesses.is_right(given, request.scope)
+        return self.sessions.stands(request.cookies.get(SESSION_COOKIE))
 
     def _refuse(self, scope: Scope) -> Response:
         if _is_api(scope):
-            headers = {"WWW-Authenticate": "Bearer"}
-            return JSONResponse({"error": "a token is needed: Authorization: Bearer …"}, 401, headers)
+            return refusal(scope, 401, "a token is needed: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
         if scope["method"] not in _READING:
             return RedirectResponse(LOGIN_PATH, 303)
         query = scope["query_string"].decode("latin-1")
@@ -170,8 +182,11 @@ def host_name(host: str) -> str:
     return host.partition(":")[0].rstrip(".").lower()
 
 
-def _refusal(scope: Scope, status: int, message: str) -> Response:
-    return JSONResponse({"error": message}, status) if _is_api(scope) else PlainTextResponse(f"{message}\n", status)
+def refusal(scope: Scope, status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    """A response that says why a request is refused: JSON for programs, a line of text for people."""
+    if _is_api(scope):
+        return JSONResponse({"error": message}, status, headers)
+    return PlainTextResponse(f"{message}\n", status, headers)
 
 
 def is_foreign(headers: Headers) -> bool:
@@ -180,11 +195,21 @@ def is_foreign(headers: Headers) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = headers.get("origin", "null")  # our no-referrer policy makes browsers send "null"
-    return origin != "null" and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    if origin == "null":
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    except ValueError:  # such as http://[:: which no browser sends
+        return True
 
 
-def _is_open(path: str) -> bool:
+def is_open(path: str) -> bool:
+    """Whether a path is served to everybody: the login and what it is drawn with."""
     return path == LOGIN_PATH or path.startswith(f"{STATIC_PATH}/")
+
+
+def _is_json(headers: Headers) -> bool:
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
 def _is_api(scope: Scope) -> bool:

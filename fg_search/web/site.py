@@ -36,7 +36,7 @@ class Site:
         tenant: Tenant that is served, in an index with tenants.
         reviewer: Name under which decisions are logged.
         has_login: Whether users log in and out.
-        signer: Signs forms and sessions.
+        signer: Signs forms.
         survey: Statistics of a sample of the items.
         deciding: Lock that serialises decisions on queries.
         templates: Jinja environment with autoescaping.
@@ -89,7 +89,7 @@ class Site:
         known = request.cookies.get(CSRF_COOKIE)
         cookie = known if known is not None and is_csrf_cookie(known) else self.signer.new_csrf_cookie()
         text = self.templates.get_template(template).render(
-            site=self, path=request.url.path, csrf=self.signer.csrf_token(cookie), **values
+            site=self, path=request.scope["path"], csrf=self.signer.csrf_token(cookie), **values
         )
         response = HTMLResponse(text, status)
         if cookie != known:
@@ -115,7 +115,7 @@ FormFields: TypeAlias = Annotated[dict[str, str], Depends(form_fields)]
 
 def set_cookie(response: Response, request: Request, name: str, value: str) -> None:
     """Set a cookie that scripts cannot read and that browsers do not send with requests from other sites."""
-    secure = request.url.scheme == "https"
+    secure = request.scope["scheme"] == "https"  # request.url would parse the Host header
     response.set_cookie(name, value, httponly=True, samesite="strict", secure=secure, path="/")
 
 

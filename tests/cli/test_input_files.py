@@ -173,7 +173,7 @@ def test_a_line_of_another_encoding_on_stdin_is_reported_and_left_out(run, index
     code, out, err = run(*arguments, stdin=lines)
     assert code == 0
     assert [json.loads(line)["query"] for line in out.splitlines()] == ["my card", "pizza"]
-    assert "standard input:2: not UTF-8; name the encoding" in err
+    assert "standard input:2: not UTF-8; name its encoding" in err
     code, out, err = run(*arguments, "--on-error", "stop", stdin=lines)
     assert (code, len(out.splitlines())) == (1, 1)
     assert "error: standard input:2: not UTF-8" in err

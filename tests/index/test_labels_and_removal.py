@@ -2,6 +2,7 @@ import pytest
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex
+from fg_search.engine.adapter import Adapter
 from fg_search.errors import ItemNotFoundError
 
 QUESTION = "please help my card is stolen"
@@ -182,11 +183,14 @@ def test_the_payload_of_a_correction_that_was_half_taken_back_is_mended_by_doing
     label = next(item.label for item in given if item.id == "d0")
     corpus_index.relabel({"d0": "fraud"})
 
-    def interrupt(*_, **__):
+    write = Adapter.batch_update_points
+
+    async def interrupt(self, collection, operations):
+        await write(self, collection, operations[:-1])
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(corpus_index.client, "delete_payload", interrupt)
+        patch.setattr(Adapter, "batch_update_points", interrupt)
         with pytest.raises(ConnectionError):
             corpus_index.relabel({"d0": label})
     corpus_index.relabel({"d0": label})

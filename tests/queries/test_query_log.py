@@ -14,8 +14,10 @@ from read_only import read_only
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import EmptyIndexError, ItemNotFoundError, UncertainQueryError
+from fg_search.ids import point_id
 from fg_search.queries import log as query_log
 from fg_search.queries import logged_search
+from fg_search.review.issues.duplicates import earlier_normalised_text
 
 UNCLEAR = {"min_query_confidence": 1.0}  # nothing is that clear
 CLEAR = "my card blocked"
@@ -55,6 +57,44 @@ def test_an_entry_says_what_came_of_the_query(full):
     assert entry.nearest.score == pytest.approx(top.score)
     assert before < datetime.fromisoformat(entry.first) == datetime.fromisoformat(entry.last)
     assert entry.resolution is None
+
+
+def test_queries_that_differ_in_a_sign_are_two_and_in_the_end_of_the_sentence_one(full):
+    full.log_queries()
+    for text in ("sort in C#?", "sort in C?", "Sort in C", "sort in  c!", "5 %", "5"):
+        full.search(text, **UNCLEAR)
+    assert {query.text: query.count for query in full.logged_queries()} == {
+        "sort in C#?": 1,
+        "sort in C?": 3,
+        "5 %": 1,
+        "5": 1,
+    }
+
+
+def test_entries_that_ignored_punctuation_go_on_as_those_of_their_text(full, monkeypatch):
+    full.log_queries()
+    with monkeypatch.context() as earlier:  # as a development version named them
+
+        def earlier_id(text, tenant):
+            return str(point_id(f"query:{earlier_normalised_text(text)}", tenant=tenant))
+
+        earlier.setattr(query_log, "query_id_of", earlier_id)
+        for text in ("sort in C#?", "sort in C", "zebra, quilt!"):  # the first two were one
+            full.search(text, **UNCLEAR)
+    before = {query.text: query for query in full.logged_queries()}
+    assert {text: query.count for text, query in before.items()} == {"sort in C#?": 2, "zebra, quilt!": 1}
+    full.decide_queries([before["zebra, quilt!"].id], "dismiss")
+    for text in ("sort in c#", "sort in C", "zebra, quilt", "zebra quilt"):
+        full.search(text, **UNCLEAR)
+    after = {query.text: query for query in full.logged_queries(only_open=False)}
+    assert {text: query.count for text, query in after.items()} == {
+        "sort in C#?": 3,
+        "sort in C": 1,
+        "zebra, quilt!": 2,
+        "zebra quilt": 1,
+    }
+    assert after["sort in C#?"].id == before["sort in C#?"].id
+    assert after["zebra, quilt!"].resolution.action == "dismiss"
 
 
 def test_only_uncertain_queries_are_logged_unless_all_are_wanted(full):
@@ -101,10 +141,10 @@ def test_a_query_without_any_hit_is_logged(full):
 
 def test_the_same_query_is_counted(full):
     full.log_queries()
-    full.search_many(["My  card, blocked!", CLEAR, "my loan"], **UNCLEAR)
+    full.search_many(["My  card blocked!", CLEAR, "my loan"], **UNCLEAR)
     full.search(CLEAR.upper(), **UNCLEAR)
     most, other = full.logged_queries()
-    assert (most.text, most.count, other.count) == ("My  card, blocked!", 3, 1)
+    assert (most.text, most.count, other.count) == ("My  card blocked!", 3, 1)
     assert most.first <= most.last
     assert full.logged_queries(limit=1, offset=1) == [other]
 

@@ -64,13 +64,57 @@ def test_a_thousand_copies_do_not_fill_the_memory():
     assert (found.similarity > 0.999).all()
 
 
-def test_same_text_looks_past_case_punctuation_and_spaces():
-    texts = ["What's my PIN?", "what s  my pin", "other", "\uff37HAT'S my pin", "???", "!!!"]
+def test_same_text_looks_past_case_spaces_width_and_the_end_of_the_sentence():
+    texts = ["What's my PIN?", "what's\u3000 my pin", "other", "\uff37HAT'S my pin\uff01", "???", "!!!"]
     assert same_text(texts) == [(0, 1, 3)]
     assert same_text(texts, ["a", "a", "b", None, "a", "b"]) == []
     assert same_text(texts, ["a", "b", "b", None, "a", "b"]) == [(0, 1, 3)]
     with pytest.raises(ValueError, match="labels has 1 items, texts has 6"):
         same_text(texts, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("How do I sort in C#?", "How do I sort in C?"),
+        ("How do I sort in C++?", "How do I sort in C?"),
+        ("a rise of 5 %", "a rise of 5"),
+        ("#", "*"),
+        ("10²", "102"),
+        ("½ cup", "1/2 cup"),
+        ("Maße", "Masse"),
+        ("-5", "5"),
+        ("it's", "its"),
+        ("a/b", "a b"),
+        ("3.5", "35"),
+        ("$5", "€5"),
+        ("(no) refund", "no refund"),
+        ("@ada", "ada"),
+        (":)", ":("),
+        ("?", "!"),
+        (".net", "net"),
+    ],
+)
+def test_texts_that_differ_in_a_sign_are_not_the_same(one, other):
+    assert same_text([one, other]) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Where is my card?", "where is my card"),
+        ("Where is my card ?!", "WHERE IS MY CARD..."),
+        ("カードはどこですか？", "ｶｰﾄﾞはどこですか。"),  # noqa: RUF001
+        ("５％", "5%"),  # noqa: RUF001
+        ("my\u00a0card\u200b", "my card"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("أين بطاقتي؟", "أين بطاقتي"),
+        ("कार्ड कहाँ है।", "कार्ड कहाँ है"),
+        ("ΟΔΟΣ", "οδος"),
+    ],
+)
+def test_texts_that_differ_in_case_width_space_or_end_are_the_same(one, other):
+    assert same_text([one, other]) == [(0, 1)]
 
 
 @settings(max_examples=examples(25))

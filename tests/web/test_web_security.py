@@ -1,12 +1,15 @@
 import re
 import time
+from types import SimpleNamespace
 
+import anyio
 import pytest
 
+from fg_search.web import guesses
 from fg_search.web.app import create_app
 from fg_search.web.login import local_path
 from fg_search.web.security import MAX_BODY, host_name
-from fg_search.web.tokens import CSRF_COOKIE, SESSION_COOKIE, Signer
+from fg_search.web.tokens import CSRF_COOKIE, SESSION_COOKIE, Sessions
 
 TOKEN = "correct horse battery staple"
 VIEWS = ["/", "/?q=card", "/review", "/features", "/features/0", "/health"]
@@ -107,6 +110,11 @@ def test_the_cookie_of_a_form_is_hidden_from_scripts_and_other_sites(browse, ser
         {"sec-fetch-site": "same-site"},
         {"origin": "http://evil.example"},
         {"origin": "http://localhost:9999"},
+        {"origin": "http://[::"},
+        {"origin": "http://[::1"},
+        {"origin": "http://["},
+        {"origin": "//[v"},
+        {"origin": ""},
     ],
 )
 def test_requests_that_a_browser_says_come_from_elsewhere_are_refused(browse, served, headers):
@@ -118,7 +126,17 @@ def test_requests_that_a_browser_says_come_from_elsewhere_are_refused(browse, se
     assert client.post("/api/decisions", json={"id": "d0", "action": "keep"}, headers=own).status_code == 201
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/jsonp",
+        "application/json-seq",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "",
+    ],
+)
 def test_the_api_takes_nothing_that_a_form_can_send(browse, served, kind):
     body = b'{"id": "d0", "action": "keep"}'
     response = browse(served).post("/api/decisions", content=body, headers={"content-type": kind})
@@ -146,6 +164,14 @@ def test_other_names_can_be_allowed(browse, served):
     assert client.get("/login", headers={"host": "search.example"}).status_code == 200
     assert client.get("/login").status_code == 421
     assert browse(served, token=TOKEN, allowed_hosts=None).get("/login", headers={"host": "any"}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["[::", "[", "a]b", "[::1]x:y", "a:b:c", ":"])
+@pytest.mark.parametrize("path", ["/login", "/review", "/api/review", "/nothing", "/api/nothing", "/review/"])
+def test_odd_host_names_are_no_error_where_all_are_served(browse, served, host, path):
+    client = browse(served, token=TOKEN, allowed_hosts=None)
+    headers = {"host": host, "authorization": f"Bearer {TOKEN}"}
+    assert client.get(path, headers=headers, follow_redirects=False).status_code in (200, 307, 404)
 
 
 def test_names_in_a_host_header():
@@ -210,16 +236,157 @@ def test_logging_in_takes_the_forms_own_token(browse, served):
 
 
 def test_a_session_ends_and_is_of_one_process(monkeypatch):
-    signer = Signer()
-    session = signer.new_session()
-    assert signer.session_stands(session)
-    assert not Signer().session_stands(session)
-    expires, _, signature = session.partition(".")
-    for forged in (None, "", ".", f"{int(expires) + 1}.{signature}", signature, f"²{expires}.{signature}"):
-        assert not signer.session_stands(forged)
+    sessions = Sessions()
+    session = sessions.start()
+    assert sessions.stands(session)
+    assert not Sessions().stands(session)
+    for forged in (None, "", ".", f"{session}x", session[:-1], "\ud800"):
+        assert not sessions.stands(forged)
     later = time.time() + 13 * 3600
     monkeypatch.setattr(time, "time", lambda: later)
-    assert not signer.session_stands(session)
+    assert not sessions.stands(session)
+
+
+def test_logging_out_ends_the_session_and_no_other(browse, served):
+    client = browse(served, token=TOKEN)
+    cookies = []
+    for _ in range(2):  # in the same second
+        client.submit("/login", "/login", token=TOKEN)
+        cookies.append(client.cookies[SESSION_COOKIE])
+        del client.cookies[SESSION_COOKIE]
+    assert cookies[0] != cookies[1]
+    client.cookies.set(SESSION_COOKIE, cookies[0])
+    assert client.get("/api/review").status_code == 200
+    client.submit("/review", "/logout")
+    for cookie, status in zip(cookies, (401, 200), strict=True):
+        client.cookies.clear()
+        client.cookies.set(SESSION_COOKIE, cookie)
+        assert client.get("/api/review").status_code == status
+
+
+def test_logging_in_again_ends_the_session_before(browse, served):
+    client = browse(served, token=TOKEN)
+    client.submit("/login", "/login", token=TOKEN)
+    before = client.cookies[SESSION_COOKIE]
+    client.submit("/login", "/login", token=TOKEN)
+    assert client.get("/api/review").status_code == 200
+    client.cookies.clear()
+    client.cookies.set(SESSION_COOKIE, before)
+    assert client.get("/api/review").status_code == 401
+
+
+# wrong tokens
+
+
+def test_wrong_tokens_are_logged_without_being_told(browse, served, caplog):
+    client = browse(served, token=TOKEN)
+    client.get("/api/review", headers={"authorization": "Bearer a guess"})
+    client.submit("/login", "/login", token="another guess")
+    assert [record.getMessage() for record in caplog.records if record.name == "fg_search.web"] == [
+        "wrong token from testclient, number 1",
+        "wrong token from testclient, number 2",
+    ]
+    assert not any("guess" in record.getMessage() for record in caplog.records)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that guesses go by; pauses pass at once."""
+    now = [1000.0]
+
+    async def sleep(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(guesses, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(guesses, "anyio", SimpleNamespace(sleep=sleep))
+    return now
+
+
+def test_wrong_tokens_are_slowed_and_then_refused_unread(browse, served, monkeypatch, clock):
+    monkeypatch.setattr(guesses, "FIRST_PAUSE", 0.3)
+    client = browse(served, token=TOKEN)
+    wrong = {"authorization": "Bearer a guess"}
+    assert [client.get("/api/review", headers=wrong).status_code for _ in range(3)] == [401] * 3
+    assert clock[0] == pytest.approx(1000.9)
+    refused = client.get("/api/review", headers={"authorization": f"Bearer {TOKEN}"})
+    assert refused.status_code == 429
+    assert refused.headers["retry-after"] == "2"
+    assert "try again in 2 s" in refused.json()["error"]
+    page = client.submit("/login", "/login", token=TOKEN)
+    assert page.status_code == 429
+    assert page.headers["retry-after"]
+    assert "Try again in" in page.text
+    clock[0] += 0.4
+    assert client.get("/api/review", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+    assert client.get("/api/review", headers=wrong).status_code == 401  # the right one ended the pauses
+
+
+def test_sessions_are_not_slowed_by_others_guesses(browse, served):
+    client = browse(served, token=TOKEN)
+    client.submit("/login", "/login", token=TOKEN)
+    cookies = dict(client.cookies)
+    other = browse(served, token=TOKEN)
+    for _ in range(4):
+        other.get("/api/review", headers={"authorization": "Bearer a guess"})
+    client.cookies.update(cookies)
+    assert client.get("/api/review").status_code == 200
+
+
+def test_many_guesses_at_once_win_nothing(monkeypatch):
+    monkeypatch.setattr(guesses, "FIRST_PAUSE", 0.2)
+    found = {"wrong": 0, "refused": 0}
+
+    async def guess(checks, port):
+        try:
+            assert not await checks.is_right("a guess", {"client": ("203.0.113.5", port)})
+            found["wrong"] += 1
+        except guesses.TooManyGuessesError:
+            found["refused"] += 1
+
+    async def attack():
+        checks = guesses.Guesses(TOKEN)
+        async with anyio.create_task_group() as group:
+            for port in range(100):
+                group.start_soon(guess, checks, port)
+        return await checks.is_right(TOKEN, {"client": ("203.0.113.6", 1)})
+
+    started = time.monotonic()
+    assert anyio.run(attack)
+    assert found["wrong"] <= 7
+    assert found["refused"] >= 93
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("client", "name"),
+    [
+        (("192.0.2.7", 5), "192.0.2.7"),
+        (("2001:db8:1:2:3:4:5:6", 5), "2001:db8:1:2::/64"),
+        (("::ffff:192.0.2.7", 5), "192.0.2.7"),
+        (("::1", 5), "::1"),
+        (("testclient", 5), "testclient"),
+        (None, "unknown"),
+    ],
+)
+def test_addresses_of_guesses(client, name):
+    assert guesses.address_of({"client": client}) == name
+
+
+def test_guesses_are_forgotten(monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(guesses.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(guesses, "_MOST_ADDRESSES", 3)
+    checks = guesses.Guesses(TOKEN)
+
+    async def attack():
+        for i in range(5):
+            await checks.is_right("a guess", {"client": (f"192.0.2.{i}", 1)})
+        assert list(checks._addresses) == ["192.0.2.2", "192.0.2.3", "192.0.2.4"]
+        clock[0] += 1000
+        await checks.is_right("a guess", {"client": ("192.0.2.4", 1)})
+        return checks._addresses["192.0.2.4"].wrong
+
+    assert anyio.run(attack) == 1
 
 
 @pytest.mark.parametrize("token", ["", "short", f"short{' ' * 20}", "ümläuts do not fit a header", "a\nb" * 9])

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from fg_search.csv_rows import CsvFlaw, CsvRow, check_delimiter, delimiter_hint, find_delimiter, read_csv
 from fg_search.ids import UserId
@@ -46,8 +46,15 @@ def from_csv(text: str, *, delimiter: str | None = None) -> dict[UserId, str]:
     return labels_by_id(csv_corrections(text, delimiter=delimiter), "line")
 
 
-def csv_corrections(text: str, *, delimiter: str | None = None) -> Iterator[Correction | Flaw]:
+def csv_corrections(
+    text: str, *, delimiter: str | None = None, read_id: Callable[[str], UserId] = parsed_id
+) -> Iterator[Correction | Flaw]:
     """Yield the corrections of :func:`from_csv`, and a flaw for each bad row, with the line that the row starts at.
+
+    Args:
+        text: Content of the file.
+        delimiter: Character between cells; by default it is found in the header.
+        read_id: Function that reads an id from its cell; by default as JSON, which is how it is exported.
 
     Raises:
         ValueError: The header is missing, lacks a column or names one twice, or a quote is never closed.
@@ -77,6 +84,6 @@ def csv_corrections(text: str, *, delimiter: str | None = None) -> Iterator[Corr
             )
         cells = dict(zip(header, row.fields, strict=False))  # spreadsheets drop empty cells at the end
         label = unescape(cells.get(CORRECTED, ""))
-        return (parsed_id(cells[ID]), checked_label(label, CORRECTED)) if label.strip() else None
+        return (read_id(cells[ID]), checked_label(label, CORRECTED)) if label.strip() else None
 
     yield from read_each(((row.line, row) for row in rows), read)
