@@ -17,12 +17,15 @@ from fg_search.cli.options import (
     BatchSize,
     Cache,
     Collection,
+    Delimiter,
+    Encoding,
     LabelColumn,
     NoCache,
     OnError,
     TextColumn,
     cache_folder,
     open_index,
+    text_form,
 )
 from fg_search.cli.rows import attributes_of, rows_of
 
@@ -35,7 +38,7 @@ Attribute = Annotated[
 ]
 
 
-_FILE_OPTIONS = ("text", "label", "attribute", "model", "groups", "codes", "on_error")
+_FILE_OPTIONS = ("text", "label", "attribute", "model", "groups", "codes", "delimiter", "encoding", "on_error")
 _REFRESH_OPTIONS = ("set_aside", "collection", "api_key")
 
 
@@ -75,6 +78,8 @@ def fit(
         int | None, typer.Option(help="Codes per group.", show_default="up to 64 with labels, 128 without")
     ] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -99,7 +104,7 @@ def fit(
         say("; ".join([f"{refitted!r} saved in {output}", f"the index {refresh} has moved to it", *notes]))
         return
     assert file is not None  # noqa: S101  for the type checker
-    records = rows_of(file, on_error, text=text, label=label)
+    records = rows_of(file, on_error, text=text, label=label, **text_form(delimiter, encoding))
     from fg_search.model.encoder import FeatureGroupEncoder, check_target
 
     check_target(output)  # fail before the work, not after it
@@ -146,6 +151,8 @@ def describe(
     text: TextColumn = "text",
     label: LabelColumn = None,
     attribute: Annotated[list[str] | None, typer.Option(help="Column to explain the codes by. Repeatable.")] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     as_json: AsJson = False,
     cache: Cache = None,
@@ -153,7 +160,7 @@ def describe(
     batch_size: BatchSize = 64,
 ) -> None:
     """Describe what the groups of an encoder learned and what their codes mean, using the texts of FILE."""
-    records = rows_of(file, on_error, text=text, label=label)
+    records = rows_of(file, on_error, text=text, label=label, **text_form(delimiter, encoding))
     from fg_search.model.encoder import FeatureGroupEncoder
 
     loaded = FeatureGroupEncoder.load(encoder, cache_folder=cache_folder(cache, no_cache=no_cache))

@@ -18,6 +18,8 @@ from fg_search.cli.options import (
     BatchSize,
     Cache,
     Collection,
+    Delimiter,
+    Encoding,
     IdColumn,
     Ids,
     IdsAs,
@@ -29,6 +31,7 @@ from fg_search.cli.options import (
     TextColumn,
     cache_folder,
     open_index,
+    text_form,
 )
 from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
 from fg_search.errors import ItemNotFoundError
@@ -45,6 +48,8 @@ def index(
     label: LabelColumn = None,
     id: IdColumn = None,  # noqa: A002  # the option's name
     ids_as: Ids = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -67,7 +72,7 @@ def index(
 
     Items that have not changed are neither encoded nor written again. After an interruption, run the command again.
     """
-    rows = ItemRows.scan(file, on_error, ids=ids_as, text=text, label=label, id=id)
+    rows = ItemRows.scan(file, on_error, ids=ids_as, text=text, label=label, id=id, **text_form(delimiter, encoding))
     wanted = IndexSettings(
         base_vectors=base_vectors,
         quantization=quantization,
@@ -106,15 +111,18 @@ def relabel(
         ),
     ] = "label",
     ids: Ids = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
 ) -> None:
     """Correct the labels of items. Indexing the old data again keeps the corrections."""
+    read = partial(read_labels, file, label=label, id=id, ids=ids, form=text_form(delimiter, encoding))
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        rows = LabelRows.check(file, on_error, partial(read_labels, file, label=label, id=id, ids=ids), target)
+        rows = LabelRows.check(file, on_error, read, target)
         with new_labels_named(target):
             changed = target.relabel(rows.labels)
     say(f"{changed:,} of {len(rows.labels):,} items have another label now{rows.left_out}")

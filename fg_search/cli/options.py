@@ -31,6 +31,17 @@ Ids = Annotated[
 ]
 LabelColumn = Annotated[str | None, typer.Option("--label", help="Column of the label.")]
 OnError = Annotated[OnBadRow, typer.Option(help="Report and skip a bad row, or stop at the first one.")]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        "--delimiter",
+        help="Character between the fields of a CSV or TSV file, or the word tab.",
+        show_default="found in the header",
+    ),
+]
+Encoding = Annotated[
+    str | None, typer.Option("--encoding", help="Encoding of a text file, such as cp1252.", show_default="UTF-8")
+]
 IndexLocation = Annotated[
     str, typer.Option("--index", "--url", help="Folder of the index, or URL of a Qdrant server.", show_default=False)
 ]
@@ -70,6 +81,26 @@ OutOfScope = Annotated[
         show_default=False,
     ),
 ]
+
+
+def text_form(delimiter: str | None, encoding: str | None) -> dict[str, str | None]:
+    """Return the arguments for reading a text file, checked before anything is loaded.
+
+    Raises:
+        BadParameter: If there is no such delimiter or encoding.
+    """
+    from fg_search.csv_rows import check_delimiter
+    from fg_search.records.text_file import check_encoding
+
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter) if delimiter is not None else None
+    try:
+        if delimiter is not None:
+            check_delimiter(delimiter)
+        if encoding is not None:
+            check_encoding(encoding)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return {"delimiter": delimiter, "encoding": encoding}
 
 
 def open_index(

@@ -17,11 +17,14 @@ from fg_search.cli.options import (
     ApiKey,
     AsJson,
     Collection,
+    Delimiter,
+    Encoding,
     IdsAs,
     IndexLocation,
     OnError,
     Tenant,
     open_index,
+    text_form,
 )
 from fg_search.cli.rows import LabelRows
 from fg_search.review.decisions import labels_decided
@@ -190,6 +193,15 @@ def import_(
         typer.Option("--ids", help="Read ids as JSON, as they are exported, or as text, as in a table of your own."),
     ] = "json",
     reviewer: Annotated[str, typer.Option(help="Name of the reviewer, for the log.")] = "imported",
+    control: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the control (Label Studio) or question (Argilla) that holds the labels.",
+            show_default="label, or the only one",
+        ),
+    ] = None,
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -199,12 +211,17 @@ def import_(
 
     All rows are checked before any label changes. Importing the same file again changes nothing.
     """
-    from fg_search.cli.corrections import read_corrections
+    from fg_search.cli.corrections import CorrectionsForm, read_corrections
 
+    if control is not None and form not in ("label-studio", "argilla"):
+        raise typer.BadParameter(f"a {form} file has no controls; leave --control out")
+    if delimiter is not None and form != "csv":
+        raise typer.BadParameter(f"a {form} file has no delimiter; leave --delimiter out")
+    read = partial(read_corrections, file, CorrectionsForm(form, ids, control, **text_form(delimiter, encoding)))
     with open_index(location, None, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         decided = labels_decided(target.decisions(standing=True))  # first, because it completes an interrupted decision
-        rows = LabelRows.check(file, on_error, partial(read_corrections, file, form, ids=ids), target)
+        rows = LabelRows.check(file, on_error, read, target)
         new = {
             user_id: label
             for user_id, label in rows.labels.items()

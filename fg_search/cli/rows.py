@@ -14,6 +14,7 @@ from fg_search.cli.console import warn
 from fg_search.cli.options import IdsAs, OnBadRow
 from fg_search.ids import UserId, id_from_json, other_forms, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, SkippedRows, iterate_records, read_records, stop
+from fg_search.records.record import listed
 from fg_search.review.exports.fields import CORRECTED, FIELDS
 from fg_search.review.exports.spreadsheet import unescape
 
@@ -62,7 +63,13 @@ def no_item(user_id: UserId, meant: Mapping[UserId, UserId]) -> str:
 
 
 def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Record]:
-    """All good rows of a file. Bad rows are reported on stderr."""
+    """All good rows of a file. Bad rows are reported on stderr.
+
+    Args:
+        path: The file.
+        on_error: Whether to skip bad rows or stop at the first.
+        **columns: Names of the columns, and the form of the file, as for ``read_records``.
+    """
     skipped = SkippedRows(report=warn)
     records = read_records(path, on_error=stop if on_error == "stop" else skipped, **columns)
     _summarise(path, skipped)
@@ -75,7 +82,7 @@ class ItemRows:
 
     Attributes:
         path: The file.
-        columns: Names of the text, label and id columns.
+        columns: Names of the text, label and id columns, and the form of the file.
         ids: How ids are read.
         count: Number of good rows.
     """
@@ -201,12 +208,21 @@ class LabelRows:
         return f", {self.skipped:,} bad row(s) left out" if self.skipped else ""
 
 
-def read_labels(path: Path, *, label: str, id: str, ids: IdsAs | None, on_error: OnError) -> list[Record]:  # noqa: A002
+def read_labels(
+    path: Path,
+    *,
+    label: str,
+    id: str,  # noqa: A002  # name of the column
+    ids: IdsAs | None,
+    form: Mapping[str, str | None],
+    on_error: OnError,
+) -> list[Record]:
     """The rows of a file with right labels, also of one that ``fg-search export`` wrote.
 
     An empty cell of its column for corrections is no correction, and the ids of its CSV tables are JSON.
     """
-    records = read_records(path, text=None, label=label, id=id, on_error=on_error)
+    columns: dict[str, str | None] = {"label": label, "id": id, **form}
+    records = read_records(path, text=None, on_error=on_error, **columns)
     names = {label, id, *records[0].payload}
     is_exported = {*FIELDS, CORRECTED} <= names
     is_table = is_exported and any(suffix.lower() in (".csv", ".tsv") for suffix in path.suffixes)
@@ -251,6 +267,7 @@ def queries_of(
     relevant: Sequence[str],
     out_of_scope: Sequence[str],
     ids: IdsAs | None,
+    form: Mapping[str, str | None],
 ) -> tuple[list[str], list[list[Any]]]:
     """The queries and, for each, its right answers; an empty list where the index has no answer.
 
@@ -260,13 +277,14 @@ def queries_of(
     records: list[Record] = []
     for path in paths:
         skipped = SkippedRows(report=warn)
-        for i, record in enumerate(rows_of(path, on_error, text=text)):
+        for i, record in enumerate(rows_of(path, on_error, text=text, **form)):
             missing = [column for column in relevant if column not in record.payload]
             if not missing:
                 records.append(record)
                 continue
-            there = ", ".join(map(repr, record.payload)) or "none"
-            error = RecordError(record.place, f"no column {missing[0]!r}; beside the text there are {there}")
+            error = RecordError(
+                record.place, f"no column {missing[0]!r}; beside the text there are {listed(record.payload)}"
+            )
             if not i or on_error == "stop":  # missing from the first row, the column name is probably mistyped
                 raise error
             skipped(error)
@@ -274,11 +292,11 @@ def queries_of(
     answers = []
     for record in records:
         values = [record.payload[column] for column in relevant]
-        listed = [answer for value in values for answer in (value if isinstance(value, list) else [value])]
+        right = [answer for value in values for answer in (value if isinstance(value, list) else [value])]
         answers.append(
             [
                 read_id(answer, ids) if isinstance(answer, (str, int)) else answer
-                for answer in listed
+                for answer in right
                 if answer is not None and answer != "" and answer not in out_of_scope
             ]
         )

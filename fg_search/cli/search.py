@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +22,9 @@ from fg_search.cli.options import (
     BatchSize,
     Collection,
     ConfidenceWeight,
+    Delimiter,
     EncoderFolder,
+    Encoding,
     Ids,
     IndexLocation,
     MinConfidence,
@@ -33,6 +39,7 @@ from fg_search.cli.options import (
     TextColumn,
     open_index,
     search_options,
+    text_form,
 )
 from fg_search.cli.rows import queries_of, rows_of
 from fg_search.records import RecordError, SkippedRows, stop
@@ -41,6 +48,7 @@ from fg_search.records.json_value import is_unicode
 if TYPE_CHECKING:
     from qdrant_client import models
 
+    from fg_search.confidence_index import ConfidenceIndex
     from fg_search.index.evaluation import IndexEvaluation
 
 
@@ -53,6 +61,8 @@ def search(
     ] = None,
     queries: Annotated[list[Path] | None, typer.Option(help="File of queries. Repeatable.", show_default=False)] = None,
     text: TextColumn = "text",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of hits per query.")] = 10,
     offset: Annotated[int, typer.Option(min=0, help="Number of hits to skip.")] = 0,
@@ -103,12 +113,14 @@ def search(
         rank_by=rank_by,
         query_filter=None if payload_filter is None else _filter_of(payload_filter),
     )
-    records = [record for path in queries or [] for record in rows_of(path, on_error, text=text)]
+    form = text_form(delimiter, encoding)
+    records = [record for path in queries or [] for record in rows_of(path, on_error, text=text, **form)]
     with open_index(location, encoder, collection, api_key) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         target.log_queries("uncertain" if log_queries else "none")
+        found = False
         if query is not None:
-            _print_result(target.search([query, *(also or [])], **options), as_json=as_json)
+            found = _print_result(target.search([query, *(also or [])], **options), as_json=as_json)
         elif records:
             texts = [record.text for record in records]
             with timed(f"encoded {len(texts):,} queries"):
@@ -116,10 +128,33 @@ def search(
             with timed(f"searched {len(texts):,} queries"):
                 results = target.search_many(texts, embeddings=embeddings, **options)
             for record, result in zip(records, results, strict=True):
-                _print_result(result, as_json=as_json, row=record.payload)
+                found |= _print_result(result, as_json=as_json, row=record.payload)
         else:
-            for line in _typed_in(on_error):
-                _print_result(target.search(line, **options), as_json=as_json)
+            for line in _typed_in(on_error, encoding):
+                found |= _print_result(target.search(line, **options), as_json=as_json)
+        if not found and options["query_filter"] is not None:
+            _warn_of_unquoted_keys(target, options["query_filter"])
+
+
+def _warn_of_unquoted_keys(index: ConfidenceIndex, query_filter: models.Filter) -> None:
+    """Warn about keys such as ``size.eu`` that lead nowhere, while a column has this name, dot included."""
+    from qdrant_client import models
+
+    from fg_search.layout.json_paths import filter_keys, quoted
+
+    def exists(key: str) -> bool:
+        there = models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))])
+        return bool(index.client.count(index.collection, count_filter=there).count)
+
+    for key in dict.fromkeys(filter_keys(query_filter)):
+        if "." not in key or '"' in key:
+            continue
+        with contextlib.suppress(Exception):  # a server may refuse to count; the search itself was right
+            if not exists(key) and exists(quoted(key)):
+                warn(
+                    f"no item has {key!r} as a path, but there is a column of this name; to filter by it, put it in "
+                    f"quotes: {json.dumps(quoted(key), ensure_ascii=False)}"
+                )
 
 
 def _filter_of(written: str) -> models.Filter:
@@ -146,6 +181,8 @@ def calibrate(
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     min_confidence: MinConfidence = None,
     confidence_weight: ConfidenceWeight = 0.0,
@@ -164,7 +201,13 @@ def calibrate(
     """
     options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
     texts, answers = queries_of(
-        queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or (), ids=ids
+        queries,
+        on_error,
+        text=text,
+        relevant=relevant,
+        out_of_scope=out_of_scope or (),
+        ids=ids,
+        form=text_form(delimiter, encoding),
     )
     from fg_search.index.evaluation import TARGETS
 
@@ -187,6 +230,8 @@ def evaluate(
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
     on_error: OnError = "skip",
     min_confidence: MinConfidence = None,
     confidence_weight: ConfidenceWeight = 0.0,
@@ -210,7 +255,13 @@ def evaluate(
     """Measure on judged queries how often an index is right and how well its confidence shows it."""
     options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
     texts, answers = queries_of(
-        queries, on_error, text=text, relevant=relevant, out_of_scope=out_of_scope or (), ids=ids
+        queries,
+        on_error,
+        text=text,
+        relevant=relevant,
+        out_of_scope=out_of_scope or (),
+        ids=ids,
+        form=text_form(delimiter, encoding),
     )
     if plots is not None:
         from fg_search.plots import check_matplotlib
@@ -240,14 +291,16 @@ def _draw(found: IndexEvaluation, histogram: Sequence[int], folder: Path) -> Non
     log.print(f"diagrams in {folder}: {', '.join(figures)} (.png, .svg)", markup=False, soft_wrap=True)
 
 
-def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> None:
+def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> bool:
+    """Print a result, and return whether it has hits."""
     if as_json:
         print_json({**({} if row is None else {"row": row}), **vars(result)})
     else:
         display.result(console, result)
+    return bool(result.hits)
 
 
-def _typed_in(on_error: OnBadRow) -> Iterator[str]:
+def _typed_in(on_error: OnBadRow, encoding: str | None) -> Iterator[str]:
     """Yield lines from a terminal until an empty one, or all non-empty lines of a pipe.
 
     Raises:
@@ -255,18 +308,18 @@ def _typed_in(on_error: OnBadRow) -> Iterator[str]:
     """
     at_terminal = sys.stdin.isatty()
     report = stop if on_error == "stop" else SkippedRows(report=warn)
-    number = 0
+    if encoding is not None and isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding=encoding)
     if at_terminal:
         log.print("Type a query; an empty line ends.", style="dim")
-    while True:
+    for number in itertools.count(1):
         if at_terminal:
             log.print("? ", end="", style="bold")
         line = sys.stdin.readline()
-        number += 1
         if not is_unicode(line):  # bytes that could not be decoded
-            encoding = (sys.stdin.encoding or "utf-8").upper()
-            advice = "convert it to UTF-8" if encoding == "UTF-8" else "set PYTHONUTF8=1 if it is UTF-8"
-            report(RecordError(f"standard input:{number}", f"not {encoding}; {advice}"))
+            name = (sys.stdin.encoding or "utf-8").upper()
+            advice = "name its encoding (--encoding cp1252)" if name == "UTF-8" else "set PYTHONUTF8=1 if it is UTF-8"
+            report(RecordError(f"standard input:{number}", f"not {name}; {advice}"))
         elif line.strip():
             yield line.strip()
         elif at_terminal or not line:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 from qdrant_client import models
 
+from fg_search.layout.json_paths import check_filter
 from fg_search.validation import check_count, check_fraction
 
 RankBy = Literal["auto", "features", "base", "both"]
@@ -74,6 +75,8 @@ class SearchOptions:
             raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target!r}")
         _check_choice(self.on_uncertain, OnUncertain, "on_uncertain")
         _check_choice(self.rank_by, RankBy, "rank_by")
+        if isinstance(self.query_filter, models.Filter):
+            check_filter(self.query_filter)
         if self.on_uncertain != "flag" and self.min_query_confidence is None and self.target_precision is None:
             raise ValueError(
                 f"on_uncertain={self.on_uncertain!r} needs target_precision or min_query_confidence: "

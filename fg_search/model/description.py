@@ -153,7 +153,10 @@ def describe(
     check_same_length(len(items), {"embeddings": embeddings, "labels": labels})
     check_same_length(len(items), attributes or {})
     labels = check_labels(labels)
-    columns = {name: _Column(column) for name, column in (attributes or {}).items()}
+    columns = {
+        name: _Column(check_labels(column, name=f"attributes[{name!r}]") or [])
+        for name, column in (attributes or {}).items()
+    }
     label_column = None if labels is None else _Column(labels)
     words = _Words(items)
     groups = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -84,8 +85,8 @@ class FeatureGroupHead(Module):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # untyped upstream
         _check_sizes(in_features, groups, codes, hidden, trunks, rank)
-        if not temperature > 0:
-            raise ValueError(f"temperature must be greater than 0, got {temperature}")
+        if not 0 < temperature < math.inf:
+            raise ValueError(f"temperature must be greater than 0 and finite, got {temperature}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {dropout}")
         self.in_features = in_features
@@ -93,7 +94,7 @@ class FeatureGroupHead(Module):
         self.codes_per_group = codes
         self.hidden_features = hidden
         self.trunks = trunks
-        self.temperature = temperature
+        self.temperature = float(temperature)
         self.dropout = dropout
         self.normalize = normalize
         self.rank = rank

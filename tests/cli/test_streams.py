@@ -121,7 +121,7 @@ def test_lines_that_cannot_be_read_are_named_and_left_out(run, made):
     code, out, err = run("utf-8", "search", "--index", made / "idx", "--json", typed=typed)
     assert code == 0
     assert [json.loads(line)["query"] for line in out.splitlines()] == ["my card", "my pin"]
-    assert err.decode() == "standard input:2: not UTF-8; convert it to UTF-8\n"
+    assert err.decode() == "standard input:2: not UTF-8; name its encoding (--encoding cp1252)\n"
     code, out, err = run("ascii", "search", "--index", made / "idx", "--on-error", "stop", typed=typed)
     assert code == 1
     assert err.decode() == "error: standard input:2: not ASCII; set PYTHONUTF8=1 if it is UTF-8\n"

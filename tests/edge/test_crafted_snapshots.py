@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from profiles import WITH_FIXTURES
 from qdrant_client import models
 
 from fg_search.edge.client import EdgeClient
@@ -341,7 +342,7 @@ json_values = st.recursive(
 names = st.sampled_from(["collection.json", "shard/a", "shard/b", "manifest.json"]) | st.lists(
     st.sampled_from(["shard", "..", ".", "", "a", "b", "/", "\0", "é", "x" * 260]), max_size=5
 ).map("/".join)
-fuzzed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+fuzzed = settings(suppress_health_check=WITH_FIXTURES)
 
 
 def read_or_refuse(archive: bytes, folder: Path) -> None:

@@ -3,7 +3,7 @@
 import io
 import tarfile
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fg_search.edge.tar_members import read_content, read_members
@@ -12,7 +12,6 @@ parts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0
 paths = st.lists(parts, min_size=1, max_size=4).map("/".join)
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(paths, st.none() | st.binary(max_size=2000)), max_size=5))
 def test_files_and_folders_of_any_name_come_back(written: list[tuple[str, bytes | None]]) -> None:
     target = io.BytesIO()

@@ -147,6 +147,23 @@ def test_broken_or_foreign_embeddings_are_refused_before_anything_is_written(fil
     assert len(filled) == 48
 
 
+class NAType:  # as pandas calls the type of its NA
+    """A missing value that cannot be compared."""
+
+    def __bool__(self):
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), np.float64("nan"), np.float32("nan"), NAType()], ids=repr)
+def test_a_missing_value_of_a_data_frame_is_no_label(local, missing):
+    local.add(["my card", "pizza oven"], ids=["a", "b"], labels=["card", missing])
+    assert local.labels_of(["a", "b"]) == {"a": "card", "b": None}
+    assert local.add(["pizza oven"], ids=["b"], labels=[None]).written == 0
+    local.relabel({"a": missing, "b": "food"})
+    assert local.labels_of(["a", "b"]) == {"a": None, "b": "food"}
+    assert local.labels() == ["food"]
+
+
 def test_labels_may_be_an_array(index, corpus):
     texts, labels = corpus
     index.add(texts, labels=np.array(labels))

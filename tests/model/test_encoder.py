@@ -211,6 +211,17 @@ def test_bad_labels_and_embeddings_are_refused(tiny_model, encoder):
     assert not new.is_fitted
 
 
+def test_nan_is_no_label_and_no_value_of_an_attribute(tiny_model, corpus):
+    texts, labels = corpus
+    gaps = [float("nan") if i % 5 == 0 else label for i, label in enumerate(labels)]
+    encoder = FeatureGroupEncoder(tiny_model).fit(
+        texts, labels=gaps, attributes={"kind": gaps}, validation=(texts[:8], gaps[:8]), **{**SIZES, "codes": 4}
+    )
+    assert encoder.codebook.labels == tuple(sorted(set(labels)))
+    assert encoder.codebook.attributes["kind"] == tuple(sorted(set(labels)))
+    assert "nan" not in str(encoder.describe(texts, gaps, attributes={"kind": gaps}).to_dict())
+
+
 @pytest.mark.parametrize("cached", [False, True])
 def test_a_text_the_model_fails_on_is_named_as_the_caller_knows_it(tiny_model, tmp_path, monkeypatch, cached):
     encoder = FeatureGroupEncoder(tiny_model, cache_folder=tmp_path if cached else None)

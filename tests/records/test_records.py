@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -535,7 +535,6 @@ def read_or_refuse(path, **options):
     return records
 
 
-@settings(deadline=None)
 @given(
     texts_of_bits | st.binary(max_size=200),
     st.sampled_from(["a.csv", "a.tsv", "a.jsonl", "a.csv.gz", "a.parquet"]),
@@ -552,7 +551,6 @@ def test_any_bytes_are_read_or_refused(content, name, encoding, has_header):
         assert [each.name for each in Path(folder).iterdir()] == [name]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5), st.sampled_from([",", ";", "\t", "|"]))
 def test_what_the_module_csv_writes_comes_back(rows, delimiter):
     with tempfile.TemporaryDirectory() as folder:
@@ -571,7 +569,6 @@ def test_what_the_module_csv_writes_comes_back(rows, delimiter):
     ]
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_changed_parquet_file_is_read_or_refused(data):
     target = pa.BufferOutputStream()
@@ -586,7 +583,6 @@ def test_a_changed_parquet_file_is_read_or_refused(data):
         read_or_refuse(path, text="text", label="label")
 
 
-@settings(deadline=None)
 @given(st.lists(st.recursive(json_values | st.floats(), lambda inner: st.lists(inner, max_size=2)), max_size=4))
 def test_any_json_lines_are_read_or_refused(values):
     with tempfile.TemporaryDirectory() as folder:

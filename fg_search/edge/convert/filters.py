@@ -148,7 +148,10 @@ _CONDITIONS: dict[type, Callable[[Any], edge.ConditionType]] = {
 
 def convert_condition(condition: models.Condition) -> edge.ConditionType:
     """Convert one condition of a filter."""
-    return dispatch(_CONDITIONS, condition, "condition")(condition)
+    try:
+        return dispatch(_CONDITIONS, condition, "condition")(condition)
+    except OverflowError as error:
+        raise ValueError(f"The condition {condition!r:.200} has a number that is out of range: {error}") from error
 
 
 def is_condition(value: object) -> bool:

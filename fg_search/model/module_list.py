@@ -1,0 +1,41 @@
+"""``modules.json`` of a sentence-transformers model: which modules there are, and where their files lie."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+
+class ModuleEntry(NamedTuple):
+    """One module.
+
+    Attributes:
+        type: Name of its class.
+        path: Its folder below that of the model; empty for the model's own folder.
+    """
+
+    type: str
+    path: str
+
+
+def read_module_list(folder: Path) -> list[ModuleEntry]:
+    """Return the modules in their order; at least one.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It holds something else, or a path that leads out of the model's folder.
+    """
+    entries = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    if not isinstance(entries, list) or not entries:
+        raise ValueError("modules.json lists no modules")
+    return [_checked(entry) for entry in entries]
+
+
+def _checked(entry: object) -> ModuleEntry:
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ModuleEntry._fields):
+        raise ValueError("modules.json has an entry without the type and path of a module")
+    path = PurePosixPath(entry["path"])
+    if path.is_absolute() or ".." in path.parts or any(sign in entry["path"] for sign in "\\:\0"):
+        raise ValueError(f"modules.json has the path {entry['path']!r}, which is not below the model's folder")
+    return ModuleEntry(entry["type"], entry["path"])
