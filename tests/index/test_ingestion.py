@@ -154,7 +154,11 @@ class NAType:  # as pandas calls the type of its NA
         raise TypeError("boolean value of NA is ambiguous")
 
 
-@pytest.mark.parametrize("missing", [None, float("nan"), np.float64("nan"), np.float32("nan"), NAType()], ids=repr)
+@pytest.mark.parametrize(
+    "missing",
+    [None, float("nan"), np.float64("nan"), np.float32("nan"), NAType()],
+    ids=lambda value: type(value).__name__,
+)
 def test_a_missing_value_of_a_data_frame_is_no_label(local, missing):
     local.add(["my card", "pizza oven"], ids=["a", "b"], labels=["card", missing])
     assert local.labels_of(["a", "b"]) == {"a": "card", "b": None}
