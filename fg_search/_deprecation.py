@@ -37,8 +37,9 @@ def renamed_parameters(**new_names: str) -> Callable[[Callable[_P, _R]], Callabl
         called = function.__qualname__.rpartition("<locals>.")[2].removesuffix(".__init__")
 
         def rename(kwargs: dict[str, Any]) -> None:
-            for old in new_names.keys() & kwargs.keys():
-                new = new_names[old]
+            for old, new in new_names.items():
+                if old not in kwargs:
+                    continue
                 if new in kwargs:
                     raise TypeError(f"{called}() got both {new}= and its old name {old}=; give {new}= alone")
                 warnings.warn(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client.http.models import QueryResponse
+from qdrant_client.local.qdrant_local import QdrantLocal
 
 from fg_search.edge.client import EdgeClient
 from fg_search.engine.port import PointId, Selector
@@ -44,6 +47,10 @@ class Adapter(ABC):
         self._api_key = api_key
         # all clients have these methods; for the type checker, the signatures are QdrantClient's
         self._methods = cast("QdrantClient", client)
+        # held while the client is used; qdrant-client's local mode is not made for several threads at once
+        self._turn: AbstractContextManager[Any] = nullcontext()
+        if isinstance(client, QdrantClient) and isinstance(client._client, QdrantLocal):
+            self._turn = client.__dict__.setdefault("_fg_search_lock", threading.Lock())
 
     @property
     def location(self) -> str:

@@ -9,12 +9,9 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
-from qdrant_client import AsyncQdrantClient, QdrantClient
 from tenacity import AsyncRetrying
 
-from fg_search.edge.client import EdgeClient
 from fg_search.engine.adapter import Adapter
-from fg_search.engine.blocking import one_at_a_time
 from fg_search.engine.retries import patience
 
 P = ParamSpec("P")
@@ -23,15 +20,6 @@ T = TypeVar("T")
 
 class AsyncEngine(Adapter):
     """Port over ``AsyncQdrantClient``, or over a blocking client whose calls run in threads."""
-
-    def __init__(
-        self,
-        client: QdrantClient | EdgeClient | AsyncQdrantClient,
-        location: str | None = None,
-        api_key: str | None = None,
-    ) -> None:
-        super().__init__(client, location, api_key)
-        self._turn = one_at_a_time(client)
 
     async def close(self) -> None:
         """Close the client."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from qdrant_client import QdrantClient
-from qdrant_client.local.qdrant_local import QdrantLocal
 from tenacity import Retrying
 
 from fg_search.edge.client import EdgeClient
@@ -43,7 +41,6 @@ class BlockingEngine(Adapter):
     ) -> None:
         super().__init__(client, location, api_key)
         self.client: QdrantClient | EdgeClient = client
-        self._turn = one_at_a_time(client)
 
     def close(self) -> None:
         """Close the client."""
@@ -102,11 +99,3 @@ class _Thread:
     def close(self) -> None:
         if self._executor is not None:
             self._executor.shutdown()
-
-
-def one_at_a_time(client: object) -> AbstractContextManager[Any]:
-    """Lock to hold while using a client. Only qdrant-client's local mode has one, as it is not thread-safe."""
-    if not isinstance(client, QdrantClient) or not isinstance(client._client, QdrantLocal):
-        return nullcontext()
-    lock: threading.Lock = client.__dict__.setdefault("_fg_search_lock", threading.Lock())
-    return lock

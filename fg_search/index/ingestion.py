@@ -105,14 +105,14 @@ async def add(
             rest = len(batch) - len(changed)
             unchanged += rest
             progress(rest)
-            chosen = [change.item for change in changed.values()]
+            changes = list(changed.values())
+            chosen = [change.item for change in changes]
             if embeddings is not None:
                 rows = embeddings[start + np.fromiter(changed, dtype=np.int64, count=len(changed))]
             elif chosen:
                 encode = partial(state.encode, [item.text for item in chosen], batch_size)
                 rows = await state.engine.work(partial(pace.measure, encode))
             start += len(batch)
-            changes = list(changed.values())
             for first in range(0, len(chosen), ITEMS_PER_WRITE):
                 part = slice(first, first + ITEMS_PER_WRITE)
                 points = await state.engine.work(partial(_points, chosen[part], rows[part], state.metadata))

@@ -14,8 +14,8 @@ from qdrant_client import models
 from fg_search.layout.conditions import equals, is_empty
 from fg_search.layout.keys import (
     GIVEN_LABEL_KEY,
-    PAYLOAD_KEY,
     REVIEW_KEY,
+    REVIEW_NOTE_KEY,
     REVIEWED_ACTION_KEY,
     REVIEWED_KEY,
     SET_ASIDE_KEY,
@@ -25,7 +25,7 @@ _UNDECIDED = "unsure"  # the decision that leaves the question open
 
 SET_ASIDE = models.Filter(
     must=[equals(SET_ASIDE_KEY, True), is_empty(GIVEN_LABEL_KEY)],
-    should=[is_empty(f"{PAYLOAD_KEY}.{REVIEWED_KEY}"), equals(REVIEWED_ACTION_KEY, _UNDECIDED)],
+    should=[is_empty(REVIEW_NOTE_KEY), equals(REVIEWED_ACTION_KEY, _UNDECIDED)],
 )
 NOT_SET_ASIDE = models.Filter(must_not=[SET_ASIDE])
 

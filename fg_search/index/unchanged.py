@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from qdrant_client import models
 
-from fg_search.layout.conditions import equals, is_empty, is_present
+from fg_search.layout.conditions import equals, is_empty
 from fg_search.layout.items import StoredItem
-from fg_search.layout.keys import GIVEN_LABEL_KEY, LABEL_KEY, PAYLOAD_KEY, REVIEWED_KEY
+from fg_search.layout.keys import GIVEN_LABEL_KEY, LABEL_KEY, REVIEW_NOTE_KEY
 
-REVIEWED = f"{PAYLOAD_KEY}.{REVIEWED_KEY}"
-
-UNTOUCHED = models.Filter(must=[is_empty(GIVEN_LABEL_KEY), is_empty(REVIEWED)])
+UNTOUCHED = models.Filter(must=[is_empty(GIVEN_LABEL_KEY), is_empty(REVIEW_NOTE_KEY)])
 """Items without a correction or decision."""
-TOUCHED = models.Filter(should=[is_present(GIVEN_LABEL_KEY), is_present(REVIEWED)])
+TOUCHED = models.Filter(must_not=[UNTOUCHED])
 
 
 def label_unchanged(seen: StoredItem) -> list[models.Condition]:
@@ -29,7 +27,7 @@ def label_unchanged(seen: StoredItem) -> list[models.Condition]:
 
 def unchanged(seen: StoredItem) -> models.Filter:
     """Condition that an item has the label and the decision that were read."""
-    decision: list[models.Condition] = [is_empty(REVIEWED)]
+    decision: list[models.Condition] = [is_empty(REVIEW_NOTE_KEY)]
     if seen.reviewed is not None:
-        decision = [equals(f"{REVIEWED}.{key}", value) for key, value in sorted(seen.reviewed.items())]
+        decision = [equals(f"{REVIEW_NOTE_KEY}.{key}", value) for key, value in sorted(seen.reviewed.items())]
     return models.Filter(must=[*label_unchanged(seen), *decision])

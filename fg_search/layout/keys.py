@@ -20,7 +20,8 @@ CONFUSION_KEY = f"{PAYLOAD_KEY}.{REVIEW_KEY}.confusion"  # '["given", "predicted
 LABEL_SCORE_KEYS = (REVIEW_SCORE_KEY, SUGGESTED_KEY, f"{PAYLOAD_KEY}.{REVIEW_KEY}.probability", CONFUSION_KEY)
 
 REVIEWED_KEY = "reviewed"  # within ours: note of a reviewer's decision
-REVIEWED_ACTION_KEY = f"{PAYLOAD_KEY}.{REVIEWED_KEY}.action"
+REVIEW_NOTE_KEY = f"{PAYLOAD_KEY}.{REVIEWED_KEY}"
+REVIEWED_ACTION_KEY = f"{REVIEW_NOTE_KEY}.action"
 
 STORED_KEYS = (  # read to find out whether an item has changed, and what of it stays if only its payload has
     HASH_KEY,
@@ -28,7 +29,7 @@ STORED_KEYS = (  # read to find out whether an item has changed, and what of it 
     GIVEN_LABEL_KEY,
     TEXT_KEY,
     f"{PAYLOAD_KEY}.{REVIEW_KEY}",
-    f"{PAYLOAD_KEY}.{REVIEWED_KEY}",
+    REVIEW_NOTE_KEY,
     SET_ASIDE_KEY,
 )
 

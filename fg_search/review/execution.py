@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fg_search.index.labels import relabel
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import PAYLOAD_KEY, REVIEWED_KEY
+from fg_search.layout.keys import PAYLOAD_KEY, REVIEW_NOTE_KEY, REVIEWED_KEY
 from fg_search.review.decision_log import entries_that, latest_entry, set_stage
 from fg_search.review.decisions import ReviewDecision
 from fg_search.review.deletions import bring_back, undoes_deletion, undone_number
@@ -39,7 +39,7 @@ async def _take_back(state: IndexState, entry: ReviewDecision) -> None:
             await _note(state, earlier)
         else:
             point = state.point_id(entry.id)
-            await state.engine.delete_payload(state.collection, [f"{PAYLOAD_KEY}.{REVIEWED_KEY}"], points=[point])
+            await state.engine.delete_payload(state.collection, [REVIEW_NOTE_KEY], points=[point])
     await set_stage(state, undone, "over")
 
 

@@ -12,6 +12,7 @@ from fg_search.ids import UserId
 from fg_search.index.search_results import SearchResult
 from fg_search.review.decisions import ReviewDecision
 from fg_search.review.items import ReviewItem
+from fg_search.review.review_options import ReviewOptions
 from fg_search.web.errors import error_responses
 from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewRequest, SearchRequest, UndoRequest
 from fg_search.web.security import API_PATH
@@ -102,7 +103,7 @@ class DecisionBody(BaseModel):
 class ListRequest(ReviewRequest):
     """Which items to review, and how many."""
 
-    limit: int = Field(50, ge=1, le=MAX_LISTED, description="Maximum number of items.")
+    limit: int = Field(ReviewOptions.limit, ge=1, le=MAX_LISTED, description="Maximum number of items.")
 
 
 class PairBody(BaseModel):

@@ -15,20 +15,6 @@ from fg_search.errors import StorageError
 from fg_search.review.items import ReviewItem
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: its exit code, and what it printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fg-search", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def files(tiny_model, corpus, tmp_path_factory):
     """A model folder, a corpus and queries as files."""

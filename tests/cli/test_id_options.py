@@ -2,27 +2,12 @@
 
 import csv
 import json
-import sys
 
 import pytest
 
-from fg_search import ConfidenceIndex, cli
+from fg_search import ConfidenceIndex
 
 IDS = [1, 2, "3", "faq_076", '"q"', "-5", -6, " x "]
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: its exit code, and what it printed."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["fg-search", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture

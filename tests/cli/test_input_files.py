@@ -1,35 +1,17 @@
 """Files and filters as people and strangers make them: read, or refused in one line that says what to do."""
 
 import contextlib
-import io
 import json
 import shutil
-import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import WITH_FIXTURES, examples
 
-from fg_search import ConfidenceIndex, cli
+from fg_search import ConfidenceIndex
 from fg_search.cli.search import _filter_of
 from fg_search.errors import FgSearchError
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run the command line in this process: its exit code, and what it printed."""
-
-    def run(*arguments, stdin=None):
-        monkeypatch.setattr(sys, "argv", ["fg-search", *map(str, arguments)])
-        if stdin is not None:
-            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        printed = capsys.readouterr()
-        return stopped.value.code or 0, printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture
