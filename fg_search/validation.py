@@ -32,9 +32,9 @@ def check_text(text: object, name: str) -> str:
     Raises:
         TypeError, ValueError: If it is not; the message starts with ``name``.
     """
-    if is_missing(text):
-        raise TypeError(f"{name} is missing ({text}); drop the item or give it a text")
     if not isinstance(text, str):
+        if is_missing(text):
+            raise TypeError(f"{name} is missing ({text}); drop the item or give it a text")
         raise TypeError(f"{name} is {type(text).__name__}, not a string")
     if not text.strip():
         raise ValueError(f"{name} is empty; drop the item or give it a text")
@@ -68,9 +68,9 @@ def check_label(label: object, name: str) -> str | None:
     Raises:
         TypeError, ValueError: If it is not; the message starts with ``name``.
     """
-    if is_missing(label):
-        return None
     if not isinstance(label, str):
+        if is_missing(label):
+            return None
         # data frames make floats of integers beside missing values: str(label) would be "3.0"
         advice = "str(int(label))" if isinstance(label, float) and label.is_integer() else "str(label)"
         raise TypeError(f"{name} is {type(label).__name__} {label!r}, labels are strings; use {advice}")

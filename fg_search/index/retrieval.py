@@ -74,5 +74,6 @@ def check_model(state: IndexState, points: Sequence[models.ScoredPoint]) -> None
     Raises:
         ModelMismatchError: If another process re-encoded the index since it was opened.
     """
-    if any(features_of(point)["model"] != state.metadata.fingerprint for point in points):
+    fingerprint = state.metadata.fingerprint
+    if any(features_of(point)["model"] != fingerprint for point in points):
         raise state.was_re_encoded()

@@ -82,7 +82,7 @@ def payload_of(point: models.Record | models.ScoredPoint) -> dict[str, Any]:
 
 def features_of(point: models.Record | models.ScoredPoint) -> dict[str, Any]:
     """Our part of a point's payload, which must have been read."""
-    features: dict[str, Any] = payload_of(point)[PAYLOAD_KEY]
+    features: dict[str, Any] = (point.payload or {})[PAYLOAD_KEY]
     return features
 
 
