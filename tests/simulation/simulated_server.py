@@ -1,0 +1,114 @@
+"""An engine in memory that all simulated processes share. It is photographed once, and is as on the picture for each run.
+
+It is qdrant-client's local mode, with what a real server has beyond that: payload indexes that are remembered, and
+snapshots.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A collection as it was at one moment."""
+
+    options: Mapping[str, Any]
+    points: list[models.PointStruct]
+    indexes: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """All that an engine held at one moment."""
+
+    collections: Mapping[str, Picture]
+    aliases: Mapping[str, str]
+
+
+class SimulatedServer(QdrantClient):
+    """Local mode, with payload indexes and snapshots.
+
+    Args:
+        folder: Folder for snapshot files. Such a file has a number in it; what that stands for is in memory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(":memory:")
+        self.folder = folder
+        self.indexes: dict[str, dict[str, Any]] = {}
+        self.snapshots: dict[str, Picture] = {}
+        self.downloads: list[Picture] = []
+
+    def create_payload_index(self, collection_name: str, field_name: str, field_schema: Any, **_: Any) -> Any:
+        super().get_collection(collection_name)  # as the server: no collection, no index
+        kind = field_schema.type if isinstance(field_schema, models.KeywordIndexParams) else field_schema
+        described = models.PayloadIndexInfo(data_type=models.PayloadSchemaType(str(kind.value)), points=0)
+        self.indexes.setdefault(self.physical(collection_name), {})[field_name] = described
+
+    def get_collection(self, collection_name: str, **options: Any) -> models.CollectionInfo:
+        info = super().get_collection(collection_name, **options)
+        return info.model_copy(update={"payload_schema": dict(self.indexes.get(self.physical(collection_name), {}))})
+
+    def delete_collection(self, collection_name: str, **options: Any) -> bool:
+        self.indexes.pop(collection_name, None)
+        return super().delete_collection(collection_name, **options)
+
+    def aliases_now(self) -> dict[str, str]:
+        return {alias.alias_name: alias.collection_name for alias in self.get_aliases().aliases}
+
+    def physical(self, name: str) -> str:
+        return self.aliases_now().get(name, name)
+
+    def names(self) -> set[str]:
+        """Names of the collections."""
+        return {collection.name for collection in self.get_collections().collections}
+
+    def records(self, collection: str) -> list[models.Record]:
+        records, more = self.scroll(collection, limit=1000, with_payload=True, with_vectors=True)
+        assert more is None
+        return records
+
+    def picture(self, collection: str) -> Picture:
+        config = self.get_collection(collection).config
+        options = {
+            "vectors_config": config.params.vectors or {},
+            "sparse_vectors_config": config.params.sparse_vectors or {},
+            "metadata": config.metadata,
+        }
+        points = [
+            models.PointStruct(id=record.id, vector=record.vector or {}, payload=record.payload)
+            for record in self.records(collection)
+        ]
+        return copy.deepcopy(Picture(options, points, self.indexes.get(collection, {})))
+
+    def develop(self, collection: str, picture: Picture) -> None:
+        """Make a collection as it is on a picture."""
+        self.create_collection(
+            collection, **{**picture.options, "metadata": copy.deepcopy(picture.options["metadata"])}
+        )
+        if picture.points:
+            self.upsert(collection, picture.points)
+        self.indexes[collection] = dict(picture.indexes)
+
+    def photograph(self) -> Photograph:
+        return Photograph({name: self.picture(name) for name in sorted(self.names())}, self.aliases_now())
+
+    def become(self, photograph: Photograph) -> None:
+        """Hold what is on a photograph and nothing else."""
+        for name in self.names():
+            self.delete_collection(name)
+        for name, picture in photograph.collections.items():
+            self.develop(name, picture)
+        for alias, name in photograph.aliases.items():
+            self.set_alias(alias, name)
+
+    def set_alias(self, alias: str, collection: str) -> None:
+        made = models.CreateAlias(collection_name=collection, alias_name=alias)
+        self.update_collection_aliases([models.CreateAliasOperation(create_alias=made)])
