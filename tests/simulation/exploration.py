@@ -1,12 +1,13 @@
-"""Schedules of a few processes, all of them with a limited number of preemptions."""
+"""Schedules of a few processes: all with a limited number of preemptions, all misfortunes, or some drawn at random."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from simulated_engine import Pause
-from simulated_processes import Preemption, Schedule
+from simulated_engine import Mishap, Pause, Request
+from simulated_processes import Misfortune, Preemption, Schedule
 from simulation import Outcome
 
 
@@ -40,3 +41,47 @@ def explored(perform: Callable[[Schedule], Outcome], processes: int, *, most: in
             if number > after
             for other in step.others
         ]
+
+
+def struck(perform: Callable[[Schedule], Outcome], outcome: Outcome) -> Iterator[Outcome]:
+    """Outcomes of the schedule of an outcome, with each misfortune that there can be."""
+    for misfortune in misfortunes(outcome):
+        yield perform(replace(outcome.schedule, misfortune=misfortune))
+
+
+def misfortunes(outcome: Outcome) -> list[Misfortune]:
+    """Misfortunes that can befall the processes of a run, each at each of their requests."""
+    made = dict.fromkeys(range(len(outcome.operations)), 0)
+    found = []
+    for step in outcome.run.steps:
+        if step.process in made and isinstance(step.what, Request):
+            found += [Misfortune(step.process, made[step.process], mishap) for mishap in _mishaps(step.what)]
+            made[step.process] += 1
+    return found
+
+
+def _mishaps(request: Request) -> Iterator[Mishap]:
+    yield from (Mishap.KILLED, Mishap.CANCELLED, Mishap.CANCELLED_AFTER, Mishap.REQUEST_LOST, Mishap.ANSWER_LOST)
+    if request.repeatable:
+        yield Mishap.ASKED_AGAIN
+    if request.parts > 1:
+        yield Mishap.HALF_DONE
+
+
+def drawn(
+    perform: Callable[[Schedule], Outcome], processes: int, generator: random.Random, *, number: int, most: int
+) -> Iterator[Outcome]:
+    """Outcomes of schedules that are drawn: up to so many preemptions each, and a misfortune in every third."""
+    first = generator.randrange(processes)
+    known = perform(Schedule(first, seed=generator.randrange(1000)))
+    yield known
+    for _ in range(number - 1):
+        steps = max(2, len(known.run.steps))
+        at = sorted(generator.sample(range(1, steps), min(steps - 1, generator.randint(1, most))))
+        preemptions = tuple(
+            Preemption(step, generator.randrange(processes), frozen=generator.random() < 0.2) for step in at
+        )
+        misfortune = generator.choice(misfortunes(known) or [None]) if generator.random() < 1 / 3 else None
+        schedule = Schedule(generator.randrange(processes), preemptions, misfortune, generator.randrange(1000))
+        known = perform(schedule)
+        yield known

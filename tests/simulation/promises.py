@@ -35,7 +35,9 @@ def standing(writes: Iterable[Write], since: float = math.inf) -> list[Write]:
     return [write for write in known if not any(began > write.ended for began in replacing)]
 
 
-def broken(initial: Mapping[Register, Hashable], writes: Iterable[Write], found: Mapping[Register, Hashable]) -> list[str]:
+def broken(
+    initial: Mapping[Register, Hashable], writes: Iterable[Write], found: Mapping[Register, Hashable]
+) -> list[str]:
     """Sentences about the registers whose value no standing write explains. Registers that are not there are gone."""
     known = list(writes)
     sentences = []

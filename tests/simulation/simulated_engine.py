@@ -41,7 +41,7 @@ class Request:
 
     method: str
     collection: str
-    steps: int = 1
+    parts: int = 1
     repeatable: bool = True
 
     def __await__(self) -> Generator[Request, Mishap | None, Mishap | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dates
 import importlib
+import logging
 import pkgutil
 import sys
 import time
@@ -110,9 +111,7 @@ def _calibrate(features: Any, correct: Any, *, seed: int, **about: Any) -> Calib
     )
 
 
-_CALIBRATOR = (
-    Calibrator().fit({"x": np.array([0.0, 1.0, 2.0, 3.0])}, np.array([False, True, False, True])).to_dict()
-)
+_CALIBRATOR = Calibrator().fit({"x": np.array([0.0, 1.0, 2.0, 3.0])}, np.array([False, True, False, True])).to_dict()
 
 
 def _find_label_issues(base: Any, labels: Any, *, seed: int) -> Any:
@@ -147,6 +146,9 @@ def simulated_machine() -> Iterator[None]:
     """Context in which the operations of an index see the simulated machine."""
     replaced = {id(time): _TIME, id(dates.datetime): _Datetime, id(uuid4): _uuid4}
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logging.getLogger("fg_search"), "disabled", True)  # who waits says so
+        for child in ("index", "engine", "queries.logged_search"):
+            patch.setattr(logging.getLogger(f"fg_search.{child}"), "disabled", True)
         for module in _modules():
             for name, value in list(vars(module).items()):
                 if id(value) in replaced:

@@ -205,7 +205,7 @@ class Run:
         for process in alive:
             if max(process.wakes, process.thaws) <= self.time:
                 return process
-        return min(alive, key=lambda process: (max(process.wakes, process.thaws)))
+        return min(alive, key=lambda process: max(process.wakes, process.thaws))
 
     def _step(self, process: Process, others: tuple[int, ...], misfortune: Misfortune | None) -> None:
         if len(self.steps) > _MOST_STEPS:
@@ -251,5 +251,8 @@ class Run:
 
     def story(self, last: int = 1000) -> str:
         """The steps, one a line."""
-        lines = [f"  {i:4}  {self.processes[step.process].letter}  {step.what or 'ends'}" for i, step in enumerate(self.steps)]
+        lines = [
+            f"  {i:4}  {self.processes[step.process].letter}  {step.what or 'ends'}"
+            for i, step in enumerate(self.steps)
+        ]
         return "\n".join(lines[-last:])

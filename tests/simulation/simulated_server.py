@@ -35,13 +35,16 @@ class Photograph:
 class SimulatedServer(QdrantClient):
     """Local mode, with payload indexes and snapshots.
 
-    Args:
-        folder: Folder for snapshot files. Such a file has a number in it; what that stands for is in memory.
+    Attributes:
+        indexes: Payload indexes of each collection.
+        snapshots: Snapshots by their names.
+        downloads: Snapshots that were written to files. Such a file has a number in it.
+        kept: File of a snapshot that an index can be restored from.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         super().__init__(":memory:")
-        self.folder = folder
+        self.kept = Path()
         self.indexes: dict[str, dict[str, Any]] = {}
         self.snapshots: dict[str, Picture] = {}
         self.downloads: list[Picture] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from simulated_encoders import ENCODERS
 from simulated_machine import begin
 from simulated_processes import FROZEN_FOR, DoesNotEndError, Run, Schedule
 from simulated_server import Photograph, SimulatedServer
-from writing_operations import QUESTION, SNAPSHOT, TEXT, Operation
+from writing_operations import QUESTION, TEXT, Operation
 
 LATE = 10 * FROZEN_FOR  # seconds after which whoever was interrupted counts as dead
 
@@ -49,15 +49,16 @@ class Simulation:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.server = SimulatedServer(folder)
+        self.server = SimulatedServer()
+        self.folder = folder
         self.runs = 0
 
     # --- beginnings ---------------------------------------------------------------------------------------
 
     def empty(self) -> Beginning:
-        """No index."""
-        self.server.become(Photograph({}, {}))
-        return Beginning("empty", self.server.photograph(), {})
+        """No index, but the snapshot of one."""
+        young = self.young()
+        return replace(young, name="empty", photograph=Photograph({}, {}), registers={})
 
     def young(self) -> Beginning:
         """An index in which nobody has decided anything yet."""
@@ -80,31 +81,44 @@ class Simulation:
             run.alone(index.decide("a", "label", "S", reviewer="set-up"), process)
             run.alone(index.search(QUESTION, rank_by="base", log="all"), process)
             run.alone(index.decisions(), process)
-        run.alone(index.snapshot(self.server.folder / SNAPSHOT), process)
+        file = self.folder / f"{name}.snapshot"
+        file.unlink(missing_ok=True)
+        run.alone(index.snapshot(file), process)
         found = look(run)
         assert not found.wrong
-        return Beginning(name, self.server.photograph(), found.registers)
+        photograph = self.server.photograph()
+        assert len(photograph.aliases) == 1
+        return Beginning(name, photograph, found.registers, file, found.registers)
 
     # --- runs ---------------------------------------------------------------------------------------------
 
     def perform(
-        self, beginning: Beginning, operations: Sequence[Operation], schedule: Schedule, *, skew: float = 0.0
+        self,
+        beginning: Beginning,
+        operations: Sequence[Operation],
+        schedule: Schedule,
+        *,
+        skew: float = 0.0,
+        again: bool = True,
     ) -> Outcome:
-        """Run operations by a schedule. What was struck by a misfortune is done again much later.
+        """Run operations by a schedule, and judge what came of it.
 
         Args:
             beginning: What is there before.
             operations: One for each process.
             schedule: The schedule.
-            skew: Seconds by which the clock of each process is behind that of the one before.
+            skew: Seconds by which the clock of each process is behind that of the one before, the first one's behind
+                that of who was there before them.
+            again: What was struck by a misfortune is done again much later.
         """
         self.runs += 1
         self.server.become(beginning.photograph)
+        self.server.kept = beginning.snapshot
         run = begin(Run(self.server, schedule.seed))
         outcome = Outcome(operations, schedule, run)
         performed = []
         for i, operation in enumerate(operations):
-            process = run.process(skew=-skew * i)
+            process = run.process(skew=-skew * (i + 1))
             index = handle(process)
             if not beginning.is_empty:
                 run.alone(index.open(), process)
@@ -114,7 +128,7 @@ class Simulation:
         try:
             run.together([one.process for one in performed], schedule)
             struck = None if schedule.misfortune is None else performed[schedule.misfortune.process]
-            if struck is not None and struck.process.error is not None:
+            if again and struck is not None and struck.process.error is not None:
                 performed.append(_again(run, beginning, struck))
             outcome.wrong += judged(run, beginning, performed, struck)
         except DoesNotEndError as error:

@@ -16,11 +16,11 @@ from fg_search.errors import (
     ItemNotFoundError,
     ModelMismatchError,
     NothingToUndoError,
+    NotScoredError,
     StorageError,
 )
 
 NAME, COPY = "index", "copy"
-SNAPSHOT = "index.snapshot"
 TEXT = {"a": "text of a", "b": "text of b"}
 QUESTION, ANOTHER_QUESTION = "what was asked before", "what is asked now"
 
@@ -37,9 +37,10 @@ class Operation:
         written: Values of registers once it is acknowledged, from what it returned and what tells it from others.
         possible: Values that it may leave in other registers, depending on what it finds.
         refusals: Errors that say that it did nothing, since somebody else was there first.
-        kinds: ``"moves"`` the index to another collection, ``"decides"`` about the item a, ``"labels"`` it without a
-            decision, ``"removes"`` it, or ``"scores"``.
+        kinds: What it does to others: ``"moves"`` the index to another collection, ``"writes"`` points, ``"decides"``
+            about the item a, ``"labels"`` it without a decision, ``"removes"`` it, changes ``"scores"`` …
         yields_to: Kinds of operations that it may be refused beside.
+        needs_work: Somebody must have decided something before, or logged a query.
     """
 
     name: str
@@ -49,9 +50,15 @@ class Operation:
     refusals: tuple[type[Exception], ...] = ()
     kinds: frozenset[str] = frozenset()
     yields_to: frozenset[str] = frozenset()
+    needs_work: bool = False
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def decides(self) -> bool:
+        """Whether it makes an entry in the log of decisions."""
+        return bool({"decides", "decides about b"} & self.kinds)
 
 
 def own(text: str, payload: Mapping[str, Any]) -> Hashable:
@@ -106,6 +113,10 @@ async def _decide_label(index: AsyncConfidenceIndex, by: str) -> Any:
     return await index.decide("a", "label", f"decided by {by}", reviewer=by)
 
 
+async def _decide_about_b(index: AsyncConfidenceIndex, by: str) -> Any:
+    return await index.decide("b", "label", f"decided by {by}", reviewer=by)
+
+
 async def _decide_accept(index: AsyncConfidenceIndex, by: str) -> Any:
     return await index.decide("a", "accept", reviewer=by)
 
@@ -144,7 +155,7 @@ async def _refit_and_set_aside(index: AsyncConfidenceIndex, by: str) -> Any:
 
 async def _restore(index: AsyncConfidenceIndex, by: str) -> Any:
     location: Any = index._given
-    return await AsyncConfidenceIndex.restore(location.server.folder / SNAPSHOT, location, collection=NAME)
+    return await AsyncConfidenceIndex.restore(location.server.kept, location, collection=NAME)
 
 
 async def _copy(index: AsyncConfidenceIndex, by: str) -> Any:
@@ -172,10 +183,15 @@ async def _open_and_add(index: AsyncConfidenceIndex, by: str) -> Any:
 
 
 def _undone(entry: Any, by: str) -> Values:
-    return {("label", "a"): entry.after}
+    return {} if entry is None else {("label", entry.id): entry.after}
 
 
-_BACK = {("own", "a"): [own(TEXT["a"], {"v": 1})], ("given label", "a"): ["x"], ("scores", "a"): [SUGGESTED]}
+def _taken_back(entry: Any, by: str) -> Mapping[Register, Sequence[Hashable]]:
+    """An item that was deleted comes back as it was. If nobody knows what was taken back, any decision may be."""
+    back = {("own", "a"): [own(TEXT["a"], {"v": 1})], ("given label", "a"): ["x"], ("scores", "a"): [SUGGESTED]}
+    return back if entry is not None else {**back, ("label", "a"): ["x", "S"], ("label", "b"): ["y"]}
+
+
 _TOUCHES_A = ("moves all", "decides", "labels", "removes", "adds")
 _CONFLICT = (DecisionConflictError, ItemNotFoundError)
 
@@ -188,22 +204,23 @@ ADD_NEW = _of(
         ("label", "n"): "x",
         ("given label", "n"): "x",
     },
+    kinds=["writes"],
 )
 ADD_PAYLOAD = _of(
     _add_payload,
     written=lambda _, by: {("own", "a"): own(TEXT["a"], {"by": by})},
     possible=lambda _, by: {
-        ("label", "a"): ["x"],
+        ("label", "a"): ["x", "S"],
         ("given label", "a"): ["x"],
         ("scores", "a"): [SUGGESTED, GONE],
     },
-    kinds=["adds"],
+    kinds=["adds", "writes"],
 )
 ADD_TEXT = _of(
     _add_text,
     written=lambda _, by: {("own", "a"): own(f"other text by {by}", {"v": 1})},
-    possible=lambda _, by: {("label", "a"): ["x"], ("given label", "a"): ["x"], ("scores", "a"): [GONE]},
-    kinds=["adds"],
+    possible=lambda _, by: {("label", "a"): ["x", "S"], ("given label", "a"): ["x"], ("scores", "a"): [GONE]},
+    kinds=["adds", "writes"],
 )
 ADD_LABEL = _of(
     _add_label,
@@ -213,47 +230,55 @@ ADD_LABEL = _of(
         ("given label", "a"): f"given by {by}",
     },
     possible=lambda _, by: {("scores", "a"): [GONE]},
-    kinds=["adds", "labels"],
+    kinds=["adds", "labels", "writes"],
 )
 RELABEL = _of(
     _relabel,
     written=lambda _, by: {("label", "a"): f"corrected by {by}"},
     possible=lambda _, by: {("scores", "a"): [GONE]},
-    kinds=["labels"],
+    kinds=["labels", "writes"],
     refusals=(ItemNotFoundError,),
     yields_to=["moves all", "removes"],
 )
-DECIDE_KEEP = _of(_decide_keep, kinds=["decides"], refusals=_CONFLICT, yields_to=_TOUCHES_A)
+DECIDE_KEEP = _of(_decide_keep, kinds=["decides", "writes"], refusals=_CONFLICT, yields_to=_TOUCHES_A)
 DECIDE_LABEL = _of(
     _decide_label,
     written=lambda _, by: {("label", "a"): f"decided by {by}"},
-    kinds=["decides"],
+    kinds=["decides", "writes"],
     refusals=_CONFLICT,
     yields_to=_TOUCHES_A,
+)
+DECIDE_ABOUT_B = _of(
+    _decide_about_b,
+    written=lambda _, by: {("label", "b"): f"decided by {by}"},
+    kinds=["decides about b", "writes"],
+    refusals=_CONFLICT,
+    yields_to=["moves all", "decides about b"],
 )
 DECIDE_ACCEPT = _of(
     _decide_accept,
     written=lambda entry, by: {("label", "a"): SUGGESTED},
-    kinds=["decides"],
+    kinds=["decides", "writes"],
     refusals=(*_CONFLICT, ValueError),
     yields_to=[*_TOUCHES_A, "scores"],
 )
 DECIDE_DELETE = _of(
     _decide_delete,
     written=lambda _, by: removed("a"),
-    kinds=["decides", "removes"],
+    kinds=["decides", "removes", "writes"],
     refusals=_CONFLICT,
     yields_to=_TOUCHES_A,
 )
 UNDO = _of(
     _undo,
     written=_undone,
-    possible=lambda _, by: _BACK,
-    kinds=["decides"],
+    possible=_taken_back,
+    kinds=["decides", "decides about b", "writes"],
     refusals=(*_CONFLICT, NothingToUndoError),
-    yields_to=_TOUCHES_A,
+    yields_to=[*_TOUCHES_A, "decides about b"],
+    needs_work=True,
 )
-DELETE = _of(_delete, written=lambda _, by: removed("a"), kinds=["removes"])
+DELETE = _of(_delete, written=lambda _, by: removed("a"), kinds=["removes", "writes"])
 CALIBRATE = _of(
     _calibrate,
     written=lambda _, by: {("calibration",): int(by[1:]) + 1},
@@ -261,7 +286,10 @@ CALIBRATE = _of(
     yields_to=["moves"],
 )
 SCORE = _of(
-    _score, written=lambda _, by: {("scores", "a"): SUGGESTED, ("scores", "b"): SUGGESTED}, kinds=["scores"]
+    _score,
+    written=lambda _, by: {("scores", "a"): SUGGESTED, ("scores", "b"): SUGGESTED},
+    possible=lambda _, by: {("scores", item): [SUGGESTED, GONE] for item in ("a", "b", "n", QUESTION)},
+    kinds=["scores", "writes"],
 )
 MIGRATE = _of(
     _migrate,
@@ -278,22 +306,22 @@ MIGRATE_TO_ANOTHER_BASE = _of(
         ("scores", "a"): GONE,
         ("scores", "b"): GONE,
     },
-    kinds=["moves"],
+    kinds=["moves", "scores"],
     refusals=(StorageError,),
     yields_to=["moves"],
 )
 REFIT_AND_SET_ASIDE = _of(
     _refit_and_set_aside,
     written=lambda _, by: {("encoder",): "R", ("calibration",): GONE, ("set aside", "b"): True},
-    possible=lambda _, by: {("set aside", "n"): [GONE], ("set aside", "a"): [GONE, True]},
+    possible=lambda _, by: {("set aside", "a"): [GONE, True]},
     kinds=["moves"],
-    refusals=(StorageError,),
-    yields_to=["moves"],
+    refusals=(StorageError, NotScoredError),
+    yields_to=["moves", "scores"],
 )
 RESTORE = _of(
-    _restore, kinds=["moves", "moves all", "restores"], refusals=(StorageError,), yields_to=["moves"]
+    _restore, kinds=["moves", "moves all", "restores", "writes"], refusals=(StorageError,), yields_to=["moves"]
 )  # what it has written is the beginning
-COPY_INDEX = _of(_copy, refusals=(StorageError,), yields_to=["moves", "moves all", "decides", "labels", "removes", "adds"])
+COPY_INDEX = _of(_copy, refusals=(StorageError,), yields_to=["writes", "moves"])
 LOG_QUERY = _of(_log_query, written=lambda _, by: {("query", ANOTHER_QUESTION): "open"})
 DECIDE_QUERY = _of(
     _decide_query,
@@ -303,8 +331,10 @@ DECIDE_QUERY = _of(
         ("label", QUESTION): f"answered by {by}",
         ("given label", QUESTION): f"answered by {by}",
     },
+    kinds=["writes"],
     refusals=(ItemNotFoundError,),
     yields_to=["forgets"],
+    needs_work=True,
 )
 FORGET = _of(
     _forget,
@@ -331,6 +361,7 @@ OPERATIONS = (
     RELABEL,
     DECIDE_KEEP,
     DECIDE_LABEL,
+    DECIDE_ABOUT_B,
     DECIDE_ACCEPT,
     DECIDE_DELETE,
     UNDO,
