@@ -1,4 +1,4 @@
-"""An engine in memory that all simulated processes share. It is photographed once, and is as on the picture for each run.
+"""An engine in memory that all simulated processes share, photographed once, and as on the picture for each run.
 
 It is qdrant-client's local mode, with what a real server has beyond that: payload indexes that are remembered, and
 snapshots.

@@ -49,7 +49,7 @@ def named(operation: Operation) -> str:
 def interleaved(
     simulation: Simulation, beginning: Beginning, pair: tuple[Operation, Operation], *, skew: float = 0.0
 ) -> Iterator[Outcome]:
-    """All schedules with one preemption; in the nightly profile with two, and with each misfortune in those with one."""
+    """All schedules with one preemption; in the nightly profile with two, and those with one struck at each request."""
     perform = partial(simulation.perform, beginning, pair, skew=skew)
     for outcome in explored(perform, len(pair), most=2 if EVERYTHING else 1):
         yield outcome
