@@ -10,7 +10,6 @@ import copy
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from qdrant_client import models
@@ -19,7 +18,6 @@ from typing_extensions import Self
 from fg_search._deprecation import renamed_parameters
 from fg_search.engine.asynchronous import AsyncEngine
 from fg_search.engine.connection import AsyncLocation, connect_async, is_path
-from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
 from fg_search.index import (
     copies,
@@ -38,6 +36,7 @@ from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
 from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
+from fg_search.index.following import on_current_encoder
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
 from fg_search.index.progress import progress_bar
@@ -126,7 +125,8 @@ class AsyncConfidenceIndex:
         known = await asyncio.to_thread(ready_encoder, self._encoder)
         self._engine = await connect_async(self._given, api_key=self._api_key, create=known is not None)
         try:
-            self._open_index = OpenIndex(await opening.open_index(self._engine, self.collection, known, self._settings))
+            state = await opening.open_index(self._engine, self.collection, known, self._settings)
+            self._open_index = state.handle
         except BaseException:
             await self.close()
             raise
@@ -142,7 +142,9 @@ class AsyncConfidenceIndex:
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
     ) -> Self:
-        """Bring back an index from a file that :meth:`snapshot` wrote. An index of this name is replaced as a whole.
+        """Bring back an index from a file that :meth:`snapshot` wrote.
+
+        An index of this name is replaced as a whole, with its logs of decisions and queries.
 
         The index is open: leave it with ``async with``, or close it. The event loop is never blocked.
 
@@ -279,10 +281,9 @@ class AsyncConfidenceIndex:
             ModelMismatchError: If the embeddings have the shape of another encoder.
             StorageError: If a server stays out of reach.
         """
-        state = self._state
-        items = await state.engine.work(partial(ingestion.items_of, state, texts, ids, labels, payloads, embeddings))
+        items = await self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, embeddings))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
-            return await ingestion.add(state, items, embeddings, batch_size=batch_size, progress=advance)
+            return await ingestion.add(self._state, items, embeddings, batch_size=batch_size, progress=advance)
 
     async def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
         """Remove items by their ids or by a filter.
@@ -502,8 +503,8 @@ class AsyncConfidenceIndex:
 
         The log has room for 10,000 different queries per tenant. Beyond that, the thousand that were not asked for
         longest are dropped. A query that cannot be logged is answered all the same, and a warning goes to the logger
-        ``fg_search``. :meth:`copy_to`, :meth:`snapshot` and :meth:`restore` leave the log behind, :meth:`migrate`
-        keeps it, :meth:`forget_queries` empties it.
+        ``fg_search``. :meth:`copy_to` takes the log along, :meth:`migrate` keeps it, :meth:`snapshot` leaves it out,
+        :meth:`restore` removes that of the index it replaces, and :meth:`forget_queries` empties it.
 
         Args:
             which: ``"uncertain"`` (flagged, abstained from, raised, or without a hit), ``"all"`` or ``"none"``.
@@ -547,7 +548,9 @@ class AsyncConfidenceIndex:
         Raises:
             ValueError: If a number is out of range.
         """
-        return await missing_labels.missing_labels(self._state, similarity, min_size, batch_size=batch_size)
+        return await self._find(
+            lambda state: missing_labels.missing_labels(state, similarity, min_size, batch_size=batch_size)
+        )
 
     async def decide_queries(
         self,
@@ -634,16 +637,18 @@ class AsyncConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
-        learned = await relevance.calibrate_on(
-            self._state,
-            queries,
-            relevant,
-            relevant_by,
-            options,
-            embeddings,
-            seed=seed,
-            batch_size=batch_size,
-            show_progress=show_progress,
+        learned = await self._find(
+            lambda state: relevance.calibrate_on(
+                state,
+                queries,
+                relevant,
+                relevant_by,
+                options,
+                embeddings,
+                seed=seed,
+                batch_size=batch_size,
+                show_progress=show_progress,
+            )
         )
         return self._opened.calibrated(learned)
 
@@ -685,35 +690,37 @@ class AsyncConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
-        return await evaluation.evaluate_on(
-            self._state,
-            queries,
-            relevant,
-            relevant_by,
-            options,
-            embeddings,
-            batch_size=batch_size,
-            show_progress=show_progress,
+        return await self._find(
+            lambda state: evaluation.evaluate_on(
+                state,
+                queries,
+                relevant,
+                relevant_by,
+                options,
+                embeddings,
+                batch_size=batch_size,
+                show_progress=show_progress,
+            )
         )
 
     async def copy_to(
         self,
         location: AsyncLocation,
         *,
-        collection: str = DEFAULT_COLLECTION,
+        collection: str | None = None,
         api_key: str | None = None,
         settings: IndexSettings | None = None,
         show_progress: bool | None = None,
     ) -> CopyReport:
         """Copy the whole index elsewhere, such as from a folder to a server, or into other settings.
 
-        Points, vectors, calibration and decisions are copied as they are, logged queries are not. Nothing is encoded.
-        After an interruption, call it again: only what is missing is written. In the end the counts are compared, and
-        a sample of the points in full.
+        Points, vectors, calibration, decisions and logged queries are copied as they are. Nothing is encoded. The copy
+        appears under its name once it is complete. After an interruption, call it again: only what is missing is
+        written. In the end the counts are compared, and a sample of the points in full.
 
         Args:
             location: As for the class.
-            collection: Name of the copy.
+            collection: Name of the copy. By default it is that of this index.
             api_key: API key of the server the copy goes to.
             settings: Layout of the copy, if other than that of this index.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -730,7 +737,7 @@ class AsyncConfidenceIndex:
         destination = await connect_async(location, api_key=api_key)
         try:
             with progress_bar(await info.count_all(state), show_progress, "copy") as advance:
-                return await copies.copy_index(state, destination, collection, settings, advance)
+                return await copies.copy_index(state, destination, collection or self.collection, settings, advance)
         finally:
             if is_path(location):
                 await destination.close()
@@ -945,21 +952,23 @@ class AsyncConfidenceIndex:
         *,
         batch_size: int = 64,
         show_progress: bool | None = None,
+        take_over: bool = False,
     ) -> None:
         """Re-encode everything with another encoder, into a new collection that then takes the old one's place.
 
-        The index answers with the old encoder until the switch, and what others write meanwhile is caught up with.
-        After an interruption, call it again to resume. Leftovers of a migration to yet another encoder
-        are removed in the end. The new index has no calibration. Decisions stay; scores of :meth:`score_labels` and
-        :meth:`score_items` stay if the base model is the same.
+        The index answers with the old encoder until the switch, and nothing is lost of what others write meanwhile.
+        After an interruption, call it again: what was encoded already is used. If another process is moving the index,
+        this one waits for it, or goes on in its place if it is dead. The new index has no calibration. Decisions stay;
+        scores of :meth:`score_labels` and :meth:`score_items` stay if the base model is the same.
 
         Args:
             encoder: A fitted encoder, or the folder of a saved one.
             batch_size: Number of texts the base model encodes at once.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+            take_over: Do not wait for another process that is moving the index; it cannot switch any more then.
         """
         known = await asyncio.to_thread(ready_encoder, encoder)
-        await self._migrate(known, "as before", batch_size, show_progress)
+        await self._migrate(known, "as before", batch_size, show_progress, take_over)
 
     async def refit(
         self,
@@ -969,6 +978,7 @@ class AsyncConfidenceIndex:
         seed: int = 0,
         batch_size: int = 64,
         show_progress: bool | None = None,
+        take_over: bool = False,
     ) -> FeatureGroupEncoder:
         """Fit a new head on the current items, corrections included, save it, and :meth:`migrate` to it.
 
@@ -985,6 +995,7 @@ class AsyncConfidenceIndex:
             seed: Random seed.
             batch_size: Number of texts the base model encodes at once.
             show_progress: Draw progress bars. By default they are drawn when stderr is a terminal.
+            take_over: As in :meth:`migrate`.
 
         Returns:
             The new encoder.
@@ -999,13 +1010,13 @@ class AsyncConfidenceIndex:
             encoder = await refit.refit(
                 self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=advance
             )
-        await self._migrate(encoder, set_aside, batch_size, show_progress)
+        await self._migrate(encoder, set_aside, batch_size, show_progress, take_over)
         return encoder
 
     async def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file. :meth:`restore` brings it back.
 
-        The logs of decisions and queries are not part of it; :meth:`copy_to` takes the decisions along.
+        The logs of decisions and queries are not part of it; :meth:`copy_to` takes them along.
 
         Args:
             file: File to write. It appears whole or not at all.
@@ -1023,31 +1034,21 @@ class AsyncConfidenceIndex:
         set_aside: float | migration.AsBefore | None,
         batch_size: int,
         show_progress: bool | None,
+        take_over: bool,
     ) -> None:
-        opened = self._opened
-        with progress_bar(await info.count_all(opened.state), show_progress, "index") as advance:
-            opened.migrated(
-                await migration.migrate(
-                    self._state,
-                    encoder,
-                    batch_size=batch_size,
-                    progress=advance,
-                    announce=opened.announce,
-                    set_aside=set_aside,
-                )
+        with progress_bar(await info.count_all(self._opened.state), show_progress, "index") as advance:
+            await migration.migrate(
+                self._opened.state,
+                encoder,
+                batch_size=batch_size,
+                progress=advance,
+                set_aside=set_aside,
+                take_over=take_over,
             )
 
     async def _find(self, search: Callable[[IndexState], Coroutine[Any, Any, T]]) -> T:
-        """Search; again, if the index was migrated in this very moment."""
-        state = self._opened.state
-        while True:
-            try:
-                return await search(state.of(self._tenant))
-            except ModelMismatchError:
-                newer = self._opened.after(state)
-                if newer is None:
-                    raise
-                state = newer
+        """Search; again, if somebody has moved the index to another encoder."""
+        return await on_current_encoder(self._state, search)
 
     @property
     def _state(self) -> IndexState:

@@ -9,7 +9,6 @@ import copy
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from datetime import datetime
-from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -19,7 +18,6 @@ from typing_extensions import Self
 from fg_search._deprecation import renamed_parameters
 from fg_search.engine.blocking import BlockingEngine, drive
 from fg_search.engine.connection import Location, connect, is_path
-from fg_search.errors import ModelMismatchError
 from fg_search.ids import UserId
 from fg_search.index import (
     copies,
@@ -38,6 +36,7 @@ from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
 from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
+from fg_search.index.following import on_current_encoder
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
 from fg_search.index.progress import progress_bar
@@ -122,9 +121,8 @@ class ConfidenceIndex:
         known = ready_encoder(self._encoder)
         self._engine = connect(self._given, api_key=self._api_key, create=known is not None)
         try:
-            self._open_index = OpenIndex(
-                drive(opening.open_index(self._engine, self.collection, known, self._settings))
-            )
+            state = drive(opening.open_index(self._engine, self.collection, known, self._settings))
+            self._open_index = state.handle
         except BaseException:
             self.close()
             raise
@@ -140,7 +138,9 @@ class ConfidenceIndex:
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
     ) -> Self:
-        """Bring back an index from a file that :meth:`snapshot` wrote. An index of this name is replaced as a whole.
+        """Bring back an index from a file that :meth:`snapshot` wrote.
+
+        An index of this name is replaced as a whole, with its logs of decisions and queries.
 
         Args:
             file: Snapshot from the same kind of engine.
@@ -272,10 +272,9 @@ class ConfidenceIndex:
             ModelMismatchError: If the embeddings have the shape of another encoder.
             StorageError: If a server stays out of reach.
         """
-        state = self._state
-        items = drive(state.engine.work(partial(ingestion.items_of, state, texts, ids, labels, payloads, embeddings)))
+        items = self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, embeddings))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
-            return drive(ingestion.add(state, items, embeddings, batch_size=batch_size, progress=advance))
+            return drive(ingestion.add(self._state, items, embeddings, batch_size=batch_size, progress=advance))
 
     def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
         """Remove items by their ids or by a filter.
@@ -495,8 +494,8 @@ class ConfidenceIndex:
 
         The log has room for 10,000 different queries per tenant. Beyond that, the thousand that were not asked for
         longest are dropped. A query that cannot be logged is answered all the same, and a warning goes to the logger
-        ``fg_search``. :meth:`copy_to`, :meth:`snapshot` and :meth:`restore` leave the log behind, :meth:`migrate`
-        keeps it, :meth:`forget_queries` empties it.
+        ``fg_search``. :meth:`copy_to` takes the log along, :meth:`migrate` keeps it, :meth:`snapshot` leaves it out,
+        :meth:`restore` removes that of the index it replaces, and :meth:`forget_queries` empties it.
 
         Args:
             which: ``"uncertain"`` (flagged, abstained from, raised, or without a hit), ``"all"`` or ``"none"``.
@@ -540,7 +539,9 @@ class ConfidenceIndex:
         Raises:
             ValueError: If a number is out of range.
         """
-        return drive(missing_labels.missing_labels(self._state, similarity, min_size, batch_size=batch_size))
+        return self._find(
+            lambda state: missing_labels.missing_labels(state, similarity, min_size, batch_size=batch_size)
+        )
 
     def decide_queries(
         self,
@@ -627,9 +628,9 @@ class ConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
-        learned = drive(
-            relevance.calibrate_on(
-                self._state,
+        learned = self._find(
+            lambda state: relevance.calibrate_on(
+                state,
                 queries,
                 relevant,
                 relevant_by,
@@ -680,9 +681,9 @@ class ConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
-        return drive(
-            evaluation.evaluate_on(
-                self._state,
+        return self._find(
+            lambda state: evaluation.evaluate_on(
+                state,
                 queries,
                 relevant,
                 relevant_by,
@@ -697,20 +698,20 @@ class ConfidenceIndex:
         self,
         location: Location,
         *,
-        collection: str = DEFAULT_COLLECTION,
+        collection: str | None = None,
         api_key: str | None = None,
         settings: IndexSettings | None = None,
         show_progress: bool | None = None,
     ) -> CopyReport:
         """Copy the whole index elsewhere, such as from a folder to a server, or into other settings.
 
-        Points, vectors, calibration and decisions are copied as they are, logged queries are not. Nothing is encoded.
-        After an interruption, call it again: only what is missing is written. In the end the counts are compared, and
-        a sample of the points in full.
+        Points, vectors, calibration, decisions and logged queries are copied as they are. Nothing is encoded. The copy
+        appears under its name once it is complete. After an interruption, call it again: only what is missing is
+        written. In the end the counts are compared, and a sample of the points in full.
 
         Args:
             location: As for the class.
-            collection: Name of the copy.
+            collection: Name of the copy. By default it is that of this index.
             api_key: API key of the server the copy goes to.
             settings: Layout of the copy, if other than that of this index.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -727,7 +728,7 @@ class ConfidenceIndex:
         destination = connect(location, api_key=api_key)
         try:
             with progress_bar(drive(info.count_all(state)), show_progress, "copy") as advance:
-                return drive(copies.copy_index(state, destination, collection, settings, advance))
+                return drive(copies.copy_index(state, destination, collection or self.collection, settings, advance))
         finally:
             if is_path(location):
                 destination.close()
@@ -942,21 +943,23 @@ class ConfidenceIndex:
         *,
         batch_size: int = 64,
         show_progress: bool | None = None,
+        take_over: bool = False,
     ) -> None:
         """Re-encode everything with another encoder, into a new collection that then takes the old one's place.
 
-        The index answers with the old encoder until the switch, and what others write meanwhile is caught up with.
-        After an interruption, call it again to resume. Leftovers of a migration to yet another encoder
-        are removed in the end. The new index has no calibration. Decisions stay; scores of :meth:`score_labels` and
-        :meth:`score_items` stay if the base model is the same.
+        The index answers with the old encoder until the switch, and nothing is lost of what others write meanwhile.
+        After an interruption, call it again: what was encoded already is used. If another process is moving the index,
+        this one waits for it, or goes on in its place if it is dead. The new index has no calibration. Decisions stay;
+        scores of :meth:`score_labels` and :meth:`score_items` stay if the base model is the same.
 
         Args:
             encoder: A fitted encoder, or the folder of a saved one.
             batch_size: Number of texts the base model encodes at once.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+            take_over: Do not wait for another process that is moving the index; it cannot switch any more then.
         """
         known = ready_encoder(encoder)
-        self._migrate(known, "as before", batch_size, show_progress)
+        self._migrate(known, "as before", batch_size, show_progress, take_over)
 
     def refit(
         self,
@@ -966,6 +969,7 @@ class ConfidenceIndex:
         seed: int = 0,
         batch_size: int = 64,
         show_progress: bool | None = None,
+        take_over: bool = False,
     ) -> FeatureGroupEncoder:
         """Fit a new head on the current items, corrections included, save it, and :meth:`migrate` to it.
 
@@ -982,6 +986,7 @@ class ConfidenceIndex:
             seed: Random seed.
             batch_size: Number of texts the base model encodes at once.
             show_progress: Draw progress bars. By default they are drawn when stderr is a terminal.
+            take_over: As in :meth:`migrate`.
 
         Returns:
             The new encoder.
@@ -998,13 +1003,13 @@ class ConfidenceIndex:
                     self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=advance
                 )
             )
-        self._migrate(encoder, set_aside, batch_size, show_progress)
+        self._migrate(encoder, set_aside, batch_size, show_progress, take_over)
         return encoder
 
     def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file. :meth:`restore` brings it back.
 
-        The logs of decisions and queries are not part of it; :meth:`copy_to` takes the decisions along.
+        The logs of decisions and queries are not part of it; :meth:`copy_to` takes them along.
 
         Args:
             file: File to write. It appears whole or not at all.
@@ -1022,33 +1027,23 @@ class ConfidenceIndex:
         set_aside: float | migration.AsBefore | None,
         batch_size: int,
         show_progress: bool | None,
+        take_over: bool,
     ) -> None:
-        opened = self._opened
-        with progress_bar(drive(info.count_all(opened.state)), show_progress, "index") as advance:
-            opened.migrated(
-                drive(
-                    migration.migrate(
-                        self._state,
-                        encoder,
-                        batch_size=batch_size,
-                        progress=advance,
-                        announce=opened.announce,
-                        set_aside=set_aside,
-                    )
+        with progress_bar(drive(info.count_all(self._opened.state)), show_progress, "index") as advance:
+            drive(
+                migration.migrate(
+                    self._opened.state,
+                    encoder,
+                    batch_size=batch_size,
+                    progress=advance,
+                    set_aside=set_aside,
+                    take_over=take_over,
                 )
             )
 
     def _find(self, search: Callable[[IndexState], Coroutine[Any, Any, T]]) -> T:
-        """Search; again, if the index was migrated in this very moment."""
-        state = self._opened.state
-        while True:
-            try:
-                return drive(search(state.of(self._tenant)))
-            except ModelMismatchError:
-                newer = self._opened.after(state)
-                if newer is None:
-                    raise
-                state = newer
+        """Search; again, if somebody has moved the index to another encoder."""
+        return drive(on_current_encoder(self._state, search))
 
     @property
     def _state(self) -> IndexState:

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from qdrant_client import AsyncQdrantClient, QdrantClient, models
 from qdrant_client.http.models import QueryResponse
+from qdrant_client.local.async_qdrant_local import AsyncQdrantLocal
 from qdrant_client.local.qdrant_local import QdrantLocal
 
 from fg_search.edge.client import EdgeClient
@@ -57,6 +58,11 @@ class Adapter(ABC):
         """Folder, URL, or class of the client."""
         return self._location
 
+    @property
+    def is_shared(self) -> bool:
+        inner = getattr(self.client, "_client", None)
+        return not isinstance(self.client, EdgeClient) and not isinstance(inner, (QdrantLocal, AsyncQdrantLocal))
+
     @abstractmethod
     async def _repeat(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method of the client, and repeat the call if a server is busy or out of reach."""
@@ -68,6 +74,10 @@ class Adapter(ABC):
     @abstractmethod
     async def work(self, function: Callable[[], T]) -> T:
         """Call a function that keeps the CPU busy."""
+
+    @abstractmethod
+    async def pause(self, seconds: float) -> None:
+        """Do nothing for a while."""
 
     # --- collections --------------------------------------------------------------------------------------
 
@@ -204,9 +214,21 @@ class Adapter(ABC):
     # --- writing ------------------------------------------------------------------------------------------
 
     async def upsert(
-        self, collection: str, points: Sequence[models.PointStruct], *, update_filter: models.Filter | None = None
+        self,
+        collection: str,
+        points: Sequence[models.PointStruct],
+        *,
+        update_filter: models.Filter | None = None,
+        insert_only: bool = False,
     ) -> None:
-        await self._repeat(self._methods.upsert, collection, points=points, update_filter=update_filter, wait=True)
+        await self._repeat(
+            self._methods.upsert,
+            collection,
+            points=points,
+            update_filter=update_filter,
+            update_mode=models.UpdateMode.INSERT_ONLY if insert_only else None,
+            wait=True,
+        )
 
     async def delete(self, collection: str, selector: Selector) -> None:
         await self._repeat(self._methods.delete, collection, points_selector=_selector(selector), wait=True)

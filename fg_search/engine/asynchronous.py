@@ -43,6 +43,9 @@ class AsyncEngine(Adapter):
     async def work(self, function: Callable[[], T]) -> T:
         return await asyncio.to_thread(function)
 
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     @asynccontextmanager
     async def background(self) -> AsyncIterator[_Task]:
         task = _Task()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -68,6 +69,9 @@ class BlockingEngine(Adapter):
 
     async def work(self, function: Callable[[], T]) -> T:
         return function()
+
+    async def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
 
     @asynccontextmanager
     async def background(self) -> AsyncIterator[_Thread]:

@@ -45,6 +45,10 @@ class Engine(Protocol):
     def location(self) -> str:
         """Folder, URL, or class of the client."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes may use the same collections at the same time."""
+
     # --- collections --------------------------------------------------------------------------------------
 
     async def get_collections(self) -> list[str]:
@@ -136,9 +140,14 @@ class Engine(Protocol):
     # --- writing ------------------------------------------------------------------------------------------
 
     async def upsert(
-        self, collection: str, points: Sequence[models.PointStruct], *, update_filter: models.Filter | None = None
+        self,
+        collection: str,
+        points: Sequence[models.PointStruct],
+        *,
+        update_filter: models.Filter | None = None,
+        insert_only: bool = False,
     ) -> None:
-        """Write points. Those that exist are replaced only if they match ``update_filter``."""
+        """Write points. Those that exist are left alone, or replaced only if they match ``update_filter``."""
 
     async def delete(self, collection: str, selector: Selector) -> None:
         """Remove points."""
@@ -171,10 +180,13 @@ class Engine(Protocol):
     async def recover_snapshot(self, collection: str, file: Path) -> None:
         """Make a collection from a snapshot."""
 
-    # --- work ---------------------------------------------------------------------------------------------
+    # --- work and waiting ---------------------------------------------------------------------------------------------
 
     async def work(self, function: Callable[[], T]) -> T:
         """Call a function that keeps the CPU busy, such as encoding, without blocking an event loop."""
+
+    async def pause(self, seconds: float) -> None:
+        """Do nothing for a while."""
 
     def background(self) -> AbstractAsyncContextManager[Background]:
         """Context in which a call runs while the operation does something else.

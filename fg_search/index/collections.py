@@ -1,74 +1,39 @@
-"""Collections of an index: made, found, and given the index's name.
+"""Collections of an index: found, made, and indexed.
 
-The name of an index is an alias. The collection that holds the points has the encoder's fingerprint in its own name.
-So another collection, filled by another encoder, can grow beside it and take over the alias in one step.
+The name of an index is an alias. It leads to the collection that holds the points, whose own name ends in the id of
+the operation that made it. So another collection can grow beside it and take over the alias in one step.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Container
+from collections.abc import Container, Mapping
+from typing import Any
 
 from qdrant_client import models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from fg_search.engine.port import Engine, PayloadIndexes
-from fg_search.errors import StorageError
-from fg_search.layout.schema import IndexMetadata, collection_options, payload_indexes
+from fg_search.layout.logs import NO_VECTOR
 
 _NOT_FOUND = 404
-_FINGERPRINT = re.compile("[0-9a-f]{16}")
 
 
 async def find_collection(engine: Engine, collection: str) -> models.CollectionInfo | None:
     """Describe a collection, by its name or an alias. ``None`` if there is none."""
     try:
         return await engine.get_collection(collection)
-    except UnexpectedResponse as error:
-        if error.status_code != _NOT_FOUND:
-            raise
-        return None
-    except ValueError as error:
-        if "not found" not in str(error):
+    except Exception as error:
+        if not is_not_found(error):
             raise
         return None
 
 
-async def create_collection(engine: Engine, collection: str, metadata: IndexMetadata) -> str:
-    """Make the collection for an index's points, unless it exists already.
-
-    Returns:
-        Its own name.
-    """
-    physical = _physical_name(collection, metadata.fingerprint)
-    info = await find_collection(engine, physical)
-    if info is None:
-        await engine.create_collection(physical, **collection_options(metadata))
-    known = () if info is None else info.payload_schema
-    await index_payload(engine, physical, payload_indexes(metadata), known=known)
-    return physical
-
-
-async def switch_alias(engine: Engine, collection: str, physical: str) -> None:
-    """Give the name of an index to this collection, and remove the collection that had it.
-
-    Raises:
-        StorageError: If the name is that of a collection, so that it cannot be an alias.
-    """
-    old = await physical_collection(engine, collection)
-    new = models.CreateAliasOperation(create_alias=models.CreateAlias(collection_name=physical, alias_name=collection))
-    if old == collection:
-        if (await find_collection(engine, collection)) is not None:
-            raise StorageError(
-                f"the name {collection!r} is that of a collection, which nothing can take the place of; "
-                "choose another name for the index, or copy that collection first with `fg-search copy`"
-            )
-        await engine.update_collection_aliases([new])
-        return
-    gone = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=collection))
-    await engine.update_collection_aliases([gone, new])
-    await engine.delete_collection(old)
+def is_not_found(error: BaseException) -> bool:
+    """Whether the engine says that there is no such collection or alias."""
+    if isinstance(error, UnexpectedResponse):
+        return error.status_code == _NOT_FOUND
+    return isinstance(error, ValueError) and ("not found" in str(error) or "does not exist" in str(error))
 
 
 async def physical_collection(engine: Engine, collection: str) -> str:
@@ -76,14 +41,14 @@ async def physical_collection(engine: Engine, collection: str) -> str:
     return (await engine.get_aliases()).get(collection, collection)
 
 
-def is_collection_of(collection: str, name: str) -> bool:
-    """Whether a collection is named like one that holds the points of this index."""
-    *_, fingerprint = name.rpartition(".")
-    return _FINGERPRINT.fullmatch(fingerprint) is not None and name == _physical_name(collection, fingerprint)
-
-
-def _physical_name(collection: str, fingerprint: str) -> str:
-    return f"{collection}.{fingerprint}"
+async def make_without_vectors(engine: Engine, name: str, metadata: Mapping[str, Any] | None = None) -> None:
+    """Make a collection whose points have a payload and no vectors, unless it exists."""
+    sparse = {NO_VECTOR: models.SparseVectorParams()}
+    try:
+        await engine.create_collection(name, vectors_config={}, sparse_vectors_config=sparse, metadata=metadata)
+    except Exception:
+        if (await find_collection(engine, name)) is None:  # otherwise somebody else has just made it
+            raise
 
 
 async def index_payload(

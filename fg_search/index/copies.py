@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,18 +13,18 @@ from qdrant_client import models
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import Engine
 from fg_search.errors import ModelMismatchError, StorageError
-from fg_search.index.collections import (
-    create_collection,
-    find_collection,
-    physical_collection,
-    switch_alias,
-)
+from fg_search.index.collections import find_collection
+from fg_search.index.decision_log import log_decisions
+from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE
+from fg_search.index.leftovers import abandoned_targets, remove_leftovers
 from fg_search.index.logs import read_log, write_log
+from fg_search.index.rights import IndexMovedError, Right, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, FEATURES_VECTOR
-from fg_search.layout.logs import DECISION_LOG_INDEXES, decision_log
+from fg_search.layout.logs import DECISION_LOG_INDEXES, decision_log, query_log, query_log_indexes
+from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.payloads import are_same
 from fg_search.layout.points import id_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
@@ -58,7 +59,10 @@ async def copy_index(
     settings: IndexSettings | None,
     progress: Callable[[int], object],
 ) -> CopyReport:
-    """Copy points with their vectors, scores, calibration and decisions. Resumes after an interruption.
+    """Copy points with their vectors, scores, calibration, decisions and logged queries.
+
+    A copy appears under its name once it is complete. After an interruption, the next one goes on from there. An index
+    that is there already gets what it lacks, and is marked as incomplete until it has everything.
 
     Args:
         state: The index to copy, with all tenants.
@@ -75,42 +79,91 @@ async def copy_index(
     chosen = settings or state.metadata.settings
     if chosen.base_vectors != "none" and not state.metadata.has_base:
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
-    metadata = await _prepare(destination, state, collection, chosen)
+    metadata = replace(state.metadata, settings=chosen)
+    state = await followed(state)
+    await log_decisions(state)
+    while True:
+        points = (await destination.get_aliases()).get(collection, collection)
+        info = await find_collection(destination, points)
+        if info is not None:
+            _check_same(IndexMetadata.of_collection(collection, info), metadata, collection, state)
+            await destination.update_collection(
+                points, metadata={INCOMPLETE_KEY: f"{state.collection} at {state.location}"}
+            )
+            report = await _copy_points(state, destination, points, metadata, progress)
+            await _copy_rest(state, destination, collection, points)
+            await destination.update_collection(points, metadata={INCOMPLETE_KEY: None})
+            return report
+        try:
+            async with right_to_switch(
+                destination, collection, "copy", None, partial(make_target, metadata=metadata)
+            ) as right:
+                await _adopt(right, metadata)
+                report = await _copy_points(state, destination, right.target, metadata, progress)
+                await _copy_rest(state, destination, collection, right.target)
+                await right.complete()
+                if await right.switch():
+                    await remove_leftovers(destination, collection)
+                    return report
+        except IndexMovedError:
+            continue  # somebody else has just made it
+
+
+async def _adopt(right: Right, metadata: IndexMetadata) -> None:
+    """Go on with what an interrupted copy has left."""
+    for target in await abandoned_targets(right.engine, right.collection, None):
+        made = target.operation
+        if made is not None and made.purpose == "copy" and target.metadata == metadata:
+            await right.adopt(target.name)
+            return
+
+
+async def _copy_points(
+    state: IndexState,
+    destination: Engine,
+    points: str,
+    metadata: IndexMetadata,
+    progress: Callable[[int], object],
+) -> CopyReport:
     written = 0
     async for records in scroll_pages(state.engine, state.collection, page_size=ITEMS_PER_WRITE, with_vectors=True):
-        written += await _write_missing(destination, collection, records, metadata)
+        written += await _write_missing(destination, points, records, metadata)
         progress(len(records))
-    points, compared = await _verify(state, destination, collection, metadata)
-    decisions = await read_log(state.engine, decision_log(state.collection))
-    await write_log(destination, decision_log(collection), DECISION_LOG_INDEXES, decisions)
-    metadata_of_source = (await state.engine.get_collection(state.collection)).config.metadata or {}
-    kept = await index_scores(destination, collection, metadata_of_source)
+    if (await followed(state)).points != state.points:
+        raise StorageError(f"{state.name} was re-encoded while it was copied; copy again")
+    copied, compared = await _verify(state, destination, points, metadata)
+    return CopyReport(copied, written, compared)
+
+
+async def _copy_rest(state: IndexState, destination: Engine, collection: str, points: str) -> None:
+    """Copy both logs, the calibration, and what the metadata says of scores."""
+    logs = (
+        (decision_log, DECISION_LOG_INDEXES),
+        (query_log, query_log_indexes(state.metadata.settings)),
+    )
+    for name_of, indexes in logs:
+        entries = await read_log(state.engine, name_of(state.collection))
+        await write_log(destination, name_of(collection), indexes, entries)
+    metadata = (await state.engine.get_collection(state.collection)).config.metadata or {}
+    kept = await index_scores(destination, points, metadata)
     if state.calibration is not None:
         kept[CALIBRATION_KEY] = state.calibration.to_metadata()
     if kept:
-        await destination.update_collection(await physical_collection(destination, collection), metadata=kept)
-    return CopyReport(points, written, compared)
+        await destination.update_collection(points, metadata=kept)
 
 
-async def _prepare(destination: Engine, state: IndexState, collection: str, settings: IndexSettings) -> IndexMetadata:
-    info = await find_collection(destination, collection)
-    if info is None:
-        metadata = replace(state.metadata, settings=settings)
-        physical = await create_collection(destination, collection, metadata)
-        await switch_alias(destination, collection, physical)
-        return metadata
-    metadata = IndexMetadata.of_collection(collection, info)
-    if metadata.fingerprint != state.metadata.fingerprint:
+def _check_same(there: IndexMetadata, metadata: IndexMetadata, collection: str, state: IndexState) -> None:
+    """Check that an index at the destination is of the same encoder and settings."""
+    if there.fingerprint != metadata.fingerprint:
         raise ModelMismatchError(
-            f"the collection {collection!r} at the destination was filled by the encoder {metadata.fingerprint}, "
-            f"{state.name} by {state.metadata.fingerprint}; choose another collection name"
+            f"the collection {collection!r} at the destination was filled by the encoder {there.fingerprint}, "
+            f"{state.name} by {metadata.fingerprint}; choose another collection name"
         )
-    if metadata.settings != settings:
+    if there.settings != metadata.settings:
         raise ValueError(
-            f"the collection {collection!r} at the destination has other settings ({metadata.settings}); choose "
+            f"the collection {collection!r} at the destination has other settings ({there.settings}); choose "
             "another collection name, or the same settings"
         )
-    return metadata
 
 
 async def _write_missing(

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, TypeAlias
 
 import numpy as np
 from qdrant_client import models
 
 from fg_search.engine.paging import pages
-from fg_search.engine.port import PointId
+from fg_search.engine.port import Background, PointId
 from fg_search.ids import UserId
+from fg_search.index.following import on_current_collection
 from fg_search.index.state import IndexState
-from fg_search.index.unchanged import TOUCHED, UNTOUCHED, unchanged
+from fg_search.index.unchanged import TOUCHED, UNTOUCHED
+from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import has_ids
 from fg_search.layout.item_input import checked_items
 from fg_search.layout.items import Item, StoredItem
@@ -48,7 +50,7 @@ class AddReport:
         return f"{self.written:,} items written, {self.unchanged:,} unchanged"
 
 
-def items_of(
+async def checked(
     state: IndexState,
     texts: Iterable[str],
     ids: Iterable[UserId] | None,
@@ -57,20 +59,24 @@ def items_of(
     embeddings: FeatureEmbeddings | None,
 ) -> Iterable[Item]:
     """Items to add. Lists are checked as a whole, generators one item after the other."""
-    if embeddings is not None:
-        if not isinstance(texts, Sized):
-            raise TypeError("embeddings need a list of texts, not a generator")
-        state.check_embeddings(embeddings, len(texts))
-    items = checked_items(
-        texts,
-        ids,
-        labels,
-        payloads,
-        embeddings=embeddings,
-        tenant_key=state.metadata.settings.tenant_key,
-        tenant=state.tenant,
-    )
-    return list(items) if isinstance(texts, Sized) else items
+
+    def check() -> Iterable[Item]:
+        if embeddings is not None:
+            if not isinstance(texts, Sized):
+                raise TypeError("embeddings need a list of texts, not a generator")
+            state.check_embeddings(embeddings, len(texts))
+        items = checked_items(
+            texts,
+            ids,
+            labels,
+            payloads,
+            embeddings=embeddings,
+            tenant_key=state.metadata.settings.tenant_key,
+            tenant=state.tenant,
+        )
+        return list(items) if isinstance(texts, Sized) else items
+
+    return await state.engine.work(check)
 
 
 async def add(
@@ -85,7 +91,8 @@ async def add(
     """Write the items that are new or have changed.
 
     A write is acknowledged before the one after the next begins. So whatever fails, everything up to the write before
-    the last one is in the index, and no item is half written.
+    the last one is in the index, and no item is half written. If the index moves to another encoder meanwhile, what
+    was not acknowledged is encoded by that one.
 
     Args:
         state: The index.
@@ -94,37 +101,107 @@ async def add(
         batch_size: Number of texts the base model encodes at once.
         progress: Called with the number of items done since its last call.
         copied: The items come from another collection and are written exactly as they are there, with corrections,
-            decisions and scores.
+            decisions and scores. Nobody else works on a collection that is being filled.
     """
-    written = unchanged = start = 0
-    underway: frozenset[int | str] = frozenset()
-    iterator, pace = iter(items), _Pace()
-    async with state.engine.background() as writing:
-        while batch := list(islice(iterator, pace.items)):
-            changed = await _changed(state, batch, underway, copied=copied)
-            rest = len(batch) - len(changed)
-            unchanged += rest
-            progress(rest)
-            changes = list(changed.values())
-            chosen = [change.item for change in changes]
-            if embeddings is not None:
-                rows = embeddings[start + np.fromiter(changed, dtype=np.int64, count=len(changed))]
-            elif chosen:
-                encode = partial(state.encode, [item.text for item in chosen], batch_size)
-                rows = await state.engine.work(partial(pace.measure, encode))
-            start += len(batch)
-            for first in range(0, len(chosen), ITEMS_PER_WRITE):
-                part = slice(first, first + ITEMS_PER_WRITE)
-                points = await state.engine.work(partial(_points, chosen[part], rows[part], state.metadata))
-                await writing.finish()
-                progress(len(underway))
-                await _check_not_re_encoded(state)
-                writing.start(_write(state, changes[part], points, copied=copied))
-                underway = frozenset(item.point_id for item in chosen[part])
-                written += len(underway)
+    addition = _Addition(enumerate(items), embeddings, batch_size, progress, copied)
+
+    async def run(state: IndexState) -> AddReport:
+        await addition.run(state)
+        return AddReport(addition.written, addition.unchanged)
+
+    return await run(state) if copied else await on_current_collection(state, run)
+
+
+class _Addition:
+    """An addition that may have to be begun again in another collection, with what was not acknowledged."""
+
+    def __init__(
+        self,
+        items: Iterator[_Numbered],
+        embeddings: FeatureEmbeddings | None,
+        batch_size: int,
+        progress: Callable[[int], object],
+        copied: bool,
+    ) -> None:
+        self.written = 0
+        self.unchanged = 0
+        self._items = items
+        self._embeddings = embeddings
+        self._made_for: IndexMetadata | None = None  # whose encoder made the embeddings
+        self._batch_size = batch_size
+        self._progress = progress
+        self._copied = copied
+        self._pace = _Pace()
+        self._waiting: dict[PointId, _Numbered] = {}  # items to compare or to write
+        self._same: dict[PointId, _Numbered] = {}  # items that have not changed, as it seems
+        self._underway: dict[PointId, _Numbered] = {}  # items being written
+
+    async def run(self, state: IndexState) -> None:
+        """Add what was not acknowledged yet."""
+        await self._fit_embeddings(state)
+        again = [*self._underway.values(), *self._same.values(), *self._waiting.values()]
+        self._items = chain(again, self._items)
+        self._underway, self._same, self._waiting = {}, {}, {}
+        async with state.engine.background() as writing:
+            while batch := list(islice(self._items, self._pace.items)):
+                await self._add_batch(state, batch, writing)
+            await self._finish(state, writing)
+
+    async def _fit_embeddings(self, state: IndexState) -> None:
+        """Take the features of the index's encoder, which may have got another head since the embeddings were checked.
+
+        Raises:
+            ModelMismatchError: If it has another base model, so that the texts must be encoded anew.
+        """
+        before, self._made_for = self._made_for or state.metadata, state.metadata
+        if self._embeddings is None or before.fingerprint == state.metadata.fingerprint:
+            return
+        if before.base != state.metadata.base:
+            raise replace(state, metadata=before).was_re_encoded()
+        base = self._embeddings.base
+        self._embeddings = await state.engine.work(lambda: state.encoder.features(base))
+
+    async def _add_batch(self, state: IndexState, batch: Sequence[_Numbered], writing: Background) -> None:
+        for numbered in batch:  # of items that come twice, the first counts
+            if numbered[1].point_id in self._underway or numbered[1].point_id in self._waiting:
+                self._count(unchanged=1)
+            else:
+                self._waiting[numbered[1].point_id] = numbered
+        changes = await _changed(state, [item for _, item in self._waiting.values()], copied=self._copied)
+        for point in [point for point in self._waiting if point not in changes]:
+            self._same[point] = self._waiting.pop(point)
+        chosen = list(changes.values())
+        if not chosen:
+            return
+        rows = await self._rows(state, [(self._waiting[change.item.point_id][0], change.item) for change in chosen])
+        for first in range(0, len(chosen), ITEMS_PER_WRITE):
+            part = chosen[first : first + ITEMS_PER_WRITE]
+            embedded = rows[first : first + ITEMS_PER_WRITE]
+            points = await state.engine.work(
+                partial(_points, [change.item for change in part], embedded, state.metadata)
+            )
+            await self._finish(state, writing)
+            writing.start(_write(state, part, points, copied=self._copied))
+            self._underway = {change.item.point_id: self._waiting.pop(change.item.point_id) for change in part}
+
+    async def _rows(self, state: IndexState, numbered: Sequence[_Numbered]) -> FeatureEmbeddings:
+        if self._embeddings is not None:
+            return self._embeddings[np.array([row for row, _ in numbered], dtype=np.int64)]
+        encode = partial(state.encode, [item.text for _, item in numbered], self._batch_size)
+        return await state.engine.work(partial(self._pace.measure, encode))
+
+    async def _finish(self, state: IndexState, writing: Background) -> None:
+        """Wait for the write that is under way. What was compared before it is acknowledged with it."""
         await writing.finish()
-        progress(len(underway))
-    return AddReport(written, unchanged)
+        if not self._underway and self._same and not self._copied:
+            await acknowledge(state, [])
+        self._count(written=len(self._underway), unchanged=len(self._same))
+        self._underway, self._same = {}, {}
+
+    def _count(self, *, written: int = 0, unchanged: int = 0) -> None:
+        self.written += written
+        self.unchanged += unchanged
+        self._progress(written + unchanged)
 
 
 @dataclass(frozen=True)
@@ -142,6 +219,7 @@ class _Change:
     seen: StoredItem | None
 
 
+_Numbered: TypeAlias = tuple[int, Item]  # row of the embeddings
 _Writes: TypeAlias = dict[PointId, tuple[_Change, models.PointStruct]]
 
 
@@ -179,42 +257,36 @@ def _points(items: list[Item], embeddings: FeatureEmbeddings, metadata: IndexMet
             gc.enable()
 
 
-async def _changed(
-    state: IndexState, batch: list[Item], underway: Container[int | str], *, copied: bool
-) -> dict[int, _Change]:
-    """Items to write, by their position in the batch. Of items that come twice, the first counts."""
-    distinct = {item.point_id: item for item in batch if item.point_id not in underway}
-    ids = list(distinct)
-    stored: dict[int | str, models.Record] = {}
+async def _changed(state: IndexState, batch: Sequence[Item], *, copied: bool) -> dict[PointId, _Change]:
+    """Items to write, by the engine's ids."""
+    stored: dict[PointId, models.Record] = {}
     wanted = True if copied else STORED_KEYS
-    for page in pages(ids, ITEMS_PER_WRITE):
-        records = await state.engine.retrieve(state.collection, page, with_payload=wanted)
+    for page in pages([item.point_id for item in batch], ITEMS_PER_WRITE):
+        records = await state.engine.retrieve(state.points, page, with_payload=wanted)
         stored |= {id_of(record): record for record in records}
-    changed: dict[int, _Change] = {}
-    for i, item in enumerate(batch):
-        if distinct.pop(item.point_id, None) is None:
-            continue
+    changed: dict[PointId, _Change] = {}
+    for item in batch:
         record = stored.get(item.point_id)
-        needed = _Change(item, item, None) if record is None else _needed(record, item, copied=copied)
+        needed = _Change(item, item, None) if record is None else _needed(state, record, item, copied=copied)
         if needed is not None:
-            changed[i] = needed
+            changed[item.point_id] = needed
     return changed
 
 
-def _needed(record: models.Record, given: Item, *, copied: bool) -> _Change | None:
+def _needed(state: IndexState, record: models.Record, given: Item, *, copied: bool) -> _Change | None:
     """Item to write in place of a stored one, ``None`` if nothing has changed."""
     seen = StoredItem.of_features(features_of(record))
     if copied:
         return None if Item.of_record(record).is_copy_of(given) else _Change(given, given, seen)
-    return None if seen.has(given) else _Change(seen.update(given), given, seen)
+    return None if seen.has(given, state.metadata.fingerprint) else _Change(seen.update(given), given, seen)
 
 
 async def _write(
     state: IndexState, changes: Sequence[_Change], points: Sequence[models.PointStruct], *, copied: bool
 ) -> None:
     """Write points, none of them over what people have done to its item since it was read."""
-    engine, collection = state.engine, state.collection
-    if copied:  # nobody works on a collection that is being filled
+    engine, collection = state.engine, state.points
+    if copied:
         await engine.upsert(collection, points)
         return
     new: _Writes = {}
@@ -231,15 +303,16 @@ async def _write(
         if replaced:
             await engine.batch_update_points(collection, _replacements(replaced))
         waiting = await _refused(state, waiting)
+    await acknowledge(state, [change.item.point_id for change in changes])
 
 
 def _replacements(replaced: Iterable[tuple[_Change, models.PointStruct]]) -> list[models.UpdateOperation]:
-    """Writes of points whose items are as they were seen; items in the same state share one."""
-    alike: dict[str, tuple[models.Filter, list[models.PointStruct]]] = {}
+    """Writes of points whose items are as they were seen; items of the same version share one."""
+    alike: dict[int, tuple[models.Filter, list[models.PointStruct]]] = {}
     for change, point in replaced:
         assert change.seen is not None  # noqa: S101  replaced items were seen
-        condition = unchanged(change.seen)
-        alike.setdefault(condition.model_dump_json(exclude_none=True), (condition, []))[1].append(point)
+        condition = models.Filter(must=[change.seen.history.unchanged])
+        alike.setdefault(change.seen.history.version, (condition, []))[1].append(point)
     return [
         models.UpsertOperation(upsert=models.PointsList.model_construct(points=points, update_filter=condition))
         for condition, points in alike.values()
@@ -249,25 +322,15 @@ def _replacements(replaced: Iterable[tuple[_Change, models.PointStruct]]) -> lis
 async def _refused(state: IndexState, waiting: _Writes) -> _Writes:
     """Points that were not written since people have changed their items, merged with what they did.
 
-    An item that is gone was deleted, one that is another by now was replaced: both by somebody who came later.
+    An item that is gone was deleted by somebody who came later.
     """
     refused: _Writes = {}
-    for record in await state.engine.retrieve(state.collection, list(waiting), with_payload=STORED_KEYS):
+    for record in await state.engine.retrieve(state.points, list(waiting), with_payload=STORED_KEYS):
         change, point = waiting[id_of(record)]
         found = StoredItem.of_features(features_of(record))
-        if found.has(change.given) or found.review_state == (None if change.seen is None else change.seen.review_state):
+        is_done = found.has(change.given, state.metadata.fingerprint)
+        if is_done or (change.seen is not None and found.history.version == change.seen.history.version):
             continue
         merged = found.update(change.given)
         refused[merged.point_id] = (_Change(merged, change.given, found), with_review_state(point, merged))
     return refused
-
-
-async def _check_not_re_encoded(state: IndexState) -> None:
-    """Check that the collection still holds this encoder's vectors: those of two encoders must not mix.
-
-    Raises:
-        ModelMismatchError: If the index was re-encoded since it was opened.
-    """
-    info = await state.engine.get_collection(state.collection)
-    if IndexMetadata.of_collection(state.collection, info).fingerprint != state.metadata.fingerprint:
-        raise state.was_re_encoded()

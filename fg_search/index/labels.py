@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from qdrant_client import models
 
@@ -13,11 +11,20 @@ from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
 from fg_search.errors import ItemNotFoundError, StorageError
 from fg_search.ids import UserId, other_forms, plain_id
+from fg_search.index.following import on_current_collection
 from fg_search.index.state import IndexState
-from fg_search.index.unchanged import label_unchanged
+from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import has_ids
-from fg_search.layout.items import StoredItem, given_label
-from fg_search.layout.keys import GIVEN_LABEL_KEY, HASH_KEY, LABEL_KEY, LABEL_SCORE_KEYS, PAYLOAD_KEY
+from fg_search.layout.history import new_token
+from fg_search.layout.items import StoredItem, corrected
+from fg_search.layout.keys import (
+    GIVEN_LABEL_KEY,
+    HASH_KEY,
+    ITEM_HISTORY_KEY,
+    LABEL_KEY,
+    LABEL_SCORE_KEYS,
+    PAYLOAD_KEY,
+)
 from fg_search.layout.points import features_of, id_of
 from fg_search.validation import check_count, check_label, check_list, check_mapping
 
@@ -37,18 +44,17 @@ async def labels_of(state: IndexState, ids: Sequence[UserId]) -> dict[UserId, st
     """Labels of items by their ids. Unknown ids are left out."""
     check_list(ids, "ids")
     points = {plain_id(user_id): state.point_id(user_id) for user_id in ids}
-    stored = await _stored(state, list(points.values()))
+    stored = await _stored(state, list(points.values()), state.collection)
     await log_hint(state, [user_id for user_id, point in points.items() if point not in stored], points)
     return {user_id: stored[point].label for user_id, point in points.items() if point in stored}
 
 
-async def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, keep_scores: bool = False) -> int:
+async def relabel(state: IndexState, labels: Mapping[UserId, str | None]) -> int:
     """Correct labels. The user's label is kept beside the new one, so that adding the same data again does not undo it.
 
     Args:
         state: The index.
         labels: Right label by id.
-        keep_scores: Keep the scores of the old label with the item, as it may come back.
 
     Returns:
         Number of items whose label changed.
@@ -59,22 +65,38 @@ async def relabel(state: IndexState, labels: Mapping[UserId, str | None], *, kee
     check_mapping(labels, "labels", example='{"id": "label"}')
     checked = {user_id: check_label(label, f"labels[{user_id!r}]") for user_id, label in labels.items()}
     wanted = {state.point_id(user_id): label for user_id, label in checked.items()}
-    stored = await _stored(state, list(wanted))
+    token, changed = new_token(), 0
+
+    async def write(state: IndexState) -> None:
+        nonlocal changed
+        stored = await _stored(state, list(wanted))
+        if not changed:
+            await _check_known(state, labels, stored)
+            changed = sum(stored[point].label != label for point, label in wanted.items())
+        for _ in range(_ATTEMPTS):
+            operations = _corrections(wanted, stored, token)
+            if not operations:
+                await acknowledge(state, list(wanted))
+                return
+            for page in pages(operations):
+                await state.engine.batch_update_points(state.points, page)
+            # somebody else may have changed an item in between; one that is gone was deleted later
+            stored = await _stored(state, list(wanted))
+        raise StorageError(f"{state.name}: the labels are changed by others faster than here; relabel again")
+
+    if wanted:
+        await on_current_collection(state, write)
+    return changed
+
+
+async def _check_known(
+    state: IndexState, labels: Mapping[UserId, str | None], stored: Mapping[PointId, StoredItem]
+) -> None:
     missing = [user_id for user_id in labels if state.point_id(user_id) not in stored]
     if missing:
         count = f"({len(missing)} such id(s))"
         meant = hint(await ids_in_other_form(state, missing[:_MAX_HINTED]))
         raise ItemNotFoundError(f"{state.name} has no item {missing[0]!r} {count}; nothing changed{meant}")
-    changed = sum(stored[point].label != label for point, label in wanted.items())
-    for _ in range(_ATTEMPTS):
-        operations = _corrections(wanted, stored, keep_scores=keep_scores)
-        if not operations:
-            return changed
-        for page in pages(operations):
-            await state.engine.batch_update_points(state.collection, page)
-        # somebody else may have changed an item in between; one that is gone was deleted later
-        stored = await _stored(state, list(wanted))
-    raise StorageError(f"{state.name}: the labels are changed by others faster than here; relabel again")
 
 
 async def ids_in_other_form(
@@ -91,7 +113,7 @@ async def ids_in_other_form(
     points = {form: state.point_id(form) for known in forms.values() for form in known}
     if not points:
         return {}
-    stored = await _stored(state, list(points.values()))
+    stored = await _stored(state, list(points.values()), state.collection)
     there = {user_id: [form for form in known if points[form] in stored] for user_id, known in forms.items()}
     return {user_id: known[0] for user_id, known in there.items() if known}
 
@@ -115,49 +137,45 @@ async def log_hint(state: IndexState, missing: Sequence[UserId], asked: Collecti
 
 
 def _corrections(
-    wanted: Mapping[PointId, str | None], stored: Mapping[PointId, StoredItem], *, keep_scores: bool
+    wanted: Mapping[PointId, str | None], stored: Mapping[PointId, StoredItem], token: str
 ) -> list[models.UpdateOperation]:
-    """Writes that give items the wanted labels, as long as they have those that were read."""
-    alike: dict[tuple[str | None, str | None, bool, str | None], list[PointId]] = defaultdict(list)
+    """Writes that give items the wanted labels, as long as nobody has changed them since they were read.
+
+    Args:
+        wanted: Right label by the engine's id.
+        stored: Items as they were read.
+        token: Token of this correction. Items that have it were corrected, whatever others have done since.
+    """
+    alike: dict[str, tuple[models.SetPayload, list[PointId], models.Condition]] = {}
     for point, known in stored.items():
         label = wanted[point]
-        # a label "corrected" to what the user gave: taking a correction back was interrupted half way
-        if known.label != label or (known.is_corrected and label == known.given_label):
-            alike[known.label, known.given_label, known.is_corrected, label].append(point)
+        # a label "corrected" to what the user gave: a release before 0.2 was interrupted in taking a correction back
+        is_right = known.label == label and not (known.is_corrected and label == known.given_label)
+        if is_right or token in known.history.writers:
+            continue
+        values = {**corrected(known, label), **known.history.changed(token).to_payload()}
+        setting = models.SetPayload(payload=values, key=PAYLOAD_KEY)
+        alike.setdefault(setting.model_dump_json(), (setting, [], known.history.unchanged))[1].append(point)
     operations: list[models.UpdateOperation] = []
-    for (_, given, is_corrected, label), points in alike.items():
+    for setting, points, unchanged in alike.values():
         for page in pages(points):
-            seen = models.Filter(must=[has_ids(page), *label_unchanged(stored[page[0]])])
-            if not keep_scores:
-                operations.append(_delete_keys(LABEL_SCORE_KEYS, seen))
-            if label != given:
-                # the engine removes a label that is set to null
-                operations.append(_set_features({"label": label, **given_label(given)}, seen))
-                continue
-            operations.append(_set_features({"label": label}, seen))
-            if is_corrected:  # the correction is taken back
-                taken_back = StoredItem("", label, given, is_corrected=True)
-                operations.append(
-                    _delete_keys([GIVEN_LABEL_KEY], models.Filter(must=[has_ids(page), *label_unchanged(taken_back)]))
-                )
+            seen = models.Filter(must=[has_ids(page), unchanged])
+            operations += [
+                _delete_keys(LABEL_SCORE_KEYS, seen),
+                models.SetPayloadOperation(set_payload=setting.model_copy(update={"filter": seen})),
+            ]
     return operations
-
-
-def _set_features(features: Mapping[str, Any], condition: models.Filter) -> models.SetPayloadOperation:
-    setting = models.SetPayload(payload=dict(features), key=PAYLOAD_KEY, filter=condition)
-    return models.SetPayloadOperation(set_payload=setting)
 
 
 def _delete_keys(keys: Sequence[str], condition: models.Filter) -> models.DeletePayloadOperation:
     return models.DeletePayloadOperation(delete_payload=models.DeletePayload(keys=[*keys], filter=condition))
 
 
-async def _stored(state: IndexState, points: list[int | str]) -> dict[int | str, StoredItem]:
-    """Stored items by the engine's ids. Unknown ids are left out."""
-    stored: dict[int | str, StoredItem] = {}
+async def _stored(state: IndexState, points: list[PointId], collection: str | None = None) -> dict[PointId, StoredItem]:
+    """Stored items by the engine's ids, by default of the collection that is written to. Unknown ids are left out."""
+    stored: dict[PointId, StoredItem] = {}
+    keys = [HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY, ITEM_HISTORY_KEY]
     for chunk in pages(points):
-        records = await state.engine.retrieve(
-            state.collection, chunk, with_payload=[HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY]
-        )
+        records = await state.engine.retrieve(collection or state.points, chunk, with_payload=keys)
         stored.update((id_of(record), StoredItem.of_features(features_of(record))) for record in records)
     return stored

@@ -8,21 +8,35 @@ from qdrant_client import models
 
 from fg_search.engine.paging import IDS_PER_REQUEST, pages, scroll_pages
 from fg_search.engine.port import Engine, PayloadIndexes
-from fg_search.index.collections import find_collection, index_payload
-from fg_search.layout.logs import NO_VECTOR
+from fg_search.index.collections import find_collection, index_payload, make_without_vectors
+from fg_search.index.state import IndexState
 
 
 async def make_log(engine: Engine, name: str, indexes: PayloadIndexes) -> None:
     """Make a log, and its missing indexes: whoever made it may have been interrupted."""
     info = await find_collection(engine, name)
     if info is None:
-        sparse = {NO_VECTOR: models.SparseVectorParams()}
-        try:
-            await engine.create_collection(name, vectors_config={}, sparse_vectors_config=sparse)
-        except Exception:
-            if (await find_collection(engine, name)) is None:  # otherwise somebody else has just made it
-                raise
+        await make_without_vectors(engine, name)
     await index_payload(engine, name, indexes, known=() if info is None else info.payload_schema)
+
+
+async def has_log(state: IndexState, name: str, indexes: PayloadIndexes) -> bool:
+    """Whether there is a log. One without its indexes, which an interrupted call has left, gets them first."""
+    if name in state.handle.whole_logs:
+        return True
+    info = await find_collection(state.engine, name)
+    if info is None:
+        return False
+    await index_payload(state.engine, name, indexes, known=info.payload_schema)
+    state.handle.whole_logs.add(name)
+    return True
+
+
+async def need_log(state: IndexState, name: str, indexes: PayloadIndexes) -> None:
+    """Make a log unless it is there."""
+    if not await has_log(state, name, indexes):
+        await make_log(state.engine, name, indexes)
+        state.handle.whole_logs.add(name)
 
 
 async def read_log(engine: Engine, name: str) -> list[models.Record]:

@@ -11,22 +11,21 @@ import numpy as np
 from qdrant_client import models
 
 from fg_search.engine.paging import scroll_pages
-from fg_search.engine.port import Engine
-from fg_search.errors import StorageError
-from fg_search.index.collections import (
-    create_collection,
-    is_collection_of,
-    physical_collection,
-    switch_alias,
-)
+from fg_search.engine.port import PointId
+from fg_search.index.collections import is_not_found, make_without_vectors
 from fg_search.index.encoders import EncoderSlot, metadata_of
+from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE, add
+from fg_search.index.leftovers import abandoned_targets, remove_leftovers
+from fg_search.index.opening import check_can_move
+from fg_search.index.rights import IndexMovedError, Right, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.set_aside import is_doubtful
-from fg_search.index.state import IndexState
+from fg_search.index.state import IndexState, OpenIndex
 from fg_search.layout.items import Item
-from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, ITEMS_SCORED_KEY, LABELS_SCORED_KEY
-from fg_search.layout.points import features_of, id_of, vectors_of
+from fg_search.layout.keys import BASE_VECTOR
+from fg_search.layout.operations import CHANGED_POINT, SEALED_KEY, changes_name
+from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 
@@ -35,7 +34,12 @@ if TYPE_CHECKING:
 
 AsBefore = Literal["as before"]
 
-_MAX_PASSES = 10
+_MAX_ROUNDS = 10  # of catching up before the old collection is sealed
+_FEW = 100  # points; as many are copied in no time
+
+
+class RightLostError(Exception):
+    """Somebody took the right to switch away from this operation. Never seen by users."""
 
 
 async def migrate(
@@ -44,102 +48,200 @@ async def migrate(
     *,
     batch_size: int,
     progress: Callable[[int], object],
-    announce: Callable[[IndexState], None],
     set_aside: float | AsBefore | None = "as before",
+    take_over: bool = False,
 ) -> IndexState:
     """Fill a collection beside the old one, switch the alias to it, and remove the old one.
 
     What is added, changed or deleted meanwhile is caught up with before the switch. An interrupted migration leaves the
-    old collection in place and goes on from there the next time.
+    old collection in place; the next one takes what was encoded already from what it left.
 
     Scores for reviewing depend on base embeddings and labels, not on the head. They are carried over to an encoder of
     the same base model, and left behind otherwise.
 
     Args:
-        state: The index.
+        state: The index. Its handles learn of the new state.
         encoder: New encoder.
         batch_size: Number of texts the base model encodes at once.
         progress: Called with the number of items done since its last call.
-        announce: Called with the new state just before the switch.
         set_aside: Set aside undecided items whose label is wrong with at least this probability, ``None`` for no item.
             By default the items that were set aside stay so.
+        take_over: Do not wait for another operation that is moving the index; it cannot switch any more then.
 
     Returns:
         State of the new index, which has no calibration.
 
     Raises:
-        StorageError: If the index's name is no alias, or the old collection changes faster than it can be re-encoded.
+        StorageError: If the index's name is no alias.
     """
-    if encoder.fingerprint == state.metadata.fingerprint:
-        return replace(state, encoders=EncoderSlot(encoder))
-    old = await physical_collection(state.engine, state.collection)
-    if old == state.collection:
-        raise StorageError(
-            f"{state.name} is a collection of that very name, not an alias, so that nothing can take its place; "
-            "copy it with `fg-search copy` into a new index first"
+    state = await followed(state)
+    while encoder.fingerprint != state.metadata.fingerprint:
+        check_can_move(state)
+        kept = state.metadata.set_aside if set_aside == "as before" else set_aside
+        metadata = replace(metadata_of(encoder), settings=state.metadata.settings, set_aside=kept)
+        try:
+            async with right_to_switch(
+                state.engine,
+                state.collection,
+                "migrate",
+                state.points,
+                partial(_make_targets, metadata=metadata),
+                take_over=take_over,
+            ) as right:
+                migration = _Migration(state, right, metadata, encoder, batch_size, set_aside)
+                state = await migration.run(progress)
+        except (IndexMovedError, RightLostError):
+            state = await followed(state)
+        except Exception as error:  # whoever has taken over may have removed what this one worked on
+            if not is_not_found(error):
+                raise
+            state = await followed(state)
+        progress = _ignore
+        take_over = False  # whoever comes now was not there when the user said so
+    state = replace(state, encoders=EncoderSlot(encoder))
+    state.handle.moved(state)
+    return state
+
+
+async def _make_targets(right: Right, metadata: IndexMetadata) -> None:
+    await make_target(right, metadata)
+    await make_without_vectors(right.engine, right.changes)
+
+
+class _Migration:
+    """One attempt to move an index to the target of a right."""
+
+    def __init__(
+        self,
+        state: IndexState,
+        right: Right,
+        metadata: IndexMetadata,
+        encoder: FeatureGroupEncoder,
+        batch_size: int,
+        set_aside: float | AsBefore | None,
+    ) -> None:
+        self.state = state
+        self.engine = state.engine
+        self.right = right
+        self.batch_size = batch_size
+        self.is_same_base = metadata.base == state.metadata.base
+        # stored embeddings of the same base model are as good as new ones, unless they were rounded
+        self.keep_base = self.is_same_base and metadata.settings.base_vectors == "float32"
+        self.old, self.new = state.points, right.target
+        self.filled = replace(
+            state,
+            collection=self.new,
+            points=self.new,
+            metadata=metadata,
+            encoders=EncoderSlot(encoder),
+            calibration=None,
+            handle=OpenIndex(),
         )
-    kept = state.metadata.set_aside if set_aside == "as before" else set_aside
-    metadata = replace(metadata_of(encoder), settings=state.metadata.settings, set_aside=kept)
-    new = await create_collection(state.engine, state.collection, metadata)
-    await _check_begun(state.engine, new, metadata)
-    filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
-    # stored embeddings of the same base model are as good as new ones, unless they were rounded
-    is_same_base = metadata.base == state.metadata.base
-    keep_base = is_same_base and metadata.settings.base_vectors == "float32"
-    for attempt in range(_MAX_PASSES):
-        written = await _copy_all(
-            old,
-            filled,
-            batch_size,
-            progress if not attempt else _ignore,
-            partial(_item, set_aside=set_aside, keep_review=is_same_base),
-            keep_base=keep_base,
-        )
-        removed = await _remove_extra(state.engine, old, new)
-        if not written and not removed:
-            break
-    else:
-        raise StorageError(f"{state.name} changes faster than it can be re-encoded; pause what writes to it")
-    await _note_scores(state.engine, old, new, keep_review=is_same_base)
-    migrated = replace(filled, collection=state.collection)
-    announce(migrated)
-    await switch_alias(state.engine, state.collection, new)
-    await _remove_leftovers(state.engine, state.collection, new)
-    return migrated
+        self.item_of = partial(_item, set_aside=set_aside, keep_review=self.is_same_base)
 
+    async def run(self, progress: Callable[[int], object]) -> IndexState:
+        """Fill the target and switch to it.
 
-async def _copy_all(
-    old: str,
-    filled: IndexState,
-    batch_size: int,
-    progress: Callable[[int], object],
-    item_of: Callable[[models.Record], Item],
-    *,
-    keep_base: bool,
-) -> int:
-    """Bring the items of the new collection up to date with the old one, and return how many were not."""
-    written = 0
-    wanted = [BASE_VECTOR] if keep_base else False
-    async for records in scroll_pages(filled.engine, old, page_size=ITEMS_PER_WRITE, with_vectors=wanted):
-        items = [item_of(record) for record in records]
-        known = await filled.engine.work(partial(_features, filled, records)) if keep_base and records else None
-        report = await add(filled, items, known, batch_size=batch_size, progress=progress, copied=True)
-        written += report.written
-    return written
+        Raises:
+            RightLostError: If somebody took the right away.
+        """
+        await self._take_what_was_encoded()
+        await self._copy_all(progress)
+        for _ in range(_MAX_ROUNDS):
+            if await self._catch_up() < _FEW:
+                break
+        await self._compare()
+        await self.engine.update_collection(self.old, metadata={SEALED_KEY: self.right.operation.id})
+        await self._catch_up()
+        await self._compare()  # reads two numbers, unless something else than fg_search has written
+        await self._note_scores()
+        await self.right.complete()
+        moved = replace(self.filled, collection=self.state.collection, points=self.new, handle=self.state.handle)
+        moved.handle.announce(moved)
+        if not await self.right.switch():
+            raise RightLostError
+        moved.handle.moved(moved)
+        await self.engine.delete_collection(self.right.changes)
+        await remove_leftovers(self.engine, self.state.collection)
+        return moved
 
+    async def _take_what_was_encoded(self) -> None:
+        """Take the points of abandoned targets that are made like this one. Those that are out of date are compared."""
+        for target in await abandoned_targets(self.engine, self.state.collection, self.old):
+            if target.metadata == self.filled.metadata:
+                async for records in scroll_pages(
+                    self.engine, target.name, page_size=ITEMS_PER_WRITE, with_vectors=True
+                ):
+                    if records:
+                        await self.engine.upsert(self.new, [_point(record) for record in records])
+                    await self.right.beat()
+            await self.engine.delete_collection(changes_name(target.name))
+            await self.engine.delete_collection(target.name)
 
-async def _check_begun(engine: Engine, new: str, metadata: IndexMetadata) -> None:
-    """Check that an interrupted migration goes on as it began.
+    async def _copy_all(self, progress: Callable[[int], object]) -> None:
+        """Bring the target up to date with the old collection."""
+        wanted = [BASE_VECTOR] if self.keep_base else False
+        async for records in scroll_pages(self.engine, self.old, page_size=ITEMS_PER_WRITE, with_vectors=wanted):
+            await self._copy(records, progress)
+            await self.right.beat()
+        await self._remove_extra()
 
-    Raises:
-        StorageError: If it set other items aside.
-    """
-    begun = IndexMetadata.of_collection(new, await engine.get_collection(new))
-    if begun.set_aside != metadata.set_aside:
-        raise StorageError(
-            f"the collection {new!r} was begun with set_aside={begun.set_aside}, not {metadata.set_aside}; "
-            "call refit again with that, or delete the collection"
-        )
+    async def _copy(self, records: list[models.Record], progress: Callable[[int], object]) -> None:
+        if not records:
+            return
+        items = [self.item_of(record) for record in records]
+        known = await self.engine.work(partial(_features, self.filled, records)) if self.keep_base else None
+        await add(self.filled, items, known, batch_size=self.batch_size, progress=progress, copied=True)
+
+    async def _catch_up(self) -> int:
+        """Copy the points that were written since they were copied, and return their number.
+
+        A marker is removed before its point is read, so that whatever is written after that has another marker.
+        """
+        copied = 0
+        while True:
+            markers, _ = await self.engine.scroll(self.right.changes, limit=ITEMS_PER_WRITE)
+            if not markers:
+                return copied
+            await self.engine.delete(self.right.changes, [id_of(marker) for marker in markers])
+            changed = dict.fromkeys(payload_of(marker).get(CHANGED_POINT) for marker in markers)
+            if None in changed:
+                await self._copy_all(_ignore)
+            points: list[PointId] = [point for point in changed if point is not None]
+            if not points:
+                continue
+            wanted = [BASE_VECTOR] if self.keep_base else False
+            records = await self.engine.retrieve(self.old, points, with_vectors=wanted)
+            await self._copy(records, _ignore)
+            gone = set(points) - {id_of(record) for record in records}
+            if gone:
+                await self.engine.delete(self.new, list(gone))
+            copied += len(points)
+
+    async def _compare(self) -> None:
+        """Compare the numbers of points, and everything if these differ."""
+        if await self.engine.count(self.old) != await self.engine.count(self.new):
+            await self._copy_all(_ignore)
+
+    async def _remove_extra(self) -> None:
+        """Remove the points that are not, or no longer, in the old collection."""
+        if await self.engine.count(self.old) == await self.engine.count(self.new):
+            return
+        async for records in scroll_pages(self.engine, self.new, page_size=ITEMS_PER_WRITE, with_payload=False):
+            ids = [id_of(record) for record in records]
+            known = await self.engine.retrieve(self.old, ids, with_payload=False)
+            extra = list(set(ids) - {id_of(record) for record in known})
+            if extra:
+                await self.engine.delete(self.new, extra)
+
+    async def _note_scores(self) -> None:
+        """Note in the target's metadata which scores its items have, and make the indexes that lists need."""
+        if not self.is_same_base:
+            return
+        metadata = (await self.engine.get_collection(self.old)).config.metadata or {}
+        kept = await index_scores(self.engine, self.new, metadata)
+        if kept:
+            await self.engine.update_collection(self.new, metadata=kept)
 
 
 def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_review: bool) -> Item:
@@ -156,41 +258,8 @@ def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbedd
     return filled.encoder.features(base)
 
 
-async def _note_scores(engine: Engine, old: str, new: str, *, keep_review: bool) -> None:
-    """Note in the new collection's metadata which scores its items have, and make the indexes that lists need.
-
-    A collection that an interrupted migration left behind may have a calibration and notes that no longer hold.
-    """
-    old_metadata = (await engine.get_collection(old)).config.metadata or {}
-    new_metadata = (await engine.get_collection(new)).config.metadata or {}
-    kept = (await index_scores(engine, new, old_metadata)) if keep_review else {}
-    notes = (CALIBRATION_KEY, LABELS_SCORED_KEY, ITEMS_SCORED_KEY)
-    gone = dict.fromkeys(key for key in notes if key in new_metadata and key not in kept)
-    if kept or gone:
-        await engine.update_collection(new, metadata={**kept, **gone})
-
-
-async def _remove_leftovers(engine: Engine, collection: str, new: str) -> None:
-    """Remove the collections of earlier migrations that were interrupted and never finished."""
-    used = {new, *(await engine.get_aliases()).values()}
-    for name in await engine.get_collections():
-        if name not in used and is_collection_of(collection, name):
-            await engine.delete_collection(name)
-
-
-async def _remove_extra(engine: Engine, old: str, new: str) -> int:
-    """Remove the points that were deleted from the old collection meanwhile, and return their number."""
-    if await engine.count(old) == await engine.count(new):
-        return 0
-    removed = 0
-    async for records in scroll_pages(engine, new, page_size=ITEMS_PER_WRITE, with_payload=False):
-        ids = [id_of(record) for record in records]
-        known = await engine.retrieve(old, ids, with_payload=False)
-        extra = list(set(ids) - {id_of(record) for record in known})
-        if extra:
-            await engine.delete(new, extra)
-            removed += len(extra)
-    return removed
+def _point(record: models.Record) -> models.PointStruct:
+    return models.PointStruct(id=record.id, vector=vectors_of(record), payload=record.payload)
 
 
 def _ignore(_: int) -> None:

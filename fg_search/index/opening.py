@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from qdrant_client import models
+
 from fg_search.engine.port import Engine
-from fg_search.errors import IndexNotFoundError
+from fg_search.errors import IndexNotFoundError, StorageError
 from fg_search.index.calibration import Calibration
-from fg_search.index.collections import create_collection, find_collection, index_payload, switch_alias
+from fg_search.index.collections import find_collection, index_payload, physical_collection
 from fg_search.index.encoders import EncoderSlot, metadata_of
+from fg_search.index.recovery import check_nothing_to_recover
+from fg_search.index.rights import IndexMovedError, make_target, right_to_switch
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import CALIBRATION_KEY
+from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.schema import IndexMetadata, payload_indexes
 from fg_search.layout.settings import IndexSettings
+
+_LOG = logging.getLogger("fg_search.index")
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -25,13 +34,18 @@ async def open_index(
     """Open an index. Without one, make it if there is an encoder to fill it with.
 
     Raises:
-        IndexNotFoundError: If there is no index and no encoder, or the collection was not made by fg_search.
+        IndexNotFoundError: If there is no index and no encoder, its name was lost, or the collection was not made by
+            fg_search.
         ModelMismatchError: If another encoder filled it.
         FormatVersionError: If this release cannot read it.
         ValueError: If it was made with other settings.
     """
-    info = await find_collection(engine, collection)
-    if info is None:
+    while True:
+        points = await physical_collection(engine, collection)
+        info = await find_collection(engine, points)
+        if info is not None:
+            return await _opened(engine, collection, points, info, encoder, settings)
+        await check_nothing_to_recover(engine, collection)
         if encoder is None:
             raise IndexNotFoundError(
                 f"there is no index {collection!r} at {engine.location!r}; "
@@ -39,12 +53,27 @@ async def open_index(
                 "`fg-search index … --encoder FOLDER`"
             )
         metadata = replace(metadata_of(encoder), settings=settings or IndexSettings())
-        physical = await create_collection(engine, collection, metadata)
-        await switch_alias(engine, collection, physical)
-        return IndexState(engine, collection, metadata, EncoderSlot(encoder))
+        try:
+            async with right_to_switch(
+                engine, collection, "new", None, partial(make_target, metadata=metadata)
+            ) as right:
+                await right.complete()
+                await right.switch()
+        except IndexMovedError:  # somebody else has just made it
+            continue
+
+
+async def _opened(
+    engine: Engine,
+    collection: str,
+    points: str,
+    info: models.CollectionInfo,
+    encoder: FeatureGroupEncoder | None,
+    settings: IndexSettings | None,
+) -> IndexState:
     metadata = IndexMetadata.of_collection(collection, info)
     calibration = Calibration.of_metadata((info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint)
-    state = IndexState(engine, collection, metadata, EncoderSlot(encoder), calibration)
+    state = IndexState(engine, collection, points, metadata, EncoderSlot(encoder), calibration)
     if encoder is not None:
         state.check_encoder(encoder)
     if settings is not None and settings != metadata.settings:
@@ -52,6 +81,23 @@ async def open_index(
             f"{state.name} was made with {metadata.settings}, not with {settings}; leave the settings out, or copy it "
             "into a new index with `fg-search copy`"
         )
+    incomplete = (info.config.metadata or {}).get(INCOMPLETE_KEY)
+    if incomplete is not None:
+        _LOG.warning("%s lacks a part of what was being copied from %s; run the copy again", state.name, incomplete)
     # whoever made the collection may have been interrupted before its payload indexes existed
-    await index_payload(engine, collection, payload_indexes(metadata), known=info.payload_schema)
+    await index_payload(engine, points, payload_indexes(metadata), known=info.payload_schema)
+    state.handle.moved(state)
     return state
+
+
+def check_can_move(state: IndexState) -> None:
+    """Check that another collection can take the name of the index.
+
+    Raises:
+        StorageError: If the name is that of a collection itself.
+    """
+    if state.points == state.collection:
+        raise StorageError(
+            f"{state.name} is a collection of that very name, not an alias, so that nothing can take its place; "
+            "copy it with `fg-search copy` into a new index first"
+        )

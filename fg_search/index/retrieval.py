@@ -8,13 +8,15 @@ from qdrant_client import models
 
 from fg_search.engine.paging import pages
 from fg_search.errors import EmptyIndexError
+from fg_search.index.following import StrangersError
 from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_plan import min_confidence_condition, plan, to_hits
 from fg_search.index.search_results import Hit
 from fg_search.index.set_aside import NOT_SET_ASIDE
 from fg_search.index.state import IndexState
-from fg_search.layout.points import features_of
+from fg_search.layout.conditions import equals
+from fg_search.layout.keys import MODEL_KEY, PAYLOAD_KEY
 
 QUERIES_PER_REQUEST = 128
 
@@ -42,7 +44,8 @@ def request_chunks(positions: Sequence[int]) -> list[Sequence[int]]:
 def search_scope(state: IndexState, options: SearchOptions) -> models.Filter | None:
     """Filter for the points that a search considers."""
     not_set_aside = None if state.metadata.set_aside is None else NOT_SET_ASIDE
-    return state.scope(not_set_aside, min_confidence_condition(options), options.query_filter)
+    no_stranger = equals(MODEL_KEY, state.metadata.fingerprint) if state.has_strangers else None
+    return state.scope(not_set_aside, no_stranger, min_confidence_condition(options), options.query_filter)
 
 
 def ranking(state: IndexState, rank_by: RankBy) -> RankBy:
@@ -72,8 +75,10 @@ def check_model(state: IndexState, points: Sequence[models.ScoredPoint]) -> None
     """Check that the points found were embedded by the encoder that embedded the query.
 
     Raises:
-        ModelMismatchError: If another process re-encoded the index since it was opened.
+        StrangersError: If not. Another process may have re-encoded the index since it was opened.
     """
     fingerprint = state.metadata.fingerprint
-    if any(features_of(point)["model"] != fingerprint for point in points):
-        raise state.was_re_encoded()
+    for point in points:
+        payload = point.payload or {}
+        if PAYLOAD_KEY not in payload or payload[PAYLOAD_KEY]["model"] != fingerprint:
+            raise StrangersError(str(state.was_re_encoded()))

@@ -10,8 +10,10 @@ from qdrant_client import models
 from fg_search.engine.paging import pages
 from fg_search.engine.port import Engine, PayloadIndexes
 from fg_search.errors import NotScoredError
-from fg_search.index.collections import index_payload, physical_collection
+from fg_search.index.collections import index_payload
+from fg_search.index.following import on_current_collection
 from fg_search.index.state import IndexState
+from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import is_present
 from fg_search.layout.keys import ITEMS_SCORED_KEY, LABELS_SCORED_KEY, PAYLOAD_KEY, REVIEW_KEY
 from fg_search.layout.schema import SCORE_INDEXES
@@ -34,22 +36,32 @@ async def replace_scores(
         scores: New scores by the engine's ids.
         indexes: Payload indexes that lists of the scores need.
         metadata: Entry for the collection's metadata that says that the scores are there.
+
+    Raises:
+        ModelMismatchError: If the index has moved to another base model meanwhile.
     """
-    await index_payload(state.engine, state.collection, indexes)
-    scored = models.Filter(should=[is_present(key) for key in keys])
-    await state.engine.delete_payload(state.collection, keys, points=state.scope_of_all(scored))
-    for page in pages(list(scores), _ITEMS_PER_WRITE):
-        operations = [
-            models.SetPayloadOperation(
-                set_payload=models.SetPayload(
-                    payload=dict(scores[point]), points=[point], key=f"{PAYLOAD_KEY}.{REVIEW_KEY}"
+    base = state.metadata.base
+
+    async def write(state: IndexState) -> None:
+        if state.metadata.base != base:
+            raise state.was_re_encoded()
+        await index_payload(state.engine, state.points, indexes)
+        scored = models.Filter(should=[is_present(key) for key in keys])
+        await state.engine.delete_payload(state.points, keys, points=state.scope_of_all(scored))
+        for page in pages(list(scores), _ITEMS_PER_WRITE):
+            operations = [
+                models.SetPayloadOperation(
+                    set_payload=models.SetPayload(
+                        payload=dict(scores[point]), points=[point], key=f"{PAYLOAD_KEY}.{REVIEW_KEY}"
+                    )
                 )
-            )
-            for point in page
-        ]
-        await state.engine.batch_update_points(state.collection, operations)
-    physical = await physical_collection(state.engine, state.collection)
-    await state.engine.update_collection(physical, metadata=metadata)
+                for point in page
+            ]
+            await state.engine.batch_update_points(state.points, operations)
+        await state.engine.update_collection(state.points, metadata=metadata)
+        await acknowledge(state, None)
+
+    await on_current_collection(state, write)
 
 
 async def index_scores(engine: Engine, collection: str, metadata: Mapping[str, Any]) -> dict[str, Any]:

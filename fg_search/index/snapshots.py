@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -15,8 +17,13 @@ from fg_search.engine.adapter import is_url
 from fg_search.engine.connection import is_path
 from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
-from fg_search.index.collections import find_collection, physical_collection, switch_alias
+from fg_search.index.collections import find_collection
+from fg_search.index.following import followed
+from fg_search.index.leftovers import remove_leftovers
+from fg_search.index.rights import IndexMovedError, Right, right_to_switch
 from fg_search.index.state import IndexState
+from fg_search.layout.logs import decision_log, query_log
+from fg_search.layout.operations import INCOMPLETE_KEY, SEALED_KEY
 from fg_search.layout.schema import IndexMetadata
 
 if TYPE_CHECKING:
@@ -68,7 +75,7 @@ async def save(state: IndexState, file: str) -> None:
         raise FileExistsError(f"there is a file {file!r} already; choose another name or remove it")
     engine = state.engine
     engine.check_snapshots()
-    physical = await physical_collection(engine, state.collection)
+    physical = (await followed(state)).points
     made = await engine.create_snapshot(physical)
     unfinished = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
@@ -87,17 +94,45 @@ async def save(state: IndexState, file: str) -> None:
 
 
 async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGroupEncoder | None) -> None:
-    """Recover a snapshot into a new collection, check that it is an index, and give it the index's name."""
+    """Recover a snapshot into a new collection, check that it is an index, and give it the index's name.
+
+    The logs of an index that had the name are removed with it: they are about other items.
+    """
     engine.check_snapshots()
-    physical = f"{collection}.{uuid4().hex[:16]}"
+    while True:
+        source = (await engine.get_aliases()).get(collection)
+        if source is None and (await find_collection(engine, collection)) is not None:
+            raise StorageError(
+                f"the name {collection!r} is that of a collection, which nothing can take the place of; "
+                "choose another name for the index, or copy that collection first with `fg-search copy`"
+            )
+        make = partial(_recover, file=Path(file), encoder=encoder)
+        try:
+            async with right_to_switch(engine, collection, "restore", source, make) as right:
+                await right.complete()
+                if source is not None:
+                    await engine.update_collection(source, metadata={SEALED_KEY: right.operation.id})
+                if not await right.switch():
+                    continue
+                for log in (decision_log(collection), query_log(collection)):
+                    await engine.delete_collection(log)
+                await remove_leftovers(engine, collection)
+                return
+        except IndexMovedError:
+            continue
+
+
+async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None) -> None:
+    engine, target = right.engine, right.target
     try:
-        await engine.recover_snapshot(physical, Path(file))
-        info = await engine.get_collection(physical)
-        metadata = IndexMetadata.of_collection(collection, info)
+        await engine.recover_snapshot(target, file)
+        metadata = IndexMetadata.of_collection(target, await engine.get_collection(target))
         if encoder is not None:
-            IndexState(engine, collection, metadata).check_encoder(encoder)
-        await switch_alias(engine, collection, physical)
-    except BaseException:
-        if (await find_collection(engine, physical)) is not None:
-            await engine.delete_collection(physical)
+            IndexState(engine, right.collection, target, metadata).check_encoder(encoder)
+        # the snapshot says what was true of the collection that it was made of
+        before = dict.fromkeys((SEALED_KEY, INCOMPLETE_KEY))
+        await engine.update_collection(target, metadata={**before, **right.operation.to_metadata()})
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError):
+        if (await find_collection(engine, target)) is not None:
+            await engine.delete_collection(target)
         raise

@@ -29,18 +29,25 @@ class IndexState:
     Attributes:
         engine: Engine that holds the index.
         collection: Name of the index: an alias of the collection that holds the points.
+        points: Own name of the collection that holds the points. Searches ask the alias; whatever is written goes to
+            this collection, so that no vectors of two encoders meet.
         metadata: Identity of the encoder that filled the index, and the layout.
         encoders: Slot of the encoder, which may not be loaded yet.
         calibration: Calibration of the results, ``None`` if there is none.
         chosen_tenant: Tenant whose items are seen, ``None`` if none was chosen.
+        has_strangers: Points of another encoder were met in the index, so that searches have to leave them out.
+        handle: What all handles of the open index share.
     """
 
     engine: Engine
     collection: str
+    points: str
     metadata: IndexMetadata
     encoders: EncoderSlot = field(default_factory=EncoderSlot)
     calibration: Calibration | None = None
     chosen_tenant: str | None = None
+    has_strangers: bool = False
+    handle: OpenIndex = field(default_factory=lambda: OpenIndex(), compare=False, repr=False)
 
     @property
     def location(self) -> str:
@@ -176,32 +183,39 @@ class IndexState:
         )
 
 
-@dataclass
 class OpenIndex:
-    """State that all handles of an open index share, views of tenants included. Calibrating and migrating replace it.
+    """State that all handles of an open index share, views of tenants included.
 
-    Attributes:
-        state: State without a tenant.
-        coming: Next state, while the index's name is switched to a re-encoded collection.
+    Calibrating and migrating replace the state, and so does finding out that another process did either.
     """
 
-    state: IndexState
-    coming: IndexState | None = None
+    def __init__(self) -> None:
+        self.whole_logs: set[str] = set()  # names of logs that are known to have all they need
+        self.last_number = 0  # greatest number of a decision that this process has made
+        self._state: IndexState | None = None
+        self._coming: tuple[str, EncoderSlot] | None = None
+
+    @property
+    def state(self) -> IndexState:
+        """State without a tenant."""
+        assert self._state is not None  # noqa: S101  set before a handle is handed out
+        return self._state
 
     def calibrated(self, calibration: Calibration) -> Calibration:
         """Use this calibration from now on."""
-        self.state = replace(self.state, calibration=calibration)
+        self._state = replace(self.state, calibration=calibration)
         return calibration
 
-    def migrated(self, state: IndexState) -> None:
+    def moved(self, state: IndexState) -> None:
         """Use this state from now on."""
-        self.state = replace(state, chosen_tenant=None)
-        self.coming = None
+        self._state = replace(state, chosen_tenant=None)
 
     def announce(self, state: IndexState) -> None:
-        """Note the next state. The engine may have reached it already."""
-        self.coming = replace(state, chosen_tenant=None)
+        """Note the encoder of the next state, which may have been saved nowhere. The engine may be there already."""
+        self._coming = (state.metadata.fingerprint, state.encoders)
 
-    def after(self, state: IndexState) -> IndexState | None:
-        """State that replaced, or is about to replace, an earlier one. ``None`` if that one is still in use."""
-        return next((newer for newer in (self.coming, self.state) if newer is not None and newer is not state), None)
+    def coming_encoder(self, fingerprint: str) -> EncoderSlot | None:
+        """Slot of an encoder that was announced, ``None`` if it was not this one."""
+        if self._coming is None or self._coming[0] != fingerprint:
+            return None
+        return self._coming[1]

@@ -9,6 +9,7 @@ from typing import Any, cast
 from qdrant_client import models
 
 from fg_search.ids import UserId
+from fg_search.layout.history import NO_HISTORY, History
 from fg_search.layout.keys import PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.payloads import are_same
 
@@ -29,6 +30,7 @@ class Item:
         review: Scores for reviewing: of its label, and as an outlier, duplicate or conflicting item.
         reviewed: Note of a reviewer's decision.
         set_aside: Whether its label is so doubtful that searches leave the item out until somebody decides about it.
+        history: Changes by people.
     """
 
     point_id: int | str
@@ -42,6 +44,7 @@ class Item:
     review: Mapping[str, Any] | None = None
     reviewed: Mapping[str, Any] | None = None
     set_aside: bool = False
+    history: History = NO_HISTORY
 
     @classmethod
     def of_record(cls, record: models.Record) -> Item:
@@ -61,6 +64,7 @@ class Item:
             stored.review,
             stored.reviewed,
             stored.set_aside,
+            stored.history,
         )
 
     def is_copy_of(self, other: Item) -> bool:
@@ -85,6 +89,8 @@ class StoredItem:
         review: Scores for reviewing.
         reviewed: Note of a reviewer's decision.
         set_aside: Whether the item is set aside.
+        history: Changes by people.
+        model: Fingerprint of the encoder that made its vectors.
     """
 
     digest: str
@@ -95,6 +101,8 @@ class StoredItem:
     review: Mapping[str, Any] | None = None
     reviewed: Mapping[str, Any] | None = None
     set_aside: bool = False
+    history: History = NO_HISTORY
+    model: str | None = None
 
     @classmethod
     def of_features(cls, features: Mapping[str, Any]) -> StoredItem:
@@ -110,23 +118,22 @@ class StoredItem:
             features.get(REVIEW_KEY) or None,  # removing the scores leaves an empty object
             features.get(REVIEWED_KEY),
             features.get("set_aside", False),
+            History.of_features(features),
+            features.get("model"),
         )
 
-    @property
-    def review_state(self) -> tuple[object, ...]:
-        """What people have done to the item."""
-        return self.label, self.given_label, self.is_corrected, self.reviewed
-
-    def has(self, item: Item) -> bool:
-        """Whether adding the item would change nothing."""
-        return self.digest == item.digest and self.given_label == item.label
+    def has(self, item: Item, model: str) -> bool:
+        """Whether adding the item, embedded by this model, would change nothing."""
+        return self.digest == item.digest and self.given_label == item.label and self.model == model
 
     def update(self, item: Item) -> Item:
         """Carry over to an added item what people and scoring know of it.
 
         A corrected label stays as long as the user still gives the label that was wrong. Scores and decisions stay as
-        long as they are about this text with this label.
+        long as they are about this text with this label. The history goes on.
         """
+        is_same = (item.text, item.label) == (self.text, self.given_label)
+        item = replace(item, history=self.history if is_same else self.history.replaced())
         if self.is_corrected and self.given_label == item.label:
             item = replace(item, label=self.label, is_corrected=True, given_label=item.label)
         if (item.text, item.label) != (self.text, self.label):
@@ -134,6 +141,15 @@ class StoredItem:
         # a user who adopts the correction ends it; the item was found because of it, and must stay found
         aside = self.set_aside and item.is_corrected == self.is_corrected
         return replace(item, review=self.review, reviewed=self.reviewed, set_aside=aside)
+
+
+def corrected(known: StoredItem, label: str | None) -> dict[str, str | None]:
+    """Changes of our payload that give an item another label. The engine drops a key that is set to null.
+
+    The user's label is kept beside a correction; no label is ``""``. A label that is the user's again is none.
+    """
+    given = known.given_label
+    return {"label": label, "given_label": None if label == given else given or ""}
 
 
 def given_label(label: str | None) -> dict[str, str]:

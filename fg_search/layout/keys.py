@@ -23,6 +23,13 @@ REVIEWED_KEY = "reviewed"  # within ours: note of a reviewer's decision
 REVIEW_NOTE_KEY = f"{PAYLOAD_KEY}.{REVIEWED_KEY}"
 REVIEWED_ACTION_KEY = f"{REVIEW_NOTE_KEY}.action"
 
+HISTORY_KEY = "history"  # within ours: how often people changed the item, and decisions that are not in the log yet
+ITEM_HISTORY_KEY = f"{PAYLOAD_KEY}.{HISTORY_KEY}"
+HISTORY_VERSION_KEY = f"{ITEM_HISTORY_KEY}.version"
+HISTORY_NUMBER_KEY = f"{ITEM_HISTORY_KEY}.number"
+HISTORY_WAITING_KEY = f"{ITEM_HISTORY_KEY}.waiting"
+MODEL_KEY = f"{PAYLOAD_KEY}.model"  # fingerprint of the encoder
+
 STORED_KEYS = (  # read to find out whether an item has changed, and what of it stays if only its payload has
     HASH_KEY,
     LABEL_KEY,
@@ -31,6 +38,8 @@ STORED_KEYS = (  # read to find out whether an item has changed, and what of it 
     f"{PAYLOAD_KEY}.{REVIEW_KEY}",
     REVIEW_NOTE_KEY,
     SET_ASIDE_KEY,
+    ITEM_HISTORY_KEY,
+    MODEL_KEY,
 )
 
 # metadata of the collection

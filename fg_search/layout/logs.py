@@ -10,13 +10,15 @@ from fg_search.layout.settings import IndexSettings
 NO_VECTOR = "none"  # the embedded engine wants every collection to have a vector; no entry has one
 
 # payload keys of an entry
-STAGE, ITEM, NUMBER, TENANT = "stage", "item", "number", "tenant"
+STAGE, ITEM, NUMBER, TENANT, TIME, UNDOES = "stage", "item", "number", "tenant", "time", "undoes"
+KEY = "key"  # of an entry that is not in the log yet: the id of its point there
 
 DECISION_LOG_INDEXES: PayloadIndexes = {
     STAGE: models.PayloadSchemaType.KEYWORD,
     ITEM: models.PayloadSchemaType.KEYWORD,
     NUMBER: models.PayloadSchemaType.INTEGER,
     TENANT: models.PayloadSchemaType.KEYWORD,
+    TIME: models.PayloadSchemaType.DATETIME,
 }
 
 

@@ -9,15 +9,16 @@ import numpy as np
 from qdrant_client import models
 
 from fg_search.engine.port import PointId
+from fg_search.layout.history import History
 from fg_search.layout.items import Item, given_label
-from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
+from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, HISTORY_KEY, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 
 # shared by all points: making and collecting a point costs time for each object it consists of
 _SPARSE_FIELDS = {"indices", "values"}
 _POINT_FIELDS = {"id", "vector", "payload"}
-_REVIEW_STATE = {"label", "given_label", REVIEW_KEY, REVIEWED_KEY, "set_aside"}
+_REVIEW_STATE = {"label", "given_label", REVIEW_KEY, REVIEWED_KEY, HISTORY_KEY, "set_aside"}
 
 
 def to_points(
@@ -67,6 +68,7 @@ def _review_state(item: Item) -> dict[str, Any]:
         **({} if item.review is None else {REVIEW_KEY: item.review}),
         **({} if item.reviewed is None else {REVIEWED_KEY: item.reviewed}),
         **({"set_aside": True} if item.set_aside else {}),
+        **item.history.to_payload(),
     }
 
 
@@ -84,6 +86,11 @@ def features_of(point: models.Record | models.ScoredPoint) -> dict[str, Any]:
     """Our part of a point's payload, which must have been read."""
     features: dict[str, Any] = (point.payload or {})[PAYLOAD_KEY]
     return features
+
+
+def history_of(point: models.Record | models.ScoredPoint) -> History:
+    """Changes of an item by people. Its history must have been read, or all of our part of the payload."""
+    return History.of_features((point.payload or {}).get(PAYLOAD_KEY) or {})
 
 
 def vectors_of(point: models.Record | models.ScoredPoint) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from fg_search.layout.keys import (
     CONFIDENCE_KEY,
     CONFUSION_KEY,
     FEATURES_VECTOR,
+    HISTORY_NUMBER_KEY,
+    HISTORY_VERSION_KEY,
+    HISTORY_WAITING_KEY,
     ITEMS_SCORED_KEY,
     LABEL_KEY,
     LABELS_SCORED_KEY,
@@ -121,6 +124,9 @@ def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:
         CONFIDENCE_KEY: models.PayloadSchemaType.FLOAT,
         LABEL_KEY: models.PayloadSchemaType.KEYWORD,
         REVIEWED_ACTION_KEY: models.PayloadSchemaType.KEYWORD,
+        HISTORY_VERSION_KEY: models.PayloadSchemaType.INTEGER,
+        HISTORY_NUMBER_KEY: models.PayloadSchemaType.INTEGER,
+        HISTORY_WAITING_KEY: models.PayloadSchemaType.BOOL,
     }
     if metadata.set_aside is not None:
         indexes[SET_ASIDE_KEY] = models.PayloadSchemaType.BOOL

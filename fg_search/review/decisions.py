@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from warnings import warn
 
 from fg_search.errors import DecisionConflictError
 from fg_search.ids import UserId
+from fg_search.layout.logs import KEY
 from fg_search.validation import check_label, check_text
 
 Action = Literal["accept", "keep", "label", "delete", "unsure", "undo"]
@@ -20,8 +21,8 @@ class ReviewDecision:
     """A reviewer's decision about one item: an entry of the log.
 
     Attributes:
-        number: Time of logging in microseconds since 1970. If the clock has not advanced since the entry before, the
-            number is one more than that entry's. Numbers are unique and in the order of the log.
+        number: Time of the decision in microseconds since 1970, or more if the clock is behind an entry that is known:
+            numbers are in the order of the log, whatever the clocks of the reviewers' computers say.
         id: User's id of the item.
         action: ``"accept"`` (take the suggested label), ``"keep"`` (the label is right), ``"label"`` (set another
             label), ``"delete"`` (remove the item), ``"unsure"`` (leave it to somebody else) or ``"undo"``.
@@ -33,6 +34,7 @@ class ReviewDecision:
         point: Id, vectors and payload of a deleted item, which bring it back. Lists of entries leave it out.
         tenant: Tenant that owns the item, in an index with tenants.
         failed: Why the decision could not be carried out; nothing was changed then. ``None`` otherwise.
+        seen: Label, user's label and note of the item before the decision, which undo brings back.
     """
 
     number: int
@@ -46,6 +48,7 @@ class ReviewDecision:
     point: Mapping[str, Any] | None = field(default=None, repr=False)
     tenant: str | None = None
     failed: str | None = None
+    seen: Mapping[str, Any] | None = field(default=None, repr=False)
 
     def to_payload(self) -> dict[str, Any]:
         """JSON values of the entry, for :meth:`of_payload`."""
@@ -54,12 +57,26 @@ class ReviewDecision:
     @classmethod
     def of_payload(cls, payload: Mapping[str, Any]) -> ReviewDecision:
         """Rebuild an entry from what :meth:`to_payload` returned."""
-        return cls(**payload)
+        names = {attribute.name for attribute in fields(cls)}
+        return cls(**{"before": None, "after": None, **{key: payload[key] for key in names & payload.keys()}})
+
+    def to_unlogged(self, key: str) -> dict[str, Any]:
+        """JSON values of an entry that is not in the log yet.
+
+        Args:
+            key: Id of its point in the log.
+        """
+        return {KEY: key, **{name: value for name, value in self.to_payload().items() if value is not None}}
 
     @property
-    def note(self) -> dict[str, str]:
+    def note(self) -> dict[str, str | int]:
         """Note of the decision in the item's payload, which takes the item out of the queue."""
-        return {"action": self.action, "reviewer": self.reviewer, "time": self.time}
+        return {"action": self.action, "reviewer": self.reviewer, "time": self.time, "number": self.number}
+
+    def is_noted_in(self, note: Mapping[str, Any] | None) -> bool:
+        """Whether a note in an item's payload is that of this decision."""
+        # a release before 0.2 noted no number
+        return note is not None and {"number": self.number, **note} == self.note
 
     def out_of_date(self, why: str) -> DecisionConflictError:
         """Error to raise if the item has changed so that the entry cannot be carried out."""

@@ -1,47 +1,43 @@
-"""Workflow of reviewers: a decision is logged in the engine, then carried out, and undone if they want.
+"""Workflow of reviewers: a decision changes an item and is logged in the same step, and undone if they want.
 
-The log is a collection beside the index. An entry says whether it was carried out, so that after a crash between the
-two steps the next operation on the log carries it out. Mistakes are found before anything is logged. An entry that
-cannot be carried out all the same, since somebody else changed the item in between, is marked as failed once and for
-all. One handle of an index does these operations one after the other.
+A decision and its entry for the log are one conditional write on the item, so that either both are there or neither is,
+and of two reviewers who decide about an item at the same time one learns that the other was faster.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
+from uuid import uuid4
 
-from fg_search.engine.retries import is_transient
-from fg_search.errors import (
-    DecisionConflictError,
-    EncoderNotFoundError,
-    ItemNotFoundError,
-    ModelMismatchError,
-    NothingToUndoError,
-    StorageError,
-)
+from qdrant_client import models
+
+from fg_search.engine.port import PointId
+from fg_search.errors import DecisionConflictError, ItemNotFoundError, NothingToUndoError
 from fg_search.ids import UserId, plain_id
-from fg_search.index.labels import hint, ids_in_other_form
-from fg_search.index.state import IndexState
-from fg_search.layout.keys import REVIEW_KEY
-from fg_search.layout.points import features_of
-from fg_search.review.decision_checks import check_can_be_undone, check_nothing_newer, check_still_fits
-from fg_search.review.decision_log import (
-    append_entry,
+from fg_search.index.decision_log import (
+    clearing,
     entries_that,
     latest_entries,
-    latest_entry,
+    log_decisions,
+    log_unlogged,
     next_number,
     read_entries,
     read_entry,
-    set_stage,
 )
+from fg_search.index.following import on_current_collection
+from fg_search.index.labels import hint, ids_in_other_form
+from fg_search.index.state import IndexState
+from fg_search.layout.history import History, new_token
+from fg_search.layout.items import corrected
+from fg_search.layout.keys import REVIEW_KEY, REVIEWED_KEY
+from fg_search.layout.points import features_of, history_of, id_of
 from fg_search.review.decisions import ReviewDecision, check_action, check_reviewer, now
-from fg_search.review.deletions import point_as_json
-from fg_search.review.execution import carry_out
+from fg_search.review.deletions import bring_back, delete_item, finish_deletions
+from fg_search.review.item_changes import SeenItem, change_item, conflict_with, newer_decision, read_item
 from fg_search.validation import check_count
 
-_MICROSECONDS = 1_000_000
 _NO_NUMBER = 2**63  # beyond the engine's integers
 
 
@@ -55,7 +51,7 @@ async def decide(
     suggested: str | None = None,
     latest: int | None = None,
 ) -> ReviewDecision:
-    """Log a decision and carry it out.
+    """Carry out a decision, with its entry for the log.
 
     Args:
         state: The index.
@@ -68,35 +64,45 @@ async def decide(
             checked.
 
     Raises:
-        DecisionConflictError: If there is a later entry, or another suggestion.
+        DecisionConflictError: If there is a later entry, or another suggestion, or somebody else changes the item in
+            the same moment.
         ItemNotFoundError: If there is no such item.
         ValueError, TypeError: If the action is unknown, or its label or the reviewer's name is missing or invalid.
     """
     check_reviewer(reviewer)
     point = state.point_id(user_id)
-    await finish(state)
-    if latest is not None:
-        await check_nothing_newer(state, user_id, latest)
-    records = await state.engine.retrieve(state.collection, [point], with_vectors=action == "delete")
-    if not records:
-        meant = hint(await ids_in_other_form(state, [user_id]))
-        raise ItemNotFoundError(f"{state.name} has no item {user_id!r}{meant}")
-    (record,) = records
-    features = features_of(record)
-    before = features.get("label")  # the engine removes a key that is set to null
-    chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"), suggested)
-    entry = ReviewDecision(
-        number=await next_number(state),
-        id=plain_id(user_id),
-        action=action,  # type: ignore[arg-type]  # checked
-        before=before,
-        after=before if chosen is None else chosen,
-        reviewer=reviewer,
-        time=now(),
-        point=point_as_json(record) if action == "delete" else None,
-        tenant=state.tenant,
-    )
-    return await _log_and_carry_out(state, entry)
+    token, made = new_token(), None
+
+    async def write(state: IndexState) -> ReviewDecision:
+        nonlocal made
+        seen, newest = await read_item(state, point, with_vectors=action == "delete")
+        if seen is not None and made is not None and token in seen.history.writers:
+            return made  # carried out before the index moved
+        await _check_nothing_newer(state, user_id, seen, latest)
+        if seen is None:
+            meant = hint(await ids_in_other_form(state, [user_id]))
+            raise ItemNotFoundError(f"{state.name} has no item {user_id!r}{meant}")
+        features = seen.features
+        before = features.get("label")  # the engine removes a key that is set to null
+        chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"), suggested)
+        made = ReviewDecision(
+            number=next_number(state, max(newest, seen.history.number)),
+            id=plain_id(user_id),
+            action=action,  # type: ignore[arg-type]  # checked
+            before=before,
+            after=before if chosen is None else chosen,
+            reviewer=reviewer,
+            time=now(),
+            tenant=state.tenant,
+            seen=_restored_by_undo(features),
+        )
+        if action == "delete":
+            return await delete_item(state, seen, made)
+        values = {REVIEWED_KEY: made.note} | ({} if chosen in (None, before) else corrected(seen.stored, chosen))
+        await change_item(state, seen, values, _with_entry(seen.history, token, made))
+        return made
+
+    return await on_current_collection(state, write)
 
 
 async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDecision:
@@ -108,20 +114,41 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
             decision left it.
     """
     check_reviewer(reviewer)
-    await finish(state)
-    decision = await _latest_standing(state) if number is None else await _standing(state, number)
-    await check_can_be_undone(state, decision)
-    entry = replace(
-        decision,
-        number=await next_number(state),
-        action="undo",
-        before=decision.after,
-        after=decision.before,
-        reviewer=reviewer,
-        time=now(),
-        undoes=decision.number,
-    )
-    return await _log_and_carry_out(state, entry)
+    if number is not None:
+        check_count(number, name="number", least=0)
+    token, made = new_token(), None
+
+    async def write(state: IndexState) -> ReviewDecision:
+        nonlocal made
+        unlogged, newest = await log_unlogged(state)
+        if made is not None and any(token in history_of(record).writers for record in unlogged):
+            return made  # carried out before the index moved
+        await finish_deletions(state)
+        decision = await _latest_standing(state) if number is None else await _standing(state, number)
+        made = ReviewDecision(
+            number=next_number(state, max(newest, decision.number)),
+            id=decision.id,
+            action="undo",
+            before=decision.after,
+            after=decision.before,
+            reviewer=reviewer,
+            time=now(),
+            undoes=decision.number,
+            tenant=decision.tenant,
+        )
+        if decision.action == "delete":
+            if unlogged:
+                await state.engine.batch_update_points(state.points, clearing(unlogged))
+            await bring_back(state, decision, made, token)
+            return made
+        seen = await _as_left(state, decision, unlogged)
+        earlier = await _before(state, decision, seen)
+        others = [record for record in unlogged if id_of(record) != seen.point]
+        history = seen.history.logged()
+        await change_item(state, seen, earlier, _with_entry(history, token, made), also=clearing(others))
+        return made
+
+    return await on_current_collection(state, write)
 
 
 async def decisions(
@@ -143,63 +170,97 @@ async def decisions(
         state,
         stage="standing" if standing else None,
         item=item_id,
-        since=None if since is None else int(since.timestamp() * _MICROSECONDS),
+        since=since,
     )
-    await finish(state)
+    await log_decisions(state)
+    await finish_deletions(state)
     if limit is not None:
-        return (await latest_entries(state, condition, limit))[::-1]
-    return await read_entries(state, condition, with_point=False)
+        found = (await latest_entries(state, condition, limit))[::-1]
+    else:
+        found = await read_entries(state, condition, with_point=False)
+    return [ReviewDecision.of_payload(entry) for entry, _ in found]
 
 
-async def finish(state: IndexState) -> None:
-    """Carry out entries that were logged and then interrupted, or mark them as failed."""
-    for entry in await read_entries(state, entries_that(state, stage="waiting")):
-        try:
-            await check_still_fits(state, entry)
-            await carry_out(state, entry)
-        except Exception as error:
-            if _may_succeed_later(error):
-                raise
-            await set_stage(state, entry.number, "over", failed=str(error))
+def _with_entry(history: History, token: str, entry: ReviewDecision) -> History:
+    return history.decided(token, entry.number, entry.to_unlogged(str(uuid4())))
 
 
-async def _log_and_carry_out(state: IndexState, entry: ReviewDecision) -> ReviewDecision:
-    await append_entry(state, entry)
-    try:
-        await carry_out(state, entry)
-    except Exception as error:
-        if not _may_succeed_later(error):
-            await set_stage(state, entry.number, "over", failed=str(error))
-        raise
-    return entry
+def _restored_by_undo(features: Mapping[str, Any]) -> dict[str, Any]:
+    """What of an item a decision may change, as it is before that."""
+    return {key: features[key] for key in ("label", "given_label", REVIEWED_KEY) if features.get(key) is not None}
 
 
-def _may_succeed_later(error: Exception) -> bool:
-    """Whether the entry may be carried out later, or through another handle."""
-    if isinstance(error, EncoderNotFoundError):  # a FileNotFoundError, but one that stays
-        return False
-    return is_transient(error) or isinstance(error, (StorageError, ModelMismatchError, OSError, MemoryError))
+async def _check_nothing_newer(state: IndexState, user_id: UserId, seen: SeenItem | None, latest: int | None) -> None:
+    """Check that the latest entry about an item, if there is any, has this number.
+
+    Raises:
+        DecisionConflictError: If it has another one.
+    """
+    if latest is None:
+        return
+    if seen is not None and seen.history.number:
+        if seen.history.number != latest:
+            raise await newer_decision(state, user_id, seen.history)
+        return
+    # an item that was decided about before it was deleted and added again, or by a release before 0.2
+    found = await latest_entries(state, entries_that(state, item=user_id), 1)
+    if found and found[0][0]["number"] != latest:
+        raise conflict_with(user_id, ReviewDecision.of_payload(found[0][0]))
 
 
 async def _latest_standing(state: IndexState) -> ReviewDecision:
-    latest = await latest_entry(state, entries_that(state, stage="standing"))
-    if latest is None:
+    found = await latest_entries(state, entries_that(state, stage="standing"), 1)
+    if not found:
         raise NothingToUndoError(f"no decision about an item of {state.name} stands")
-    return latest
+    return ReviewDecision.of_payload(found[0][0])
 
 
 async def _standing(state: IndexState, number: int) -> ReviewDecision:
     """Decision of this number, which must be the latest standing one about its item."""
-    check_count(number, name="number", least=0)
     read = (await read_entry(state, number)) if number < _NO_NUMBER else None
-    entry, stage = read if read is not None else (None, None)
-    if entry is None or entry.action == "undo" or entry.tenant != state.tenant:
+    entry, stage = (ReviewDecision.of_payload(read[0]), read[1]) if read is not None else (None, None)
+    if entry is None or entry.action == "undo":
         raise NothingToUndoError(f"{state.name} has no decision {number}")
     if stage != "standing":
         raise DecisionConflictError(f"the decision about {entry.id!r} was taken back already")
-    (latest,) = await latest_entries(state, entries_that(state, stage="standing", item=entry.id), 1)
-    if latest.number != number:
+    latest = await latest_entries(state, entries_that(state, stage="standing", item=entry.id), 1)
+    if latest and latest[0][0]["number"] != number:
+        later = ReviewDecision.of_payload(latest[0][0])
         raise DecisionConflictError(
-            f"there is a later decision about {entry.id!r} ({latest.action} by {latest.reviewer}); take that back first"
+            f"there is a later decision about {entry.id!r} ({later.action} by {later.reviewer}); take that back first"
         )
-    return latest
+    return entry
+
+
+async def _as_left(state: IndexState, decision: ReviewDecision, known: Sequence[models.ScoredPoint]) -> SeenItem:
+    """Item of a decision, which must be as the decision left it, so that undo takes back nothing else.
+
+    Raises:
+        DecisionConflictError: If it is not.
+    """
+    point: PointId = state.point_id(decision.id)
+    record: models.Record | models.ScoredPoint | None = next((one for one in known if id_of(one) == point), None)
+    if record is None:
+        record = next(iter(await state.engine.retrieve(state.points, [point])), None)
+    if record is None:
+        raise decision.out_of_date("the item is gone")
+    features = features_of(record)
+    label = features.get("label")
+    if label != decision.after:
+        raise decision.out_of_date(f"the item has the label {label!r} by now, not {decision.after!r}")
+    if not decision.is_noted_in(features.get(REVIEWED_KEY)):
+        raise decision.out_of_date("the item was replaced since")
+    return SeenItem(record)
+
+
+async def _before(state: IndexState, decision: ReviewDecision, seen: SeenItem) -> dict[str, Any]:
+    """Changes that give an item back what it had before a decision."""
+    if decision.seen is not None:
+        return {key: decision.seen.get(key) for key in ("label", "given_label", REVIEWED_KEY)}
+    # a release before 0.2 logged it, without what it changed
+    found = await latest_entries(
+        state, entries_that(state, stage="standing", item=decision.id, before=decision.number), 1
+    )
+    note = ReviewDecision.of_payload(found[0][0]).note if found else None
+    values: dict[str, Any] = {REVIEWED_KEY: note}
+    return values if decision.before == decision.after else values | corrected(seen.stored, decision.before)

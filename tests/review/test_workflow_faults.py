@@ -11,11 +11,11 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
+from fg_search.review.execution import carry_out
 from qdrant_client import QdrantClient
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, EdgeClient, IndexSettings
 from fg_search.errors import DecisionConflictError, EncoderNotFoundError, NothingToUndoError, StorageError
-from fg_search.review.execution import carry_out
 
 
 @pytest.fixture

@@ -1,0 +1,83 @@
+"""Following an index that others move to another encoder, so that an open handle need not be opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from fg_search.errors import IndexNotFoundError, ModelMismatchError
+from fg_search.index.calibration import Calibration
+from fg_search.index.collections import find_collection, is_not_found, physical_collection
+from fg_search.index.encoders import EncoderSlot
+from fg_search.index.rights import IndexMovedError
+from fg_search.index.state import IndexState
+from fg_search.layout.keys import CALIBRATION_KEY
+from fg_search.layout.schema import IndexMetadata
+
+T = TypeVar("T")
+
+
+class StrangersError(ModelMismatchError):
+    """A search has met points of another encoder, or of no encoder of ours. Seen by users only if that persists."""
+
+
+async def on_current_collection(state: IndexState, write: Callable[[IndexState], Awaitable[T]]) -> T:
+    """Make a write to the collection that has the index's name, and again if the index moves meanwhile."""
+    while True:
+        try:
+            return await write(state)
+        except IndexMovedError:
+            pass
+        except Exception as error:
+            if not is_not_found(error) or await physical_collection(state.engine, state.collection) == state.points:
+                raise
+        state = await followed(state)
+
+
+async def followed(state: IndexState) -> IndexState:
+    """State of the index as it is now, with the encoder, settings and calibration that others may have given it.
+
+    All handles of the open index learn of it.
+
+    Raises:
+        IndexNotFoundError: If the index is gone.
+    """
+    points = await physical_collection(state.engine, state.collection)
+    info = await find_collection(state.engine, points)
+    if info is None:
+        raise IndexNotFoundError(f"{state.name} is gone: somebody removed it, or its name")
+    metadata = IndexMetadata.of_collection(state.collection, info)
+    calibration = Calibration.of_metadata((info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint)
+    encoders = state.encoders
+    if metadata.fingerprint != state.metadata.fingerprint:
+        encoders = state.handle.coming_encoder(metadata.fingerprint) or EncoderSlot()
+    newer = replace(
+        state,
+        points=points,
+        metadata=metadata,
+        encoders=encoders,
+        calibration=calibration,
+        has_strangers=state.has_strangers and points == state.points,
+    )
+    state.handle.moved(newer)
+    return newer
+
+
+async def on_current_encoder(state: IndexState, read: Callable[[IndexState], Awaitable[T]]) -> T:
+    """Search with the encoder of the index, and again with the new one if the index has moved to another.
+
+    An index that has not moved may hold points of strangers: of an encoder that it had before, written by a release
+    before 0.2, or of another client. Searches leave them out from then on.
+    """
+    while True:
+        try:
+            return await read(state)
+        except ModelMismatchError as error:
+            newer = await followed(state)
+            if newer.metadata.fingerprint == state.metadata.fingerprint:
+                if newer.has_strangers or not isinstance(error, StrangersError):
+                    raise
+                newer = replace(newer, has_strangers=True)
+                newer.handle.moved(newer)
+            state = newer
