@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from simulated_engine import Mishap, Pause, Request
-from simulated_processes import Misfortune, Preemption, Schedule
+from simulated_processes import Misfortune, Preemption, Schedule, Step
 from simulation import Outcome
 
 
@@ -38,7 +38,7 @@ def explored(perform: Callable[[Schedule], Outcome], processes: int, *, most: in
         waiting += [
             replace(schedule, preemptions=(*schedule.preemptions, Preemption(number, other)))
             for number, step in enumerate(steps)
-            if number > after
+            if number > after and not _is_indexing(step)
             for other in step.others
         ]
 
@@ -55,9 +55,15 @@ def misfortunes(outcome: Outcome) -> list[Misfortune]:
     found = []
     for step in outcome.run.steps:
         if step.process in made and isinstance(step.what, Request):
-            found += [Misfortune(step.process, made[step.process], mishap) for mishap in _mishaps(step.what)]
+            mishaps = [Mishap.KILLED] if _is_indexing(step) else _mishaps(step.what)
+            found += [Misfortune(step.process, made[step.process], mishap) for mishap in mishaps]
             made[step.process] += 1
     return found
+
+
+def _is_indexing(step: Step) -> bool:
+    """Whether a payload index is made: there are many of them in a row, and none of them depends on what others do."""
+    return isinstance(step.what, Request) and step.what.method == "create_payload_index"
 
 
 def _mishaps(request: Request) -> Iterator[Mishap]:

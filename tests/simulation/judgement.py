@@ -114,15 +114,15 @@ def judged(run: Run, beginning: Beginning, performed: Sequence[Performed], struc
     try:
         found = look(run)
         wrong += found.wrong
-        scored = any("scores" in one.operation.kinds for one in performed)
+        doubtful = not any({"scores", "decides about b"} & one.operation.kinds for one in performed)
         wrong += [
             sentence
             for sentence in broken(beginning.registers, writes, found.registers)
-            if not (scored and sentence.startswith("set aside"))  # by scores that came and went meanwhile
+            if doubtful or not sentence.startswith("set aside")
         ]
         wrong += _log_and_labels(beginning, performed, found)
         wrong += _copies(run, beginning, performed, writes)
-        wrong += _leftovers(run, performed)
+        wrong += _leftovers(run)
     except Exception as error:
         wrong.append(f"the index cannot be looked at: {error!r}")
     return wrong
@@ -148,8 +148,10 @@ def _writes(beginning: Beginning, performed: Sequence[Performed], struck: Perfor
             writes += [
                 Write(register, beginning.kept.get(register, GONE), began, ended)
                 for register in known
-                if register[0] != "query"  # logs stay
+                if register[0] != "query"
             ]
+            # the logs of what had the name before are about other items
+            writes += [Write(register, GONE, began, ended) for register in known if register[0] == "query"]
     return writes
 
 
@@ -254,16 +256,18 @@ def _copies(run: Run, beginning: Beginning, performed: Sequence[Performed], writ
             yield f"in the copy, {sentence}"
 
 
-def _leftovers(run: Run, performed: Sequence[Performed]) -> Iterator[str]:
+def _leftovers(run: Run) -> Iterator[str]:
     """What is left after a last migration and, if something was copied, a last copy."""
-    if not _unexpected(run):
+    left = _unexpected(run)
+    if not left:
         return
     run.time += 10_000
     process = run.process()
     index = handle(process)
     run.alone(index.open(), process)
-    if any(one.operation is COPY_INDEX for one in performed):
-        run.alone(index.copy_to(process.engine, collection=COPY), process)  # type: ignore[arg-type]
+    if any(name.startswith(COPY) for name in left):
+        location: Any = process.engine
+        run.alone(index.copy_to(location, collection=COPY), process)
     encoder: Any = ENCODERS["Z"]
     run.alone(index.migrate(encoder), process)
     left = _unexpected(run)

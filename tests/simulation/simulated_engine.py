@@ -109,6 +109,11 @@ class SimulatedEngine(Adapter):
         lost = ResponseHandlingException(httpx.ConnectError("connection lost"))
         return StorageError(f"{call.func.__name__} failed 6 times") if repeatable else lost
 
+    @property
+    def is_shared(self) -> bool:
+        """As a server is."""
+        return True
+
     async def pause(self, seconds: float) -> None:
         if self.is_dead:
             raise Killed

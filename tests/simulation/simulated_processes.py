@@ -14,6 +14,7 @@ from simulated_server import SimulatedServer
 REQUEST_TAKES = 0.005  # seconds of virtual time
 FROZEN_FOR = 1000.0  # seconds: longer than anybody waits for somebody who may be dead
 _MOST_STEPS = 3000  # a run that takes more does not end
+_CYCLE = 3  # steps of somebody who waits: two requests and a pause
 
 
 class DoesNotEndError(Exception):
@@ -249,10 +250,20 @@ class Run:
         process.pending = None
         process.running.clear()
 
-    def story(self, last: int = 1000) -> str:
-        """The steps, one a line."""
-        lines = [
-            f"  {i:4}  {self.processes[step.process].letter}  {step.what or 'ends'}"
-            for i, step in enumerate(self.steps)
-        ]
-        return "\n".join(lines[-last:])
+    def story(self) -> str:
+        """The steps, one a line. What somebody does again and again while waiting is told once."""
+        lines = [f"  {self.processes[step.process].letter}  {step.what or 'ends'}" for step in self.steps]
+        told: list[str] = []
+        skipped = 0
+        for number, line in enumerate(lines):
+            if (
+                number >= 2 * _CYCLE
+                and lines[number - _CYCLE : number + 1] == lines[number - 2 * _CYCLE : number + 1 - _CYCLE]
+            ):
+                skipped += 1
+                continue
+            if skipped:
+                told.append(f"        … {skipped} steps more")
+                skipped = 0
+            told.append(f"  {number:4}{line}")
+        return "\n".join(told)

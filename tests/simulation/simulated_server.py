@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qdrant_client import QdrantClient, models
+from qdrant_client.local.qdrant_local import QdrantLocal
 
 
 @dataclass(frozen=True)
@@ -45,33 +46,43 @@ class SimulatedServer(QdrantClient):
     def __init__(self) -> None:
         super().__init__(":memory:")
         self.kept = Path()
+        assert isinstance(self._client, QdrantLocal)
+        self._local = self._client
+        self._described: dict[str, models.CollectionInfo] = {}
         self.indexes: dict[str, dict[str, Any]] = {}
         self.snapshots: dict[str, Picture] = {}
         self.downloads: list[Picture] = []
 
     def create_payload_index(self, collection_name: str, field_name: str, field_schema: Any, **_: Any) -> Any:
-        super().get_collection(collection_name)  # as the server: no collection, no index
+        self.get_collection(collection_name)  # as the server: no collection, no index
         kind = field_schema.type if isinstance(field_schema, models.KeywordIndexParams) else field_schema
         described = models.PayloadIndexInfo(data_type=models.PayloadSchemaType(str(kind.value)), points=0)
         self.indexes.setdefault(self.physical(collection_name), {})[field_name] = described
 
     def get_collection(self, collection_name: str, **options: Any) -> models.CollectionInfo:
-        info = super().get_collection(collection_name, **options)
-        return info.model_copy(update={"payload_schema": dict(self.indexes.get(self.physical(collection_name), {}))})
+        """What local mode says, without its copy of the whole configuration, which is most of the time of a run."""
+        name = self.physical(collection_name)
+        if name not in self._described or name not in self._local.collections:
+            self._described[name] = super().get_collection(name, **options)
+        info = self._described[name]
+        metadata = _copied(self._local.collections[name].config.metadata)
+        config = info.config.model_copy(update={"metadata": metadata})
+        return info.model_copy(update={"config": config, "payload_schema": dict(self.indexes.get(name, {}))})
 
     def delete_collection(self, collection_name: str, **options: Any) -> bool:
         self.indexes.pop(collection_name, None)
+        self._described.pop(collection_name, None)
         return super().delete_collection(collection_name, **options)
 
     def aliases_now(self) -> dict[str, str]:
-        return {alias.alias_name: alias.collection_name for alias in self.get_aliases().aliases}
+        return dict(self._local.aliases)
 
     def physical(self, name: str) -> str:
         return self.aliases_now().get(name, name)
 
     def names(self) -> set[str]:
         """Names of the collections."""
-        return {collection.name for collection in self.get_collections().collections}
+        return set(self._local.collections)
 
     def records(self, collection: str) -> list[models.Record]:
         records, more = self.scroll(collection, limit=1000, with_payload=True, with_vectors=True)
@@ -115,3 +126,10 @@ class SimulatedServer(QdrantClient):
     def set_alias(self, alias: str, collection: str) -> None:
         made = models.CreateAlias(collection_name=collection, alias_name=alias)
         self.update_collection_aliases([models.CreateAliasOperation(create_alias=made)])
+
+
+def _copied(value: Any) -> Any:
+    """Copy of a JSON value."""
+    if isinstance(value, dict):
+        return {key: _copied(member) for key, member in value.items()}
+    return [_copied(member) for member in value] if isinstance(value, list) else value

@@ -313,7 +313,7 @@ MIGRATE_TO_ANOTHER_BASE = _of(
 REFIT_AND_SET_ASIDE = _of(
     _refit_and_set_aside,
     written=lambda _, by: {("encoder",): "R", ("calibration",): GONE, ("set aside", "b"): True},
-    possible=lambda _, by: {("set aside", "a"): [GONE, True]},
+    possible=lambda _, by: {("set aside", "a"): [GONE, True]},  # if nobody has decided about it
     kinds=["moves"],
     refusals=(StorageError, NotScoredError),
     yields_to=["moves", "scores"],
@@ -333,7 +333,7 @@ DECIDE_QUERY = _of(
     },
     kinds=["writes"],
     refusals=(ItemNotFoundError,),
-    yields_to=["forgets"],
+    yields_to=["forgets", "moves all"],
     needs_work=True,
 )
 FORGET = _of(
