@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from simulated_engine import Mishap, Pause, Request
-from simulated_processes import Misfortune, Preemption, Schedule, Step
+from simulated_processes import Misfortune, Place, Preemption, Schedule, Step
 from simulation import Outcome
 
 
@@ -55,7 +55,9 @@ def misfortunes(outcome: Outcome) -> list[Misfortune]:
     found = []
     for step in outcome.run.steps:
         if step.process in made and isinstance(step.what, Request):
-            mishaps = [Mishap.KILLED] if _is_indexing(step) else _mishaps(step.what)
+            mishaps = [Mishap.KILLED] if _is_indexing(step) else list(_mishaps(step.what))
+            if outcome.run.place is Place.ONE_PROCESS and len(made) > 1:  # all die together
+                mishaps = [mishap for mishap in mishaps if mishap is not Mishap.KILLED]
             found += [Misfortune(step.process, made[step.process], mishap) for mishap in mishaps]
             made[step.process] += 1
     return found

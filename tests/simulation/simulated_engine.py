@@ -69,11 +69,13 @@ class SimulatedEngine(Adapter):
 
     Args:
         server: Server that it shares with others.
+        is_shared: Whether these may be other processes, as on a server.
     """
 
-    def __init__(self, server: SimulatedServer) -> None:
+    def __init__(self, server: SimulatedServer, *, is_shared: bool = True) -> None:
         super().__init__(server, "http://simulated")
         self.server = server
+        self._is_shared = is_shared
         self.is_dead = False
 
     async def _repeat(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -111,8 +113,8 @@ class SimulatedEngine(Adapter):
 
     @property
     def is_shared(self) -> bool:
-        """As a server is."""
-        return True
+        """Whether other processes may use the same collections."""
+        return self._is_shared
 
     async def pause(self, seconds: float) -> None:
         if self.is_dead:

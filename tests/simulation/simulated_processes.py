@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from simulated_engine import Killed, Mishap, Pause, Request, SimulatedEngine
@@ -15,6 +16,14 @@ REQUEST_TAKES = 0.005  # seconds of virtual time
 FROZEN_FOR = 1000.0  # seconds: longer than anybody waits for somebody who may be dead
 _MOST_STEPS = 3000  # a run that takes more does not end
 _CYCLE = 3  # steps of somebody who waits: two requests and a pause
+
+
+class Place(Enum):
+    """Where processes run."""
+
+    ONE_COMPUTER = "processes of one computer, on a server"
+    MANY_COMPUTERS = "processes of different computers, on a server"
+    ONE_PROCESS = "handles in one process, on a folder"
 
 
 class DoesNotEndError(Exception):
@@ -96,6 +105,7 @@ class Process:
         engine: Its engine.
         skew: Seconds that its clock is ahead.
         host: Name of the computer it runs on.
+        running: Ids of what runs in it, for those who ask.
         operation: What it does.
         pending: What the operation waits for.
         wakes: Time at which a pause ends.
@@ -105,13 +115,13 @@ class Process:
         ended: Step at which it ended, -1 before.
         result: What it returned.
         error: What it raised.
-        running: Ids of what runs in it, for those who ask.
     """
 
     number: int
     engine: SimulatedEngine
     skew: float = 0.0
     host: str = "here"
+    running: set[str] = field(default_factory=set)
     operation: Coroutine[Any, Any, Any] | None = None
     pending: Request | Pause | None = None
     wakes: float = 0.0
@@ -121,7 +131,6 @@ class Process:
     ended: int = -1
     result: Any = None
     error: BaseException | None = None
-    running: set[str] = field(default_factory=set)
 
     @property
     def is_over(self) -> bool:
@@ -150,6 +159,7 @@ class Run:
     Args:
         server: The server.
         seed: Seed of the ids that processes draw.
+        place: Where the processes run.
 
     Attributes:
         processes: The processes, by number.
@@ -159,8 +169,9 @@ class Run:
         random: Source of ids.
     """
 
-    def __init__(self, server: SimulatedServer, seed: int = 0) -> None:
+    def __init__(self, server: SimulatedServer, seed: int = 0, place: Place = Place.ONE_COMPUTER) -> None:
         self.server = server
+        self.place = place
         self.processes: list[Process] = []
         self.steps: list[Step] = []
         self.time = 1_800_000_000.0
@@ -169,7 +180,12 @@ class Run:
 
     def process(self, *, skew: float = 0.0) -> Process:
         """A new process."""
-        made = Process(len(self.processes), SimulatedEngine(self.server), skew)
+        number = len(self.processes)
+        made = Process(number, SimulatedEngine(self.server, is_shared=self.place is not Place.ONE_PROCESS), skew)
+        if self.place is Place.MANY_COMPUTERS:
+            made.host = f"computer {number}"
+        elif self.place is Place.ONE_PROCESS and self.processes:
+            made.running = self.processes[0].running
         self.processes.append(made)
         return made
 
@@ -248,7 +264,6 @@ class Run:
                 process.wakes = self.time + process.pending.seconds
             return
         process.pending = None
-        process.running.clear()
 
     def story(self) -> str:
         """The steps, one a line. What somebody does again and again while waiting is told once."""

@@ -10,7 +10,7 @@ from typing import Any
 from judgement import Beginning, Performed, handle, judged, look
 from simulated_encoders import ENCODERS
 from simulated_machine import begin
-from simulated_processes import FROZEN_FOR, DoesNotEndError, Run, Schedule
+from simulated_processes import FROZEN_FOR, DoesNotEndError, Place, Run, Schedule
 from simulated_server import Photograph, SimulatedServer
 from writing_operations import QUESTION, TEXT, Operation
 
@@ -38,7 +38,7 @@ class Outcome:
         lines = [f"{one.letter} {operation}" for one, operation in zip(processes, self.operations, strict=True)]
         ends = [f"  {one.letter} raised {one.error!r}" for one in processes if one.error is not None]
         wrong = [f"  wrong: {line}" for line in self.wrong]
-        return "\n".join([f"{', '.join(lines)}; {self.schedule}", *wrong, *ends, self.run.story()])
+        return "\n".join([f"{', '.join(lines)}; {self.schedule}; {self.run.place.value}", *wrong, *ends, self.run.story()])
 
 
 class Simulation:
@@ -99,6 +99,7 @@ class Simulation:
         schedule: Schedule,
         *,
         skew: float = 0.0,
+        place: Place = Place.ONE_COMPUTER,
         again: bool = True,
     ) -> Outcome:
         """Run operations by a schedule, and judge what came of it.
@@ -109,12 +110,13 @@ class Simulation:
             schedule: The schedule.
             skew: Seconds by which the clock of each process is behind that of the one before, the first one's behind
                 that of who was there before them.
+            place: Where the processes run.
             again: What was struck by a misfortune is done again much later.
         """
         self.runs += 1
         self.server.become(beginning.photograph)
         self.server.kept = beginning.snapshot
-        run = begin(Run(self.server, schedule.seed))
+        run = begin(Run(self.server, schedule.seed, place))
         outcome = Outcome(operations, schedule, run)
         performed = []
         for i, operation in enumerate(operations):
