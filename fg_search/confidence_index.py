@@ -567,6 +567,7 @@ class ConfidenceIndex:
 
         Raises:
             ItemNotFoundError: If a query is not in the log. Nothing is changed then.
+            DecisionConflictError: If somebody else decides about one in the same moment. The others are settled.
             ValueError: If the action is unknown, or its label is missing.
         """
         return drive(query_decisions.decide_queries(self._state, ids, action, label, reviewer, batch_size=batch_size))
@@ -750,7 +751,7 @@ class ConfidenceIndex:
             ValueError: If the index has no base embeddings, fewer than two labels, or tenants of which none was chosen.
         """
         with progress_bar(drive(info.count_all(self._state)), show_progress, "read") as advance:
-            return drive(label_scores.score_labels(self._state, seed=seed, progress=advance))
+            return self._find(lambda state: label_scores.score_labels(state, seed=seed, progress=advance))
 
     def score_items(self, *, seed: int = 0, show_progress: bool | None = None) -> ItemScores:
         """Compare all items, for ``review`` of the kinds ``"conflicting"``, ``"duplicate"`` and ``"outlier"``.
@@ -767,7 +768,7 @@ class ConfidenceIndex:
             ValueError: If the index has no base embeddings, or tenants of which none was chosen.
         """
         with progress_bar(drive(info.count_all(self._state)), show_progress, "read") as advance:
-            return drive(item_scores.score_items(self._state, seed=seed, progress=advance))
+            return self._find(lambda state: item_scores.score_items(state, seed=seed, progress=advance))
 
     def confused_labels(self, limit: int = 20) -> list[ConfusedLabels]:
         """Pairs of labels that are mistaken for each other and should perhaps be one, the most confused first.
@@ -998,9 +999,9 @@ class ConfidenceIndex:
             FileExistsError: If the folder holds something other than a saved encoder.
         """
         with progress_bar(drive(info.count_all(self._state)), show_progress, "read") as advance:
-            encoder = drive(
-                refit.refit(
-                    self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=advance
+            encoder = self._find(
+                lambda state: refit.refit(
+                    state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=advance
                 )
             )
         self._migrate(encoder, set_aside, batch_size, show_progress, take_over)

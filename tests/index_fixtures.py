@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -66,3 +66,8 @@ def points_of() -> Callable[[ConfidenceIndex], dict[Any, Any]]:
         return {record.payload["fg"]["id"]: record for record in records}
 
     return read
+
+
+def without_history(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Payload of a point apart from the history of its changes."""
+    return {**payload, "fg": {key: value for key, value in payload["fg"].items() if key != "history"}}

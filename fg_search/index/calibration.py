@@ -75,6 +75,10 @@ class Calibration:
         least = "none" if self.min_confidence is None else f"{self.min_confidence:g}"
         return f"rank_by {self.rank_by}, min_confidence {least}, confidence_weight {self.confidence_weight:g}"
 
+    def is_same(self, other: Calibration | None) -> bool:
+        """Whether both are one calibration."""
+        return other is not None and self.to_metadata() == other.to_metadata()
+
     def to_metadata(self) -> dict[str, Any]:
         """JSON values of the calibration, for :meth:`of_metadata`."""
         return {

@@ -13,7 +13,7 @@ from qdrant_client import models
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import Engine
 from fg_search.errors import ModelMismatchError, StorageError
-from fg_search.index.collections import find_collection
+from fg_search.index.collections import find_collection, is_not_found, physical_collection
 from fg_search.index.decision_log import log_decisions
 from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE
@@ -103,7 +103,7 @@ async def copy_index(
                 await _copy_rest(state, destination, collection, right.target)
                 await right.complete()
                 if await right.switch():
-                    await remove_leftovers(destination, collection)
+                    await remove_leftovers(destination, collection, right.never_named)
                     return report
         except IndexMovedError:
             continue  # somebody else has just made it
@@ -126,11 +126,17 @@ async def _copy_points(
     progress: Callable[[int], object],
 ) -> CopyReport:
     written = 0
-    async for records in scroll_pages(state.engine, state.collection, page_size=ITEMS_PER_WRITE, with_vectors=True):
-        written += await _write_missing(destination, points, records, metadata)
-        progress(len(records))
-    if (await followed(state)).points != state.points:
-        raise StorageError(f"{state.name} was re-encoded while it was copied; copy again")
+    moved = StorageError(f"{state.name} was re-encoded while it was copied; copy again")
+    try:
+        async for records in scroll_pages(state.engine, state.points, page_size=ITEMS_PER_WRITE, with_vectors=True):
+            written += await _write_missing(destination, points, records, metadata)
+            progress(len(records))
+    except Exception as error:
+        if not is_not_found(error) or await physical_collection(state.engine, state.collection) == state.points:
+            raise
+        raise moved from error
+    if await physical_collection(state.engine, state.collection) != state.points:
+        raise moved
     copied, compared = await _verify(state, destination, points, metadata)
     return CopyReport(copied, written, compared)
 

@@ -56,7 +56,7 @@ async def read_corpus(
     vectors: list[npt.NDArray[np.float32]] = []
     async for records in scroll_pages(
         state.engine,
-        state.collection,
+        state.points,
         page_size=ITEMS_PER_WRITE,
         scroll_filter=state.scope_of_all(),
         with_vectors=names,

@@ -18,7 +18,7 @@ from qdrant_client import models
 from fg_search.engine.paging import pages, scroll_pages
 from fg_search.ids import UserId
 from fg_search.index.following import on_current_collection
-from fg_search.index.logs import has_log, need_log
+from fg_search.index.logs import in_log, to_log
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, has_ids
 from fg_search.layout.keys import (
@@ -87,13 +87,22 @@ def clearing(records: Sequence[models.Record | models.ScoredPoint]) -> list[mode
 
 async def append_waiting(state: IndexState, point: int | str, entry: Mapping[str, Any]) -> None:
     """Log an entry that is to be carried out. The log is made if it is missing."""
-    await need_log(state, decision_log(state.collection), DECISION_LOG_INDEXES)
-    await state.engine.batch_update_points(decision_log(state.collection), [_insertion(str(point), entry, "waiting")])
+    await _write(state, [_insertion(str(point), entry, "waiting")])
 
 
 async def set_stage(state: IndexState, number: int, stage: Stage, failed: str | None = None) -> None:
     """Note the stage of an entry, and why it failed if it did."""
-    await state.engine.batch_update_points(decision_log(state.collection), [_staging(number, stage, failed)])
+    await _write(state, [_staging(number, stage, failed)])
+
+
+async def is_logged(state: IndexState, key: str) -> bool:
+    """Whether the entry of this key is in the log."""
+    name = decision_log(state.collection)
+
+    async def read() -> bool:
+        return bool(await state.engine.retrieve(name, [key], with_payload=False))
+
+    return await in_log(state, name, DECISION_LOG_INDEXES, read, False)
 
 
 def entries_that(
@@ -134,23 +143,27 @@ async def read_entries(state: IndexState, condition: models.Filter, *, with_poin
         with_point: Read the points of deleted items, too.
     """
     name = decision_log(state.collection)
-    if not await has_log(state, name, DECISION_LOG_INDEXES):
-        return []
     wanted = True if with_point else _WITHOUT_POINT
-    found = scroll_pages(state.engine, name, page_size=_PAGE, scroll_filter=condition, with_payload=wanted)
-    entries = [_entry_of(record) async for page in found for record in page]
-    return sorted(entries, key=lambda entry: entry[0][NUMBER])
+
+    async def read() -> list[LoggedEntry]:
+        found = scroll_pages(state.engine, name, page_size=_PAGE, scroll_filter=condition, with_payload=wanted)
+        entries = [_entry_of(record) async for page in found for record in page]
+        return sorted(entries, key=lambda entry: entry[0][NUMBER])
+
+    return await in_log(state, name, DECISION_LOG_INDEXES, read, [])
 
 
 async def latest_entries(state: IndexState, condition: models.Filter, limit: int) -> list[LoggedEntry]:
     """Entries that match with their stages, the latest first, without the points of deleted items."""
     name = decision_log(state.collection)
-    if not await has_log(state, name, DECISION_LOG_INDEXES):
-        return []
-    records, _ = await state.engine.scroll(
-        name, scroll_filter=condition, limit=limit, order_by=_NEWEST, with_payload=_WITHOUT_POINT
-    )
-    return [_entry_of(record) for record in records]
+
+    async def read() -> list[LoggedEntry]:
+        records, _ = await state.engine.scroll(
+            name, scroll_filter=condition, limit=limit, order_by=_NEWEST, with_payload=_WITHOUT_POINT
+        )
+        return [_entry_of(record) for record in records]
+
+    return await in_log(state, name, DECISION_LOG_INDEXES, read, [])
 
 
 async def read_entry(state: IndexState, number: int) -> LoggedEntry | None:
@@ -183,8 +196,6 @@ def next_number(state: IndexState, known: int) -> int:
 
 async def _append(state: IndexState, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     """Add entries to the log, in order, unless they are there. An undo ends the stage of what it undoes."""
-    name = decision_log(state.collection)
-    await need_log(state, name, DECISION_LOG_INDEXES)
     for page in pages(entries, _PAGE):
         operations: list[models.UpdateOperation] = []
         for item, entry in page:
@@ -192,7 +203,16 @@ async def _append(state: IndexState, entries: Sequence[tuple[str, Mapping[str, A
             operations.append(_insertion(item, entry, "standing" if undoes is None else "over"))
             if undoes is not None:
                 operations.append(_staging(undoes, "over"))
+        await _write(state, operations)
+
+
+async def _write(state: IndexState, operations: Sequence[models.UpdateOperation]) -> None:
+    name = decision_log(state.collection)
+
+    async def write() -> None:
         await state.engine.batch_update_points(name, operations)
+
+    await to_log(state, name, DECISION_LOG_INDEXES, write)
 
 
 def _insertion(item: str, entry: Mapping[str, Any], stage: Stage) -> models.UpdateOperation:

@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from fg_search.errors import IndexNotFoundError, ModelMismatchError
+from qdrant_client import models
+
+from fg_search.engine.port import Engine
+from fg_search.errors import IndexNotFoundError, ModelMismatchError, NotCalibratedError
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import find_collection, is_not_found, physical_collection
 from fg_search.index.encoders import EncoderSlot
@@ -43,8 +46,7 @@ async def followed(state: IndexState) -> IndexState:
     Raises:
         IndexNotFoundError: If the index is gone.
     """
-    points = await physical_collection(state.engine, state.collection)
-    info = await find_collection(state.engine, points)
+    points, info = await find_index(state.engine, state.collection)
     if info is None:
         raise IndexNotFoundError(f"{state.name} is gone: somebody removed it, or its name")
     metadata = IndexMetadata.of_collection(state.collection, info)
@@ -64,8 +66,21 @@ async def followed(state: IndexState) -> IndexState:
     return newer
 
 
+async def find_index(engine: Engine, collection: str) -> tuple[str, models.CollectionInfo | None]:
+    """Name and description of the collection that an index's name leads to. ``None`` if there is none."""
+    points = await physical_collection(engine, collection)
+    while True:
+        info = await find_collection(engine, points)
+        if info is not None:
+            return points, info
+        # it may have been removed because the index has moved in between
+        before, points = points, await physical_collection(engine, collection)
+        if before == points:
+            return points, None
+
+
 async def on_current_encoder(state: IndexState, read: Callable[[IndexState], Awaitable[T]]) -> T:
-    """Search with the encoder of the index, and again with the new one if the index has moved to another.
+    """Read with the encoder of the index, and again with the new one if the index has moved to another.
 
     An index that has not moved may hold points of strangers: of an encoder that it had before, written by a release
     before 0.2, or of another client. Searches leave them out from then on.
@@ -80,4 +95,16 @@ async def on_current_encoder(state: IndexState, read: Callable[[IndexState], Awa
                     raise
                 newer = replace(newer, has_strangers=True)
                 newer.handle.moved(newer)
+            state = newer
+        except NotCalibratedError:
+            newer = await followed(state)
+            if newer.calibration is None or newer.calibration.is_same(state.calibration):
+                raise
+            state = newer
+        except Exception as error:
+            if not is_not_found(error):
+                raise
+            newer = await followed(state)
+            if newer.points == state.points:
+                raise
             state = newer

@@ -6,6 +6,7 @@ leftover only beside the collection that it was, or was to be, filled from, or i
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from fg_search.engine.port import Engine
@@ -33,22 +34,42 @@ class Target:
     sealed: str | None
 
 
-async def unused_targets(engine: Engine, collection: str) -> list[Target]:
-    """Collections made for an index that no alias leads to."""
-    used = set((await engine.get_aliases()).values())
-    found = []
-    for name in await engine.get_collections():
-        if name in used or not is_target_of(collection, name):
-            continue
-        info = await find_collection(engine, name)
-        if info is None:
-            continue
-        try:
-            metadata = IndexMetadata.of_collection(name, info)
-        except FgSearchError:  # not ours, or of a release to come: leave it alone
-            continue
-        found.append(Target(name, metadata, Operation.of_metadata(info.config.metadata), sealed_by(info)))
-    return found
+@dataclass(frozen=True)
+class Survey:
+    """Collections of an index.
+
+    Attributes:
+        current: Collection that the index's name leads to, ``None`` if there is none.
+        unused: Collections that no alias leads to.
+        markers: Names of the collections of markers whose target has no right and is gone or in use.
+    """
+
+    current: Target | None
+    unused: list[Target]
+    markers: list[str]
+
+
+async def survey(engine: Engine, collection: str) -> Survey:
+    """Look at all collections of an index.
+
+    The aliases are read last. What no alias leads to by then, and no running operation has made, gets no name any more.
+    """
+    names = await engine.get_collections()
+    targets = [await _target(engine, name) for name in names if is_target_of(collection, name)]
+    known = {target.name: target for target in targets if target is not None}
+    aliases = await engine.get_aliases()
+    used = set(aliases.values())
+    unused = [target for target in known.values() if target.name not in used]
+    needed = {*rights(aliases, collection).values(), *(target.name for target in unused)}
+    markers = [
+        name
+        for name in names
+        if name == changes_name(base := name.removesuffix(".changes"))
+        and is_target_of(collection, base)
+        and base not in needed
+        and not is_running_here(base.rpartition(".")[2])
+    ]
+    return Survey(known.get(aliases.get(collection, "")), unused, markers)
 
 
 async def abandoned_targets(engine: Engine, collection: str, source: str | None) -> list[Target]:
@@ -61,46 +82,74 @@ async def abandoned_targets(engine: Engine, collection: str, source: str | None)
     """
     return [
         target
-        for target in await unused_targets(engine, collection)
+        for target in (await survey(engine, collection)).unused
         if target.operation is not None
         and target.operation.source == source
         and not is_running(target.operation, engine)
     ]
 
 
-async def remove_leftovers(engine: Engine, collection: str) -> None:
-    """Remove what interrupted operations left behind, and what the index has moved from."""
-    aliases = await engine.get_aliases()
-    current = aliases.get(collection)
-    info = None if current is None else await find_collection(engine, current)
-    operation = None if info is None else Operation.of_metadata(info.config.metadata)
-    for target in await unused_targets(engine, collection):
-        if operation is not None and target.sealed == operation.id:
-            await engine.delete_collection(target.name)  # the index has moved from here
-            continue
-        made = target.operation
-        if made is None:
-            continue
-        if not target.name.endswith(made.id):  # restoring it was interrupted: it says what it was elsewhere
-            if not engine.is_shared and not is_running_here(target.name.rpartition(".")[2]):
-                await engine.delete_collection(target.name)
-            continue
-        # the name never led to a target that is not complete, or whose source has the name
-        never_used = not made.complete or (made.source is not None and made.source == current)
+async def remove_retired(engine: Engine, collection: str) -> None:
+    """Remove the collection that the index has moved from, if whoever moved it was interrupted before that."""
+    found = await survey(engine, collection)
+    for target in found.unused:
+        if _has_moved_from(target, found):
+            await remove(engine, target.name)
+
+
+async def remove_leftovers(engine: Engine, collection: str, never_named: Container[str] = ()) -> None:
+    """Remove what interrupted operations left behind, and what the index has moved from.
+
+    Args:
+        engine: Engine of the index.
+        collection: Name of the index.
+        never_named: Targets of operations that lost their right before they could use it.
+    """
+    found = await survey(engine, collection)
+    for target in found.unused:
+        if target.name in never_named or _has_moved_from(target, found) or await _is_leftover(engine, target, found):
+            await remove(engine, target.name)
+    for name in found.markers:
+        await engine.delete_collection(name)
+
+
+async def remove(engine: Engine, target: str) -> None:
+    """Remove a target and its markers."""
+    await engine.delete_collection(target)
+    await engine.delete_collection(changes_name(target))
+
+
+def _has_moved_from(target: Target, found: Survey) -> bool:
+    operation = None if found.current is None else found.current.operation
+    return operation is not None and target.sealed == operation.id
+
+
+async def _is_leftover(engine: Engine, target: Target, found: Survey) -> bool:
+    made, current = target.operation, found.current
+    if made is None:
+        return False
+    own_id = target.name.rpartition(".")[2]
+    if made.id != own_id:
+        # restoring it was interrupted: it says what the collection was that the snapshot was made of
+        return not engine.is_shared and not is_running_here(own_id)
+    if current is not None and current.operation is not None and made.source is not None:
         # an operation cannot switch any more once the name has moved from its source
-        too_late = operation is not None and made.source is not None and made.source == operation.source
-        if too_late or (never_used and not is_running(made, engine)):
-            await engine.delete_collection(target.name)
-    await _remove_markers(engine, collection)
+        if made.source == current.operation.source:
+            return True
+    if is_running(made, engine):
+        return False
+    # the name never led to a target that is not complete, or whose source still has the name
+    if not made.complete or (current is not None and made.source == current.name):
+        return True
+    return not await engine.count(target.name)
 
 
-async def _remove_markers(engine: Engine, collection: str) -> None:
-    """Remove collections of markers whose operation is over."""
-    aliases = await engine.get_aliases()
-    wanted = {changes_name(target) for target in rights(aliases, collection).values()}
-    names = await engine.get_collections()
-    waiting = {changes_name(target.name) for target in await unused_targets(engine, collection)}
-    for name in names:
-        base = name.removesuffix(".changes")
-        if base != name and is_target_of(collection, base) and name not in wanted | waiting:
-            await engine.delete_collection(name)
+async def _target(engine: Engine, name: str) -> Target | None:
+    info = await find_collection(engine, name)
+    if info is None:
+        return None
+    try:
+        metadata = IndexMetadata.of_collection(name, info)
+    except FgSearchError:  # not ours, or of a release to come: leave it alone
+        return None
+    return Target(name, metadata, Operation.of_metadata(info.config.metadata), sealed_by(info))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from qdrant_client import models
 
 from fg_search.engine.paging import IDS_PER_REQUEST, pages, scroll_pages
 from fg_search.engine.port import Engine, PayloadIndexes
-from fg_search.index.collections import find_collection, index_payload, make_without_vectors
+from fg_search.index.collections import find_collection, index_payload, is_not_found, make_without_vectors
 from fg_search.index.state import IndexState
+
+T = TypeVar("T")
 
 
 async def make_log(engine: Engine, name: str, indexes: PayloadIndexes) -> None:
@@ -39,11 +42,41 @@ async def need_log(state: IndexState, name: str, indexes: PayloadIndexes) -> Non
         state.handle.whole_logs.add(name)
 
 
+async def in_log(
+    state: IndexState, name: str, indexes: PayloadIndexes, read: Callable[[], Awaitable[T]], otherwise: T
+) -> T:
+    """Read a log. Without one, or if it is removed in this very moment, the result is ``otherwise``."""
+    if not await has_log(state, name, indexes):
+        return otherwise
+    try:
+        return await read()
+    except Exception as error:
+        if not is_not_found(error):
+            raise
+        state.handle.whole_logs.discard(name)
+        return otherwise
+
+
+async def to_log(state: IndexState, name: str, indexes: PayloadIndexes, write: Callable[[], Awaitable[None]]) -> None:
+    """Write to a log. A missing one is made, also if it is removed in this very moment."""
+    while True:
+        await need_log(state, name, indexes)
+        try:
+            return await write()
+        except Exception as error:
+            if not is_not_found(error):
+                raise
+            state.handle.whole_logs.discard(name)
+
+
 async def read_log(engine: Engine, name: str) -> list[models.Record]:
     """All entries of a log as they are stored, none if there is no log."""
-    if (await find_collection(engine, name)) is None:
+    try:
+        return [entry async for page in scroll_pages(engine, name, page_size=IDS_PER_REQUEST) for entry in page]
+    except Exception as error:
+        if not is_not_found(error):
+            raise
         return []
-    return [entry async for page in scroll_pages(engine, name, page_size=IDS_PER_REQUEST) for entry in page]
 
 
 async def write_log(engine: Engine, name: str, indexes: PayloadIndexes, entries: Sequence[models.Record]) -> None:

@@ -16,7 +16,7 @@ from fg_search.index.collections import is_not_found, make_without_vectors
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE, add
-from fg_search.index.leftovers import abandoned_targets, remove_leftovers
+from fg_search.index.leftovers import abandoned_targets, remove, remove_leftovers, remove_retired
 from fg_search.index.opening import check_can_move
 from fg_search.index.rights import IndexMovedError, Right, make_target, right_to_switch
 from fg_search.index.scores import index_scores
@@ -24,7 +24,7 @@ from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import IndexState, OpenIndex
 from fg_search.layout.items import Item
 from fg_search.layout.keys import BASE_VECTOR
-from fg_search.layout.operations import CHANGED_POINT, SEALED_KEY, changes_name
+from fg_search.layout.operations import CHANGED_POINT, SEALED_KEY
 from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 AsBefore = Literal["as before"]
 
+_MAX_PASSES = 3  # over all points
 _MAX_ROUNDS = 10  # of catching up before the old collection is sealed
 _FEW = 100  # points; as many are copied in no time
 
@@ -74,6 +75,7 @@ async def migrate(
     Raises:
         StorageError: If the index's name is no alias.
     """
+    await remove_retired(state.engine, state.collection)
     state = await followed(state)
     while encoder.fingerprint != state.metadata.fingerprint:
         check_can_move(state)
@@ -146,13 +148,17 @@ class _Migration:
             RightLostError: If somebody took the right away.
         """
         await self._take_what_was_encoded()
-        await self._copy_all(progress)
+        for _ in range(_MAX_PASSES):  # other clients may write, too, and leave no marker
+            if not await self._copy_all(progress):
+                break
+            progress = _ignore
         for _ in range(_MAX_ROUNDS):
             if await self._catch_up() < _FEW:
                 break
         await self._compare()
         await self.engine.update_collection(self.old, metadata={SEALED_KEY: self.right.operation.id})
-        await self._catch_up()
+        while await self._catch_up():
+            pass
         await self._compare()  # reads two numbers, unless something else than fg_search has written
         await self._note_scores()
         await self.right.complete()
@@ -162,7 +168,7 @@ class _Migration:
             raise RightLostError
         moved.handle.moved(moved)
         await self.engine.delete_collection(self.right.changes)
-        await remove_leftovers(self.engine, self.state.collection)
+        await remove_leftovers(self.engine, self.state.collection, self.right.never_named)
         return moved
 
     async def _take_what_was_encoded(self) -> None:
@@ -175,64 +181,65 @@ class _Migration:
                     if records:
                         await self.engine.upsert(self.new, [_point(record) for record in records])
                     await self.right.beat()
-            await self.engine.delete_collection(changes_name(target.name))
-            await self.engine.delete_collection(target.name)
+            await remove(self.engine, target.name)
 
-    async def _copy_all(self, progress: Callable[[int], object]) -> None:
-        """Bring the target up to date with the old collection."""
+    async def _copy_all(self, progress: Callable[[int], object]) -> int:
+        """Bring the target up to date with the old collection, and return how many points were not."""
+        written = 0
         wanted = [BASE_VECTOR] if self.keep_base else False
         async for records in scroll_pages(self.engine, self.old, page_size=ITEMS_PER_WRITE, with_vectors=wanted):
-            await self._copy(records, progress)
+            written += await self._copy(records, progress)
             await self.right.beat()
-        await self._remove_extra()
+        return written + await self._remove_extra()
 
-    async def _copy(self, records: list[models.Record], progress: Callable[[int], object]) -> None:
+    async def _copy(self, records: list[models.Record], progress: Callable[[int], object]) -> int:
         if not records:
-            return
+            return 0
         items = [self.item_of(record) for record in records]
         known = await self.engine.work(partial(_features, self.filled, records)) if self.keep_base else None
-        await add(self.filled, items, known, batch_size=self.batch_size, progress=progress, copied=True)
+        report = await add(self.filled, items, known, batch_size=self.batch_size, progress=progress, copied=True)
+        return report.written
 
     async def _catch_up(self) -> int:
-        """Copy the points that were written since they were copied, and return their number.
+        """Copy points that were written since they were copied, and return the number of markers that said so.
 
         A marker is removed before its point is read, so that whatever is written after that has another marker.
         """
-        copied = 0
-        while True:
-            markers, _ = await self.engine.scroll(self.right.changes, limit=ITEMS_PER_WRITE)
-            if not markers:
-                return copied
-            await self.engine.delete(self.right.changes, [id_of(marker) for marker in markers])
-            changed = dict.fromkeys(payload_of(marker).get(CHANGED_POINT) for marker in markers)
-            if None in changed:
-                await self._copy_all(_ignore)
-            points: list[PointId] = [point for point in changed if point is not None]
-            if not points:
-                continue
+        markers, _ = await self.engine.scroll(self.right.changes, limit=ITEMS_PER_WRITE)
+        if not markers:
+            return 0
+        await self.engine.delete(self.right.changes, [id_of(marker) for marker in markers])
+        changed = dict.fromkeys(payload_of(marker).get(CHANGED_POINT) for marker in markers)
+        if None in changed:
+            await self._copy_all(_ignore)
+        points: list[PointId] = [point for point in changed if point is not None]
+        if points:
             wanted = [BASE_VECTOR] if self.keep_base else False
             records = await self.engine.retrieve(self.old, points, with_vectors=wanted)
             await self._copy(records, _ignore)
             gone = set(points) - {id_of(record) for record in records}
             if gone:
                 await self.engine.delete(self.new, list(gone))
-            copied += len(points)
+        return len(markers)
 
     async def _compare(self) -> None:
         """Compare the numbers of points, and everything if these differ."""
         if await self.engine.count(self.old) != await self.engine.count(self.new):
             await self._copy_all(_ignore)
 
-    async def _remove_extra(self) -> None:
-        """Remove the points that are not, or no longer, in the old collection."""
+    async def _remove_extra(self) -> int:
+        """Remove the points that are not, or no longer, in the old collection, and return their number."""
         if await self.engine.count(self.old) == await self.engine.count(self.new):
-            return
+            return 0
+        removed = 0
         async for records in scroll_pages(self.engine, self.new, page_size=ITEMS_PER_WRITE, with_payload=False):
             ids = [id_of(record) for record in records]
             known = await self.engine.retrieve(self.old, ids, with_payload=False)
             extra = list(set(ids) - {id_of(record) for record in known})
             if extra:
                 await self.engine.delete(self.new, extra)
+                removed += len(extra)
+        return removed
 
     async def _note_scores(self) -> None:
         """Note in the target's metadata which scores its items have, and make the indexes that lists need."""

@@ -12,8 +12,10 @@ from qdrant_client import models
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError, StorageError
 from fg_search.index.calibration import Calibration
-from fg_search.index.collections import find_collection, index_payload, physical_collection
+from fg_search.index.collections import index_payload
 from fg_search.index.encoders import EncoderSlot, metadata_of
+from fg_search.index.following import find_index
+from fg_search.index.leftovers import remove
 from fg_search.index.recovery import check_nothing_to_recover
 from fg_search.index.rights import IndexMovedError, make_target, right_to_switch
 from fg_search.index.state import IndexState
@@ -41,8 +43,7 @@ async def open_index(
         ValueError: If it was made with other settings.
     """
     while True:
-        points = await physical_collection(engine, collection)
-        info = await find_collection(engine, points)
+        points, info = await find_index(engine, collection)
         if info is not None:
             return await _opened(engine, collection, points, info, encoder, settings)
         await check_nothing_to_recover(engine, collection)
@@ -59,6 +60,8 @@ async def open_index(
             ) as right:
                 await right.complete()
                 await right.switch()
+                for target in right.never_named:
+                    await remove(engine, target)
         except IndexMovedError:  # somebody else has just made it
             continue
 

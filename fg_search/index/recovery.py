@@ -8,7 +8,7 @@ from qdrant_client import models
 
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError
-from fg_search.index.leftovers import Target, unused_targets
+from fg_search.index.leftovers import Target, survey
 from fg_search.index.rights import is_running
 
 
@@ -35,7 +35,7 @@ class LostCollection:
 
 async def lost_collections(engine: Engine, collection: str) -> list[LostCollection]:
     """Collections with points that were made for an index and that no alias leads to, the largest first."""
-    found = [await _described(engine, target) for target in await unused_targets(engine, collection)]
+    found = [await _described(engine, target) for target in (await survey(engine, collection)).unused]
     return sorted((lost for lost in found if lost.points), key=lambda lost: (-lost.points, lost.name))
 
 

@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -55,6 +55,7 @@ class Right:
 
     Attributes:
         target: Name of the collection that is being made.
+        never_named: Targets of operations that this one has taken over.
     """
 
     def __init__(self, engine: Engine, collection: str, operation: Operation) -> None:
@@ -62,6 +63,7 @@ class Right:
         self.collection = collection
         self.operation = operation
         self.target = target_name(collection, operation.id)
+        self.never_named: set[str] = set()
         self._last_beat = time.monotonic()
 
     @property
@@ -78,6 +80,7 @@ class Right:
     async def adopt(self, target: str) -> None:
         """Go on with what an abandoned operation has made, in place of the target."""
         empty, self.target = self.target, target
+        self.never_named.discard(target)
         await self._note()
         await self._announce()
         await self.engine.delete_collection(empty)
@@ -127,6 +130,7 @@ class Right:
             for other, target in list(others.items()):
                 if take_over or await self._is_over(other, target, watched, pause):
                     await revoke(self.engine, self.collection, other)
+                    self.never_named.add(target)
                     del others[other]
             if not others and has_own:
                 return
@@ -236,6 +240,29 @@ async def revoke(engine: Engine, collection: str, operation: str) -> None:
     except Exception as error:
         if not is_not_found(error):
             raise
+
+
+async def revoke_dead(engine: Engine, collection: str, running: Mapping[str, str]) -> bool:
+    """Take the right from operations that are known to be dead, so that no write has to be marked for them.
+
+    Args:
+        engine: Engine of the index.
+        collection: Name of the index.
+        running: Targets of operations that have the right, by the operations' ids.
+
+    Returns:
+        Whether there was one.
+    """
+    found = False
+    for operation, target in running.items():
+        if is_running_here(operation):
+            continue
+        info = await find_collection(engine, target)
+        made = None if info is None else Operation.of_metadata(info.config.metadata)
+        if made is None or not is_running(made, engine):
+            await revoke(engine, collection, operation)
+            found = True
+    return found
 
 
 def is_running(operation: Operation, engine: Engine) -> bool:

@@ -14,7 +14,7 @@ from fg_search.index.collections import index_payload
 from fg_search.index.following import on_current_collection
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
-from fg_search.layout.conditions import is_present
+from fg_search.layout.conditions import has_ids, is_present
 from fg_search.layout.keys import ITEMS_SCORED_KEY, LABELS_SCORED_KEY, PAYLOAD_KEY, REVIEW_KEY
 from fg_search.layout.schema import SCORE_INDEXES
 
@@ -52,7 +52,9 @@ async def replace_scores(
             operations = [
                 models.SetPayloadOperation(
                     set_payload=models.SetPayload(
-                        payload=dict(scores[point]), points=[point], key=f"{PAYLOAD_KEY}.{REVIEW_KEY}"
+                        payload=dict(scores[point]),
+                        filter=models.Filter(must=[has_ids([point])]),  # by its id, a point that is gone is an error
+                        key=f"{PAYLOAD_KEY}.{REVIEW_KEY}",
                     )
                 )
                 for point in page

@@ -17,8 +17,7 @@ from fg_search.engine.adapter import is_url
 from fg_search.engine.connection import is_path
 from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
-from fg_search.index.collections import find_collection
-from fg_search.index.following import followed
+from fg_search.index.collections import find_collection, is_not_found, physical_collection
 from fg_search.index.leftovers import remove_leftovers
 from fg_search.index.rights import IndexMovedError, Right, right_to_switch
 from fg_search.index.state import IndexState
@@ -75,7 +74,7 @@ async def save(state: IndexState, file: str) -> None:
         raise FileExistsError(f"there is a file {file!r} already; choose another name or remove it")
     engine = state.engine
     engine.check_snapshots()
-    physical = (await followed(state)).points
+    physical = await physical_collection(engine, state.collection)
     made = await engine.create_snapshot(physical)
     unfinished = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
@@ -111,15 +110,24 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
             async with right_to_switch(engine, collection, "restore", source, make) as right:
                 await right.complete()
                 if source is not None:
-                    await engine.update_collection(source, metadata={SEALED_KEY: right.operation.id})
+                    await _seal(engine, source, right)
                 if not await right.switch():
                     continue
                 for log in (decision_log(collection), query_log(collection)):
                     await engine.delete_collection(log)
-                await remove_leftovers(engine, collection)
+                await remove_leftovers(engine, collection, right.never_named)
                 return
         except IndexMovedError:
             continue
+
+
+async def _seal(engine: Engine, source: str, right: Right) -> None:
+    try:
+        await engine.update_collection(source, metadata={SEALED_KEY: right.operation.id})
+    except Exception as error:
+        if is_not_found(error):  # somebody has taken over, and moved the index
+            raise IndexMovedError from error
+        raise
 
 
 async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None) -> None:

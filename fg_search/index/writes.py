@@ -15,7 +15,7 @@ from qdrant_client import models
 from fg_search.engine.paging import pages
 from fg_search.engine.port import Engine, PointId
 from fg_search.index.collections import find_collection, is_not_found
-from fg_search.index.rights import IndexMovedError, revoke
+from fg_search.index.rights import IndexMovedError, revoke, revoke_dead
 from fg_search.index.state import IndexState
 from fg_search.layout.operations import CHANGED_POINT, changes_name, rights, sealed_by
 
@@ -42,6 +42,8 @@ async def acknowledge(state: IndexState, points: Sequence[PointId] | None) -> No
         running = rights(aliases, state.collection)
         if not running:
             return
+        if not marked and await revoke_dead(state.engine, state.collection, running):
+            continue
         for target in set(running.values()) - marked:
             await _mark(state.engine, target, points)
             marked.add(target)

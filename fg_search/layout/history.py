@@ -43,7 +43,7 @@ class History:
         if not stored:
             return NO_HISTORY
         return cls(
-            stored["version"],
+            stored.get("version", 0),
             tuple(stored.get("writers", "").split()),
             stored.get("number", 0),
             tuple(stored.get("unlogged", ())),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import get_args
 
-from fg_search.errors import ItemNotFoundError
+from fg_search.errors import DecisionConflictError, ItemNotFoundError
 from fg_search.index.ingestion import add
 from fg_search.index.removal import delete
 from fg_search.index.state import IndexState
@@ -41,6 +41,7 @@ async def decide_queries(
 
     Raises:
         ItemNotFoundError: If a query is not in the log. Nothing is changed then.
+        DecisionConflictError: If somebody else decides about one in the same moment. The others are settled.
         ValueError: If the action is unknown, or its label is missing.
     """
     _check_action(action, label)
@@ -58,8 +59,19 @@ async def decide_queries(
         if added:
             await delete(state, added, None)
     resolution = None if action == "reopen" else Resolution(action, label, reviewer, now())
-    await write_resolution(state, wanted, None if resolution is None else vars(resolution))
-    return await read_queries(state, wanted)
+    noted = None if resolution is None else vars(resolution)
+    lost = await write_resolution(state, [found[query_id] for query_id in wanted], noted)
+    after = await read_queries(state, wanted)
+    if lost:
+        # the item of a query that somebody else has closed in another way must not stay
+        unwanted = [query.id for query in after if query.id in lost and not query.was_added] if action == "add" else []
+        if unwanted:
+            await delete(state, unwanted, None)
+        raise DecisionConflictError(
+            f"somebody else decided about {len(lost)} of the {len(wanted)} queries in this very moment, such as "
+            f"{min(lost)!r}; look at them again"
+        )
+    return after
 
 
 async def forget_queries(state: IndexState, ids: Sequence[str] | None, before: datetime | None) -> int:

@@ -67,6 +67,7 @@ class LoggedQuery:
         confidence: Calibrated probability that the best hit is right, in [0, 1]. ``None`` without a calibration.
         nearest: Best hit, ``None`` if no item passed the filters.
         resolution: Decision about the query, ``None`` if there is none.
+        turn: Number of decisions about the query, reopening included.
     """
 
     id: str
@@ -81,6 +82,7 @@ class LoggedQuery:
     confidence: float | None
     nearest: NearestItem | None
     resolution: Resolution | None
+    turn: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -111,6 +113,7 @@ class LoggedQuery:
             resolution=None
             if not resolution
             else Resolution(resolution["action"], resolution.get("label"), resolution["reviewer"], resolution["time"]),
+            turn=payload.get("turn", 0),
         )
 
 

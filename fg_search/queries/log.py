@@ -14,11 +14,11 @@ from qdrant_client import models
 from fg_search.arrays import unit_rows
 from fg_search.engine.paging import pages, scroll_pages
 from fg_search.ids import is_uuid, point_id
-from fg_search.index.collections import find_collection
-from fg_search.index.logs import make_log
+from fg_search.index.logs import in_log, to_log
 from fg_search.index.search_results import AnswerDecision
 from fg_search.index.state import IndexState
-from fg_search.layout.conditions import equals
+from fg_search.layout.conditions import equals, has_ids, is_empty
+from fg_search.layout.history import new_token
 from fg_search.layout.logs import TENANT, query_log, query_log_indexes
 from fg_search.layout.points import payload_of
 from fg_search.queries.entries import LoggedQuery, NearestItem
@@ -27,7 +27,8 @@ from fg_search.review.issues.duplicates import earlier_normalised_text, normalis
 MOST_QUERIES = 10_000  # different queries per tenant, about 2 KiB each
 _KEPT = 9_000  # of a log that is full, so that there is room for a while
 _PAGE = 1_000
-_BASE, _MODEL, _RESOLUTION = "base", "base_model", "resolution"
+_BASE, _MODEL = "base", "base_model"
+_RESOLUTION, _TURN, _DECIDED_BY = "resolution", "turn", "decided_by"
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,15 @@ async def write_queries(state: IndexState, asked: Sequence[AskedQuery]) -> None:
     Decisions about queries are not touched, even under concurrent writes. If two writers count the same query in the
     same moment, one count may get lost.
     """
-    name = query_log(state.collection)
-    await make_log(state.engine, name, query_log_indexes(state.metadata.settings))
+    name, indexes = query_log(state.collection), query_log_indexes(state.metadata.settings)
+
+    async def write() -> None:
+        await _write_queries(state, name, asked)
+
+    await to_log(state, name, indexes, write)
+
+
+async def _write_queries(state: IndexState, name: str, asked: Sequence[AskedQuery]) -> None:
     ids = await _ids_of(state, name, list(dict.fromkeys(query.text for query in asked)))
     counts: dict[str, int] = {}
     earliest: dict[str, AskedQuery] = {}
@@ -83,14 +91,14 @@ async def write_queries(state: IndexState, asked: Sequence[AskedQuery]) -> None:
         for query_id in page:
             entry = {**_result(latest[query_id], state), "count": known.get(query_id, 0) + counts[query_id]}
             if query_id in known:
-                operations.append(
-                    models.SetPayloadOperation(set_payload=models.SetPayload(payload=entry, points=[query_id]))
-                )
+                operations.append(_setting(query_id, entry))
             else:
                 entry |= {"text": earliest[query_id].text, "first": earliest[query_id].time, TENANT: state.tenant}
                 new.append(models.PointStruct(id=query_id, vector={}, payload=entry))
         if new:
-            operations.append(models.UpsertOperation(upsert=models.PointsList(points=new)))
+            # somebody else may have entered one, and decided about it, in this very moment
+            insertion = models.PointsList(points=new, update_mode=models.UpdateMode.INSERT_ONLY)
+            operations.append(models.UpsertOperation(upsert=insertion))
             added += len(new)
         await state.engine.batch_update_points(name, operations)
     if added:
@@ -100,7 +108,7 @@ async def write_queries(state: IndexState, asked: Sequence[AskedQuery]) -> None:
 async def read_queries(state: IndexState, ids: Sequence[str] | None = None) -> list[LoggedQuery]:
     """Logged queries of the tenant, in no order. If ids are given, only those queries."""
     wanted = ["text", "count", "first", "last", "decision", "uncertain", "reason", "query_confidence", "confidence"]
-    records = await _records(state, [*wanted, "nearest", _RESOLUTION], ids)
+    records = await _records(state, [*wanted, "nearest", _RESOLUTION, _TURN], ids)
     return [LoggedQuery.of_payload(str(record.id), payload_of(record)) for record in records]
 
 
@@ -127,27 +135,49 @@ async def read_embeddings(state: IndexState, ids: Sequence[str]) -> list[npt.NDA
 async def write_embeddings(state: IndexState, ids: Sequence[str], base: npt.NDArray[np.float32]) -> None:
     """Replace the base embeddings ``(n, d)`` of queries."""
     for page in pages(list(zip(ids, base, strict=True)), _PAGE):
-        operations: list[models.UpdateOperation] = [
-            models.SetPayloadOperation(set_payload=models.SetPayload(payload=_embedding(row, state), points=[query_id]))
-            for query_id, row in page
-        ]
+        operations = [_setting(query_id, _embedding(row, state)) for query_id, row in page]
         await state.engine.batch_update_points(query_log(state.collection), operations)
 
 
-async def write_resolution(state: IndexState, ids: Sequence[str], resolution: Mapping[str, Any] | None) -> None:
-    """Note the decision about queries, or remove it."""
-    name = query_log(state.collection)
-    for page in pages(ids, _PAGE):
-        if resolution is None:
-            await state.engine.delete_payload(name, [_RESOLUTION], points=page)
-        else:
-            await state.engine.set_payload(name, {_RESOLUTION: dict(resolution)}, points=page)
+async def write_resolution(
+    state: IndexState, queries: Sequence[LoggedQuery], resolution: Mapping[str, Any] | None
+) -> set[str]:
+    """Note the decision about queries, or remove it, unless somebody else has decided since they were read.
+
+    Returns:
+        Ids of the queries that somebody else has decided about.
+    """
+    name, token = query_log(state.collection), new_token()
+    lost: set[str] = set()
+    for page in pages(queries, _PAGE):
+        by_turn: dict[int, list[str]] = {}
+        for query in page:
+            by_turn.setdefault(query.turn, []).append(query.id)
+        noted = None if resolution is None else dict(resolution)  # the engine drops a key that is set to null
+        operations: list[models.UpdateOperation] = [
+            models.SetPayloadOperation(
+                set_payload=models.SetPayload(
+                    payload={_RESOLUTION: noted, _TURN: turn + 1, _DECIDED_BY: token},
+                    filter=models.Filter(must=[has_ids(ids), equals(_TURN, turn) if turn else is_empty(_TURN)]),
+                )
+            )
+            for turn, ids in by_turn.items()
+        ]
+        await state.engine.batch_update_points(name, operations)
+        records = await state.engine.retrieve(name, [query.id for query in page], with_payload=[_DECIDED_BY])
+        lost |= {str(record.id) for record in records if payload_of(record).get(_DECIDED_BY) != token}
+    return lost
 
 
 async def remove_queries(state: IndexState, ids: Sequence[str]) -> None:
     """Remove queries."""
-    for page in pages(ids, _PAGE):
-        await state.engine.delete(query_log(state.collection), page)
+    name = query_log(state.collection)
+
+    async def remove() -> None:
+        for page in pages(ids, _PAGE):
+            await state.engine.delete(name, page)
+
+    await in_log(state, name, query_log_indexes(state.metadata.settings), remove, None)
 
 
 def query_id_of(text: str, tenant: str | None) -> str:
@@ -172,16 +202,20 @@ async def _ids_of(state: IndexState, name: str, texts: Sequence[str]) -> dict[st
 
 async def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | None = None) -> list[models.Record]:
     name = query_log(state.collection)
-    if (await find_collection(state.engine, name)) is None:
-        return []
-    if ids is not None:
+
+    async def read() -> list[models.Record]:
+        if ids is None:
+            everything = scroll_pages(
+                state.engine, name, page_size=_PAGE, scroll_filter=_own(state), with_payload=[*keys]
+            )
+            return [record async for page in everything for record in page]
         found: list[models.Record] = []
         for page in pages([query_id for query_id in ids if is_uuid(query_id)], _PAGE):  # no log holds any other id
             records = await state.engine.retrieve(name, ids=page, with_payload=[*keys, TENANT])
             found += [record for record in records if payload_of(record).get(TENANT) == state.tenant]
         return found
-    everything = scroll_pages(state.engine, name, page_size=_PAGE, scroll_filter=_own(state), with_payload=[*keys])
-    return [record async for page in everything for record in page]
+
+    return await in_log(state, name, query_log_indexes(state.metadata.settings), read, [])
 
 
 async def _make_room(state: IndexState, name: str) -> None:
@@ -210,6 +244,12 @@ def _result(asked: AskedQuery, state: IndexState) -> dict[str, Any]:
         "nearest": None if asked.nearest is None else vars(asked.nearest),
         **_embedding(asked.base, state),
     }
+
+
+def _setting(query_id: str, values: Mapping[str, Any]) -> models.SetPayloadOperation:
+    """Write to an entry. By its id, an entry that somebody has removed meanwhile would be an error."""
+    own = models.Filter(must=[has_ids([query_id])])
+    return models.SetPayloadOperation(set_payload=models.SetPayload(payload=dict(values), filter=own))
 
 
 def _embedding(base: npt.ArrayLike, state: IndexState) -> dict[str, Any]:

@@ -35,19 +35,23 @@ from fg_search.review.decisions import ReviewDecision
 from fg_search.review.item_changes import SeenItem, check_changed, read_item
 
 
-async def delete_item(state: IndexState, seen: SeenItem, entry: ReviewDecision) -> ReviewDecision:
-    """Log a decision to delete an item, and carry it out.
-
-    Raises:
-        DecisionConflictError: If somebody else changes the item in the same moment.
-    """
+async def log_deletion(state: IndexState, seen: SeenItem, entry: ReviewDecision) -> ReviewDecision:
+    """Log a decision to delete an item, with what brings the item back."""
     if seen.history.unlogged:
         await log_decisions(state)
     entry = replace(entry, point=_as_json(seen.record))
     await append_waiting(state, seen.point, entry.to_unlogged(str(uuid4())))
-    if await _carry_out(state, entry):
-        return entry
-    raise DecisionConflictError(f"somebody changed {entry.id!r} in this very moment; look at it again")
+    return entry
+
+
+async def delete_item(state: IndexState, entry: ReviewDecision) -> None:
+    """Carry out a logged deletion.
+
+    Raises:
+        DecisionConflictError: If somebody else changes the item in the same moment.
+    """
+    if not await _carry_out(state, entry):
+        raise DecisionConflictError(f"somebody changed {entry.id!r} in this very moment; look at it again")
 
 
 async def finish_deletions(state: IndexState) -> None:
@@ -85,7 +89,7 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
     restored = await _restored(state, replace(item, history=history), point)
     await state.engine.upsert(state.points, [restored], insert_only=True)
     try:
-        await check_changed(state, SeenItem(models.Record(id=restored.id, payload=restored.payload)), token)
+        await check_changed(state, SeenItem(models.Record(id=restored.id, payload=restored.payload)), history)
     except DecisionConflictError as error:
         raise decision.out_of_date("there is an item with this id again") from error
     await acknowledge(state, [item.point_id])

@@ -10,13 +10,14 @@ from qdrant_client import models
 
 from fg_search.engine.port import PointId
 from fg_search.errors import DecisionConflictError
-from fg_search.index.decision_log import newest_number, read_entry
+from fg_search.index.decision_log import is_logged, newest_number, read_entry
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import has_ids
 from fg_search.layout.history import History
 from fg_search.layout.items import StoredItem
 from fg_search.layout.keys import HASH_KEY, ITEM_HISTORY_KEY, PAYLOAD_KEY
+from fg_search.layout.logs import KEY
 from fg_search.layout.points import features_of, history_of, id_of
 from fg_search.review.decisions import ReviewDecision
 
@@ -89,20 +90,27 @@ async def change_item(
     )
     operations = [*also, models.SetPayloadOperation(set_payload=change)]
     await state.engine.batch_update_points(state.points, operations)
-    await check_changed(state, seen, history.writers[-1])
+    await check_changed(state, seen, history)
     await acknowledge(state, [seen.point])
 
 
-async def check_changed(state: IndexState, seen: SeenItem, token: str) -> None:
+async def check_changed(state: IndexState, seen: SeenItem, wanted: History) -> None:
     """Check that a change took place, by reading the item back.
+
+    Args:
+        state: The index.
+        seen: The item as it was read before.
+        wanted: History after the change. Its last token and entry are those of the change.
 
     Raises:
         DecisionConflictError: If somebody else was faster.
     """
     records = await state.engine.retrieve(state.points, [seen.point], with_payload=[ITEM_HISTORY_KEY, HASH_KEY])
     history = history_of(records[0]) if records else None
-    if history is not None and token in history.writers:
+    if history is not None and wanted.writers[-1] in history.writers:
         return
+    if await is_logged(state, wanted.unlogged[-1][KEY]):
+        return  # somebody has deleted the item since, and logged the entry before that
     user_id = seen.features["id"]
     if history is None:
         raise DecisionConflictError(f"somebody deleted {user_id!r} in this very moment")

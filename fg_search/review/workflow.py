@@ -34,7 +34,7 @@ from fg_search.layout.items import corrected
 from fg_search.layout.keys import REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.points import features_of, history_of, id_of
 from fg_search.review.decisions import ReviewDecision, check_action, check_reviewer, now
-from fg_search.review.deletions import bring_back, delete_item, finish_deletions
+from fg_search.review.deletions import bring_back, delete_item, finish_deletions, log_deletion
 from fg_search.review.item_changes import SeenItem, change_item, conflict_with, newer_decision, read_item
 from fg_search.validation import check_count
 
@@ -75,6 +75,9 @@ async def decide(
 
     async def write(state: IndexState) -> ReviewDecision:
         nonlocal made
+        if made is not None and made.point is not None:  # a deletion that was logged before the index moved
+            await delete_item(state, made)
+            return made
         seen, newest = await read_item(state, point, with_vectors=action == "delete")
         if seen is not None and made is not None and token in seen.history.writers:
             return made  # carried out before the index moved
@@ -97,7 +100,9 @@ async def decide(
             seen=_restored_by_undo(features),
         )
         if action == "delete":
-            return await delete_item(state, seen, made)
+            made = await log_deletion(state, seen, made)
+            await delete_item(state, made)
+            return made
         values = {REVIEWED_KEY: made.note} | ({} if chosen in (None, before) else corrected(seen.stored, chosen))
         await change_item(state, seen, values, _with_entry(seen.history, token, made))
         return made

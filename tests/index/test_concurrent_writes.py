@@ -120,5 +120,5 @@ def test_many_labels_are_corrected_with_few_requests(local, monkeypatch):
 
     monkeypatch.setattr(BlockingEngine, "_repeat", counted)
     local.relabel(dict.fromkeys(range(100), "new"))
-    assert requests == ["retrieve", "batch_update_points", "retrieve"]
+    assert requests == ["retrieve", "batch_update_points", "retrieve", "get_aliases"]
     assert set(local.labels_of(range(100)).values()) == {"new"}

@@ -468,14 +468,14 @@ def test_clusters_without_base_vectors(encoder, rows):
         assert index.missing_labels(min_size=1, similarity=0.0)[0].nearest_label == "card"
 
 
-def test_copies_and_snapshots_leave_the_log_behind(tmp_path, encoder, rows):
+def test_copies_take_the_log_along_and_snapshots_leave_it_behind(tmp_path, encoder, rows):
     with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(**rows)
         index.search(CLEAR, log="all")
         index.copy_to(tmp_path / "copy")
         index.snapshot(tmp_path / "file.snapshot")
     with ConfidenceIndex(tmp_path / "copy", encoder) as copy:
-        assert copy.logged_queries(only_open=False) == []
+        assert [query.text for query in copy.logged_queries(only_open=False)] == [CLEAR]
     with ConfidenceIndex.restore(tmp_path / "file.snapshot", tmp_path / "restored", encoder=encoder) as restored:
         assert restored.logged_queries(only_open=False) == []
 

@@ -11,10 +11,10 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
-from fg_search.review.execution import carry_out
-from qdrant_client import QdrantClient
+from index_fixtures import without_history
 
-from fg_search import AsyncConfidenceIndex, ConfidenceIndex, EdgeClient, IndexSettings
+from fg_search import AsyncConfidenceIndex, ConfidenceIndex, IndexSettings
+from fg_search.engine.adapter import Adapter
 from fg_search.errors import DecisionConflictError, EncoderNotFoundError, NothingToUndoError, StorageError
 
 
@@ -34,10 +34,17 @@ def works(index):
     return index.undo().undoes == made.number and index.decisions(item_id="d40")[-1].action == "undo"
 
 
-def interrupt(index, monkeypatch, act):
-    """Interrupt an action after it was logged."""
+def interrupt(index, monkeypatch, method, act, *, after=False):
+    """Interrupt an action at a request to the engine, before or after it was carried out."""
+    carry_out = getattr(Adapter, method)
+
+    async def stop(self, *arguments, **options):
+        if after:
+            await carry_out(self, *arguments, **options)
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr("fg_search.review.workflow.carry_out", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Adapter, method, stop)
         with pytest.raises(KeyboardInterrupt):
             act(index)
 
@@ -219,113 +226,92 @@ def test_the_log_is_read_in_parts(full):
 
 def test_clocks_that_stand_still_or_are_set_back_lose_no_decision(full, monkeypatch):
     times = iter([5_000_000, 5_000_000, 5_000_000, 3_000_000])
-    monkeypatch.setattr("fg_search.review.decision_log.time.time_ns", lambda: next(times))
+    monkeypatch.setattr("fg_search.index.decision_log.time.time_ns", lambda: next(times))
     made = [full.decide(f"d{i}", "keep").number for i in range(4)]
-    assert made == [5000, 5001, 5002, 5003]
+    assert made == sorted(set(made))
     assert [entry.id for entry in full.decisions()] == ["d0", "d1", "d2", "d3"]
 
 
 # what was interrupted
 
 
-def test_an_interrupted_decision_whose_item_is_gone_fails_once(full, monkeypatch):
-    interrupt(full, monkeypatch, lambda index: index.decide("d1", "keep"))
-    full.delete(["d1"])
-    (entry,) = full.decisions()
-    assert "the item is gone" in entry.failed
-    assert full.decisions(standing=True) == []
-    with pytest.raises(NothingToUndoError):
-        full.undo()
-    assert works(full)
+def test_a_decision_is_there_with_its_entry_or_not_at_all(full, monkeypatch, points_of):
+    def decide(index):
+        index.decide("d1", "label", "food")
 
-
-def test_an_interrupted_decision_does_not_overwrite_a_newer_label(full, monkeypatch, points_of):
-    interrupt(full, monkeypatch, lambda index: index.decide("d1", "label", "food"))
-    full.relabel({"d1": "travel"})
-    (entry,) = full.decisions()
-    assert "the label 'travel' by now" in entry.failed
-    assert label_of(full, "d1", points_of) == "travel"
-
-
-def test_an_interrupted_deletion_does_not_delete_another_text(full, monkeypatch, points_of):
-    interrupt(full, monkeypatch, lambda index: index.decide("d1", "delete"))
-    full.add(["pizza oven"], ids=["d1"], labels=["food"])
-    assert "replaced" in full.decisions()[0].failed
-    assert points_of(full)["d1"].payload["fg"]["text"] == "pizza oven"
-
-
-def test_an_interrupted_undo_that_is_not_possible_any_more_leaves_the_decision(full, monkeypatch, points_of):
-    made = full.decide("d1", "delete")
-    interrupt(full, monkeypatch, lambda index: index.undo())
-    full.add(["pizza oven"], ids=["d1"], labels=["food"])
-    assert "this id again" in full.decisions()[-1].failed
-    assert [entry.number for entry in full.decisions(standing=True)] == [made.number]
-    full.delete(["d1"])
+    interrupt(full, monkeypatch, "batch_update_points", decide)
+    assert (full.decisions(), label_of(full, "d1", points_of)) == ([], "card")
+    interrupt(full, monkeypatch, "batch_update_points", decide, after=True)
+    assert [entry.after for entry in full.decisions()] == [label_of(full, "d1", points_of)] == ["food"]
     full.undo()
     assert label_of(full, "d1", points_of) == "card"
 
 
-@pytest.mark.parametrize("stage", ["before", "after"])
-def test_an_interrupted_undo_of_a_deletion_brings_the_item_back_once(full, monkeypatch, points_of, stage):
+def test_an_undo_is_there_with_its_entry_or_not_at_all(full, monkeypatch, points_of):
+    made = full.decide("d1", "label", "food")
+    assert full.decisions() == [made]  # in the log, so that undo writes to the item alone
+    interrupt(full, monkeypatch, "batch_update_points", lambda index: index.undo())
+    assert label_of(full, "d1", points_of) == "food"
+    interrupt(full, monkeypatch, "batch_update_points", lambda index: index.undo(), after=True)
+    assert label_of(full, "d1", points_of) == "card"
+    assert [entry.undoes for entry in full.decisions()] == [None, made.number]
+    with pytest.raises(NothingToUndoError):
+        full.undo()
+
+
+def delete(index):
+    return index.decide("d1", "delete")
+
+
+def test_a_deletion_that_was_logged_and_interrupted_is_carried_out_later(full, monkeypatch, points_of):
+    interrupt(full, monkeypatch, "delete", delete)
+    assert "d1" in points_of(full)
+    (entry,) = full.decisions()
+    assert (entry.action, entry.failed) == ("delete", None)
+    assert "d1" not in points_of(full)
+    full.undo()
+    assert label_of(full, "d1", points_of) == "card"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: index.add(["pizza oven"], ids=["d1"], labels=["food"]),
+        lambda index: index.relabel({"d1": "food"}),
+        lambda index: index.decide("d1", "label", "food"),
+    ],
+)
+def test_an_interrupted_deletion_does_not_delete_what_was_changed_since(full, monkeypatch, points_of, change):
+    interrupt(full, monkeypatch, "delete", delete)
+    change(full)
+    assert "changed the item" in full.decisions()[0].failed
+    assert label_of(full, "d1", points_of) == "food"
+    assert works(full)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_an_interrupted_undo_of_a_deletion_brings_the_item_back_once(full, monkeypatch, points_of, after):
     whole = points_of(full)["d1"].payload
-    full.decide("d1", "delete")
-    if stage == "before":
-        interrupt(full, monkeypatch, lambda index: index.undo())
-    else:
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                "fg_search.review.execution.set_stage", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
-            )
-            with pytest.raises(KeyboardInterrupt):
-                full.undo()
-        full.relabel({"d1": "newer"})
-    entry = full.decisions()[-1]
-    assert (entry.action, entry.failed) == ("undo", None)
+    made = full.decide("d1", "delete")
+    interrupt(full, monkeypatch, "upsert", lambda index: index.undo(), after=after)
+    if not after:
+        assert full.decisions(standing=True) == [replace(made, point=None)]
+        full.undo()
+    assert [entry.action for entry in full.decisions()] == ["delete", "undo"]
     assert full.decisions(standing=True) == []
-    restored = points_of(full)["d1"].payload
-    assert restored == whole if stage == "before" else restored["fg"]["label"] == "newer"
-
-
-class Unreachable:
-    """Client that cannot change payloads."""
-
-    def __init__(self, client):
-        self._client, self.is_cut_off = client, False
-
-    def set_payload(self, *arguments, **options):
-        if self.is_cut_off:
-            raise ConnectionError("the engine went away")
-        return self._client.set_payload(*arguments, **options)
-
-    def __getattr__(self, name):
-        return getattr(self._client, name)
-
-
-@pytest.mark.parametrize("kind", ["edge", "memory"])
-def test_what_an_unreachable_engine_did_not_do_is_done_later(kind, tmp_path, encoder, rows, points_of):
-    engine = EdgeClient(tmp_path / "i") if kind == "edge" else QdrantClient(":memory:")
-    client = Unreachable(engine)
-    index = ConfidenceIndex(client, encoder)
-    index.add(**rows)
-    client.is_cut_off = True
-    for _ in range(2):
-        with pytest.raises(ConnectionError):
-            index.decide("d1", "label", "food")
-    client.is_cut_off = False
-    (entry,) = index.decisions()
-    assert (entry.after, entry.failed) == ("food", None)
-    assert label_of(index, "d1", points_of) == "food"
-    engine.close()
+    assert without_history(points_of(full)["d1"].payload) == whole
 
 
 def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, points_of, monkeypatch):
     monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))
     with ConfidenceIndex(fake_server.url, encoder) as index:
         index.add(**rows)
-        fake_server.fail("POST .*/points/payload", *[503] * 6)
+        fake_server.fail("POST .*/points/batch", *[503] * 6)
         with pytest.raises(StorageError):
             index.decide("d1", "label", "food")
-        fake_server.fail("POST .*/points/payload", 503)
+        assert (index.decisions(), label_of(index, "d1", points_of)) == ([], "card")
+        index.decide("d1", "label", "food")
+        fake_server.fail("POST .*/points/batch", 503)
         assert index.decide("d2", "delete").failed is None
         assert [entry.id for entry in index.decisions(standing=True)] == ["d1", "d2"]
         assert label_of(index, "d1", points_of) == "food"
@@ -333,19 +319,6 @@ def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, po
         index.undo()
         assert label_of(index, "d1", points_of) == label_of(index, "d2", points_of) == "card"
         assert index.decisions(limit=1)[0].action == "undo"
-
-
-def test_an_unforeseen_error_is_reported_once(full, monkeypatch):
-    async def fail(state, entry):
-        if entry.action == "keep":
-            raise RuntimeError("a bug")
-        return await carry_out(state, entry)
-
-    monkeypatch.setattr("fg_search.review.workflow.carry_out", fail)
-    with pytest.raises(RuntimeError, match="a bug"):
-        full.decide("d1", "keep")
-    assert full.decide("d2", "unsure").failed is None
-    assert [entry.failed for entry in full.decisions()] == ["a bug", None]
 
 
 DECIDER = """
