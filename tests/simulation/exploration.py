@@ -38,7 +38,7 @@ def explored(perform: Callable[[Schedule], Outcome], processes: int, *, most: in
         waiting += [
             replace(schedule, preemptions=(*schedule.preemptions, Preemption(number, other)))
             for number, step in enumerate(steps)
-            if number > after and not _is_indexing(step)
+            if number > after and not _is_indexing(step) and not outcome.run.is_polling(number)
             for other in step.others
         ]
 

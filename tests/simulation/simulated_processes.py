@@ -13,9 +13,9 @@ from simulated_engine import Killed, Mishap, Pause, Request, SimulatedEngine
 from simulated_server import SimulatedServer
 
 REQUEST_TAKES = 0.005  # seconds of virtual time
-FROZEN_FOR = 1000.0  # seconds: longer than anybody waits for somebody who may be dead
+FROZEN_FOR = 200.0  # seconds: longer than anybody waits for somebody who may be dead
 _MOST_STEPS = 3000  # a run that takes more does not end
-_CYCLE = 3  # steps of somebody who waits: two requests and a pause
+_ROUND = 3  # steps of somebody who waits: two requests and a pause
 
 
 class Place(Enum):
@@ -265,20 +265,25 @@ class Run:
             return
         process.pending = None
 
+    def is_polling(self, number: int) -> bool:
+        """Whether a step is one of somebody who waits, and has been made like this the round before."""
+        round_before, this = (
+            self.steps[max(0, number - 2 * _ROUND + 1) : number - _ROUND + 1],
+            self.steps[number - _ROUND + 1 : number + 1],
+        )
+        alike = [(step.process, step.what) for step in this] == [(step.process, step.what) for step in round_before]
+        return alike and any(isinstance(step.what, Pause) for step in this)
+
     def story(self) -> str:
         """The steps, one a line. What somebody does again and again while waiting is told once."""
-        lines = [f"  {self.processes[step.process].letter}  {step.what or 'ends'}" for step in self.steps]
         told: list[str] = []
         skipped = 0
-        for number, line in enumerate(lines):
-            if (
-                number >= 2 * _CYCLE
-                and lines[number - _CYCLE : number + 1] == lines[number - 2 * _CYCLE : number + 1 - _CYCLE]
-            ):
+        for number, step in enumerate(self.steps):
+            if self.is_polling(number):
                 skipped += 1
                 continue
             if skipped:
                 told.append(f"        … {skipped} steps more")
                 skipped = 0
-            told.append(f"  {number:4}{line}")
+            told.append(f"  {number:4}  {self.processes[step.process].letter}  {step.what or 'ends'}")
         return "\n".join(told)

@@ -10,11 +10,11 @@ from typing import Any
 from judgement import Beginning, Performed, handle, judged, look
 from simulated_encoders import ENCODERS
 from simulated_machine import begin
-from simulated_processes import FROZEN_FOR, DoesNotEndError, Place, Run, Schedule
+from simulated_processes import DoesNotEndError, Place, Run, Schedule
 from simulated_server import Photograph, SimulatedServer
 from writing_operations import QUESTION, TEXT, Operation
 
-LATE = 10 * FROZEN_FOR  # seconds after which whoever was interrupted counts as dead
+LATE = 10_000.0  # seconds after which whoever was interrupted counts as dead
 
 
 @dataclass
@@ -38,7 +38,8 @@ class Outcome:
         lines = [f"{one.letter} {operation}" for one, operation in zip(processes, self.operations, strict=True)]
         ends = [f"  {one.letter} raised {one.error!r}" for one in processes if one.error is not None]
         wrong = [f"  wrong: {line}" for line in self.wrong]
-        return "\n".join([f"{', '.join(lines)}; {self.schedule}; {self.run.place.value}", *wrong, *ends, self.run.story()])
+        title = f"{', '.join(lines)}; {self.schedule}; {self.run.place.value}"
+        return "\n".join([title, *wrong, *ends, self.run.story()])
 
 
 class Simulation:

@@ -331,9 +331,9 @@ DECIDE_QUERY = _of(
         ("label", QUESTION): f"answered by {by}",
         ("given label", QUESTION): f"answered by {by}",
     },
-    kinds=["writes"],
-    refusals=(ItemNotFoundError,),
-    yields_to=["forgets", "moves all"],
+    kinds=["writes", "decides about a query"],
+    refusals=_CONFLICT,
+    yields_to=["forgets", "moves all", "decides about a query"],
     needs_work=True,
 )
 FORGET = _of(
