@@ -166,9 +166,10 @@ async def latest_entries(state: IndexState, condition: models.Filter, limit: int
     return await in_log(state, name, DECISION_LOG_INDEXES, read, [])
 
 
-async def read_entry(state: IndexState, number: int) -> LoggedEntry | None:
-    """Whole entry of this number and its stage. ``None`` if the tenant has none."""
-    return next(iter(await read_entries(state, entries_that(state, number=number))), None)
+async def read_entry(state: IndexState, number: int, *, with_point: bool = False) -> LoggedEntry | None:
+    """Entry of this number and its stage. ``None`` if the tenant has none."""
+    condition = entries_that(state, number=number)
+    return next(iter(await read_entries(state, condition, with_point=with_point)), None)
 
 
 def newest_number() -> models.QueryRequest:
