@@ -76,11 +76,11 @@ async def copy_index(
         StorageError: If points are missing or differ in the end.
         ValueError: If the source has no base vectors and the destination wants them.
     """
+    state = await followed(state)
     chosen = settings or state.metadata.settings
     if chosen.base_vectors != "none" and not state.metadata.has_base:
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
     metadata = replace(state.metadata, settings=chosen)
-    state = await followed(state)
     await log_decisions(state)
     while True:
         points = (await destination.get_aliases()).get(collection, collection)
@@ -99,7 +99,7 @@ async def copy_index(
                 destination, collection, "copy", None, partial(make_target, metadata=metadata)
             ) as right:
                 await _adopt(right, metadata)
-                report = await _copy_points(state, destination, right.target, metadata, progress)
+                report = await _copy_points(state, destination, right.target, metadata, progress, is_new=True)
                 await _copy_rest(state, destination, collection, right.target)
                 await right.complete()
                 if await right.switch():
@@ -107,6 +107,25 @@ async def copy_index(
                     return report
         except IndexMovedError:
             continue  # somebody else has just made it
+        except Exception as error:
+            if not is_not_found(error) or await find_collection(destination, right.target) is not None:
+                raise
+            continue  # somebody has taken this copy over
+
+
+async def remove_extra(engine: Engine, old: str, destination: Engine, new: str) -> int:
+    """Remove the points of a copy that are not, or no longer, in the original, and return their number."""
+    if await engine.count(old) == await destination.count(new):
+        return 0
+    removed = 0
+    async for records in scroll_pages(destination, new, page_size=ITEMS_PER_WRITE, with_payload=False):
+        ids = [id_of(record) for record in records]
+        known = await engine.retrieve(old, ids, with_payload=False)
+        extra = list(set(ids) - {id_of(record) for record in known})
+        if extra:
+            await destination.delete(new, extra)
+            removed += len(extra)
+    return removed
 
 
 async def _adopt(right: Right, metadata: IndexMetadata) -> None:
@@ -124,6 +143,8 @@ async def _copy_points(
     points: str,
     metadata: IndexMetadata,
     progress: Callable[[int], object],
+    *,
+    is_new: bool = False,
 ) -> CopyReport:
     written = 0
     moved = StorageError(f"{state.name} was re-encoded while it was copied; copy again")
@@ -137,6 +158,8 @@ async def _copy_points(
         raise moved from error
     if await physical_collection(state.engine, state.collection) != state.points:
         raise moved
+    if is_new:  # what an interrupted copy has left may have points that were deleted since
+        await remove_extra(state.engine, state.points, destination, points)
     copied, compared = await _verify(state, destination, points, metadata)
     return CopyReport(copied, written, compared)
 
