@@ -876,7 +876,7 @@ class AsyncConfidenceIndex:
             evidence=evidence,
             query_filter=query_filter,
         )
-        return await queue.listed(self._state, options)
+        return await self._find(lambda state: queue.listed(state, options))
 
     async def decide(
         self,

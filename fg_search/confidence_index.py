@@ -867,7 +867,7 @@ class ConfidenceIndex:
             evidence=evidence,
             query_filter=query_filter,
         )
-        return drive(queue.listed(self._state, options))
+        return self._find(lambda state: queue.listed(state, options))
 
     def decide(
         self,

@@ -12,8 +12,9 @@ from qdrant_client import models
 
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import PointId
+from fg_search.errors import StorageError
 from fg_search.index.collections import is_not_found, make_without_vectors
-from fg_search.index.copies import remove_extra
+from fg_search.index.copies import OURS, remove_extra
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE, add
@@ -74,7 +75,7 @@ async def migrate(
         State of the new index, which has no calibration.
 
     Raises:
-        StorageError: If the index's name is no alias.
+        StorageError: If the index's name is no alias, or another client has written points to the index.
     """
     state = await followed(state)
     await remove_retired(state.engine, state.collection)
@@ -189,7 +190,9 @@ class _Migration:
         """Bring the target up to date with the old collection, and return how many points were not."""
         written = 0
         wanted = [BASE_VECTOR] if self.keep_base else False
-        async for records in scroll_pages(self.engine, self.old, page_size=ITEMS_PER_WRITE, with_vectors=wanted):
+        async for records in scroll_pages(
+            self.engine, self.old, page_size=ITEMS_PER_WRITE, scroll_filter=OURS, with_vectors=wanted
+        ):
             written += await self._copy(records, progress)
             await self.right.beat()
         return written + await remove_extra(self.engine, self.old, self.engine, self.new)
@@ -225,9 +228,20 @@ class _Migration:
         return len(markers)
 
     async def _compare(self) -> None:
-        """Compare the numbers of points, and everything if these differ."""
-        if await self.engine.count(self.old) != await self.engine.count(self.new):
-            await self._copy_all(_ignore)
+        """Compare the numbers of points, and everything if these differ.
+
+        Raises:
+            StorageError: If another client has written points, which would be lost.
+        """
+        if await self.engine.count(self.old) == await self.engine.count(self.new):
+            return
+        foreign = await self.engine.count(self.old, models.Filter(must_not=[OURS]))
+        if foreign:
+            raise StorageError(
+                f"{self.state.name} has {foreign:,} points that another client has written, which would be lost; "
+                "delete them, or move them to a collection of their own"
+            )
+        await self._copy_all(_ignore)
 
     async def _note_scores(self) -> None:
         """Note in the target's metadata which scores its items have, and make the indexes that lists need."""
