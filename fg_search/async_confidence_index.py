@@ -26,6 +26,7 @@ from fg_search.index import (
     ingestion,
     migration,
     opening,
+    recovery,
     refit,
     relevance,
     removal,
@@ -41,6 +42,7 @@ from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
 from fg_search.index.progress import progress_bar
 from fg_search.index.query_vectors import Query
+from fg_search.index.recovery import LostCollection
 from fg_search.index.relevance import Relevant
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
@@ -171,6 +173,37 @@ class AsyncConfidenceIndex:
                     await engine.close()
         # sync: return cls(location, known, collection=collection, api_key=api_key)
         return await cls(location, known, collection=collection, api_key=api_key).open()  # async only
+
+    @classmethod
+    async def recover(
+        cls,
+        location: AsyncLocation,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        source: str | None = None,
+        api_key: str | None = None,
+    ) -> LostCollection:
+        """Give an index its name back, if its alias was lost while the collection it led to is still there.
+
+        Args:
+            location: As for the class.
+            collection: Name of the index.
+            source: Collection that the name is to lead to. It may be left out if only one complete one is there.
+            api_key: API key of the server.
+
+        Returns:
+            The collection that has the name now.
+
+        Raises:
+            IndexNotFoundError: If there is nothing to recover, or not that collection.
+            ValueError: If the index has its name, or there are several collections to choose from.
+        """
+        engine = await connect_async(location, api_key=api_key, create=False)
+        try:
+            return await recovery.recover(engine, collection, source)
+        finally:
+            if is_path(location):
+                await engine.close()
 
     async def close(self) -> None:
         """Release the folder or the connection. A client that was handed in stays open."""
@@ -843,7 +876,7 @@ class AsyncConfidenceIndex:
             evidence=evidence,
             query_filter=query_filter,
         )
-        return await queue.listed(self._state, options)
+        return await self._find(lambda state: queue.listed(state, options))
 
     async def decide(
         self,

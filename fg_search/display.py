@@ -125,6 +125,8 @@ def info(console: Console, found: IndexInfo) -> None:
         facts.add_row("tenant", _shown(found.tenant))
     corrected = f", {found.corrected:,} of them corrected" if found.corrected else ""
     facts.add_row("points", f"{found.points:,} ({found.labelled:,} with a label{corrected})")
+    if found.strangers:
+        facts.add_row("of others", f"{found.strangers:,} points, not found: another encoder or client has written them")
     if found.set_aside:
         facts.add_row("set aside", f"{found.set_aside:,}, not found until they are reviewed")
     facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))

@@ -46,6 +46,7 @@ for command in (
     maintenance.copy,
     maintenance.snapshot,
     maintenance.restore,
+    maintenance.recover,
     serve.serve,
     demo.demo,
 ):

@@ -22,6 +22,7 @@ from fg_search.cli.options import (
     LabelColumn,
     NoCache,
     OnError,
+    TakeOver,
     TextColumn,
     cache_folder,
     open_index,
@@ -39,7 +40,7 @@ Attribute = Annotated[
 
 
 _FILE_OPTIONS = ("text", "label", "attribute", "model", "groups", "codes", "delimiter", "encoding", "on_error")
-_REFRESH_OPTIONS = ("set_aside", "collection", "api_key")
+_REFRESH_OPTIONS = ("set_aside", "collection", "api_key", "take_over")
 
 
 def fit(
@@ -84,6 +85,7 @@ def fit(
     cache: Cache = None,
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
+    take_over: TakeOver = False,
 ) -> None:
     """Train a feature-group head on the texts of FILE, or of an index, and save the encoder."""
     if (file is None) == (refresh is None):
@@ -94,7 +96,7 @@ def fit(
             before = _set_aside(index)
             index.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
             calibrated = index.calibration is not None
-            refitted = index.refit(output, set_aside=set_aside, seed=seed, batch_size=batch_size)
+            refitted = index.refit(output, set_aside=set_aside, seed=seed, batch_size=batch_size, take_over=take_over)
             aside = _set_aside(index)
         notes = [f"{aside:,} items are set aside until they are reviewed (--kind contradicted)"] if aside else []
         if before and set_aside is None:

@@ -27,6 +27,7 @@ from fg_search.cli.options import (
     LabelColumn,
     NoCache,
     OnError,
+    TakeOver,
     Tenant,
     TextColumn,
     cache_folder,
@@ -163,6 +164,7 @@ def migrate(
     cache: Cache = None,
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
+    take_over: TakeOver = False,
 ) -> None:
     """Re-encode an index with another encoder, without downtime. Calibrate it again afterwards."""
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -170,5 +172,5 @@ def migrate(
     loaded = FeatureGroupEncoder.load(encoder, cache_folder=cache_folder(cache, no_cache=no_cache))
     with open_index(location, None, collection, api_key) as target:
         with timed("re-encoded"):
-            target.migrate(loaded, batch_size=batch_size)
+            target.migrate(loaded, batch_size=batch_size, take_over=take_over)
         say(f"the index {location} now uses the encoder {loaded.fingerprint} in {encoder}")

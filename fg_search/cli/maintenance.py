@@ -1,4 +1,4 @@
-"""``info``, ``copy``, ``snapshot`` and ``restore``: inspect, copy and back up an index."""
+"""``info``, ``copy``, ``snapshot``, ``restore`` and ``recover``: inspect, copy, back up and bring back an index."""
 
 from __future__ import annotations
 
@@ -119,3 +119,21 @@ def restore(
     check_location(location)
     with timed("restored"), ConfidenceIndex.restore(file, location, collection=collection, api_key=api_key) as opened:
         say(f"{len(opened):,} items in the index {location}")
+
+
+def recover(
+    location: IndexLocation,
+    collection: Collection = DEFAULT_COLLECTION,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Collection to give the name to.", show_default="the only complete one"),
+    ] = None,
+    api_key: ApiKey = None,
+) -> None:
+    """Give an index its name back, if the name was lost and its collection is still there."""
+    from fg_search.confidence_index import ConfidenceIndex
+
+    check_location(location)
+    found = ConfidenceIndex.recover(location, collection=collection, source=source, api_key=api_key)
+    encoder = "an encoder that was never saved" if found.encoder is None else f"the encoder in {found.encoder}"
+    say(f"the index {collection} at {location} is {found}, filled by {encoder}")

@@ -64,6 +64,13 @@ Cache = Annotated[
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached base embeddings.")]
 BatchSize = Annotated[int, typer.Option(help="Texts encoded per batch.", min=1)]
+TakeOver = Annotated[
+    bool,
+    typer.Option(
+        "--take-over",
+        help="Do not wait for another process that is moving the index; it cannot finish any more then.",
+    ),
+]
 MinConfidence = Annotated[float | None, typer.Option(help="Exclude items less confident than this, 0 to 1.")]
 ConfidenceWeight = Annotated[float, typer.Option(help="Order hits by score * confidence^weight, 0 to 100.")]
 RankByOption = Annotated[str, typer.Option("--rank-by", help="Rank by auto, features, base or both.")]

@@ -22,7 +22,8 @@ from fg_search.index.logs import read_log, write_log
 from fg_search.index.rights import IndexMovedError, Right, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, FEATURES_VECTOR
+from fg_search.layout.conditions import is_present
+from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, CONFIDENCE_KEY, FEATURES_VECTOR
 from fg_search.layout.logs import DECISION_LOG_INDEXES, decision_log, query_log, query_log_indexes
 from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.payloads import are_same
@@ -76,12 +77,13 @@ async def copy_index(
         StorageError: If points are missing or differ in the end.
         ValueError: If the source has no base vectors and the destination wants them.
     """
+    state = await followed(state)
     chosen = settings or state.metadata.settings
     if chosen.base_vectors != "none" and not state.metadata.has_base:
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
     metadata = replace(state.metadata, settings=chosen)
-    state = await followed(state)
     await log_decisions(state)
+    right: Right | None = None
     while True:
         points = (await destination.get_aliases()).get(collection, collection)
         info = await find_collection(destination, points)
@@ -99,7 +101,7 @@ async def copy_index(
                 destination, collection, "copy", None, partial(make_target, metadata=metadata)
             ) as right:
                 await _adopt(right, metadata)
-                report = await _copy_points(state, destination, right.target, metadata, progress)
+                report = await _copy_points(state, destination, right.target, metadata, progress, is_new=True)
                 await _copy_rest(state, destination, collection, right.target)
                 await right.complete()
                 if await right.switch():
@@ -107,6 +109,29 @@ async def copy_index(
                     return report
         except IndexMovedError:
             continue  # somebody else has just made it
+        except Exception as error:
+            if not is_not_found(error) or right is None or await find_collection(destination, right.target):
+                raise
+            continue  # somebody has taken this copy over
+
+
+OURS = is_present(CONFIDENCE_KEY)
+"""Points that fg_search has written. Other clients may write to the same collection."""
+
+
+async def remove_extra(engine: Engine, old: str, destination: Engine, new: str) -> int:
+    """Remove the points of a copy that are not, or no longer, in the original, and return their number."""
+    if await engine.count(old, OURS) == await destination.count(new, OURS):
+        return 0
+    removed = 0
+    async for records in scroll_pages(destination, new, page_size=ITEMS_PER_WRITE, with_payload=False):
+        ids = [id_of(record) for record in records]
+        known = await engine.retrieve(old, ids, with_payload=False)
+        extra = list(set(ids) - {id_of(record) for record in known})
+        if extra:
+            await destination.delete(new, extra)
+            removed += len(extra)
+    return removed
 
 
 async def _adopt(right: Right, metadata: IndexMetadata) -> None:
@@ -124,11 +149,15 @@ async def _copy_points(
     points: str,
     metadata: IndexMetadata,
     progress: Callable[[int], object],
+    *,
+    is_new: bool = False,
 ) -> CopyReport:
     written = 0
     moved = StorageError(f"{state.name} was re-encoded while it was copied; copy again")
     try:
-        async for records in scroll_pages(state.engine, state.points, page_size=ITEMS_PER_WRITE, with_vectors=True):
+        async for records in scroll_pages(
+            state.engine, state.points, page_size=ITEMS_PER_WRITE, scroll_filter=OURS, with_vectors=True
+        ):
             written += await _write_missing(destination, points, records, metadata)
             progress(len(records))
     except Exception as error:
@@ -137,6 +166,8 @@ async def _copy_points(
         raise moved from error
     if await physical_collection(state.engine, state.collection) != state.points:
         raise moved
+    if is_new:  # what an interrupted copy has left may have points that were deleted since
+        await remove_extra(state.engine, state.points, destination, points)
     copied, compared = await _verify(state, destination, points, metadata)
     return CopyReport(copied, written, compared)
 
@@ -198,7 +229,7 @@ def _vectors(record: models.Record, metadata: IndexMetadata) -> Any:
 async def _verify(state: IndexState, destination: Engine, new: str, metadata: IndexMetadata) -> tuple[int, int]:
     """Compare the counts, and a sample of the points in full. Return the numbers of points and of compared points."""
     old = state.collection
-    counts = [await state.engine.count(old), await destination.count(new)]
+    counts = [await state.engine.count(old, OURS), await destination.count(new, OURS)]
     if counts[0] < counts[1]:
         raise StorageError(
             f"the source has {counts[0]:,} points, the copy {counts[1]:,}: what was deleted from the source since an "
@@ -210,7 +241,11 @@ async def _verify(state: IndexState, destination: Engine, new: str, metadata: In
             "pause that and copy again, only what differs is written"
         )
     sample = models.QueryRequest(
-        query=models.SampleQuery(sample=models.Sample.RANDOM), limit=_COMPARED, with_payload=True, with_vector=True
+        query=models.SampleQuery(sample=models.Sample.RANDOM),
+        filter=OURS,
+        limit=_COMPARED,
+        with_payload=True,
+        with_vector=True,
     )
     (answer,) = await state.engine.query_batch_points(old, [sample])
     drawn = answer.points

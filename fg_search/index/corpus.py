@@ -14,7 +14,7 @@ from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import BASE_VECTOR, PAYLOAD_KEY
-from fg_search.layout.points import id_of, payload_of, vectors_of
+from fg_search.layout.points import id_of, is_ours, payload_of, vectors_of
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ async def read_corpus(
         scroll_filter=state.scope_of_all(),
         with_vectors=names,
     ):
+        records = [record for record in records if is_ours(record)]
         for record in records:
             payload = dict(payload_of(record))
             features = payload.pop(PAYLOAD_KEY)

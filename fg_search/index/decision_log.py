@@ -166,9 +166,30 @@ async def latest_entries(state: IndexState, condition: models.Filter, limit: int
     return await in_log(state, name, DECISION_LOG_INDEXES, read, [])
 
 
-async def read_entry(state: IndexState, number: int) -> LoggedEntry | None:
-    """Whole entry of this number and its stage. ``None`` if the tenant has none."""
-    return next(iter(await read_entries(state, entries_that(state, number=number))), None)
+async def latest_standing(state: IndexState) -> tuple[LoggedEntry | None, bool]:
+    """Latest decision of the tenant that stands, and whether entries of the tenant are waiting to be carried out."""
+    name = decision_log(state.collection)
+    requests = [
+        models.QueryRequest(filter=entries_that(state, stage="waiting"), limit=1, with_payload=False),
+        models.QueryRequest(
+            query=models.OrderByQuery(order_by=_NEWEST),
+            filter=entries_that(state, stage="standing"),
+            limit=1,
+            with_payload=_WITHOUT_POINT,
+        ),
+    ]
+
+    async def read() -> tuple[LoggedEntry | None, bool]:
+        waiting, standing = await state.engine.query_batch_points(name, requests)
+        return (_entry_of(standing.points[0]) if standing.points else None), bool(waiting.points)
+
+    return await in_log(state, name, DECISION_LOG_INDEXES, read, (None, False))
+
+
+async def read_entry(state: IndexState, number: int, *, with_point: bool = False) -> LoggedEntry | None:
+    """Entry of this number and its stage. ``None`` if the tenant has none."""
+    condition = entries_that(state, number=number)
+    return next(iter(await read_entries(state, condition, with_point=with_point)), None)
 
 
 def newest_number() -> models.QueryRequest:
@@ -227,7 +248,7 @@ def _staging(number: int, stage: Stage, failed: str | None = None) -> models.Upd
     return models.SetPayloadOperation(set_payload=models.SetPayload(payload=noted, filter=numbered))
 
 
-def _entry_of(record: models.Record) -> LoggedEntry:
+def _entry_of(record: models.Record | models.ScoredPoint) -> LoggedEntry:
     payload = dict(payload_of(record))
     stage = payload.pop(STAGE)
     del payload[ITEM]

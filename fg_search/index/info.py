@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from qdrant_client import models
 
-from fg_search.index.set_aside import SET_ASIDE
+from fg_search.index.following import followed
+from fg_search.index.set_aside import SET_ASIDE, is_set_aside
 from fg_search.index.state import IndexState
-from fg_search.layout.conditions import is_present
-from fg_search.layout.keys import CONFIDENCE_KEY, GIVEN_LABEL_KEY, LABEL_KEY
+from fg_search.layout.conditions import equals, is_present
+from fg_search.layout.keys import (
+    CONFIDENCE_KEY,
+    GIVEN_LABEL_KEY,
+    LABEL_KEY,
+    MODEL_KEY,
+    PAYLOAD_KEY,
+    REVIEWED_ACTION_KEY,
+    SET_ASIDE_KEY,
+)
+from fg_search.layout.points import features_of, payload_of
 from fg_search.layout.schema import IndexMetadata
 
 _HISTOGRAM_BINS = 10
+_MOST_READ = 10_000  # items
+_COUNTED = [CONFIDENCE_KEY, LABEL_KEY, GIVEN_LABEL_KEY, SET_ASIDE_KEY, REVIEWED_ACTION_KEY, MODEL_KEY]
 
 
 @dataclass(frozen=True)
@@ -45,9 +58,11 @@ class IndexInfo:
         labelled: Number of points that have a label.
         corrected: Number of points whose label a person corrected.
         set_aside: Number of points that are not found until somebody decides about them.
+        strangers: Number of points that searches leave out: an encoder of before made them, or another client.
         metadata: Identity of the encoder, and the layout.
         calibration: Summary of the calibration, ``None`` if there is none.
-        confidence_histogram: Number of points with a confidence in each tenth of [0, 1].
+        confidence_histogram: Number of points with a confidence in each tenth of [0, 1]. Beyond 10,000 points it is
+            estimated from a random sample.
     """
 
     location: str
@@ -57,33 +72,95 @@ class IndexInfo:
     labelled: int
     corrected: int
     set_aside: int
+    strangers: int
     metadata: IndexMetadata
     calibration: CalibrationInfo | None
     confidence_histogram: tuple[int, ...]
 
 
 async def describe_index(state: IndexState) -> IndexInfo:
-    """Count the items and describe the index. All numbers come from the engine."""
+    """Count the items and describe the index, as it is now.
+
+    Up to 10,000 items are read and counted here. Of more, the engine counts, and the histogram is that of a random
+    sample, scaled to all.
+    """
+    state = replace(await followed(state), has_strangers=False)  # they are counted
+    points = await _count(state)
     calibration = state.calibration
-    histogram = []
-    for bounds in _bins():
-        histogram.append(await _count(state, models.FieldCondition(key=CONFIDENCE_KEY, range=bounds)))
+    counts = await (_counts_of_all(state) if points <= _MOST_READ else _counts(state, points))
     return IndexInfo(
         location=state.location,
         collection=state.collection,
         tenant=state.chosen_tenant,
-        points=(await _count(state)),
-        labelled=(await _count(state, is_present(LABEL_KEY))),
-        corrected=(await _count(state, is_present(GIVEN_LABEL_KEY))),
-        set_aside=0 if state.metadata.set_aside is None else (await _count(state, SET_ASIDE)),
         metadata=state.metadata,
         calibration=None
         if calibration is None
         else CalibrationInfo(
             calibration.queries, calibration.relevant_by, calibration.describe_search(), calibration.points
         ),
-        confidence_histogram=tuple(histogram),
+        **counts,
     )
+
+
+async def _counts_of_all(state: IndexState) -> dict[str, Any]:
+    """Numbers of a small index, from what its items say."""
+    records, _ = await state.engine.scroll(
+        state.collection, scroll_filter=state.scope(), limit=_MOST_READ, with_payload=_COUNTED
+    )
+    ours = [features for record in records if (features := _own_features(state, record)) is not None]
+    return {
+        "points": len(ours),
+        "labelled": sum(features.get("label") is not None for features in ours),
+        "corrected": sum(features.get("given_label") is not None for features in ours),
+        "set_aside": sum(is_set_aside(features) for features in ours),
+        "strangers": len(records) - len(ours),
+        "confidence_histogram": _histogram([features["confidence"] for features in ours]),
+    }
+
+
+async def _counts(state: IndexState, points: int) -> dict[str, Any]:
+    """Numbers of a large index, as the engine counts."""
+    is_own = models.Filter(must=[equals(MODEL_KEY, state.metadata.fingerprint)])
+    strangers = await _count(state, models.Filter(must_not=[is_own]))
+    sample = models.QueryRequest(
+        query=models.SampleQuery(sample=models.Sample.RANDOM),
+        filter=state.scope(is_own),
+        limit=_MOST_READ,
+        with_payload=[CONFIDENCE_KEY],
+        with_vector=False,
+    )
+    (answer,) = await state.engine.query_batch_points(state.collection, [sample])
+    return {
+        "points": points - strangers,
+        "labelled": await _count(state, is_present(LABEL_KEY)),
+        "corrected": await _count(state, is_present(GIVEN_LABEL_KEY)),
+        "set_aside": 0 if state.metadata.set_aside is None else (await _count(state, SET_ASIDE)),
+        "strangers": strangers,
+        "confidence_histogram": _scaled(
+            _histogram([features_of(point)["confidence"] for point in answer.points]), points - strangers
+        ),
+    }
+
+
+def _own_features(state: IndexState, record: models.Record) -> dict[str, Any] | None:
+    """Our part of a payload, ``None`` if it is another encoder's or another client's."""
+    features: dict[str, Any] = payload_of(record).get(PAYLOAD_KEY) or {}
+    return features if features.get("model") == state.metadata.fingerprint else None
+
+
+def _histogram(confidences: Sequence[float]) -> tuple[int, ...]:
+    bins = [min(int(confidence * _HISTOGRAM_BINS), _HISTOGRAM_BINS - 1) for confidence in confidences]
+    return tuple(bins.count(i) for i in range(_HISTOGRAM_BINS))
+
+
+def _scaled(histogram: Sequence[int], total: int) -> tuple[int, ...]:
+    """Histogram of a sample, scaled to a total by the method of largest remainders."""
+    shares = [count * total / (sum(histogram) or 1) for count in histogram]
+    scaled = [int(share) for share in shares]
+    largest = sorted(range(len(shares)), key=lambda i: scaled[i] - shares[i])
+    for i in largest[: total - sum(scaled)]:
+        scaled[i] += 1
+    return tuple(scaled)
 
 
 async def count(state: IndexState) -> int:
@@ -98,9 +175,3 @@ async def count_all(state: IndexState) -> int:
 
 async def _count(state: IndexState, *conditions: models.Condition) -> int:
     return await state.engine.count(state.collection, state.scope(*conditions))
-
-
-def _bins() -> Iterator[models.Range]:
-    for i in range(_HISTOGRAM_BINS - 1):
-        yield models.Range(gte=i / _HISTOGRAM_BINS, lt=(i + 1) / _HISTOGRAM_BINS)
-    yield models.Range(gte=1 - 1 / _HISTOGRAM_BINS, lte=1.0)

@@ -132,10 +132,9 @@ async def _is_leftover(engine: Engine, target: Target, found: Survey) -> bool:
     if made.id != own_id:
         # restoring it was interrupted: it says what the collection was that the snapshot was made of
         return not engine.is_shared and not is_running_here(own_id)
-    if current is not None and current.operation is not None and made.source is not None:
-        # an operation cannot switch any more once the name has moved from its source
-        if made.source == current.operation.source:
-            return True
+    previous = None if current is None or current.operation is None else current.operation.source
+    if made.source is not None and made.source == previous:
+        return True  # an operation cannot switch any more once the name has moved from its source
     if is_running(made, engine):
         return False
     # the name never led to a target that is not complete, or whose source still has the name

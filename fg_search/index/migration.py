@@ -12,7 +12,9 @@ from qdrant_client import models
 
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import PointId
+from fg_search.errors import StorageError
 from fg_search.index.collections import is_not_found, make_without_vectors
+from fg_search.index.copies import OURS, remove_extra
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE, add
@@ -73,10 +75,10 @@ async def migrate(
         State of the new index, which has no calibration.
 
     Raises:
-        StorageError: If the index's name is no alias.
+        StorageError: If the index's name is no alias, or another client has written points to the index.
     """
-    await remove_retired(state.engine, state.collection)
     state = await followed(state)
+    await remove_retired(state.engine, state.collection)
     while encoder.fingerprint != state.metadata.fingerprint:
         check_can_move(state)
         kept = state.metadata.set_aside if set_aside == "as before" else set_aside
@@ -90,6 +92,7 @@ async def migrate(
                 partial(_make_targets, metadata=metadata),
                 take_over=take_over,
             ) as right:
+                await remove_retired(state.engine, state.collection)
                 migration = _Migration(state, right, metadata, encoder, batch_size, set_aside)
                 state = await migration.run(progress)
         except (IndexMovedError, RightLostError):
@@ -187,10 +190,12 @@ class _Migration:
         """Bring the target up to date with the old collection, and return how many points were not."""
         written = 0
         wanted = [BASE_VECTOR] if self.keep_base else False
-        async for records in scroll_pages(self.engine, self.old, page_size=ITEMS_PER_WRITE, with_vectors=wanted):
+        async for records in scroll_pages(
+            self.engine, self.old, page_size=ITEMS_PER_WRITE, scroll_filter=OURS, with_vectors=wanted
+        ):
             written += await self._copy(records, progress)
             await self.right.beat()
-        return written + await self._remove_extra()
+        return written + await remove_extra(self.engine, self.old, self.engine, self.new)
 
     async def _copy(self, records: list[models.Record], progress: Callable[[int], object]) -> int:
         if not records:
@@ -223,23 +228,20 @@ class _Migration:
         return len(markers)
 
     async def _compare(self) -> None:
-        """Compare the numbers of points, and everything if these differ."""
-        if await self.engine.count(self.old) != await self.engine.count(self.new):
-            await self._copy_all(_ignore)
+        """Compare the numbers of points, and everything if these differ.
 
-    async def _remove_extra(self) -> int:
-        """Remove the points that are not, or no longer, in the old collection, and return their number."""
+        Raises:
+            StorageError: If another client has written points, which would be lost.
+        """
         if await self.engine.count(self.old) == await self.engine.count(self.new):
-            return 0
-        removed = 0
-        async for records in scroll_pages(self.engine, self.new, page_size=ITEMS_PER_WRITE, with_payload=False):
-            ids = [id_of(record) for record in records]
-            known = await self.engine.retrieve(self.old, ids, with_payload=False)
-            extra = list(set(ids) - {id_of(record) for record in known})
-            if extra:
-                await self.engine.delete(self.new, extra)
-                removed += len(extra)
-        return removed
+            return
+        foreign = await self.engine.count(self.old, models.Filter(must_not=[OURS]))
+        if foreign:
+            raise StorageError(
+                f"{self.state.name} has {foreign:,} points that another client has written, which would be lost; "
+                "delete them, or move them to a collection of their own"
+            )
+        await self._copy_all(_ignore)
 
     async def _note_scores(self) -> None:
         """Note in the target's metadata which scores its items have, and make the indexes that lists need."""

@@ -32,6 +32,10 @@ class LostCollection:
     made_by: str
     complete: bool | None
 
+    def __str__(self) -> str:
+        state = "not complete" if self.complete is False else "complete"
+        return f"{self.name} ({self.points:,} points, {state}; {self.made_by})"
+
 
 async def lost_collections(engine: Engine, collection: str) -> list[LostCollection]:
     """Collections with points that were made for an index and that no alias leads to, the largest first."""

@@ -15,8 +15,7 @@ from fg_search.index.search_plan import min_confidence_condition, plan, to_hits
 from fg_search.index.search_results import Hit
 from fg_search.index.set_aside import NOT_SET_ASIDE
 from fg_search.index.state import IndexState
-from fg_search.layout.conditions import equals
-from fg_search.layout.keys import MODEL_KEY, PAYLOAD_KEY
+from fg_search.layout.points import features_of, is_ours
 
 QUERIES_PER_REQUEST = 128
 
@@ -44,8 +43,7 @@ def request_chunks(positions: Sequence[int]) -> list[Sequence[int]]:
 def search_scope(state: IndexState, options: SearchOptions) -> models.Filter | None:
     """Filter for the points that a search considers."""
     not_set_aside = None if state.metadata.set_aside is None else NOT_SET_ASIDE
-    no_stranger = equals(MODEL_KEY, state.metadata.fingerprint) if state.has_strangers else None
-    return state.scope(not_set_aside, no_stranger, min_confidence_condition(options), options.query_filter)
+    return state.scope(not_set_aside, min_confidence_condition(options), options.query_filter)
 
 
 def ranking(state: IndexState, rank_by: RankBy) -> RankBy:
@@ -79,6 +77,5 @@ def check_model(state: IndexState, points: Sequence[models.ScoredPoint]) -> None
     """
     fingerprint = state.metadata.fingerprint
     for point in points:
-        payload = point.payload or {}
-        if PAYLOAD_KEY not in payload or payload[PAYLOAD_KEY]["model"] != fingerprint:
+        if not is_ours(point) or features_of(point)["model"] != fingerprint:
             raise StrangersError(str(state.was_re_encoded()))

@@ -143,10 +143,21 @@ class Right:
             pause = min(2 * pause, _MAX_PAUSE)
 
     async def _announce(self) -> None:
+        """Claim the right.
+
+        Raises:
+            IndexMovedError: If somebody has removed the target, as the index has moved from its source.
+        """
         alias = models.CreateAlias(
             collection_name=self.target, alias_name=right_name(self.collection, self.operation.id)
         )
-        await self.engine.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+        try:
+            await self.engine.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+        except Exception as error:
+            if not is_not_found(error):
+                raise
+            await self.engine.delete_collection(self.changes)
+            raise IndexMovedError from error
 
     async def _note(self, *, beat: int | None = None, complete: bool = False) -> None:
         self.operation = replace(

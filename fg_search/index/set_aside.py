@@ -30,6 +30,16 @@ SET_ASIDE = models.Filter(
 NOT_SET_ASIDE = models.Filter(must_not=[SET_ASIDE])
 
 
+def is_set_aside(features: Mapping[str, Any]) -> bool:
+    """Whether an item is set aside, as :data:`SET_ASIDE` says to the engine.
+
+    Args:
+        features: Our part of the item's payload.
+    """
+    decided = (features.get(REVIEWED_KEY) or {}).get("action", _UNDECIDED)
+    return bool(features.get("set_aside")) and features.get("given_label") is None and decided == _UNDECIDED
+
+
 def is_doubtful(features: Mapping[str, Any], least_score: float) -> bool:
     """Whether a label is wrong with at least this probability, and nobody has decided about it or corrected it.
 

@@ -18,7 +18,7 @@ from fg_search.engine.connection import is_path
 from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
 from fg_search.index.collections import find_collection, is_not_found, physical_collection
-from fg_search.index.leftovers import remove_leftovers
+from fg_search.index.leftovers import remove_leftovers, remove_retired
 from fg_search.index.rights import IndexMovedError, Right, right_to_switch
 from fg_search.index.state import IndexState
 from fg_search.layout.logs import decision_log, query_log
@@ -108,6 +108,7 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
         make = partial(_recover, file=Path(file), encoder=encoder)
         try:
             async with right_to_switch(engine, collection, "restore", source, make) as right:
+                await remove_retired(engine, collection)
                 await right.complete()
                 if source is not None:
                     await _seal(engine, source, right)

@@ -13,6 +13,7 @@ from fg_search.errors import EncoderNotFoundError, ModelMismatchError
 from fg_search.ids import UserId, point_id
 from fg_search.index.encoders import EncoderSlot, load_encoder
 from fg_search.layout.conditions import equals
+from fg_search.layout.keys import MODEL_KEY
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.validation import check_distributions, check_vectors, plain_text
@@ -127,6 +128,8 @@ class IndexState:
         tenant, key = self.tenant, self.metadata.settings.tenant_key
         if tenant is not None and key is not None:
             must.insert(0, equals(key, tenant))
+        if self.has_strangers:
+            must.append(equals(MODEL_KEY, self.metadata.fingerprint))
         if len(must) == 1 and isinstance(must[0], models.Filter):
             return must[0]
         return models.Filter(must=must) if must else None

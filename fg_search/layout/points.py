@@ -88,6 +88,11 @@ def features_of(point: models.Record | models.ScoredPoint) -> dict[str, Any]:
     return features
 
 
+def is_ours(point: models.Record | models.ScoredPoint) -> bool:
+    """Whether fg_search has written a point. Other clients may write to the same collection."""
+    return PAYLOAD_KEY in (point.payload or {})
+
+
 def history_of(point: models.Record | models.ScoredPoint) -> History:
     """Changes of an item by people. Its history must have been read, or all of our part of the payload."""
     return History.of_features((point.payload or {}).get(PAYLOAD_KEY) or {})

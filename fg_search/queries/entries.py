@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from fg_search.ids import UserId
@@ -82,7 +82,7 @@ class LoggedQuery:
     confidence: float | None
     nearest: NearestItem | None
     resolution: Resolution | None
-    turn: int = 0
+    turn: int = field(default=0, compare=False, repr=False)
 
     @property
     def is_open(self) -> bool:

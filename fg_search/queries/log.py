@@ -14,6 +14,7 @@ from qdrant_client import models
 from fg_search.arrays import unit_rows
 from fg_search.engine.paging import pages, scroll_pages
 from fg_search.ids import is_uuid, point_id
+from fg_search.index.collections import is_not_found
 from fg_search.index.logs import in_log, to_log
 from fg_search.index.search_results import AnswerDecision
 from fg_search.index.state import IndexState
@@ -163,8 +164,13 @@ async def write_resolution(
             )
             for turn, ids in by_turn.items()
         ]
-        await state.engine.batch_update_points(name, operations)
-        records = await state.engine.retrieve(name, [query.id for query in page], with_payload=[_DECIDED_BY])
+        try:
+            await state.engine.batch_update_points(name, operations)
+            records = await state.engine.retrieve(name, [query.id for query in page], with_payload=[_DECIDED_BY])
+        except Exception as error:
+            if not is_not_found(error):
+                raise
+            return {query.id for query in queries}  # somebody has removed the log
         lost |= {str(record.id) for record in records if payload_of(record).get(_DECIDED_BY) != token}
     return lost
 

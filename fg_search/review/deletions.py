@@ -77,7 +77,7 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
         DecisionConflictError: If there is an item with this id again.
         EncoderNotFoundError: If it must be encoded anew and the encoder is gone.
     """
-    read = await read_entry(state, decision.number)
+    read = await read_entry(state, decision.number, with_point=True)
     assert read is not None  # noqa: S101  nothing is removed from the log
     assert read[0]["point"] is not None  # noqa: S101  every deletion has it
     point: Mapping[str, Any] = read[0]["point"]

@@ -10,6 +10,7 @@ from qdrant_client.http.models import QueryResponse
 
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
+from fg_search.index.retrieval import check_model
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, LABEL_KEY, PAYLOAD_KEY
@@ -43,6 +44,7 @@ async def with_evidence(
     found: list[QueryResponse] = []
     for page in pages(requests, _QUERIES_PER_REQUEST):
         found += await state.engine.query_batch_points(state.collection, page)
+    check_model(state, [point for response in found for point in response.points])
     return [
         replace(
             item,

@@ -20,6 +20,7 @@ from fg_search.index.decision_log import (
     clearing,
     entries_that,
     latest_entries,
+    latest_standing,
     log_decisions,
     log_unlogged,
     next_number,
@@ -128,7 +129,6 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
         unlogged, newest = await log_unlogged(state)
         if made is not None and any(token in history_of(record).writers for record in unlogged):
             return made  # carried out before the index moved
-        await finish_deletions(state)
         decision = await _latest_standing(state) if number is None else await _standing(state, number)
         made = ReviewDecision(
             number=next_number(state, max(newest, decision.number)),
@@ -214,14 +214,18 @@ async def _check_nothing_newer(state: IndexState, user_id: UserId, seen: SeenIte
 
 
 async def _latest_standing(state: IndexState) -> ReviewDecision:
-    found = await latest_entries(state, entries_that(state, stage="standing"), 1)
-    if not found:
+    found, is_waiting = await latest_standing(state)
+    if is_waiting:
+        await finish_deletions(state)
+        found, _ = await latest_standing(state)
+    if found is None:
         raise NothingToUndoError(f"no decision about an item of {state.name} stands")
-    return ReviewDecision.of_payload(found[0][0])
+    return ReviewDecision.of_payload(found[0])
 
 
 async def _standing(state: IndexState, number: int) -> ReviewDecision:
     """Decision of this number, which must be the latest standing one about its item."""
+    await finish_deletions(state)
     read = (await read_entry(state, number)) if number < _NO_NUMBER else None
     entry, stage = (ReviewDecision.of_payload(read[0]), read[1]) if read is not None else (None, None)
     if entry is None or entry.action == "undo":

@@ -1,0 +1,57 @@
+"""Number of requests to the engine: on a server each of them takes its time."""
+
+import pytest
+
+from fg_search.engine.blocking import BlockingEngine
+
+
+@pytest.fixture
+def requests(monkeypatch):
+    """Names of the requests that are made."""
+    made = []
+    for kind in ("_repeat", "_once"):
+        call = getattr(BlockingEngine, kind)
+
+        async def counted(self, method, *arguments, call=call, **options):
+            inside = counted_inside.copy()
+            counted_inside.append(method)
+            if not inside:
+                made.append(method.__name__)
+            try:
+                return await call(self, method, *arguments, **options)
+            finally:
+                counted_inside.pop()
+
+        monkeypatch.setattr(BlockingEngine, kind, counted)
+    return made
+
+
+counted_inside = []
+
+
+def test_what_reviewers_do_takes_few_requests(local, rows, requests):
+    local.add(**rows)
+    requests.clear()
+    local.relabel({f"d{i}": "new" for i in range(40)})
+    assert len(requests) <= 4
+    requests.clear()
+    local.decide("d1", "label", "food")
+    assert len(requests) <= 4
+    local.undo()  # makes the log
+    local.decide("d1", "label", "food")
+    requests.clear()
+    local.undo()
+    assert len(requests) <= 6
+    requests.clear()
+    local.info()
+    assert len(requests) <= 4
+
+
+def test_searching_takes_one_request(local, rows, requests):
+    local.add(**rows)
+    requests.clear()
+    local.search("my card")
+    assert requests == ["query_batch_points"]
+    requests.clear()
+    local.search_many(["my card", "my loan"] * 20)
+    assert requests == ["query_batch_points"]
