@@ -46,6 +46,7 @@ from fg_search.index.relevance import Relevant
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
 from fg_search.index.state import IndexState, OpenIndex
+from fg_search.layout.names import index_name
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
@@ -84,13 +85,17 @@ class AsyncConfidenceIndex:
         collection: Name of the index. In Qdrant it is an alias of the collection that holds the points.
         api_key: API key of the server.
         settings: Layout of a new index. An existing index must have been made with the same settings.
+        retry_for: Seconds for which a server that is busy or out of reach is asked again, by default
+            ``FG_SEARCH_RETRY_FOR`` of the environment, or 60.
+        prefer_grpc: Ask a server over gRPC, as a URL with the scheme ``grpc`` does.
 
     Raises:
         IndexNotFoundError: If there is no index and no encoder to make one with, or the collection is not an index.
         ModelMismatchError: If another encoder filled the index.
         FolderLockedError: If the folder is open in another client.
         NotFittedError: If the encoder has no trained head.
-        ValueError: If the index was made with other settings.
+        ServerError: If a server does not answer, refuses the API key, is too old, or is none of Qdrant.
+        ValueError: If the index was made with other settings, or its name cannot be one.
 
     Example:
         >>> async with AsyncConfidenceIndex("support-index", encoder) as index:  # doctest: +SKIP
@@ -106,10 +111,13 @@ class AsyncConfidenceIndex:
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
         settings: IndexSettings | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
     ) -> None:
-        self.collection = collection
+        self.collection = index_name(collection)
         self._given, self._owns_client = location, is_path(location)
         self._encoder, self._settings, self._api_key = encoder, settings, api_key
+        self._retry_for, self._prefer_grpc = retry_for, prefer_grpc
         self._tenant: str | None = None
         self._logging: Logging = "none"
         self._deciding = asyncio.Lock()  # decisions are numbered, and depend on one another
@@ -124,7 +132,13 @@ class AsyncConfidenceIndex:
             Exception: What the class raises.
         """
         known = await asyncio.to_thread(ready_encoder, self._encoder)
-        self._engine = await connect_async(self._given, api_key=self._api_key, create=known is not None)
+        self._engine = await connect_async(
+            self._given,
+            api_key=self._api_key,
+            create=known is not None,
+            retry_for=self._retry_for,
+            prefer_grpc=self._prefer_grpc,
+        )
         try:
             self._open_index = OpenIndex(await opening.open_index(self._engine, self.collection, known, self._settings))
         except BaseException:
@@ -141,6 +155,8 @@ class AsyncConfidenceIndex:
         encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
     ) -> Self:
         """Bring back an index from a file that :meth:`snapshot` wrote. An index of this name is replaced as a whole.
 
@@ -152,23 +168,26 @@ class AsyncConfidenceIndex:
             encoder: As for the class.
             collection: Name of the restored index.
             api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
 
         Raises:
             StorageError: If the file is missing, damaged, or of another kind of engine. Nothing was changed.
             IndexNotFoundError: If it holds a collection that is not an index. Nothing was changed.
             ModelMismatchError: If another encoder filled it. Nothing was changed.
         """
-        path = snapshots.existing_file(file)
+        path, collection = snapshots.existing_file(file), index_name(collection)
         known = await asyncio.to_thread(ready_encoder, encoder)
         with snapshots.no_folder_left(location):
-            engine = await connect_async(location, api_key=api_key)
+            engine = await connect_async(location, api_key=api_key, retry_for=retry_for, prefer_grpc=prefer_grpc)
             try:
                 await snapshots.restore(engine, collection, path, known)
             finally:
                 if is_path(location):
                     await engine.close()
-        # sync: return cls(location, known, collection=collection, api_key=api_key)
-        return await cls(location, known, collection=collection, api_key=api_key).open()  # async only
+        opened = partial(cls, location, known, collection=collection, api_key=api_key)
+        # sync: return opened(retry_for=retry_for, prefer_grpc=prefer_grpc)
+        return await opened(retry_for=retry_for, prefer_grpc=prefer_grpc).open()  # async only
 
     async def close(self) -> None:
         """Release the folder or the connection. A client that was handed in stays open."""
@@ -280,6 +299,7 @@ class AsyncConfidenceIndex:
             StorageError: If a server stays out of reach.
         """
         state = self._state
+        await state.engine.check_writable(self.collection)
         items = await state.engine.work(partial(ingestion.items_of, state, texts, ids, labels, payloads, embeddings))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
             return await ingestion.add(state, items, embeddings, batch_size=batch_size, progress=advance)
@@ -634,6 +654,7 @@ class AsyncConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
+        await self._connected.check_writable(self.collection)
         learned = await relevance.calibrate_on(
             self._state,
             queries,
@@ -700,9 +721,10 @@ class AsyncConfidenceIndex:
         self,
         location: AsyncLocation,
         *,
-        collection: str = DEFAULT_COLLECTION,
+        collection: str | None = None,
         api_key: str | None = None,
         settings: IndexSettings | None = None,
+        prefer_grpc: bool = False,
         show_progress: bool | None = None,
     ) -> CopyReport:
         """Copy the whole index elsewhere, such as from a folder to a server, or into other settings.
@@ -713,9 +735,10 @@ class AsyncConfidenceIndex:
 
         Args:
             location: As for the class.
-            collection: Name of the copy.
+            collection: Name of the copy, by default that of this index.
             api_key: API key of the server the copy goes to.
             settings: Layout of the copy, if other than that of this index.
+            prefer_grpc: Ask the server the copy goes to over gRPC.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Raises:
@@ -727,10 +750,11 @@ class AsyncConfidenceIndex:
         state = self._state
         if state.chosen_tenant is not None:
             raise ValueError("an index is copied with all its tenants; call copy_to on the index itself")
-        destination = await connect_async(location, api_key=api_key)
+        name = index_name(self.collection if collection is None else collection)
+        destination = await connect_async(location, api_key=api_key, retry_for=self._retry_for, prefer_grpc=prefer_grpc)
         try:
             with progress_bar(await info.count_all(state), show_progress, "copy") as advance:
-                return await copies.copy_index(state, destination, collection, settings, advance)
+                return await copies.copy_index(state, destination, name, settings, advance)
         finally:
             if is_path(location):
                 await destination.close()
@@ -751,6 +775,7 @@ class AsyncConfidenceIndex:
         Raises:
             ValueError: If the index has no base embeddings, fewer than two labels, or tenants of which none was chosen.
         """
+        await self._connected.check_writable(self.collection)
         with progress_bar(await info.count_all(self._state), show_progress, "read") as advance:
             return await label_scores.score_labels(self._state, seed=seed, progress=advance)
 
@@ -768,6 +793,7 @@ class AsyncConfidenceIndex:
         Raises:
             ValueError: If the index has no base embeddings, or tenants of which none was chosen.
         """
+        await self._connected.check_writable(self.collection)
         with progress_bar(await info.count_all(self._state), show_progress, "read") as advance:
             return await item_scores.score_items(self._state, seed=seed, progress=advance)
 
@@ -995,6 +1021,7 @@ class AsyncConfidenceIndex:
                 encoder, or this is a view of one tenant.
             FileExistsError: If the folder holds something other than a saved encoder.
         """
+        await self._connected.check_writable(self.collection)
         with progress_bar(await info.count_all(self._state), show_progress, "read") as advance:
             encoder = await refit.refit(
                 self._state, folder, set_aside=set_aside, seed=seed, batch_size=batch_size, progress=advance
@@ -1025,6 +1052,7 @@ class AsyncConfidenceIndex:
         show_progress: bool | None,
     ) -> None:
         opened = self._opened
+        await self._connected.check_writable(self.collection)
         with progress_bar(await info.count_all(opened.state), show_progress, "index") as advance:
             opened.migrated(
                 await migration.migrate(
@@ -1064,6 +1092,7 @@ class AsyncConfidenceIndex:
     def _connected(self) -> AsyncEngine:
         if self._engine is None:
             raise self._is_not_open()
+        self._engine.check_process()
         return self._engine
 
     def _is_not_open(self) -> RuntimeError:

@@ -11,13 +11,12 @@ import warnings
 from collections.abc import Container
 
 from qdrant_client import models
-from qdrant_client.http.exceptions import UnexpectedResponse
 
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine, PayloadIndexes
 from fg_search.errors import StorageError
 from fg_search.layout.schema import IndexMetadata, collection_options, payload_indexes
 
-_NOT_FOUND = 404
 _FINGERPRINT = re.compile("[0-9a-f]{16}")
 
 
@@ -25,14 +24,10 @@ async def find_collection(engine: Engine, collection: str) -> models.CollectionI
     """Describe a collection, by its name or an alias. ``None`` if there is none."""
     try:
         return await engine.get_collection(collection)
-    except UnexpectedResponse as error:
-        if error.status_code != _NOT_FOUND:
-            raise
-        return None
-    except ValueError as error:
-        if "not found" not in str(error):
-            raise
-        return None
+    except Exception as error:
+        if is_not_found(error):
+            return None
+        raise
 
 
 async def create_collection(engine: Engine, collection: str, metadata: IndexMetadata) -> str:

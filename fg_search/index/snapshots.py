@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from fg_search.edge.folder import LOCK_FILE
-from fg_search.engine.adapter import is_url
+from fg_search.engine.address import is_url
 from fg_search.engine.connection import is_path
 from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
