@@ -70,7 +70,7 @@ class Adapter(Calls):
             version = (await self._repeat(self._methods.info)).version
         except ServerError:
             return  # something before the server keeps this address for itself
-        check_version(version, self._asked.where)
+        check_version(version, self._asked.url)
 
     async def check_writable(self, collection: str) -> None:
         """Make sure that the API key may write, before long work whose result is to be written.

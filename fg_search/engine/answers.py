@@ -21,7 +21,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from fg_search.errors import ServerError
 
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 401, 403, 404, 409
-TOO_LARGE, TOO_MANY, FULL = 413, 429, 507
+TOO_LARGE, TOO_MANY, NOT_IMPLEMENTED, FULL = 413, 429, 501, 507
 _BUSY = (408, 425, TOO_MANY, 500, 502, 503, 504)
 _STATUS_OF_CODE = {
     grpc.StatusCode.INVALID_ARGUMENT: BAD_REQUEST,
@@ -32,7 +32,7 @@ _STATUS_OF_CODE = {
     grpc.StatusCode.FAILED_PRECONDITION: 412,
     grpc.StatusCode.OUT_OF_RANGE: BAD_REQUEST,
     grpc.StatusCode.RESOURCE_EXHAUSTED: TOO_MANY,
-    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNIMPLEMENTED: NOT_IMPLEMENTED,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
     grpc.StatusCode.ABORTED: 503,
     grpc.StatusCode.UNAVAILABLE: None,
@@ -58,7 +58,7 @@ class Answer:
         message: Message in one line.
         retry_after: Seconds after which the server wants to be asked again, if it says so.
         may_pass: Whether the same request may succeed later.
-        was_sent: Whether the server may have carried out the request.
+        was_sent: Whether the server may have carried out the request all the same.
         is_foreign: Whether the answer is none of Qdrant's.
         largest: Largest request that the server takes, in bytes, if it says so.
     """
@@ -100,14 +100,14 @@ def answer_of(error: BaseException) -> Answer | None:
     if isinstance(error, UnexpectedResponse):
         return _of_response(error)
     if isinstance(error, ResourceExhaustedResponse):
-        return Answer(TOO_MANY, _line(error.message), float(error.retry_after_s), may_pass=True)
+        return Answer(TOO_MANY, _line(error.message), float(error.retry_after_s), may_pass=True, was_sent=False)
     if isinstance(error, ResponseHandlingException):
         return _of_exchange(error.source)
     if isinstance(error, grpc.RpcError):
         return _of_rpc(error)
     if isinstance(error, QdrantException):  # of a date where the client expects seconds
         _, _, said = str(error).partition("valid integer: ")
-        return Answer(TOO_MANY, "too many requests", _seconds(said), may_pass=True)
+        return Answer(TOO_MANY, "too many requests", _seconds(said), may_pass=True, was_sent=False)
     if isinstance(error, json.JSONDecodeError):
         return Answer(200, "the answer is not JSON", is_foreign=True)
     if isinstance(error, httpx.HTTPError):
@@ -130,47 +130,53 @@ def is_not_found(error: BaseException) -> bool:
     return status_of(error) == NOT_FOUND
 
 
-def explained(answer: Answer, where: str, call: str, api_key: str | None) -> ServerError:
+def explained(answer: Answer, url: str, call: str, api_key: str | None, waited: float = 0) -> ServerError:
     """The error to raise for an answer, in one line with cause and remedy.
 
     Args:
         answer: What came instead of a result.
-        where: The server, such as ``the server at http://localhost:6333``.
+        url: Address of the server.
         call: Name of what was called.
         api_key: API key that was sent. The error does not tell it, even if the server does.
+        waited: Seconds for which the server was asked again.
     """
-    words = _words(answer, where, call, has_key=api_key is not None)
+    words = _words(answer, url, call, has_key=api_key is not None)
+    if answer.may_pass:
+        asked = f" It was asked for {waited:.0f} s." if waited >= 1 else ""
+        words += f".{asked} What was acknowledged before is kept, so run it again when the server answers"
     return ServerError(words.replace(api_key, "…") if api_key else words, status=answer.status)
 
 
-def _words(answer: Answer, where: str, call: str, *, has_key: bool) -> str:
+def _words(answer: Answer, url: str, call: str, *, has_key: bool) -> str:
     status, message = answer.status, answer.message
     if answer.is_foreign:
         return (
-            f"what answers there is no Qdrant server ({where}: {message}); check the address: Qdrant listens on port "
-            "6333 for http and on 6334 for grpc"
+            f"what answers at {url} is no Qdrant server ({message}); check the address: Qdrant listens on port 6333 "
+            "for http and on 6334 for grpc"
         )
     if status is None:
-        return f"no Qdrant server answers ({where}): {message}; is it running, and is the address right?"
-    if status == UNAUTHORIZED:
-        wanted = "does not know the API key" if has_key else "wants an API key"
-        return f"{where} {wanted} ({message}); set QDRANT_API_KEY, or give api_key=…"
-    if status == FORBIDDEN:
-        return f"{where} forbids {call} ({message}); use an API key that may write, not one that may only read"
-    if status == FULL:
-        return (
-            f"{where} has no room left ({message}); make some there, then run it again: what was acknowledged before "
-            "is kept"
-        )
-    if status == TOO_LARGE:
-        return f"one item is larger than {where} takes at once ({message}); raise its limit, or shorten the item"
+        return f"no Qdrant server answers at {url}: {message}; is it running, and is the address right?"
+    return f"the server at {url} refused the request {call} ({status}: {message}){_remedy(answer, has_key)}"
+
+
+def _remedy(answer: Answer, has_key: bool) -> str:
+    """What to do about a refusal, as the end of a sentence."""
+    if answer.status == UNAUTHORIZED:
+        wanted = "it does not know the API key" if has_key else "it wants an API key"
+        return f": {wanted}; set QDRANT_API_KEY, or give api_key=…"
+    if answer.status == FORBIDDEN:
+        return ": the API key may not do this; use one that may write, not one that may only read"
+    if answer.status == FULL:
+        return ": it has no room left; make some there, then run it again: what was acknowledged before is kept"
+    if answer.status == TOO_LARGE:
+        return ": a single item is larger than it takes at once; raise its limit, or shorten the item"
     if answer.is_strict:
-        return f"the strict mode of a collection on {where} forbids {call}: {message}"
-    if status == TOO_MANY and not answer.may_pass:
-        return f"the rate limit of a collection on {where} is too low for {call} ({message}); raise it"
-    if status == 501:
-        return f"{where} does not know {call} ({message}); it may be too old: update it"
-    return f"{where} refused {call} ({status}): {message}"
+        return ": the strict mode of the collection forbids it; change that, or ask for less"
+    if answer.status == TOO_MANY and not answer.may_pass:
+        return ": a rate limit of the collection is too low for it; raise it"
+    if answer.status == NOT_IMPLEMENTED:
+        return ": it may be too old; update it"
+    return ""
 
 
 def _of_response(error: UnexpectedResponse) -> Answer:
@@ -190,6 +196,7 @@ def _of_response(error: UnexpectedResponse) -> Answer:
         message,
         _seconds(headers.get("retry-after")),
         may_pass=status in _BUSY and not never,
+        was_sent=status != TOO_MANY,
         is_foreign=status in (NOT_FOUND, 405) and not is_qdrant,
     )
 
@@ -237,7 +244,8 @@ def _of_rpc(error: grpc.RpcError) -> Answer:
         return Answer(TOO_LARGE, message, largest=_largest(message))
     never = status == TOO_MANY and _OVER_BUDGET in message
     may_pass = status is None or (status in _BUSY and not never)
-    return Answer(status, message, _seconds(said.get("retry-after")), may_pass=may_pass)
+    retry_after = _seconds(said.get("retry-after"))
+    return Answer(status, message, retry_after, may_pass=may_pass, was_sent=status != TOO_MANY)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -58,7 +58,7 @@ class Calls(ABC):
         self._location = type(client).__name__ if location is None else location
         self._api_key = api_key
         url = self._location if location is not None or self._remote is None else self._remote.rest_uri
-        self._asked = Asked(f"the server at {url}", retry_for, api_key)
+        self._asked = Asked(url, retry_for, api_key)
         self._process = os.getpid()
         self._limits: dict[str, Limits] = {}
         self._largest: int | None = None if self._remote is None else LARGEST_REQUEST

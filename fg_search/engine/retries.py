@@ -40,20 +40,20 @@ class Asked:
     """A server that is asked again when it is busy or out of reach.
 
     Args:
-        where: The server, for messages.
+        url: Its address, for messages.
         retry_for: Seconds after the first failure of a call in which it is made again.
         api_key: API key that requests carry.
     """
 
-    def __init__(self, where: str, retry_for: float, api_key: str | None = None) -> None:
-        self.where = where
+    def __init__(self, url: str, retry_for: float, api_key: str | None = None) -> None:
+        self.url = url
         self.retry_for = retry_for
         self._api_key = api_key
         self._silent_until = -math.inf  # several calls may wait at once; one of them says so
 
-    def error(self, answer: Answer, call: str) -> ServerError:
-        """The error to raise for an answer that does not pass."""
-        return explained(answer, self.where, call, self._api_key)
+    def error(self, answer: Answer, call: str, waited: float = 0) -> ServerError:
+        """The error to raise for an answer that does not pass, after so many seconds."""
+        return explained(answer, self.url, call, self._api_key, waited)
 
     def say(self, answer: Answer, until: float) -> None:
         """Say once that the server is waited for."""
@@ -63,7 +63,7 @@ class Asked:
         self._silent_until = now + until
         what = "does not answer" if answer.status is None else f"is busy ({answer.message})"
         clock = time.strftime("%H:%M:%S", time.localtime(time.time() + until))
-        _LOG.warning("%s %s, trying until %s", self.where, what, clock)
+        _LOG.warning("the server at %s %s, trying until %s", self.url, what, clock)
 
 
 class Attempts:
@@ -102,7 +102,7 @@ class Attempts:
         pause = self._pause(answer)
         # what is asked for is no use if it is asked too early; otherwise the last attempt is made when time is up
         if not answer.may_pass or left <= 0 or (answer.retry_after is not None and pause > left):
-            raise self._asked.error(answer, self._call) from error
+            raise self._asked.error(answer, self._call, now - self._since) from error
         self.may_be_done |= answer.was_sent
         if pause > _SILENT or now - self._since > _SILENT:
             self._asked.say(answer, left)

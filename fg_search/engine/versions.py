@@ -11,7 +11,7 @@ from fg_search.errors import ServerError
 OLDEST = (1, 17)
 
 
-def check_version(version: str, where: str) -> None:
+def check_version(version: str, url: str) -> None:
     """Refuse a server that is too old. A version that is no number, such as that of a development build, passes.
 
     Raises:
@@ -20,4 +20,4 @@ def check_version(version: str, where: str) -> None:
     found = re.match(r"(\d+)\.(\d+)", version)
     if found is not None and (int(found.group(1)), int(found.group(2))) < OLDEST:
         needed = ".".join(map(str, OLDEST))
-        raise ServerError(f"{where} is Qdrant {version}, which is too old: update it to {needed} or newer")
+        raise ServerError(f"the server at {url} is Qdrant {version}, which is too old: update it to {needed} or newer")

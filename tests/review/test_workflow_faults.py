@@ -8,7 +8,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 
 import pytest
 from qdrant_client import QdrantClient
@@ -318,13 +317,13 @@ def test_what_an_unreachable_engine_did_not_do_is_done_later(kind, tmp_path, enc
     engine.close()
 
 
-def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, points_of, monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))
+def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, points_of, clock):
     with ConfidenceIndex(fake_server.url, encoder) as index:
         index.add(**rows)
-        fake_server.fail("POST .*/points/payload", *[503] * 6)
+        fake_server.fail("POST .*/points/payload", *[503] * 99)
         with pytest.raises(StorageError):
             index.decide("d1", "label", "food")
+        fake_server.forget_failures()
         fake_server.fail("POST .*/points/payload", 503)
         assert index.decide("d2", "delete").failed is None
         assert [entry.id for entry in index.decisions(standing=True)] == ["d1", "d2"]
