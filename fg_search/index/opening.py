@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from fg_search.engine.answers import FORBIDDEN
 from fg_search.engine.port import Engine
-from fg_search.errors import IndexNotFoundError
+from fg_search.errors import IndexNotFoundError, ServerError
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import create_collection, find_collection, index_payload, switch_alias
 from fg_search.index.encoders import EncoderSlot, metadata_of
@@ -53,5 +54,9 @@ async def open_index(
             "into a new index with `fg-search copy`"
         )
     # whoever made the collection may have been interrupted before its payload indexes existed
-    await index_payload(engine, collection, payload_indexes(metadata), known=info.payload_schema)
+    try:
+        await index_payload(engine, collection, payload_indexes(metadata), known=info.payload_schema)
+    except ServerError as error:
+        if error.status != FORBIDDEN:
+            raise  # whose API key may only read can search all the same
     return state
