@@ -15,7 +15,7 @@ from fg_search.engine.adapter import Adapter
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LAST_WAIT = 0.5  # seconds for a call in the background when its operation is cancelled
+_LAST_WAIT = 0.2  # seconds for a call in the background when its operation is cancelled
 
 
 class AsyncEngine(Adapter):

@@ -17,7 +17,7 @@ from fg_search.engine.retries import RETRY_FOR
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LAST_WAIT = 0.5  # seconds for a call in the background when the user interrupts
+_LAST_WAIT = 0.2  # seconds for a call in the background when the user interrupts
 
 
 def drive(operation: Coroutine[Any, Any, T]) -> T:
