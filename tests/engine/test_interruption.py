@@ -66,8 +66,16 @@ def interrupt_when(process, happens):
 
 
 @pytest.mark.parametrize("face", ["blocking", "async"])
-@pytest.mark.parametrize("operation", ["write", "write_in_the_background", "write_while_working"])
-@pytest.mark.parametrize("state", ["hangs", "is busy", "is gone"])
+@pytest.mark.parametrize(
+    ("operation", "state"),
+    [
+        ("write", "hangs"),
+        ("write_in_the_background", "hangs"),
+        ("write_while_working", "hangs"),
+        ("write", "is gone"),
+        ("write_in_the_background", "is busy"),
+    ],
+)
 def test_an_operation_ends_within_a_second(server, face, operation, state):
     server.fail(PUT, *([never_answer] if state == "hangs" else [503] * 999))
     if state == "is gone":
