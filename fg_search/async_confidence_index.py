@@ -10,6 +10,7 @@ import copy
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from qdrant_client import models
@@ -47,6 +48,7 @@ from fg_search.index.relevance import Relevant
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
 from fg_search.index.state import IndexState, OpenIndex
+from fg_search.layout.names import index_name
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
@@ -85,13 +87,17 @@ class AsyncConfidenceIndex:
         collection: Name of the index. In Qdrant it is an alias of the collection that holds the points.
         api_key: API key of the server.
         settings: Layout of a new index. An existing index must have been made with the same settings.
+        retry_for: Seconds for which a server that is busy or out of reach is asked again, by default
+            ``FG_SEARCH_RETRY_FOR`` of the environment, or 60.
+        prefer_grpc: Ask a server over gRPC, as a URL with the scheme ``grpc`` does.
 
     Raises:
         IndexNotFoundError: If there is no index and no encoder to make one with, or the collection is not an index.
         ModelMismatchError: If another encoder filled the index.
         FolderLockedError: If the folder is open in another client.
         NotFittedError: If the encoder has no trained head.
-        ValueError: If the index was made with other settings.
+        ServerError: If a server does not answer, refuses the API key, is too old, or is none of Qdrant.
+        ValueError: If the index was made with other settings, or its name cannot be one.
 
     Example:
         >>> async with AsyncConfidenceIndex("support-index", encoder) as index:  # doctest: +SKIP
@@ -107,10 +113,13 @@ class AsyncConfidenceIndex:
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
         settings: IndexSettings | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
     ) -> None:
-        self.collection = collection
+        self.collection = index_name(collection)
         self._given, self._owns_client = location, is_path(location)
         self._encoder, self._settings, self._api_key = encoder, settings, api_key
+        self._retry_for, self._prefer_grpc = retry_for, prefer_grpc
         self._tenant: str | None = None
         self._logging: Logging = "none"
         self._deciding = asyncio.Lock()  # decisions are numbered, and depend on one another
@@ -125,7 +134,13 @@ class AsyncConfidenceIndex:
             Exception: What the class raises.
         """
         known = await asyncio.to_thread(ready_encoder, self._encoder)
-        self._engine = await connect_async(self._given, api_key=self._api_key, create=known is not None)
+        self._engine = await connect_async(
+            self._given,
+            api_key=self._api_key,
+            create=known is not None,
+            retry_for=self._retry_for,
+            prefer_grpc=self._prefer_grpc,
+        )
         try:
             state = await opening.open_index(self._engine, self.collection, known, self._settings)
             self._open_index = state.handle
@@ -143,6 +158,8 @@ class AsyncConfidenceIndex:
         encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
     ) -> Self:
         """Bring back an index from a file that :meth:`snapshot` wrote.
 
@@ -156,23 +173,26 @@ class AsyncConfidenceIndex:
             encoder: As for the class.
             collection: Name of the restored index.
             api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
 
         Raises:
             StorageError: If the file is missing, damaged, or of another kind of engine. Nothing was changed.
             IndexNotFoundError: If it holds a collection that is not an index. Nothing was changed.
             ModelMismatchError: If another encoder filled it. Nothing was changed.
         """
-        path = snapshots.existing_file(file)
+        path, collection = snapshots.existing_file(file), index_name(collection)
         known = await asyncio.to_thread(ready_encoder, encoder)
         with snapshots.no_folder_left(location):
-            engine = await connect_async(location, api_key=api_key)
+            engine = await connect_async(location, api_key=api_key, retry_for=retry_for, prefer_grpc=prefer_grpc)
             try:
                 await snapshots.restore(engine, collection, path, known)
             finally:
                 if is_path(location):
                     await engine.close()
-        # sync: return cls(location, known, collection=collection, api_key=api_key)
-        return await cls(location, known, collection=collection, api_key=api_key).open()  # async only
+        opened = partial(cls, location, known, collection=collection, api_key=api_key)
+        # sync: return opened(retry_for=retry_for, prefer_grpc=prefer_grpc)
+        return await opened(retry_for=retry_for, prefer_grpc=prefer_grpc).open()  # async only
 
     @classmethod
     async def recover(
@@ -182,6 +202,8 @@ class AsyncConfidenceIndex:
         collection: str = DEFAULT_COLLECTION,
         source: str | None = None,
         api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
     ) -> LostCollection:
         """Give an index its name back, if its alias was lost while the collection it led to is still there.
 
@@ -190,6 +212,8 @@ class AsyncConfidenceIndex:
             collection: Name of the index.
             source: Collection that the name is to lead to. It may be left out if only one complete one is there.
             api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
 
         Returns:
             The collection that has the name now.
@@ -198,7 +222,9 @@ class AsyncConfidenceIndex:
             IndexNotFoundError: If there is nothing to recover, or not that collection.
             ValueError: If the index has its name, or there are several collections to choose from.
         """
-        engine = await connect_async(location, api_key=api_key, create=False)
+        engine = await connect_async(
+            location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc
+        )
         try:
             return await recovery.recover(engine, collection, source)
         finally:
@@ -314,6 +340,7 @@ class AsyncConfidenceIndex:
             ModelMismatchError: If the embeddings have the shape of another encoder.
             StorageError: If a server stays out of reach.
         """
+        await self._connected.check_writable(self.collection)
         items = await self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, embeddings))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
             return await ingestion.add(self._state, items, embeddings, batch_size=batch_size, progress=advance)
@@ -671,6 +698,7 @@ class AsyncConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
+        await self._connected.check_writable(self.collection)
         learned = await self._find(
             lambda state: relevance.calibrate_on(
                 state,
@@ -744,6 +772,7 @@ class AsyncConfidenceIndex:
         collection: str | None = None,
         api_key: str | None = None,
         settings: IndexSettings | None = None,
+        prefer_grpc: bool = False,
         show_progress: bool | None = None,
     ) -> CopyReport:
         """Copy the whole index elsewhere, such as from a folder to a server, or into other settings.
@@ -757,6 +786,7 @@ class AsyncConfidenceIndex:
             collection: Name of the copy. By default it is that of this index.
             api_key: API key of the server the copy goes to.
             settings: Layout of the copy, if other than that of this index.
+            prefer_grpc: Ask the server the copy goes to over gRPC.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Raises:
@@ -768,10 +798,11 @@ class AsyncConfidenceIndex:
         state = self._state
         if state.chosen_tenant is not None:
             raise ValueError("an index is copied with all its tenants; call copy_to on the index itself")
-        destination = await connect_async(location, api_key=api_key)
+        name = index_name(self.collection if collection is None else collection)
+        destination = await connect_async(location, api_key=api_key, retry_for=self._retry_for, prefer_grpc=prefer_grpc)
         try:
             with progress_bar(await info.count_all(state), show_progress, "copy") as advance:
-                return await copies.copy_index(state, destination, collection or self.collection, settings, advance)
+                return await copies.copy_index(state, destination, name, settings, advance)
         finally:
             if is_path(location):
                 await destination.close()
@@ -792,6 +823,7 @@ class AsyncConfidenceIndex:
         Raises:
             ValueError: If the index has no base embeddings, fewer than two labels, or tenants of which none was chosen.
         """
+        await self._connected.check_writable(self.collection)
         with progress_bar(await info.count_all(self._state), show_progress, "read") as advance:
             return await self._find(lambda state: label_scores.score_labels(state, seed=seed, progress=advance))
 
@@ -809,6 +841,7 @@ class AsyncConfidenceIndex:
         Raises:
             ValueError: If the index has no base embeddings, or tenants of which none was chosen.
         """
+        await self._connected.check_writable(self.collection)
         with progress_bar(await info.count_all(self._state), show_progress, "read") as advance:
             return await self._find(lambda state: item_scores.score_items(state, seed=seed, progress=advance))
 
@@ -1040,6 +1073,7 @@ class AsyncConfidenceIndex:
                 encoder, or this is a view of one tenant.
             FileExistsError: If the folder holds something other than a saved encoder.
         """
+        await self._connected.check_writable(self.collection)
         with progress_bar(await info.count_all(self._state), show_progress, "read") as advance:
             encoder = await self._find(
                 lambda state: refit.refit(
@@ -1072,6 +1106,7 @@ class AsyncConfidenceIndex:
         show_progress: bool | None,
         take_over: bool,
     ) -> None:
+        await self._connected.check_writable(self.collection)
         with progress_bar(await info.count_all(self._opened.state), show_progress, "index") as advance:
             await migration.migrate(
                 self._opened.state,
@@ -1101,6 +1136,7 @@ class AsyncConfidenceIndex:
     def _connected(self) -> AsyncEngine:
         if self._engine is None:
             raise self._is_not_open()
+        self._engine.check_process()
         return self._engine
 
     def _is_not_open(self) -> RuntimeError:

@@ -9,6 +9,7 @@ import copy
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
 from datetime import datetime
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -47,6 +48,7 @@ from fg_search.index.relevance import Relevant
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
 from fg_search.index.state import IndexState, OpenIndex
+from fg_search.layout.names import index_name
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
@@ -81,13 +83,17 @@ class ConfidenceIndex:
         collection: Name of the index. In Qdrant it is an alias of the collection that holds the points.
         api_key: API key of the server.
         settings: Layout of a new index. An existing index must have been made with the same settings.
+        retry_for: Seconds for which a server that is busy or out of reach is asked again, by default
+            ``FG_SEARCH_RETRY_FOR`` of the environment, or 60.
+        prefer_grpc: Ask a server over gRPC, as a URL with the scheme ``grpc`` does.
 
     Raises:
         IndexNotFoundError: If there is no index and no encoder to make one with, or the collection is not an index.
         ModelMismatchError: If another encoder filled the index.
         FolderLockedError: If the folder is open in another client.
         NotFittedError: If the encoder has no trained head.
-        ValueError: If the index was made with other settings.
+        ServerError: If a server does not answer, refuses the API key, is too old, or is none of Qdrant.
+        ValueError: If the index was made with other settings, or its name cannot be one.
 
     Example:
         >>> with ConfidenceIndex("support-index", encoder) as index:  # doctest: +SKIP
@@ -103,10 +109,13 @@ class ConfidenceIndex:
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
         settings: IndexSettings | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
     ) -> None:
-        self.collection = collection
+        self.collection = index_name(collection)
         self._given, self._owns_client = location, is_path(location)
         self._encoder, self._settings, self._api_key = encoder, settings, api_key
+        self._retry_for, self._prefer_grpc = retry_for, prefer_grpc
         self._tenant: str | None = None
         self._logging: Logging = "none"
         self._deciding = Lock()  # decisions are numbered, and depend on one another
@@ -121,7 +130,13 @@ class ConfidenceIndex:
             Exception: What the class raises.
         """
         known = ready_encoder(self._encoder)
-        self._engine = connect(self._given, api_key=self._api_key, create=known is not None)
+        self._engine = connect(
+            self._given,
+            api_key=self._api_key,
+            create=known is not None,
+            retry_for=self._retry_for,
+            prefer_grpc=self._prefer_grpc,
+        )
         try:
             state = drive(opening.open_index(self._engine, self.collection, known, self._settings))
             self._open_index = state.handle
@@ -139,6 +154,8 @@ class ConfidenceIndex:
         encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
         collection: str = DEFAULT_COLLECTION,
         api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
     ) -> Self:
         """Bring back an index from a file that :meth:`snapshot` wrote.
 
@@ -150,22 +167,25 @@ class ConfidenceIndex:
             encoder: As for the class.
             collection: Name of the restored index.
             api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
 
         Raises:
             StorageError: If the file is missing, damaged, or of another kind of engine. Nothing was changed.
             IndexNotFoundError: If it holds a collection that is not an index. Nothing was changed.
             ModelMismatchError: If another encoder filled it. Nothing was changed.
         """
-        path = snapshots.existing_file(file)
+        path, collection = snapshots.existing_file(file), index_name(collection)
         known = ready_encoder(encoder)
         with snapshots.no_folder_left(location):
-            engine = connect(location, api_key=api_key)
+            engine = connect(location, api_key=api_key, retry_for=retry_for, prefer_grpc=prefer_grpc)
             try:
                 drive(snapshots.restore(engine, collection, path, known))
             finally:
                 if is_path(location):
                     engine.close()
-        return cls(location, known, collection=collection, api_key=api_key)
+        opened = partial(cls, location, known, collection=collection, api_key=api_key)
+        return opened(retry_for=retry_for, prefer_grpc=prefer_grpc)
 
     @classmethod
     def recover(
@@ -175,6 +195,8 @@ class ConfidenceIndex:
         collection: str = DEFAULT_COLLECTION,
         source: str | None = None,
         api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
     ) -> LostCollection:
         """Give an index its name back, if its alias was lost while the collection it led to is still there.
 
@@ -183,6 +205,8 @@ class ConfidenceIndex:
             collection: Name of the index.
             source: Collection that the name is to lead to. It may be left out if only one complete one is there.
             api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
 
         Returns:
             The collection that has the name now.
@@ -191,7 +215,7 @@ class ConfidenceIndex:
             IndexNotFoundError: If there is nothing to recover, or not that collection.
             ValueError: If the index has its name, or there are several collections to choose from.
         """
-        engine = connect(location, api_key=api_key, create=False)
+        engine = connect(location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc)
         try:
             return drive(recovery.recover(engine, collection, source))
         finally:
@@ -305,6 +329,7 @@ class ConfidenceIndex:
             ModelMismatchError: If the embeddings have the shape of another encoder.
             StorageError: If a server stays out of reach.
         """
+        drive(self._connected.check_writable(self.collection))
         items = self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, embeddings))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
             return drive(ingestion.add(self._state, items, embeddings, batch_size=batch_size, progress=advance))
@@ -662,6 +687,7 @@ class ConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
+        drive(self._connected.check_writable(self.collection))
         learned = self._find(
             lambda state: relevance.calibrate_on(
                 state,
@@ -735,6 +761,7 @@ class ConfidenceIndex:
         collection: str | None = None,
         api_key: str | None = None,
         settings: IndexSettings | None = None,
+        prefer_grpc: bool = False,
         show_progress: bool | None = None,
     ) -> CopyReport:
         """Copy the whole index elsewhere, such as from a folder to a server, or into other settings.
@@ -748,6 +775,7 @@ class ConfidenceIndex:
             collection: Name of the copy. By default it is that of this index.
             api_key: API key of the server the copy goes to.
             settings: Layout of the copy, if other than that of this index.
+            prefer_grpc: Ask the server the copy goes to over gRPC.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Raises:
@@ -759,10 +787,11 @@ class ConfidenceIndex:
         state = self._state
         if state.chosen_tenant is not None:
             raise ValueError("an index is copied with all its tenants; call copy_to on the index itself")
-        destination = connect(location, api_key=api_key)
+        name = index_name(self.collection if collection is None else collection)
+        destination = connect(location, api_key=api_key, retry_for=self._retry_for, prefer_grpc=prefer_grpc)
         try:
             with progress_bar(drive(info.count_all(state)), show_progress, "copy") as advance:
-                return drive(copies.copy_index(state, destination, collection or self.collection, settings, advance))
+                return drive(copies.copy_index(state, destination, name, settings, advance))
         finally:
             if is_path(location):
                 destination.close()
@@ -783,6 +812,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If the index has no base embeddings, fewer than two labels, or tenants of which none was chosen.
         """
+        drive(self._connected.check_writable(self.collection))
         with progress_bar(drive(info.count_all(self._state)), show_progress, "read") as advance:
             return self._find(lambda state: label_scores.score_labels(state, seed=seed, progress=advance))
 
@@ -800,6 +830,7 @@ class ConfidenceIndex:
         Raises:
             ValueError: If the index has no base embeddings, or tenants of which none was chosen.
         """
+        drive(self._connected.check_writable(self.collection))
         with progress_bar(drive(info.count_all(self._state)), show_progress, "read") as advance:
             return self._find(lambda state: item_scores.score_items(state, seed=seed, progress=advance))
 
@@ -1031,6 +1062,7 @@ class ConfidenceIndex:
                 encoder, or this is a view of one tenant.
             FileExistsError: If the folder holds something other than a saved encoder.
         """
+        drive(self._connected.check_writable(self.collection))
         with progress_bar(drive(info.count_all(self._state)), show_progress, "read") as advance:
             encoder = self._find(
                 lambda state: refit.refit(
@@ -1063,6 +1095,7 @@ class ConfidenceIndex:
         show_progress: bool | None,
         take_over: bool,
     ) -> None:
+        drive(self._connected.check_writable(self.collection))
         with progress_bar(drive(info.count_all(self._opened.state)), show_progress, "index") as advance:
             drive(
                 migration.migrate(
@@ -1094,6 +1127,7 @@ class ConfidenceIndex:
     def _connected(self) -> BlockingEngine:
         if self._engine is None:
             raise self._is_not_open()
+        self._engine.check_process()
         return self._engine
 
     def _is_not_open(self) -> RuntimeError:

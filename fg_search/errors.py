@@ -20,10 +20,23 @@ __all__ = [
     "NotFittedError",
     "NotScoredError",
     "NothingToUndoError",
+    "ServerError",
     "StorageError",
     "UncertainQueryError",
     "UnsupportedError",
 ]
+
+
+class ServerError(StorageError):
+    """A server did not answer in time, or refused a request.
+
+    Attributes:
+        status: HTTP status of its answer, or the one that a gRPC code stands for; ``None`` if there was no answer.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NotFittedError(FgSearchError, RuntimeError):

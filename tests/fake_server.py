@@ -9,9 +9,11 @@ import json
 import re
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +28,11 @@ class FakeServer:
 
     Attributes:
         client: Keeps the collections.
+        version: Release that it says it is.
+        keys: API keys that it knows, with whether each may write; ``None`` if it wants none.
+        largest: Bytes of the largest request that it takes.
+        strict: Strict mode of its collections.
+        capacity: Points of the largest write that its rate limit ever lets through.
         requests: Method and path of each request, in order.
         bodies: Of each request.
         headers: Of each request.
@@ -34,6 +41,11 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.client = QdrantClient(":memory:")
+        self.version = "1.18.1"
+        self.keys: dict[str, bool] | None = None
+        self.largest = 32 * 2**20
+        self.strict: dict[str, Any] = {}
+        self.capacity: int | None = None
         self.requests: list[str] = []
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
@@ -79,6 +91,10 @@ class FakeServer:
         for answer in answers:
             self._failures.append((pattern, _failure(answer), after))
 
+    def forget_failures(self) -> None:
+        """Answer from now on."""
+        self._failures.clear()
+
     def counted(self, pattern: str) -> int:
         """Number of requests that match."""
         return sum(bool(re.search(pattern, request)) for request in self.requests)
@@ -96,10 +112,52 @@ class FakeServer:
                         self._carry_out(request, body)
                     break
             else:
-                return self._carry_out(request, body)
+                return self.refusal(handler, body) or self._carry_out(request, body)
         return failure[1](handler)
 
+    def refusal(self, handler: Handler, body: bytes) -> Answer | None:
+        """Answer of a server that does not get as far as looking at its collections."""
+        request = f"{handler.command} {handler.path.split('?')[0]}"
+        if self.keys is not None and request != "GET /":
+            key = handler.headers.get("api-key")
+            if key not in self.keys:
+                return 401, {}, b"Invalid API key or JWT"
+            is_write = handler.command in ("PUT", "PATCH", "DELETE") or re.search("delete|payload|batch$", request)
+            if is_write and "query" not in request and not self.keys[key]:
+                return 403, {}, _said("Forbidden: Global access is required")
+        if len(body) > self.largest:
+            return (
+                400,
+                {},
+                _said(f"JSON payload ({len(body)} bytes) is larger than allowed (limit: {self.largest} bytes)."),
+            )
+        wrong = self._strict_refusal(request, json.loads(body) if body[:1] == b"{" else {})
+        if wrong is not None:
+            return 400, {}, _said(f"Bad request: {wrong}. Help: Reduce it.")
+        points = json.loads(body).get("points", []) if re.search("PUT .*/points$", request) else []
+        if self.capacity is not None and len(points) > self.capacity:
+            problem = (
+                "Write rate limit exceeded, request larger than rate limiter capacity, please try to split your request"
+            )
+            return 429, {}, _said(f"Rate limiting exceeded: {problem}")
+        return None
+
+    def _strict_refusal(self, request: str, data: dict[str, Any]) -> str | None:
+        searches = data.get("searches", [data])
+        limits = [one.get("limit", 0) for query in searches for one in (query, *_prefetches(query))]
+        for name, value, setting in (
+            ("upsert limit", len(data.get("points", [])) if request.endswith("/points") else 0, "upsert_max_batchsize"),
+            ("search batch size", len(searches), "search_max_batchsize"),
+            ("limit", max(limits, default=0), "max_query_limit"),
+        ):
+            most = self.strict.get(setting)
+            if most is not None and value > most:
+                return f'Limit exceeded {value} > {most} for "{name}"'
+        return None
+
     def _carry_out(self, request: str, body: bytes) -> Answer:
+        if request == "GET /":
+            return 200, {}, json.dumps({"title": "qdrant - vector search engine", "version": self.version}).encode()
         if "/snapshots/" in request and not request.endswith("/snapshots/"):
             return self._snapshot(request, body)
         for pattern, method in _ROUTES.items():
@@ -109,8 +167,11 @@ class FakeServer:
                 try:
                     result = _plain(method(self.client, *match.groups(), data))
                 except ValueError as error:
-                    status = 404 if "not found" in str(error) else 400
-                    return status, {}, json.dumps({"status": {"error": str(error)}}).encode()
+                    known = (404 for words in ("not found", "doesn't exist") if words in str(error))
+                    status = 409 if "already exists" in str(error) else next(known, 400)
+                    return status, {}, _said(str(error))
+                if re.match("GET /collections/[^/]+$", request) and self.strict:
+                    result["config"]["strict_mode_config"] = {"enabled": True, **self.strict}
                 return 200, {}, json.dumps({"result": result, "status": "ok", "time": 0.0}).encode()
         return 501, {}, json.dumps({"status": {"error": f"this server does not know {request}"}}).encode()
 
@@ -169,11 +230,37 @@ def hang_up(handler: Handler) -> None:
     """Close the connection without an answer."""
 
 
+def never_answer(handler: Handler) -> None:
+    """Keep the connection open until the test is over."""
+    threading.Event().wait(60)
+
+
+def web_page(handler: Handler) -> Answer:
+    """What a web server says."""
+    return 200, {"Content-Type": "text/html"}, b"<!doctype html><html><body>It works!</body></html>"
+
+
+def other_json(handler: Handler) -> Answer:
+    """What another database says."""
+    return 200, {}, b'{"name": "node-1", "version": {"number": "8.1"}, "tagline": "You Know, for Search"}'
+
+
+def _said(error: str) -> bytes:
+    return json.dumps({"status": {"error": error}, "time": 0.0}).encode()
+
+
+def _prefetches(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    found = query.get("prefetch") or []
+    for one in found if isinstance(found, list) else [found]:
+        yield one
+        yield from _prefetches(one)
+
+
 def _failure(answer: Any) -> Callable[[Handler], Answer | None]:
     if callable(answer):
         return answer
     status, headers = answer if isinstance(answer, tuple) else (answer, {})
-    content = json.dumps({"status": {"error": f"told to answer {status}"}}).encode()
+    content = _said(f"told to answer {status}")
     return lambda _: (status, headers, content)
 
 
@@ -248,6 +335,11 @@ def _query_batch(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     return client.query_batch_points(name, models.QueryRequestBatch(**data).searches)
 
 
+def _facet(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
+    asked = models.FacetRequest(**data)
+    return client.facet(name, asked.key, facet_filter=asked.filter, limit=asked.limit, exact=True)
+
+
 _ROUTES: dict[str, Callable[..., Any]] = {
     r"GET /collections": lambda client, _: client.get_collections(),
     r"GET /aliases": lambda client, _: client.get_aliases(),
@@ -266,6 +358,7 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     r"POST /collections/([^/]+)/points/count": _count,
     r"POST /collections/([^/]+)/points/batch": _update_batch,
     r"POST /collections/([^/]+)/points/query/batch": _query_batch,
+    r"POST /collections/([^/]+)/facet": _facet,
     r"POST /collections/([^/]+)/snapshots": lambda client, name, _: {"name": f"{name}.snapshot", "size": 1},
 }
 
@@ -274,6 +367,41 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_none=True)
     return [_plain(one) for one in value] if isinstance(value, list) else value
+
+
+class Clock:
+    """Time that passes only while somebody waits before asking again.
+
+    Attributes:
+        pauses: Seconds of each pause.
+        now: Seconds that have passed.
+    """
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.now = 1000.0
+
+    def wait(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Nobody really waits for a server."""
+    from fg_search.engine.asynchronous import AsyncEngine
+    from fg_search.engine.blocking import BlockingEngine
+
+    clock = Clock()
+
+    async def pause(_: Any, seconds: float) -> None:
+        clock.wait(seconds)
+
+    for engine in (BlockingEngine, AsyncEngine):
+        monkeypatch.setattr(engine, "pause", pause)
+    passing = SimpleNamespace(**{**vars(time), "monotonic": lambda: clock.now})
+    monkeypatch.setattr("fg_search.engine.retries.time", passing)
+    return clock
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from fg_search.cli import demo, fit, index, maintenance, queries, review, search
 from fg_search.cli.console import log, prepare_streams
 from fg_search.errors import FgSearchError
 
+_INTERRUPTED = 130  # exit code after Ctrl-C
+
 app = typer.Typer(
     name="fg-search",
     help="Vector search that knows when it does not know.",
@@ -60,6 +62,17 @@ def main() -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers reads it on import
     try:
         app()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:
+            _leave_at_once()
+        raise
     except (FgSearchError, ValueError, TypeError, OSError) as error:
         log.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _leave_at_once() -> None:
+    """End the process without unloading torch, which takes seconds. Whatever was open has been closed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(_INTERRUPTED)

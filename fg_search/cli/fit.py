@@ -22,6 +22,7 @@ from fg_search.cli.options import (
     LabelColumn,
     NoCache,
     OnError,
+    RetryFor,
     TakeOver,
     TextColumn,
     cache_folder,
@@ -66,6 +67,7 @@ def fit(
     ] = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     text: TextColumn = "text",
     label: Annotated[
         str | None, typer.Option(help="Column of the label. Without it, the head is trained on clusters.")
@@ -92,7 +94,7 @@ def fit(
         raise typer.BadParameter("give either FILE or --refresh INDEX")
     _refuse_options(context, _REFRESH_OPTIONS if refresh is None else _FILE_OPTIONS, refreshes=refresh is not None)
     if refresh is not None:
-        with open_index(refresh, None, collection, api_key) as index, timed("fitted and moved"):
+        with open_index(refresh, None, collection, api_key, retry_for=retry_for) as index, timed("fitted and moved"):
             before = _set_aside(index)
             index.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
             calibrated = index.calibration is not None

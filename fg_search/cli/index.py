@@ -27,6 +27,7 @@ from fg_search.cli.options import (
     LabelColumn,
     NoCache,
     OnError,
+    RetryFor,
     TakeOver,
     Tenant,
     TextColumn,
@@ -54,6 +55,7 @@ def index(
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     tenant_key: Annotated[str | None, typer.Option(help="New index: payload key that holds the tenant.")] = None,
     base_vectors: Annotated[
@@ -83,7 +85,7 @@ def index(
         write_consistency=write_consistency,
     )
     settings = None if wanted == IndexSettings() else wanted
-    with open_index(location, encoder, collection, api_key, settings=settings) as opened:
+    with open_index(location, encoder, collection, api_key, retry_for=retry_for, settings=settings) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         target.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
         rows.warn_of_twins(target)
@@ -117,11 +119,12 @@ def relabel(
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
 ) -> None:
     """Correct the labels of items. Indexing the old data again keeps the corrections."""
     read = partial(read_labels, file, label=label, id=id, ids=ids, form=text_form(delimiter, encoding))
-    with open_index(location, None, collection, api_key) as opened:
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         rows = LabelRows.check(file, on_error, read, target)
         with new_labels_named(target):
@@ -139,11 +142,12 @@ def delete(
     integers: Annotated[bool, typer.Option("--integers", hidden=True)] = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
 ) -> None:
     """Remove items by their ids. Unknown ids are named; if there is no other, the command fails."""
     wanted = [read_id(item_id, "json" if integers else ids_as) for item_id in ids]
-    with open_index(location, None, collection, api_key) as opened:
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         there = labels_there(target, wanted)
         unknown = [item_id for item_id in dict.fromkeys(wanted) if item_id not in there]
@@ -161,6 +165,7 @@ def migrate(
     location: IndexLocation,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     cache: Cache = None,
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
@@ -170,7 +175,7 @@ def migrate(
     from fg_search.model.encoder import FeatureGroupEncoder
 
     loaded = FeatureGroupEncoder.load(encoder, cache_folder=cache_folder(cache, no_cache=no_cache))
-    with open_index(location, None, collection, api_key) as target:
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as target:
         with timed("re-encoded"):
             target.migrate(loaded, batch_size=batch_size, take_over=take_over)
         say(f"the index {location} now uses the encoder {loaded.fingerprint} in {encoder}")

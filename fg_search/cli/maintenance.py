@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from fg_search.cli.options import (
     AsJson,
     Collection,
     IndexLocation,
+    RetryFor,
     Tenant,
     check_location,
     open_index,
@@ -27,11 +29,12 @@ def info(
     location: IndexLocation,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what an index holds and how confident its items are."""
-    with open_index(location, None, collection, api_key) as opened:
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.info()
     if as_json:
@@ -48,6 +51,7 @@ def copy(
         str | None, typer.Option(help="Name of the copy.", show_default="same as the index")
     ] = None,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     to_api_key: Annotated[
         str | None,
         typer.Option(
@@ -75,7 +79,7 @@ def copy(
     compared.
     """
     check_location(destination)
-    with open_index(source, None, collection, api_key) as opened:
+    with open_index(source, None, collection, api_key, retry_for=retry_for) as opened:
         own = opened.metadata.settings
         settings = replace(
             own,
@@ -100,9 +104,10 @@ def snapshot(
     location: IndexLocation,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
 ) -> None:
     """Write a whole index to one file."""
-    with open_index(location, None, collection, api_key) as opened, timed("written"):
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened, timed("written"):
         opened.snapshot(file)
     say(f"{file}: {file.stat().st_size:,} bytes")
 
@@ -112,12 +117,14 @@ def restore(
     location: IndexLocation,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
 ) -> None:
     """Restore an index from a file. An existing index of this name is replaced."""
     from fg_search.confidence_index import ConfidenceIndex
 
     check_location(location)
-    with timed("restored"), ConfidenceIndex.restore(file, location, collection=collection, api_key=api_key) as opened:
+    restored = partial(ConfidenceIndex.restore, file, location, collection=collection, api_key=api_key)
+    with timed("restored"), restored(retry_for=retry_for) as opened:
         say(f"{len(opened):,} items in the index {location}")
 
 
@@ -129,11 +136,14 @@ def recover(
         typer.Option("--from", help="Collection to give the name to.", show_default="the only complete one"),
     ] = None,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
 ) -> None:
     """Give an index its name back, if the name was lost and its collection is still there."""
     from fg_search.confidence_index import ConfidenceIndex
 
     check_location(location)
-    found = ConfidenceIndex.recover(location, collection=collection, source=source, api_key=api_key)
+    found = ConfidenceIndex.recover(
+        location, collection=collection, source=source, api_key=api_key, retry_for=retry_for
+    )
     encoder = "an encoder that was never saved" if found.encoder is None else f"the encoder in {found.encoder}"
     say(f"the index {collection} at {location} is {found}, filled by {encoder}")

@@ -53,6 +53,16 @@ ApiKey = Annotated[
         envvar="QDRANT_API_KEY", help="API key of the server; better set in the environment.", show_default=False
     ),
 ]
+RetryFor = Annotated[
+    float | None,
+    typer.Option(
+        "--retry-for",
+        envvar="FG_SEARCH_RETRY_FOR",
+        help="Seconds for which a server that is busy or out of reach is asked again.",
+        min=0,
+        show_default="60",
+    ),
+]
 EncoderFolder = Annotated[Path | None, typer.Option("--encoder", help="Folder of the encoder, if it has moved.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Cache = Annotated[

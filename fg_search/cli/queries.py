@@ -18,6 +18,7 @@ from fg_search.cli.options import (
     Collection,
     EncoderFolder,
     IndexLocation,
+    RetryFor,
     Tenant,
     open_index,
 )
@@ -37,6 +38,7 @@ def missing_labels(
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,7 +49,7 @@ def missing_labels(
     if least_size is not None:
         warn("--least-size is now --min-size; the old name goes with the next release")
         min_size = least_size
-    with open_index(location, encoder, collection, api_key) as opened:
+    with open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.missing_labels(similarity=similarity, min_size=min_size)
     show_each(found, display.missing_labels, as_json=as_json)
@@ -64,13 +66,14 @@ def decide_queries(
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     batch_size: BatchSize = 64,
 ) -> None:
     """Decide on logged queries: `add` them to the index with a label, `dismiss` or `reopen` them."""
     if (label is None) == (action == "add"):
         raise typer.BadParameter("add needs --label, and nothing else takes one", param_hint="--label")
-    with open_index(location, encoder, collection, api_key) as opened:
+    with open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         with new_labels_named(target):
             decided = target.decide_queries(ids, action, label, reviewer=reviewer, batch_size=batch_size)
@@ -88,13 +91,14 @@ def forget_queries(
     everything: Annotated[bool, typer.Option("--all", help="Remove all queries.")] = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
 ) -> None:
     """Remove queries from the log: by id, by age, or all."""
     if everything == bool(ids or older_than is not None):
         raise typer.BadParameter("give ids, --older-than, or --all")
     before = None if older_than is None else datetime.now(timezone.utc) - timedelta(days=older_than)
-    with open_index(location, None, collection, api_key) as opened:
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         removed = target.forget_queries(ids or None, before=before)
     if ids and before is None and not removed:

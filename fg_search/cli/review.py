@@ -22,6 +22,7 @@ from fg_search.cli.options import (
     IdsAs,
     IndexLocation,
     OnError,
+    RetryFor,
     Tenant,
     open_index,
     text_form,
@@ -69,6 +70,7 @@ def review(
     ] = 0,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,7 +79,7 @@ def review(
         label is not None or suggested is not None or min_score is not None or diverse or evidence
     ):
         raise typer.BadParameter("logged queries have no --label, --suggested, --min-score, --diverse or --evidence")
-    with open_index(location, None, collection, api_key) as opened:
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         if kind == "abstained":
             show_each(target.logged_queries(limit=limit, offset=offset), display.logged_queries, as_json=as_json)
@@ -100,11 +102,12 @@ def score(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare all items and score their labels out of fold, for all kinds of `fg-search review`."""
-    with open_index(location, None, collection, api_key) as opened, timed("scored"):
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened, timed("scored"):
         target = opened if tenant is None else opened.tenant(tenant)
         found: list[ItemScores | LabelScores] = [target.score_items(seed=seed)]
         if target.labels(1):
@@ -123,11 +126,12 @@ def confused(
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of pairs.")] = 20,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
 ) -> None:
     """List pairs of labels that are confused and perhaps should be merged. Needs `fg-search score`."""
-    with open_index(location, None, collection, api_key) as opened:
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         pairs = target.confused_labels(limit)
     show_each(pairs, display.confused, as_json=as_json)
@@ -150,6 +154,7 @@ def export(
     diverse: Diverse = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
 ) -> None:
     """Write the items to review to a file: to fill in, for Label Studio or Argilla, or as a cleanlab issue table."""
@@ -159,7 +164,7 @@ def export(
     if file.exists():
         raise typer.BadParameter(f"there is a file {str(file)!r} already")
     kinds: list[Kind] = [kind] if kind is not None else _ISSUES if form == "cleanlab" else ["contradicted"]
-    with open_index(location, None, collection, api_key) as opened:
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         evidence = 3 if form == "jsonl" else 0
         options: dict[str, Any] = {"label": label, "min_score": min_score, "diverse": diverse, "evidence": evidence}
@@ -205,6 +210,7 @@ def import_(
     on_error: OnError = "skip",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
 ) -> None:
     """Import the labels chosen in an exported file. Each is logged as a decision and can be undone.
@@ -218,7 +224,7 @@ def import_(
     if delimiter is not None and form != "csv":
         raise typer.BadParameter(f"a {form} file has no delimiter; leave --delimiter out")
     read = partial(read_corrections, file, CorrectionsForm(form, ids, control, **text_form(delimiter, encoding)))
-    with open_index(location, None, collection, api_key) as opened:
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         decided = labels_decided(target.decisions(standing=True))  # first, because it completes an interrupted decision
         rows = LabelRows.check(file, on_error, read, target)

@@ -35,6 +35,7 @@ from fg_search.cli.options import (
     RankByOption,
     Relevant,
     RelevantBy,
+    RetryFor,
     Tenant,
     TextColumn,
     open_index,
@@ -93,6 +94,7 @@ def search(
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
     batch_size: BatchSize = 64,
@@ -115,7 +117,7 @@ def search(
     )
     form = text_form(delimiter, encoding)
     records = [record for path in queries or [] for record in rows_of(path, on_error, text=text, **form)]
-    with open_index(location, encoder, collection, api_key) as opened:
+    with open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         target.log_queries("uncertain" if log_queries else "none")
         found = False
@@ -190,6 +192,7 @@ def calibrate(
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
     batch_size: BatchSize = 64,
@@ -211,7 +214,10 @@ def calibrate(
     )
     from fg_search.index.evaluation import TARGETS
 
-    with open_index(location, encoder, collection, api_key) as opened, timed(f"calibrated on {len(texts):,} queries"):
+    with (
+        open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened,
+        timed(f"calibrated on {len(texts):,} queries"),
+    ):
         target = opened if tenant is None else opened.tenant(tenant)
         learned = target.calibrate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
@@ -239,6 +245,7 @@ def evaluate(
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
     plots: Annotated[
         Path | None,
@@ -268,7 +275,10 @@ def evaluate(
 
         check_matplotlib()
         plots.mkdir(parents=True, exist_ok=True)
-    with open_index(location, encoder, collection, api_key) as opened, timed(f"evaluated {len(texts):,} queries"):
+    with (
+        open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened,
+        timed(f"evaluated {len(texts):,} queries"),
+    ):
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.evaluate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
         histogram = () if plots is None else target.info().confidence_histogram

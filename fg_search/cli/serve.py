@@ -16,6 +16,7 @@ from fg_search.cli.options import (
     Collection,
     EncoderFolder,
     IndexLocation,
+    RetryFor,
     Tenant,
     open_index,
 )
@@ -50,6 +51,7 @@ def serve(
     encoder: EncoderFolder = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
+    retry_for: RetryFor = None,
     tenant: Tenant = None,
 ) -> None:
     """Serve a web page to search and review an index, and a JSON API."""
@@ -71,7 +73,10 @@ def serve(
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from None
     names = {*LOOPBACK_HOSTS, host, *(allowed_host or ())} if is_here or allowed_host else None
-    with listen(host, port) as listener, open_index(location, encoder, collection, api_key) as opened:
+    with (
+        listen(host, port) as listener,
+        open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened,
+    ):
         opened.log_queries("uncertain" if log_queries else "none")
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)
         _ = opened.encoder  # load it now: if it is missing, fail before the first search

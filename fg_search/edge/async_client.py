@@ -88,8 +88,8 @@ class AsyncEdgeClient:
         self._threads = ThreadPoolExecutor(thread_name_prefix="edge")
 
     async def _run(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        if self._client.closed:
-            return call(*args, **kwargs)  # which says that the client is closed
+        if self._client.closed or self._client.was_forked:
+            return call(*args, **kwargs)  # which says so; a forked child lacks the threads, and would wait for ever
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *args, **kwargs))
 
     async def close(self, grpc_grace: float | None = None, **kwargs: Any) -> None:

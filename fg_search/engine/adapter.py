@@ -1,83 +1,91 @@
-"""Methods of the port, over a client with ``QdrantClient``'s methods. Subclasses decide how a call is made."""
+"""Methods of the port, over a client with ``QdrantClient``'s methods."""
 
 from __future__ import annotations
 
+import logging
 import shutil
-import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from qdrant_client import AsyncQdrantClient, QdrantClient, models
+from qdrant_client import models
 from qdrant_client.http.models import QueryResponse
-from qdrant_client.local.async_qdrant_local import AsyncQdrantLocal
-from qdrant_client.local.qdrant_local import QdrantLocal
 
 from fg_search.edge.client import EdgeClient
+from fg_search.engine.address import is_url
+from fg_search.engine.answers import CONFLICT, FORBIDDEN, UNAUTHORIZED, Answer, is_not_found, status_of
+from fg_search.engine.calls import Calls
+from fg_search.engine.hits import (
+    Page,
+    count_values,
+    fewer_candidates,
+    in_pages,
+    most_candidates,
+    scroll_in_pages,
+    together,
+)
+from fg_search.engine.limits import Limits
+from fg_search.engine.numbers import with_short_numbers
 from fg_search.engine.port import PointId, Selector
 from fg_search.engine.snapshot_transfer import download, upload
-from fg_search.errors import UnsupportedError
+from fg_search.engine.versions import check_version
+from fg_search.engine.writes import (
+    Unit,
+    operations_of,
+    sizes_of_points,
+    sizes_of_units,
+    units_of,
+    with_short_operations,
+)
+from fg_search.errors import ServerError, UnsupportedError
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
+_LOG = logging.getLogger("fg_search.engine")
 
-class Adapter(ABC):
-    """Calls of a client, each made in a way that says whether it may be repeated.
 
-    If a response is lost, nobody knows whether the call was carried out. :meth:`_repeat` is for idempotent calls, which
-    may then be made again. :meth:`_once` is for calls that would fail, or take effect, a second time.
-
-    Args:
-        client: A client with ``QdrantClient``'s methods.
-        location: Folder or URL. By default it is the class of the client.
-        api_key: API key of the server, for snapshots.
-    """
-
-    def __init__(
-        self,
-        client: QdrantClient | EdgeClient | AsyncQdrantClient,
-        location: str | None = None,
-        api_key: str | None = None,
-    ) -> None:
-        self.client = client
-        self._location = type(client).__name__ if location is None else location
-        self._api_key = api_key
-        # all clients have these methods; for the type checker, the signatures are QdrantClient's
-        self._methods = cast("QdrantClient", client)
-        # held while the client is used; qdrant-client's local mode is not made for several threads at once
-        self._turn: AbstractContextManager[Any] = nullcontext()
-        if isinstance(client, QdrantClient) and isinstance(client._client, QdrantLocal):
-            self._turn = client.__dict__.setdefault("_fg_search_lock", threading.Lock())
-
-    @property
-    def location(self) -> str:
-        """Folder, URL, or class of the client."""
-        return self._location
-
-    @property
-    def is_shared(self) -> bool:
-        inner = getattr(self.client, "_client", None)
-        return not isinstance(self.client, EdgeClient) and not isinstance(inner, (QdrantLocal, AsyncQdrantLocal))
-
-    @abstractmethod
-    async def _repeat(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a method of the client, and repeat the call if a server is busy or out of reach."""
-
-    @abstractmethod
-    async def _once(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a method of the client without repeating it."""
+class Adapter(Calls):
+    """The port's methods. Each says by what it calls whether it may be repeated, and what it can be split into."""
 
     @abstractmethod
     async def work(self, function: Callable[[], T]) -> T:
         """Call a function that keeps the CPU busy."""
 
-    @abstractmethod
-    async def pause(self, seconds: float) -> None:
-        """Do nothing for a while."""
+    async def check_server(self) -> None:
+        """Make sure that a server answers, that it knows the API key, and that it is not too old.
+
+        Raises:
+            ServerError: If not.
+        """
+        if self._remote is None:
+            return
+        try:
+            await self.get_collections()
+        except AssertionError as error:  # of the client, about an answer without a result
+            foreign = Answer(200, "the answer is of another kind", is_foreign=True)
+            raise self._asked.error(foreign, "get_collections") from error
+        try:
+            version = (await self._repeat(self._methods.info)).version
+        except ServerError:
+            return  # something before the server keeps this address for itself
+        check_version(version, self._asked.url)
+
+    async def check_writable(self, collection: str) -> None:
+        """Make sure that the API key may write, before long work whose result is to be written.
+
+        Raises:
+            ServerError: If it may only read.
+        """
+        if self._remote is None or collection in self._writable:
+            return
+        try:
+            await self.delete(collection, [])
+        except ServerError as error:
+            if error.status in (UNAUTHORIZED, FORBIDDEN):
+                raise
+        self._writable.add(collection)
 
     # --- collections --------------------------------------------------------------------------------------
 
@@ -86,7 +94,9 @@ class Adapter(ABC):
         return [collection.name for collection in found.collections]
 
     async def get_collection(self, collection: str) -> models.CollectionInfo:
-        return await self._repeat(self._methods.get_collection, collection)
+        info = await self._repeat(self._methods.get_collection, collection)
+        self._limits[collection] = Limits.of(info)
+        return info
 
     async def create_collection(
         self,
@@ -99,7 +109,8 @@ class Adapter(ABC):
         replication_factor: int | None = None,
         write_consistency_factor: int | None = None,
     ) -> None:
-        await self._once(
+        await self._settle(
+            _is_there,
             self._methods.create_collection,
             collection,
             vectors_config=vectors_config,
@@ -114,14 +125,36 @@ class Adapter(ABC):
         await self._repeat(self._methods.update_collection, collection, metadata=dict(metadata))
 
     async def delete_collection(self, collection: str) -> None:
-        await self._once(self._methods.delete_collection, collection)
+        await self._settle(_is_gone, self._methods.delete_collection, collection)
 
     async def get_aliases(self) -> dict[str, str]:
         found = await self._repeat(self._methods.get_aliases)
         return {alias.alias_name: alias.collection_name for alias in found.aliases}
 
     async def update_collection_aliases(self, operations: Sequence[models.AliasOperations]) -> None:
-        await self._once(self._methods.update_collection_aliases, change_aliases_operations=operations)
+        wanted = await self._wanted_aliases(operations)
+
+        async def is_done(_: Exception) -> bool:
+            now = await self.get_aliases()
+            return all(now.get(alias) == collection for alias, collection in wanted.items())
+
+        await self._settle(is_done, self._methods.update_collection_aliases, change_aliases_operations=operations)
+
+    async def _wanted_aliases(self, operations: Sequence[models.AliasOperations]) -> dict[str, str | None]:
+        """What the aliases that operations touch shall lead to."""
+        renames = any(isinstance(operation, models.RenameAliasOperation) for operation in operations)
+        before = await self.get_aliases() if renames else {}
+        wanted: dict[str, str | None] = {}
+        for operation in operations:
+            if isinstance(operation, models.CreateAliasOperation):
+                wanted[operation.create_alias.alias_name] = operation.create_alias.collection_name
+            elif isinstance(operation, models.DeleteAliasOperation):
+                wanted[operation.delete_alias.alias_name] = None
+            else:
+                old, new = operation.rename_alias.old_alias_name, operation.rename_alias.new_alias_name
+                wanted[new] = wanted.get(old, before.get(old))
+                wanted[old] = None
+        return wanted
 
     async def create_payload_index(
         self, collection: str, field_name: str, field_schema: models.PayloadSchemaType | models.KeywordIndexParams
@@ -144,13 +177,16 @@ class Adapter(ABC):
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
     ) -> list[models.Record]:
-        return await self._repeat(
-            self._methods.retrieve,
-            collection,
-            ids=ids,
-            with_payload=_selected(with_payload),
-            with_vectors=_selected(with_vectors),
-        )
+        async def retrieve(part: Sequence[PointId]) -> list[models.Record]:
+            return await self._repeat(
+                self._methods.retrieve,
+                collection,
+                ids=part,
+                with_payload=_selected(with_payload),
+                with_vectors=_selected(with_vectors),
+            )
+
+        return _joined(await self._in_parts(collection, "ids", ids, retrieve))
 
     async def scroll(
         self,
@@ -163,28 +199,78 @@ class Adapter(ABC):
         with_payload: bool | Sequence[str] | models.PayloadSelectorExclude = True,
         with_vectors: bool | Sequence[str] = False,
     ) -> tuple[list[models.Record], PointId | None]:
-        page = await self._repeat(
-            self._methods.scroll,
-            collection,
-            scroll_filter=scroll_filter,
-            limit=limit,
-            offset=offset,
-            order_by=order_by,
-            with_payload=_selected(with_payload),
-            with_vectors=_selected(with_vectors),
-        )
-        return cast("tuple[list[models.Record], PointId | None]", page)
+        async def scroll(
+            limit: int, scroll_filter: models.Filter | None, offset: PointId | None, order_by: models.OrderBy | None
+        ) -> Page:
+            page = await self._repeat(
+                self._methods.scroll,
+                collection,
+                scroll_filter=scroll_filter,
+                limit=limit,
+                offset=offset,
+                order_by=order_by,
+                with_payload=_selected(with_payload),
+                with_vectors=_selected(with_vectors),
+            )
+            return cast("Page", page)
+
+        async def ask(most: int | None) -> Page:
+            if most is None or limit <= most:
+                return await scroll(limit, scroll_filter, offset, order_by)
+            return await scroll_in_pages(scroll, most, limit, scroll_filter, offset, order_by)
+
+        return await self._within_hits(collection, ask)
 
     async def facet(
         self, collection: str, key: str, *, limit: int, facet_filter: models.Filter | None = None
     ) -> list[models.FacetValueHit]:
-        found = await self._repeat(
-            self._methods.facet, collection, key, facet_filter=facet_filter, limit=limit, exact=True
-        )
-        return found.hits
+        async def scroll(
+            limit: int, scroll_filter: models.Filter | None, offset: PointId | None, _: models.OrderBy | None
+        ) -> Page:
+            return await self.scroll(
+                collection, limit=limit, scroll_filter=scroll_filter, offset=offset, with_payload=[key]
+            )
+
+        async def ask(most: int | None) -> list[models.FacetValueHit]:
+            found = await self._repeat(
+                self._methods.facet,
+                collection,
+                key,
+                facet_filter=facet_filter,
+                limit=limit if most is None else min(limit, most),
+                exact=True,
+            )
+            if most is None or limit <= most or len(found.hits) < most:
+                return found.hits
+            return (await count_values(scroll, most, key, facet_filter))[:limit]
+
+        return await self._within_hits(collection, ask)
 
     async def query_batch_points(self, collection: str, requests: Sequence[models.QueryRequest]) -> list[QueryResponse]:
-        return await self._repeat(self._methods.query_batch_points, collection, requests=requests)
+        async def query(part: Sequence[models.QueryRequest]) -> list[QueryResponse]:
+            return await self._repeat(self._methods.query_batch_points, collection, requests=part)
+
+        async def ask(most: int | None) -> list[QueryResponse]:
+            if most is None:
+                return _joined(await self._in_parts(collection, "queries", requests, query))
+            self._say_fewer(collection, [request.prefetch for request in requests], most)
+            pages = [in_pages(request, most) for request in requests]
+            flat = [page for of_request in pages for page in of_request]
+            responses = iter(_joined(await self._in_parts(collection, "queries", flat, query)))
+            return [together([next(responses) for _ in of_request]) for of_request in pages]
+
+        return await self._within_hits(collection, ask)
+
+    def _say_fewer(self, collection: str, prefetch: Any, most: int) -> None:
+        """Say once if a collection allows fewer candidates than a ranking wants."""
+        if most_candidates(prefetch) > most and collection not in self._said_fewer:
+            self._said_fewer.add(collection)
+            _LOG.warning(
+                "the strict mode of %s allows %d candidates a ranking (max_query_limit): rankings by both vectors and "
+                "with a confidence weight consider no more",
+                collection,
+                most,
+            )
 
     async def query_points_groups(
         self,
@@ -198,18 +284,23 @@ class Adapter(ABC):
         limit: int,
         group_size: int,
     ) -> list[models.PointGroup]:
-        found = await self._repeat(
-            self._methods.query_points_groups,
-            collection,
-            group_by=group_by,
-            query=query,
-            using=using,
-            prefetch=prefetch,
-            query_filter=query_filter,
-            limit=limit,
-            group_size=group_size,
-        )
-        return found.groups
+        async def ask(most: int | None) -> list[models.PointGroup]:
+            if most is not None:
+                self._say_fewer(collection, prefetch, most)
+            found = await self._repeat(
+                self._methods.query_points_groups,
+                collection,
+                group_by=group_by,
+                query=query,
+                using=using,
+                prefetch=prefetch if most is None else fewer_candidates(prefetch, most),
+                query_filter=query_filter,
+                limit=limit,
+                group_size=group_size,
+            )
+            return found.groups
+
+        return await self._within_hits(collection, ask)
 
     # --- writing ------------------------------------------------------------------------------------------
 
@@ -221,28 +312,57 @@ class Adapter(ABC):
         update_filter: models.Filter | None = None,
         insert_only: bool = False,
     ) -> None:
-        await self._repeat(
-            self._methods.upsert,
-            collection,
-            points=points,
-            update_filter=update_filter,
-            update_mode=models.UpdateMode.INSERT_ONLY if insert_only else None,
-            wait=True,
-        )
+        mode = models.UpdateMode.INSERT_ONLY if insert_only else None
+
+        async def upsert(part: Sequence[models.PointStruct]) -> None:
+            await self._repeat(
+                self._methods.upsert,
+                collection,
+                points=part,
+                update_filter=update_filter,
+                update_mode=mode,
+                wait=True,
+            )
+
+        if self._writes_text:
+            points = await self.work(partial(with_short_numbers, points))
+        await self._in_parts(collection, "points", points, upsert, sizes_of_points)
 
     async def delete(self, collection: str, selector: Selector) -> None:
-        await self._repeat(self._methods.delete, collection, points_selector=_selector(selector), wait=True)
+        async def delete(part: Selector) -> None:
+            await self._repeat(self._methods.delete, collection, points_selector=_selector(part), wait=True)
+
+        if isinstance(selector, models.Filter):
+            await delete(selector)
+        else:
+            await self._in_parts(collection, "points", selector, delete)
 
     async def set_payload(
         self, collection: str, payload: Mapping[str, Any], *, points: Sequence[PointId], key: str | None = None
     ) -> None:
-        await self._repeat(self._methods.set_payload, collection, dict(payload), points=[*points], key=key, wait=True)
+        async def set_payload(part: Sequence[PointId]) -> None:
+            await self._repeat(self._methods.set_payload, collection, dict(payload), points=[*part], key=key, wait=True)
+
+        await self._in_parts(collection, "points", points, set_payload)
 
     async def delete_payload(self, collection: str, keys: Sequence[str], *, points: Selector) -> None:
-        await self._repeat(self._methods.delete_payload, collection, [*keys], points=_selector(points), wait=True)
+        async def delete_payload(part: Selector) -> None:
+            await self._repeat(self._methods.delete_payload, collection, [*keys], points=_selector(part), wait=True)
+
+        if isinstance(points, models.Filter):
+            await delete_payload(points)
+        else:
+            await self._in_parts(collection, "points", points, delete_payload)
 
     async def batch_update_points(self, collection: str, operations: Sequence[models.UpdateOperation]) -> None:
-        await self._repeat(self._methods.batch_update_points, collection, update_operations=operations, wait=True)
+        async def update(part: Sequence[Unit]) -> None:
+            await self._repeat(
+                self._methods.batch_update_points, collection, update_operations=operations_of(part), wait=True
+            )
+
+        if self._writes_text:
+            operations = await self.work(partial(with_short_operations, operations))
+        await self._in_parts(collection, "points", units_of(operations), update, sizes_of_units)
 
     # --- snapshots ----------------------------------------------------------------------------------------
 
@@ -254,28 +374,35 @@ class Adapter(ABC):
             )
 
     async def create_snapshot(self, collection: str) -> str:
-        made = await self._once(self._methods.create_snapshot, collection)
+        made = await self._repeat(self._methods.create_snapshot, collection)
         return cast("models.SnapshotDescription", made).name
 
     async def fetch_snapshot(self, collection: str, snapshot: str, file: Path) -> None:
         if isinstance(self.client, EdgeClient):
             await self.work(partial(shutil.copyfile, self.client.snapshot_path(collection, snapshot), file))
         else:
-            await self.work(partial(download, self._location, self._api_key, collection, snapshot, file))
+            await self._repeat(download, self._remote.rest_uri, self._api_key, collection, snapshot, file)
 
     async def delete_snapshot(self, collection: str, snapshot: str) -> None:
-        await self._once(self._methods.delete_snapshot, collection, snapshot)
+        await self._settle(_is_gone, self._methods.delete_snapshot, collection, snapshot)
 
     async def recover_snapshot(self, collection: str, file: Path) -> None:
         if isinstance(self.client, EdgeClient):
-            await self._once(self.client.recover_snapshot, collection, file.absolute())
+            await self._repeat(self.client.recover_snapshot, collection, file.absolute())
         else:
-            await self.work(partial(upload, self._location, self._api_key, collection, file))
+            await self._repeat(upload, self._remote.rest_uri, self._api_key, collection, file)
 
 
-def is_url(location: str) -> bool:
-    """Whether ``location`` is the URL of a server rather than a folder."""
-    return location.startswith(("http://", "https://"))
+def _joined(parts: Sequence[list[T]]) -> list[T]:
+    return parts[0] if len(parts) == 1 else [one for part in parts for one in part]
+
+
+async def _is_there(error: Exception) -> bool:
+    return status_of(error) == CONFLICT or "already exists" in str(error)
+
+
+async def _is_gone(error: Exception) -> bool:
+    return is_not_found(error)
 
 
 def _selected(selection: Any) -> Any:

@@ -9,29 +9,29 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, ParamSpec, TypeVar, cast
 
-from tenacity import AsyncRetrying
-
+from fg_search.edge.client import EdgeClient
 from fg_search.engine.adapter import Adapter
-from fg_search.engine.retries import patience
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_LAST_WAIT = 0.2  # seconds for a call in the background when its operation is cancelled
 
 
 class AsyncEngine(Adapter):
     """Port over ``AsyncQdrantClient``, or over a blocking client whose calls run in threads."""
 
     async def close(self) -> None:
-        """Close the client."""
-        await self._once(self._methods.close)
+        """Close the client. A forked child leaves the connections that it shares alone."""
+        if not self.was_forked:
+            await self._call(self._methods.close)
+        elif isinstance(self.client, EdgeClient):
+            self.client.close()
 
-    async def _repeat(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        async for attempt in AsyncRetrying(**patience(f"{type(self.client).__name__}.{method.__name__}")):
-            with attempt:
-                return await self._once(method, *args, **kwargs)
-        raise AssertionError("unreachable")
+    async def pause(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
-    async def _once(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _call(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if inspect.iscoroutinefunction(method):
             return await cast("Awaitable[T]", method(*args, **kwargs))
         return await asyncio.to_thread(self._in_turn, partial(method, *args, **kwargs))
@@ -43,15 +43,16 @@ class AsyncEngine(Adapter):
     async def work(self, function: Callable[[], T]) -> T:
         return await asyncio.to_thread(function)
 
-    async def pause(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
     @asynccontextmanager
     async def background(self) -> AsyncIterator[_Task]:
         task = _Task()
         try:
             yield task
             await task.finish()
+        except asyncio.CancelledError:
+            if self._remote is not None:  # Ctrl-C is a cancellation too, and a server may never answer
+                await task.give_up()
+            raise
         finally:
             await task.close()
 
@@ -73,6 +74,14 @@ class _Task:
         finally:
             if self._running.done():
                 self._running = None
+
+    async def give_up(self) -> None:
+        """Wait for the call in progress a moment only."""
+        running, self._running = self._running, None
+        if running is not None:
+            await asyncio.wait([running], timeout=_LAST_WAIT)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     async def close(self) -> None:
         if self._running is not None:

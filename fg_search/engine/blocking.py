@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
 from qdrant_client import QdrantClient
-from tenacity import Retrying
 
 from fg_search.edge.client import EdgeClient
 from fg_search.engine.adapter import Adapter
-from fg_search.engine.retries import is_transient, patience
+from fg_search.engine.retries import RETRY_FOR
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_LAST_WAIT = 0.2  # seconds for a call in the background when the user interrupts
 
 
 def drive(operation: Coroutine[Any, Any, T]) -> T:
@@ -38,40 +39,33 @@ class BlockingEngine(Adapter):
     """Port over ``QdrantClient`` or ``EdgeClient``."""
 
     def __init__(
-        self, client: QdrantClient | EdgeClient, location: str | None = None, api_key: str | None = None
+        self,
+        client: QdrantClient | EdgeClient,
+        location: str | None = None,
+        api_key: str | None = None,
+        retry_for: float = RETRY_FOR,
     ) -> None:
-        super().__init__(client, location, api_key)
+        super().__init__(client, location, api_key, retry_for)
         self.client: QdrantClient | EdgeClient = client
 
     def close(self) -> None:
-        """Close the client."""
-        self.client.close()
+        """Close the client. A forked child leaves the connections that it shares alone."""
+        if not self.was_forked or isinstance(self.client, EdgeClient):
+            self.client.close()
 
-    async def _repeat(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return await self._once(method, *args, **kwargs)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            failed = [error]
+    async def pause(self, seconds: float) -> None:
+        thread = threading.current_thread()
+        if isinstance(thread, _Call):
+            thread.pause(seconds)
+        else:
+            time.sleep(seconds)
 
-        def again() -> T:
-            if failed:  # the first attempt was made above, without tenacity, as every search would pay for that
-                raise failed.pop()
-            with self._turn:
-                return method(*args, **kwargs)
-
-        return Retrying(**patience(f"{type(self.client).__name__}.{method.__name__}"))(again)
-
-    async def _once(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _call(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._turn:
             return method(*args, **kwargs)
 
     async def work(self, function: Callable[[], T]) -> T:
         return function()
-
-    async def pause(self, seconds: float) -> None:
-        time.sleep(seconds)
 
     @asynccontextmanager
     async def background(self) -> AsyncIterator[_Thread]:
@@ -79,27 +73,67 @@ class BlockingEngine(Adapter):
         try:
             yield thread
             await thread.finish()
+        except (KeyboardInterrupt, SystemExit):
+            thread.give_up()
+            raise
         finally:
             thread.close()
 
 
 class _Thread:
-    """Runs one call at a time in a thread of its own, which starts with the first call."""
+    """Runs one call at a time in a thread."""
 
     def __init__(self) -> None:
-        self._executor: ThreadPoolExecutor | None = None
-        self._running: Future[None] | None = None
+        self._running: _Call | None = None
 
     def start(self, call: Coroutine[Any, Any, None]) -> None:
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(max_workers=1)
-        self._running = self._executor.submit(drive, call)
+        self._running = _Call(call)
+        self._running.start()
 
     async def finish(self) -> None:
+        running = self._running
+        if running is not None:
+            running.join()
+            self._running = None
+            if running.error is not None:
+                raise running.error
+
+    def give_up(self) -> None:
+        """Wait for the call in progress a moment only: a server may never answer it."""
         running, self._running = self._running, None
         if running is not None:
-            running.result()
+            running.give_up()
+            running.join(_LAST_WAIT)
 
     def close(self) -> None:
-        if self._executor is not None:
-            self._executor.shutdown()
+        if self._running is not None:
+            self._running.join()
+
+
+class _Call(threading.Thread):
+    """A call in a thread that does not keep the process from ending, unlike those of a pool.
+
+    Attributes:
+        error: What it raised.
+    """
+
+    def __init__(self, call: Coroutine[Any, Any, None]) -> None:
+        super().__init__(name="fg-search-call", daemon=True)
+        self._coroutine = call
+        self._given_up = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            drive(self._coroutine)
+        except BaseException as error:
+            self.error = error
+
+    def give_up(self) -> None:
+        """Make no further attempt."""
+        self._given_up.set()
+
+    def pause(self, seconds: float) -> None:
+        """Wait before the next attempt."""
+        if self._given_up.wait(seconds):
+            raise InterruptedError("the user interrupted")

@@ -6,68 +6,101 @@ import asyncio
 import logging
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from ipaddress import ip_address
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard
-from urllib.parse import urlsplit
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 from qdrant_client import AsyncQdrantClient, QdrantClient
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from fg_search.edge.client import EdgeClient
 from fg_search.edge.folder import collection_names
-from fg_search.engine.adapter import is_url
+from fg_search.engine.address import GRPC_PORT, Address, is_url
 from fg_search.engine.asynchronous import AsyncEngine
-from fg_search.engine.blocking import BlockingEngine
-from fg_search.errors import IndexNotFoundError, StorageError
+from fg_search.engine.blocking import BlockingEngine, drive
+from fg_search.engine.retries import chosen_time
+from fg_search.errors import IndexNotFoundError
 
 Location: TypeAlias = str | os.PathLike[str] | QdrantClient | EdgeClient
 AsyncLocation: TypeAlias = Location | AsyncQdrantClient
 
+C = TypeVar("C", QdrantClient, AsyncQdrantClient)
+
 _LOG = logging.getLogger("fg_search.engine")
 _TIMEOUT = 60  # seconds; writing a thousand points to all copies takes longer than the default of five
+# after a failure a channel of gRPC refuses calls for a while, which grows to two minutes by default
+_GRPC_OPTIONS = {"grpc.initial_reconnect_backoff_ms": 200, "grpc.max_reconnect_backoff_ms": 2000}
 
 
-def connect(location: Location, *, api_key: str | None = None, create: bool = True) -> BlockingEngine:
+def connect(
+    location: Location,
+    *,
+    api_key: str | None = None,
+    create: bool = True,
+    retry_for: float | None = None,
+    prefer_grpc: bool = False,
+) -> BlockingEngine:
     """Open ``location``.
 
     Args:
         location: A folder (embedded Qdrant Edge), ``":memory:"``, the URL of a server, or a client.
         api_key: API key of the server.
         create: Whether a folder that does not exist may be made.
+        retry_for: Seconds for which a server that is busy or out of reach is asked again, by default
+            ``FG_SEARCH_RETRY_FOR`` of the environment, or 60.
+        prefer_grpc: Ask a server over gRPC, as a URL with the scheme ``grpc`` does.
 
     Raises:
         IndexNotFoundError: If the folder does not exist and may not be made.
         FolderLockedError: If the folder is open in another client.
-        StorageError: If the server does not answer.
+        ServerError: If the server does not answer, refuses the API key, is too old, or is none of Qdrant.
         TypeError: If the location is none of these.
+        ValueError: If the URL, the API key or the time cannot be used.
     """
-    if not is_path(location):
-        return BlockingEngine(_checked_client(location))
-    name = os.fspath(location)
-    if not is_url(name):
+    seconds = chosen_time(retry_for)
+    if is_path(location) and not is_url(os.fspath(location)):
+        name = os.fspath(location)
         return BlockingEngine(_open_here(name, create), name)
-    with _own_words_on_keys(name, api_key):
-        client = QdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
-    with _connection_errors(name):
-        client.get_collections()
-    return BlockingEngine(client, name, api_key)
+    if is_path(location):
+        address = Address.of(os.fspath(location), prefer_grpc=prefer_grpc)
+        client = _client(QdrantClient, address, api_key)
+        engine = BlockingEngine(client, address.shown, api_key, seconds)
+    else:
+        engine = BlockingEngine(_checked_client(location), retry_for=seconds)
+    try:
+        drive(engine.check_server())
+    except BaseException:
+        if is_path(location):
+            engine.close()
+        raise
+    return engine
 
 
-async def connect_async(location: AsyncLocation, *, api_key: str | None = None, create: bool = True) -> AsyncEngine:
+async def connect_async(
+    location: AsyncLocation,
+    *,
+    api_key: str | None = None,
+    create: bool = True,
+    retry_for: float | None = None,
+    prefer_grpc: bool = False,
+) -> AsyncEngine:
     """Open ``location`` like :func:`connect`, but a server through a client whose methods are coroutines."""
-    if not is_path(location):
-        return AsyncEngine(_checked_client(location))
-    name = os.fspath(location)
-    if not is_url(name):
+    seconds = chosen_time(retry_for)
+    if is_path(location) and not is_url(os.fspath(location)):
+        name = os.fspath(location)
         return AsyncEngine(await asyncio.to_thread(_open_here, name, create), name)
-    with _own_words_on_keys(name, api_key):
-        client = AsyncQdrantClient(url=name, api_key=api_key, check_compatibility=False, timeout=_TIMEOUT)
-    with _connection_errors(name):
-        await client.get_collections()
-    return AsyncEngine(client, name, api_key)
+    if is_path(location):
+        address = Address.of(os.fspath(location), prefer_grpc=prefer_grpc)
+        client = _client(AsyncQdrantClient, address, api_key)
+        engine = AsyncEngine(client, address.shown, api_key, seconds)
+    else:
+        engine = AsyncEngine(_checked_client(location), retry_for=seconds)
+    try:
+        await engine.check_server()
+    except BaseException:
+        if is_path(location):
+            await engine.close()
+        raise
+    return engine
 
 
 def is_path(location: object) -> TypeGuard[str | os.PathLike[str]]:
@@ -94,35 +127,36 @@ def _open_here(name: str, create: bool) -> QdrantClient | EdgeClient:
     return EdgeClient(name)
 
 
-@contextmanager
-def _own_words_on_keys(url: str, api_key: str | None) -> Iterator[None]:
-    """Say in one line that an API key is sent in the open; the client's warning has a line of its source instead.
+def _client(kind: Callable[..., C], address: Address, api_key: str | None) -> C:
+    """Client of a server.
 
-    To this machine itself nobody listens in, and nothing is said.
+    That an API key is sent in the open is said here in one line; the client's warning has a line of its source instead.
     """
+    if api_key is not None:
+        _check_key(api_key)
+        if address.is_open:
+            _LOG.warning("the API key is sent unencrypted to %s; use https, or a tunnel", address.host)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
-        yield
-    parts = urlsplit(url)
-    if api_key is not None and parts.scheme.lower() == "http" and not _is_this_machine(parts.hostname or ""):
-        _LOG.warning("the API key is sent unencrypted to %s; use https, or a tunnel", parts.hostname)
+        return kind(
+            url=address.rest,
+            api_key=api_key,
+            check_compatibility=False,
+            timeout=_TIMEOUT,
+            prefer_grpc=address.grpc_port is not None,
+            grpc_port=address.grpc_port or GRPC_PORT,
+            grpc_options=dict(_GRPC_OPTIONS),
+        )
 
 
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+def _check_key(api_key: str) -> None:
+    """Refuse an API key that cannot be sent, without telling it.
 
-
-@contextmanager
-def _connection_errors(url: str) -> Iterator[None]:
-    try:
-        yield
-    except ResponseHandlingException as error:
-        raise StorageError(f"no Qdrant server answers at {url}: {error}; is it running?") from error
-    except UnexpectedResponse as error:
-        raise StorageError(
-            f"the server at {url} refused the request: {error}; is it a Qdrant server, and is the API key "
-            "(QDRANT_API_KEY) right?"
-        ) from error
+    Raises:
+        ValueError: If it cannot.
+    """
+    if any(not "!" <= letter <= "~" for letter in api_key):
+        raise ValueError(
+            "the API key holds a line break, a space or another character that no key has; see whether the variable "
+            "or file that it comes from ends with one"
+        )

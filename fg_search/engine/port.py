@@ -35,10 +35,10 @@ class Background(Protocol):
 class Engine(Protocol):
     """Methods of ``qdrant_client.QdrantClient`` that an index needs, reduced to the results it needs.
 
-    Counts are exact, and writes are waited for. Methods raise what the client raises, and
-    :class:`~fg_search.errors.StorageError` if a server stays busy or out of reach.
+    Counts are exact, and writes are waited for. Methods raise :class:`~fg_search.errors.ServerError` if a server stays
+    busy or out of reach, or refuses a request, and otherwise what the client raises.
 
-    Whether a call may be repeated stands at its method in ``engine/adapter.py``.
+    Whether a call may be repeated, and what it can be split into, stands at its method in ``engine/adapter.py``.
     """
 
     @property
@@ -48,6 +48,9 @@ class Engine(Protocol):
     @property
     def is_shared(self) -> bool:
         """Whether other processes may use the same collections at the same time."""
+
+    async def check_writable(self, collection: str) -> None:
+        """Raise :class:`~fg_search.errors.ServerError` if the API key may only read."""
 
     # --- collections --------------------------------------------------------------------------------------
 

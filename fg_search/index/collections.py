@@ -11,12 +11,10 @@ from collections.abc import Container, Mapping
 from typing import Any
 
 from qdrant_client import models
-from qdrant_client.http.exceptions import UnexpectedResponse
 
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine, PayloadIndexes
 from fg_search.layout.logs import NO_VECTOR
-
-_NOT_FOUND = 404
 
 
 async def find_collection(engine: Engine, collection: str) -> models.CollectionInfo | None:
@@ -27,13 +25,6 @@ async def find_collection(engine: Engine, collection: str) -> models.CollectionI
         if not is_not_found(error):
             raise
         return None
-
-
-def is_not_found(error: BaseException) -> bool:
-    """Whether the engine says that there is no such collection or alias."""
-    if isinstance(error, UnexpectedResponse):
-        return error.status_code == _NOT_FOUND
-    return isinstance(error, ValueError) and ("not found" in str(error) or "does not exist" in str(error))
 
 
 async def physical_collection(engine: Engine, collection: str) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import Engine
 from fg_search.errors import ModelMismatchError, StorageError
-from fg_search.index.collections import find_collection, is_not_found, physical_collection
+from fg_search.index.collections import find_collection, physical_collection
 from fg_search.index.decision_log import log_decisions
 from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from qdrant_client import models
 
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError, ModelMismatchError, NotCalibratedError
 from fg_search.index.calibration import Calibration
-from fg_search.index.collections import find_collection, is_not_found, physical_collection
+from fg_search.index.collections import find_collection, physical_collection
 from fg_search.index.encoders import EncoderSlot
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.state import IndexState

@@ -7,9 +7,10 @@ from typing import TypeVar
 
 from qdrant_client import models
 
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import IDS_PER_REQUEST, pages, scroll_pages
 from fg_search.engine.port import Engine, PayloadIndexes
-from fg_search.index.collections import find_collection, index_payload, is_not_found, make_without_vectors
+from fg_search.index.collections import find_collection, index_payload, make_without_vectors
 from fg_search.index.state import IndexState
 
 T = TypeVar("T")

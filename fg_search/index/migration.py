@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from qdrant_client import models
 
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import PointId
 from fg_search.errors import StorageError
-from fg_search.index.collections import is_not_found, make_without_vectors
+from fg_search.index.collections import make_without_vectors
 from fg_search.index.copies import OURS, remove_extra
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.following import followed

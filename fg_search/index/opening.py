@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from qdrant_client import models
 
+from fg_search.engine.answers import FORBIDDEN
 from fg_search.engine.port import Engine
-from fg_search.errors import IndexNotFoundError, StorageError
+from fg_search.errors import IndexNotFoundError, ServerError, StorageError
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import index_payload
 from fg_search.index.encoders import EncoderSlot, metadata_of
@@ -88,7 +89,11 @@ async def _opened(
     if incomplete is not None:
         _LOG.warning("%s lacks a part of what was being copied from %s; run the copy again", state.name, incomplete)
     # whoever made the collection may have been interrupted before its payload indexes existed
-    await index_payload(engine, points, payload_indexes(metadata), known=info.payload_schema)
+    try:
+        await index_payload(engine, points, payload_indexes(metadata), known=info.payload_schema)
+    except ServerError as error:
+        if error.status != FORBIDDEN:
+            raise  # whose API key may only read can search all the same
     state.handle.moved(state)
     return state
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
-from fg_search.index.collections import is_not_found
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.result_evidence import evidence

@@ -21,8 +21,9 @@ from datetime import datetime, timezone
 
 from qdrant_client import models
 
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine
-from fg_search.index.collections import find_collection, index_payload, is_not_found
+from fg_search.index.collections import find_collection, index_payload
 from fg_search.layout.operations import (
     Operation,
     Purpose,

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from fg_search.edge.folder import LOCK_FILE
-from fg_search.engine.adapter import is_url
+from fg_search.engine.address import is_url
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.connection import is_path
 from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
-from fg_search.index.collections import find_collection, is_not_found, physical_collection
+from fg_search.index.collections import find_collection, physical_collection
 from fg_search.index.leftovers import remove_leftovers, remove_retired
 from fg_search.index.rights import IndexMovedError, Right, right_to_switch
 from fg_search.index.state import IndexState

@@ -12,9 +12,10 @@ from uuid import uuid4
 
 from qdrant_client import models
 
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import pages
 from fg_search.engine.port import Engine, PointId
-from fg_search.index.collections import find_collection, is_not_found
+from fg_search.index.collections import find_collection
 from fg_search.index.rights import IndexMovedError, revoke, revoke_dead
 from fg_search.index.state import IndexState
 from fg_search.layout.operations import CHANGED_POINT, changes_name, rights, sealed_by

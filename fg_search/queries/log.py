@@ -12,9 +12,9 @@ import numpy.typing as npt
 from qdrant_client import models
 
 from fg_search.arrays import unit_rows
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import pages, scroll_pages
 from fg_search.ids import is_uuid, point_id
-from fg_search.index.collections import is_not_found
 from fg_search.index.logs import in_log, to_log
 from fg_search.index.search_results import AnswerDecision
 from fg_search.index.state import IndexState

@@ -186,7 +186,7 @@ def test_fit_without_labels_learns_clusters(run, files, tmp_path):
         (["search", "x", "--index", "{tmp}/i"], "no index"),
         (["search", "x", "--index", "{files}/idx", "--target-precision", "0.9"], "no calibration"),
         (["search", "  ", "--index", "{files}/idx"], "is empty"),
-        (["search", "x", "--index", "http://127.0.0.1:9"], "no Qdrant server answers"),
+        (["search", "x", "--index", "http://127.0.0.1:9", "--retry-for", "0"], "no Qdrant server answers"),
         (["review", "--index", "{files}/corpus.jsonl"], "corpus.jsonl"),
     ],
 )

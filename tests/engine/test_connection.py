@@ -9,12 +9,12 @@ from fg_search.errors import StorageError
 
 def connect_anyhow(url, api_key):
     with pytest.raises(StorageError):
-        connect(url, api_key=api_key)
+        connect(url, api_key=api_key, retry_for=0)
 
 
 def connect_with_coroutines(url, api_key):
     with pytest.raises(StorageError):
-        asyncio.run(connect_async(url, api_key=api_key))
+        asyncio.run(connect_async(url, api_key=api_key, retry_for=0))
 
 
 @pytest.mark.parametrize("open_it", [connect_anyhow, connect_with_coroutines])

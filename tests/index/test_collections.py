@@ -117,4 +117,4 @@ def test_a_clients_owner_closes_it(tmp_path, encoder, corpus):
 
 def test_a_server_that_does_not_answer_is_named(encoder):
     with pytest.raises(StorageError, match=r"http://127\.0\.0\.1:9"):
-        ConfidenceIndex("http://127.0.0.1:9", encoder)
+        ConfidenceIndex("http://127.0.0.1:9", encoder, retry_for=0)

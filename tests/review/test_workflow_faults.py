@@ -8,7 +8,6 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from types import SimpleNamespace
 
 import pytest
 from index_fixtures import without_history
@@ -302,13 +301,13 @@ def test_an_interrupted_undo_of_a_deletion_brings_the_item_back_once(full, monke
     assert without_history(points_of(full)["d1"].payload) == whole
 
 
-def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, points_of, monkeypatch):
-    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=lambda _: None))
+def test_a_server_that_stumbles_while_one_decides(fake_server, encoder, rows, points_of, clock):
     with ConfidenceIndex(fake_server.url, encoder) as index:
         index.add(**rows)
-        fake_server.fail("POST .*/points/batch", *[503] * 6)
+        fake_server.fail("POST .*/points/batch", *[503] * 99)
         with pytest.raises(StorageError):
             index.decide("d1", "label", "food")
+        fake_server.forget_failures()
         assert (index.decisions(), label_of(index, "d1", points_of)) == ([], "card")
         index.decide("d1", "label", "food")
         fake_server.fail("POST .*/points/batch", 503)

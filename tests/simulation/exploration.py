@@ -69,11 +69,9 @@ def _is_indexing(step: Step) -> bool:
 
 
 def _mishaps(request: Request) -> Iterator[Mishap]:
-    yield from (Mishap.KILLED, Mishap.CANCELLED, Mishap.CANCELLED_AFTER, Mishap.REQUEST_LOST, Mishap.ANSWER_LOST)
-    if request.repeatable:
-        yield Mishap.ASKED_AGAIN
-    if request.parts > 1:
-        yield Mishap.HALF_DONE
+    for mishap in Mishap:
+        if request.parts > 1 or mishap not in (Mishap.HALF_DONE, Mishap.HALF_DONE_AND_ASKED_AGAIN):
+            yield mishap
 
 
 def drawn(

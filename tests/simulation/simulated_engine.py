@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from qdrant_client.http.exceptions import ResponseHandlingException
 from simulated_server import SimulatedServer
 
 from fg_search.engine.adapter import Adapter
-from fg_search.errors import StorageError
 
 
 class Mishap(Enum):
@@ -25,10 +23,11 @@ class Mishap(Enum):
     KILLED = "killed before the request"
     CANCELLED = "cancelled before the request"
     CANCELLED_AFTER = "cancelled after the request"
-    REQUEST_LOST = "the server dies before the request and does not come back"
-    ANSWER_LOST = "the server dies after the request and does not come back"
-    ASKED_AGAIN = "the answer is lost and the request made again"
-    HALF_DONE = "the server dies between the steps of a compound request"
+    REQUEST_LOST = "the server dies before the request, and is away for long"
+    ANSWER_LOST = "the server dies after the request, and is away for long"
+    ASKED_AGAIN = "the server dies after the request, and is back at once"
+    HALF_DONE = "the server dies between the parts of a compound request, and is away for long"
+    HALF_DONE_AND_ASKED_AGAIN = "the server dies between the parts of a compound request, and is back at once"
 
 
 class Killed(BaseException):
@@ -42,7 +41,6 @@ class Request:
     method: str
     collection: str
     parts: int = 1
-    repeatable: bool = True
 
     def __await__(self) -> Generator[Request, Mishap | None, Mishap | None]:
         return (yield self)
@@ -78,43 +76,28 @@ class SimulatedEngine(Adapter):
         self._is_shared = is_shared
         self.is_dead = False
 
-    async def _repeat(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return await self._request(partial(method, *args, **kwargs), repeatable=True)
-
-    async def _once(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        return await self._request(partial(method, *args, **kwargs), repeatable=False)
-
-    async def _request(self, call: partial[Any], *, repeatable: bool) -> Any:
-        if self.is_dead:
-            raise Killed
-        operations = call.keywords.get("change_aliases_operations", ())
-        about = _described(operations) if operations else str(call.args[0]) if call.args else ""
-        mishap = await Request(call.func.__name__, about, max(1, len(operations)), repeatable)
-        match mishap:
-            case Mishap.CANCELLED:
-                raise asyncio.CancelledError
-            case Mishap.REQUEST_LOST:
-                raise self._lost(call, repeatable)
-            case Mishap.HALF_DONE:
-                self.server.update_collection_aliases(operations[: len(operations) // 2])
-                raise self._lost(call, repeatable)
-            case Mishap.ASKED_AGAIN:
-                call()
-        answer = call()
-        if mishap is Mishap.CANCELLED_AFTER:
-            raise asyncio.CancelledError
-        if mishap is Mishap.ANSWER_LOST:
-            raise self._lost(call, repeatable)
-        return answer
-
-    def _lost(self, call: partial[Any], repeatable: bool) -> Exception:
-        lost = ResponseHandlingException(httpx.ConnectError("connection lost"))
-        return StorageError(f"{call.func.__name__} failed 6 times") if repeatable else lost
-
     @property
     def is_shared(self) -> bool:
         """Whether other processes may use the same collections."""
         return self._is_shared
+
+    async def _call(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if self.is_dead:
+            raise Killed
+        operations = kwargs.get("change_aliases_operations", ())
+        about = _described(operations) if operations else str(args[0]) if args else ""
+        mishap = await Request(method.__name__, about, max(1, len(operations)))
+        if mishap is Mishap.CANCELLED:
+            raise asyncio.CancelledError
+        if mishap in (Mishap.HALF_DONE, Mishap.HALF_DONE_AND_ASKED_AGAIN):
+            method(change_aliases_operations=operations[: len(operations) // 2])
+        elif mishap is not Mishap.REQUEST_LOST:
+            answer = method(*args, **kwargs)
+        if mishap is Mishap.CANCELLED_AFTER:
+            raise asyncio.CancelledError
+        if mishap is not None:
+            raise ResponseHandlingException(httpx.ReadError("connection lost"))
+        return answer
 
     async def pause(self, seconds: float) -> None:
         if self.is_dead:
@@ -144,7 +127,7 @@ class SimulatedEngine(Adapter):
         def create_snapshot(collection: str) -> None:
             self.server.snapshots[name] = self.server.picture(collection)
 
-        await self._once(create_snapshot, collection)
+        await self._repeat(create_snapshot, collection)
         return name
 
     async def fetch_snapshot(self, collection: str, snapshot: str, file: Path) -> None:
@@ -159,13 +142,17 @@ class SimulatedEngine(Adapter):
         def delete_snapshot(collection: str) -> None:
             self.server.snapshots.pop(snapshot, None)
 
-        await self._once(delete_snapshot, collection)
+        await self._repeat(delete_snapshot, collection)
 
     async def recover_snapshot(self, collection: str, file: Path) -> None:
         def recover_snapshot(collection: str) -> None:
             self.server.develop(collection, self.server.downloads[int(file.read_text())])
 
-        await self._once(recover_snapshot, collection)
+        await self._settle(_is_there, recover_snapshot, collection)
+
+
+async def _is_there(error: Exception) -> bool:
+    return "already exists" in str(error)
 
 
 class _Later:

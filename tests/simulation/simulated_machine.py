@@ -6,6 +6,8 @@ import datetime as dates
 import importlib
 import logging
 import pkgutil
+import random
+import secrets
 import sys
 import time
 from collections.abc import Iterator
@@ -56,11 +58,15 @@ class _Datetime(dates.datetime):
 
 
 _TIME = SimpleNamespace(
-    **{name: getattr(time, name) for name in ("sleep", "perf_counter", "process_time", "strftime", "gmtime")},
-    time=_PRESENT.time,
-    time_ns=lambda: int(_PRESENT.time() * 1e9),
-    monotonic=lambda: _PRESENT.run.time,
+    **{
+        **vars(time),
+        "time": _PRESENT.time,
+        "time_ns": lambda: int(_PRESENT.time() * 1e9),
+        "monotonic": lambda: _PRESENT.run.time,
+    }
 )
+_RANDOM = SimpleNamespace(uniform=lambda low, high: _PRESENT.run.random.uniform(low, high))
+_SECRETS = SimpleNamespace(randbelow=lambda end: _PRESENT.run.random.randrange(end))
 
 
 class _OwnOfEachProcess:
@@ -144,7 +150,13 @@ def _modules() -> list[ModuleType]:
 @contextmanager
 def simulated_machine() -> Iterator[None]:
     """Context in which the operations of an index see the simulated machine."""
-    replaced = {id(time): _TIME, id(dates.datetime): _Datetime, id(uuid4): _uuid4}
+    replaced = {
+        id(time): _TIME,
+        id(random): _RANDOM,
+        id(secrets): _SECRETS,
+        id(dates.datetime): _Datetime,
+        id(uuid4): _uuid4,
+    }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logging.getLogger("fg_search"), "disabled", True)  # who waits says so
         for child in ("index", "engine", "queries.logged_search"):

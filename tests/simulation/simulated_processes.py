@@ -13,6 +13,7 @@ from simulated_engine import Killed, Mishap, Pause, Request, SimulatedEngine
 from simulated_server import SimulatedServer
 
 REQUEST_TAKES = 0.005  # seconds of virtual time
+AWAY_FOR = 100.0  # seconds: longer than a server is asked again
 FROZEN_FOR = 200.0  # seconds: longer than anybody waits for somebody who may be dead
 _MOST_STEPS = 3000  # a run that takes more does not end
 _ROUND = 3  # steps of somebody who waits: two requests and a pause
@@ -110,6 +111,7 @@ class Process:
         pending: What the operation waits for.
         wakes: Time at which a pause ends.
         thaws: Time until which it stands still.
+        cut_off: Time until which no server answers it.
         requests: Number of requests made.
         began: Step at which the operation began, -1 before.
         ended: Step at which it ended, -1 before.
@@ -126,6 +128,7 @@ class Process:
     pending: Request | Pause | None = None
     wakes: float = 0.0
     thaws: float = 0.0
+    cut_off: float = 0.0
     requests: int = 0
     began: int = -1
     ended: int = -1
@@ -143,7 +146,7 @@ class Process:
     def begin(self, operation: Coroutine[Any, Any, Any]) -> None:
         """Have an operation to run."""
         self.operation, self.pending, self.result, self.error = operation, None, None, None
-        self.wakes = self.thaws = 0.0
+        self.wakes = self.thaws = self.cut_off = 0.0
         self.requests, self.began, self.ended = 0, -1, -1
 
     def drop(self) -> None:
@@ -237,14 +240,19 @@ class Run:
                 return
         mishap = None
         if isinstance(process.pending, Request):
-            if misfortune is not None and (misfortune.process, misfortune.request) == (
-                process.number,
-                process.requests,
-            ):
-                mishap = misfortune.mishap
+            if misfortune is not None and process.number == misfortune.process:
+                mishap = self._mishap(process, misfortune)
             process.requests += 1
         self.steps.append(Step(process.number, process.pending, others))
         self._resume(process, mishap)
+
+    def _mishap(self, process: Process, misfortune: Misfortune) -> Mishap | None:
+        """What befalls a request. A process that has lost its server asks in vain for a while."""
+        if process.requests == misfortune.request:
+            if misfortune.mishap in (Mishap.REQUEST_LOST, Mishap.ANSWER_LOST, Mishap.HALF_DONE):
+                process.cut_off = self.time + AWAY_FOR
+            return misfortune.mishap
+        return Mishap.REQUEST_LOST if self.time < process.cut_off else None
 
     def _resume(self, process: Process, mishap: Mishap | None) -> None:
         """Let an operation go on until it waits for something again."""

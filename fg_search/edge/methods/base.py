@@ -78,12 +78,17 @@ class ClientBase:
         """Whether the client was closed."""
         return self._closed
 
+    @property
+    def was_forked(self) -> bool:
+        """Whether this process is a child of the one that opened the folder. Not in QdrantClient."""
+        return os.getpid() != self._process
+
     def close(self, grpc_grace: float | None = None, **kwargs: Any) -> None:  # noqa: ARG002  for servers
         """Flush and close all collections and release the folder; further calls do nothing."""
         if self._closed:
             return
         self._closed = True
-        if os.getpid() != self._process:
+        if self.was_forked:
             self._folder.close()  # its own copy of the file; the lock stays with the parent
             return  # a forked child lacks the engine's threads
         with self._lock, ExitStack() as stack:  # closes the others even if one fails
@@ -111,7 +116,7 @@ class ClientBase:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeError("EdgeClient instance is closed. Please create a new instance.")
-        if os.getpid() != self._process:
+        if self.was_forked:
             raise RuntimeError(
                 "This EdgeClient was opened before the process was forked. Open the folder in the child, after the "
                 "parent has closed it, or run a Qdrant server for access by several processes."

@@ -1,0 +1,108 @@
+"""Ctrl-C ends a command within a second, wherever it waits for a server."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+from fake_server import never_answer
+
+SCRIPT = textwrap.dedent("""
+    import asyncio, sys, time
+    from qdrant_client import models
+
+    from fg_search.engine.connection import connect, connect_async
+    from fg_search.engine.blocking import drive
+
+    POINTS = [models.PointStruct(id=1, vector=[1.0, 0.0], payload={})]
+
+    async def write(engine):
+        await engine.upsert("c", POINTS)
+
+    async def write_in_the_background(engine):
+        async with engine.background() as writing:
+            writing.start(engine.upsert("c", POINTS))
+            await writing.finish()
+
+    async def write_while_working(engine):
+        async with engine.background() as writing:
+            writing.start(engine.upsert("c", POINTS))
+            if sys.argv[2] == "blocking":
+                await engine.work(lambda: time.sleep(60))
+            await asyncio.sleep(60)
+
+    async def run_async(operation):
+        await operation(await connect_async(sys.argv[1]))
+
+    operation = globals()[sys.argv[3]]
+    try:
+        if sys.argv[2] == "blocking":
+            drive(operation(connect(sys.argv[1])))
+        else:
+            asyncio.run(run_async(operation))
+    except KeyboardInterrupt:
+        print(time.time())
+        sys.exit(130)
+""")
+PUT = "PUT /collections/c/points"
+
+
+def interrupt_when(process, happens):
+    """Send Ctrl-C once something has happened, wait for the process, and return the time of the Ctrl-C."""
+    deadline = time.monotonic() + 60
+    while not happens():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(0.2)
+    begin = time.time()
+    process.send_signal(signal.SIGINT)
+    process.wait(10)  # a busy machine needs seconds to unload Python
+    return begin
+
+
+@pytest.mark.parametrize("face", ["blocking", "async"])
+@pytest.mark.parametrize(
+    ("operation", "state"),
+    [
+        ("write", "hangs"),
+        ("write_in_the_background", "hangs"),
+        ("write_while_working", "hangs"),
+        ("write", "is gone"),
+        ("write_in_the_background", "is busy"),
+    ],
+)
+def test_an_operation_ends_within_a_second(server, face, operation, state):
+    server.fail(PUT, *([never_answer] if state == "hangs" else [503] * 999))
+    if state == "is gone":
+        server.fail(PUT, lambda _: threading.Thread(target=server.stop).start())
+    with subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, server.url, face, operation],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        begin = interrupt_when(process, lambda: server.counted(PUT) > (state == "is busy"))
+        assert process.returncode == 130, process.stderr.read()
+        assert float(process.stdout.read()) - begin < 1
+
+
+def test_the_command_line_ends_within_a_second(fake_server, saved_encoder, corpus, tmp_path):
+    (tmp_path / "rows.csv").write_text("text\n" + "\n".join(corpus[0]))
+    fake_server.fail("PUT .*/points$", never_answer)
+    command = ["-m", "fg_search", "index", str(tmp_path / "rows.csv"), "--index", fake_server.url]
+    with subprocess.Popen(
+        [sys.executable, *command, "--encoder", str(saved_encoder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"FG_SEARCH_CACHE": str(tmp_path / "cache")},
+    ) as process:
+        begin = interrupt_when(process, lambda: fake_server.counted("PUT .*/points$"))
+        assert time.time() - begin < 1.2
+        assert process.returncode == 130
+        assert "Traceback" not in process.stderr.read()
