@@ -84,7 +84,6 @@ async def copy_index(
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
     metadata = replace(state.metadata, settings=chosen)
     await log_decisions(state)
-    right: Right | None = None
     while True:
         points = (await destination.get_aliases()).get(collection, collection)
         info = await find_collection(destination, points)
@@ -110,10 +109,6 @@ async def copy_index(
                     return report
         except IndexMovedError:
             continue  # somebody else has just made it
-        except Exception as error:
-            if not is_not_found(error) or right is None or await find_collection(destination, right.target):
-                raise
-            continue  # somebody has taken this copy over
 
 
 OURS = is_present(CONFIDENCE_KEY)
@@ -153,24 +148,32 @@ async def _copy_points(
     *,
     is_new: bool = False,
 ) -> CopyReport:
-    written = 0
-    moved = StorageError(f"{state.name} was re-encoded while it was copied; copy again")
+    """Copy the points, and compare them.
+
+    Raises:
+        StorageError: If points are missing or differ in the end, or the index has moved to another encoder.
+    """
     try:
+        written = 0
         async for records in scroll_pages(
             state.engine, state.points, page_size=ITEMS_PER_WRITE, scroll_filter=OURS, with_vectors=True
         ):
             written += await _write_missing(destination, points, records, metadata)
             progress(len(records))
+        if is_new:  # what an interrupted copy has left may have points that were deleted since
+            await remove_extra(state.engine, state.points, destination, points)
+        copied, compared = await _verify(state, destination, points, metadata)
     except Exception as error:
         if not is_not_found(error) or await physical_collection(state.engine, state.collection) == state.points:
             raise
-        raise moved from error
+        raise _moved(state) from error
     if await physical_collection(state.engine, state.collection) != state.points:
-        raise moved
-    if is_new:  # what an interrupted copy has left may have points that were deleted since
-        await remove_extra(state.engine, state.points, destination, points)
-    copied, compared = await _verify(state, destination, points, metadata)
+        raise _moved(state)
     return CopyReport(copied, written, compared)
+
+
+def _moved(state: IndexState) -> StorageError:
+    return StorageError(f"{state.name} was re-encoded while it was copied; copy again")
 
 
 async def _copy_rest(state: IndexState, destination: Engine, collection: str, points: str) -> None:
@@ -229,7 +232,7 @@ def _vectors(record: models.Record, metadata: IndexMetadata) -> Any:
 
 async def _verify(state: IndexState, destination: Engine, new: str, metadata: IndexMetadata) -> tuple[int, int]:
     """Compare the counts, and a sample of the points in full. Return the numbers of points and of compared points."""
-    old = state.collection
+    old = state.points
     counts = [await state.engine.count(old, OURS), await destination.count(new, OURS)]
     if counts[0] < counts[1]:
         raise StorageError(

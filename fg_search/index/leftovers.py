@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass
 
+from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine
 from fg_search.errors import FgSearchError
 from fg_search.index.collections import find_collection
@@ -119,6 +120,16 @@ async def remove(engine: Engine, target: str) -> None:
     await engine.delete_collection(changes_name(target))
 
 
+async def points_in(engine: Engine, name: str) -> int:
+    """Number of points of a collection, 0 if it is gone."""
+    try:
+        return await engine.count(name)
+    except Exception as error:
+        if not is_not_found(error):
+            raise
+        return 0
+
+
 def _has_moved_from(target: Target, found: Survey) -> bool:
     operation = None if found.current is None else found.current.operation
     return operation is not None and target.sealed == operation.id
@@ -140,7 +151,7 @@ async def _is_leftover(engine: Engine, target: Target, found: Survey) -> bool:
     # the name never led to a target that is not complete, or whose source still has the name
     if not made.complete or (current is not None and made.source == current.name):
         return True
-    return not await engine.count(target.name)
+    return not await points_in(engine, target.name)
 
 
 async def _target(engine: Engine, name: str) -> Target | None:

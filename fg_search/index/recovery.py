@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qdrant_client import models
 
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError
-from fg_search.index.leftovers import Target, survey
+from fg_search.index.leftovers import Target, points_in, survey
 from fg_search.index.rights import is_running
 
 
@@ -91,8 +91,10 @@ async def check_nothing_to_recover(engine: Engine, collection: str) -> None:
 
 async def _described(engine: Engine, target: Target) -> LostCollection:
     operation = target.operation
+    if operation is not None and not target.name.endswith(operation.id):  # it is being restored
+        operation = replace(operation, complete=False)
     busy = operation is not None and is_running(operation, engine) and not operation.complete
-    points = 0 if busy else await engine.count(target.name)
+    points = 0 if busy else await points_in(engine, target.name)
     return LostCollection(
         name=target.name,
         points=points,

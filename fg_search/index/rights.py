@@ -128,16 +128,21 @@ class Right:
                 raise IndexMovedError
             others = rights(aliases, self.collection)
             has_own = others.pop(self.operation.id, None) is not None
-            for other, target in list(others.items()):
-                if take_over or await self._is_over(other, target, watched, pause):
-                    await revoke(self.engine, self.collection, other)
-                    self.never_named.add(target)
-                    del others[other]
             if not others and has_own:
                 return
             if not others:
                 await self._announce()
                 continue
+            dead = [
+                other
+                for other, target in others.items()
+                if take_over or await self._is_over(other, target, watched, pause)
+            ]
+            for other in dead:
+                await revoke(self.engine, self.collection, other)
+                self.never_named.add(others[other])
+            if dead:
+                continue  # what was read is out of date: one of them may have switched before its right was taken
             if has_own and self.operation.id > min(others):
                 await revoke(self.engine, self.collection, self.operation.id)
             await self.engine.pause(pause)
@@ -216,7 +221,7 @@ async def right_to_switch(
         take_over: Do not wait for others that have the right.
 
     Raises:
-        IndexMovedError: If another operation has switched meanwhile.
+        IndexMovedError: If another operation has switched meanwhile, or has taken over.
     """
     operation = Operation(
         id=new_id(),
@@ -230,8 +235,13 @@ async def right_to_switch(
     _RUNNING.add(operation.id)
     try:
         await make(right)
-        await right.claim(take_over=take_over)
-        yield right
+        try:
+            await right.claim(take_over=take_over)
+            yield right
+        except Exception as error:
+            if is_not_found(error) and await find_collection(engine, right.target) is None:
+                raise IndexMovedError from error  # somebody has taken over, and removed the target
+            raise
     finally:
         _RUNNING.discard(operation.id)
 

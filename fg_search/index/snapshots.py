@@ -102,6 +102,8 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
     while True:
         source = (await engine.get_aliases()).get(collection)
         if source is None and (await find_collection(engine, collection)) is not None:
+            if collection in await engine.get_aliases():
+                continue  # somebody has just made an index of this name
             raise StorageError(
                 f"the name {collection!r} is that of a collection, which nothing can take the place of; "
                 "choose another name for the index, or copy that collection first with `fg-search copy`"

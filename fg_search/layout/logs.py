@@ -11,6 +11,7 @@ NO_VECTOR = "none"  # the embedded engine wants every collection to have a vecto
 
 # payload keys of an entry
 STAGE, ITEM, NUMBER, TENANT, TIME, UNDOES = "stage", "item", "number", "tenant", "time", "undoes"
+DECISION_TURN, DECIDED_BY = "turn", "decided_by"  # of a query
 KEY = "key"  # of an entry that is not in the log yet: the id of its point there
 
 DECISION_LOG_INDEXES: PayloadIndexes = {
@@ -34,6 +35,10 @@ def query_log(collection: str) -> str:
 
 def query_log_indexes(settings: IndexSettings) -> PayloadIndexes:
     """Payload indexes of the log of queries."""
+    indexes: dict[str, models.PayloadSchemaType | models.KeywordIndexParams] = {
+        DECISION_TURN: models.PayloadSchemaType.INTEGER,
+        DECIDED_BY: models.PayloadSchemaType.KEYWORD,
+    }
     if settings.tenant_key is None:
-        return {}
-    return {TENANT: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)}
+        return indexes
+    return indexes | {TENANT: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)}

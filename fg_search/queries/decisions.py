@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import get_args
 
@@ -10,9 +10,10 @@ from fg_search.errors import DecisionConflictError, ItemNotFoundError
 from fg_search.index.ingestion import add
 from fg_search.index.removal import delete
 from fg_search.index.state import IndexState
+from fg_search.layout.history import new_token
 from fg_search.layout.item_input import checked_items
 from fg_search.queries.entries import LoggedQuery, QueryAction, Resolution
-from fg_search.queries.log import read_queries, remove_queries, sorted_queries, write_resolution
+from fg_search.queries.log import claim_queries, read_queries, remove_queries, settle_queries, sorted_queries
 from fg_search.review.decisions import now
 from fg_search.validation import check_count, check_label, check_list, plain_text
 
@@ -36,8 +37,8 @@ async def decide_queries(
 ) -> list[LoggedQuery]:
     """Settle logged queries, or reopen them.
 
-    The index is changed first, the log after it. Either change done twice is the same as done once, so that after an
-    interruption the queries are still open, and the same decision goes on from there.
+    The decision is noted as pending, then the index is changed, then the decision noted as carried out. After an
+    interruption the queries are still open, and the next decision goes on from there.
 
     Raises:
         ItemNotFoundError: If a query is not in the log. Nothing is changed then.
@@ -52,26 +53,42 @@ async def decide_queries(
         raise ItemNotFoundError(
             f"the log of {state.name} has no query {missing[0]!r} ({len(missing)} such id(s)); nothing changed"
         )
+    token, noted = new_token(), vars(Resolution(action, label, reviewer, now()))
+    lost = await claim_queries(state, [found[query_id] for query_id in wanted], token, noted)
+    won = [found[query_id] for query_id in wanted if query_id not in lost]
     if action == "add":
-        await _add(state, [found[query_id] for query_id in wanted], label, batch_size)
+        await _add(state, won, label, batch_size)
     else:
-        added = [query.id for query in found.values() if query.was_added]
-        if added:
-            await delete(state, added, None)
-    resolution = None if action == "reopen" else Resolution(action, label, reviewer, now())
-    noted = None if resolution is None else vars(resolution)
-    lost = await write_resolution(state, [found[query_id] for query_id in wanted], noted)
+        await _remove(state, [query.id for query in won if query.was_added])
+    overtaken = await settle_queries(state, [query.id for query in won], token, None if action == "reopen" else noted)
     after = await read_queries(state, wanted)
+    if overtaken:
+        await _agree(state, overtaken, {query.id: query for query in after}, batch_size)
+    lost |= overtaken
     if lost:
-        # the item of a query that somebody else has closed in another way must not stay
-        unwanted = [query.id for query in after if query.id in lost and not query.was_added] if action == "add" else []
-        if unwanted:
-            await delete(state, unwanted, None)
         raise DecisionConflictError(
             f"somebody else decided about {len(lost)} of the {len(wanted)} queries in this very moment, such as "
             f"{min(lost)!r}; look at them again"
         )
     return after
+
+
+async def _agree(state: IndexState, ids: Iterable[str], found: Mapping[str, LoggedQuery], batch_size: int) -> None:
+    """Make the index agree with what somebody else has decided about queries while it was being changed here."""
+    unwanted = []
+    for query_id in ids:
+        query = found.get(query_id)
+        decision = None if query is None else query.pending or query.resolution
+        if query is not None and decision is not None and decision.action == "add":
+            await _add(state, [query], decision.label, batch_size)
+        else:
+            unwanted.append(query_id)
+    await _remove(state, unwanted)
+
+
+async def _remove(state: IndexState, ids: Sequence[str]) -> None:
+    if ids:
+        await delete(state, ids, None)
 
 
 async def forget_queries(state: IndexState, ids: Sequence[str] | None, before: datetime | None) -> int:

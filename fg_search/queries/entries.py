@@ -49,6 +49,13 @@ class Resolution:
     reviewer: str
     time: str
 
+    @classmethod
+    def of_payload(cls, payload: Mapping[str, Any] | None) -> Resolution | None:
+        """Rebuild a decision from its payload. ``None`` if there is none."""
+        if not payload:
+            return None
+        return cls(payload["action"], payload.get("label"), payload["reviewer"], payload["time"])
+
 
 @dataclass(frozen=True)
 class LoggedQuery:
@@ -68,6 +75,7 @@ class LoggedQuery:
         nearest: Best hit, ``None`` if no item passed the filters.
         resolution: Decision about the query, ``None`` if there is none.
         turn: Number of decisions about the query, reopening included.
+        pending: Decision that somebody is carrying out, or was when they were interrupted.
     """
 
     id: str
@@ -83,6 +91,7 @@ class LoggedQuery:
     nearest: NearestItem | None
     resolution: Resolution | None
     turn: int = field(default=0, compare=False, repr=False)
+    pending: Resolution | None = field(default=None, compare=False, repr=False)
 
     @property
     def is_open(self) -> bool:
@@ -91,13 +100,13 @@ class LoggedQuery:
 
     @property
     def was_added(self) -> bool:
-        """Whether it was made an item of the index."""
-        return self.resolution is not None and self.resolution.action == "add"
+        """Whether it was made an item of the index, or somebody was interrupted in doing so."""
+        return any(decision is not None and decision.action == "add" for decision in (self.resolution, self.pending))
 
     @classmethod
     def of_payload(cls, query_id: str, payload: Mapping[str, Any]) -> LoggedQuery:
         """Rebuild a query from its payload in the log. The engine drops entries that are null."""
-        nearest, resolution = payload.get("nearest"), payload.get("resolution")
+        nearest = payload.get("nearest")
         return cls(
             id=query_id,
             text=payload["text"],
@@ -110,10 +119,9 @@ class LoggedQuery:
             query_confidence=payload["query_confidence"],
             confidence=payload.get("confidence"),
             nearest=None if not nearest else NearestItem(nearest["id"], nearest.get("label"), nearest["score"]),
-            resolution=None
-            if not resolution
-            else Resolution(resolution["action"], resolution.get("label"), resolution["reviewer"], resolution["time"]),
+            resolution=Resolution.of_payload(payload.get("resolution")),
             turn=payload.get("turn", 0),
+            pending=Resolution.of_payload(payload.get("pending")),
         )
 
 

@@ -19,8 +19,7 @@ from fg_search.index.logs import in_log, to_log
 from fg_search.index.search_results import AnswerDecision
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, has_ids, is_empty
-from fg_search.layout.history import new_token
-from fg_search.layout.logs import TENANT, query_log, query_log_indexes
+from fg_search.layout.logs import DECIDED_BY, DECISION_TURN, TENANT, query_log, query_log_indexes
 from fg_search.layout.points import payload_of
 from fg_search.queries.entries import LoggedQuery, NearestItem
 from fg_search.review.issues.duplicates import earlier_normalised_text, normalised_text
@@ -29,7 +28,7 @@ MOST_QUERIES = 10_000  # different queries per tenant, about 2 KiB each
 _KEPT = 9_000  # of a log that is full, so that there is room for a while
 _PAGE = 1_000
 _BASE, _MODEL = "base", "base_model"
-_RESOLUTION, _TURN, _DECIDED_BY = "resolution", "turn", "decided_by"
+_RESOLUTION, _PENDING, _TURN, _DECIDED_BY = "resolution", "pending", DECISION_TURN, DECIDED_BY
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ async def _write_queries(state: IndexState, name: str, asked: Sequence[AskedQuer
 async def read_queries(state: IndexState, ids: Sequence[str] | None = None) -> list[LoggedQuery]:
     """Logged queries of the tenant, in no order. If ids are given, only those queries."""
     wanted = ["text", "count", "first", "last", "decision", "uncertain", "reason", "query_confidence", "confidence"]
-    records = await _records(state, [*wanted, "nearest", _RESOLUTION, _TURN], ids)
+    records = await _records(state, [*wanted, "nearest", _RESOLUTION, _PENDING, _TURN], ids)
     return [LoggedQuery.of_payload(str(record.id), payload_of(record)) for record in records]
 
 
@@ -140,38 +139,61 @@ async def write_embeddings(state: IndexState, ids: Sequence[str], base: npt.NDAr
         await state.engine.batch_update_points(query_log(state.collection), operations)
 
 
-async def write_resolution(
-    state: IndexState, queries: Sequence[LoggedQuery], resolution: Mapping[str, Any] | None
+async def claim_queries(
+    state: IndexState, queries: Sequence[LoggedQuery], token: str, pending: Mapping[str, Any]
 ) -> set[str]:
-    """Note the decision about queries, or remove it, unless somebody else has decided since they were read.
+    """Note a decision about queries that is about to be carried out, unless somebody else has decided meanwhile.
+
+    Args:
+        state: The index.
+        queries: Queries as they were read.
+        token: Token of the decision.
+        pending: The decision.
 
     Returns:
-        Ids of the queries that somebody else has decided about.
+        Ids of the queries that somebody else has decided about, or removed.
     """
-    name, token = query_log(state.collection), new_token()
+    by_turn: dict[int, list[str]] = {}
+    for query in queries:
+        by_turn.setdefault(query.turn, []).append(query.id)
     lost: set[str] = set()
-    for page in pages(queries, _PAGE):
-        by_turn: dict[int, list[str]] = {}
-        for query in page:
-            by_turn.setdefault(query.turn, []).append(query.id)
-        noted = None if resolution is None else dict(resolution)  # the engine drops a key that is set to null
-        operations: list[models.UpdateOperation] = [
-            models.SetPayloadOperation(
-                set_payload=models.SetPayload(
-                    payload={_RESOLUTION: noted, _TURN: turn + 1, _DECIDED_BY: token},
-                    filter=models.Filter(must=[has_ids(ids), equals(_TURN, turn) if turn else is_empty(_TURN)]),
-                )
-            )
-            for turn, ids in by_turn.items()
-        ]
+    for turn, ids in by_turn.items():
+        values = {_PENDING: dict(pending), _TURN: turn + 1, _DECIDED_BY: token}
+        seen = equals(_TURN, turn) if turn else is_empty(_TURN)
+        lost |= await _write_if(state, ids, values, seen, token)
+    return lost
+
+
+async def settle_queries(
+    state: IndexState, ids: Sequence[str], token: str, resolution: Mapping[str, Any] | None
+) -> set[str]:
+    """Note that a claimed decision was carried out, unless somebody else has decided meanwhile.
+
+    Returns:
+        Ids of the queries that somebody else has decided about, or removed.
+    """
+    # the engine drops a key that is set to null
+    values = {_RESOLUTION: None if resolution is None else dict(resolution), _PENDING: None}
+    return await _write_if(state, ids, values, equals(_DECIDED_BY, token), token)
+
+
+async def _write_if(
+    state: IndexState, ids: Sequence[str], values: Mapping[str, Any], condition: models.Condition, token: str
+) -> set[str]:
+    """Write to the entries that match, and return the ids of those that do not have this token afterwards."""
+    name = query_log(state.collection)
+    lost = set(ids)
+    for page in pages(ids, _PAGE):
+        matching = models.Filter(must=[has_ids(page), condition])
+        setting = models.SetPayload(payload=dict(values), filter=matching)
         try:
-            await state.engine.batch_update_points(name, operations)
-            records = await state.engine.retrieve(name, [query.id for query in page], with_payload=[_DECIDED_BY])
+            await state.engine.batch_update_points(name, [models.SetPayloadOperation(set_payload=setting)])
+            records = await state.engine.retrieve(name, page, with_payload=[_DECIDED_BY])
         except Exception as error:
             if not is_not_found(error):
                 raise
-            return {query.id for query in queries}  # somebody has removed the log
-        lost |= {str(record.id) for record in records if payload_of(record).get(_DECIDED_BY) != token}
+            return lost  # somebody has removed the log
+        lost -= {str(record.id) for record in records if payload_of(record).get(_DECIDED_BY) == token}
     return lost
 
 

@@ -9,24 +9,14 @@ from fg_search.engine.blocking import BlockingEngine
 def requests(monkeypatch):
     """Names of the requests that are made."""
     made = []
-    for kind in ("_repeat", "_once"):
-        call = getattr(BlockingEngine, kind)
+    call = BlockingEngine._call
 
-        async def counted(self, method, *arguments, call=call, **options):
-            inside = counted_inside.copy()
-            counted_inside.append(method)
-            if not inside:
-                made.append(method.__name__)
-            try:
-                return await call(self, method, *arguments, **options)
-            finally:
-                counted_inside.pop()
+    async def counted(self, method, *arguments, **options):
+        made.append(method.__name__)
+        return await call(self, method, *arguments, **options)
 
-        monkeypatch.setattr(BlockingEngine, kind, counted)
+    monkeypatch.setattr(BlockingEngine, "_call", counted)
     return made
-
-
-counted_inside = []
 
 
 def test_what_reviewers_do_takes_few_requests(local, rows, requests):
