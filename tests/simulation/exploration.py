@@ -11,7 +11,9 @@ from simulated_processes import Misfortune, Place, Preemption, Schedule, Step
 from simulation import Outcome
 
 
-def explored(perform: Callable[[Schedule], Outcome], processes: int, *, most: int, seed: int = 0) -> Iterator[Outcome]:
+def explored(
+    perform: Callable[[Schedule], Outcome], processes: int, *, most: int, seed: int = 0, share: float = 1.0
+) -> Iterator[Outcome]:
     """Outcomes of all schedules with at most so many preemptions, depth first.
 
     A schedule is carried out to see where it could have gone on otherwise: at each later step, with each other process.
@@ -22,7 +24,9 @@ def explored(perform: Callable[[Schedule], Outcome], processes: int, *, most: in
         processes: Number of processes.
         most: Most preemptions.
         seed: Seed of all schedules.
+        share: Share of the schedules with preemptions that are carried out, in (0, 1].
     """
+    generator = random.Random(seed)
     waiting = [Schedule(first, seed=seed) for first in range(processes)]
     while waiting:
         schedule = waiting.pop()
@@ -40,13 +44,22 @@ def explored(perform: Callable[[Schedule], Outcome], processes: int, *, most: in
             for number, step in enumerate(steps)
             if number > after and not _is_indexing(step) and not outcome.run.is_polling(number)
             for other in step.others
+            if generator.random() < share
         ]
 
 
-def struck(perform: Callable[[Schedule], Outcome], outcome: Outcome) -> Iterator[Outcome]:
-    """Outcomes of the schedule of an outcome, with each misfortune that there can be."""
+def struck(perform: Callable[[Schedule], Outcome], outcome: Outcome, *, share: float = 1.0) -> Iterator[Outcome]:
+    """Outcomes of the schedule of an outcome, with each misfortune that there can be.
+
+    Args:
+        perform: Runs a schedule.
+        outcome: Outcome without a misfortune.
+        share: Share of the misfortunes that happen, in (0, 1]. Processes are killed at each request in any case.
+    """
+    generator = random.Random(outcome.schedule.seed)
     for misfortune in misfortunes(outcome):
-        yield perform(replace(outcome.schedule, misfortune=misfortune))
+        if misfortune.mishap is Mishap.KILLED or generator.random() < share:
+            yield perform(replace(outcome.schedule, misfortune=misfortune))
 
 
 def misfortunes(outcome: Outcome) -> list[Misfortune]:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from functools import partial
 from itertools import combinations_with_replacement
+from typing import Any
 
 import pytest
 from exploration import drawn, explored, struck
@@ -28,7 +29,8 @@ from writing_operations import (
     Operation,
 )
 
-EVERYTHING = settings.default.max_examples > 100  # in the nightly profile: two preemptions, and all misfortunes
+EVERYTHING = settings.default.max_examples > 100  # in the nightly profile
+SHARE = 1.0 if EVERYTHING else 0.12
 HOUR = 3600.0
 FIRST_IN_A_LOG = (
     DECIDE_KEEP,
@@ -47,11 +49,14 @@ def named(operation: Operation) -> str:
 
 
 def interleaved(
-    simulation: Simulation, beginning: Beginning, pair: tuple[Operation, Operation], *, skew: float = 0.0
+    simulation: Simulation, beginning: Beginning, pair: tuple[Operation, Operation], **options: Any
 ) -> Iterator[Outcome]:
-    """All schedules with one preemption; in the nightly profile with two, and those with one struck at each request."""
-    perform = partial(simulation.perform, beginning, pair, skew=skew)
-    for outcome in explored(perform, len(pair), most=2 if EVERYTHING else 1):
+    """Some schedules with one preemption.
+
+    In the nightly profile all with up to two, and each one with less than two struck at each request.
+    """
+    perform = partial(simulation.perform, beginning, pair, **options)
+    for outcome in explored(perform, len(pair), most=2 if EVERYTHING else 1, share=SHARE):
         yield outcome
         if EVERYTHING and len(outcome.schedule.preemptions) < 2:
             yield from struck(perform, outcome)

@@ -7,10 +7,13 @@ from functools import partial
 
 import pytest
 from exploration import struck
+from hypothesis import settings
 from judgement import Beginning
 from simulated_processes import Schedule
 from simulation import Outcome, Simulation
 from writing_operations import DECIDE_LABEL, LOG_QUERY, OPEN_AND_ADD, OPERATIONS, RESTORE, Operation
+
+EVERYTHING = settings.default.max_examples > 100  # in the nightly profile
 
 
 def named(operation: Operation) -> str:
@@ -21,7 +24,7 @@ def at_each_request(simulation: Simulation, beginning: Beginning, operation: Ope
     perform = partial(simulation.perform, beginning, [operation])
     alone = perform(Schedule())
     yield alone
-    yield from struck(perform, alone)
+    yield from struck(perform, alone, share=1.0 if EVERYTHING else 0.3)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)
