@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import numbers
+import unicodedata
 from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 import numpy.typing as npt
 
+_INVISIBLE = {"Cf", "Me", "Mn", "Zl", "Zp", "Zs"}  # categories of Unicode; what is unassigned may be a new emoji
+_FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that show nothing
 _SUM_TOLERANCE = 1e-3  # tolerance for sums of float32 probabilities
 
 
@@ -36,12 +40,13 @@ def check_text(text: object, name: str) -> None:
     Raises:
         TypeError, ValueError: If it is not; the message starts with ``name``.
     """
-    if text is None:
-        raise TypeError(f"{name} is missing (None); drop the item or give it a text")
+    if text is None or _is_missing(text):
+        raise TypeError(f"{name} is missing ({text}); drop the item or give it a text")
     if not isinstance(text, str):
         raise TypeError(f"{name} is {type(text).__name__}, not a string")
-    if not text.strip():
-        raise ValueError(f"{name} is empty; drop the item or give it a text")
+    if is_blank(text):
+        invisible = " (it holds invisible characters alone)" if text.strip() else ""
+        raise ValueError(f"{name} is empty{invisible}; drop the item or give it a text")
     _check_whole(text, name)
 
 
@@ -68,11 +73,27 @@ def check_label(label: object, name: str) -> None:
     """
     if label is None:
         return
+    if _is_missing(label):
+        raise TypeError(f"{name} is {label}, a missing value; use None where the label is unknown")
     if not isinstance(label, str):
         raise TypeError(f"{name} is {type(label).__name__}, labels are strings; use str(label)")
-    if not label.strip():
+    if is_blank(label):
         raise ValueError(f"{name} is empty; use None where the label is unknown")
     _check_whole(label, name)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text is empty, or holds white space, zero-width and other invisible characters alone."""
+    return not any(_is_visible(character) for character in text)
+
+
+def _is_visible(character: str) -> bool:
+    return not (character.isspace() or character in _FILLERS or unicodedata.category(character) in _INVISIBLE)
+
+
+def _is_missing(value: object) -> bool:
+    """Whether it is NaN, or one of the missing values of pandas."""
+    return type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, numbers.Real) and math.isnan(value))
 
 
 def _check_whole(text: str, name: str) -> None:

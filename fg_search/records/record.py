@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from fg_search.ids import UserId
 from fg_search.records.errors import RecordError
 from fg_search.records.json_value import check_value
+from fg_search.validation import is_blank
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def to_record(row: Row, columns: Columns, *, reserved: str) -> Record:
 
 def _check_text(row: Row, column: str) -> str:
     value = row.values[column]
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and is_blank(value)):
         raise RecordError(row.place, f"{column!r} is empty")
     if not isinstance(value, str):
         raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}, not a text")
@@ -107,7 +108,7 @@ def _check_id(row: Row, column: str) -> UserId:
 
 def _check_label(row: Row, column: str) -> str | None:
     value = row.values[column]
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and is_blank(value)):
         return None
     if not isinstance(value, str):
         raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}; a label is a text")
