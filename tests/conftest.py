@@ -14,7 +14,7 @@ import torch
 
 from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
-pytest_plugins = ["fake_server", "index_fixtures"]
+pytest_plugins = ["fake_server", "index_fixtures", "model_fixtures"]
 
 WORDS = {
     "card": ["card", "blocked", "stolen", "pin", "magnetic"],

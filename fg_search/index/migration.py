@@ -24,9 +24,10 @@ from fg_search.index.ingestion import ITEMS_PER_WRITE, add
 from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import EncoderSlot, IndexState, metadata_of
 from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, MARKED_KEY, PAYLOAD_KEY, REVIEW_KEY
-from fg_search.layout.points import Item, id_of, vectors_of
+from fg_search.layout.points import Item, id_of, payload_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.reading import Reading
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -67,7 +68,7 @@ async def migrate(
     Raises:
         StorageError: If the index's name is no alias, or the old collection changes faster than it can be followed.
     """
-    if encoder.fingerprint == state.metadata.fingerprint:
+    if encoder.has_fingerprint(state.metadata.fingerprint):
         return replace(state, encoders=EncoderSlot(encoder))
     old = await physical_collection(state.engine, state.collection)
     if old == state.collection:
@@ -81,7 +82,7 @@ async def migrate(
     await _check_begun(state.engine, new, metadata)
     filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
     # stored vectors of the same base model are as good as new ones, unless they were rounded
-    is_same_base = metadata.base == state.metadata.base
+    is_same_base = encoder.has_base_fingerprint(state.metadata.base)
     keep_base = is_same_base and metadata.settings.base_vectors == "float32"
     for attempt in range(_MOST_PASSES):
         written = await _copy_all(
@@ -151,7 +152,9 @@ def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_rev
 
 def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:
     base = np.array([vectors_of(record)[BASE_VECTOR] for record in records], dtype=np.float32)
-    return filled.encoder.features(base)
+    unread = np.array([payload_of(record)[PAYLOAD_KEY].get("unread", 0) for record in records], dtype=np.float32)
+    reading = replace(Reading.unknown(len(records)), unread=unread)
+    return replace(filled.encoder.features(base), reading=reading)
 
 
 async def _describe(engine: Engine, old: str, new: str, *, keep_review: bool) -> None:

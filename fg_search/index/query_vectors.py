@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from qdrant_client import models
 from fg_search.edge.instances import filled
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.reading import Reading, warn_about
 from fg_search.validation import check_text, check_texts
 
 Query = str | Sequence[str]
@@ -63,17 +64,19 @@ async def encode_queries(
             raise ValueError(f"queries[{i}] holds no phrasing")
     texts = [text for one in phrasings for text in one]
     if embeddings is None:
-        encoder = state.encoder
-        embeddings = await state.engine.work(
-            partial(encoder.encode, texts, batch_size=batch_size, show_progress=show_progress)
-        )
+        embeddings = await state.engine.work(partial(state.encode, texts, batch_size, show_progress=show_progress))
     else:
         state.check_embeddings(embeddings, len(texts), of="queries")
+    if embeddings.reading is not None and embeddings.reading.cut.any():
+        only_cut = replace(embeddings.reading, unread=np.zeros(len(texts), dtype=np.float32))  # results tell the rest
+        warn_about(only_cut, texts, lambda row: f"query {row + 1}:", what="queries")
     if len(texts) > len(phrasings):
         stops = np.cumsum([len(one) for one in phrasings]).tolist()
         mixed = [embeddings[stop - len(one) : stop].mixed() for one, stop in zip(phrasings, stops, strict=True)]
         embeddings = FeatureEmbeddings(
-            np.concatenate([one.base for one in mixed]), np.concatenate([one.probabilities for one in mixed])
+            np.concatenate([one.base for one in mixed]),
+            np.concatenate([one.probabilities for one in mixed]),
+            reading=replace(Reading.unknown(len(mixed)), unread=np.concatenate([one.unread for one in mixed])),
         )
     return Queries([" / ".join(one) for one in phrasings], query_vectors(embeddings))
 
@@ -86,12 +89,14 @@ class QueryVectors:
     features: models.SparseVector
     codes: list[int]
     confidence: float
+    unread: float
 
 
 def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
     """The vectors of n queries."""
     values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
     codes, confidences = embeddings.codes.tolist(), embeddings.confidence.tolist()
+    unread = embeddings.unread.tolist()
     return [
         QueryVectors(
             embeddings.base[i],
@@ -101,6 +106,7 @@ def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
             ),
             codes[i],
             confidences[i],
+            unread[i],
         )
         for i in range(len(embeddings))
     ]

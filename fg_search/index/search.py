@@ -38,7 +38,8 @@ async def search(state: IndexState, queries: Queries, options: SearchOptions) ->
     """
     judgement = _Judgement.of(state, options)
     results = [
-        judge_query(text, query.confidence, options) for text, query in zip(queries.texts, queries.vectors, strict=True)
+        judge_query(text, query.confidence, options, unread=query.unread)
+        for text, query in zip(queries.texts, queries.vectors, strict=True)
     ]
     for chunk in _chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
         vectors = [queries.vectors[i] for i in chunk]
@@ -58,7 +59,7 @@ async def group(
     """The hits of one encoded query by the value of a payload field, as the engine groups them."""
     check_count(group_size, name="group_size")
     (vectors,), (text,) = query.vectors, query.texts
-    judged = judge_query(text, vectors.confidence, options)
+    judged = judge_query(text, vectors.confidence, options, unread=vectors.unread)
     if judged.decision == "abstain":
         return GroupedResult((), judged)
     judgement = _Judgement.of(state, options)

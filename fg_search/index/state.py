@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, overload
 from qdrant_client import models
 
 from fg_search.engine.port import Engine
-from fg_search.errors import EncoderNotFoundError, ModelMismatchError
+from fg_search.errors import EncoderNotFoundError, ModelMismatchError, UntrustedCodeError
 from fg_search.ids import UserId, point_id
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
@@ -164,7 +164,7 @@ class IndexState:
         wanted = (self.metadata.dimension, self.metadata.groups, self.metadata.codes_per_group)
         if shape != wanted:
             raise ModelMismatchError(f"embeddings have (dimension, groups, codes) = {shape}, this index needs {wanted}")
-        if embeddings.fingerprint not in (None, self.metadata.fingerprint):
+        if embeddings.fingerprint not in (None, self.metadata.fingerprint) and not self._is_by_another_name(embeddings):
             raise ModelMismatchError(
                 f"embeddings were made by the encoder {embeddings.fingerprint}, {self.name} was filled by "
                 f"{self.metadata.fingerprint}; encode with that one"
@@ -172,9 +172,24 @@ class IndexState:
         check_vectors(embeddings.base, name="embeddings.base")
         check_distributions(embeddings.probabilities, name="embeddings.probabilities")
 
-    def encode(self, texts: Sequence[str], batch_size: int) -> FeatureEmbeddings:
-        """Embed texts, without a progress bar."""
-        return self.encoder.encode(texts, batch_size=batch_size, show_progress=False)
+    def encode(self, texts: Sequence[str], batch_size: int, *, show_progress: bool | None = False) -> FeatureEmbeddings:
+        """Embed texts; the caller knows best how to name those that the model reads in part only.
+
+        Raises:
+            ModelMismatchError: If a setting of the encoder was changed since the index was opened.
+        """
+        encoder = self.encoder
+        embeddings = encoder.encode(texts, batch_size=batch_size, show_progress=show_progress, warn=False)
+        if embeddings.fingerprint != self.metadata.fingerprint:
+            check_fingerprint(self, encoder)
+        return embeddings
+
+    def _is_by_another_name(self, embeddings: FeatureEmbeddings) -> bool:
+        """Whether embeddings are of this index's encoder, which had another fingerprint when it filled the index."""
+        try:
+            return embeddings.fingerprint == self.encoder.fingerprint
+        except (EncoderNotFoundError, ModelMismatchError, UntrustedCodeError):
+            return False
 
 
 @dataclass
@@ -229,15 +244,18 @@ def metadata_of(encoder: FeatureGroupEncoder) -> IndexMetadata:
 def check_fingerprint(state: IndexState, encoder: FeatureGroupEncoder) -> None:
     """Refuse any encoder but the one that filled the index.
 
+    An index that release 0.1 filled goes by the fingerprint that the encoder had then: nothing has to be encoded again.
+
     Raises:
         ModelMismatchError: If it is another one.
     """
     filled_by = state.metadata
-    if filled_by.fingerprint != encoder.fingerprint:
+    if not encoder.has_fingerprint(filled_by.fingerprint):
         raise ModelMismatchError(
             f"{state.name} was filled by the encoder {filled_by.fingerprint} ({filled_by.model_name}, saved in "
-            f"{filled_by.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}); their vectors "
-            "cannot be compared: use that encoder, re-encode with index.migrate(encoder), or make a new index"
+            f"{filled_by.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}, with its "
+            "settings as they are now); their vectors cannot be compared: use that encoder, re-encode with "
+            "index.migrate(encoder), or make a new index"
         )
 
 

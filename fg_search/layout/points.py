@@ -195,6 +195,7 @@ def to_points(
     confidences = _rounded(embeddings.confidence, 6)
     groups = _rounded(embeddings.group_confidence, 4)
     codes = embeddings.codes.tolist()
+    unread = _rounded(embeddings.unread, 4)
     for i, item in enumerate(items):
         row = slice(starts[i], starts[i + 1])
         # the parts are known to be right, so that pydantic need not look at each number
@@ -214,6 +215,7 @@ def to_points(
                     "text": item.text,
                     "hash": item.digest,
                     "model": metadata.fingerprint,
+                    **({"unread": unread[i]} if unread[i] else {}),
                     **(given_label(item.given_label) if item.is_corrected else {}),
                     **({} if item.review is None else {REVIEW_KEY: item.review}),
                     **({} if item.reviewed is None else {REVIEWED_KEY: item.reviewed}),
