@@ -37,6 +37,7 @@ from fg_search.cli.options import (
     RelevantBy,
     Tenant,
     TextColumn,
+    TrustRemoteCode,
     open_index,
     search_options,
     text_form,
@@ -91,6 +92,7 @@ def search(
         typer.Option("--log", help="Log queries without a confident answer, for `fg-search review --kind abstained`."),
     ] = False,
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
@@ -115,7 +117,7 @@ def search(
     )
     form = text_form(delimiter, encoding)
     records = [record for path in queries or [] for record in rows_of(path, on_error, text=text, **form)]
-    with open_index(location, encoder, collection, api_key) as opened:
+    with open_index(location, encoder, collection, api_key, trust_remote_code=trust_remote_code) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         target.log_queries("uncertain" if log_queries else "none")
         found = False
@@ -188,6 +190,7 @@ def calibrate(
     confidence_weight: ConfidenceWeight = 0.0,
     rank_by: RankByOption = "auto",
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
@@ -211,7 +214,10 @@ def calibrate(
     )
     from fg_search.index.evaluation import TARGETS
 
-    with open_index(location, encoder, collection, api_key) as opened, timed(f"calibrated on {len(texts):,} queries"):
+    with (
+        open_index(location, encoder, collection, api_key, trust_remote_code=trust_remote_code) as opened,
+        timed(f"calibrated on {len(texts):,} queries"),
+    ):
         target = opened if tenant is None else opened.tenant(tenant)
         learned = target.calibrate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
@@ -237,6 +243,7 @@ def evaluate(
     confidence_weight: ConfidenceWeight = 0.0,
     rank_by: RankByOption = "auto",
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
@@ -268,7 +275,10 @@ def evaluate(
 
         check_matplotlib()
         plots.mkdir(parents=True, exist_ok=True)
-    with open_index(location, encoder, collection, api_key) as opened, timed(f"evaluated {len(texts):,} queries"):
+    with (
+        open_index(location, encoder, collection, api_key, trust_remote_code=trust_remote_code) as opened,
+        timed(f"evaluated {len(texts):,} queries"),
+    ):
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.evaluate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
         histogram = () if plots is None else target.info().confidence_histogram

@@ -17,6 +17,7 @@ from fg_search.cli.options import (
     EncoderFolder,
     IndexLocation,
     Tenant,
+    TrustRemoteCode,
     open_index,
 )
 from fg_search.errors import FgSearchError, StorageError
@@ -48,6 +49,7 @@ def serve(
         bool, typer.Option("--log-queries", help="Log queries without a confident answer, for the Queries view.")
     ] = False,
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     tenant: Tenant = None,
@@ -71,7 +73,10 @@ def serve(
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from None
     names = {*LOOPBACK_HOSTS, host, *(allowed_host or ())} if is_here or allowed_host else None
-    with listen(host, port) as listener, open_index(location, encoder, collection, api_key) as opened:
+    with (
+        listen(host, port) as listener,
+        open_index(location, encoder, collection, api_key, trust_remote_code=trust_remote_code) as opened,
+    ):
         opened.log_queries("uncertain" if log_queries else "none")
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)
         _ = opened.encoder  # load it now: if it is missing, fail before the first search

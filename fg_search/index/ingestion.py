@@ -25,6 +25,7 @@ from fg_search.layout.keys import STORED_KEYS
 from fg_search.layout.points import features_of, id_of, to_points, with_review_state
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.reading import ReadingNotes
 
 ITEMS_PER_WRITE = 1024
 
@@ -39,10 +40,14 @@ class AddReport:
     Attributes:
         written: Number of items that were new or had changed.
         unchanged: Number of items that were in the index already, or came twice.
+        cut: Number of written items whose text is longer than what the model reads.
+        unread: Number of written items whose text holds tokens that the model does not know.
     """
 
     written: int
     unchanged: int
+    cut: int = 0
+    unread: int = 0
 
     def __str__(self) -> str:
         return f"{self.written:,} items written, {self.unchanged:,} unchanged"
@@ -98,7 +103,7 @@ async def add(
     """
     written = unchanged = start = 0
     underway: frozenset[int | str] = frozenset()
-    iterator, pace = iter(items), _Pace()
+    iterator, pace, notes = iter(items), _Pace(), ReadingNotes()
     async with state.engine.background() as writing:
         while batch := list(islice(iterator, pace.items)):
             changed = await _changed(state, batch, underway, copied=copied)
@@ -112,6 +117,8 @@ async def add(
             elif chosen:
                 encode = partial(state.encode, [item.text for item in chosen], batch_size)
                 rows = await state.engine.work(partial(pace.measure, encode))
+            if chosen and rows.reading is not None:
+                notes.add(rows.reading, [item.text for item in chosen], partial(_name, chosen))
             start += len(batch)
             for first in range(0, len(chosen), ITEMS_PER_WRITE):
                 part = slice(first, first + ITEMS_PER_WRITE)
@@ -124,7 +131,13 @@ async def add(
                 written += len(underway)
         await writing.finish()
         progress(len(underway))
-    return AddReport(written, unchanged)
+    if not copied:
+        notes.warn(what="items")
+    return AddReport(written, unchanged, notes.cut, notes.unread)
+
+
+def _name(items: list[Item], row: int) -> str:
+    return repr(items[row].id)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY, ITEMS_SCORED_KEY
 from fg_search.layout.points import features_of, id_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.reading import Reading
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -70,7 +71,7 @@ async def migrate(
     Raises:
         StorageError: If the index's name is no alias, or the old collection changes faster than it can be re-encoded.
     """
-    if encoder.fingerprint == state.metadata.fingerprint:
+    if encoder.has_fingerprint(state.metadata.fingerprint):
         return replace(state, encoders=EncoderSlot(encoder))
     old = await physical_collection(state.engine, state.collection)
     if old == state.collection:
@@ -84,7 +85,7 @@ async def migrate(
     await _check_begun(state.engine, new, metadata)
     filled = replace(state, collection=new, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None)
     # stored embeddings of the same base model are as good as new ones, unless they were rounded
-    is_same_base = metadata.base == state.metadata.base
+    is_same_base = encoder.has_base_fingerprint(state.metadata.base)
     keep_base = is_same_base and metadata.settings.base_vectors == "float32"
     for attempt in range(_MAX_PASSES):
         written = await _copy_all(
@@ -153,7 +154,9 @@ def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_rev
 
 def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:
     base = np.array([vectors_of(record)[BASE_VECTOR] for record in records], dtype=np.float32)
-    return filled.encoder.features(base)
+    unread = np.array([features_of(record).get("unread", 0) for record in records], dtype=np.float32)
+    reading = replace(Reading.unknown(len(records)), unread=unread)
+    return replace(filled.encoder.features(base), reading=reading)
 
 
 async def _note_scores(engine: Engine, old: str, new: str, *, keep_review: bool) -> None:
