@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -63,7 +63,7 @@ class Fingerprints:
             model: The base model.
             name: Its name, which stands for the weights of a model that is run by another runtime (ONNX).
         """
-        weights = list(_weights(model))
+        weights = _weights(model)
         tokenizer = _tokenizer(model)
         asked = (_Same(tokenizer), _vocabulary_size(tokenizer), _steps(tokenizer), _token_ids(model, _QUICK_PROBE))
         return {
@@ -81,7 +81,7 @@ class Fingerprints:
         self, model: SentenceTransformer, name: str, head: FeatureGroupHead, codebook: Codebook
     ) -> dict[str, str]:
         """Digests of all parts of an encoder: those of the base model, and the head with its codebook."""
-        weights = list(_weights(head))
+        weights = _weights(head)
         settings = _json(head.get_config_dict())
         stamp = (_stamp(weights), settings, _Same(codebook))
         learned = self._remembered(
@@ -138,20 +138,39 @@ class _Same:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _weights(model: torch.nn.Module) -> Iterator[torch.Tensor]:
-    """Everything learned, in the order of the modules: their names change with releases of the libraries."""
-    for module in model.modules():
-        yield from (weight for weight in module._parameters.values() if weight is not None)
-        for key, buffer in module._buffers.items():  # running means count, positions 0, 1, 2 … do not
-            if buffer is not None and buffer.is_floating_point() and key not in module._non_persistent_buffers_set:
-                yield buffer
+def _weights(model: torch.nn.Module) -> list[torch.Tensor]:
+    """Everything learned, in the order of the modules: their names change with releases of the libraries.
+
+    It is asked before every search. Going through ``model.modules()`` would take three times as long.
+    """
+    found: list[torch.Tensor | None] = []
+    seen: set[torch.nn.Module] = set()
+    ahead: list[torch.nn.Module | None] = [model]
+    while ahead:
+        module = ahead.pop()
+        if module is None or module in seen:
+            continue
+        seen.add(module)
+        if module._parameters:
+            found += module._parameters.values()
+        if module._buffers:  # running means count, positions 0, 1, 2 … do not
+            passing = module._non_persistent_buffers_set
+            found += [buffer for key, buffer in module._buffers.items() if key not in passing and _is_float(buffer)]
+        if module._modules:
+            ahead += reversed(module._modules.values())
+    return [weight for weight in found if weight is not None]
 
 
-def _stamp(weights: Iterator[torch.Tensor] | list[torch.Tensor]) -> list[tuple[int, int, torch.dtype]]:
-    return [
-        (weight.data_ptr(), 0 if weight.is_inference() else weight._version, weight.dtype)  # inference: not counted
-        for weight in weights
-    ]
+def _is_float(buffer: torch.Tensor | None) -> bool:
+    return buffer is not None and buffer.is_floating_point()
+
+
+def _stamp(weights: list[torch.Tensor]) -> list[tuple[int, int]]:
+    """Where the weights are, and how often each was changed; another type of numbers is another place."""
+    try:
+        return [(weight.data_ptr(), weight._version) for weight in weights]
+    except RuntimeError:  # changes of tensors made in inference mode are not counted
+        return [(weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in weights]
 
 
 def _hash_tensors(weights: list[torch.Tensor]) -> str:
