@@ -25,6 +25,17 @@ class Doubling(Module):
         return 24
 """
 
+_TRANSFORMER = """
+from transformers import BertModel
+
+
+class DoubledBert(BertModel):
+    def forward(self, *args, **options):
+        found = super().forward(*args, **options)
+        found.last_hidden_state = 2 * found.last_hidden_state
+        return found
+"""
+
 
 @pytest.fixture(scope="session")
 def transformer_folder(tmp_path_factory) -> Path:
@@ -76,4 +87,18 @@ def model_with_code(tiny_model, tmp_path) -> Path:
     modules = json.loads((folder / "modules.json").read_text())
     modules.append({"idx": 1, "name": "1", "path": "1_Doubling", "type": "doubling.Doubling"})
     (folder / "modules.json").write_text(json.dumps(modules))
+    return folder
+
+
+@pytest.fixture
+def transformer_with_code(transformer_folder, tmp_path) -> Path:
+    """Folder of a transformer whose own class comes with it; without that, the library has one that loads it."""
+    import json
+    import shutil
+
+    folder = Path(shutil.copytree(transformer_folder, tmp_path / "transformer-with-code"))
+    (folder / "doubled_bert.py").write_text(_TRANSFORMER)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"auto_map": {"AutoModel": "doubled_bert.DoubledBert"}, "architectures": ["DoubledBert"]}
+    (folder / "config.json").write_text(json.dumps(config))
     return folder

@@ -207,12 +207,11 @@ def _token_ids(model: SentenceTransformer, text: str) -> list[int]:
     tokenizer = _tokenizer(model)
     try:
         if isinstance(tokenizer, PreTrainedTokenizerBase):
-            read = tokenizer(text, verbose=False)["input_ids"]
-        else:
-            read = model.preprocess([text])["input_ids"]
+            return list(tokenizer(text, verbose=False)["input_ids"])
+        tokens: list[int] = torch.as_tensor(model.preprocess([text])["input_ids"]).reshape(-1).tolist()
     except Exception:  # whatever a module raises that does not read texts
         return []
-    return [int(token) for token in torch.as_tensor(read).reshape(-1)]
+    return tokens
 
 
 def _hash_tokenizer(model: SentenceTransformer, tokenizer: Any) -> str:
@@ -229,6 +228,9 @@ def _settings(module: torch.nn.Module) -> list[Any]:
     if isinstance(module, Transformer):
         config = module.config
         shown = {key: getattr(config, key, None) for key in _ARCHITECTURE}
+        inner = type(module.model)
+        if not inner.__module__.startswith("transformers."):  # code that comes with the model
+            shown["class"] = inner.__qualname__
         return [type(module).__name__, shown, module.get_config_dict().get("processing_kwargs")]
     return [type(module).__name__, module.get_config_dict() if isinstance(module, Module) else {}]
 

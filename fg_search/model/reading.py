@@ -87,10 +87,11 @@ class ReadingNotes:
                 f"{self.cut:,}", f"{self._texts:,}", what, tokens, what, _listed(self._cut_examples, self.cut),
             )  # fmt: skip
         if self._mostly_unread or self.unread > _MANY * self._texts:
+            little = f", {self._mostly_unread:,} of them little else: these get the lowest confidence"
             logger.warning(
-                "%s of %s %s hold words or characters that the model does not know (another script, emoji), %s of them "
-                "little else: these get the lowest confidence. Use a model that was trained on such texts: %s",
-                f"{self.unread:,}", f"{self._texts:,}", what, f"{self._mostly_unread:,}",
+                "%s of %s %s hold words or characters that the model does not know (another script, emoji)%s. Use a "
+                "model that was trained on such texts: %s",
+                f"{self.unread:,}", f"{self._texts:,}", what, little if self._mostly_unread else "",
                 _listed([example for _, example in self._unread_examples], self.unread),
             )  # fmt: skip
 

@@ -43,7 +43,7 @@ def _read(model: SentenceTransformer, texts: list[str], prompt: str) -> Reading 
     if mask is not None and mask.shape == ids.shape:
         is_token = mask.cpu().numpy().astype(bool)
         tokens = is_token.sum(axis=1)
-        words = tokens - (np.isin(ids, special) & is_token).sum(axis=1)
+        words = tokens - ((ids[..., None] == special).any(axis=2) & is_token).sum(axis=1)
         unread = ((ids == unknown) & is_token).sum(axis=1)
         cut = _cut(model, features, texts, tokens, words, prompt)
     elif offsets is not None and ids.ndim == 1:

@@ -282,6 +282,16 @@ with ConfidenceIndex(place, trusted) as index:
     assert done.stdout.split("\n")[0] == f"{best} {encoder.fingerprint}"
 
 
+def test_a_transformer_with_its_own_class_is_not_loaded_as_another(fit, transformer_with_code, corpus, tmp_path):
+    encoder = fit(str(transformer_with_code), trust_remote_code=True)
+    encoder.save(tmp_path / "encoder")
+    with pytest.raises(UntrustedCodeError, match="code of its own"):
+        FeatureGroupEncoder.load(tmp_path / "encoder")
+    loaded = FeatureGroupEncoder.load(tmp_path / "encoder", trust_remote_code=True, device="cpu")
+    assert loaded.fingerprint == encoder.fingerprint
+    np.testing.assert_array_equal(loaded.embed(corpus[0]), encoder.embed(corpus[0]))
+
+
 def test_code_that_is_not_what_was_saved_is_not_run(fit, model_with_code, tmp_path):
     fit(str(model_with_code), trust_remote_code=True).save(tmp_path / "encoder")
     for file in (tmp_path / "encoder").rglob("doubling.py"):
