@@ -7,13 +7,14 @@ programs. Progress, timings and bad rows go to stderr.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
 import typer
 
 from fg_search.cli import demo, fit, index, maintenance, queries, review, search, serve
-from fg_search.cli.console import log, prepare_streams
+from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
 from fg_search.errors import FgSearchError
 
 _INTERRUPTED = 130  # exit code after Ctrl-C
@@ -60,6 +61,7 @@ def main() -> None:
     prepare_streams()
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers reads it on import
+    logging.getLogger("fg_search").addHandler(LOGGED_WARNINGS)
     try:
         app()
     except SystemExit as end:

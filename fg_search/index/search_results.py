@@ -50,7 +50,7 @@ class SearchResult:
         uncertain: Whether the query's confidence or the calibrated one is below what was asked for.
         reason: Sentence that explains the decision.
         confidence: Calibrated probability that the top hit is right, in [0, 1]. ``None`` if the index was not
-            calibrated for this kind of search.
+            calibrated for this kind of search, or the query was not even searched for.
     """
 
     query: str

@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from fg_search.confidence import group_confidence
 from fg_search.errors import FormatVersionError
+from fg_search.model.reading import MOSTLY, Reading
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _FORMAT = 1
+_READING = ("tokens", "unread", "cut")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +30,7 @@ class FeatureEmbeddings:
         base: ``(n, d)`` float32 embeddings of the base model.
         probabilities: ``(n, G, K)`` float32, one distribution over K codes for each of G groups.
         fingerprint: Fingerprint of the encoder, if known.
+        reading: What the model reads of the texts; ``None`` if they are not known, as of precomputed embeddings.
 
     Raises:
         ValueError: If the shapes do not match.
@@ -36,12 +39,16 @@ class FeatureEmbeddings:
     base: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
     fingerprint: str | None = None
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         if self.base.ndim != 2 or self.probabilities.ndim != 3 or len(self.base) != len(self.probabilities):
             raise ValueError(
                 f"base must be (n, d) and probabilities (n, G, K), got {self.base.shape} and {self.probabilities.shape}"
             )
+
+        if self.reading is not None and len(self.reading.unread) != len(self.base):
+            raise ValueError(f"reading is of {len(self.reading.unread)} texts, base of {len(self.base)}")
 
     def __len__(self) -> int:
         return len(self.base)
@@ -50,7 +57,8 @@ class FeatureEmbeddings:
         """The items selected by a slice, index array or boolean mask."""
         if isinstance(items, (int, np.integer)):
             raise TypeError(f"embeddings[{items}] would drop the batch axis; use embeddings[{items}:{items + 1}]")
-        return FeatureEmbeddings(self.base[items], self.probabilities[items], self.fingerprint)
+        reading = None if self.reading is None else self.reading[items]
+        return FeatureEmbeddings(self.base[items], self.probabilities[items], self.fingerprint, reading)
 
     def __repr__(self) -> str:
         n, groups, codes = self.probabilities.shape
@@ -68,8 +76,20 @@ class FeatureEmbeddings:
 
     @cached_property
     def group_confidence(self) -> npt.NDArray[np.float32]:
-        """Largest probability of each group, ``(n, G)`` float32 in [1/K, 1]."""
-        return group_confidence(self.probabilities)
+        """Largest probability of each group, ``(n, G)`` float32 in [1/K, 1].
+
+        It is 1/K in all groups where more than half of a text's tokens are unknown to the model. All such texts get
+        about the same embedding, of which a head may be as sure as of any other.
+        """
+        found = group_confidence(self.probabilities)
+        if self.reading is not None:
+            found[self.reading.unread > MOSTLY] = 1 / self.probabilities.shape[2]
+        return found
+
+    @property
+    def unread(self) -> npt.NDArray[np.float32]:
+        """Share of each text's tokens that the model does not know, ``(n,)`` float32 in [0, 1]; 0 if not known."""
+        return Reading.unknown(len(self)).unread if self.reading is None else self.reading.unread
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
@@ -142,7 +162,11 @@ class FeatureEmbeddings:
         weights = (self.confidence / self.confidence.sum()).astype(np.float32)
         norms = np.maximum(np.linalg.norm(self.base, axis=1, keepdims=True), np.finfo(np.float32).tiny)
         base = np.asarray(weights @ (self.base / norms), dtype=np.float32)[None]
-        return FeatureEmbeddings(base, np.tensordot(weights, self.probabilities, 1)[None], self.fingerprint)
+        reading = None
+        if self.reading is not None:
+            unread = np.asarray([weights @ self.reading.unread], dtype=np.float32)
+            reading = Reading(self.reading.tokens.sum(keepdims=True), unread, np.array([self.reading.cut.any()]))
+        return FeatureEmbeddings(base, np.tensordot(weights, self.probabilities, 1)[None], self.fingerprint, reading)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the embeddings to ``path`` as npz, without pickle."""
@@ -153,6 +177,7 @@ class FeatureEmbeddings:
                 base=self.base,
                 probabilities=self.probabilities,
                 fingerprint=np.str_(self.fingerprint or ""),
+                **({} if self.reading is None else {name: getattr(self.reading, name) for name in _READING}),
             )
 
     @classmethod
@@ -168,4 +193,5 @@ class FeatureEmbeddings:
                 raise FormatVersionError(
                     f"{path} has format {version}, this release reads up to {_FORMAT}; upgrade fg_search"
                 )
-            return cls(file["base"], file["probabilities"], str(file["fingerprint"]) or None)
+            reading = Reading(*(file[name] for name in _READING)) if "unread" in file else None
+            return cls(file["base"], file["probabilities"], str(file["fingerprint"]) or None, reading)
