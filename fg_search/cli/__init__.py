@@ -64,17 +64,18 @@ def main() -> None:
     logging.getLogger("fg_search").addHandler(LOGGED_WARNINGS)
     try:
         app()
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            _leave_at_once()
-        raise
     except (FgSearchError, ValueError, TypeError, OSError) as error:
         log.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
 
 
-def _leave_at_once() -> None:
-    """End the process without unloading torch, which takes seconds. Whatever was open has been closed."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(_INTERRUPTED)
+def run() -> None:
+    """Run the command line as a process of its own: after Ctrl-C it ends at once, without unloading torch."""
+    try:
+        main()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # whatever was open has been closed
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(_INTERRUPTED)
+        raise
