@@ -19,7 +19,7 @@ _new, _set = object.__new__, object.__setattr__
 
 def filled(cls: type[Model], values: dict[str, Any]) -> Model:
     """Build an instance from values for all of its fields; the instance keeps the dict."""
-    return _made(cls, values, set(values))
+    return _made(cls, values, _names(cls))
 
 
 def construct(cls: type[Model], **given: Any) -> Model:
@@ -34,6 +34,12 @@ def _made(cls: type[Model], values: dict[str, Any], given: set[str]) -> Model:
     _set(instance, "__pydantic_extra__", None)
     _set(instance, "__pydantic_private__", None)
     return instance
+
+
+@cache
+def _names(cls: type[BaseModel]) -> set[str]:
+    """Names of all fields. Instances share the set: there is no name that pydantic could add."""
+    return set(cls.model_fields)
 
 
 @cache

@@ -48,7 +48,8 @@ class BlockingEngine(Adapter):
 
     async def _repeat(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await self._once(method, *args, **kwargs)
+            with self._turn:
+                return method(*args, **kwargs)
         except Exception as error:
             if not is_transient(error):
                 raise

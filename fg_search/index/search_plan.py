@@ -53,15 +53,17 @@ def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: 
         features = payload.pop(PAYLOAD_KEY)
         score, confidence = point.score, features["confidence"]
         hits.append(
-            Hit(
-                features["id"],
-                score / confidence**weight if weight else score,
-                score,
-                confidence,
-                features.get("label"),
-                features["text"],
-                tuple(map(eq, codes, features["codes"])),
-                payload,
+            Hit.of(
+                {
+                    "id": features["id"],
+                    "score": score / confidence**weight if weight else score,
+                    "weighted_score": score,
+                    "confidence": confidence,
+                    "label": features.get("label"),
+                    "text": features["text"],
+                    "agreement": tuple(map(eq, codes, features["codes"])),
+                    "payload": payload,
+                }
             )
         )
     return tuple(hits)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from typing_extensions import Self
+
 from fg_search.ids import UserId
 
 AnswerDecision = Literal["answer", "abstain"]
@@ -33,6 +35,13 @@ class Hit:
     text: str
     agreement: tuple[bool, ...] = field(repr=False)
     payload: dict[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Self:
+        """Make a hit from the values of all its attributes, in half the time of the constructor of a frozen class."""
+        hit = cls.__new__(cls)
+        hit.__dict__.update(values)
+        return hit
 
     def __str__(self) -> str:
         return f"{self.weighted_score:.3f}  conf {self.confidence:.2f}  [{self.label or '-'}] {self.text}"
