@@ -75,5 +75,5 @@ def check_model(state: IndexState, points: Sequence[models.ScoredPoint]) -> None
         ModelMismatchError: If another process re-encoded the index since it was opened.
     """
     fingerprint = state.metadata.fingerprint
-    if any(features_of(point)["model"] != fingerprint for point in points):
+    if {features_of(point)["model"] for point in points} - {fingerprint}:
         raise state.was_re_encoded()

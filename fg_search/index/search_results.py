@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from typing_extensions import Self
 
 from fg_search.ids import UserId
 
+_new, _set = object.__new__, object.__setattr__
 AnswerDecision = Literal["answer", "abstain"]
 
 
@@ -37,11 +39,14 @@ class Hit:
     payload: dict[str, Any] = field(repr=False)
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> Self:
-        """Make a hit from the values of all its attributes, in half the time of the constructor of a frozen class."""
-        hit = cls.__new__(cls)
-        hit.__dict__.update(values)
-        return hit
+    def of_each(cls, rows: Iterable[dict[str, Any]]) -> tuple[Self, ...]:
+        """Make a hit from each row of attributes and values, in half the time that the constructor takes."""
+        hits = []
+        for values in rows:
+            hit = _new(cls)
+            _set(hit, "__dict__", values)  # the constructor of a frozen class sets one attribute after the other
+            hits.append(hit)
+        return tuple(hits)
 
     def __str__(self) -> str:
         return f"{self.weighted_score:.3f}  conf {self.confidence:.2f}  [{self.label or '-'}] {self.text}"

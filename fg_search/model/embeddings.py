@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,20 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _FORMAT = 1
+
+
+class _Peaks(NamedTuple):
+    """The most probable code of each group.
+
+    Attributes:
+        codes: ``(n, G)`` codes.
+        positions: ``(n·G,)`` places of their probabilities among all n·G·K.
+        probabilities: ``(n, G)`` float32.
+    """
+
+    codes: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,27 +75,29 @@ class FeatureEmbeddings:
         return int(self.probabilities.shape[1])
 
     @cached_property
+    def _peaks(self) -> _Peaks:
+        codes = np.asarray(self.probabilities.argmax(axis=-1), dtype=np.int64)
+        positions = codes.reshape(-1) + np.arange(0, self.probabilities.size, self.probabilities.shape[2])
+        # the maxima: to search for them again would take a hundred times as long as to take them from there
+        largest = self.probabilities.reshape(-1)[positions].reshape(codes.shape)
+        return _Peaks(codes, positions, largest.astype(np.float32, copy=False))
+
+    @property
     def codes(self) -> npt.NDArray[np.int64]:
         """Most probable code of each group, ``(n, G)`` int64."""
-        return np.asarray(self.probabilities.argmax(axis=-1), dtype=np.int64)
+        return self._peaks.codes
 
-    @cached_property
-    def _peaks(self) -> npt.NDArray[np.int64]:
-        """Where the most probable codes are in the flattened probabilities, ``(n·G,)`` int64."""
-        return self.codes.reshape(-1) + np.arange(0, self.probabilities.size, self.probabilities.shape[2])
-
-    @cached_property
+    @property
     def group_confidence(self) -> npt.NDArray[np.float32]:
         """Largest probability of each group, ``(n, G)`` float32 in [1/K, 1]."""
-        # the maximum, taken from where it is known to be: searching for it again takes a hundred times as long
-        largest = self.probabilities.reshape(-1)[self._peaks].reshape(self.codes.shape)
-        return np.asarray(largest, dtype=np.float32)
+        return self._peaks.probabilities
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
         """Mean of the group confidences, ``(n,)`` float32 in [1/K, 1]."""
         # not .mean(): its Python overhead is half the time of a single query
-        return np.asarray(np.add.reduce(self.group_confidence, axis=-1) / np.float32(self.groups), dtype=np.float32)
+        found: npt.NDArray[np.float32] = np.add.reduce(self.group_confidence, axis=-1) / np.float32(self.groups)
+        return found
 
     def sparse(self, threshold: float = 0.05) -> csr_array[Any, tuple[int, int]]:
         """The sparse vectors to index: probabilities of at least ``threshold``, scaled by 1/√G.
@@ -125,7 +141,7 @@ class FeatureEmbeddings:
         width = groups * codes
         flat = self.probabilities.reshape(-1)
         kept = flat >= threshold
-        kept[self._peaks] = True
+        kept[self._peaks.positions] = True
         (positions,) = kept.nonzero()
         values = flat[positions] / np.float32(groups**0.5)
         if n == 1:  # a single query

@@ -155,7 +155,7 @@ class QueryConverter:
 
 def _convert(query: Any, scope: QueryScope) -> edge.ScoringQueryType:
     if isinstance(query, VECTORS):
-        return edge.Query.Nearest(scope.vector(query), scope.using)
+        return edge.Query.Nearest(scope.schema.to_edge(query, scope.using, "the query"), scope.using)
     if not isinstance(query, _QUERY_TYPES):  # short for a nearest query: a vector or an id
         query = models.NearestQuery.model_construct(nearest=query)
     if type(query) in VECTOR_QUERIES:

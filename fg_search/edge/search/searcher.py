@@ -74,7 +74,9 @@ class Searcher:
         """Answer several queries with one call to the engine, if possible."""
         if not requests:
             return []
-        requests = [settle(request, self._hits) if is_nested(request) else request for request in requests]
+        requests = [
+            settle(request, self._hits) if request.prefetch and is_nested(request) else request for request in requests
+        ]
         plans = [self._plan(request) for request in requests]
         try:
             return self._answers(plans)
@@ -110,7 +112,7 @@ class Searcher:
             self._schema.check_names(with_vectors)
         start, end = self._convert.page(request)
         is_ranked = has_scores_to_tie(request.query)
-        page = Page.first(start, end, is_merged=bool(request.prefetch)) if is_ranked else None
+        page = Page(start, end, end + 1, bool(request.prefetch)) if is_ranked else None  # one hit more than it has
         is_sparse_mmr = (
             isinstance(request.query, models.NearestQuery)
             and request.query.mmr is not None

@@ -57,11 +57,6 @@ class Page:
     asked: int
     is_merged: bool
 
-    @classmethod
-    def first(cls, start: int, end: int, *, is_merged: bool) -> Page:
-        """Ask for one more hit than the page ends with."""
-        return cls(start, end, end + 1, is_merged)
-
     def wider(self) -> Page:
         """Ask for more hits."""
         asked = _MIN_EXTENSION  # not a multiple of the page's end: all pages come to the same requests
