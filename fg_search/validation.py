@@ -107,6 +107,8 @@ def check_list(values: object, name: str, *, ordered: bool = False) -> None:
     Raises:
         TypeError: If it is something else; the message says what to pass.
     """
+    if isinstance(values, (list, tuple)):  # the usual case, without the slower checks below
+        return
     if isinstance(values, Mapping):
         raise TypeError(f"{name} must be a list, got a mapping; pass its keys or its values: list({name}.values())")
     if ordered and isinstance(values, (set, frozenset)):
@@ -196,13 +198,18 @@ def check_distributions(probabilities: npt.NDArray[np.float32], *, name: str) ->
     raise ValueError(f"{name}[{fits.all(axis=1).argmin()}] is no distribution: each group must sum to 1")
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a real number, of Python or numpy."""
+    return isinstance(value, (float, int, numbers.Real))  # in this order: the abstract class is slow
+
+
 def check_fraction(value: float, *, name: str) -> float:
     """Check that a number is in [0, 1] and return it as a float.
 
     Raises:
         ValueError: If it is not, or is NaN.
     """
-    if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
     return float(value)
 
@@ -213,7 +220,7 @@ def check_count(value: int, *, name: str, least: int = 1) -> int:
     Raises:
         ValueError: If it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, (int, numbers.Integral)) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
 

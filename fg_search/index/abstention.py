@@ -61,7 +61,15 @@ def assess_hits(
     if not hits:
         reason = f"{assessed.reason}; no point passes the filters" if not options.offset else "no more hits"
         return replace(assessed, decision="abstain", reason=reason, confidence=confidence)
-    result = replace(assessed, hits=hits, confidence=confidence)
+    result = SearchResult(
+        assessed.query,
+        hits,
+        assessed.query_confidence,
+        assessed.decision,
+        assessed.uncertain,
+        assessed.reason,
+        confidence,
+    )
     if confidence is None or threshold is None:
         return result
     before = f"{result.reason}; " if result.uncertain else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qdrant_client import models
 
+from fg_search.edge.instances import construct
 from fg_search.engine.port import Engine
 from fg_search.errors import EncoderNotFoundError, ModelMismatchError, UntrustedCodeError
 from fg_search.ids import UserId, point_id
@@ -134,7 +135,7 @@ class IndexState:
             must.append(equals(MODEL_KEY, self.metadata.fingerprint))
         if len(must) == 1 and isinstance(must[0], models.Filter):
             return must[0]
-        return models.Filter(must=must) if must else None
+        return construct(models.Filter, must=must) if must else None
 
     def scope_of_all(self, *conditions: models.Condition) -> models.Filter:
         """Filter as in :meth:`scope`, but for the items of all tenants if none was chosen."""

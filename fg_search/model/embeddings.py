@@ -6,12 +6,11 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.confidence import group_confidence
 from fg_search.errors import FormatVersionError
 from fg_search.model.reading import MOSTLY, Reading
 
@@ -20,6 +19,20 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _READING = ("tokens", "unread", "cut")
+
+
+class _Peaks(NamedTuple):
+    """The most probable code of each group.
+
+    Attributes:
+        codes: ``(n, G)`` codes.
+        positions: ``(n·G,)`` places of their probabilities among all n·G·K.
+        probabilities: ``(n, G)`` float32.
+    """
+
+    codes: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,20 +83,31 @@ class FeatureEmbeddings:
         return int(self.probabilities.shape[1])
 
     @cached_property
+    def _peaks(self) -> _Peaks:
+        codes = np.asarray(self.probabilities.argmax(axis=-1), dtype=np.int64)
+        positions = codes.reshape(-1) + np.arange(0, self.probabilities.size, self.probabilities.shape[2])
+        # the maxima: to search for them again would take a hundred times as long as to take them from there
+        largest = self.probabilities.reshape(-1)[positions].reshape(codes.shape)
+        return _Peaks(codes, positions, largest.astype(np.float32, copy=False))
+
+    @property
     def codes(self) -> npt.NDArray[np.int64]:
         """Most probable code of each group, ``(n, G)`` int64."""
-        return np.asarray(self.probabilities.argmax(axis=-1), dtype=np.int64)
+        return self._peaks.codes
 
-    @cached_property
+    @property
     def group_confidence(self) -> npt.NDArray[np.float32]:
         """Largest probability of each group, ``(n, G)`` float32 in [1/K, 1].
 
         It is 1/K in all groups where more than half of a text's tokens are unknown to the model. All such texts get
         about the same embedding, of which a head may be as sure as of any other.
         """
-        found = group_confidence(self.probabilities)
-        if self.reading is not None:
-            found[self.reading.unread > MOSTLY] = 1 / self.probabilities.shape[2]
+        found = self._peaks.probabilities
+        unread = None if self.reading is None else self.reading.unread > MOSTLY
+        if unread is None or not unread.any():
+            return found
+        found = np.array(found)
+        found[unread] = 1 / self.probabilities.shape[2]
         return found
 
     @property
@@ -95,7 +119,8 @@ class FeatureEmbeddings:
     def confidence(self) -> npt.NDArray[np.float32]:
         """Mean of the group confidences, ``(n,)`` float32 in [1/K, 1]."""
         # not .mean(): its Python overhead is half the time of a single query
-        return np.asarray(np.add.reduce(self.group_confidence, axis=-1) / np.float32(self.groups), dtype=np.float32)
+        found: npt.NDArray[np.float32] = np.add.reduce(self.group_confidence, axis=-1) / np.float32(self.groups)
+        return found
 
     def sparse(self, threshold: float = 0.05) -> csr_array[Any, tuple[int, int]]:
         """The sparse vectors to index: probabilities of at least ``threshold``, scaled by 1/√G.
@@ -139,10 +164,13 @@ class FeatureEmbeddings:
         width = groups * codes
         flat = self.probabilities.reshape(-1)
         kept = flat >= threshold
-        kept[self.codes.reshape(-1) + np.arange(0, n * width, codes)] = True
+        kept[self._peaks.positions] = True
         (positions,) = kept.nonzero()
+        values = flat[positions] / np.float32(groups**0.5)
+        if n == 1:  # a single query
+            return values, positions, np.array((0, len(positions)))
         starts = positions.searchsorted(np.arange(0, (n + 1) * width, width))
-        return flat[positions] / np.float32(groups**0.5), positions % width, starts
+        return values, positions % width, starts
 
     def mixed(self) -> FeatureEmbeddings:
         """Mix all items into one: their mean, weighted by confidence.
