@@ -1,5 +1,5 @@
 """``python -m fg_search`` is the command line."""
 
-from fg_search.cli import main
+from fg_search.cli import run
 
-main()
+run()

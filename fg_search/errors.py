@@ -24,6 +24,7 @@ __all__ = [
     "StorageError",
     "UncertainQueryError",
     "UnsupportedError",
+    "UntrustedCodeError",
 ]
 
 
@@ -45,6 +46,10 @@ class NotFittedError(FgSearchError, RuntimeError):
 
 class EncoderNotFoundError(FgSearchError, FileNotFoundError):
     """A folder does not exist or is not a saved encoder, or a model cannot be loaded."""
+
+
+class UntrustedCodeError(FgSearchError, ValueError):
+    """Loading a model would run code that comes with it, and nobody said that it may."""
 
 
 class ModelMismatchError(FgSearchError, ValueError):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numbers
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Sized
 
 import numpy as np
 import numpy.typing as npt
 
+_INVISIBLE = {"Cf", "Me", "Mn", "Zl", "Zp", "Zs"}  # categories of Unicode; what is unassigned may be a new emoji
+_FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that show nothing
 _SUM_TOLERANCE = 1e-3  # tolerance for sums of float32 probabilities
 
 
@@ -36,8 +39,9 @@ def check_text(text: object, name: str) -> str:
         if is_missing(text):
             raise TypeError(f"{name} is missing ({text}); drop the item or give it a text")
         raise TypeError(f"{name} is {type(text).__name__}, not a string")
-    if not text.strip():
-        raise ValueError(f"{name} is empty; drop the item or give it a text")
+    if is_blank(text):
+        invisible = " (it holds invisible characters alone)" if text.strip() else ""
+        raise ValueError(f"{name} is empty{invisible}; drop the item or give it a text")
     _check_whole(text, name)
     return plain_text(text)
 
@@ -74,7 +78,7 @@ def check_label(label: object, name: str) -> str | None:
         # data frames make floats of integers beside missing values: str(label) would be "3.0"
         advice = "str(int(label))" if isinstance(label, float) and label.is_integer() else "str(label)"
         raise TypeError(f"{name} is {type(label).__name__} {label!r}, labels are strings; use {advice}")
-    if not label.strip():
+    if is_blank(label):
         raise ValueError(f"{name} is empty; use None where the label is unknown")
     _check_whole(label, name)
     return plain_text(label)
@@ -103,6 +107,8 @@ def check_list(values: object, name: str, *, ordered: bool = False) -> None:
     Raises:
         TypeError: If it is something else; the message says what to pass.
     """
+    if isinstance(values, (list, tuple)):  # the usual case, without the slower checks below
+        return
     if isinstance(values, Mapping):
         raise TypeError(f"{name} must be a list, got a mapping; pass its keys or its values: list({name}.values())")
     if ordered and isinstance(values, (set, frozenset)):
@@ -121,6 +127,18 @@ def check_mapping(values: object, name: str, *, example: str) -> None:
     """
     if not isinstance(values, Mapping):
         raise TypeError(f"{name} must be a mapping such as {example}, got {type(values).__name__}")
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text is empty, or holds white space, zero-width and other invisible characters alone."""
+    rest = text.strip()
+    if rest[:1].isascii():  # nearly every text; the rest is asked character by character
+        return not rest
+    return not any(_is_visible(character) for character in rest)
+
+
+def _is_visible(character: str) -> bool:
+    return not (character.isspace() or character in _FILLERS or unicodedata.category(character) in _INVISIBLE)
 
 
 def _check_whole(text: str, name: str) -> None:
@@ -180,13 +198,18 @@ def check_distributions(probabilities: npt.NDArray[np.float32], *, name: str) ->
     raise ValueError(f"{name}[{fits.all(axis=1).argmin()}] is no distribution: each group must sum to 1")
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a real number, of Python or numpy."""
+    return isinstance(value, (float, int, numbers.Real))  # in this order: the abstract class is slow
+
+
 def check_fraction(value: float, *, name: str) -> float:
     """Check that a number is in [0, 1] and return it as a float.
 
     Raises:
         ValueError: If it is not, or is NaN.
     """
-    if not isinstance(value, numbers.Real) or not 0 <= value <= 1:
+    if not is_number(value) or not 0 <= value <= 1:
         raise ValueError(f"{name} must be between 0 and 1, got {value!r}")
     return float(value)
 
@@ -197,7 +220,7 @@ def check_count(value: int, *, name: str, least: int = 1) -> int:
     Raises:
         ValueError: If it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, (int, numbers.Integral)) or value < least:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
     return int(value)
 

@@ -17,24 +17,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from read_only import read_only
+from words import FILLERS, WORDS
 
 if TYPE_CHECKING:
     from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
-pytest_plugins = ["profiles", "fake_server", "fake_grpc_server", "index_fixtures", "schedule_count"]
+pytest_plugins = ["profiles", "fake_server", "fake_grpc_server", "index_fixtures", "model_fixtures", "schedule_count"]
 
 # Read when numpy and torch are imported, here and in child processes: what the tests compute is small, and more threads
 # than one a process only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-WORDS = {
-    "card": ["card", "blocked", "stolen", "pin", "magnetic"],
-    "loan": ["loan", "mortgage", "interest", "borrow", "rate"],
-    "travel": ["flight", "luggage", "passport", "hotel", "airport"],
-    "food": ["pizza", "recipe", "oven", "cheese", "kitchen"],
-}
-FILLERS = ["my", "the", "please", "help", "with"]
 DIMENSION = 24
 
 

@@ -7,13 +7,14 @@ programs. Progress, timings and bad rows go to stderr.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
 import typer
 
 from fg_search.cli import demo, fit, index, maintenance, queries, review, search, serve
-from fg_search.cli.console import log, prepare_streams
+from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
 from fg_search.errors import FgSearchError
 
 _INTERRUPTED = 130  # exit code after Ctrl-C
@@ -60,19 +61,21 @@ def main() -> None:
     prepare_streams()
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # transformers reads it on import
+    logging.getLogger("fg_search").addHandler(LOGGED_WARNINGS)
     try:
         app()
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:
-            _leave_at_once()
-        raise
     except (FgSearchError, ValueError, TypeError, OSError) as error:
         log.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
 
 
-def _leave_at_once() -> None:
-    """End the process without unloading torch, which takes seconds. Whatever was open has been closed."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(_INTERRUPTED)
+def run() -> None:
+    """Run the command line as a process of its own: after Ctrl-C it ends at once, without unloading torch."""
+    try:
+        main()
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # whatever was open has been closed
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(_INTERRUPTED)
+        raise

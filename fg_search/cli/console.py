@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import logging
 import math
 import sys
 import time
@@ -52,6 +53,17 @@ def say(text: str) -> None:
 def warn(text: str) -> None:
     """Print a warning to stderr."""
     log.print(text, style="yellow", markup=False, soft_wrap=True)
+
+
+class _LoggedWarnings(logging.Handler):
+    """Prints what the library warns about."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one warning."""
+        warn(f"warning: {record.getMessage()}")
+
+
+LOGGED_WARNINGS = _LoggedWarnings(logging.WARNING)
 
 
 def print_json(value: object) -> None:

@@ -25,6 +25,7 @@ from fg_search.cli.options import (
     RetryFor,
     TakeOver,
     TextColumn,
+    TrustRemoteCode,
     cache_folder,
     open_index,
     text_form,
@@ -40,7 +41,18 @@ Attribute = Annotated[
 ]
 
 
-_FILE_OPTIONS = ("text", "label", "attribute", "model", "groups", "codes", "delimiter", "encoding", "on_error")
+_FILE_OPTIONS = (
+    "text",
+    "label",
+    "attribute",
+    "model",
+    "truncate_dim",
+    "groups",
+    "codes",
+    "delimiter",
+    "encoding",
+    "on_error",
+)
 _REFRESH_OPTIONS = ("set_aside", "collection", "api_key", "take_over")
 
 
@@ -74,6 +86,10 @@ def fit(
     ] = None,
     attribute: Attribute = None,
     model: Annotated[str, typer.Option(help="Name or folder of a sentence-transformers model.")] = DEFAULT_MODEL,
+    truncate_dim: Annotated[
+        int | None,
+        typer.Option(min=1, help="Numbers kept of each embedding, for models whose embeddings may be cut off."),
+    ] = None,
     groups: Annotated[
         int | None, typer.Option(help="Number of feature groups.", show_default="16 with labels, 32 without")
     ] = None,
@@ -84,6 +100,7 @@ def fit(
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
+    trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
@@ -94,7 +111,12 @@ def fit(
         raise typer.BadParameter("give either FILE or --refresh INDEX")
     _refuse_options(context, _REFRESH_OPTIONS if refresh is None else _FILE_OPTIONS, refreshes=refresh is not None)
     if refresh is not None:
-        with open_index(refresh, None, collection, api_key, retry_for=retry_for) as index, timed("fitted and moved"):
+        with (
+            open_index(
+                refresh, None, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
+            ) as index,
+            timed("fitted and moved"),
+        ):
             before = _set_aside(index)
             index.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
             calibrated = index.calibration is not None
@@ -113,7 +135,12 @@ def fit(
 
     check_target(output)  # fail before the work, not after it
     with timed(f"fitted on {len(records):,} texts"):
-        encoder = FeatureGroupEncoder(model, cache_folder=cache_folder(cache, no_cache=no_cache))
+        encoder = FeatureGroupEncoder(
+            model,
+            cache_folder=cache_folder(cache, no_cache=no_cache),
+            trust_remote_code=trust_remote_code,
+            truncate_dim=truncate_dim,
+        )
         encoder.fit(
             [record.text for record in records],
             labels=None if label is None else [record.label for record in records],
@@ -159,6 +186,7 @@ def describe(
     encoding: Encoding = None,
     on_error: OnError = "skip",
     as_json: AsJson = False,
+    trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
@@ -167,7 +195,9 @@ def describe(
     records = rows_of(file, on_error, text=text, label=label, **text_form(delimiter, encoding))
     from fg_search.model.encoder import FeatureGroupEncoder
 
-    loaded = FeatureGroupEncoder.load(encoder, cache_folder=cache_folder(cache, no_cache=no_cache))
+    loaded = FeatureGroupEncoder.load(
+        encoder, cache_folder=cache_folder(cache, no_cache=no_cache), trust_remote_code=trust_remote_code
+    )
     found = loaded.describe(
         [record.text for record in records],
         None if label is None else [record.label for record in records],

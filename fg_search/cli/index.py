@@ -31,6 +31,7 @@ from fg_search.cli.options import (
     TakeOver,
     Tenant,
     TextColumn,
+    TrustRemoteCode,
     cache_folder,
     open_index,
     text_form,
@@ -67,6 +68,7 @@ def index(
     write_consistency: Annotated[
         int | None, typer.Option(help="New index in a cluster: copies that must confirm a write.")
     ] = None,
+    trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
@@ -85,7 +87,15 @@ def index(
         write_consistency=write_consistency,
     )
     settings = None if wanted == IndexSettings() else wanted
-    with open_index(location, encoder, collection, api_key, retry_for=retry_for, settings=settings) as opened:
+    with open_index(
+        location,
+        encoder,
+        collection,
+        api_key,
+        retry_for=retry_for,
+        trust_remote_code=trust_remote_code,
+        settings=settings,
+    ) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         target.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
         rows.warn_of_twins(target)
@@ -166,6 +176,7 @@ def migrate(
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
+    trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
     batch_size: BatchSize = 64,
@@ -174,7 +185,9 @@ def migrate(
     """Re-encode an index with another encoder, without downtime. Calibrate it again afterwards."""
     from fg_search.model.encoder import FeatureGroupEncoder
 
-    loaded = FeatureGroupEncoder.load(encoder, cache_folder=cache_folder(cache, no_cache=no_cache))
+    loaded = FeatureGroupEncoder.load(
+        encoder, cache_folder=cache_folder(cache, no_cache=no_cache), trust_remote_code=trust_remote_code
+    )
     with open_index(location, None, collection, api_key, retry_for=retry_for) as target:
         with timed("re-encoded"):
             target.migrate(loaded, batch_size=batch_size, take_over=take_over)

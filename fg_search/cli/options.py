@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -73,6 +74,12 @@ Cache = Annotated[
     ),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached base embeddings.")]
+TrustRemoteCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-remote-code", help="Run code that comes with the model, with all your rights. Nothing remembers it."
+    ),
+]
 BatchSize = Annotated[int, typer.Option(help="Texts encoded per batch.", min=1)]
 TakeOver = Annotated[
     bool,
@@ -121,9 +128,23 @@ def text_form(delimiter: str | None, encoding: str | None) -> dict[str, str | No
 
 
 def open_index(
-    location: str, encoder: Path | None, collection: str, api_key: str | None, **options: Any
+    location: str,
+    encoder: Path | None,
+    collection: str,
+    api_key: str | None,
+    *,
+    trust_remote_code: bool = False,
+    **options: Any,
 ) -> ConfidenceIndex:
     """Open an index; create it if it is missing and an encoder is given.
+
+    Args:
+        location: Folder or URL.
+        encoder: Folder of the encoder; by default the index remembers it.
+        collection: Name of the index.
+        api_key: API key of the server.
+        trust_remote_code: Whether to run code that comes with the encoder's base model.
+        options: Other arguments of ``ConfidenceIndex``.
 
     Raises:
         BadParameter: If the location is neither a folder nor a URL.
@@ -131,7 +152,16 @@ def open_index(
     from fg_search.confidence_index import ConfidenceIndex
 
     check_location(location)
-    return ConfidenceIndex(location, encoder, collection=collection, api_key=api_key, **options)
+    where: dict[str, Any] = {"collection": collection, "api_key": api_key}
+    folder: str | os.PathLike[str] | None = encoder
+    if trust_remote_code and folder is None:
+        with ConfidenceIndex(location, **where) as index:
+            folder = index.metadata.encoder
+    if not trust_remote_code or folder is None:
+        return ConfidenceIndex(location, folder, **where, **options)
+    from fg_search.model.encoder import FeatureGroupEncoder
+
+    return ConfidenceIndex(location, FeatureGroupEncoder.load(folder, trust_remote_code=True), **where, **options)
 
 
 def check_location(location: str) -> None:

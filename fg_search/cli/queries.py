@@ -20,6 +20,7 @@ from fg_search.cli.options import (
     IndexLocation,
     RetryFor,
     Tenant,
+    TrustRemoteCode,
     open_index,
 )
 from fg_search.errors import ItemNotFoundError
@@ -36,6 +37,7 @@ def missing_labels(
     ] = MIN_SIZE,
     least_size: Annotated[int | None, typer.Option(min=1, hidden=True)] = None,
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
@@ -49,7 +51,9 @@ def missing_labels(
     if least_size is not None:
         warn("--least-size is now --min-size; the old name goes with the next release")
         min_size = least_size
-    with open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened:
+    with open_index(
+        location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
+    ) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.missing_labels(similarity=similarity, min_size=min_size)
     show_each(found, display.missing_labels, as_json=as_json)
@@ -64,6 +68,7 @@ def decide_queries(
     label: Annotated[str | None, typer.Option(help="Label of the new items, for add.", show_default=False)] = None,
     reviewer: Annotated[str, typer.Option(help="Name of the reviewer, for the log.")] = "anonymous",
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
@@ -73,7 +78,9 @@ def decide_queries(
     """Decide on logged queries: `add` them to the index with a label, `dismiss` or `reopen` them."""
     if (label is None) == (action == "add"):
         raise typer.BadParameter("add needs --label, and nothing else takes one", param_hint="--label")
-    with open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened:
+    with open_index(
+        location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
+    ) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         with new_labels_named(target):
             decided = target.decide_queries(ids, action, label, reviewer=reviewer, batch_size=batch_size)

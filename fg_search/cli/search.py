@@ -38,6 +38,7 @@ from fg_search.cli.options import (
     RetryFor,
     Tenant,
     TextColumn,
+    TrustRemoteCode,
     open_index,
     search_options,
     text_form,
@@ -92,6 +93,7 @@ def search(
         typer.Option("--log", help="Log queries without a confident answer, for `fg-search review --kind abstained`."),
     ] = False,
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
@@ -117,7 +119,9 @@ def search(
     )
     form = text_form(delimiter, encoding)
     records = [record for path in queries or [] for record in rows_of(path, on_error, text=text, **form)]
-    with open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened:
+    with open_index(
+        location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
+    ) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         target.log_queries("uncertain" if log_queries else "none")
         found = False
@@ -190,6 +194,7 @@ def calibrate(
     confidence_weight: ConfidenceWeight = 0.0,
     rank_by: RankByOption = "auto",
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
@@ -215,7 +220,9 @@ def calibrate(
     from fg_search.index.evaluation import TARGETS
 
     with (
-        open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened,
+        open_index(
+            location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
+        ) as opened,
         timed(f"calibrated on {len(texts):,} queries"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)
@@ -243,6 +250,7 @@ def evaluate(
     confidence_weight: ConfidenceWeight = 0.0,
     rank_by: RankByOption = "auto",
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
@@ -276,7 +284,9 @@ def evaluate(
         check_matplotlib()
         plots.mkdir(parents=True, exist_ok=True)
     with (
-        open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened,
+        open_index(
+            location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
+        ) as opened,
         timed(f"evaluated {len(texts):,} queries"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)

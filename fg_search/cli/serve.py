@@ -18,6 +18,7 @@ from fg_search.cli.options import (
     IndexLocation,
     RetryFor,
     Tenant,
+    TrustRemoteCode,
     open_index,
 )
 from fg_search.errors import FgSearchError, StorageError
@@ -49,6 +50,7 @@ def serve(
         bool, typer.Option("--log-queries", help="Log queries without a confident answer, for the Queries view.")
     ] = False,
     encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
@@ -75,7 +77,9 @@ def serve(
     names = {*LOOPBACK_HOSTS, host, *(allowed_host or ())} if is_here or allowed_host else None
     with (
         listen(host, port) as listener,
-        open_index(location, encoder, collection, api_key, retry_for=retry_for) as opened,
+        open_index(
+            location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
+        ) as opened,
     ):
         opened.log_queries("uncertain" if log_queries else "none")
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)

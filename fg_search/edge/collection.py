@@ -41,6 +41,7 @@ from fg_search.edge.folder import COLLECTION_FILE, SHARD_FOLDER
 from fg_search.edge.json_files import read_json, write_json
 from fg_search.edge.search.searcher import Searcher
 from fg_search.edge.shards import build_shard, close_shard, copy_points, engine_config, follow
+from fg_search.edge.write_counter import WriteCounter
 
 _FLUSH_EVERY = 100_000  # points; flushing them takes about 0.1 s, replaying them from the log would take seconds
 _PAYLOAD_SIZE = 2048  # bytes per point, sparse vectors included; a rough upper bound for the free-space check
@@ -64,6 +65,7 @@ class EdgeCollection:
         # The engine applies one operation at a time, so this lock costs writers nothing. A snapshot holds it together
         # with the lock on optimizing, so that no file changes while it is taken.
         self._writing = threading.Lock()
+        self._writes = WriteCounter()
         self._optimizing = threading.Lock()
         self._shard: edge.EdgeShard | None = None
         self._is_closed = False
@@ -154,7 +156,7 @@ class EdgeCollection:
         The new settings are saved first. If the process dies before the engine has followed, it follows when the
         collection is next opened.
         """
-        with self._optimizing, self._lock, self._writing:
+        with self._optimizing, self._lock, self._writing, self._writes.write():
             shard, old = self._open(), self._settings
             new = change(old)
             if new == old:
@@ -228,7 +230,8 @@ class EdgeCollection:
         def write(shard: edge.EdgeShard) -> None:
             with self._writing:
                 check_space_to_write(self._folder, self._where, points * self._point_size)
-                shard.update(operation)
+                with self._writes.write():
+                    shard.update(operation)
                 self._unflushed += points
                 if self._unflushed >= _FLUSH_EVERY:
                     self._unflushed = 0
@@ -288,7 +291,7 @@ class EdgeCollection:
 
     def query(self, requests: Sequence[models.QueryRequest], lookup: Lookup) -> list[QueryResponse]:
         """Answer several queries."""
-        return self._use(lambda shard: Searcher(shard, self.schema, lookup).answer(requests))
+        return self._use(lambda shard: Searcher(shard, self.schema, lookup, self._writes).answer(requests))
 
     def vector(self, point_id: Any, name: str) -> Any:
         """Return a point's stored vector to search with."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import wraps
+from itertools import takewhile
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from qdrant_client import QdrantClient
@@ -26,6 +27,12 @@ def public_methods(client: type) -> dict[str, Any]:
     }
 
 
+def _positional(signature: inspect.Signature) -> list[str]:
+    """Names of the parameters that can be positional, without ``self``."""
+    by_position = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [name for name, parameter in signature.parameters.items() if parameter.kind is by_position][1:]
+
+
 def signature_of(theirs: Callable[P, Any]) -> Callable[[Callable[..., R]], Callable[Concatenate[Any, P], R]]:
     """Give a method the signature of a qdrant-client method: names, order, defaults, positional and keyword arguments.
 
@@ -36,17 +43,16 @@ def signature_of(theirs: Callable[P, Any]) -> Callable[[Callable[..., R]], Calla
         theirs: The method, from :data:`THEIRS`.
     """
     signature = inspect.signature(theirs)
-    names = [
-        name
-        for name, parameter in signature.parameters.items()
-        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-    ][1:]
+    names = _positional(signature)
 
     def decorate(method: Callable[..., R]) -> Callable[Concatenate[Any, P], R]:
+        own = _positional(inspect.signature(method))
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(names, own, strict=False)))
+
         @wraps(method)
         def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            if not args:
-                return method(self, **kwargs)
+            if len(args) <= shared:
+                return method(self, *args, **kwargs)
             if len(args) > len(names):
                 raise TypeError(
                     f"{method.__name__}() takes {len(names)} positional arguments but {len(args)} were given"

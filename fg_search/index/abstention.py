@@ -9,10 +9,17 @@ from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.errors import UncertainQueryError
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit, SearchResult
+from fg_search.model.reading import MOSTLY
 
 
-def assess_query(query: str, confidence: float, options: SearchOptions) -> SearchResult:
-    """Decide by the query's own confidence. The result has no hits yet.
+def assess_query(query: str, confidence: float, options: SearchOptions, *, unread: float = 0.0) -> SearchResult:
+    """Decide by the query alone. The result has no hits yet.
+
+    Args:
+        query: The text.
+        confidence: Of its embedding.
+        options: Of the search.
+        unread: Share of its tokens that the model does not know; with most of them the query is uncertain.
 
     Raises:
         UncertainQueryError: If the query is uncertain and the options say to raise.
@@ -20,6 +27,11 @@ def assess_query(query: str, confidence: float, options: SearchOptions) -> Searc
     threshold = options.min_query_confidence
     reason = f"query confidence {confidence:.2f}"
     result = SearchResult(query, (), confidence, "answer", uncertain=False, reason=reason)
+    if unread > MOSTLY:
+        read = "nothing" if unread >= 1 else f"only {1 - unread:.0%}"
+        below = "" if threshold is None or confidence >= threshold else f" is below {threshold:.2f}"
+        reason = f"the model can read {read} of the query (another script, or no words); {reason}{below}"
+        return _doubt(result, reason, options)
     if threshold is None:
         return result
     if confidence >= threshold:
@@ -49,14 +61,23 @@ def assess_hits(
     if not hits:
         reason = f"{assessed.reason}; no point passes the filters" if not options.offset else "no more hits"
         return replace(assessed, decision="abstain", reason=reason, confidence=confidence)
-    result = replace(assessed, hits=hits, confidence=confidence)
+    result = SearchResult(
+        assessed.query,
+        hits,
+        assessed.query_confidence,
+        assessed.decision,
+        assessed.uncertain,
+        assessed.reason,
+        confidence,
+    )
     if confidence is None or threshold is None:
         return result
+    before = f"{result.reason}; " if result.uncertain else ""
     if threshold.threshold is None:
-        return _doubt(result, threshold.reason, options)
+        return _doubt(result, before + threshold.reason, options)
     wanted = f"what a precision of {threshold.target:.1%} takes ({threshold.threshold:.3f})"
     if confidence < threshold.threshold:
-        return _doubt(result, f"confidence {confidence:.3f} is below {wanted}", options)
+        return _doubt(result, f"{before}confidence {confidence:.3f} is below {wanted}", options)
     if result.uncertain:  # by the query's own confidence
         return result
     return replace(result, reason=f"confidence {confidence:.3f} reaches {wanted}")

@@ -27,6 +27,7 @@ from fg_search.layout.keys import STORED_KEYS
 from fg_search.layout.points import features_of, id_of, to_points, with_review_state
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.reading import ReadingNotes
 
 ITEMS_PER_WRITE = 1024
 
@@ -41,10 +42,14 @@ class AddReport:
     Attributes:
         written: Number of items that were new or had changed.
         unchanged: Number of items that were in the index already, or came twice.
+        cut: Number of written items whose text is longer than what the model reads.
+        unread: Number of written items whose text holds tokens that the model does not know.
     """
 
     written: int
     unchanged: int
+    cut: int = 0
+    unread: int = 0
 
     def __str__(self) -> str:
         return f"{self.written:,} items written, {self.unchanged:,} unchanged"
@@ -107,7 +112,7 @@ async def add(
 
     async def run(state: IndexState) -> AddReport:
         await addition.run(state)
-        return AddReport(addition.written, addition.unchanged)
+        return addition.report()
 
     return await run(state) if copied else await on_current_collection(state, run)
 
@@ -132,6 +137,7 @@ class _Addition:
         self._progress = progress
         self._copied = copied
         self._pace = _Pace()
+        self._notes = ReadingNotes()
         self._waiting: dict[PointId, _Numbered] = {}  # items to compare or to write
         self._same: dict[PointId, _Numbered] = {}  # items that have not changed, as it seems
         self._underway: dict[PointId, _Numbered] = {}  # items being written
@@ -146,6 +152,12 @@ class _Addition:
             while batch := list(islice(self._items, self._pace.items)):
                 await self._add_batch(state, batch, writing)
             await self._finish(state, writing)
+
+    def report(self) -> AddReport:
+        """Report of what was added, with a warning if the model reads only a part of it."""
+        if not self._copied:
+            self._notes.warn(what="items")
+        return AddReport(self.written, self.unchanged, self._notes.cut, self._notes.unread)
 
     async def _fit_embeddings(self, state: IndexState) -> None:
         """Take the features of the index's encoder, which may have got another head since the embeddings were checked.
@@ -174,6 +186,9 @@ class _Addition:
         if not chosen:
             return
         rows = await self._rows(state, [(self._waiting[change.item.point_id][0], change.item) for change in chosen])
+        if rows.reading is not None:
+            items = [change.item for change in chosen]
+            self._notes.add(rows.reading, [item.text for item in items], lambda row: repr(items[row].id))
         for first in range(0, len(chosen), ITEMS_PER_WRITE):
             part = chosen[first : first + ITEMS_PER_WRITE]
             embedded = rows[first : first + ITEMS_PER_WRITE]

@@ -7,7 +7,7 @@ leftover only beside the collection that it was, or was to be, filled from, or i
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine
@@ -139,14 +139,10 @@ async def _is_leftover(engine: Engine, target: Target, found: Survey) -> bool:
     made, current = target.operation, found.current
     if made is None:
         return False
-    own_id = target.name.rpartition(".")[2]
-    if made.id != own_id:
-        # restoring it was interrupted: it says what the collection was that the snapshot was made of
-        return not engine.is_shared and not is_running_here(own_id)
     previous = None if current is None or current.operation is None else current.operation.source
     if made.source is not None and made.source == previous:
         return True  # an operation cannot switch any more once the name has moved from its source
-    if is_running(made, engine):
+    if is_running(made, engine) or is_running_here(target.name.rpartition(".")[2]):
         return False
     # the name never led to a target that is not complete, or whose source still has the name
     if not made.complete or (current is not None and made.source == current.name):
@@ -162,4 +158,10 @@ async def _target(engine: Engine, name: str) -> Target | None:
         metadata = IndexMetadata.of_collection(name, info)
     except FgSearchError:  # not ours, or of a release to come: leave it alone
         return None
-    return Target(name, metadata, Operation.of_metadata(info.config.metadata), sealed_by(info))
+    operation = Operation.of_metadata(info.config.metadata)
+    if operation is not None and not name.endswith(operation.id):
+        # it is being restored, and says what the collection was that the snapshot was made of
+        beside = await find_collection(engine, changes_name(name))
+        made = None if beside is None else Operation.of_metadata(beside.config.metadata)
+        operation = replace(operation, complete=False) if made is None else made
+    return Target(name, metadata, operation, sealed_by(info))

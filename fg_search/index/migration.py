@@ -31,6 +31,7 @@ from fg_search.layout.operations import CHANGED_POINT, SEALED_KEY
 from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.reading import Reading
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -80,7 +81,7 @@ async def migrate(
     """
     state = await followed(state)
     await remove_retired(state.engine, state.collection)
-    while encoder.fingerprint != state.metadata.fingerprint:
+    while not encoder.has_fingerprint(state.metadata.fingerprint):
         check_can_move(state)
         kept = state.metadata.set_aside if set_aside == "as before" else set_aside
         metadata = replace(metadata_of(encoder), settings=state.metadata.settings, set_aside=kept)
@@ -130,7 +131,7 @@ class _Migration:
         self.engine = state.engine
         self.right = right
         self.batch_size = batch_size
-        self.is_same_base = metadata.base == state.metadata.base
+        self.is_same_base = encoder.has_base_fingerprint(state.metadata.base)
         # stored embeddings of the same base model are as good as new ones, unless they were rounded
         self.keep_base = self.is_same_base and metadata.settings.base_vectors == "float32"
         self.old, self.new = state.points, right.target
@@ -265,7 +266,9 @@ def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_rev
 
 def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:
     base = np.array([vectors_of(record)[BASE_VECTOR] for record in records], dtype=np.float32)
-    return filled.encoder.features(base)
+    unread = np.array([features_of(record).get("unread", 0) for record in records], dtype=np.float32)
+    reading = replace(Reading.unknown(len(records)), unread=unread)
+    return replace(filled.encoder.features(base), reading=reading)
 
 
 def _point(record: models.Record) -> models.PointStruct:

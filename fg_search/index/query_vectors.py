@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from qdrant_client import models
 from fg_search.edge.instances import filled
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.reading import Reading, warn_about
 from fg_search.validation import check_list, check_text, check_texts
 
 Query = str | Sequence[str]
@@ -27,12 +28,14 @@ class QueryVectors:
         features: Sparse vector of the feature groups.
         codes: Most probable code of each group.
         confidence: Confidence of the query, in [1/K, 1].
+        unread: Share of its tokens that the model does not know.
     """
 
     base: npt.NDArray[np.float32]
     features: models.SparseVector
     codes: list[int]
     confidence: float
+    unread: float
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,12 @@ async def encode_queries(
     phrasings = [_checked_phrasings(query, f"queries[{i}]") for i, query in enumerate(queries)]
     texts = [text for phrasing_list in phrasings for text in phrasing_list]
     if embeddings is None:
-        encoder = state.encoder
-        embeddings = await state.engine.work(
-            partial(encoder.encode, texts, batch_size=batch_size, show_progress=show_progress)
-        )
+        embeddings = await state.engine.work(partial(state.encode, texts, batch_size, show_progress=show_progress))
     else:
         state.check_embeddings(embeddings, len(texts), of="queries")
+    if embeddings.reading is not None and embeddings.reading.cut.any():
+        only_cut = replace(embeddings.reading, unread=np.zeros(len(texts), dtype=np.float32))  # results tell the rest
+        warn_about(only_cut, texts, lambda row: f"query {row + 1}:", what="queries")
     if len(texts) > len(phrasings):
         embeddings = _mixed(embeddings, [len(phrasing_list) for phrasing_list in phrasings])
     return Queries([" / ".join(phrasing_list) for phrasing_list in phrasings], query_vectors(embeddings))
@@ -84,6 +87,7 @@ def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
     """Vectors of n queries."""
     values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
     codes, confidences = embeddings.codes.tolist(), embeddings.confidence.tolist()
+    unread = embeddings.unread.tolist()
     return [
         QueryVectors(
             embeddings.base[i],
@@ -93,6 +97,7 @@ def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
             ),
             codes[i],
             confidences[i],
+            unread[i],
         )
         for i in range(len(embeddings))
     ]
@@ -117,4 +122,5 @@ def _mixed(embeddings: FeatureEmbeddings, counts: Sequence[int]) -> FeatureEmbed
     return FeatureEmbeddings(
         np.concatenate([mixture.base for mixture in mixed]),
         np.concatenate([mixture.probabilities for mixture in mixed]),
+        reading=replace(Reading.unknown(len(mixed)), unread=np.concatenate([mixture.unread for mixture in mixed])),
     )

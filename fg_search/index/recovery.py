@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from qdrant_client import models
 
@@ -91,8 +91,6 @@ async def check_nothing_to_recover(engine: Engine, collection: str) -> None:
 
 async def _described(engine: Engine, target: Target) -> LostCollection:
     operation = target.operation
-    if operation is not None and not target.name.endswith(operation.id):  # it is being restored
-        operation = replace(operation, complete=False)
     busy = operation is not None and is_running(operation, engine) and not operation.complete
     points = 0 if busy else await points_in(engine, target.name)
     return LostCollection(

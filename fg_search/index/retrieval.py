@@ -15,7 +15,8 @@ from fg_search.index.search_plan import min_confidence_condition, plan, to_hits
 from fg_search.index.search_results import Hit
 from fg_search.index.set_aside import NOT_SET_ASIDE
 from fg_search.index.state import IndexState
-from fg_search.layout.points import features_of, is_ours
+from fg_search.layout.keys import PAYLOAD_KEY
+from fg_search.layout.points import payload_of
 
 QUERIES_PER_REQUEST = 128
 
@@ -76,6 +77,6 @@ def check_model(state: IndexState, points: Sequence[models.ScoredPoint]) -> None
         StrangersError: If not. Another process may have re-encoded the index since it was opened.
     """
     fingerprint = state.metadata.fingerprint
-    for point in points:
-        if not is_ours(point) or features_of(point)["model"] != fingerprint:
-            raise StrangersError(str(state.was_re_encoded()))
+    models_found = {(features := payload_of(point).get(PAYLOAD_KEY)) and features["model"] for point in points}
+    if models_found - {fingerprint}:
+        raise StrangersError(str(state.was_re_encoded()))

@@ -29,13 +29,15 @@ async def search(state: IndexState, queries: Queries, options: SearchOptions) ->
     """
     policy = _Policy.of(state, options)
     results = [
-        assess_query(text, query.confidence, options)
+        assess_query(text, query.confidence, options, unread=query.unread)
         for text, query in zip(queries.texts, queries.vectors, strict=True)
     ]
     for chunk in request_chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
         vectors = [queries.vectors[i] for i in chunk]
         found = await find_hits(state, vectors, _with_evidence(options, policy), policy.rank_by)
-        confidences = await _confidences(state, vectors, found, policy)
+        confidences: list[float | None] = [None] * len(chunk)
+        if policy.calibration is not None:
+            confidences = await _confidences(state, vectors, found, policy.calibration, policy.rank_by)
         for i, hits, confidence in zip(chunk, found, confidences, strict=True):
             page = _page(hits, options, policy)
             results[i] = assess_hits(results[i], page, confidence, policy.threshold, options)
@@ -50,7 +52,7 @@ async def group(
     """Search for one encoded query, with hits grouped by the value of a payload field."""
     check_count(group_size, name="group_size")
     (vectors,), (text,) = query.vectors, query.texts
-    assessed = assess_query(text, vectors.confidence, options)
+    assessed = assess_query(text, vectors.confidence, options, unread=vectors.unread)
     if assessed.decision == "abstain":
         return GroupedResult((), assessed)
     policy = _Policy.of(state, options)
@@ -73,7 +75,7 @@ async def group(
     confidence: float | None = None
     if policy.calibration is not None and hits:  # the calibration is about the best hits, whatever their group
         best = await find_hits(state, [vectors], replace(options, limit=EVIDENCE_HITS, offset=0), policy.rank_by)
-        (confidence,) = await _confidences(state, [vectors], best, policy)
+        (confidence,) = await _confidences(state, [vectors], best, policy.calibration, policy.rank_by)
     if not hits:
         await check_not_empty(state)
     result = assess_hits(assessed, hits, confidence, policy.threshold, options)
@@ -122,12 +124,13 @@ def _page(hits: tuple[Hit, ...], options: SearchOptions, policy: _Policy) -> tup
 
 
 async def _confidences(
-    state: IndexState, vectors: Sequence[QueryVectors], found: Sequence[tuple[Hit, ...]], policy: _Policy
+    state: IndexState,
+    vectors: Sequence[QueryVectors],
+    found: Sequence[tuple[Hit, ...]],
+    calibration: Calibration,
+    rank_by: RankBy,
 ) -> list[float | None]:
     """Calibrated probability that each query's top hit is right. It is 0 for a query without hits."""
-    calibration = policy.calibration
-    if calibration is None:
-        return [None] * len(vectors)
     answered = [i for i, hits in enumerate(found) if hits]
     confidences: list[float | None] = [0.0] * len(vectors)
     if answered:
@@ -135,7 +138,7 @@ async def _confidences(
             state,
             [vectors[i] for i in answered],
             [found[i] for i in answered],
-            rank_by=policy.rank_by,
+            rank_by=rank_by,
             relevant_by=calibration.relevant_by,
         )
         for i, confidence in zip(answered, calibration.confidences(features).tolist(), strict=True):

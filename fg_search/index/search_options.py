@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 from qdrant_client import models
 
 from fg_search.layout.json_paths import check_filter
-from fg_search.validation import check_count, check_fraction
+from fg_search.validation import check_count, check_fraction, is_number
 
 RankBy = Literal["auto", "features", "base", "both"]
 OnUncertain = Literal["flag", "abstain", "raise"]
 
+_CHOICES = {"rank_by": get_args(RankBy), "on_uncertain": get_args(OnUncertain)}
 _MAX_WEIGHT = 100  # beyond it, confidence^w is zero in the engine's arithmetic
 _MAX_HITS = 2**31 - 1
 
@@ -60,21 +60,21 @@ class SearchOptions:
     offset: Offset = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("limit", 1), ("offset", 0)):
-            self._keep(name, check_count(getattr(self, name), name=name, least=least))
+        self._keep("limit", check_count(self.limit, name="limit"))
+        self._keep("offset", check_count(self.offset, name="offset", least=0))
         if self.limit + self.offset > _MAX_HITS:
             raise ValueError(f"limit + offset must be at most {_MAX_HITS:,}, got {self.limit + self.offset:,}")
         for name in ("min_confidence", "min_query_confidence"):
             if getattr(self, name) is not None:
                 self._keep(name, check_fraction(getattr(self, name), name=name))
-        if not (_is_number(self.confidence_weight) and 0 <= self.confidence_weight <= _MAX_WEIGHT):
+        if not (is_number(self.confidence_weight) and 0 <= self.confidence_weight <= _MAX_WEIGHT):
             raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight!r}")
         self._keep("confidence_weight", float(self.confidence_weight))
         target = self.target_precision
-        if target is not None and not (_is_number(target) and 0 < target < 1):
+        if target is not None and not (is_number(target) and 0 < target < 1):
             raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target!r}")
-        _check_choice(self.on_uncertain, OnUncertain, "on_uncertain")
-        _check_choice(self.rank_by, RankBy, "rank_by")
+        _check_choice(self.on_uncertain, "on_uncertain")
+        _check_choice(self.rank_by, "rank_by")
         if isinstance(self.query_filter, models.Filter):
             check_filter(self.query_filter)
         if self.on_uncertain != "flag" and self.min_query_confidence is None and self.target_precision is None:
@@ -88,11 +88,7 @@ class SearchOptions:
         object.__setattr__(self, name, value)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, numbers.Real)
-
-
-def _check_choice(value: str, choices: Any, name: str) -> None:
-    if value not in get_args(choices):
-        known = ", ".join(map(repr, get_args(choices)))
+def _check_choice(value: str, name: str) -> None:
+    if value not in _CHOICES[name]:
+        known = ", ".join(map(repr, _CHOICES[name]))
         raise ValueError(f"{name} must be one of {known}, got {value!r}")

@@ -47,24 +47,24 @@ def plan(
 def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: SearchOptions) -> tuple[Hit, ...]:
     """Convert the engine's points to hits."""
     codes, weight = query.codes, options.confidence_weight
-    hits = []
+    rows = []
     for point in points:
         payload = dict(point.payload or {})
         features = payload.pop(PAYLOAD_KEY)
         score, confidence = point.score, features["confidence"]
-        hits.append(
-            Hit(
-                features["id"],
-                score / confidence**weight if weight else score,
-                score,
-                confidence,
-                features.get("label"),
-                features["text"],
-                tuple(map(eq, codes, features["codes"])),
-                payload,
-            )
+        rows.append(
+            {
+                "id": features["id"],
+                "score": score / confidence**weight if weight else score,
+                "weighted_score": score,
+                "confidence": confidence,
+                "label": features.get("label"),
+                "text": features["text"],
+                "agreement": tuple(map(eq, codes, features["codes"])),
+                "payload": payload,
+            }
         )
-    return tuple(hits)
+    return Hit.of_each(rows)
 
 
 def min_confidence_condition(options: SearchOptions) -> models.FieldCondition | None:

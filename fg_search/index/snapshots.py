@@ -18,8 +18,8 @@ from fg_search.engine.answers import is_not_found
 from fg_search.engine.connection import is_path
 from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
-from fg_search.index.collections import find_collection, physical_collection
-from fg_search.index.leftovers import remove_leftovers, remove_retired
+from fg_search.index.collections import find_collection, make_without_vectors, physical_collection
+from fg_search.index.leftovers import remove, remove_leftovers, remove_retired
 from fg_search.index.rights import IndexMovedError, Right, right_to_switch
 from fg_search.index.state import IndexState
 from fg_search.layout.logs import decision_log, query_log
@@ -137,6 +137,8 @@ async def _seal(engine: Engine, source: str, right: Right) -> None:
 async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None) -> None:
     engine, target = right.engine, right.target
     try:
+        # says what the target is for, until its own metadata do
+        await make_without_vectors(engine, right.changes, right.operation.to_metadata())
         await engine.recover_snapshot(target, file)
         metadata = IndexMetadata.of_collection(target, await engine.get_collection(target))
         if encoder is not None:
@@ -144,7 +146,7 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
         # the snapshot says what was true of the collection that it was made of
         before = dict.fromkeys((SEALED_KEY, INCOMPLETE_KEY))
         await engine.update_collection(target, metadata={**before, **right.operation.to_metadata()})
+        await engine.delete_collection(right.changes)
     except (Exception, KeyboardInterrupt, asyncio.CancelledError):
-        if (await find_collection(engine, target)) is not None:
-            await engine.delete_collection(target)
+        await remove(engine, target)
         raise

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from qdrant_client import models
 
+from fg_search.edge.instances import construct
 from fg_search.engine.port import Engine
-from fg_search.errors import EncoderNotFoundError, ModelMismatchError
+from fg_search.errors import EncoderNotFoundError, ModelMismatchError, UntrustedCodeError
 from fg_search.ids import UserId, point_id
 from fg_search.index.encoders import EncoderSlot, load_encoder
 from fg_search.layout.conditions import equals
@@ -82,15 +83,17 @@ class IndexState:
     def check_encoder(self, encoder: FeatureGroupEncoder) -> None:
         """Refuse any encoder but the one that filled the index.
 
+        An index that release 0.1 filled has the fingerprint that the encoder had then: nothing has to be encoded again.
+
         Raises:
             ModelMismatchError: If it is another one.
         """
-        if self.metadata.fingerprint != encoder.fingerprint:
+        if not encoder.has_fingerprint(self.metadata.fingerprint):
             raise ModelMismatchError(
                 f"{self.name} was filled by the encoder {self.metadata.fingerprint} ({self.metadata.model_name}, saved "
-                f"in {self.metadata.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}); their "
-                "vectors cannot be compared: use that encoder, re-encode with index.migrate(encoder), or make a new "
-                "index"
+                f"in {self.metadata.encoder!r}), this one is {encoder.fingerprint} ({encoder.model_name}, "
+                "with its settings as they are now); their vectors cannot be compared: use that encoder, re-encode "
+                "with index.migrate(encoder), or make a new index"
             )
 
     @property
@@ -132,7 +135,7 @@ class IndexState:
             must.append(equals(MODEL_KEY, self.metadata.fingerprint))
         if len(must) == 1 and isinstance(must[0], models.Filter):
             return must[0]
-        return models.Filter(must=must) if must else None
+        return construct(models.Filter, must=must) if must else None
 
     def scope_of_all(self, *conditions: models.Condition) -> models.Filter:
         """Filter as in :meth:`scope`, but for the items of all tenants if none was chosen."""
@@ -166,7 +169,7 @@ class IndexState:
         wanted = (self.metadata.dimension, self.metadata.groups, self.metadata.codes_per_group)
         if shape != wanted:
             raise ModelMismatchError(f"embeddings have (dimension, groups, codes) = {shape}, this index needs {wanted}")
-        if embeddings.fingerprint not in (None, self.metadata.fingerprint):
+        if embeddings.fingerprint not in (None, self.metadata.fingerprint) and not self._is_by_another_name(embeddings):
             raise ModelMismatchError(
                 f"embeddings were made by the encoder {embeddings.fingerprint}, {self.name} was filled by "
                 f"{self.metadata.fingerprint}; encode with that one"
@@ -174,9 +177,24 @@ class IndexState:
         check_vectors(embeddings.base, name="embeddings.base")
         check_distributions(embeddings.probabilities, name="embeddings.probabilities")
 
-    def encode(self, texts: Sequence[str], batch_size: int) -> FeatureEmbeddings:
-        """Embed texts without a progress bar."""
-        return self.encoder.encode(texts, batch_size=batch_size, show_progress=False)
+    def encode(self, texts: Sequence[str], batch_size: int, *, show_progress: bool | None = False) -> FeatureEmbeddings:
+        """Embed texts without warnings: the caller knows best how to name what the model reads in part only.
+
+        Raises:
+            ModelMismatchError: If a setting of the encoder was changed since the index was opened.
+        """
+        encoder = self.encoder
+        embeddings = encoder.encode(texts, batch_size=batch_size, show_progress=show_progress, warn=False)
+        if embeddings.fingerprint != self.metadata.fingerprint:
+            self.check_encoder(encoder)
+        return embeddings
+
+    def _is_by_another_name(self, embeddings: FeatureEmbeddings) -> bool:
+        """Whether embeddings are of this index's encoder, which had another fingerprint when it filled the index."""
+        try:
+            return embeddings.fingerprint == self.encoder.fingerprint
+        except (EncoderNotFoundError, ModelMismatchError, UntrustedCodeError):
+            return False
 
     def was_re_encoded(self) -> ModelMismatchError:
         """Error to raise if the collection turns out to hold vectors of another encoder than when it was opened."""

@@ -30,6 +30,7 @@ def to_points(
     confidences = _rounded(embeddings.confidence, 6)
     groups = _rounded(embeddings.group_confidence, 4)
     codes = embeddings.codes.tolist()
+    unread = _rounded(embeddings.unread, 4)
     for i, item in enumerate(items):
         row = slice(starts[i], starts[i + 1])
         # built without validation: pydantic would check every number, and they are known to be right
@@ -48,6 +49,7 @@ def to_points(
                     "text": item.text,
                     "hash": item.digest,
                     "model": metadata.fingerprint,
+                    **({"unread": unread[i]} if unread[i] else {}),
                     **_review_state(item),
                 },
             },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from functools import partial
 
@@ -9,8 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
 
+from fg_search.errors import StorageError
 from fg_search.model.batching import encode_by_tokens
 from fg_search.model.cache import EmbeddingCache
+from fg_search.model.reading import Reading
+
+logger = logging.getLogger(__name__)
 
 _CACHED_ROWS = 1024  # texts encoded between two writes to the cache
 
@@ -21,6 +26,7 @@ def embed_texts(
     *,
     name: str,
     cache: EmbeddingCache | None,
+    reading: Reading | None,
     batch_size: int,
     show_progress: bool | None,
 ) -> npt.NDArray[np.float32]:
@@ -30,12 +36,12 @@ def embed_texts(
         model: The base model.
         texts: n checked texts.
         name: The caller's name for the texts, used in error messages.
-        cache: Cache to read from and add to, if any.
+        cache: Cache to read from and add to, if any; should it fail, the rest is done without it.
+        reading: What the model reads of the texts, if they could be tokenized.
         batch_size: Number of texts per forward pass of the base model.
         show_progress: Whether to show a progress bar; by default only if stderr is a terminal.
 
     Raises:
-        StorageError: If the cache cannot be used.
         ValueError: If the model returns NaN or infinity; the message names the first such text.
     """
     encode = partial(
@@ -45,20 +51,34 @@ def embed_texts(
         show_progress=sys.stderr.isatty() if show_progress is None else show_progress,
     )
     if cache is None:
-        vectors = encode(texts)
+        vectors = encode(texts, reading=reading)
         _check_finite(vectors, texts, np.arange(len(texts)), name)
         return vectors
-    vectors, found = cache.get(texts)
+    vectors, found = _cached(cache, texts)
     missing = np.flatnonzero(~found)
     # long texts first, as sentence-transformers does within one call: less padding
     missing = missing[np.argsort([-len(texts[row]) for row in missing], kind="stable")]
+    storing: EmbeddingCache | None = cache
     for start in range(0, len(missing), _CACHED_ROWS):
         rows = missing[start : start + _CACHED_ROWS]
         new = [texts[row] for row in rows]
-        vectors[rows] = encode(new)
+        vectors[rows] = encode(new, reading=None if reading is None else reading[rows])
         _check_finite(vectors[rows], new, rows, name)
-        cache.put(new, vectors[rows])
+        if storing is not None:
+            try:
+                storing.put(new, vectors[rows])
+            except StorageError as error:  # a full disk, say: what is lost is time, the next time
+                logger.warning("%s; going on without it", error)
+                storing = None
     return vectors
+
+
+def _cached(cache: EmbeddingCache, texts: list[str]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    try:
+        return cache.get(texts)
+    except StorageError as error:
+        logger.warning("%s; going on without it", error)
+        return np.zeros((len(texts), cache.dimension), dtype=np.float32), np.zeros(len(texts), dtype=bool)
 
 
 def _check_finite(

@@ -9,11 +9,17 @@ import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
 from tqdm import tqdm
 
-_TOKENIZED_AT_ONCE = 1024  # texts per call of the tokenizer, which pads them to the longest
+from fg_search.model.reading import Reading
+from fg_search.model.tokens import read_tokens
 
 
 def encode_by_tokens(
-    model: SentenceTransformer, texts: Sequence[str], *, batch_size: int, show_progress: bool
+    model: SentenceTransformer,
+    texts: Sequence[str],
+    *,
+    batch_size: int,
+    show_progress: bool,
+    reading: Reading | None = None,
 ) -> npt.NDArray[np.float32]:
     """Embeddings ``(n, d)`` float32, equal to ``model.encode(texts)`` up to rounding.
 
@@ -25,11 +31,13 @@ def encode_by_tokens(
         texts: n texts, at least one.
         batch_size: Number of texts per forward pass.
         show_progress: Whether to show a progress bar.
+        reading: What the model reads of the texts, if they were tokenized already.
     """
-    lengths = _token_counts(model, texts) if len(texts) > batch_size else None
-    if lengths is None:
+    if reading is None and len(texts) > batch_size:
+        reading = read_tokens(model, texts)
+    if reading is None or len(texts) <= batch_size:
         return _encode(model, texts, batch_size, show_progress=show_progress)
-    order = np.argsort(-lengths, kind="stable")  # longest first: a batch too large for memory fails at once
+    order = np.argsort(-reading.tokens, kind="stable")  # longest first: a batch too large for memory fails at once
     vectors = np.empty((len(texts), 0), dtype=np.float32)
     with tqdm(total=len(texts), desc="encode", unit=" texts", disable=not show_progress, leave=False) as bar:
         for start in range(0, len(texts), batch_size):
@@ -47,16 +55,3 @@ def _encode(
 ) -> npt.NDArray[np.float32]:
     vectors = model.encode(list(texts), batch_size=batch_size, show_progress_bar=show_progress, convert_to_numpy=True)
     return np.ascontiguousarray(vectors, dtype=np.float32)
-
-
-def _token_counts(model: SentenceTransformer, texts: Sequence[str]) -> npt.NDArray[np.int64] | None:
-    """Token counts ``(n,)`` after truncation; ``None`` if the model does not pad."""
-    by_characters = np.argsort([-len(text) for text in texts], kind="stable")
-    counts = np.empty(len(texts), dtype=np.int64)
-    for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
-        rows = by_characters[start : start + _TOKENIZED_AT_ONCE]
-        mask = model.preprocess([texts[row] for row in rows]).get("attention_mask")
-        if mask is None:
-            return None
-        counts[rows] = mask.sum(dim=1).numpy()
-    return counts

@@ -99,7 +99,8 @@ class EmbeddingCache:
     def _error(self, error: Exception) -> StorageError:
         return StorageError(
             f"the embedding cache {os.fspath(self.path)!r} cannot be used ({error}); "
-            "delete it, or choose another folder, or go without a cache"
+            "delete it, or choose another folder (cache_folder=…, --cache, $FG_SEARCH_CACHE), or do without a cache "
+            "(cache_folder=None, --no-cache)"
         )
 
 

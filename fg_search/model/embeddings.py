@@ -6,18 +6,33 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.confidence import group_confidence
 from fg_search.errors import FormatVersionError
+from fg_search.model.reading import MOSTLY, Reading
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _FORMAT = 1
+_READING = ("tokens", "unread", "cut")
+
+
+class _Peaks(NamedTuple):
+    """The most probable code of each group.
+
+    Attributes:
+        codes: ``(n, G)`` codes.
+        positions: ``(n·G,)`` places of their probabilities among all n·G·K.
+        probabilities: ``(n, G)`` float32.
+    """
+
+    codes: npt.NDArray[np.int64]
+    positions: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +43,7 @@ class FeatureEmbeddings:
         base: ``(n, d)`` float32 embeddings of the base model.
         probabilities: ``(n, G, K)`` float32, one distribution over K codes for each of G groups.
         fingerprint: Fingerprint of the encoder, if known.
+        reading: What the model reads of the texts; ``None`` if they are not known, as of precomputed embeddings.
 
     Raises:
         ValueError: If the shapes do not match.
@@ -36,12 +52,16 @@ class FeatureEmbeddings:
     base: npt.NDArray[np.float32]
     probabilities: npt.NDArray[np.float32]
     fingerprint: str | None = None
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         if self.base.ndim != 2 or self.probabilities.ndim != 3 or len(self.base) != len(self.probabilities):
             raise ValueError(
                 f"base must be (n, d) and probabilities (n, G, K), got {self.base.shape} and {self.probabilities.shape}"
             )
+
+        if self.reading is not None and len(self.reading.unread) != len(self.base):
+            raise ValueError(f"reading is of {len(self.reading.unread)} texts, base of {len(self.base)}")
 
     def __len__(self) -> int:
         return len(self.base)
@@ -50,7 +70,8 @@ class FeatureEmbeddings:
         """The items selected by a slice, index array or boolean mask."""
         if isinstance(items, (int, np.integer)):
             raise TypeError(f"embeddings[{items}] would drop the batch axis; use embeddings[{items}:{items + 1}]")
-        return FeatureEmbeddings(self.base[items], self.probabilities[items], self.fingerprint)
+        reading = None if self.reading is None else self.reading[items]
+        return FeatureEmbeddings(self.base[items], self.probabilities[items], self.fingerprint, reading)
 
     def __repr__(self) -> str:
         n, groups, codes = self.probabilities.shape
@@ -62,20 +83,44 @@ class FeatureEmbeddings:
         return int(self.probabilities.shape[1])
 
     @cached_property
+    def _peaks(self) -> _Peaks:
+        codes = np.asarray(self.probabilities.argmax(axis=-1), dtype=np.int64)
+        positions = codes.reshape(-1) + np.arange(0, self.probabilities.size, self.probabilities.shape[2])
+        # the maxima: to search for them again would take a hundred times as long as to take them from there
+        largest = self.probabilities.reshape(-1)[positions].reshape(codes.shape)
+        return _Peaks(codes, positions, largest.astype(np.float32, copy=False))
+
+    @property
     def codes(self) -> npt.NDArray[np.int64]:
         """Most probable code of each group, ``(n, G)`` int64."""
-        return np.asarray(self.probabilities.argmax(axis=-1), dtype=np.int64)
+        return self._peaks.codes
 
-    @cached_property
+    @property
     def group_confidence(self) -> npt.NDArray[np.float32]:
-        """Largest probability of each group, ``(n, G)`` float32 in [1/K, 1]."""
-        return group_confidence(self.probabilities)
+        """Largest probability of each group, ``(n, G)`` float32 in [1/K, 1].
+
+        It is 1/K in all groups where more than half of a text's tokens are unknown to the model. All such texts get
+        about the same embedding, of which a head may be as sure as of any other.
+        """
+        found = self._peaks.probabilities
+        unread = None if self.reading is None else self.reading.unread > MOSTLY
+        if unread is None or not unread.any():
+            return found
+        found = np.array(found)
+        found[unread] = 1 / self.probabilities.shape[2]
+        return found
+
+    @property
+    def unread(self) -> npt.NDArray[np.float32]:
+        """Share of each text's tokens that the model does not know, ``(n,)`` float32 in [0, 1]; 0 if not known."""
+        return Reading.unknown(len(self)).unread if self.reading is None else self.reading.unread
 
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
         """Mean of the group confidences, ``(n,)`` float32 in [1/K, 1]."""
         # not .mean(): its Python overhead is half the time of a single query
-        return np.asarray(np.add.reduce(self.group_confidence, axis=-1) / np.float32(self.groups), dtype=np.float32)
+        found: npt.NDArray[np.float32] = np.add.reduce(self.group_confidence, axis=-1) / np.float32(self.groups)
+        return found
 
     def sparse(self, threshold: float = 0.05) -> csr_array[Any, tuple[int, int]]:
         """The sparse vectors to index: probabilities of at least ``threshold``, scaled by 1/√G.
@@ -119,10 +164,13 @@ class FeatureEmbeddings:
         width = groups * codes
         flat = self.probabilities.reshape(-1)
         kept = flat >= threshold
-        kept[self.codes.reshape(-1) + np.arange(0, n * width, codes)] = True
+        kept[self._peaks.positions] = True
         (positions,) = kept.nonzero()
+        values = flat[positions] / np.float32(groups**0.5)
+        if n == 1:  # a single query
+            return values, positions, np.array((0, len(positions)))
         starts = positions.searchsorted(np.arange(0, (n + 1) * width, width))
-        return flat[positions] / np.float32(groups**0.5), positions % width, starts
+        return values, positions % width, starts
 
     def mixed(self) -> FeatureEmbeddings:
         """Mix all items into one: their mean, weighted by confidence.
@@ -142,7 +190,11 @@ class FeatureEmbeddings:
         weights = (self.confidence / self.confidence.sum()).astype(np.float32)
         norms = np.maximum(np.linalg.norm(self.base, axis=1, keepdims=True), np.finfo(np.float32).tiny)
         base = np.asarray(weights @ (self.base / norms), dtype=np.float32)[None]
-        return FeatureEmbeddings(base, np.tensordot(weights, self.probabilities, 1)[None], self.fingerprint)
+        reading = None
+        if self.reading is not None:
+            unread = np.asarray([weights @ self.reading.unread], dtype=np.float32)
+            reading = Reading(self.reading.tokens.sum(keepdims=True), unread, np.array([self.reading.cut.any()]))
+        return FeatureEmbeddings(base, np.tensordot(weights, self.probabilities, 1)[None], self.fingerprint, reading)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the embeddings to ``path`` as npz, without pickle."""
@@ -153,6 +205,7 @@ class FeatureEmbeddings:
                 base=self.base,
                 probabilities=self.probabilities,
                 fingerprint=np.str_(self.fingerprint or ""),
+                **({} if self.reading is None else {name: getattr(self.reading, name) for name in _READING}),
             )
 
     @classmethod
@@ -168,4 +221,5 @@ class FeatureEmbeddings:
                 raise FormatVersionError(
                     f"{path} has format {version}, this release reads up to {_FORMAT}; upgrade fg_search"
                 )
-            return cls(file["base"], file["probabilities"], str(file["fingerprint"]) or None)
+            reading = Reading(*(file[name] for name in _READING)) if "unread" in file else None
+            return cls(file["base"], file["probabilities"], str(file["fingerprint"]) or None, reading)

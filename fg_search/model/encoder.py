@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
 from typing_extensions import Self
 
-from fg_search.errors import EncoderNotFoundError, NotFittedError
+from fg_search.errors import EncoderNotFoundError, NotFittedError, StorageError
 from fg_search.model import saved_encoder
 from fg_search.model.base_embeddings import embed_texts
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.codebook import Codebook, Supervision
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.model.fingerprint import base_fingerprint, encoder_fingerprint
+from fg_search.model.fingerprint import Fingerprints, combined
 from fg_search.model.fit import HIDDEN, calibrate_temperature, fit_head, trained_sizes
 from fg_search.model.head import FeatureGroupHead
-from fg_search.model.pipeline import check_base, with_head, without_head
+from fg_search.model.pipeline import as_base, with_head, without_head
 from fg_search.model.pretrained import DEFAULT_MODEL, load_sentence_transformer
+from fg_search.model.reading import Reading, warn_about
 from fg_search.model.saved_encoder import SavedEncoder, check_target
 from fg_search.model.temperature import Temperature
+from fg_search.model.tokens import read_tokens
 from fg_search.model.training_set import check_validation, training_set
 from fg_search.validation import check_texts, check_vectors
 
 if TYPE_CHECKING:
     from fg_search.model.description import Description
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["DEFAULT_MODEL", "FeatureGroupEncoder", "check_target"]
 
@@ -45,12 +51,17 @@ class FeatureGroupEncoder:
             wheel instead of a model hub.
         device: Device that the model runs on (``"cpu"``, ``"cuda"`` …); by default sentence-transformers chooses.
         cache_folder: Folder of a cache of base embeddings, keyed by model and text, so that a second fit on the same
-            texts takes seconds; by default nothing is cached.
+            texts takes seconds; by default nothing is cached. If it cannot be used, a warning is logged.
+        trust_remote_code: Whether to run code that comes with the model, with all your rights. A saved encoder
+            remembers that it needs such code, not that somebody trusted it.
+        truncate_dim: Number of numbers kept of each base embedding, for models whose embeddings may be cut off
+            (Matryoshka models); a saved encoder remembers it.
 
     Raises:
-        EncoderNotFoundError: If there is no such model or folder.
+        EncoderNotFoundError: If there is no such model or folder, or the folder is damaged.
+        UntrustedCodeError: If the model needs code of its own, which is not trusted.
         TypeError: If the model already ends in a feature-group head.
-        ValueError: If the model truncates its embeddings.
+        ValueError: If ``truncate_dim`` is given for a ready model or a saved encoder.
 
     Example:
         >>> encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")  # doctest: +SKIP
@@ -63,23 +74,36 @@ class FeatureGroupEncoder:
         *,
         device: str | None = None,
         cache_folder: str | os.PathLike[str] | None = None,
+        trust_remote_code: bool = False,
+        truncate_dim: int | None = None,
     ) -> None:
         self.head: FeatureGroupHead | None = None
         self.codebook: Codebook | None = None
-        self.folder: Path | None = None
         self.cache_folder = cache_folder
+        self._fingerprints = Fingerprints()
+        self._saved: tuple[Path, str] | None = None  # the folder, and the fingerprint of what is in it
+        self._unusable_cache: str | os.PathLike[str] | None = None
+        if truncate_dim is not None and (
+            isinstance(model, SentenceTransformer) or saved_encoder.is_saved_encoder(model)
+        ):
+            raise ValueError(
+                "truncate_dim is for a model that is given by its name; a saved encoder has its dimension, and a "
+                "SentenceTransformer is made with it: SentenceTransformer(name, truncate_dim=…)"
+            )
         if isinstance(model, SentenceTransformer):
             self.model = model
             self.model_name = model.model_card_data.base_model or "a SentenceTransformer"
         elif saved_encoder.is_saved_encoder(model):
-            saved = saved_encoder.read(model, device)
+            saved = saved_encoder.read(model, device, trust_remote_code=trust_remote_code)
             self.model, self.model_name = saved.model, saved.model_name
-            self.head, self.codebook = saved.head, saved.codebook
-            self.folder = Path(model).resolve()
+            self.head, self.codebook, self._fingerprints = saved.head, saved.codebook, saved.fingerprints
+            self._saved = (Path(model).resolve(), self.fingerprint)
         else:
-            self.model = load_sentence_transformer(os.fspath(model), device)
+            self.model = load_sentence_transformer(
+                os.fspath(model), device, trust_remote_code=trust_remote_code, truncate_dim=truncate_dim
+            )
             self.model_name = os.fspath(model)
-        check_base(self.model)
+        self.model = as_base(self.model)
 
     @classmethod
     def load(
@@ -88,20 +112,24 @@ class FeatureGroupEncoder:
         *,
         device: str | None = None,
         cache_folder: str | os.PathLike[str] | None = None,
+        trust_remote_code: bool = False,
     ) -> Self:
-        """Load a folder written by :meth:`save`.
+        """Load a folder written by :meth:`save`; what is loaded is what was saved, or an error.
 
         Unlike ``SentenceTransformer(folder, trust_remote_code=True)``, this runs no code named in the folder except
-        the modules of sentence-transformers and of this library.
+        the modules of sentence-transformers and of this library, unless you trust it.
 
         Args:
             folder: Folder of a saved encoder.
             device: Device that the model runs on; by default sentence-transformers chooses.
             cache_folder: Folder of a cache of base embeddings; by default nothing is cached.
+            trust_remote_code: Whether to run code that comes with the base model, with all your rights.
 
         Raises:
-            EncoderNotFoundError: If the folder does not exist or is not a saved encoder.
+            EncoderNotFoundError: If the folder does not exist, is not a saved encoder, is damaged or incomplete, or
+                holds another encoder than the one that was saved in it.
             FormatVersionError: If a newer release wrote the folder.
+            UntrustedCodeError: If the encoder needs code of its own, which is not trusted.
         """
         if not saved_encoder.is_saved_encoder(folder):
             state = "is not a saved encoder" if Path(folder).is_dir() else "does not exist"
@@ -109,7 +137,7 @@ class FeatureGroupEncoder:
                 f"the folder {os.fspath(folder)!r} {state}; save one with encoder.save(folder) or "
                 "`fg-search fit`, or, if it was moved, pass its new folder"
             )
-        return cls(folder, device=device, cache_folder=cache_folder)
+        return cls(folder, device=device, cache_folder=cache_folder, trust_remote_code=trust_remote_code)
 
     @classmethod
     def from_sentence_transformer(
@@ -178,22 +206,47 @@ class FeatureGroupEncoder:
         """What the head was trained on: ``"labels"``, ``"attributes"``, ``"pairs"`` or ``"clusters"``."""
         return self._fitted()[1].supervision
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Fingerprint of this encoder: 16 hexadecimal digits.
+        """Fingerprint of this encoder as it is now: 16 hexadecimal digits.
 
-        It hashes the entire head and codebook and a sample of every weight tensor of the base model. The same weights
-        have the same fingerprint wherever they are stored.
+        It hashes all weights, what the tokenizer makes of texts, prompts, maximum length and data type, head and
+        codebook: the same vectors for the same texts, wherever the encoder is stored. It changes with the model's
+        settings.
 
         Raises:
             NotFittedError: If there is no trained head.
         """
-        return encoder_fingerprint(self.model, self.model_name, *self._fitted())
+        return combined(self._fingerprints.parts(self.model, self.model_name, *self._fitted()))
 
-    @cached_property
+    @property
     def base_fingerprint(self) -> str:
-        """Fingerprint of the base model without the head: 16 hexadecimal digits."""
-        return base_fingerprint(self.model, self.model_name)
+        """Fingerprint of the base model without the head, as it is now: 16 hexadecimal digits."""
+        return combined(self._fingerprints.parts_of_base(self.model, self.model_name))
+
+    def has_fingerprint(self, fingerprint: str) -> bool:
+        """Whether this is the encoder that has, or had in release 0.1, this fingerprint.
+
+        Raises:
+            NotFittedError: If there is no trained head.
+        """
+        if fingerprint == self.fingerprint:
+            return True
+        return fingerprint == self._fingerprints.former(self.model, self.model_name, *self._fitted())
+
+    def has_base_fingerprint(self, fingerprint: str) -> bool:
+        """Whether its base model has, or had in release 0.1, this fingerprint."""
+        if fingerprint == self.base_fingerprint:
+            return True
+        return fingerprint == self._fingerprints.former_base(self.model, self.model_name)
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder that the encoder is saved in as it is now; ``None`` if there is none, or a setting has changed."""
+        if self._saved is None or not self.is_fitted:
+            return None
+        folder, fingerprint = self._saved
+        return folder if fingerprint == self.fingerprint else None
 
     @property
     def attributes(self) -> tuple[str, ...]:
@@ -263,7 +316,7 @@ class FeatureGroupEncoder:
             known = check_vectors(embeddings, name="embeddings", dimension=self.dimension)
             if len(known) != data.given:
                 raise ValueError(f"embeddings has {len(known)} items, texts has {data.given}; give one for each text")
-        embed = partial(self._embed, batch_size=batch_size, show_progress=show_progress)
+        embed = partial(self._embed_for_fit, batch_size=batch_size, show_progress=show_progress)
         if known is None:
             known = embed(data.texts[: data.given], name="texts")
         vectors = np.concatenate([known, embed(data.texts[data.given :], name="texts of pairs")])
@@ -283,7 +336,7 @@ class FeatureGroupEncoder:
             show_progress=show_progress,
         )
         self.codebook = codebook
-        self._changed()
+        self._saved = None
         return self
 
     def refitted(
@@ -352,7 +405,7 @@ class FeatureGroupEncoder:
         """
         head, codebook = self._fitted()
         found = calibrate_temperature(head, self.embed(texts), codebook.targets_of_labels(labels))
-        self._changed()
+        self._saved = None
         return found
 
     def embed(
@@ -369,23 +422,50 @@ class FeatureGroupEncoder:
             TypeError, ValueError: If a text is missing or empty, or the model returns NaN; the message names its
                 position.
         """
-        return self._embed(check_texts(texts), name="texts", batch_size=batch_size, show_progress=show_progress)
+        checked = check_texts(texts)
+        vectors, reading = self._embed(checked, name="texts", batch_size=batch_size, show_progress=show_progress)
+        self._warn(reading, checked, "texts")
+        return vectors
 
     def _embed(
         self, texts: list[str], *, name: str, batch_size: int, show_progress: bool | None
-    ) -> npt.NDArray[np.float32]:
+    ) -> tuple[npt.NDArray[np.float32], Reading]:
         """Embed checked texts; ``name`` is the caller's name for them in error messages."""
         if not texts:
-            return np.empty((0, self.dimension), dtype=np.float32)
-        cache = None
-        if self.cache_folder is not None:
-            cache = EmbeddingCache(self.cache_folder, self.base_fingerprint, self.dimension)
-        return embed_texts(
-            self.model, texts, name=name, cache=cache, batch_size=batch_size, show_progress=show_progress
+            return np.empty((0, self.dimension), dtype=np.float32), Reading.unknown(0)
+        reading = read_tokens(self.model, texts)
+        vectors = embed_texts(
+            self.model,
+            texts,
+            name=name,
+            cache=self._cache(),
+            reading=reading,
+            batch_size=batch_size,
+            show_progress=show_progress,
         )
+        return vectors, Reading.unknown(len(texts)) if reading is None else reading
+
+    def _embed_for_fit(self, texts: list[str], *, name: str, **options: Any) -> npt.NDArray[np.float32]:
+        vectors, reading = self._embed(texts, name=name, **options)
+        self._warn(reading, texts, name)
+        return vectors
+
+    def _cache(self) -> EmbeddingCache | None:
+        """The cache of the base model as it is now; ``None``, after one warning, if it cannot be used."""
+        if self.cache_folder is None or self.cache_folder == self._unusable_cache:
+            return None
+        try:
+            return EmbeddingCache(self.cache_folder, self.base_fingerprint, self.dimension)
+        except StorageError as error:
+            self._unusable_cache = self.cache_folder
+            logger.warning("%s; going on without it", error)
+            return None
+
+    def _warn(self, reading: Reading, texts: list[str], name: str) -> None:
+        warn_about(reading, texts, lambda row: f"{name}[{row}]", what=name.split()[0])
 
     def encode(
-        self, texts: Sequence[str], *, batch_size: int = 64, show_progress: bool | None = None
+        self, texts: Sequence[str], *, batch_size: int = 64, show_progress: bool | None = None, warn: bool = True
     ) -> FeatureEmbeddings:
         """Base embeddings and feature-group distributions of ``texts``.
 
@@ -393,13 +473,19 @@ class FeatureGroupEncoder:
             texts: n non-empty texts.
             batch_size: Number of texts per forward pass of the base model.
             show_progress: Whether to show a progress bar; by default only if stderr is a terminal.
+            warn: Whether to log a warning about texts that the model reads in part only. Either way the result tells
+                which (``reading``).
 
         Raises:
             NotFittedError: If there is no trained head.
             TypeError, ValueError: If a text is missing or empty; the message names its position.
         """
         self._fitted()
-        return self.features(self.embed(texts, batch_size=batch_size, show_progress=show_progress))
+        checked = check_texts(texts)
+        vectors, reading = self._embed(checked, name="texts", batch_size=batch_size, show_progress=show_progress)
+        if warn:
+            self._warn(reading, checked, "texts")
+        return replace(self.features(vectors), reading=reading)
 
     def features(self, embeddings: npt.ArrayLike) -> FeatureEmbeddings:
         """Feature-group distributions of precomputed base embeddings ``(n, d)``.
@@ -446,6 +532,8 @@ class FeatureGroupEncoder:
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Save base model, head and codebook; the folder appears complete or not at all.
 
+        What was written is loaded again and compared before it takes its place.
+
         The folder is a sentence-transformers model: ``SentenceTransformer(folder, trust_remote_code=True)`` encodes
         texts into the ``G·K`` numbers of the FG embedding. (The flag lets sentence-transformers import the head's class
         from this library; nothing is downloaded.)
@@ -456,9 +544,11 @@ class FeatureGroupEncoder:
         Raises:
             NotFittedError: If there is no trained head.
             FileExistsError: If the folder contains anything other than a saved encoder.
+            StorageError: If the folder cannot be written, or what was written does not load as this encoder.
+            ValueError: If a module's class is defined where no other process finds it.
         """
-        saved = SavedEncoder(self.model, self.model_name, *self._fitted())
-        self.folder = saved_encoder.write(folder, saved, self.fingerprint)
+        saved = SavedEncoder(self.model, self.model_name, *self._fitted(), self._fingerprints)
+        self._saved = (saved_encoder.write(folder, saved), self.fingerprint)
 
     def _fitted(self) -> tuple[FeatureGroupHead, Codebook]:
         if self.head is None or self.codebook is None:
@@ -466,8 +556,3 @@ class FeatureGroupEncoder:
                 "this encoder has no trained head yet; call encoder.fit(texts, labels=…) or load a saved one"
             )
         return self.head, self.codebook
-
-    def _changed(self) -> None:
-        """Forget the saved folder and the fingerprint, which belong to the previous head."""
-        self.folder = None
-        self.__dict__.pop("fingerprint", None)

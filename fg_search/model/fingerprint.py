@@ -1,39 +1,265 @@
-"""Fingerprints: short hashes that identify models wherever their weights are stored."""
+"""Fingerprints: short hashes of everything that decides which vectors a text gets, wherever it is stored."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Module
+from sentence_transformers.base.modules import Module, Transformer
+from transformers import PreTrainedTokenizerBase
 
 from fg_search.model.codebook import Codebook
 from fg_search.model.head import FeatureGroupHead
 
-_SAMPLED_WEIGHTS = 1024  # numbers hashed per weight tensor of the base model
 _DIGITS = 16
+_SAMPLED_WEIGHTS = 1024  # numbers that release 0.1 hashed per weight tensor of the base model
+
+# A tokenizer's file is written differently by each release of its library; what it makes of texts is not. These differ
+# in case, accents, scripts, white space, invisible characters and in what is no word at all.
+_PROBES = (
+    "Hello world",
+    "hello WORLD, it's naïve: 3.14 \u00d7 10^6 \u2013 “quoted”… (a/b) #tag @user_name e-mail@example.com",
+    "  two  spaces\tand\na line  ",
+    "Straße ĞİŞ ﬁ ½ ① e\u0301 \u200b \u00ad zero",
+    "日本語の文章 한국어 ภาษาไทย العربية русский ελληνικά",
+    "👍 👎🏽 \u2713 [UNK] [MASK] <s> </s> <|endoftext|>",
+    "internationalisation antidisestablishmentarianism qwzxj 1234567890",
+    "def f(x):\n    return {'a': [x ** 2]}",
+)
+_OWN_WORDS = 50
+_QUICK_PROBE = "Naïve 👍 it's"  # asked before every use of a remembered digest
+# settings of a transformer that its weights do not show; their names have been the same for years
+_ARCHITECTURE = (
+    "model_type",
+    "hidden_act",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "layer_norm_eps",
+    "rms_norm_eps",
+)
+
+Parts = Mapping[str, str]
+
+
+class Fingerprints:
+    """Computes the fingerprints of an encoder, and remembers what took long as long as it is still right.
+
+    The base model and the head are the caller's and may change at any time: settings are read anew whenever a
+    fingerprint is asked for, and weights are hashed again once torch has counted a change of them. (Writing through
+    ``weight.data`` is not counted.)
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Any, str]] = {}
+
+    def parts_of_base(self, model: SentenceTransformer, name: str) -> Parts:
+        """Digests of the parts of a base model, by their names: weights, tokenizer, modules, prompts, maximum length.
+
+        Args:
+            model: The base model.
+            name: Its name, which stands for the weights of a model that is run by another runtime (ONNX).
+        """
+        weights = _weights(model)
+        tokenizer = _tokenizer(model)
+        asked = (_Same(tokenizer), _vocabulary_size(tokenizer), _steps(tokenizer), _token_ids(model, _QUICK_PROBE))
+        return {
+            "weights": self._remembered("weights", _stamp(weights), lambda: _hash_tensors(weights))
+            if weights
+            else name,
+            "tokenizer": self._remembered("tokenizer", asked, lambda: _hash_tokenizer(model, tokenizer)),
+            "modules": _json([_settings(module) for module in model]),
+            "prompts": _json([{key: text for key, text in model.prompts.items() if text}, model.default_prompt_name]),
+            "max_seq_length": str(model.max_seq_length),
+            **({} if model.truncate_dim is None else {"truncate_dim": str(model.truncate_dim)}),
+        }
+
+    def parts(
+        self, model: SentenceTransformer, name: str, head: FeatureGroupHead, codebook: Codebook
+    ) -> dict[str, str]:
+        """Digests of all parts of an encoder: those of the base model, and the head with its codebook."""
+        weights = _weights(head)
+        settings = _json(head.get_config_dict())
+        stamp = (_stamp(weights), settings, _Same(codebook))
+        learned = self._remembered(
+            "head", stamp, lambda: _short(_hash_tensors(weights), settings, _json(codebook.to_dict()))
+        )
+        return {**self.parts_of_base(model, name), "head": learned}
+
+    def former_base(self, model: SentenceTransformer, name: str) -> str:
+        """Fingerprint of a base model as release 0.1 computed it, which indexes and folders of that time carry."""
+        stamp = (_stamp(_weights(model)), self._settings_stamp(model), name)
+        return self._remembered("base of 0.1", stamp, lambda: _base_digest_of_0_1(model, name).hexdigest()[:_DIGITS])
+
+    def former(self, model: SentenceTransformer, name: str, head: FeatureGroupHead, codebook: Codebook) -> str:
+        """Fingerprint of an encoder as release 0.1 computed it."""
+        settings = _json(head.get_config_dict())
+        of_base = (_stamp(_weights(model)), self._settings_stamp(model), name)
+        stamp = (of_base, _stamp(_weights(head)), settings, _Same(codebook))
+        return self._remembered("0.1", stamp, lambda: _fingerprint_of_0_1(model, name, head, codebook))
+
+    def _settings_stamp(self, model: SentenceTransformer) -> str:
+        return _settings_of_0_1(model) + _json([_settings(module) for module in model])
+
+    def _remembered(self, name: str, stamp: object, compute: Callable[[], str]) -> str:
+        known = self._known.get(name)
+        if known is None or known[0] != stamp:
+            self._known[name] = known = (stamp, compute())
+        return known[1]
 
 
 def base_fingerprint(model: SentenceTransformer, name: str) -> str:
-    """Fingerprint of a base model: settings and a sample of every weight tensor; without weights (ONNX), the name."""
-    return _base_digest(model, name).hexdigest()[:_DIGITS]
+    """Fingerprint of a base model, see :meth:`Fingerprints.parts_of_base`."""
+    return combined(Fingerprints().parts_of_base(model, name))
 
 
-def encoder_fingerprint(model: SentenceTransformer, name: str, head: FeatureGroupHead, codebook: Codebook) -> str:
-    """Fingerprint of base model, head and codebook; head and codebook are hashed entirely."""
-    digest = _base_digest(model, name)
+def combined(parts: Parts) -> str:
+    """The fingerprint of something with these parts: 16 hexadecimal digits."""
+    return hashlib.sha256(_json(dict(parts)).encode()).hexdigest()[:_DIGITS]
+
+
+def short_parts(parts: Parts) -> dict[str, str]:
+    """The digests of the parts, 16 hexadecimal digits each, as they are written into the folder of an encoder."""
+    return {name: _short(digest) for name, digest in parts.items()}
+
+
+class _Same:
+    """Equal only to what stands for the very same object, which it keeps alive."""
+
+    def __init__(self, known: object) -> None:
+        self._known = known
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._known is self._known
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _weights(model: torch.nn.Module) -> list[torch.Tensor]:
+    """Everything learned, in the order of the modules: their names change with releases of the libraries.
+
+    It is asked before every search. Going through ``model.modules()`` would take three times as long.
+    """
+    found: list[torch.Tensor | None] = []
+    seen: set[torch.nn.Module] = set()
+    ahead: list[torch.nn.Module | None] = [model]
+    while ahead:
+        module = ahead.pop()
+        if module is None or module in seen:
+            continue
+        seen.add(module)
+        if module._parameters:
+            found += module._parameters.values()
+        if module._buffers:  # running means count, positions 0, 1, 2 … do not
+            passing = module._non_persistent_buffers_set
+            found += [buffer for key, buffer in module._buffers.items() if key not in passing and _is_float(buffer)]
+        if module._modules:
+            ahead += reversed(module._modules.values())
+    return [weight for weight in found if weight is not None]
+
+
+def _is_float(buffer: torch.Tensor | None) -> bool:
+    return buffer is not None and buffer.is_floating_point()
+
+
+def _stamp(weights: list[torch.Tensor]) -> list[tuple[int, int]]:
+    """Where the weights are, and how often each was changed; another type of numbers is another place."""
+    try:
+        return [(weight.data_ptr(), weight._version) for weight in weights]
+    except RuntimeError:  # changes of tensors made in inference mode are not counted
+        return [(weight.data_ptr(), 0 if weight.is_inference() else weight._version) for weight in weights]
+
+
+def _hash_tensors(weights: list[torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for weight in weights:
+        digest.update(f"{tuple(weight.shape)}{weight.dtype}".encode())
+        digest.update(_bytes_of(weight))
+    return digest.hexdigest()
+
+
+def _bytes_of(weight: torch.Tensor) -> memoryview:
+    flat = weight.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
+
+
+def _tokenizer(model: SentenceTransformer) -> Any:
+    return getattr(model[0], "tokenizer", None)
+
+
+def _vocabulary_size(tokenizer: Any) -> int | None:
+    if hasattr(tokenizer, "get_vocab_size"):  # of the tokenizers library
+        return int(tokenizer.get_vocab_size())
+    return len(tokenizer) if hasattr(tokenizer, "__len__") else None
+
+
+def _steps(tokenizer: Any) -> str:
+    """How a tokenizer of the tokenizers library treats a text before it looks words up."""
+    inner = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    return f"{getattr(inner, 'normalizer', None)} {getattr(inner, 'pre_tokenizer', None)}"
+
+
+def _token_ids(model: SentenceTransformer, text: str) -> list[int]:
+    """What the model reads a text as, cut or not; nothing for a model of something else than texts."""
+    tokenizer = _tokenizer(model)
+    try:
+        if isinstance(tokenizer, PreTrainedTokenizerBase):
+            return list(tokenizer(text, verbose=False)["input_ids"])
+        tokens: list[int] = torch.as_tensor(model.preprocess([text])["input_ids"]).reshape(-1).tolist()
+    except Exception:  # whatever a module raises that does not read texts
+        return []
+    return tokens
+
+
+def _hash_tokenizer(model: SentenceTransformer, tokenizer: Any) -> str:
+    vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else {}
+    known = sorted(vocabulary.items()) if isinstance(vocabulary, Mapping) else list(vocabulary)
+    words = sorted(word for word in vocabulary if isinstance(word, str) and word.isalpha())
+    own = words[:: -(-len(words) // _OWN_WORDS)] if words else []  # what it makes of its own words shows most
+    probes = [*_PROBES, " ".join(own), " ".join(map(str.title, own)), "-".join(own).upper()]
+    return _short(_json(known), *(_json(_token_ids(model, text)) for text in probes))
+
+
+def _settings(module: torch.nn.Module) -> list[Any]:
+    """Name and settings of a module; of a transformer those that neither weights nor tokens show."""
+    if isinstance(module, Transformer):
+        config = module.config
+        shown = {key: getattr(config, key, None) for key in _ARCHITECTURE}
+        inner = type(module.model)
+        if not inner.__module__.startswith("transformers."):  # code that comes with the model
+            shown["class"] = inner.__qualname__
+        return [type(module).__name__, shown, module.get_config_dict().get("processing_kwargs")]
+    return [type(module).__name__, module.get_config_dict() if isinstance(module, Module) else {}]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=lambda other: type(other).__qualname__)
+
+
+def _short(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
+
+
+def _settings_of_0_1(model: SentenceTransformer) -> str:
+    return json.dumps([model.prompts, model.default_prompt_name, model.max_seq_length])
+
+
+def _fingerprint_of_0_1(model: SentenceTransformer, name: str, head: FeatureGroupHead, codebook: Codebook) -> str:
+    digest = _base_digest_of_0_1(model, name)
     digest.update(json.dumps([head.get_config_dict(), codebook.to_dict()], sort_keys=True).encode())
     for key, weight in head.state_dict().items():
-        digest.update(key.encode() + _bytes_of(weight))
+        digest.update(key.encode())
+        digest.update(_bytes_of(weight))
     return digest.hexdigest()[:_DIGITS]
 
 
-def _base_digest(model: SentenceTransformer, name: str) -> hashlib._Hash:
-    digest = hashlib.sha256(json.dumps([model.prompts, model.default_prompt_name, model.max_seq_length]).encode())
+def _base_digest_of_0_1(model: SentenceTransformer, name: str) -> hashlib._Hash:
+    """A sample of every weight tensor and some settings; not the tokenizer."""
+    digest = hashlib.sha256(_settings_of_0_1(model).encode())
     weights = model.state_dict()
-    # modules such as pooling and normalisation have settings but no weights; so does a model run by another runtime
     for module in list(model)[1 if weights else 0 :]:
         settings = module.get_config_dict() if isinstance(module, Module) else {}
         digest.update(json.dumps([type(module).__name__, settings], sort_keys=True, default=str).encode())
@@ -42,9 +268,6 @@ def _base_digest(model: SentenceTransformer, name: str) -> hashlib._Hash:
     for key, weight in weights.items():
         flat = weight.detach().reshape(-1)
         sample = flat[:: max(1, flat.numel() // _SAMPLED_WEIGHTS)]
-        digest.update(f"{key}{tuple(weight.shape)}{weight.dtype}".encode() + _bytes_of(sample))
+        digest.update(f"{key}{tuple(weight.shape)}{weight.dtype}".encode())
+        digest.update(_bytes_of(sample))
     return digest
-
-
-def _bytes_of(weight: torch.Tensor) -> bytes:
-    return weight.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
+import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Dense
+from torch.nn import Identity
 
 from fg_search.model.head import FeatureGroupHead
+from fg_search.validation import check_count
 
 
 def with_head(model: SentenceTransformer, head: FeatureGroupHead) -> SentenceTransformer:
@@ -14,13 +19,7 @@ def with_head(model: SentenceTransformer, head: FeatureGroupHead) -> SentenceTra
 
     The head is copied because sentence-transformers moves its modules to one device and dtype.
     """
-    return SentenceTransformer(
-        modules=[*model, copy.deepcopy(head)],
-        device=str(model.device),
-        prompts={name: prompt for name, prompt in model.prompts.items() if prompt is not None},
-        default_prompt_name=model.default_prompt_name,
-        similarity_fn_name="dot",
-    )
+    return _with_modules(model, [*model, copy.deepcopy(head)], similarity_fn_name="dot")
 
 
 def without_head(model: SentenceTransformer) -> tuple[SentenceTransformer, FeatureGroupHead]:
@@ -32,30 +31,46 @@ def without_head(model: SentenceTransformer) -> tuple[SentenceTransformer, Featu
     *modules, head = model
     if not isinstance(head, FeatureGroupHead):
         raise TypeError(f"the model's last module must be a FeatureGroupHead, it is {type(head).__name__}")
-    base = SentenceTransformer(
-        modules=modules,
-        device=str(model.device),
-        prompts={name: prompt for name, prompt in model.prompts.items() if prompt is not None},
-        default_prompt_name=model.default_prompt_name,
-    )
-    return base, copy.deepcopy(head).to("cpu").float().eval()
+    return _with_modules(model, modules), copy.deepcopy(head).to("cpu").float().eval()
 
 
-def check_base(model: SentenceTransformer) -> None:
-    """Check that a model can serve as the base model of an encoder.
+def as_base(model: SentenceTransformer) -> SentenceTransformer:
+    """The model as the base model of an encoder: one that truncates its embeddings does so by a module of its own.
+
+    sentence-transformers truncates after the last module, which would be the head. As a module, the truncation is saved
+    with the others, and any copy of the folder repeats it.
 
     Raises:
         TypeError: If it already ends in a feature-group head.
-        ValueError: If it truncates its embeddings.
+        ValueError: If it truncates to less than one number.
     """
-    if model.truncate_dim is not None:
-        raise ValueError(
-            f"the model truncates its embeddings to {model.truncate_dim} numbers, which a saved encoder cannot repeat; "
-            "load it without truncate_dim"
-        )
     *_, last = model
     if isinstance(last, FeatureGroupHead):
         raise TypeError(
             "the model ends in a feature-group head already; use FeatureGroupEncoder.from_sentence_transformer(model, "
             "codebook), or, for a saved encoder, FeatureGroupEncoder.load(folder)"
         )
+    kept = model.truncate_dim
+    if kept is None:
+        return model
+    check_count(kept, name="truncate_dim")
+    with model.truncate_embeddings(None):
+        dimension = model.get_embedding_dimension()
+    if dimension is None:
+        raise ValueError("the model does not tell the dimension of its embeddings, so they cannot be truncated")
+    return _with_modules(model, [*model, *([] if kept >= dimension else [_truncation(dimension, kept)])])
+
+
+def _truncation(dimension: int, kept: int) -> Dense:
+    """The first numbers of an embedding as a product with a part of the identity, which is exact."""
+    return Dense(dimension, kept, bias=False, activation_function=Identity(), init_weight=torch.eye(kept, dimension))
+
+
+def _with_modules(model: SentenceTransformer, modules: list[torch.nn.Module], **options: Any) -> SentenceTransformer:
+    return SentenceTransformer(
+        modules=modules,
+        device=str(model.device),
+        prompts={name: prompt for name, prompt in model.prompts.items() if prompt is not None},
+        default_prompt_name=model.default_prompt_name,
+        **options,
+    )

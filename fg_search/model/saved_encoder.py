@@ -5,29 +5,44 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Module
-from sentence_transformers.util import import_from_string
+from transformers.utils import logging as transformers_logging
 
 from fg_search.errors import EncoderNotFoundError, FgSearchError, FormatVersionError, StorageError
 from fg_search.model.codebook import Codebook
+from fg_search.model.fingerprint import Fingerprints, combined, short_parts
 from fg_search.model.head import FeatureGroupHead
 from fg_search.model.module_list import ModuleEntry, read_module_list
+from fg_search.model.own_code import (
+    ModuleClasses,
+    check_findable,
+    code_digests,
+    copy_code_up,
+    load_modules,
+    untrusted,
+)
 from fg_search.model.pipeline import with_head
 
 _FORMAT = 2
 _CONFIG_FILE = "fg_search.json"
-_HEAD_TYPES = (
-    f"{FeatureGroupHead.__module__}.{FeatureGroupHead.__qualname__}",
-    "fg_search.head.FeatureGroupHead",  # the name in folders saved by 0.1
-)
+_PARTS = {
+    "weights": "weights of the base model",
+    "tokenizer": "tokenizer",
+    "modules": "modules or their settings",
+    "prompts": "prompts",
+    "max_seq_length": "max_seq_length",
+    "head": "feature-group head",
+}
+# release 0.1 did not list the files: where it wrote one of the first, there was one of the second
+_TRANSFORMER_FILES = ("tokenizer_config.json", "sentence_bert_config.json")
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "*.bpe.model")
 
 
 @dataclass(frozen=True)
@@ -39,12 +54,18 @@ class SavedEncoder:
         model_name: Name of the base model as the user gave it.
         head: Head in evaluation mode.
         codebook: Codebook without training targets.
+        fingerprints: What has been hashed of them.
     """
 
     model: SentenceTransformer
     model_name: str
     head: FeatureGroupHead
     codebook: Codebook
+    fingerprints: Fingerprints = field(default_factory=Fingerprints, repr=False)
+
+    def parts(self) -> dict[str, str]:
+        """Digests of what makes the encoder what it is, see :meth:`Fingerprints.parts`."""
+        return self.fingerprints.parts(self.model, self.model_name, self.head, self.codebook)
 
 
 def is_saved_encoder(folder: str | os.PathLike[str]) -> bool:
@@ -64,19 +85,24 @@ def check_target(folder: str | os.PathLike[str]) -> Path:
     return target
 
 
-def write(folder: str | os.PathLike[str], saved: SavedEncoder, fingerprint: str) -> Path:
-    """Write the folder; it appears complete or not at all.
+def write(folder: str | os.PathLike[str], saved: SavedEncoder) -> Path:
+    """Write the folder; it appears complete or not at all, and only if it loads as the same encoder.
 
     Returns:
         The folder as an absolute path.
 
     Raises:
         FileExistsError: If the folder contains anything other than a saved encoder.
-        StorageError: If it cannot be written.
+        StorageError: If it cannot be written, or what was written does not load as this encoder.
+        ValueError: If another process could not find the code of a module.
     """
     target = check_target(folder)
+    for module in saved.model:
+        check_findable(type(module))
     try:
-        return _write(target, saved, fingerprint)
+        return _write(target, saved)
+    except FgSearchError:
+        raise
     except (OSError, SafetensorError) as error:  # the second, too, on a full disk
         raise StorageError(
             f"the encoder cannot be saved in {os.fspath(folder)!r}: {error}; check free space and permissions. "
@@ -84,55 +110,111 @@ def write(folder: str | os.PathLike[str], saved: SavedEncoder, fingerprint: str)
         ) from error
 
 
-def _write(target: Path, saved: SavedEncoder, fingerprint: str) -> Path:
+def _write(target: Path, saved: SavedEncoder) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent, _silent():
         staged = Path(parent) / "new"
-        with_head(saved.model, saved.head).save(os.fspath(staged), create_model_card=False)
-        config = {
-            "format": _FORMAT,
-            "model_name": saved.model_name,
-            "fingerprint": fingerprint,
-            "codebook": saved.codebook.to_dict(),
-        }
-        (staged / _CONFIG_FILE).write_text(json.dumps(config, indent=1), encoding="utf-8")
+        _write_all(staged, saved)
         if target.exists():
             target.replace(Path(parent) / "old")
         staged.replace(target)
     return target.resolve()
 
 
-def read(folder: str | os.PathLike[str], device: str | None) -> SavedEncoder:
-    """Read the folder; of the code it names, only modules of sentence-transformers and of this library are run.
+def read(folder: str | os.PathLike[str], device: str | None, *, trust_remote_code: bool = False) -> SavedEncoder:
+    """Read the folder, and make sure that it still holds the encoder that was saved.
+
+    Of the code it names, only modules of sentence-transformers and of this library are run, unless its own is trusted.
+
+    Args:
+        folder: Folder that :func:`write` wrote.
+        device: Device that the model runs on; ``None`` lets sentence-transformers choose.
+        trust_remote_code: Whether to run code that comes with the model.
 
     Raises:
-        EncoderNotFoundError: If the folder is damaged.
+        EncoderNotFoundError: If the folder is damaged, incomplete, or holds another encoder than the one saved.
         FormatVersionError: If it was written in a format that this release does not read.
-        ValueError: If it names any other code.
+        UntrustedCodeError: If it needs code of its own, which is not trusted.
     """
     path = Path(folder)
     try:
-        config = json.loads((path / _CONFIG_FILE).read_text(encoding="utf-8"))
+        config = _json(path / _CONFIG_FILE)
         _check_format(path, config["format"])
         entries = read_module_list(path)
-    except Exception as error:
-        raise _damaged(path, error) from error
-    _check_code(path, entries)
-    try:
-        return _load(path, config, entries, device)
+        _check_complete(path, config, trusted=trust_remote_code)
+        saved = _load(path, config, entries, device, trusted=trust_remote_code, classes={})
+        differing = _differing(path, saved, config)
     except Exception as error:  # the tokenizers' own errors have no class but this
         raise _damaged(path, error) from error
+    if differing:
+        raise _damaged(path, f"it loads as another encoder than the one that was saved: another {differing}")
+    return saved
 
 
-def _load(path: Path, config: dict[str, Any], entries: Sequence[ModuleEntry], device: str | None) -> SavedEncoder:
-    modules = [_load_module(path, entry) for entry in entries]
+def _write_all(staged: Path, saved: SavedEncoder) -> None:
+    """Write all files, and make sure that they load as the same encoder.
+
+    Raises:
+        StorageError: If they do not.
+    """
+    pipeline = with_head(saved.model, saved.head)
+    pipeline[-1].float().load_state_dict(saved.head.state_dict())  # a base model in half precision rounds its modules
+    pipeline.save(os.fspath(staged), create_model_card=False)
+    copy_code_up(staged)
+    parts = saved.parts()
+    config = {
+        "format": _FORMAT,
+        "model_name": saved.model_name,
+        "fingerprint": combined(parts),
+        "parts": short_parts(parts),
+        "dtype": _dtype(saved.model),
+        "code": code_digests(staged),
+        "files": sorted(path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()),
+        "codebook": saved.codebook.to_dict(),
+    }
+    entries = read_module_list(staged)
+    classes = {entry.type: type(module) for entry, module in zip(entries, pipeline, strict=True)}
+    wrong = _wrong(staged, config, entries, trusted=False, classes={})
+    # whether to run code that comes with the model is asked of everyone who loads the folder: only the need is written
+    config["needs_own_code"] = bool(wrong)
+    if wrong and (wrong := _wrong(staged, config, entries, trusted=True, classes=classes)):
+        raise StorageError(f"nothing was saved: what was written of {saved.model_name!r} {wrong}")
+    (staged / _CONFIG_FILE).write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+
+def _wrong(
+    path: Path,
+    config: Mapping[str, Any],
+    entries: Sequence[ModuleEntry],
+    *,
+    trusted: bool,
+    classes: ModuleClasses,
+) -> str:
+    """What is wrong with a folder that was just written, for a message; empty if it is the encoder that was saved."""
+    try:
+        differing = _differing(path, _load(path, config, entries, "cpu", trusted=trusted, classes=classes), config)
+    except Exception as error:  # whatever the modules raise
+        return f"cannot be loaded: {error}"
+    return f"loads as another encoder, with another {differing}" if differing else ""
+
+
+def _load(
+    path: Path,
+    config: Mapping[str, Any],
+    entries: Sequence[ModuleEntry],
+    device: str | None,
+    *,
+    trusted: bool,
+    classes: ModuleClasses,
+) -> SavedEncoder:
+    modules = load_modules(path, entries, config.get("dtype"), trusted=trusted, classes=classes)
     head = modules.pop()
     codebook = Codebook.from_dict(config["codebook"])
     if not isinstance(head, FeatureGroupHead):
         raise TypeError("its last module is no feature-group head")
     if (head.groups, head.codes_per_group) != (codebook.groups, codebook.codes_per_group):
         raise ValueError("its head and its codebook have different sizes")
-    settings = json.loads((path / "config_sentence_transformers.json").read_text(encoding="utf-8"))
+    settings = _json(path / "config_sentence_transformers.json")
     model = SentenceTransformer(
         modules=modules,
         device=device,
@@ -142,14 +224,37 @@ def _load(path: Path, config: dict[str, Any], entries: Sequence[ModuleEntry], de
     return SavedEncoder(model, str(config["model_name"]), head.eval(), codebook)
 
 
-def _damaged(path: Path, error: Exception) -> Exception:
-    """The error for a damaged folder; errors of ours are passed on."""
-    if isinstance(error, FgSearchError):
-        return error
+@contextmanager
+def _silent() -> Iterator[None]:
+    """No progress bars of transformers for writing, and for loading what is in memory already."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+
+
+def _damaged(path: Path, found: Exception | str) -> Exception:
+    """The error for a folder that holds something else than the encoder that was saved; ours are passed on."""
+    if isinstance(found, FgSearchError):
+        return found
+    what = found if isinstance(found, str) else f"{type(found).__name__}: {found}"
     return EncoderNotFoundError(
-        f"the saved encoder in {os.fspath(path)!r} is damaged ({type(error).__name__}: {error}); "
-        "restore the folder or fit the encoder again"
+        f"the saved encoder in {os.fspath(path)!r} is damaged: {what}; copy the whole folder again, or fit the encoder "
+        "again"
     )
+
+
+def _json(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _dtype(model: SentenceTransformer) -> str | None:
+    """The type of the weights, as torch calls it, of a model that has some, all of one floating type."""
+    types = {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
+    return str(types.pop()).rpartition(".")[2] if len(types) == 1 else None
 
 
 def _check_format(path: Path, version: int) -> None:
@@ -161,26 +266,46 @@ def _check_format(path: Path, version: int) -> None:
         )
 
 
-def _check_code(path: Path, entries: Sequence[ModuleEntry]) -> None:
-    """Refuse modules whose code is part of neither sentence-transformers nor this library.
+def _check_complete(path: Path, config: Mapping[str, Any], *, trusted: bool) -> None:
+    """Make sure that all files are there, and that code that would be run is what was saved."""
+    missing = [name for name in config.get("files", ()) if not (path / name).is_file()]
+    if "files" not in config:
+        of_transformers = {file.parent for name in _TRANSFORMER_FILES for file in path.rglob(name)}
+        missing = [
+            (folder.relative_to(path) / _VOCABULARIES[0]).as_posix()
+            for folder in of_transformers
+            if not any(any(folder.glob(name)) for name in _VOCABULARIES)
+        ]
+    if missing:
+        raise _damaged(path, f"{' and '.join(map(repr, missing[:3]))} {'is' if len(missing) == 1 else 'are'} missing")
+    if config.get("needs_own_code") and not trusted:
+        raise untrusted(os.fspath(path), "code of its own")
+    if trusted and "code" in config:
+        found = code_digests(path)
+        changed = sorted(name for name, digest in config["code"].items() if found.get(name) != digest)
+        if changed:
+            raise _damaged(path, f"{changed[0]!r} is not the code that was saved")
 
-    Raises:
-        ValueError: There is one.
-    """
-    for entry in entries:
-        if entry.type not in _HEAD_TYPES and not entry.type.startswith("sentence_transformers."):
-            raise ValueError(
-                f"{path} uses the module {entry.type}, which is not part of sentence-transformers; "
-                "load it with SentenceTransformer(folder, trust_remote_code=True) if you trust its author"
-            )
+
+def _differing(path: Path, saved: SavedEncoder, config: Mapping[str, Any]) -> str:
+    """The parts in which what was loaded is not what was saved, for a message; empty if it is."""
+    if "parts" not in config:
+        return "" if _is_encoder_of_0_1(saved, config["fingerprint"]) else "base model or head"
+    parts = short_parts(saved.parts())
+    names = [name for name in {**config["parts"], **parts} if config["parts"].get(name) != parts.get(name)]
+    if not names:
+        return ""
+    versions = _json(path / "config_sentence_transformers.json").get("__version__", {})
+    libraries = ", ".join(f"{library} {version}" for library, version in versions.items())
+    return f"{' and '.join(_PARTS.get(name, name) for name in names)} (it was saved with {libraries})"
 
 
-def _load_module(folder: Path, entry: ModuleEntry) -> torch.nn.Module:
-    module_class: Any = FeatureGroupHead if entry.type in _HEAD_TYPES else import_from_string(entry.type)
-    if not (isinstance(module_class, type) and issubclass(module_class, Module)):
-        raise TypeError(f"{entry.type} is no module")
-    module: torch.nn.Module = module_class.load(os.fspath(folder), subfolder=entry.path, local_files_only=True)
-    return module
+def _is_encoder_of_0_1(saved: SavedEncoder, fingerprint: str) -> bool:
+    if _dtype(saved.model) in ("float16", "bfloat16"):
+        return (
+            True  # 0.1 rounded the head when it saved it: the folder never was the encoder that the fingerprint is of
+        )
+    return fingerprint == saved.fingerprints.former(saved.model, saved.model_name, saved.head, saved.codebook)
 
 
 def _has_content(path: Path) -> bool:

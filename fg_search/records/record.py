@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from fg_search.ids import UserId
 from fg_search.records.errors import RecordError
 from fg_search.records.json_value import check_value
-from fg_search.validation import is_missing
+from fg_search.validation import is_blank, is_missing
 
 _SHOWN = 12  # column names in an error message
 
@@ -109,7 +109,7 @@ def to_record(row: Row, columns: Columns, *, reserved: str) -> Record:
 
 def _check_text(row: Row, column: str) -> str:
     value = row.values[column]
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and is_blank(value)):
         raise RecordError(row.place, f"{column!r} is empty")
     if not isinstance(value, str):
         raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}, not a text")
@@ -130,7 +130,7 @@ def _check_label(row: Row, column: str) -> str | None:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if is_missing(value) or (isinstance(value, str) and not value.strip()):
+    if is_missing(value) or (isinstance(value, str) and is_blank(value)):
         return None
     if not isinstance(value, str):
         raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}; a label is a text or a whole number")

@@ -279,10 +279,13 @@ def test_calibrate_then_search_at_a_precision_then_evaluate(run, own_index, corp
     search = ("--index", own_index / "idx", "--target-precision", 0.8, "--on-uncertain", "abstain", "--json")
     decisions = [json.loads(run("search", text, *search)[1])["decision"] for text in corpus[0][::12]]
     assert decisions.count("answer") >= 2
-    refused = json.loads(run("search", "zzz", *search)[1])
+    refused = json.loads(run("search", "please zzz", *search)[1])
     assert refused["decision"] == "abstain"
     assert refused["hits"] == []
     assert 0 <= refused["confidence"] < 0.5
+    refused = json.loads(run("search", "zzz", *search)[1])
+    assert (refused["decision"], refused["confidence"]) == ("abstain", None)
+    assert "the model can read nothing of the query" in refused["reason"]
     code, out, _ = run("evaluate", *judged, "--json")
     assert code == 0
     found = json.loads(out)

@@ -9,7 +9,7 @@ from fg_search import ConfidenceIndex
 from fg_search.errors import EmptyIndexError, FormatVersionError, NotCalibratedError, UncertainQueryError
 
 QUESTION = "please help my card is stolen"
-UNKNOWN = "quantum chromodynamics lattice"
+UNKNOWN = "my quantum"
 
 
 @pytest.fixture(scope="module", params=["edge", "memory"])

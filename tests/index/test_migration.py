@@ -2,6 +2,7 @@ import threading
 
 import pytest
 from qdrant_client import QdrantClient, models
+from sentence_transformers import SentenceTransformer
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
 from fg_search.errors import EncoderNotFoundError, ModelMismatchError, NotFittedError, NotScoredError
@@ -19,8 +20,10 @@ def old(local, rows) -> ConfidenceIndex:
 
 @pytest.fixture(autouse=True)
 def another_base_model(other_encoder):
-    """Force texts to be encoded again: the other encoder claims another base model."""
-    other_encoder.base_fingerprint = "another base"
+    """Force texts to be encoded again: the other encoder has another base model."""
+    other_encoder.model = SentenceTransformer(
+        modules=list(other_encoder.model), prompts={"document": "Passage: "}, device="cpu"
+    )
 
 
 @pytest.fixture

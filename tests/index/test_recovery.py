@@ -40,7 +40,10 @@ def test_of_several_collections_one_has_to_be_chosen(lost, encoder, tmp_path):
             other.add(["one text"])
             snapshot = client.create_snapshot(other.collection)
             file = client.snapshot_path(other.collection, snapshot.name)
-            client.recover_snapshot("fg_search.0123456789abcdef", file)
+            second = "fg_search.0123456789abcdef"
+            client.recover_snapshot(second, file)
+            operation = client.get_collection(second).config.metadata["fg_search_operation"]
+            client.update_collection(second, metadata={"fg_search_operation": {**operation, "id": second[-16:]}})
         with pytest.raises(ValueError, match=r"choose one of 2 collections.*--from"):
             ConfidenceIndex.recover(client)
         with pytest.raises(IndexNotFoundError, match="no lost collection 'mine'"):

@@ -1,3 +1,4 @@
+import logging
 import sqlite3
 import subprocess
 import sys
@@ -106,3 +107,35 @@ def test_the_default_folder_can_be_chosen(monkeypatch, tmp_path):
     assert default_cache_folder() == tmp_path
     monkeypatch.delenv("FG_SEARCH_CACHE")
     assert default_cache_folder().name == "fg_search"
+
+
+@pytest.fixture
+def warnings_of(caplog):
+    caplog.set_level(logging.WARNING, "fg_search")
+    return lambda: [record.getMessage() for record in caplog.records if record.name.startswith("fg_search")]
+
+
+def test_a_cache_that_cannot_be_used_is_one_warning_and_no_error(tiny_model, tmp_path, warnings_of):
+    (tmp_path / "file").write_text("")
+    encoder = FeatureGroupEncoder(tiny_model, cache_folder=tmp_path / "file")
+    for _ in range(3):
+        np.testing.assert_allclose(encoder.embed(["my card"]), tiny_model.encode(["my card"]), atol=1e-6)
+    (said,) = warnings_of()
+    assert "cache_folder=None, --no-cache" in said
+    encoder.cache_folder = tmp_path / "good"
+    encoder.embed(["my card"])
+    assert list((tmp_path / "good").iterdir())
+
+
+@pytest.mark.parametrize("method", ["get", "put"])
+def test_a_cache_that_fails_in_the_middle_does_not_stop_the_work(
+    tiny_model, tmp_path, warnings_of, monkeypatch, method
+):
+    def full(*_):
+        raise StorageError("the embedding cache cannot be used (disk full)")
+
+    monkeypatch.setattr(EmbeddingCache, method, full)
+    encoder = FeatureGroupEncoder(tiny_model, cache_folder=tmp_path)
+    texts = [f"my card {i}" for i in range(1030)]
+    np.testing.assert_allclose(encoder.embed(texts)[:2], tiny_model.encode(texts[:2]), atol=1e-6)
+    assert sum("going on without it" in said for said in warnings_of()) == 1

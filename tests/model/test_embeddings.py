@@ -41,6 +41,17 @@ def test_the_dot_product_of_complete_sparse_rows_is_the_similarity():
     np.testing.assert_allclose((sparse @ sparse.T).toarray(), brute_force, atol=1e-6)
 
 
+def test_an_item_alone_has_the_numbers_that_it_has_among_others():
+    embeddings = make(concentration=0.05)
+    together = embeddings.sparse().toarray()
+    for i in range(len(embeddings)):
+        alone = embeddings[i : i + 1]
+        np.testing.assert_array_equal(alone.sparse().toarray(), together[i : i + 1])
+        np.testing.assert_array_equal(alone.codes, embeddings.probabilities[i : i + 1].argmax(axis=-1))
+        np.testing.assert_array_equal(alone.group_confidence, embeddings.probabilities[i : i + 1].max(axis=-1))
+        np.testing.assert_array_equal(alone.confidence, embeddings.confidence[i : i + 1])
+
+
 def test_sparse_keeps_what_reaches_the_threshold_and_each_groups_top_code():
     probabilities = np.array(
         [[[0.97, 0.03, 0.0], [0.04, 0.9, 0.06]], [[0.34, 0.33, 0.33], [0.0, 0.0, 1.0]]], np.float32

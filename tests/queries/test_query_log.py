@@ -325,9 +325,7 @@ def test_what_was_interrupted_between_index_and_log_is_done_again(full, monkeypa
     (entry,) = full.logged_queries()
     before = len(full)
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "fg_search.queries.decisions.write_resolution", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
-        )
+        patch.setattr("fg_search.queries.decisions.settle_queries", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             full.decide_queries([entry.id], "add", "new")
     assert full.logged_queries() == [entry]

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from fg_search.records import Record, RecordError, SkippedRows, iterate_records, read_records
+from fg_search.validation import is_blank
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-words = texts.filter(str.strip)
+words = texts.filter(lambda text: not is_blank(text))
 json_values = st.recursive(
     st.none()
     | st.booleans()

@@ -16,9 +16,12 @@ from fg_search.integrations import argilla
 from fg_search.review.exports import formats as export
 from fg_search.review.exports.spreadsheet import escape, unescape
 from fg_search.review.items import Example, Kind, ReviewItem
+from fg_search.validation import is_blank
 
 FORMULA = "=+-@\t\r"
-plain = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1).filter(str.strip)
+plain = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1).filter(
+    lambda text: not is_blank(text)
+)
 like_formulas = st.builds("{}{}{}".format, st.sampled_from(["", "'", "''"]), st.sampled_from(FORMULA), plain)
 words = plain | like_formulas
 items = st.lists(

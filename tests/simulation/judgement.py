@@ -17,6 +17,7 @@ from simulated_server import Photograph
 from writing_operations import COPY, COPY_INDEX, LOG_QUERY, NAME, Operation, own
 
 from fg_search import AsyncConfidenceIndex
+from fg_search.errors import ServerError
 from fg_search.review.decisions import ReviewDecision
 
 
@@ -55,12 +56,19 @@ class Performed:
         process: Process it ran in.
         by: What tells it from others like it.
         index: Handle of the index.
+        repeats: The same operation, which was struck before.
     """
 
     operation: Operation
     process: Process
     by: str
     index: AsyncConfidenceIndex
+    repeats: Performed | None = None
+
+    @property
+    def began(self) -> int:
+        """Step at which it was begun for the first time."""
+        return self.process.began if self.repeats is None else self.repeats.process.began
 
     @property
     def is_acknowledged(self) -> bool:
@@ -69,7 +77,9 @@ class Performed:
     def is_refused(self, others: Sequence[Performed]) -> bool:
         """Whether it was refused, and there was somebody to give way to."""
         kinds = {kind for other in others if other is not self for kind in other.operation.kinds}
-        return isinstance(self.process.error, self.operation.refusals) and bool(kinds & self.operation.yields_to)
+        error = self.process.error
+        is_refusal = isinstance(error, self.operation.refusals) and not isinstance(error, ServerError)
+        return is_refusal and bool(kinds & self.operation.yields_to)
 
 
 @dataclass
@@ -114,12 +124,7 @@ def judged(run: Run, beginning: Beginning, performed: Sequence[Performed], struc
     try:
         found = look(run)
         wrong += found.wrong
-        doubtful = not any({"scores", "decides about b"} & one.operation.kinds for one in performed)
-        wrong += [
-            sentence
-            for sentence in broken(beginning.registers, writes, found.registers)
-            if doubtful or not sentence.startswith("set aside")
-        ]
+        wrong += broken(beginning.registers, writes, found.registers)
         wrong += _log_and_labels(beginning, performed, found)
         wrong += _copies(run, beginning, performed, writes)
         wrong += _leftovers(run)
@@ -133,7 +138,7 @@ def _writes(beginning: Beginning, performed: Sequence[Performed], struck: Perfor
     writes: list[Write] = []
     counting = [one for one in performed if not one.is_refused(performed)]
     for one in counting:
-        began, ended = one.process.began, one.process.ended if one.is_acknowledged else math.inf
+        began, ended = one.began, one.process.ended if one.is_acknowledged else math.inf
         if one is struck and one.operation is LOG_QUERY:
             ended = math.inf  # what cannot be logged is answered all the same
         result = one.process.result
@@ -141,10 +146,12 @@ def _writes(beginning: Beginning, performed: Sequence[Performed], struck: Perfor
         writes += [Write(register, value, began, ended) for register, value in written.items()]
         possible = one.operation.possible(result, one.by)
         writes += [Write(register, value, began) for register, values in possible.items() for value in values]
+    if any({"scores", "decides about b"} & one.operation.kinds for one in performed):  # is the label doubtful or not?
+        writes += [Write(("set aside", "b"), value, -1) for value in (True, GONE)]
     known = {*beginning.registers, *beginning.kept, *(write.register for write in writes)}
     for one in counting:
         if "restores" in one.operation.kinds:
-            began, ended = one.process.began, one.process.ended if one.is_acknowledged else math.inf
+            began, ended = one.began, one.process.ended if one.is_acknowledged else math.inf
             writes += [
                 Write(register, beginning.kept.get(register, GONE), began, ended)
                 for register in known
@@ -242,11 +249,11 @@ def _log_and_labels(beginning: Beginning, performed: Sequence[Performed], found:
 
 def _copies(run: Run, beginning: Beginning, performed: Sequence[Performed], writes: Sequence[Write]) -> Iterator[str]:
     """A copy that was acknowledged has what was there at some moment while it was made."""
-    copied = [one.process for one in performed if one.operation is COPY_INDEX and one.is_acknowledged]
+    copied = [one for one in performed if one.operation is COPY_INDEX and one.is_acknowledged]
     if not copied:
         return
     found = look(run, COPY)
-    began, ended = max(one.began for one in copied), max(one.ended for one in copied)
+    began, ended = min(one.began for one in copied), max(one.process.ended for one in copied)
     for sentence in found.wrong:
         yield f"in the copy, {sentence}"
     in_time = [write for write in writes if write.began <= ended]

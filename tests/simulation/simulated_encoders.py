@@ -38,6 +38,12 @@ class SimulatedEncoder:
     def __repr__(self) -> str:
         return f"encoder {self.name}"
 
+    def has_fingerprint(self, fingerprint: str) -> bool:
+        return fingerprint == self.fingerprint
+
+    def has_base_fingerprint(self, fingerprint: str) -> bool:
+        return fingerprint == self.base_fingerprint
+
     def encode(self, texts: Sequence[str], batch_size: int = 64, show_progress: bool | None = None) -> Any:
         return self.features(np.stack([_base(self.model_name, text) for text in texts]))
 

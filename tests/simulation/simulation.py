@@ -146,7 +146,7 @@ def _again(run: Run, beginning: Beginning, struck: Performed) -> Performed:
     """Do what was struck once more, in a new process and much later."""
     run.time += LATE
     process = run.process()
-    repeated = Performed(struck.operation, process, struck.by, handle(process))
+    repeated = Performed(struck.operation, process, struck.by, handle(process), struck)
 
     async def operation() -> Any:
         if not beginning.is_empty:

@@ -282,7 +282,7 @@ DELETE = _of(_delete, written=lambda _, by: removed("a"), kinds=["removes", "wri
 CALIBRATE = _of(
     _calibrate,
     written=lambda _, by: {("calibration",): int(by[1:]) + 1},
-    refusals=(ModelMismatchError,),
+    refusals=(ModelMismatchError, ValueError),  # a ValueError if all items are set aside
     yields_to=["moves"],
 )
 SCORE = _of(
@@ -321,7 +321,7 @@ REFIT_AND_SET_ASIDE = _of(
 RESTORE = _of(
     _restore, kinds=["moves", "moves all", "restores", "writes"], refusals=(StorageError,), yields_to=["moves"]
 )  # what it has written is the beginning
-COPY_INDEX = _of(_copy, refusals=(StorageError,), yields_to=["writes", "moves"])
+COPY_INDEX = _of(_copy, refusals=(StorageError, ModelMismatchError), yields_to=["writes", "moves"])
 LOG_QUERY = _of(_log_query, written=lambda _, by: {("query", ANOTHER_QUESTION): "open"})
 DECIDE_QUERY = _of(
     _decide_query,

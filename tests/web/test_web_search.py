@@ -35,10 +35,11 @@ def test_a_clear_question_is_answered_and_one_about_nothing_is_not(browse, calib
     client = browse(calibrated)
     clear = client.get("/", params={"q": "card stolen pin", "target_precision": "0.8"})
     assert '<h2 id="decision">Answer</h2>' in clear.text
-    nothing = client.get("/", params={"q": "zebra", "target_precision": "0.8"})
-    assert '<h2 id="decision">No answer</h2>' in nothing.text
-    assert "below" in shown(nothing)
-    assert 'class="card hit"' not in nothing.text
+    for question, reason in (("please help my pizza flight loan", "below"), ("zebra", "read nothing of the query")):
+        nothing = client.get("/", params={"q": question, "target_precision": "0.8"})
+        assert '<h2 id="decision">No answer</h2>' in nothing.text
+        assert reason in shown(nothing)
+        assert 'class="card hit"' not in nothing.text
 
 
 def test_an_abstention_leads_to_its_doubtful_hits(browse, calibrated):

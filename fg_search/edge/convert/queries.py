@@ -72,6 +72,8 @@ def prefetches_of(request: models.QueryRequest | models.Prefetch) -> list[models
 
 def _check_combination(query: Any, using: str | None, has_prefetch: bool, score_threshold: float | None) -> None:
     """Refuse contradictory arguments, with the error messages of local mode and the server."""
+    if isinstance(query, VECTORS):  # the usual case; a vector goes with everything
+        return
     if query is None:
         if has_prefetch:
             raise ValueError("A query is needed to merge the prefetches.")
@@ -87,7 +89,7 @@ def _check_combination(query: Any, using: str | None, has_prefetch: bool, score_
         raise ValueError(f"Cannot perform {type(query).__name__} without prefetches")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class QueryConverter:
     """Converts the queries of one collection.
 
@@ -114,13 +116,12 @@ class QueryConverter:
         """Convert a query and its prefetches, but for its page; the last four arguments are the engine's."""
         if request.shard_key is not None:
             raise UnsupportedError("shard_key: an embedded collection is one shard")
-        start, end = self.page(request)
         return edge.QueryRequest(
             limit=limit,
             offset=offset,
             with_vector=with_vector,
             with_payload=with_payload,
-            **self._parts(request, end - start),
+            **self._parts(request, DEFAULT_LIMIT if request.limit is None else request.limit),
         )
 
     def vector(self, request: models.QueryRequest, value: Any) -> edge.NamedVector:
@@ -154,7 +155,7 @@ class QueryConverter:
 
 def _convert(query: Any, scope: QueryScope) -> edge.ScoringQueryType:
     if isinstance(query, VECTORS):
-        return edge.Query.Nearest(scope.vector(query), scope.using)
+        return edge.Query.Nearest(scope.schema.to_edge(query, scope.using, "the query"), scope.using)
     if not isinstance(query, _QUERY_TYPES):  # short for a nearest query: a vector or an id
         query = models.NearestQuery.model_construct(nearest=query)
     if type(query) in VECTOR_QUERIES:

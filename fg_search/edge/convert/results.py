@@ -9,23 +9,19 @@ import qdrant_edge as edge
 from qdrant_client import models
 from qdrant_client.http.models import QueryResponse  # models.QueryResponse is fastembed's
 
-from fg_search.edge.instances import filled
+from fg_search.edge.instances import all_filled, filled
 
 
-def _check_selector(selector: Any, argument: str, accepted: str) -> bool | None:
-    """Return whether a selector asks for everything or nothing, or None if it lists names."""
-    if selector is None or isinstance(selector, bool):
-        return bool(selector)
+def _refuse_text(selector: Any, argument: str, accepted: str) -> None:
     if isinstance(selector, str):
         raise ValueError(f"{argument} must be {accepted}, got a str: {selector!r}")  # noqa: TRY004  # as in local mode
-    return None
 
 
 def convert_with_payload(selector: Any) -> edge.WithPayloadType:
     """Convert the selector of payload keys; an empty list selects an empty payload."""
-    everything = _check_selector(selector, "with_payload", "a bool, a list of payload keys or a PayloadSelector")
-    if everything is not None:
-        return everything
+    if selector is None or isinstance(selector, bool):
+        return bool(selector)
+    _refuse_text(selector, "with_payload", "a bool, a list of payload keys or a PayloadSelector")
     if isinstance(selector, models.PayloadSelectorExclude):
         return edge.PayloadSelector.Exclude(selector.exclude)
     if isinstance(selector, models.PayloadSelectorInclude):
@@ -35,8 +31,10 @@ def convert_with_payload(selector: Any) -> edge.WithPayloadType:
 
 def convert_with_vectors(selector: Any) -> edge.WithVectorType:
     """Convert the selector of vectors."""
-    everything = _check_selector(selector, "with_vectors", "a bool or a list of vector names")
-    return list(selector) if everything is None else everything
+    if selector is None or isinstance(selector, bool):
+        return bool(selector)
+    _refuse_text(selector, "with_vectors", "a bool or a list of vector names")
+    return list(selector)
 
 
 def id_from_edge(point_id: edge.PointId) -> int | str:
@@ -76,23 +74,24 @@ def response_from_edge(
         with_vectors: Converted selector.
         contents: Payload and vectors by id, of hits that lack them; a hit that was deleted meanwhile is left out.
     """
-    points = []
+    rows = []
     for hit in hits:
         point_id = hit.id
         content = hit if contents is None else contents.get(point_id)
         if content is None:
             continue
-        values = {
-            "id": point_id if type(point_id) is int else str(point_id),
-            "version": hit.version,
-            "score": hit.score,
-            "payload": content.payload,
-            "vector": None if with_vectors is False else _selected(content.vector, with_vectors),
-            "shard_key": None,
-            "order_value": hit.order_value,
-        }
-        points.append(filled(models.ScoredPoint, values))
-    return filled(QueryResponse, {"points": points})
+        rows.append(
+            {
+                "id": point_id if type(point_id) is int else str(point_id),
+                "version": hit.version,
+                "score": hit.score,
+                "payload": content.payload,
+                "vector": None if with_vectors is False else _selected(content.vector, with_vectors),
+                "shard_key": None,
+                "order_value": hit.order_value,
+            }
+        )
+    return filled(QueryResponse, {"points": all_filled(models.ScoredPoint, rows)})
 
 
 def record_from_edge(record: edge.Record) -> models.Record:

@@ -20,7 +20,7 @@ _MAX_MMR_CANDIDATES = 16384
 Lookup = Callable[[Any, str, models.LookupLocation | None], Any]
 
 
-@dataclass
+@dataclass(slots=True)
 class QueryScope:
     """Context for converting one query.
 

@@ -41,7 +41,7 @@ def _by_score_and_id(hits: Sequence[edge.ScoredPoint]) -> Sequence[edge.ScoredPo
     return [hit for _, run in runs for _, hit in sorted(run, key=lambda scored: id_order(scored[1].id))]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Page:
     """The hits from ``start`` to ``end`` in the order of score and id.
 
@@ -56,11 +56,6 @@ class Page:
     end: int
     asked: int
     is_merged: bool
-
-    @classmethod
-    def first(cls, start: int, end: int, *, is_merged: bool) -> Page:
-        """Ask for one more hit than the page ends with."""
-        return cls(start, end, end + 1, is_merged)
 
     def wider(self) -> Page:
         """Ask for more hits."""

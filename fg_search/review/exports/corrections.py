@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from fg_search.ids import UserId
-from fg_search.validation import check_label
+from fg_search.validation import check_label, is_blank
 
 T = TypeVar("T")
 _SHOWN = 12  # names in an error message
@@ -109,7 +109,7 @@ def checked_label(value: Any, name: str) -> str:
     """
     if not isinstance(value, str):
         raise ValueError(f"{name} is {reprlib.repr(value)}; a label is a text")  # noqa: TRY004
-    if not value.strip():
+    if is_blank(value):
         raise ValueError(f"{name} is empty; choose a label, or leave the item out")
     check_label(value, name)
     return value.strip()

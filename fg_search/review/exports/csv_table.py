@@ -14,6 +14,7 @@ from fg_search.review.exports.corrections import Correction, Flaw, checked_label
 from fg_search.review.exports.fields import CORRECTED, FIELDS, ID
 from fg_search.review.exports.spreadsheet import escape, unescape
 from fg_search.review.items import ReviewItem
+from fg_search.validation import is_blank
 
 _SHOWN = 12  # maximum number of column names in an error message: a file that is not CSV may seem to have any number
 
@@ -84,6 +85,6 @@ def csv_corrections(
             )
         cells = dict(zip(header, row.fields, strict=False))  # spreadsheets drop empty cells at the end
         label = unescape(cells.get(CORRECTED, ""))
-        return (read_id(cells[ID]), checked_label(label, CORRECTED)) if label.strip() else None
+        return None if is_blank(label) else (read_id(cells[ID]), checked_label(label, CORRECTED))
 
     yield from read_each(((row.line, row) for row in rows), read)
