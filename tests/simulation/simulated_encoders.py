@@ -44,7 +44,7 @@ class SimulatedEncoder:
     def has_base_fingerprint(self, fingerprint: str) -> bool:
         return fingerprint == self.base_fingerprint
 
-    def encode(self, texts: Sequence[str], batch_size: int = 64, show_progress: bool | None = None) -> Any:
+    def encode(self, texts: Sequence[str], **_: Any) -> FeatureEmbeddings:
         return self.features(np.stack([_base(self.model_name, text) for text in texts]))
 
     def features(self, base: npt.NDArray[np.float32]) -> FeatureEmbeddings:
@@ -69,7 +69,7 @@ ENCODERS = {
 }
 
 
-def load_encoder(folder: Any) -> SimulatedEncoder:
+def load_encoder(folder: Any, **_: Any) -> SimulatedEncoder:
     """The encoder that was saved in a folder."""
     return ENCODERS[str(folder).removeprefix(FOLDER)]
 
