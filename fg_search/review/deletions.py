@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 from qdrant_client import models
 
@@ -35,12 +34,12 @@ from fg_search.review.decisions import ReviewDecision
 from fg_search.review.item_changes import SeenItem, check_changed, read_item
 
 
-async def log_deletion(state: IndexState, seen: SeenItem, entry: ReviewDecision) -> ReviewDecision:
-    """Log a decision to delete an item, with what brings the item back."""
+async def log_deletion(state: IndexState, seen: SeenItem, entry: ReviewDecision, key: str) -> ReviewDecision:
+    """Log a decision to delete an item, with what brings the item back, under a key."""
     if seen.history.unlogged:
         await log_decisions(state)
     entry = replace(entry, point=_as_json(seen.record))
-    await append_waiting(state, seen.point, entry.to_unlogged(str(uuid4())))
+    await append_waiting(state, seen.point, entry.to_unlogged(key))
     return entry
 
 
@@ -64,7 +63,7 @@ async def finish_deletions(state: IndexState) -> None:
             await set_stage(state, entry.number, "over", failed="it was interrupted")
 
 
-async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewDecision, token: str) -> None:
+async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewDecision, token: str, key: str) -> None:
     """Undo a deletion. An item whose vectors are another encoder's is encoded anew.
 
     Args:
@@ -72,6 +71,7 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
         decision: Decision to delete the item, which stands.
         entry: Entry for the log that undoes it.
         token: Token of the write.
+        key: Key of the entry.
 
     Raises:
         DecisionConflictError: If there is an item with this id again.
@@ -85,7 +85,7 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
     if there is not None:
         raise decision.out_of_date("there is an item with this id again")
     item = Item.of_record(models.Record(id=point["id"], payload=point["payload"]))
-    history = item.history.logged().decided(token, entry.number, entry.to_unlogged(str(uuid4())))
+    history = item.history.logged().decided(token, entry.number, entry.to_unlogged(key))
     restored = await _restored(state, replace(item, history=history), point)
     await state.engine.upsert(state.points, [restored], insert_only=True)
     try:

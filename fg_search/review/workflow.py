@@ -21,7 +21,6 @@ from fg_search.index.decision_log import (
     entries_that,
     latest_entries,
     latest_standing,
-    log_decisions,
     log_unlogged,
     next_number,
     read_entries,
@@ -30,7 +29,7 @@ from fg_search.index.decision_log import (
 from fg_search.index.following import on_current_collection
 from fg_search.index.labels import hint, ids_in_other_form
 from fg_search.index.state import IndexState
-from fg_search.layout.history import History, new_token
+from fg_search.layout.history import new_token
 from fg_search.layout.items import corrected
 from fg_search.layout.keys import REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.points import features_of, history_of, id_of
@@ -72,7 +71,7 @@ async def decide(
     """
     check_reviewer(reviewer)
     point = state.point_id(user_id)
-    token, made = new_token(), None
+    token, key, made = new_token(), str(uuid4()), None
 
     async def write(state: IndexState) -> ReviewDecision:
         nonlocal made
@@ -90,7 +89,8 @@ async def decide(
         before = features.get("label")  # the engine removes a key that is set to null
         chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"), suggested)
         made = ReviewDecision(
-            number=next_number(state, max(newest, seen.history.number)),
+            # again after the index has moved, it is the same entry: somebody may have logged it already
+            number=made.number if made is not None else next_number(state, max(newest, seen.history.number)),
             id=plain_id(user_id),
             action=action,  # type: ignore[arg-type]  # checked
             before=before,
@@ -101,11 +101,11 @@ async def decide(
             seen=_restored_by_undo(features),
         )
         if action == "delete":
-            made = await log_deletion(state, seen, made)
+            made = await log_deletion(state, seen, made, key)
             await delete_item(state, made)
             return made
         values = {REVIEWED_KEY: made.note} | ({} if chosen in (None, before) else corrected(seen.stored, chosen))
-        await change_item(state, seen, values, _with_entry(seen.history, token, made))
+        await change_item(state, seen, values, seen.history.decided(token, made.number, made.to_unlogged(key)))
         return made
 
     return await on_current_collection(state, write)
@@ -122,7 +122,7 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
     check_reviewer(reviewer)
     if number is not None:
         check_count(number, name="number", least=0)
-    token, made = new_token(), None
+    token, key, made = new_token(), str(uuid4()), None
 
     async def write(state: IndexState) -> ReviewDecision:
         nonlocal made
@@ -131,7 +131,7 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
             return made  # carried out before the index moved
         decision = await _latest_standing(state) if number is None else await _standing(state, number)
         made = ReviewDecision(
-            number=next_number(state, max(newest, decision.number)),
+            number=made.number if made is not None else next_number(state, max(newest, decision.number)),
             id=decision.id,
             action="undo",
             before=decision.after,
@@ -144,13 +144,13 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
         if decision.action == "delete":
             if unlogged:
                 await state.engine.batch_update_points(state.points, clearing(unlogged))
-            await bring_back(state, decision, made, token)
+            await bring_back(state, decision, made, token, key)
             return made
         seen = await _as_left(state, decision, unlogged)
         earlier = await _before(state, decision, seen)
         others = [record for record in unlogged if id_of(record) != seen.point]
-        history = seen.history.logged()
-        await change_item(state, seen, earlier, _with_entry(history, token, made), also=clearing(others))
+        history = seen.history.logged().decided(token, made.number, made.to_unlogged(key))
+        await change_item(state, seen, earlier, history, also=clearing(others))
         return made
 
     return await on_current_collection(state, write)
@@ -177,17 +177,19 @@ async def decisions(
         item=item_id,
         since=since,
     )
-    await log_decisions(state)
-    await finish_deletions(state)
+
+    async def settle(state: IndexState) -> None:
+        records, _ = await log_unlogged(state)
+        if records:
+            await state.engine.batch_update_points(state.points, clearing(records))
+        await finish_deletions(state)
+
+    await on_current_collection(state, settle)
     if limit is not None:
         found = (await latest_entries(state, condition, limit))[::-1]
     else:
         found = await read_entries(state, condition, with_point=False)
     return [ReviewDecision.of_payload(entry) for entry, _ in found]
-
-
-def _with_entry(history: History, token: str, entry: ReviewDecision) -> History:
-    return history.decided(token, entry.number, entry.to_unlogged(str(uuid4())))
 
 
 def _restored_by_undo(features: Mapping[str, Any]) -> dict[str, Any]:
