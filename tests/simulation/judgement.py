@@ -14,7 +14,7 @@ from qdrant_client import models
 from simulated_encoders import ENCODERS, SimulatedEncoder
 from simulated_processes import Process, Run
 from simulated_server import Photograph
-from writing_operations import COPY, COPY_INDEX, LOG_QUERY, NAME, Operation, own
+from writing_operations import COPY, COPY_INDEX, LOG_QUERY, NAME, QUESTION, Operation, own
 
 from fg_search import AsyncConfidenceIndex
 from fg_search.errors import ServerError
@@ -146,8 +146,10 @@ def _writes(beginning: Beginning, performed: Sequence[Performed], struck: Perfor
         writes += [Write(register, value, began, ended) for register, value in written.items()]
         possible = one.operation.possible(result, one.by)
         writes += [Write(register, value, began) for register, values in possible.items() for value in values]
-    if any({"scores", "decides about b"} & one.operation.kinds for one in performed):  # is the label doubtful or not?
-        writes += [Write(("set aside", "b"), value, -1) for value in (True, GONE)]
+    if any({"scores", "decides about b"} & one.operation.kinds for one in performed):  # are labels doubtful or not?
+        writes += [
+            Write(("set aside", item), value, -1) for item in ("a", "b", "n", QUESTION) for value in (True, GONE)
+        ]
     known = {*beginning.registers, *beginning.kept, *(write.register for write in writes)}
     for one in counting:
         if "restores" in one.operation.kinds:
@@ -270,12 +272,14 @@ def _leftovers(run: Run) -> Iterator[str]:
         return
     run.time += 10_000
     process = run.process()
-    index = handle(process)
+    location: Any = process.engine
+    encoder: Any = ENCODERS["Z"]
+    index, its_copy = handle(process), handle(process, name=COPY)
     run.alone(index.open(), process)
     if any(name.startswith(COPY) for name in left):
-        location: Any = process.engine
         run.alone(index.copy_to(location, collection=COPY), process)
-    encoder: Any = ENCODERS["Z"]
+        run.alone(its_copy.open(), process)
+        run.alone(its_copy.migrate(encoder), process)
     run.alone(index.migrate(encoder), process)
     left = _unexpected(run)
     if left:
