@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,14 +137,13 @@ def _writes(beginning: Beginning, performed: Sequence[Performed], struck: Perfor
     writes: list[Write] = []
     counting = [one for one in performed if not one.is_refused(performed)]
     for one in counting:
-        began, ended = one.began, one.process.ended if one.is_acknowledged else math.inf
-        if one is struck and one.operation is LOG_QUERY:
-            ended = math.inf  # what cannot be logged is answered all the same
-        result = one.process.result
-        written = one.operation.written(result, one.by)
-        writes += [Write(register, value, began, ended) for register, value in written.items()]
-        possible = one.operation.possible(result, one.by)
-        writes += [Write(register, value, began) for register, values in possible.items() for value in values]
+        began, ended = one.began, one.process.ended
+        # what cannot be logged is answered all the same
+        is_certain = one.is_acknowledged and not (one is struck and one.operation is LOG_QUERY)
+        written = one.operation.written(one.process.result, one.by)
+        writes += [Write(register, value, began, ended, is_certain) for register, value in written.items()]
+        possible = one.operation.possible(one.process.result, one.by)
+        writes += [Write(register, value, began, ended) for register, values in possible.items() for value in values]
     if any({"scores", "decides about b"} & one.operation.kinds for one in performed):  # are labels doubtful or not?
         writes += [
             Write(("set aside", item), value, -1) for item in ("a", "b", "n", QUESTION) for value in (True, GONE)
@@ -153,14 +151,14 @@ def _writes(beginning: Beginning, performed: Sequence[Performed], struck: Perfor
     known = {*beginning.registers, *beginning.kept, *(write.register for write in writes)}
     for one in counting:
         if "restores" in one.operation.kinds:
-            began, ended = one.began, one.process.ended if one.is_acknowledged else math.inf
-            writes += [
-                Write(register, beginning.kept.get(register, GONE), began, ended)
-                for register in known
-                if register[0] != "query"
-            ]
             # the logs of what had the name before are about other items
-            writes += [Write(register, GONE, began, ended) for register in known if register[0] == "query"]
+            kept = {
+                register: GONE if register[0] == "query" else beginning.kept.get(register, GONE) for register in known
+            }
+            writes += [
+                Write(register, value, one.began, one.process.ended, one.is_acknowledged)
+                for register, value in kept.items()
+            ]
     return writes
 
 
@@ -258,8 +256,8 @@ def _copies(run: Run, beginning: Beginning, performed: Sequence[Performed], writ
     began, ended = min(one.began for one in copied), max(one.process.ended for one in copied)
     for sentence in found.wrong:
         yield f"in the copy, {sentence}"
-    in_time = [write for write in writes if write.began <= ended]
-    until = [write if write.ended <= began else Write(write.register, write.value, write.began) for write in in_time]
+    in_time = [write for write in writes if write.began < ended]
+    until = [write if write.ended <= began else replace(write, is_certain=False) for write in in_time]
     for sentence in broken(beginning.registers, until, found.registers):
         if not sentence.startswith("query"):  # logged queries stay behind
             yield f"in the copy, {sentence}"

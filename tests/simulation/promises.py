@@ -18,21 +18,23 @@ class Write:
     Attributes:
         register: The register.
         value: What was written.
-        began: Step at which the operation began.
-        ended: Step at which it was acknowledged. Infinity if it was not: it may have come to pass or not.
+        began: First step of the operation.
+        ended: First step after its last one. Nothing comes to pass from then on.
+        is_certain: Whether it was acknowledged. Otherwise it may have come to pass or not.
     """
 
     register: Register
     value: Hashable
     began: float
     ended: float = math.inf
+    is_certain: bool = False
 
 
-def standing(writes: Iterable[Write], since: float = math.inf) -> list[Write]:
-    """Writes to one register that no other has replaced for certain by some moment: one that began after they ended."""
+def standing(writes: Iterable[Write]) -> list[Write]:
+    """Writes to one register that no other has replaced: none that is certain and began when they had ended."""
     known = list(writes)
-    replacing = [write.began for write in known if write.ended < since]
-    return [write for write in known if not any(began > write.ended for began in replacing)]
+    replacing = [write.began for write in known if write.is_certain]
+    return [write for write in known if not any(began >= write.ended for began in replacing)]
 
 
 def broken(
@@ -43,7 +45,8 @@ def broken(
     sentences = []
     for register in sorted({*initial, *found, *(write.register for write in known)}):
         first = Write(register, initial.get(register, GONE), -math.inf, -math.inf)
-        possible = [write.value for write in standing([first, *(w for w in known if w.register == register)])]
+        candidates = standing([first, *(write for write in known if write.register == register)])
+        possible = list(dict.fromkeys(write.value for write in candidates))
         value = found.get(register, GONE)
         if value not in possible:
             sentences.append(f"{' of '.join(register)} is {value!r}, not {' or '.join(map(repr, possible))}")

@@ -113,8 +113,8 @@ class Process:
         thaws: Time until which it stands still.
         cut_off: Time until which no server answers it.
         requests: Number of requests made.
-        began: Step at which the operation began, -1 before.
-        ended: Step at which it ended, -1 before.
+        began: First step of the operation, -1 before.
+        ended: First step after its last one, -1 before.
         result: What it returned.
         error: What it raised.
     """
