@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from qdrant_client import models
 
+from fg_search.index.scores import unscored_labels
 from fg_search.index.set_aside import SET_ASIDE
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import is_present
@@ -45,6 +46,8 @@ class IndexInfo:
         labelled: Number of points that have a label.
         corrected: Number of points whose label a person corrected.
         set_aside: Number of points that are not found until somebody decides about them.
+        unscored: Number of labelled points that :meth:`ConfidenceIndex.score_labels` did not score when it last ran,
+            because their label had too few examples to judge.
         metadata: Identity of the encoder, and the layout.
         calibration: Summary of the calibration, ``None`` if there is none.
         confidence_histogram: Number of points with a confidence in each tenth of [0, 1].
@@ -57,6 +60,7 @@ class IndexInfo:
     labelled: int
     corrected: int
     set_aside: int
+    unscored: int
     metadata: IndexMetadata
     calibration: CalibrationInfo | None
     confidence_histogram: tuple[int, ...]
@@ -76,6 +80,7 @@ async def describe_index(state: IndexState) -> IndexInfo:
         labelled=(await _count(state, is_present(LABEL_KEY))),
         corrected=(await _count(state, is_present(GIVEN_LABEL_KEY))),
         set_aside=0 if state.metadata.set_aside is None else (await _count(state, SET_ASIDE)),
+        unscored=(await unscored_labels(state)),
         metadata=state.metadata,
         calibration=None
         if calibration is None

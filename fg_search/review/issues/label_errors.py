@@ -91,8 +91,8 @@ class LabelScorer:
 
         Args:
             embeddings: ``(n, d)`` finite float array.
-            labels: ``(n,)`` given labels, ``None`` where there is none. A label that the scorer does not know, or of which it
-                knows fewer than three other examples, is not scored.
+            labels: ``(n,)`` given labels, ``None`` where there is none. A label of which the scorer does not know three
+                other examples is not scored.
             fitted: ``(n,)`` booleans, or one for all: whether the scorer was fitted on this row with this label.
 
         Raises:

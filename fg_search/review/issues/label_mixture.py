@@ -13,7 +13,8 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.floating[Any]]
 Block = tuple[IntArray, FloatArray]
 
-_LEAST = np.float32(1e-30)
+_LEAST = 1e-30
+_LARGEST_LOG_ODDS = 60  # between two labels: a probability of 1e-26 and one of zero are the same here
 _HALVINGS = 20  # of an interval within [0, 1]: to a millionth
 # Where labels are wrong, a posterior whose temperature took all of them to be right is up to three times too soft; one
 # from elsewhere may be too sharp.
@@ -27,8 +28,8 @@ class LabelMixture:
     Attributes:
         right: ``(n, K)`` likelihood of the label if it is right, ``p(label)``.
         anywhere: ``(n, K)`` likelihood if it is wrong and may be any label but the true one with the same probability.
-        nearby: ``(n, K)`` likelihood if it is wrong and is drawn from ``p`` without the true label, like the model's own
-            confusions.
+        nearby: ``(n, K)`` likelihood if it is wrong and is drawn from ``p`` without the true label, as the model's own
+            confusions are.
     """
 
     right: FloatArray
@@ -86,13 +87,13 @@ def likely_shares(right: FloatArray, wrong: FloatArray, drop: float) -> tuple[fl
 
 def _likelihoods(given: IntArray, posterior: FloatArray, power: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     rows = np.arange(len(given))
-    odds = np.log(np.maximum(posterior, _LEAST, dtype=np.float32))
+    odds = np.log(np.maximum(posterior, _LEAST), dtype=np.float32)
     top = odds.argmax(axis=1)
     odds -= odds[rows, top][:, None]
     odds *= np.float32(power)
-    np.exp(odds, out=odds)
+    np.exp(np.maximum(odds, -_LARGEST_LOG_ODDS), out=odds)
     odds[rows, top] = 0
-    rest = np.maximum(odds.sum(axis=1), _LEAST)  # without the top label, whose 1 would drown what is left
+    rest = odds.sum(axis=1)  # without the top label, whose 1 would drown what is left
     own = np.where(top == given, 1, odds[rows, given])
     odds /= (1 + rest)[:, None] - odds  # p / (1 - p)
     odds[rows, top] = 1 / rest
@@ -101,12 +102,12 @@ def _likelihoods(given: IntArray, posterior: FloatArray, power: float) -> tuple[
     anywhere = np.where(top == given, rest / (1 + rest), 1 - right) / (posterior.shape[1] - 1)
     # the sum over each other label t, if that is the true one, of p(t) * p(given) / (1 - p(t))
     nearby = right * odds.sum(axis=1)
-    return np.maximum(right, _LEAST), anywhere, nearby
+    return right, anywhere, nearby
 
 
 def _log_likelihood(right: FloatArray, wrong: FloatArray, share: FloatArray) -> npt.NDArray[np.float64]:
-    mixed = right + share.astype(np.float32) * (wrong - right)
-    return np.asarray(np.log(np.maximum(mixed, _LEAST)).sum(axis=0, dtype=np.float64))
+    mixed = np.maximum(right + share.astype(np.float32) * (wrong - right), _LEAST)
+    return np.asarray(np.log(mixed).sum(axis=0, dtype=np.float64))
 
 
 def _maxima(right: FloatArray, wrong: FloatArray, prior: float) -> npt.NDArray[np.float64]:

@@ -51,16 +51,17 @@ def estimate_noise(blocks: Iterable[Block], labels: int) -> NoiseEstimate:
     """Estimate the share h of wrong labels by maximum likelihood, together with how sure the posterior may be.
 
     The likelihood of a given label is ``(1 - h) * p(label) + h * q(label)`` (Bootkrajang & Kabán, 2012). ``p`` is the
-    posterior to a power, the inverse of a temperature (Guo et al., 2017). ``q`` is what a wrong label may be: nine times
-    in ten any but the true one with the same probability, else one that the model itself confuses with the true one.
+    posterior to a power, the inverse of a temperature (Guo et al., 2017). ``q`` is what a wrong label may be: nine
+    times in ten any but the true one with the same probability, else one that the model itself confuses with it.
 
     What the model has not learned makes its posterior soft for right labels, too; a wrong label contradicts a posterior
     that is right about others when it is as sure. So few examples, or texts that do not show their label, are not taken
     for wrong labels: they make the interval wide.
 
-    The interval is that of the profile likelihood. Its lower end is for wrong labels that are all of the first kind, its
-    upper end for half of them of the second. The upper end is at least the exact one-sided bound for zero events among n
-    items, 1 - 0.05^(1/n) (Clopper & Pearson, 1934), or about 3/n, the rule of three (Hanley & Lippman-Hand, 1983).
+    The interval is that of the profile likelihood. Its lower end is for wrong labels that are all of the first kind,
+    its upper end for half of them of the second. The upper end is at least the exact one-sided bound for zero events
+    among n items, 1 - 0.05^(1/n) (Clopper & Pearson, 1934), or about 3/n, the rule of three (Hanley & Lippman-Hand,
+    1983).
 
     Args:
         blocks: The items in blocks: ``(b,)`` given labels, integers in [0, L), and their ``(b, L)`` posterior, rows
