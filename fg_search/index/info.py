@@ -9,6 +9,7 @@ from typing import Any
 from qdrant_client import models
 
 from fg_search.index.following import followed
+from fg_search.index.scores import unscored_labels
 from fg_search.index.set_aside import SET_ASIDE, is_set_aside
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, is_present
@@ -59,6 +60,8 @@ class IndexInfo:
         corrected: Number of points whose label a person corrected.
         set_aside: Number of points that are not found until somebody decides about them.
         strangers: Number of points that searches leave out: an encoder of before made them, or another client.
+        unscored: Number of labelled points that :meth:`ConfidenceIndex.score_labels` did not score when it last ran,
+            because their label had too few examples to judge.
         metadata: Identity of the encoder, and the layout.
         calibration: Summary of the calibration, ``None`` if there is none.
         confidence_histogram: Number of points with a confidence in each tenth of [0, 1]. Beyond 10,000 points it is
@@ -73,6 +76,7 @@ class IndexInfo:
     corrected: int
     set_aside: int
     strangers: int
+    unscored: int
     metadata: IndexMetadata
     calibration: CalibrationInfo | None
     confidence_histogram: tuple[int, ...]
@@ -92,6 +96,7 @@ async def describe_index(state: IndexState) -> IndexInfo:
         location=state.location,
         collection=state.collection,
         tenant=state.chosen_tenant,
+        unscored=(await unscored_labels(state)),
         metadata=state.metadata,
         calibration=None
         if calibration is None
