@@ -8,12 +8,14 @@ from typing import Any
 
 from qdrant_client import models
 
+from fg_search.index.calibration import Calibration
 from fg_search.index.following import followed
 from fg_search.index.scores import unscored_labels
 from fg_search.index.set_aside import SET_ASIDE, is_set_aside
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, is_present
 from fg_search.layout.keys import (
+    CALIBRATION_KEY,
     CONFIDENCE_KEY,
     GIVEN_LABEL_KEY,
     LABEL_KEY,
@@ -88,15 +90,19 @@ async def describe_index(state: IndexState) -> IndexInfo:
     Up to 10,000 items are read and counted here. Of more, the engine counts, and the histogram is that of a random
     sample, scaled to all.
     """
-    state = replace(await followed(state), has_strangers=False)  # they are counted
+    found = await state.engine.get_collection(state.collection)
+    if IndexMetadata.of_collection(state.collection, found) != state.metadata:
+        state = await followed(state)
+    state = replace(state, has_strangers=False)  # they are counted
+    metadata = found.config.metadata or {}
     points = await _count(state)
-    calibration = state.calibration
+    calibration = Calibration.of_metadata(metadata.get(CALIBRATION_KEY), state.metadata.fingerprint)
     counts = await (_counts_of_all(state) if points <= _MOST_READ else _counts(state, points))
     return IndexInfo(
         location=state.location,
         collection=state.collection,
         tenant=state.chosen_tenant,
-        unscored=(await unscored_labels(state)),
+        unscored=unscored_labels(metadata),
         metadata=state.metadata,
         calibration=None
         if calibration is None

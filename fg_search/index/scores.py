@@ -83,9 +83,13 @@ async def index_scores(engine: Engine, collection: str, metadata: Mapping[str, A
     return scored
 
 
-async def unscored_labels(state: IndexState) -> int:
-    """Number of labelled items whose label had too few examples to judge, when labels were last scored."""
-    scored = (await _metadata(state)).get(LABELS_SCORED_KEY) or {}
+def unscored_labels(metadata: Mapping[str, Any]) -> int:
+    """Number of labelled items whose label had too few examples to judge, when labels were last scored.
+
+    Args:
+        metadata: Metadata of the collection.
+    """
+    scored = metadata.get(LABELS_SCORED_KEY) or {}
     return int(scored.get(UNSCORED_KEY, 0))
 
 
