@@ -800,7 +800,7 @@ class ConfidenceIndex:
         """Score the label of every item by a model that has not seen it, for ``review(kind="contradicted")``.
 
         Scores and suggestions are kept with the items. Call it again when many labels or items have changed. All base
-        embeddings must fit into memory.
+        embeddings must fit into memory. Labels of fewer than four items are not scored: too few to judge.
 
         Args:
             seed: Random seed.

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fg_search.review.issues.reasons import confusion_reason
+from fg_search.review.issues.reasons import confusion_reason, too_few_reason
 
 if TYPE_CHECKING:
     from fg_search.confidence.thresholds import PrecisionThreshold
@@ -129,6 +129,8 @@ def info(console: Console, found: IndexInfo) -> None:
         facts.add_row("of others", f"{found.strangers:,} points, not found: another encoder or client has written them")
     if found.set_aside:
         facts.add_row("set aside", f"{found.set_aside:,}, not found until they are reviewed")
+    if found.unscored:
+        facts.add_row("not scored", too_few_reason(found.unscored))
     facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))
     facts.add_row("model", f"{_shown(meta.model_name)}, dimension {meta.dimension}")
     facts.add_row("features", f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
+from fg_search.edge.engine_errors import ShardClosedError
 from fg_search.errors import ServerError
 
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 401, 403, 404, 409
@@ -125,6 +126,8 @@ def status_of(error: BaseException) -> int | None:
 
 def is_not_found(error: BaseException) -> bool:
     """Whether an error says that there is no such collection, alias or snapshot, whatever the engine."""
+    if isinstance(error, ShardClosedError):  # deleted while it was used
+        return True
     if isinstance(error, ValueError):  # of the engines that run in this process
         return "not found" in str(error) or "does not exist" in str(error)
     return status_of(error) == NOT_FOUND

@@ -15,7 +15,7 @@ from fg_search.index.following import on_current_collection
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import has_ids, is_present
-from fg_search.layout.keys import ITEMS_SCORED_KEY, LABELS_SCORED_KEY, PAYLOAD_KEY, REVIEW_KEY
+from fg_search.layout.keys import ITEMS_SCORED_KEY, LABELS_SCORED_KEY, PAYLOAD_KEY, REVIEW_KEY, UNSCORED_KEY
 from fg_search.layout.schema import SCORE_INDEXES
 
 _ITEMS_PER_WRITE = 1000
@@ -83,6 +83,16 @@ async def index_scores(engine: Engine, collection: str, metadata: Mapping[str, A
     return scored
 
 
+def unscored_labels(metadata: Mapping[str, Any]) -> int:
+    """Number of labelled items whose label had too few examples to judge, when labels were last scored.
+
+    Args:
+        metadata: Metadata of the collection.
+    """
+    scored = metadata.get(LABELS_SCORED_KEY) or {}
+    return int(scored.get(UNSCORED_KEY, 0))
+
+
 async def check_labels_scored(state: IndexState) -> None:
     """Check that labels were scored.
 
@@ -102,8 +112,11 @@ async def check_items_scored(state: IndexState) -> None:
 
 
 async def _check_scored(state: IndexState, key: str, what: str, method: str) -> None:
-    info = await state.engine.get_collection(state.collection)
-    if key not in (info.config.metadata or {}):
+    if key not in await _metadata(state):
         raise NotScoredError(
             f"{what} of {state.name} were not scored yet; call index.{method}() or `fg-search score` first"
         )
+
+
+async def _metadata(state: IndexState) -> Mapping[str, Any]:
+    return (await state.engine.get_collection(state.collection)).config.metadata or {}

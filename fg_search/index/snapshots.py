@@ -136,10 +136,12 @@ async def _seal(engine: Engine, source: str, right: Right) -> None:
 
 async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None) -> None:
     engine, target = right.engine, right.target
+    is_recovered = False
     try:
         # says what the target is for, until its own metadata do
         await make_without_vectors(engine, right.changes, right.operation.to_metadata())
         await engine.recover_snapshot(target, file)
+        is_recovered = True
         metadata = IndexMetadata.of_collection(target, await engine.get_collection(target))
         if encoder is not None:
             IndexState(engine, right.collection, target, metadata).check_encoder(encoder)
@@ -147,6 +149,8 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
         before = dict.fromkeys((SEALED_KEY, INCOMPLETE_KEY))
         await engine.update_collection(target, metadata={**before, **right.operation.to_metadata()})
         await engine.delete_collection(right.changes)
-    except (Exception, KeyboardInterrupt, asyncio.CancelledError):
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
         await remove(engine, target)
+        if is_recovered and is_not_found(error):
+            raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
         raise

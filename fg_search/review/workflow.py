@@ -19,6 +19,7 @@ from fg_search.ids import UserId, plain_id
 from fg_search.index.decision_log import (
     clearing,
     entries_that,
+    is_logged,
     latest_entries,
     latest_standing,
     log_unlogged,
@@ -81,10 +82,12 @@ async def decide(
         seen, newest = await read_item(state, point, with_vectors=action == "delete")
         if seen is not None and made is not None and token in seen.history.writers:
             return made  # carried out before the index moved
-        await _check_nothing_newer(state, user_id, seen, latest)
-        if seen is None:
-            meant = hint(await ids_in_other_form(state, [user_id]))
-            raise ItemNotFoundError(f"{state.name} has no item {user_id!r}{meant}")
+        try:
+            seen = await _checked(state, user_id, seen, latest)
+        except (DecisionConflictError, ItemNotFoundError):
+            if made is None or not await is_logged(state, key):
+                raise
+            return made  # carried out and logged before the index moved; what came since came later
         features = seen.features
         before = features.get("label")  # the engine removes a key that is set to null
         chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"), suggested)
@@ -101,7 +104,7 @@ async def decide(
             seen=_restored_by_undo(features),
         )
         if action == "delete":
-            made = await log_deletion(state, seen, made, key)
+            made = await log_deletion(state, seen, made, token, key)
             await delete_item(state, made)
             return made
         values = {REVIEWED_KEY: made.note} | ({} if chosen in (None, before) else corrected(seen.stored, chosen))
@@ -195,6 +198,15 @@ async def decisions(
 def _restored_by_undo(features: Mapping[str, Any]) -> dict[str, Any]:
     """What of an item a decision may change, as it is before that."""
     return {key: features[key] for key in ("label", "given_label", REVIEWED_KEY) if features.get(key) is not None}
+
+
+async def _checked(state: IndexState, user_id: UserId, seen: SeenItem | None, latest: int | None) -> SeenItem:
+    """Item to decide about, if it is there and nobody has decided about it since."""
+    await _check_nothing_newer(state, user_id, seen, latest)
+    if seen is None:
+        meant = hint(await ids_in_other_form(state, [user_id]))
+        raise ItemNotFoundError(f"{state.name} has no item {user_id!r}{meant}")
+    return seen
 
 
 async def _check_nothing_newer(state: IndexState, user_id: UserId, seen: SeenItem | None, latest: int | None) -> None:
