@@ -197,6 +197,6 @@ def test_what_strict_mode_forbids_altogether_is_told(runner, server):
         return 400, {}, f'{{"status": {{"error": "{error}"}}}}'.encode()
 
     server.fail("POST /collections/c/points/count", unindexed)
-    with pytest.raises(ServerError, match=r"Index required .*the strict mode of the collection forbids it"):
+    with pytest.raises(ServerError, match=r"Index required .*`fg-search filterable n`"):
         runner(lambda engine: engine.count("c"))
     assert server.counted("POST /collections/c/points/count") == 1
