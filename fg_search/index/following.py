@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -16,7 +16,8 @@ from fg_search.index.collections import find_collection, physical_collection
 from fg_search.index.encoders import EncoderSlot
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import CALIBRATION_KEY
+from fg_search.layout.keys import CALIBRATION_KEY, PAYLOAD_KEY
+from fg_search.layout.points import payload_of
 from fg_search.layout.schema import IndexMetadata
 
 T = TypeVar("T")
@@ -109,3 +110,15 @@ async def on_current_encoder(state: IndexState, read: Callable[[IndexState], Awa
             if newer.points == state.points:
                 raise
             state = newer
+
+
+def check_model(state: IndexState, points: Sequence[models.ScoredPoint | models.Record]) -> None:
+    """Check that the points found were embedded by the encoder that embedded the query.
+
+    Raises:
+        StrangersError: If not. Another process may have re-encoded the index since it was opened.
+    """
+    fingerprint = state.metadata.fingerprint
+    models_found = {(features := payload_of(point).get(PAYLOAD_KEY)) and features["model"] for point in points}
+    if models_found - {fingerprint}:
+        raise StrangersError(str(state.was_re_encoded()))
