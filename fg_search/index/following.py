@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qdrant_client import models
 
@@ -118,7 +118,15 @@ def check_model(state: IndexState, points: Sequence[models.ScoredPoint | models.
     Raises:
         StrangersError: If not. Another process may have re-encoded the index since it was opened.
     """
-    fingerprint = state.metadata.fingerprint
-    models_found = {(features := payload_of(point).get(PAYLOAD_KEY)) and features["model"] for point in points}
-    if models_found - {fingerprint}:
+    check_payloads(state, [payload_of(point) for point in points])
+
+
+def check_payloads(state: IndexState, payloads: Sequence[Mapping[str, Any]]) -> None:
+    """Check as :func:`check_model` does, by payloads of points.
+
+    Raises:
+        StrangersError: If the encoder of one is another.
+    """
+    models_found = {(features := payload.get(PAYLOAD_KEY)) and features["model"] for payload in payloads}
+    if models_found - {state.metadata.fingerprint}:
         raise StrangersError(str(state.was_re_encoded()))

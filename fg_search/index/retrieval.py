@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from qdrant_client import models
 
 from fg_search.engine.paging import pages
-from fg_search.engine.port import PointId
 from fg_search.errors import EmptyIndexError
 from fg_search.index.following import check_model
 from fg_search.index.query_vectors import QueryVectors
-from fg_search.index.ranked_points import RankedPoint, rank
+from fg_search.index.ranked_points import RankedPoint, best_points
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_plan import Ranking, min_confidence_condition, plan, to_hits
 from fg_search.index.search_results import Hit
 from fg_search.index.set_aside import NOT_SET_ASIDE
 from fg_search.index.state import IndexState
-from fg_search.layout.points import id_of, payload_of
+from fg_search.layout.points import payload_of
 
 QUERIES_PER_REQUEST = 128
 
@@ -41,32 +39,13 @@ async def find_hits(
             to_hits([(payload_of(point), point.score, point.score) for point in response.points], query)
             for query, response in zip(vectors, responses, strict=True)
         ]
-    ranked = await rank(state, vectors, options, rank_by, scope)
-    chosen = [found.points[options.offset : options.offset + options.limit] for found in ranked]
-    payloads = await read_payloads(state, [point for points in chosen for point in points])
-    return [ranked_hits(points, payloads, query) for points, query in zip(chosen, vectors, strict=True)]
+    best = await best_points(state, vectors, options, rank_by, scope)
+    return [ranked_hits(points[options.offset :], query) for points, query in zip(best, vectors, strict=True)]
 
 
-async def read_payloads(state: IndexState, points: Sequence[RankedPoint]) -> dict[PointId, dict[str, Any]]:
-    """Payloads of ranked points. One that was deleted meanwhile is left out.
-
-    Raises:
-        ModelMismatchError: If another process re-encoded the index since it was opened.
-    """
-    payloads: dict[PointId, dict[str, Any]] = {}
-    for page in pages(list(dict.fromkeys(point.id for point in points))):
-        records = await state.engine.retrieve(state.collection, page)
-        check_model(state, records)
-        payloads |= {id_of(record): payload_of(record) for record in records}
-    return payloads
-
-
-def ranked_hits(
-    points: Sequence[RankedPoint], payloads: Mapping[PointId, Mapping[str, Any]], query: QueryVectors
-) -> tuple[Hit, ...]:
+def ranked_hits(points: Sequence[RankedPoint], query: QueryVectors) -> tuple[Hit, ...]:
     """Hits of ranked points whose payloads were read."""
-    rows = [(payloads[point.id], point.score, point.weighted_score) for point in points if point.id in payloads]
-    return to_hits(rows, query)
+    return to_hits([(point.payload, point.score, point.weighted_score) for point in points], query)
 
 
 def request_chunks(positions: Sequence[int]) -> list[Sequence[int]]:

@@ -9,7 +9,7 @@ from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.index.abstention import assess_hits, assess_query
 from fg_search.index.calibration import Calibration, required
-from fg_search.index.grouped_points import group_points, points_in
+from fg_search.index.grouped_points import group_points
 from fg_search.index.query_vectors import Queries, QueryVectors
 from fg_search.index.result_evidence import top_hit_features
 from fg_search.index.retrieval import (
@@ -17,7 +17,6 @@ from fg_search.index.retrieval import (
     find_hits,
     ranked_hits,
     ranking,
-    read_payloads,
     request_chunks,
     search_scope,
 )
@@ -67,10 +66,7 @@ async def group(
     found = await group_points(
         state, vectors, options, policy.rank_by, search_scope(state, options), group_by, group_size
     )
-    payloads = await read_payloads(state, points_in(found))
-    groups = tuple(
-        HitGroup(value, hits) for value, points in found.items() if (hits := ranked_hits(points, payloads, vectors))
-    )
+    groups = tuple(HitGroup(value, ranked_hits(points, vectors)) for value, points in found.items())
     hits = tuple(hit for group in groups for hit in group.hits)
     confidence: float | None = None
     if policy.calibration is not None and hits:  # the calibration is about the best hits, whatever their group
