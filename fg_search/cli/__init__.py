@@ -46,6 +46,7 @@ for command in (
     maintenance.info,
     index.delete,
     index.migrate,
+    maintenance.filterable,
     maintenance.copy,
     maintenance.snapshot,
     maintenance.restore,

@@ -20,6 +20,7 @@ from fg_search.cli.options import (
     Collection,
     Delimiter,
     Encoding,
+    Filterable,
     IdColumn,
     Ids,
     IdsAs,
@@ -33,6 +34,7 @@ from fg_search.cli.options import (
     TextColumn,
     TrustRemoteCode,
     cache_folder,
+    make_filterable,
     open_index,
     text_form,
 )
@@ -68,6 +70,7 @@ def index(
     write_consistency: Annotated[
         int | None, typer.Option(help="New index in a cluster: copies that must confirm a write.")
     ] = None,
+    filterable: Filterable = None,
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -109,6 +112,8 @@ def index(
                 total=rows.count,
                 batch_size=batch_size,
             )
+        if filterable:
+            make_filterable(opened, filterable)
         say(f"{report}, {len(target):,} in the index {location}")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import socket
 import ssl
 import time
@@ -46,6 +47,7 @@ _LARGEST = re.compile(r"limit(?: is)?: (\d+) bytes")
 _OVER_BUDGET = "split your request"  # of a rate limit whose bucket can never hold as much
 _STRICT = re.compile(r"\. Help: ")
 _STRICT_NUMBER = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
+_UNINDEXED = re.compile(r'(?:Index required but not|Index of type "\w+") found for "(.+?)"(?: of one|\. Help)')
 _MOST_HITS = "limit"  # what strict mode calls the number of hits
 _MOST_TEXT = 300  # characters of a server's message
 
@@ -76,6 +78,12 @@ class Answer:
     def is_strict(self) -> bool:
         """Whether the strict mode of a collection forbids the request."""
         return self.status == BAD_REQUEST and _STRICT.search(self.message) is not None
+
+    @property
+    def unindexed(self) -> str | None:
+        """Payload field that strict mode wants to have an index."""
+        found = _UNINDEXED.search(self.message) if self.is_strict else None
+        return None if found is None else found.group(1)
 
     @property
     def most_hits(self) -> int | None:
@@ -173,6 +181,12 @@ def _remedy(answer: Answer, has_key: bool) -> str:
         return ": it has no room left; make some there, then run it again: what was acknowledged before is kept"
     if answer.status == TOO_LARGE:
         return ": a single item is larger than it takes at once; raise its limit, or shorten the item"
+    if answer.unindexed is not None:
+        field = shlex.quote(answer.unindexed)
+        return (
+            ": strict mode filters and groups by indexed fields alone; make it one: "
+            f"`fg-search filterable {field}`, or index.make_filterable([{answer.unindexed!r}])"
+        )
     if answer.is_strict:
         return ": the strict mode of the collection forbids it; change that, or ask for less"
     if answer.status == TOO_MANY and not answer.may_pass:

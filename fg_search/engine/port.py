@@ -124,21 +124,7 @@ class Engine(Protocol):
         """Values of a payload key with the number of points that have each, the most frequent first."""
 
     async def query_batch_points(self, collection: str, requests: Sequence[models.QueryRequest]) -> list[QueryResponse]:
-        """Responses to several queries, in order."""
-
-    async def query_points_groups(
-        self,
-        collection: str,
-        group_by: str,
-        *,
-        query: Any,
-        using: str | None,
-        prefetch: models.Prefetch | list[models.Prefetch] | None,
-        query_filter: models.Filter | None,
-        limit: int,
-        group_size: int,
-    ) -> list[models.PointGroup]:
-        """Response to one query, grouped by a payload key."""
+        """Responses to several queries, in order. Hits of equal scores are ordered by id."""
 
     # --- writing ------------------------------------------------------------------------------------------
 

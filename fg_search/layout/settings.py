@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from fg_search.layout.filterable import check_filterable
 from fg_search.layout.keys import PAYLOAD_KEY
 
 BaseVectors = Literal["float32", "float16", "none"]
@@ -29,6 +31,9 @@ class IndexSettings:
         replicas: Number of copies of each shard. By default the server decides.
         write_consistency: Number of copies that must have a write before it is acknowledged. By default the server
             decides.
+        filterable: Kinds of the payload fields that the engine indexes, to filter and group by, such as
+            ``{"category": "keyword", "price": "float"}``. A server in strict mode filters by no others. This setting
+            alone may grow later (:meth:`ConfidenceIndex.make_filterable`).
 
     Raises:
         ValueError: If a value is out of range, or the values do not go together.
@@ -41,6 +46,7 @@ class IndexSettings:
     shards: int | None = None
     replicas: int | None = None
     write_consistency: int | None = None
+    filterable: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, choices in (("base_vectors", BaseVectors), ("quantization", Quantization)):
@@ -53,6 +59,7 @@ class IndexSettings:
             not self.tenant_key or self.tenant_key == PAYLOAD_KEY or set(self.tenant_key) & set('."[]')
         ):
             raise ValueError(f"tenant_key must be a plain top-level key other than {PAYLOAD_KEY!r}")
+        object.__setattr__(self, "filterable", check_filterable(self.filterable))
         for name in ("shards", "replicas", "write_consistency"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
