@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,11 +17,15 @@ from fg_search.cli.options import (
     AsJson,
     Collection,
     IndexLocation,
+    Replicas,
     RetryFor,
+    Shards,
     Tenant,
+    WriteConsistency,
     check_location,
     open_index,
 )
+from fg_search.engine.address import is_url
 from fg_search.layout.settings import BaseVectors, Quantization
 
 
@@ -67,28 +71,29 @@ def copy(
     quantization: Annotated[
         Quantization | None, typer.Option(help="Quantization of the copy's base vectors.", show_default="unchanged")
     ] = None,
-    shards: Annotated[int | None, typer.Option(help="In a cluster: number of shards.")] = None,
-    replicas: Annotated[int | None, typer.Option(help="In a cluster: copies of each shard.")] = None,
-    write_consistency: Annotated[
-        int | None, typer.Option(help="In a cluster: copies that must confirm a write.")
-    ] = None,
+    shards: Shards = None,
+    replicas: Replicas = None,
+    write_consistency: WriteConsistency = None,
 ) -> None:
     """Copy an index between folders and servers, without encoding anything.
 
     After an interruption, run the command again: it resumes where it stopped. At the end, counts and samples are
-    compared.
+    compared. Between servers, the copy has the shards and copies of the index unless others are chosen.
     """
     check_location(destination)
+    options: dict[str, Any] = {
+        "base_vectors": base_vectors,
+        "quantization": quantization,
+        "shards": shards,
+        "replicas": replicas,
+        "write_consistency": write_consistency,
+    }
+    chosen = {name: value for name, value in options.items() if value is not None}
     with open_index(source, None, collection, api_key, retry_for=retry_for) as opened:
-        own = opened.metadata.settings
-        settings = replace(
-            own,
-            base_vectors=base_vectors or own.base_vectors,
-            quantization=quantization or own.quantization,
-            shards=shards,
-            replicas=replicas,
-            write_consistency=write_consistency,
-        )
+        own = opened.metadata.settings if is_url(destination) else opened.metadata.settings.on_one_machine()
+        if replicas is not None:
+            own = replace(own, replicas=None, write_consistency=None)  # unless it is chosen, it follows from the copies
+        settings = replace(own, **chosen) if chosen else None
         with timed("copied"):
             report = opened.copy_to(
                 destination,

@@ -74,6 +74,20 @@ Cache = Annotated[
     ),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached base embeddings.")]
+Shards = Annotated[int | None, typer.Option(help="New index in a cluster: number of shards.", min=1)]
+Replicas = Annotated[
+    int | None,
+    typer.Option(help="New index in a cluster: copies of each shard. Two survive the loss of a node.", min=1),
+]
+WriteConsistency = Annotated[
+    int | None,
+    typer.Option(
+        help="New index in a cluster: copies that must confirm a write. With as many as there are, the loss of a node "
+        "stops all writes.",
+        min=1,
+        show_default="1 of 2 copies, 2 of 3",
+    ),
+]
 TrustRemoteCode = Annotated[
     bool,
     typer.Option(

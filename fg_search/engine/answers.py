@@ -45,6 +45,9 @@ _LARGEST = re.compile(r"limit(?: is)?: (\d+) bytes")
 _OVER_BUDGET = "split your request"  # of a rate limit whose bucket can never hold as much
 _STRICT = re.compile(r"\. Help: ")
 _STRICT_NUMBER = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
+_FEW_COPIES = re.compile(
+    r"not have enough active replicas|read operations failed|ordering via leader peer|no leader could be selected"
+)
 _MOST_HITS = "limit"  # what strict mode calls the number of hits
 _MOST_TEXT = 300  # characters of a server's message
 
@@ -87,6 +90,11 @@ class Answer:
         """Number of points or queries that strict mode allows in one request, if there were more."""
         found = _STRICT_NUMBER.search(self.message) if self.is_strict else None
         return int(found.group(1)) if found is not None and found.group(2).endswith((" limit", " size")) else None
+
+    @property
+    def lacks_copies(self) -> bool:
+        """Whether too few copies of a shard are there for a read or a write that wants more of them."""
+        return _FEW_COPIES.search(self.message) is not None
 
     @property
     def is_too_large(self) -> bool:

@@ -102,7 +102,7 @@ async def _carry_out(state: IndexState, entry: ReviewDecision) -> bool:
     as_seen: list[models.Condition] = [has_ids([point["id"]]), history.unchanged]
     carries_entries = equals(HISTORY_WAITING_KEY, True)
     await state.engine.delete(state.points, models.Filter(must=as_seen, must_not=[carries_entries]))
-    if await state.engine.retrieve(state.points, [point["id"]], with_payload=False):
+    if await state.engine.retrieve(state.points, [point["id"]], with_payload=False, copies="most"):
         await set_stage(state, entry.number, "over", failed="somebody changed the item before it could be deleted")
         return False
     await acknowledge(state, [point["id"]])
