@@ -92,8 +92,12 @@ class FakeServer:
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
+    @property
+    def is_stopped(self) -> bool:
+        return self._server is None
+
     def stop(self) -> None:
-        """Refuse connections from now on."""
+        """Refuse connections from now on, and answer no more on those that are there."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -308,7 +312,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self._body()
-        answer = self.fake.answer(self, body)
+        answer = None if self.fake.is_stopped else self.fake.answer(self, body)
         if answer is None:
             self.close_connection = True
             return

@@ -44,7 +44,14 @@ Encoding = Annotated[
     str | None, typer.Option("--encoding", help="Encoding of a text file, such as cp1252.", show_default="UTF-8")
 ]
 IndexLocation = Annotated[
-    str, typer.Option("--index", "--url", help="Folder of the index, or URL of a Qdrant server.", show_default=False)
+    str,
+    typer.Option(
+        "--index",
+        "--url",
+        envvar="FG_SEARCH_INDEX",
+        help="Folder of the index, URL of a Qdrant server, or URLs of several nodes with commas in between.",
+        show_default=False,
+    ),
 ]
 Collection = Annotated[str, typer.Option(help="Name of the index.")]
 Tenant = Annotated[str | None, typer.Option(help="Tenant, in an index with tenants.", show_default=False)]

@@ -498,6 +498,11 @@ class Adapter(Calls):
                 "make them with the client itself"
             )
 
+    @property
+    def _rest_url(self) -> str:
+        url: str = self._remote.rest_uri if self._nodes is None else self._nodes.asked
+        return url
+
     async def create_snapshot(self, collection: str) -> str:
         made = await self._repeat(self._methods.create_snapshot, collection)
         return cast("models.SnapshotDescription", made).name
@@ -506,7 +511,7 @@ class Adapter(Calls):
         if isinstance(self.client, EdgeClient):
             await self.work(partial(shutil.copyfile, self.client.snapshot_path(collection, snapshot), file))
         else:
-            await self._repeat(download, self._remote.rest_uri, self._api_key, collection, snapshot, file)
+            await self._repeat(download, self._rest_url, self._api_key, collection, snapshot, file)
 
     async def delete_snapshot(self, collection: str, snapshot: str) -> None:
         await self._settle(_is_gone, self._methods.delete_snapshot, collection, snapshot)
@@ -515,7 +520,7 @@ class Adapter(Calls):
         if isinstance(self.client, EdgeClient):
             await self._repeat(self.client.recover_snapshot, collection, file.absolute())
         else:
-            await self._repeat(upload, self._remote.rest_uri, self._api_key, collection, file)
+            await self._repeat(upload, self._rest_url, self._api_key, collection, file)
 
 
 def _joined(parts: Sequence[list[T]]) -> list[T]:

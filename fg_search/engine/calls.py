@@ -20,6 +20,7 @@ from fg_search.edge.client import EdgeClient
 from fg_search.engine.answers import TOO_LARGE, Answer, answer_of
 from fg_search.engine.consistency import AS_THEY_ARE, Consistency, Options, Ordering
 from fg_search.engine.limits import LARGEST_REQUEST, Limits, Part, fitting, lower_size
+from fg_search.engine.nodes import Nodes
 from fg_search.engine.retries import RETRY_FOR, Asked, Attempts
 from fg_search.errors import ServerError
 
@@ -39,6 +40,7 @@ class Calls(ABC):
         location: Folder or URL. By default it is the class of the client.
         api_key: API key of the server.
         retry_for: Seconds after the first failure of a call in which a server is asked again.
+        nodes: Nodes that requests go to, if there are several.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Calls(ABC):
         location: str | None = None,
         api_key: str | None = None,
         retry_for: float = RETRY_FOR,
+        nodes: Nodes | None = None,
     ) -> None:
         self.client = client
         # all clients have these methods; for the type checker, the signatures are QdrantClient's
@@ -61,6 +64,7 @@ class Calls(ABC):
         self._api_key = api_key
         url = self._location if location is not None or self._remote is None else self._remote.rest_uri
         self._asked = Asked(url, retry_for, api_key)
+        self._nodes = nodes
         self._process = os.getpid()
         self._limits: dict[str, Limits] = {}
         self._copies: dict[str, int] = {}  # of each shard, by collection
