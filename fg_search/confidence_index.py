@@ -23,6 +23,7 @@ from fg_search.ids import UserId
 from fg_search.index import (
     copies,
     evaluation,
+    health,
     info,
     ingestion,
     migration,
@@ -39,6 +40,7 @@ from fg_search.index.copies import CopyReport
 from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
 from fg_search.index.following import on_current_encoder
+from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
 from fg_search.index.progress import progress_bar
@@ -1006,6 +1008,10 @@ class ConfidenceIndex:
     def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of the confidence."""
         return drive(info.describe_index(self._state))
+
+    def check(self) -> IndexHealth:
+        """Nodes, shards and copies of the index as they are placed, and what is wrong with them."""
+        return drive(health.check_health(self._state))
 
     def migrate(
         self,

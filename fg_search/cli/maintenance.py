@@ -1,4 +1,4 @@
-"""``info``, ``copy``, ``snapshot``, ``restore`` and ``recover``: inspect, copy, back up and bring back an index."""
+"""``info``, ``check``, ``copy``, ``snapshot``, ``restore`` and ``recover``: inspect, copy and bring back an index."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ from fg_search.cli.options import (
 from fg_search.engine.address import is_url
 from fg_search.layout.settings import BaseVectors, Quantization
 
+_NEEDS_ATTENTION = 3  # exit code
+
 
 def info(
     location: IndexLocation,
@@ -45,6 +47,24 @@ def info(
         print_json(found)
     else:
         display.info(console, found)
+
+
+def check(
+    location: IndexLocation,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    retry_for: RetryFor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show nodes, shards and copies of an index, and what is wrong with them: exit code 3 if anything is."""
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
+        found = opened.check()
+    if as_json:
+        print_json(found)
+    else:
+        display.health(console, found)
+    if found.problems:
+        raise typer.Exit(_NEEDS_ATTENTION)
 
 
 def copy(

@@ -79,11 +79,17 @@ class Adapter(Calls):
         except AssertionError as error:  # of the client, about an answer without a result
             foreign = Answer(200, "the answer is of another kind", is_foreign=True)
             raise self._asked.error(foreign, "get_collections") from error
+        version = await self.server_version()
+        if version is not None:
+            check_version(version, self._asked.url)
+
+    async def server_version(self) -> str | None:
+        if self._remote is None:
+            return None
         try:
-            version = (await self._repeat(self._methods.info)).version
+            return (await self._repeat(self._methods.info)).version
         except ServerError:
-            return  # something before the server keeps this address for itself
-        check_version(version, self._asked.url)
+            return None  # something before the server keeps this address for itself
 
     async def check_writable(self, collection: str) -> None:
         """Make sure that the API key may write, before long work whose result is to be written.

@@ -55,6 +55,9 @@ class Engine(Protocol):
     async def check_writable(self, collection: str) -> None:
         """Raise :class:`~fg_search.errors.ServerError` if the API key may only read."""
 
+    async def server_version(self) -> str | None:
+        """Release of the server, ``None`` without one, or if it does not say."""
+
     # --- collections --------------------------------------------------------------------------------------
 
     async def get_collections(self) -> list[str]:

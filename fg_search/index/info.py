@@ -9,6 +9,7 @@ from typing import Any
 from qdrant_client import models
 
 from fg_search.index.following import followed
+from fg_search.index.health import Placement, find_placement
 from fg_search.index.set_aside import SET_ASIDE, is_set_aside
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, is_present
@@ -61,6 +62,7 @@ class IndexInfo:
         strangers: Number of points that searches leave out: an encoder of before made them, or another client.
         metadata: Identity of the encoder, and the layout.
         calibration: Summary of the calibration, ``None`` if there is none.
+        placement: Shards and copies on a server, ``None`` in an engine that runs in this process.
         confidence_histogram: Number of points with a confidence in each tenth of [0, 1]. Beyond 10,000 points it is
             estimated from a random sample.
     """
@@ -75,6 +77,7 @@ class IndexInfo:
     strangers: int
     metadata: IndexMetadata
     calibration: CalibrationInfo | None
+    placement: Placement | None
     confidence_histogram: tuple[int, ...]
 
 
@@ -93,6 +96,7 @@ async def describe_index(state: IndexState) -> IndexInfo:
         collection=state.collection,
         tenant=state.chosen_tenant,
         metadata=state.metadata,
+        placement=await find_placement(state.engine, state.points, None, count=False),
         calibration=None
         if calibration is None
         else CalibrationInfo(
