@@ -17,7 +17,7 @@ GROUPS = {
     "Search": ["calibrate", "search", "evaluate"],
     "Review": ["score", "review", "confused", "relabel", "export", "import"],
     "Logged queries": ["missing-labels", "decide-queries", "forget-queries"],
-    "Operate": ["migrate", "copy", "snapshot", "restore", "recover", "serve", "demo"],
+    "Operate": ["check", "migrate", "copy", "snapshot", "restore", "recover", "serve", "demo"],
 }
 INTRODUCTION = """# Command line
 

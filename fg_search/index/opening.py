@@ -18,11 +18,13 @@ from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.filterable import make_filterable
 from fg_search.index.following import find_index
 from fg_search.index.leftovers import remove
+from fg_search.index.logs import raise_copies
 from fg_search.index.recovery import check_nothing_to_recover
 from fg_search.index.rights import IndexMovedError, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import CALIBRATION_KEY
+from fg_search.layout.logs import decision_log, query_log
 from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.schema import IndexMetadata, payload_indexes
 from fg_search.layout.settings import IndexSettings
@@ -98,6 +100,8 @@ async def _opened(
         if error.status != FORBIDDEN:
             raise  # whose API key may only read can search all the same
     state.handle.moved(state)
+    engine.want(metadata.settings.ordering, metadata.settings.consistency)
+    await raise_copies(engine, (decision_log(collection), query_log(collection)), metadata.settings)
     asked = {} if settings is None else settings.filterable
     if asked.items() - metadata.settings.filterable.items():
         await make_filterable(state, asked)

@@ -134,7 +134,7 @@ async def _carry_out(state: IndexState, entry: ReviewDecision) -> bool:
 
 async def _has_mark(state: IndexState, point: int | str, mark: Mapping[str, Any]) -> bool:
     """Whether the item that was marked is there, changed since or not."""
-    records = await state.engine.retrieve(state.points, [point], with_payload=[ITEM_HISTORY_KEY])
+    records = await state.engine.retrieve(state.points, [point], with_payload=[ITEM_HISTORY_KEY], copies="most")
     return bool(records) and mark["token"] in history_of(records[0]).writers
 
 

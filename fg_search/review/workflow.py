@@ -264,7 +264,7 @@ async def _as_left(state: IndexState, decision: ReviewDecision, known: Sequence[
     point: PointId = state.point_id(decision.id)
     record: models.Record | models.ScoredPoint | None = next((one for one in known if id_of(one) == point), None)
     if record is None:
-        record = next(iter(await state.engine.retrieve(state.points, [point])), None)
+        record = next(iter(await state.engine.retrieve(state.points, [point], copies="most")), None)
     if record is None:
         raise decision.out_of_date("the item is gone")
     features = features_of(record)
