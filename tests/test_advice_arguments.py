@@ -1,6 +1,7 @@
 """Advice about arguments: texts, ids, labels and payloads of items, lists, and what calibrators and metrics take."""
 
 import json
+import re
 from datetime import datetime, timezone
 from uuid import UUID
 
@@ -50,7 +51,7 @@ def _nested(levels):
             {"texts": ["card", "loan"]},
         ),
         (
-            Advice(" is …, labels are strings; use …"),
+            Advice("… …, labels are strings; use …"),
             {"texts": ["card"], "labels": [3.0]},
             {"texts": ["card"], "labels": [str(int(3.0))]},
         ),
@@ -127,7 +128,7 @@ def test_missing_items_can_be_dropped_and_one_of_two_equal_texts_too(index):
 
 def test_of_a_mapping_the_keys_or_the_values_are_passed(index):
     texts = {"c1": "my card pin", "f1": "pizza oven"}
-    with Advice("texts must be a list, got a mapping; pass its keys or its values: list(texts.values())").raised():
+    with Advice("… must be a list, got a mapping; pass its keys or its values: list(….values())").raised():
         index.add(texts)
     assert index.add(list(texts.values()), ids=list(texts.keys())).written == 2
 
@@ -135,7 +136,7 @@ def test_of_a_mapping_the_keys_or_the_values_are_passed(index):
 @pytest.mark.parametrize("value", ["c1", 7])
 def test_one_id_is_wrapped(index, value):
     index.add(["card"], ids=[value])
-    with Advice(f"wrap it: [{value!r}]").raised(TypeError):
+    with pytest.raises(TypeError, match=re.escape(f"wrap it: [{value!r}]")):
         index.delete(value)
     assert index.delete([value]) == 1
 
@@ -170,7 +171,7 @@ def test_a_parameter_that_was_renamed_is_given_by_its_new_name_alone(index, enco
 
 def test_one_embedding_is_a_slice(encoder):
     embeddings = encoder.encode(_TEXTS)
-    with Advice("embeddings[1] would drop the batch axis; use embeddings[1:2]").raised(TypeError):
+    with Advice("embeddings[…] would drop the batch axis; use embeddings[…:…]").raised(TypeError):
         embeddings[1]
     assert len(embeddings[1:2]) == 1
 
@@ -225,7 +226,7 @@ def test_one_value_is_given_for_each():
     assert confused_labels(["a", "b"], ["a", "b"]) == []
     with Advice("labels has … items, texts has …; give one for each text").raised():
         same_text(["a", "b"], ["x"])
-    assert len(same_text(["a", "a"], ["x", "y"])) == 2
+    assert len(same_text(["a", "a"], ["x", "y"])) == 1
 
 
 def test_a_calibrator_learns_from_right_and_wrong_results():
@@ -288,6 +289,6 @@ def test_what_a_newer_release_wrote_is_read_by_a_release_that_knows_its_format(e
     with np.load(tmp_path / "e.npz") as file:
         content = dict(file)
     np.savez(tmp_path / "newer.npz", **{**content, "format": np.int64(99)})
-    with Advice(" has format …, this release reads up to …; upgrade fg_search").raised(FormatVersionError):
+    with Advice("… has format …, this release reads up to …; upgrade fg_search").raised(FormatVersionError):
         FeatureEmbeddings.load(tmp_path / "newer.npz")
     assert len(FeatureEmbeddings.load(tmp_path / "e.npz")) == 2
