@@ -43,10 +43,22 @@ def full(empty, rows):
     return empty
 
 
-@pytest.mark.parametrize("location", ["nowhere", ":memory:"])
-def test_an_index_is_made_by_giving_an_encoder(tmp_path, encoder, location):
+@pytest.mark.parametrize(
+    ("advice", "location"),
+    [
+        (
+            Advice("there is no index at …; make one by giving an encoder: ConfidenceIndex(location, encoder) or"),
+            "nowhere",
+        ),
+        (
+            Advice("there is no index … at …; make one by giving an encoder: ConfidenceIndex(location, encoder) or"),
+            ":memory:",
+        ),
+    ],
+)
+def test_an_index_is_made_by_giving_an_encoder(tmp_path, encoder, advice, location):
     target = tmp_path / "i" if location == "nowhere" else location
-    with Advice("; make one by giving an encoder: ConfidenceIndex(location, encoder)").raised(IndexNotFoundError):
+    with advice.raised(IndexNotFoundError):
         ConfidenceIndex(target)
     ConfidenceIndex(target, encoder).close()
 
@@ -254,7 +266,7 @@ def test_a_snapshot_has_a_name_of_its_own(made, tmp_path):
             index.snapshot(tmp_path / "no folder" / "s.snapshot")
 
 
-def test_an_index_is_restored_beside_a_collection_of_its_name_or_after_a_copy_of_that(made, tmp_path, encoder):
+def test_an_index_is_restored_beside_a_collection_of_its_name_or_after_a_copy_of_that(made, tmp_path):
     with ConfidenceIndex(made) as index:
         index.snapshot(tmp_path / "s.snapshot")
     with EdgeClient(tmp_path / "old") as client:
@@ -265,12 +277,12 @@ def test_an_index_is_restored_beside_a_collection_of_its_name_or_after_a_copy_of
     )
     with advice.raised(StorageError):
         ConfidenceIndex.restore(tmp_path / "s.snapshot", tmp_path / "old")
-    ConfidenceIndex.restore(tmp_path / "s.snapshot", tmp_path / "old", collection="beside")
-    with ConfidenceIndex(tmp_path / "old", collection="beside") as index:
+    with ConfidenceIndex.restore(tmp_path / "s.snapshot", tmp_path / "old", collection="beside") as index:
         assert len(index) == 2
     with ConfidenceIndex(tmp_path / "old") as index:
         index.copy_to(tmp_path / "new")
-    ConfidenceIndex.restore(tmp_path / "s.snapshot", tmp_path / "new")
+    with ConfidenceIndex.restore(tmp_path / "s.snapshot", tmp_path / "new") as index:
+        assert len(index) == 2
 
 
 def test_a_collection_is_copied_before_an_index_can_move(made, tmp_path, other_encoder):

@@ -31,8 +31,8 @@ def _read(path, content, **options):
         (
             Advice("which look like rows; close it, or write it twice; if they are one text, hand the file in as JSONL"),
             "a.csv",
-            'text,label,a,b,c\n"x,y,1,2,3\nu,v,1,2,3\nw,"z",1,2,3"\nmy hotel,travel,1,2,3\n',
-            'text,label,a,b,c\n"""x",y,1,2,3\nu,v,1,2,3\nw,"z",1,2,3\nmy hotel,travel,1,2,3\n',
+            'text,label,a,b,c\n"x,y,1,2,3\nw",v,1,2,3\nmy hotel,travel,1,2,3\n',
+            'text,label,a,b,c\n"x",y,1,2,3\n"""w",v,1,2,3\nmy hotel,travel,1,2,3\n',
         ),
         (
             Advice(" has no name, but holds …; name it in the header"),
@@ -130,7 +130,7 @@ def test_the_delimiter_is_said_as_the_message_says(tmp_path, delimiter):
 
 
 def test_rows_that_are_one_text_are_handed_in_as_jsonl(tmp_path):
-    text = "x,y,1,2,3\nu,v,1,2,3\nw,z,1,2,3"
+    text = "x,y,1,2,3\nw"
     _, flaws = _read(tmp_path / "a.csv", f'text,label,a,b,c\n"{text}",l,1,2,3\nmy hotel,travel,1,2,3\n')
     assert "hand the file in as JSONL" in " ".join(flaws)
     records, flaws = _read(tmp_path / "a.jsonl", json.dumps({"text": text, "label": "l"}) + "\n")

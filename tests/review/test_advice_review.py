@@ -79,8 +79,8 @@ def test_the_later_decision_is_taken_back_first(index):
 
 
 def test_logged_queries_are_added_with_a_label(index):
-    index.log_queries("all")
-    index.search("stolen passport")
+    index.log_queries()
+    index.search("stolen passport", min_query_confidence=1)
     (query,) = index.logged_queries()
     with Advice("action=… takes no label; use action='add'").raised():
         index.decide_queries([query.id], "dismiss", "travel")
