@@ -210,7 +210,7 @@ def test_an_index_for_tenants_is_made_with_these_settings(index, encoder):
 
 def test_a_moment_without_a_time_zone_is_replaced_by_one_with_it(index):
     with Advice("before has no time zone; use datetime.now(timezone.utc) and the like").raised():
-        index.forget_queries(before=datetime.now())  # noqa: DTZ005  what is refused
+        index.forget_queries(before=datetime.now())
     assert index.forget_queries(before=datetime.now(timezone.utc)) == 0
 
 

@@ -9,8 +9,8 @@ Layout::
 from __future__ import annotations
 
 import os
-from datetime import datetime, timezone
 from contextlib import suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO
 from uuid import uuid4

@@ -21,7 +21,9 @@ def made(saved_encoder, corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("advice")
     texts, labels = corpus
     with ConfidenceIndex(folder / "idx", FeatureGroupEncoder.load(saved_encoder)) as index:
-        index.add(texts, ids=[f"d{i}" for i in range(len(texts))], labels=labels, payloads=[{"size.eu": 4}] * len(texts))
+        index.add(
+            texts, ids=[f"d{i}" for i in range(len(texts))], labels=labels, payloads=[{"size.eu": 4}] * len(texts)
+        )
     return folder / "idx"
 
 
@@ -78,7 +80,9 @@ def test_options_that_a_form_lacks_are_left_out(run, own, tmp_path, advice, opti
     content = file.read_text()
     filled = content.replace("\r\n", "\n")
     if form == "jsonl":
-        filled = "".join(json.dumps({**json.loads(row), "corrected_label": "loan"}) + "\n" for row in content.splitlines())
+        filled = "".join(
+            json.dumps({**json.loads(row), "corrected_label": "loan"}) + "\n" for row in content.splitlines()
+        )
     else:
         header, *rows = filled.splitlines()
         filled = "\n".join([header, *(row + "loan" for row in rows)]) + "\n"
@@ -139,7 +143,16 @@ def test_rows_replace_items_of_the_other_type_with_ids(run, own, tmp_path):
 
 def test_a_column_with_a_dot_is_put_in_quotes_as_shown(run, made):
     def search(key):
-        return _done(run("search", "my card", "--filter", f'{{"must": [{{"key": {key}, "match": {{"value": 4}}}}]}}', "--index", made))
+        return _done(
+            run(
+                "search",
+                "my card",
+                "--filter",
+                f'{{"must": [{{"key": {key}, "match": {{"value": 4}}}}]}}',
+                "--index",
+                made,
+            )
+        )
 
     _, err = search('"size.eu"')
     advice = Advice("as a path, but there is a column of this name; to filter by it, put it in quotes: …")
@@ -150,7 +163,9 @@ def test_a_column_with_a_dot_is_put_in_quotes_as_shown(run, made):
 
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 def test_the_delimiter_is_said_as_the_shell_takes_it(run, own, tmp_path, delimiter):
-    (tmp_path / "a.csv").write_text(delimiter.join(["text", "label"]) + "\n" + delimiter.join(["my card", "card"]) + "\n")
+    (tmp_path / "a.csv").write_text(
+        delimiter.join(["text", "label"]) + "\n" + delimiter.join(["my card", "card"]) + "\n"
+    )
     failed = _failed(run("index", tmp_path / "a.csv", "--delimiter", ",", "--index", own))
     written = failed.partition(", --delimiter ")[2].removesuffix(")")
     (said,) = shlex.split(written)
@@ -218,7 +233,9 @@ def test_scores_queries_and_calibrations_are_made_by_the_commands_that_are_named
     )
     assert "stolen passport" in _done(run("missing-labels", "--min-size", 1, "--index", own))[0]
     failed = _failed(run("forget-queries", "nobody", "--index", own))
-    assert Advice("the log has no query … (… such id(s)); `fg-search review --kind abstained` lists their ids").is_in(failed)
+    assert Advice("the log has no query … (… such id(s)); `fg-search review --kind abstained` lists their ids").is_in(
+        failed
+    )
     (query,) = map(json.loads, _done(run("review", "--kind", "abstained", "--json", "--index", own))[0].splitlines())
     assert "1 queries removed" in _done(run("forget-queries", query["id"], "--index", own))[0]
 
@@ -240,7 +257,18 @@ def test_scores_queries_and_calibrations_are_made_by_the_commands_that_are_named
 
 def test_code_is_trusted_on_the_command_line_too(run, model_with_code, corpus, tmp_path):
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"{t},{b}\n" for t, b in zip(*corpus, strict=True)))
-    fit = ("fit", tmp_path / "a.csv", "--label", "label", "--model", model_with_code, "-o", tmp_path / "e", "--groups", 2)
+    fit = (
+        "fit",
+        tmp_path / "a.csv",
+        "--label",
+        "label",
+        "--model",
+        model_with_code,
+        "-o",
+        tmp_path / "e",
+        "--groups",
+        2,
+    )
     failed = _failed(run(*fit))
     assert "on the command line, add --trust-remote-code" in failed
     _done(run(*fit, "--trust-remote-code"))
@@ -275,7 +303,7 @@ def test_a_page_that_others_reach_has_a_token_or_stays_here(run, made, served, m
     _done(run("serve", "--index", made, "--host", "127.0.0.1", "--port", 0))
     monkeypatch.setenv("FG_SEARCH_TOKEN", "0123456789abcdef0123456789abcdef")
     _done(run("serve", "--index", made, "--host", "0.0.0.0", "--port", 0))
-    assert [host for host, _ in served] == ["127.0.0.1", "0.0.0.0"]  # noqa: S104
+    assert [host for host, _ in served] == ["127.0.0.1", "0.0.0.0"]
 
 
 def test_another_port_is_chosen(run, made, served):

@@ -151,7 +151,7 @@ def test_a_folder_of_a_newer_release_is_read_by_that(folder):
 
 
 def test_some_space_is_freed(client, monkeypatch):
-    usage = namedtuple("usage", "total used free")  # noqa: PYI024  as shutil has it
+    usage = namedtuple("usage", "total used free")
     advice = Advice("MiB are needed. Free some and try again; what was written before is safe.")
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: usage(1000 * _MIB, 990 * _MIB, 10 * _MIB))

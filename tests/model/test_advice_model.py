@@ -53,13 +53,25 @@ def fitted(unfitted):
         ),
         (
             Advice("have fewer than 2 complete combinations; give labels, or groups=…"),
-            {"labels": None, "attributes": {"colour": ["a", "b", None, None], "size": [None, None, "s", "m"]}, "groups": 4},
+            {
+                "labels": None,
+                "attributes": {"colour": ["a", "b", None, None], "size": [None, None, "s", "m"]},
+                "groups": 4,
+            },
             {"attributes": {"colour": ["a", "b", None, None], "size": [None, None, "s", "m"]}, "groups": 4},
         ),
         (
             Advice("complete combinations; give labels, or groups=…"),
-            {"labels": None, "attributes": {"colour": ["a", "b", None, None], "size": [None, None, "s", "m"]}, "groups": 4},
-            {"labels": None, "attributes": {"colour": ["a", "b", None, None], "size": [None, None, "s", "m"]}, "groups": 2},
+            {
+                "labels": None,
+                "attributes": {"colour": ["a", "b", None, None], "size": [None, None, "s", "m"]},
+                "groups": 4,
+            },
+            {
+                "labels": None,
+                "attributes": {"colour": ["a", "b", None, None], "size": [None, None, "s", "m"]},
+                "groups": 2,
+            },
         ),
     ],
 )
@@ -189,7 +201,9 @@ def test_a_damaged_encoder_is_copied_or_fitted_again(saved_encoder, tmp_path, fi
         (Advice("… has format … of a development version, this release reads …; fit the encoder again"), 0),
     ],
 )
-def test_a_folder_of_another_format_is_read_by_its_release_or_made_again(saved_encoder, tmp_path, fitted, advice, format_):
+def test_a_folder_of_another_format_is_read_by_its_release_or_made_again(
+    saved_encoder, tmp_path, fitted, advice, format_
+):
     folder = shutil.copytree(saved_encoder, tmp_path / "e")
     config = json.loads((folder / "fg_search.json").read_text())
     (folder / "fg_search.json").write_text(json.dumps({**config, "format": format_}))

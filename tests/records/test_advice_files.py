@@ -29,7 +29,9 @@ def _read(path, content, **options):
             'text,label\nmy card,card\nmy "loan,loan\n"my pizza",food\nmy hotel,travel\n',
         ),
         (
-            Advice("which look like rows; close it, or write it twice; if they are one text, hand the file in as JSONL"),
+            Advice(
+                "which look like rows; close it, or write it twice; if they are one text, hand the file in as JSONL"
+            ),
             "a.csv",
             'text,label,a,b,c\n"x,y,1,2,3\nw",v,1,2,3\nmy hotel,travel,1,2,3\n',
             'text,label,a,b,c\n"x",y,1,2,3\n"""w",v,1,2,3\nmy hotel,travel,1,2,3\n',
@@ -65,7 +67,9 @@ def _read(path, content, **options):
             '{"text": "my card", "fg_": 1}\n{"text": "my pizza"}\n',
         ),
         (
-            Advice("not UTF-8; name the encoding of the file (encoding='cp1252', --encoding cp1252), or save it as UTF-8"),
+            Advice(
+                "not UTF-8; name the encoding of the file (encoding='cp1252', --encoding cp1252), or save it as UTF-8"
+            ),
             "a.csv",
             "text\ncafé\nmy pizza\n".encode("cp1252"),
             "text\ncafé\nmy pizza\n",
@@ -84,7 +88,9 @@ def test_a_bad_row_is_mended_as_its_message_says(tmp_path, advice, name, wrong, 
     ("advice", "name", "wrong", "right"),
     [
         (
-            Advice(" line(s) behind it, rows or not; close it where its field ends, or write it twice if it is part of"),
+            Advice(
+                " line(s) behind it, rows or not; close it where its field ends, or write it twice if it is part of"
+            ),
             "a.csv",
             'text\n"my card\nmy pizza\n',
             'text\n"""my card"\nmy pizza\n',

@@ -172,7 +172,9 @@ def test_of_several_controls_one_is_said_to_count(items):
 
 
 def test_records_are_imported_as_argilla_writes_them(items):
-    with Advice("no id or responses as they are exported from here; import what dataset.records.to_json writes").raised():
+    with Advice(
+        "no id or responses as they are exported from here; import what dataset.records.to_json writes"
+    ).raised():
         from_argilla([{"text": "my card"}])
     written = [
         {**record, "status": "completed", "responses": {"label": [{"value": "loan", "user_id": "u"}]}}
