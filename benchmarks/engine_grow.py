@@ -68,7 +68,7 @@ def _p50(index: ConfidenceIndex, data: Data, **options: float) -> float:
     seconds = []
     for i in range(len(queries)):
         start = time.perf_counter()
-        index.search("query", embedding=queries[i : i + 1], rank_by="features", **options)  # type: ignore[arg-type]
+        index.search("query", embeddings=queries[i : i + 1], rank_by="features", **options)  # type: ignore[arg-type]
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds)) * 1000
 

@@ -104,7 +104,7 @@ def ours(index: ConfidenceIndex, queries: Any, median: float) -> dict[str, Searc
     }
     return {
         kind: lambda i, kind=kind, given=given: index.search(
-            "query", embedding=single[kind][i], rank_by="features", **given
+            "query", embeddings=single[kind][i], rank_by="features", **given
         )  # type: ignore[misc,arg-type]
         for kind, given in options.items()
     }

@@ -1,12 +1,16 @@
 """Finding wrong labels in CLINC150, and how much correcting them improves search.
 
-    python benchmarks/review.py --data FOLDER [--seeds 3] [--parts wrong-labels noise loop other] [--json FILE]
+    python benchmarks/review.py --data FOLDER [--seeds 3] [--json FILE]
+        [--parts wrong-labels noise few-examples loop other]
 
 FOLDER contains train, test, oos_train and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}`` per line.
 A share of the training labels is replaced: half of them by a random other label, half by a nearby one. There are two
 kinds of nearby label: the one whose mean embedding is closest to that of the true label, and the one whose mean is
 closest to the item itself (harder). The baselines are cleanlab's rankings on the same embeddings: self-confidence and
 normalised margin of cross-validated logistic regression (5 folds). In precision at n, n is the number of wrong labels.
+
+The share of wrong labels is estimated from all examples, and from few of each label, also of the corpus that comes with
+the package. Items with a score of .9 or more would be set aside; right ones among them are lost to the search.
 
 Next, a reviewer who is always right reviews 500 items, and the head is fitted again on the corrected labels: on all
 items, or without those whose label is still wrong with a probability of at least .9, which are set aside (neither
@@ -31,7 +35,7 @@ from rich.table import Table
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from fg_search import Codebook, FeatureGroupEncoder, FeatureGroupHead, fit_head
+from fg_search import Codebook, FeatureGroupEncoder, FeatureGroupHead, demo, fit_head
 from fg_search.arrays import unit_rows
 from fg_search.confidence import confidence
 from fg_search.evaluation import aurc, auroc, expected_calibration_error
@@ -45,30 +49,21 @@ from fg_search.review.issues import (
 
 NEARBY = ("label", "item")
 FOLDS, REVIEWED, SET_ASIDE, CHUNK = 5, 500, 0.9, 512
-SMALL = (10, 16, 30)  # examples per label
+SMALL = {"CLINC150": (4, 6, 10, 16, 30), "demo": (4, 6, 8, 16)}  # examples per label
 OURS = "fg_search, leave-one-out margin"
 
 
-class Bench:
-    """The data, embedded once."""
+class Labelled:
+    """Embeddings with their true labels, some of which can be replaced."""
 
-    def __init__(self, data: Path) -> None:
-        encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
-        rows = {name: _read(data / f"{name}.jsonl") for name in ("train", "test", "oos_train", "oos_test")}
-        base = {name: unit_rows(encoder.embed([text for text, _ in part])) for name, part in rows.items()}
-        self.train, self.odd = base["train"], base["oos_train"]
-        self.queries = np.concatenate([base["test"], base["oos_test"]])
-        self.truth = np.array([label for _, label in rows["train"]])
-        self.answers = np.array([label for _, label in rows["test"] + rows["oos_test"]])
-        self.in_scope = np.arange(len(self.queries)) < len(rows["test"])
-        self.labels = np.unique(self.truth)
-        means = unit_rows(np.stack([self.train[self.truth == label].mean(axis=0) for label in self.labels]))
-        number = np.searchsorted(self.labels, self.truth)
-        self._closeness = {"label": (means @ means.T)[number], "item": self.train @ means.T}
-        self._number = number
+    def __init__(self, rows: np.ndarray, truth: np.ndarray) -> None:
+        self.train, self.truth = rows, truth
+        self.labels, self._number = np.unique(truth, return_inverse=True)
+        means = unit_rows(np.stack([rows[truth == label].mean(axis=0) for label in self.labels]))
+        self._closeness = {"label": (means @ means.T)[self._number], "item": rows @ means.T}
 
     def noisy(self, share: float, nearby: str, seed: int) -> np.ndarray:
-        """The training labels, a share of them replaced."""
+        """The true labels, a share of them replaced."""
         rng = np.random.default_rng((seed, 1))
         number, count = self._number.copy(), len(self.labels)
         wrong = rng.permutation(len(number))[: round(share * len(number))]
@@ -78,6 +73,24 @@ class Bench:
         closeness[np.arange(len(near)), number[near]] = -np.inf
         number[near] = closeness.argmax(axis=1)
         return self.labels[number]
+
+
+class Bench(Labelled):
+    """The data, embedded once; ``train`` and ``truth`` are the training examples."""
+
+    def __init__(self, data: Path) -> None:
+        encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
+        rows = {name: _read(data / f"{name}.jsonl") for name in ("train", "test", "oos_train", "oos_test")}
+        base = {name: unit_rows(encoder.embed([text for text, _ in part])) for name, part in rows.items()}
+        super().__init__(base["train"], np.array([label for _, label in rows["train"]]))
+        self.odd = base["oos_train"]
+        self.queries = np.concatenate([base["test"], base["oos_test"]])
+        self.answers = np.array([label for _, label in rows["test"] + rows["oos_test"]])
+        self.in_scope = np.arange(len(self.queries)) < len(rows["test"])
+        shipped = demo.corpus()
+        self.demo = Labelled(
+            unit_rows(encoder.embed([row["text"] for row in shipped])), np.array([row["label"] for row in shipped])
+        )
 
 
 def found(
@@ -134,13 +147,15 @@ def noise(bench: Bench, nearby: str, share: float, seed: int) -> dict[str, float
     return _estimate(fit_label_scorer(bench.train, given.tolist(), seed=seed), share)
 
 
-def small_noise(bench: Bench, each: int, share: float, seed: int) -> dict[str, float]:
-    """Noise estimate from ``each`` examples per label."""
-    given = bench.noisy(share, "item", seed)
-    order = np.lexsort((np.random.default_rng((seed, 3)).random(len(given)), bench.truth))
-    rows = order.reshape(len(bench.labels), -1)[:, :each].ravel()
-    scorer = fit_label_scorer(bench.train[rows], given[rows].tolist(), seed=seed)
-    return _estimate(scorer, float((given != bench.truth)[rows].mean()))
+def few_examples(data: Labelled, each: int, share: float, seed: int) -> dict[str, float]:
+    """Noise estimate from ``each`` examples per label, and how many of them would be set aside."""
+    given = data.noisy(share, "item", seed)
+    order = np.lexsort((np.random.default_rng((seed, 3)).random(len(given)), data.truth))
+    rows = order.reshape(len(data.labels), -1)[:, :each].ravel()
+    judged, scorer = find_label_issues(data.train[rows], given[rows].tolist(), seed=seed)
+    wrong, aside = (given != data.truth)[rows], judged.score >= SET_ASIDE
+    kept_out = {"items": float(len(rows)), "set_aside": float(aside.sum()), "right": float((aside & ~wrong).sum())}
+    return {**_estimate(scorer, float(wrong.mean())), **kept_out}
 
 
 def _estimate(scorer: LabelScorer, wrong: float) -> dict[str, float]:
@@ -272,13 +287,19 @@ def show_noise(figures: dict[str, Any]) -> None:
             cells = [f"{run[i]['estimate']:.1%} ({run[i]['low']:.1%} to {run[i]['high']:.1%})" for run in runs]
             rows.append([f"nearest to the {nearby}", f"{first['wrong']:.0%}", "; ".join(cells)])
     _show("Noise estimate", ["half of them", "planted", "estimated, by seed"], rows)
+
+
+def show_few_examples(figures: dict[str, Any]) -> None:
     rows = []
-    for each, runs in figures["small_noise"].items():
-        for i in range(len(runs[0])):
-            planted = "; ".join(f"{run[i]['wrong']:.1%}" for run in runs)
-            cells = [f"{run[i]['estimate']:.1%} ({run[i]['low']:.1%} to {run[i]['high']:.1%})" for run in runs]
-            rows.append([str(each), planted, "; ".join(cells)])
-    _show("Noise estimate from few examples", ["examples a label", "planted, by seed", "estimated, by seed"], rows)
+    for name, by_size in figures["few_examples"].items():
+        for each, runs in by_size.items():
+            for i in range(len(runs[0])):
+                planted = "; ".join(f"{run[i]['wrong']:.1%}" for run in runs)
+                cells = [f"{run[i]['estimate']:.1%} ({run[i]['low']:.1%} to {run[i]['high']:.1%})" for run in runs]
+                aside = "; ".join(f"{run[i]['set_aside']:.0f} ({run[i]['right']:.0f})" for run in runs)
+                rows.append([name, str(each), planted, "; ".join(cells), aside])
+    header = ["data", "a label", "planted, by seed", "estimated, by seed", "score of .9 or more (right ones)"]
+    _show("Noise estimate from few examples", header, rows)
 
 
 def show_loop(figures: dict[str, Any]) -> None:
@@ -296,8 +317,13 @@ def show_loop(figures: dict[str, Any]) -> None:
     _show("The loop", ["reviewed", "labels mended", "set aside", "R@1", "AURC x 1000"], rows)
 
 
-SHOWN = {"wrong_labels": show_wrong_labels, "noise": show_noise, "loop": show_loop}
-PARTS = ("wrong-labels", "noise", "loop", "other")
+SHOWN = {
+    "wrong_labels": show_wrong_labels,
+    "noise": show_noise,
+    "few_examples": show_few_examples,
+    "loop": show_loop,
+}
+PARTS = ("wrong-labels", "noise", "few-examples", "loop", "other")
 
 
 def main() -> None:
@@ -323,9 +349,13 @@ def main() -> None:
             for nearby in NEARBY
         }
         figures["no_noise"] = [noise(bench, "label", 0.0, 0)]
-        figures["small_noise"] = {
-            each: [[small_noise(bench, each, share, seed) for share in (0.0, 0.05, 0.1, 0.2)] for seed in seeds]
-            for each in SMALL
+    if "few-examples" in options.parts:
+        figures["few_examples"] = {
+            name: {
+                each: [[few_examples(data, each, share, seed) for share in (0.0, 0.05, 0.1, 0.2)] for seed in seeds]
+                for each in SMALL[name]
+            }
+            for name, data in {"CLINC150": bench, "demo": bench.demo}.items()
         }
     if "loop" in options.parts:
         figures["loop"] = [loop(bench, seed) for seed in seeds]

@@ -13,7 +13,7 @@ import typer
 from fg_search import cli
 
 GROUPS = {
-    "Learn and index": ["fit", "describe", "index", "info", "delete"],
+    "Learn and index": ["fit", "describe", "index", "filterable", "info", "delete"],
     "Search": ["calibrate", "search", "evaluate"],
     "Review": ["score", "review", "confused", "relabel", "export", "import"],
     "Logged queries": ["missing-labels", "decide-queries", "forget-queries"],

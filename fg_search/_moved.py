@@ -34,7 +34,6 @@ _MOVED = {  # several modules where one was split
     "index.confusing": "review.confused_labels",
     "index.copying": "index.copies",
     "index.deciding": "review.workflow",
-    "index.decision_log": "review.decision_log",
     "index.evaluating": "index.evaluation",
     "index.judging": "index.relevance",
     "index.marking": "review.item_scores",

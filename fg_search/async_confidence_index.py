@@ -23,6 +23,7 @@ from fg_search.ids import UserId
 from fg_search.index import (
     copies,
     evaluation,
+    filterable,
     health,
     info,
     ingestion,
@@ -818,7 +819,7 @@ class AsyncConfidenceIndex:
         """Score the label of every item by a model that has not seen it, for ``review(kind="contradicted")``.
 
         Scores and suggestions are kept with the items. Call it again when many labels or items have changed. All base
-        embeddings must fit into memory.
+        embeddings must fit into memory. Labels of fewer than four items are not scored: too few to judge.
 
         Args:
             seed: Random seed.
@@ -1015,6 +1016,25 @@ class AsyncConfidenceIndex:
             TypeError, ValueError: If an id is not an int or str that an item could have.
         """
         return await item_labels.labels_of(self._state, ids)
+
+    async def make_filterable(self, fields: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+        """Have the engine index payload fields, so that it filters and groups by them fast, and in strict mode at all.
+
+        A folder needs this for speed alone. Managed Qdrant runs in strict mode, which refuses to filter by other
+        fields. New indexes may say it at once: ``IndexSettings(filterable=…)``.
+
+        Args:
+            fields: Kinds by field, such as ``{"category": "keyword", "price": "float"}``: ``keyword``, ``integer``,
+                ``float``, ``bool``, ``datetime``, ``uuid``, ``text`` or ``geo``. Of a list of fields, the kinds are
+                guessed from items.
+
+        Returns:
+            Kinds of all fields that are filterable now.
+
+        Raises:
+            ValueError: If a field or a kind is none, or no item has a value from which to guess the kind.
+        """
+        return await filterable.make_filterable(self._opened.state, fields)
 
     async def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of the confidence."""

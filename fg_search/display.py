@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fg_search.review.issues.reasons import confusion_reason
+from fg_search.review.issues.reasons import confusion_reason, too_few_reason
 
 if TYPE_CHECKING:
     from fg_search.confidence.thresholds import PrecisionThreshold
@@ -130,6 +130,8 @@ def info(console: Console, found: IndexInfo) -> None:
         facts.add_row("of others", f"{found.strangers:,} points, not found: another encoder or client has written them")
     if found.set_aside:
         facts.add_row("set aside", f"{found.set_aside:,}, not found until they are reviewed")
+    if found.unscored:
+        facts.add_row("not scored", too_few_reason(found.unscored))
     if found.placement is not None:
         facts.add_row("shards", _placed(found.placement))
     facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))

@@ -48,6 +48,7 @@ for command in (
     maintenance.check,
     index.delete,
     index.migrate,
+    maintenance.filterable,
     maintenance.copy,
     maintenance.snapshot,
     maintenance.restore,

@@ -20,6 +20,7 @@ from fg_search.cli.options import (
     Collection,
     Delimiter,
     Encoding,
+    Filterable,
     IdColumn,
     Ids,
     IdsAs,
@@ -36,6 +37,7 @@ from fg_search.cli.options import (
     TrustRemoteCode,
     WriteConsistency,
     cache_folder,
+    make_filterable,
     open_index,
     text_form,
 )
@@ -69,6 +71,7 @@ def index(
     shards: Shards = None,
     replicas: Replicas = None,
     write_consistency: WriteConsistency = None,
+    filterable: Filterable = None,
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -110,6 +113,8 @@ def index(
                 total=rows.count,
                 batch_size=batch_size,
             )
+        if filterable:
+            make_filterable(opened, filterable)
         say(f"{report}, {len(target):,} in the index {location}")
 
 

@@ -23,6 +23,7 @@ from fg_search.cli.options import (
     Tenant,
     WriteConsistency,
     check_location,
+    make_filterable,
     open_index,
 )
 from fg_search.engine.address import is_url
@@ -47,6 +48,30 @@ def info(
         print_json(found)
     else:
         display.info(console, found)
+
+
+def filterable(
+    fields: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FIELD[:KIND]...",
+            help="Payload fields: keyword, integer, float, bool, datetime, uuid, text or geo.",
+            show_default=False,
+        ),
+    ],
+    location: IndexLocation,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    retry_for: RetryFor = None,
+) -> None:
+    """Have the engine index payload fields, to filter and group by them. A kind that is not given is guessed.
+
+    Managed Qdrant and other servers in strict mode filter by such fields alone.
+    """
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
+        known = make_filterable(opened, fields)
+    for field, kind in known.items():
+        say(f"{field}: {kind}")
 
 
 def check(

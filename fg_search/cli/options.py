@@ -71,6 +71,16 @@ RetryFor = Annotated[
         show_default="60",
     ),
 ]
+Filterable = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filterable",
+        metavar="FIELD[:KIND]",
+        help="Payload field that the engine is to index, to filter and group by. Its kind (keyword, integer, float, "
+        "bool, datetime, uuid, text or geo) is guessed from the items if it is not given. Repeatable.",
+        show_default=False,
+    ),
+]
 EncoderFolder = Annotated[Path | None, typer.Option("--encoder", help="Folder of the encoder, if it has moved.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Cache = Annotated[
@@ -126,6 +136,14 @@ OutOfScope = Annotated[
         show_default=False,
     ),
 ]
+
+
+def make_filterable(index: ConfidenceIndex, fields: list[str]) -> dict[str, str]:
+    """Make fields, given as ``FIELD`` or ``FIELD:KIND``, filterable, and return the kinds of all that are."""
+    named = [field.rpartition(":") if ":" in field else (field, "", "") for field in fields]
+    known = index.make_filterable({key: kind for key, _, kind in named if kind})
+    guessed = [key for key, _, kind in named if not kind]
+    return index.make_filterable(guessed) if guessed else known
 
 
 def text_form(delimiter: str | None, encoding: str | None) -> dict[str, str | None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fg_search import display
-from fg_search.cli.console import print_json, say, show_each, timed
+from fg_search.cli.console import print_json, say, show_each, timed, warn
 from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -30,6 +30,7 @@ from fg_search.cli.options import (
 from fg_search.cli.rows import LabelRows
 from fg_search.review.decisions import labels_decided
 from fg_search.review.exports.formats import Form, TableForm
+from fg_search.review.issues.reasons import too_few_reason
 from fg_search.review.items import Kind
 
 if TYPE_CHECKING:
@@ -94,7 +95,10 @@ def review(
             diverse=diverse,
             evidence=evidence,
         )
+        unscored = target.info().unscored if kind == "contradicted" else 0
     show_each(items, display.review, as_json=as_json)
+    if unscored:
+        warn(too_few_reason(unscored))
 
 
 def score(

@@ -32,14 +32,13 @@ from fg_search.engine.consistency import (
 from fg_search.engine.hits import (
     Page,
     count_values,
-    fewer_candidates,
     in_pages,
-    most_candidates,
     scroll_in_pages,
     together,
 )
 from fg_search.engine.limits import Limits
 from fg_search.engine.numbers import with_short_numbers
+from fg_search.engine.ordered import in_order
 from fg_search.engine.port import Engine, PointId, Selector
 from fg_search.engine.snapshot_transfer import download, upload
 from fg_search.engine.versions import check_version
@@ -347,6 +346,13 @@ class Adapter(Calls):
     async def query_batch_points(
         self, collection: str, requests: Sequence[models.QueryRequest], *, copies: Copies = "any"
     ) -> list[QueryResponse]:
+        if isinstance(self.client, EdgeClient):  # it has this order itself
+            return await self._query(collection, copies, requests)
+        return await in_order(partial(self._query, collection, copies), requests)
+
+    async def _query(
+        self, collection: str, copies: Copies, requests: Sequence[models.QueryRequest]
+    ) -> list[QueryResponse]:
         options = await self._for_reading(collection, copies)
 
         async def query(part: Sequence[models.QueryRequest]) -> list[QueryResponse]:
@@ -355,55 +361,10 @@ class Adapter(Calls):
         async def ask(most: int | None) -> list[QueryResponse]:
             if most is None:
                 return _joined(await self._in_parts(collection, "queries", requests, query))
-            self._say_fewer(collection, [request.prefetch for request in requests], most)
             pages = [in_pages(request, most) for request in requests]
             flat = [page for of_request in pages for page in of_request]
             responses = iter(_joined(await self._in_parts(collection, "queries", flat, query)))
             return [together([next(responses) for _ in of_request]) for of_request in pages]
-
-        return await self._within_hits(collection, ask)
-
-    def _say_fewer(self, collection: str, prefetch: Any, most: int) -> None:
-        """Say once if a collection allows fewer candidates than a ranking wants."""
-        if most_candidates(prefetch) > most and collection not in self._said_fewer:
-            self._said_fewer.add(collection)
-            _LOG.warning(
-                "the strict mode of %s allows %d candidates a ranking (max_query_limit): rankings by both vectors and "
-                "with a confidence weight consider no more",
-                collection,
-                most,
-            )
-
-    async def query_points_groups(
-        self,
-        collection: str,
-        group_by: str,
-        *,
-        query: Any,
-        using: str | None,
-        prefetch: models.Prefetch | list[models.Prefetch] | None,
-        query_filter: models.Filter | None,
-        limit: int,
-        group_size: int,
-    ) -> list[models.PointGroup]:
-        options = await self._for_reading(collection, "any")
-
-        async def ask(most: int | None) -> list[models.PointGroup]:
-            if most is not None:
-                self._say_fewer(collection, prefetch, most)
-            found = await self._repeat_with(
-                options,
-                self._methods.query_points_groups,
-                collection,
-                group_by=group_by,
-                query=query,
-                using=using,
-                prefetch=prefetch if most is None else fewer_candidates(prefetch, most),
-                query_filter=query_filter,
-                limit=limit,
-                group_size=group_size,
-            )
-            return found.groups
 
         return await self._within_hits(collection, ask)
 

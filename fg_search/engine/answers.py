@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import socket
 import ssl
 import time
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
+from fg_search.edge.engine_errors import ShardClosedError
 from fg_search.errors import ServerError
 
 BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, CONFLICT = 400, 401, 403, 404, 409
@@ -45,6 +47,7 @@ _LARGEST = re.compile(r"limit(?: is)?: (\d+) bytes")
 _OVER_BUDGET = "split your request"  # of a rate limit whose bucket can never hold as much
 _STRICT = re.compile(r"\. Help: ")
 _STRICT_NUMBER = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
+_UNINDEXED = re.compile(r'(?:Index required but not|Index of type "\w+") found for "(.+?)"(?: of one|\. Help)')
 _FEW_COPIES = re.compile(
     r"not have enough active replicas|read operations failed|ordering via leader peer|no leader could be selected"
 )
@@ -79,6 +82,12 @@ class Answer:
     def is_strict(self) -> bool:
         """Whether the strict mode of a collection forbids the request."""
         return self.status == BAD_REQUEST and _STRICT.search(self.message) is not None
+
+    @property
+    def unindexed(self) -> str | None:
+        """Payload field that strict mode wants to have an index."""
+        found = _UNINDEXED.search(self.message) if self.is_strict else None
+        return None if found is None else found.group(1)
 
     @property
     def most_hits(self) -> int | None:
@@ -139,6 +148,8 @@ def status_of(error: BaseException) -> int | None:
 
 def is_not_found(error: BaseException) -> bool:
     """Whether an error says that there is no such collection, alias or snapshot, whatever the engine."""
+    if isinstance(error, ShardClosedError):  # deleted while it was used
+        return True
     if isinstance(error, ValueError):  # of the engines that run in this process
         return "not found" in str(error) or "does not exist" in str(error)
     return status_of(error) == NOT_FOUND
@@ -184,6 +195,12 @@ def _remedy(answer: Answer, has_key: bool) -> str:
         return ": it has no room left; make some there, then run it again: what was acknowledged before is kept"
     if answer.status == TOO_LARGE:
         return ": a single item is larger than it takes at once; raise its limit, or shorten the item"
+    if answer.unindexed is not None:
+        field = shlex.quote(answer.unindexed)
+        return (
+            ": strict mode filters and groups by indexed fields alone; make it one: "
+            f"`fg-search filterable {field}`, or index.make_filterable([{answer.unindexed!r}])"
+        )
     if answer.lacks_majority:
         return (
             ": the nodes of the cluster did not agree, most likely since half of them or more are away, as "

@@ -73,7 +73,6 @@ class Calls(ABC):
         self._largest: int | None = None if self._remote is None else LARGEST_REQUEST
         self._writes_text = self._remote is not None and not self._remote._prefer_grpc
         self._writable: set[str] = set()  # collections that the API key may write to, as far as is known
-        self._said_fewer: set[str] = set()  # collections whose strict mode was told of
 
     @property
     def location(self) -> str:

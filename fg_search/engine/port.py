@@ -149,21 +149,7 @@ class Engine(Protocol):
     async def query_batch_points(
         self, collection: str, requests: Sequence[models.QueryRequest], *, copies: Copies = "any"
     ) -> list[QueryResponse]:
-        """Responses to several queries, in order."""
-
-    async def query_points_groups(
-        self,
-        collection: str,
-        group_by: str,
-        *,
-        query: Any,
-        using: str | None,
-        prefetch: models.Prefetch | list[models.Prefetch] | None,
-        query_filter: models.Filter | None,
-        limit: int,
-        group_size: int,
-    ) -> list[models.PointGroup]:
-        """Response to one query, grouped by a payload key."""
+        """Responses to several queries, in order. Hits of equal scores are ordered by id."""
 
     # --- writing ------------------------------------------------------------------------------------------
     # where shards have copies, a conditional write waits for the copy that puts such writes into an order; with

@@ -8,12 +8,15 @@ from typing import Any
 
 from qdrant_client import models
 
+from fg_search.index.calibration import Calibration
 from fg_search.index.following import followed
 from fg_search.index.health import Placement, find_placement
+from fg_search.index.scores import unscored_labels
 from fg_search.index.set_aside import SET_ASIDE, is_set_aside
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, is_present
 from fg_search.layout.keys import (
+    CALIBRATION_KEY,
     CONFIDENCE_KEY,
     GIVEN_LABEL_KEY,
     LABEL_KEY,
@@ -60,6 +63,8 @@ class IndexInfo:
         corrected: Number of points whose label a person corrected.
         set_aside: Number of points that are not found until somebody decides about them.
         strangers: Number of points that searches leave out: an encoder of before made them, or another client.
+        unscored: Number of labelled points that :meth:`ConfidenceIndex.score_labels` did not score when it last ran,
+            because their label had too few examples to judge.
         metadata: Identity of the encoder, and the layout.
         calibration: Summary of the calibration, ``None`` if there is none.
         placement: Shards and copies on a server, ``None`` in an engine that runs in this process.
@@ -75,6 +80,7 @@ class IndexInfo:
     corrected: int
     set_aside: int
     strangers: int
+    unscored: int
     metadata: IndexMetadata
     calibration: CalibrationInfo | None
     placement: Placement | None
@@ -87,14 +93,19 @@ async def describe_index(state: IndexState) -> IndexInfo:
     Up to 10,000 items are read and counted here. Of more, the engine counts, and the histogram is that of a random
     sample, scaled to all.
     """
-    state = replace(await followed(state), has_strangers=False)  # they are counted
+    found = await state.engine.get_collection(state.collection)
+    if IndexMetadata.of_collection(state.collection, found) != state.metadata:
+        state = await followed(state)
+    state = replace(state, has_strangers=False)  # they are counted
+    metadata = found.config.metadata or {}
     points = await _count(state)
-    calibration = state.calibration
+    calibration = Calibration.of_metadata(metadata.get(CALIBRATION_KEY), state.metadata.fingerprint)
     counts = await (_counts_of_all(state) if points <= _MOST_READ else _counts(state, points))
     return IndexInfo(
         location=state.location,
         collection=state.collection,
         tenant=state.chosen_tenant,
+        unscored=unscored_labels(metadata),
         metadata=state.metadata,
         placement=await find_placement(state.engine, state.points, None, count=False),
         calibration=None

@@ -21,6 +21,7 @@ from fg_search.index.state import IndexState
 from fg_search.index.unchanged import TOUCHED, UNTOUCHED
 from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import has_ids
+from fg_search.layout.history import History
 from fg_search.layout.item_input import checked_items
 from fg_search.layout.items import Item, StoredItem
 from fg_search.layout.keys import STORED_KEYS
@@ -316,38 +317,47 @@ async def _write(
         ):  # added and worked on by somebody else in this very moment
             waiting |= new
     while waiting:
-        replaced = [(change, point) for change, point in waiting.values() if change.seen is not None]
-        if replaced:
-            await engine.batch_update_points(collection, _replacements(replaced), copies="active")
+        await engine.batch_update_points(collection, _replacements(waiting.values()), copies="active")
         waiting = await _refused(state, waiting)
     await acknowledge(state, [change.item.point_id for change in changes])
 
 
 def _replacements(replaced: Iterable[tuple[_Change, models.PointStruct]]) -> list[models.UpdateOperation]:
     """Writes of points whose items are as they were seen; items of the same version share one."""
-    alike: dict[int, tuple[models.Filter, list[models.PointStruct]]] = {}
+    alike: dict[tuple[bool, int], tuple[models.Filter, list[models.PointStruct]]] = {}
     for change, point in replaced:
-        assert change.seen is not None  # noqa: S101  replaced items were seen
-        condition = models.Filter(must=[change.seen.history.unchanged])
-        alike.setdefault(change.seen.history.version, (condition, []))[1].append(point)
+        seen = History() if change.seen is None else change.seen.history
+        condition = models.Filter(must=[seen.unchanged])
+        alike.setdefault((change.seen is None, seen.version), (condition, []))[1].append(point)
     return [
-        models.UpsertOperation(upsert=models.PointsList.model_construct(points=points, update_filter=condition))
-        for condition, points in alike.values()
+        models.UpsertOperation(
+            upsert=models.PointsList.model_construct(
+                points=points,
+                update_filter=condition,
+                # an item that was deleted meanwhile does not come back with what people had decided about it
+                update_mode=None if is_new else models.UpdateMode.UPDATE_ONLY,
+            )
+        )
+        for (is_new, _), (condition, points) in alike.items()
     ]
 
 
 async def _refused(state: IndexState, waiting: _Writes) -> _Writes:
     """Points that were not written since people have changed their items, merged with what they did.
 
-    An item that is gone was deleted by somebody who came later.
+    An item that was deleted meanwhile is a new one.
     """
     refused: _Writes = {}
+    gone = dict(waiting)
     for record in await state.engine.retrieve(state.points, list(waiting), with_payload=STORED_KEYS, copies="active"):
-        change, point = waiting[id_of(record)]
+        change, point = gone.pop(id_of(record))
         found = StoredItem.of_features(features_of(record))
         is_done = found.has(change.given, state.metadata.fingerprint)
         if is_done or (change.seen is not None and found.history.version == change.seen.history.version):
             continue
         merged = found.update(change.given)
         refused[merged.point_id] = (_Change(merged, change.given, found), with_review_state(point, merged))
+    for point_id, (change, point) in gone.items():
+        given = change.given
+        refused[point_id] = (_Change(given, given, None), with_review_state(point, given))
     return refused

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
 
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine
@@ -16,6 +17,8 @@ from fg_search.index.collections import find_collection
 from fg_search.index.rights import is_running, is_running_here
 from fg_search.layout.operations import Operation, changes_name, is_target_of, rights, sealed_by
 from fg_search.layout.schema import IndexMetadata
+
+_OLD = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -142,12 +145,20 @@ async def _is_leftover(engine: Engine, target: Target, found: Survey) -> bool:
     previous = None if current is None or current.operation is None else current.operation.source
     if made.source is not None and made.source == previous:
         return True  # an operation cannot switch any more once the name has moved from its source
-    if is_running(made, engine) or is_running_here(target.name.rpartition(".")[2]):
+    if is_running_here(target.name.rpartition(".")[2]) or (is_running(made, engine) and not _is_old(made)):
         return False
     # the name never led to a target that is not complete, or whose source still has the name
     if not made.complete or (current is not None and made.source == current.name):
         return True
     return not await points_in(engine, target.name)
+
+
+def _is_old(made: Operation) -> bool:
+    """Whether a target without a right was made so long ago that its operation must be dead.
+
+    If it is not, it finds its target gone, and begins again.
+    """
+    return datetime.now(timezone.utc) - datetime.fromisoformat(made.since) > _OLD
 
 
 async def _target(engine: Engine, name: str) -> Target | None:

@@ -81,7 +81,7 @@ async def migrate(
     """
     state = await followed(state)
     await remove_retired(state.engine, state.collection)
-    while not encoder.has_fingerprint(state.metadata.fingerprint):
+    while not encoder.has_fingerprint(state.metadata.fingerprint) or _sets_aside_otherwise(state, set_aside):
         check_can_move(state)
         kept = state.metadata.set_aside if set_aside == "as before" else set_aside
         metadata = replace(metadata_of(encoder), settings=state.metadata.settings, set_aside=kept)
@@ -108,6 +108,10 @@ async def migrate(
     state = replace(state, encoders=EncoderSlot(encoder))
     state.handle.moved(state)
     return state
+
+
+def _sets_aside_otherwise(state: IndexState, set_aside: float | AsBefore | None) -> bool:
+    return set_aside != "as before" and set_aside != state.metadata.set_aside
 
 
 async def _make_targets(right: Right, metadata: IndexMetadata) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from qdrant_client import models
@@ -15,7 +15,7 @@ from fg_search.index.following import on_current_collection
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import has_ids, is_present
-from fg_search.layout.keys import ITEMS_SCORED_KEY, LABELS_SCORED_KEY, PAYLOAD_KEY, REVIEW_KEY
+from fg_search.layout.keys import ITEMS_SCORED_KEY, LABELS_SCORED_KEY, PAYLOAD_KEY, REVIEW_KEY, UNSCORED_KEY
 from fg_search.layout.schema import SCORE_INDEXES
 
 _ITEMS_PER_WRITE = 1000
@@ -46,7 +46,8 @@ async def replace_scores(
         if state.metadata.base != base:
             raise state.was_re_encoded()
         await index_payload(state.engine, state.points, indexes)
-        scored = models.Filter(should=[is_present(key) for key in keys])
+        # every score has one of the indexed keys, and without an index a server in strict mode would not look for it
+        scored = models.Filter(should=[is_present(key) for key in keys if key in indexes])
         await state.engine.delete_payload(state.points, keys, points=state.scope_of_all(scored))
         for page in pages(list(scores), _ITEMS_PER_WRITE):
             operations = [
@@ -66,21 +67,34 @@ async def replace_scores(
     await on_current_collection(state, write)
 
 
-async def index_scores(engine: Engine, collection: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the payload indexes for scores that were copied from another collection.
+async def index_scores(
+    engine: Engine, collection: str, metadata: Mapping[str, Any], *, known: Container[str] = ()
+) -> dict[str, Any]:
+    """Make the payload indexes for scores that are there, or were copied from another collection.
 
     Args:
-        engine: Engine of the collection that has the copies.
+        engine: Engine of the collection that has them.
         collection: Name of that collection.
-        metadata: Metadata of the collection they were copied from.
+        metadata: Metadata of that collection, or of the one they were copied from.
+        known: Keys that have a payload index.
 
     Returns:
         The entries of the metadata that say which scores are there.
     """
     scored = {key: metadata[key] for key in SCORE_INDEXES if key in metadata}
     for key in scored:
-        await index_payload(engine, collection, SCORE_INDEXES[key])
+        await index_payload(engine, collection, SCORE_INDEXES[key], known=known)
     return scored
+
+
+def unscored_labels(metadata: Mapping[str, Any]) -> int:
+    """Number of labelled items whose label had too few examples to judge, when labels were last scored.
+
+    Args:
+        metadata: Metadata of the collection.
+    """
+    scored = metadata.get(LABELS_SCORED_KEY) or {}
+    return int(scored.get(UNSCORED_KEY, 0))
 
 
 async def check_labels_scored(state: IndexState) -> None:
@@ -102,8 +116,11 @@ async def check_items_scored(state: IndexState) -> None:
 
 
 async def _check_scored(state: IndexState, key: str, what: str, method: str) -> None:
-    info = await state.engine.get_collection(state.collection)
-    if key not in (info.config.metadata or {}):
+    if key not in await _metadata(state):
         raise NotScoredError(
             f"{what} of {state.name} were not scored yet; call index.{method}() or `fg-search score` first"
         )
+
+
+async def _metadata(state: IndexState) -> Mapping[str, Any]:
+    return (await state.engine.get_collection(state.collection)).config.metadata or {}

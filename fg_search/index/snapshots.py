@@ -163,16 +163,20 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
     if engine.is_shared and holds_points(file):
         try:
             await restore_points(right, file, check)
-        except (Exception, KeyboardInterrupt, asyncio.CancelledError):
+        except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
             await remove(engine, target)
+            if is_not_found(error):
+                raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
             raise
         return
     if engine.is_shared:
         check_whole(file)
+    is_recovered = False
     try:
         # says what the target is for, until its own metadata do
         await make_without_vectors(engine, right.changes, IndexSettings(), right.operation.to_metadata())
         await engine.recover_snapshot(target, file)
+        is_recovered = True
         metadata = IndexMetadata.of_collection(target, await engine.get_collection(target))
         check(metadata)
         await forget_shards(engine, target, metadata)
@@ -180,6 +184,8 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
         before = dict.fromkeys((SEALED_KEY, INCOMPLETE_KEY))
         await engine.update_collection(target, metadata={**before, **right.operation.to_metadata()})
         await engine.delete_collection(right.changes)
-    except (Exception, KeyboardInterrupt, asyncio.CancelledError):
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
         await remove(engine, target)
+        if is_recovered and is_not_found(error):
+            raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
         raise

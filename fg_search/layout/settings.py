@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from fg_search.engine.consistency import Consistency, Ordering
+from fg_search.layout.filterable import check_filterable
 from fg_search.layout.keys import PAYLOAD_KEY
 
 BaseVectors = Literal["float32", "float16", "none"]
@@ -35,6 +37,9 @@ class IndexSettings:
             decides. Writes that depend on what is there, to shards with copies, are strong anyway.
         consistency: Copies that have to agree on what is read: ``"majority"``, ``"quorum"``, ``"all"`` or their number.
             By default one is asked, and more of them where something is decided by the answer.
+        filterable: Kinds of the payload fields that the engine indexes, to filter and group by, such as
+            ``{"category": "keyword", "price": "float"}``. A server in strict mode filters by no others. This setting
+            alone may grow later (:meth:`ConfidenceIndex.make_filterable`).
 
     Raises:
         ValueError: If a value is out of range, or the values do not go together.
@@ -49,6 +54,7 @@ class IndexSettings:
     write_consistency: int | None = None
     ordering: Ordering | None = None
     consistency: Consistency | None = None
+    filterable: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for name, choices in (("base_vectors", BaseVectors), ("quantization", Quantization)):
@@ -61,6 +67,7 @@ class IndexSettings:
             not self.tenant_key or self.tenant_key == PAYLOAD_KEY or set(self.tenant_key) & set('."[]')
         ):
             raise ValueError(f"tenant_key must be a plain top-level key other than {PAYLOAD_KEY!r}")
+        object.__setattr__(self, "filterable", check_filterable(self.filterable))
         for name in ("shards", "replicas", "write_consistency"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):

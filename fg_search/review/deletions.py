@@ -1,8 +1,8 @@
 """Deleted items, which the log of decisions keeps whole, so that undo can bring them back.
 
-A deleted item cannot carry the entry about its deletion. So that entry is logged first, as waiting; then the item is
-removed, unless somebody has changed it meanwhile; then the entry stands. Whoever finds a waiting entry goes on from
-there.
+A deleted item cannot carry the entry about its deletion. So the item is marked first, unless somebody has changed it
+meanwhile; then the entry is logged, as waiting; then the marked item is removed, and the entry stands. Whoever finds a
+waiting entry goes on from there. An item without the mark is another one, which was added since.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 from qdrant_client import models
 
@@ -27,20 +26,37 @@ from fg_search.index.decision_log import (
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import equals, has_ids
-from fg_search.layout.history import History
 from fg_search.layout.items import Item
-from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, HISTORY_WAITING_KEY, PAYLOAD_KEY
-from fg_search.layout.points import to_points, vectors_of, with_review_state
+from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, HISTORY_VERSION_KEY, ITEM_HISTORY_KEY, PAYLOAD_KEY
+from fg_search.layout.points import history_of, to_points, vectors_of, with_review_state
 from fg_search.review.decisions import ReviewDecision
-from fg_search.review.item_changes import SeenItem, check_changed, read_item
+from fg_search.review.item_changes import SeenItem, check_changed, mark_item, read_item
+
+_MARK = "mark"  # within the point of an entry: token and version of the item when it was marked
 
 
-async def log_deletion(state: IndexState, seen: SeenItem, entry: ReviewDecision) -> ReviewDecision:
-    """Log a decision to delete an item, with what brings the item back."""
+async def log_deletion(
+    state: IndexState, seen: SeenItem, entry: ReviewDecision, token: str, key: str
+) -> ReviewDecision:
+    """Mark an item as about to be deleted, and log that, with what brings the item back.
+
+    Args:
+        state: The index.
+        seen: The item as it was read.
+        entry: The decision.
+        token: Token of the mark.
+        key: Key of the entry.
+
+    Raises:
+        DecisionConflictError: If somebody else changes the item in the same moment.
+    """
     if seen.history.unlogged:
         await log_decisions(state)
-    entry = replace(entry, point=_as_json(seen.record))
-    await append_waiting(state, seen.point, entry.to_unlogged(str(uuid4())))
+    marked = seen.history.logged().changed(token)
+    await mark_item(state, seen, marked)
+    mark = {"token": token, "version": marked.version}
+    entry = replace(entry, point={**_as_json(seen.record), _MARK: mark})
+    await append_waiting(state, seen.point, entry.to_unlogged(key))
     return entry
 
 
@@ -64,7 +80,7 @@ async def finish_deletions(state: IndexState) -> None:
             await set_stage(state, entry.number, "over", failed="it was interrupted")
 
 
-async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewDecision, token: str) -> None:
+async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewDecision, token: str, key: str) -> None:
     """Undo a deletion. An item whose vectors are another encoder's is encoded anew.
 
     Args:
@@ -72,6 +88,7 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
         decision: Decision to delete the item, which stands.
         entry: Entry for the log that undoes it.
         token: Token of the write.
+        key: Key of the entry.
 
     Raises:
         DecisionConflictError: If there is an item with this id again.
@@ -85,7 +102,9 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
     if there is not None:
         raise decision.out_of_date("there is an item with this id again")
     item = Item.of_record(models.Record(id=point["id"], payload=point["payload"]))
-    history = item.history.logged().decided(token, entry.number, entry.to_unlogged(str(uuid4())))
+    marked = (point.get(_MARK) or {}).get("version", 0)
+    before = replace(item.history.logged(), version=max(item.history.version, marked))
+    history = before.decided(token, entry.number, entry.to_unlogged(key))
     restored = await _restored(state, replace(item, history=history), point)
     await state.engine.upsert(state.points, [restored], insert_only=True)
     try:
@@ -96,18 +115,27 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
 
 
 async def _carry_out(state: IndexState, entry: ReviewDecision) -> bool:
-    """Remove the item of an entry unless it was changed, and note the stage. Return whether it is removed."""
-    point = entry.point or {}
-    history = History.of_features(point["payload"][PAYLOAD_KEY])
-    as_seen: list[models.Condition] = [has_ids([point["id"]]), history.unchanged]
-    carries_entries = equals(HISTORY_WAITING_KEY, True)
-    await state.engine.delete(state.points, models.Filter(must=as_seen, must_not=[carries_entries]))
-    if await state.engine.retrieve(state.points, [point["id"]], with_payload=False, copies="most"):
-        await set_stage(state, entry.number, "over", failed="somebody changed the item before it could be deleted")
+    """Remove the marked item of an entry, and note the stage. Return whether it is removed."""
+    point: Mapping[str, Any] = entry.point or {}
+    mark = point.get(_MARK)
+    if mark is None:  # interrupted in a release before 0.2
+        await set_stage(state, entry.number, "over", failed="it was interrupted")
         return False
+    if await _has_mark(state, point["id"], mark):
+        as_marked: list[models.Condition] = [has_ids([point["id"]]), equals(HISTORY_VERSION_KEY, mark["version"])]
+        await state.engine.delete(state.points, models.Filter(must=as_marked))
+        if await _has_mark(state, point["id"], mark):
+            await set_stage(state, entry.number, "over", failed="somebody changed the item before it could be deleted")
+            return False
     await acknowledge(state, [point["id"]])
     await set_stage(state, entry.number, "standing")
     return True
+
+
+async def _has_mark(state: IndexState, point: int | str, mark: Mapping[str, Any]) -> bool:
+    """Whether the item that was marked is there, changed since or not."""
+    records = await state.engine.retrieve(state.points, [point], with_payload=[ITEM_HISTORY_KEY], copies="most")
+    return bool(records) and mark["token"] in history_of(records[0]).writers
 
 
 async def _restored(state: IndexState, item: Item, point: Mapping[str, Any]) -> models.PointStruct:

@@ -83,13 +83,19 @@ async def change_item(
     Raises:
         DecisionConflictError: If somebody has.
     """
-    change = models.SetPayload(
-        payload={**values, **history.to_payload()},
-        key=PAYLOAD_KEY,
-        filter=models.Filter(must=[has_ids([seen.point]), seen.history.unchanged]),
-    )
-    operations = [*also, models.SetPayloadOperation(set_payload=change)]
+    operations = [*also, _setting(seen, values, history)]
     await state.engine.batch_update_points(state.points, operations)
+    await check_changed(state, seen, history)
+    await acknowledge(state, [seen.point])
+
+
+async def mark_item(state: IndexState, seen: SeenItem, history: History) -> None:
+    """Give an item a history with another token, unless somebody has changed it since it was read.
+
+    Raises:
+        DecisionConflictError: If somebody has.
+    """
+    await state.engine.batch_update_points(state.points, [_setting(seen, {}, history)])
     await check_changed(state, seen, history)
     await acknowledge(state, [seen.point])
 
@@ -100,7 +106,7 @@ async def check_changed(state: IndexState, seen: SeenItem, wanted: History) -> N
     Args:
         state: The index.
         seen: The item as it was read before.
-        wanted: History after the change. Its last token and entry are those of the change.
+        wanted: History after the change. Its last token is that of the change, and so is its last entry, if it has any.
 
     Raises:
         DecisionConflictError: If somebody else was faster.
@@ -111,7 +117,7 @@ async def check_changed(state: IndexState, seen: SeenItem, wanted: History) -> N
     history = history_of(records[0]) if records else None
     if history is not None and wanted.writers[-1] in history.writers:
         return
-    if await is_logged(state, wanted.unlogged[-1][KEY]):
+    if wanted.unlogged and await is_logged(state, wanted.unlogged[-1][KEY]):
         return  # somebody has deleted the item since, and logged the entry before that
     user_id = seen.features["id"]
     if history is None:
@@ -137,3 +143,13 @@ def conflict_with(user_id: object, newest: ReviewDecision | None) -> DecisionCon
     if newest.action == "undo":
         return DecisionConflictError(f"{newest.reviewer} took back a decision about {user_id!r} meanwhile")
     return DecisionConflictError(f"{newest.reviewer} decided about {user_id!r} meanwhile: {newest.action}")
+
+
+def _setting(seen: SeenItem, values: Mapping[str, Any], history: History) -> models.UpdateOperation:
+    """Write that changes an item as it was seen."""
+    change = models.SetPayload(
+        payload={**values, **history.to_payload()},
+        key=PAYLOAD_KEY,
+        filter=models.Filter(must=[has_ids([seen.point]), seen.history.unchanged]),
+    )
+    return models.SetPayloadOperation(set_payload=change)

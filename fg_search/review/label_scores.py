@@ -11,11 +11,13 @@ import numpy as np
 from fg_search.index.corpus import Corpus, read_corpus
 from fg_search.index.scores import replace_scores
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import LABEL_SCORE_KEYS, LABELS_SCORED_KEY
+from fg_search.layout.keys import LABEL_SCORE_KEYS, LABELS_SCORED_KEY, UNSCORED_KEY
 from fg_search.layout.schema import LABEL_SCORE_INDEXES
 from fg_search.review.confused_labels import confusion_key
+from fg_search.review.issues.reasons import too_few_reason
 
 _MIN_SCORE = 0.01  # a label that is right with 99 % is in nobody's queue
+_VAGUE = 0.25  # width of an interval that hardly says anything
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class LabelScores:
         wrong: Share of the labels that are probably wrong, in [0, 1].
         lower: Lower end of its 95 % interval.
         upper: Upper end of its 95 % interval.
+        unscored: Number of labelled items that were not scored: fewer than three others have their label, too few to
+            judge. They are in no list, and are never set aside.
     """
 
     items: int
@@ -39,12 +43,16 @@ class LabelScores:
     wrong: float
     lower: float
     upper: float
+    unscored: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"{self.labelled:,} labels scored: {self.wrong:.1%} are probably wrong "
-            f"({self.lower:.1%} to {self.upper:.1%}); another one is suggested for {self.suggested:,}"
-        )
+        scored = self.labelled - self.unscored
+        if not scored:
+            return f"no labels scored: {too_few_reason(self.unscored)}"
+        vague = ": too few examples to tell more exactly" if self.upper - self.lower > _VAGUE else ""
+        rest = f"; {too_few_reason(self.unscored)}" if self.unscored else ""
+        wrong = f"{self.wrong:.1%} are probably wrong ({self.lower:.1%} to {self.upper:.1%}{vague})"
+        return f"{scored:,} labels scored: {wrong}; another one is suggested for {self.suggested:,}{rest}"
 
 
 async def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], object]) -> LabelScores:
@@ -58,22 +66,24 @@ async def score_labels(state: IndexState, *, seed: int, progress: Callable[[int]
     corpus = await read_corpus(state, progress)
     found, model = await state.engine.work(lambda: _score(corpus, seed))
     listed = [i for i in range(len(found)) if found.scored[i] and found.score[i] >= _MIN_SCORE]
+    labelled, scored = sum(label is not None for label in corpus.labels), int(found.scored.sum())
     await replace_scores(
         state,
         LABEL_SCORE_KEYS,
         {corpus.point_ids[i]: _scores_of(found, i, corpus.labels[i]) for i in listed},
         LABEL_SCORE_INDEXES,
-        {LABELS_SCORED_KEY: {"labelled": int(found.scored.sum())}},
+        {LABELS_SCORED_KEY: {"labelled": scored, UNSCORED_KEY: labelled - scored}},
     )
     share = model.noise.share
     return LabelScores(
         items=len(corpus.texts),
-        labelled=sum(label is not None for label in corpus.labels),
+        labelled=labelled,
         listed=len(listed),
         suggested=int(found.change.sum()),
         wrong=float(share.estimate),
         lower=float(share.low),
         upper=float(share.high),
+        unscored=labelled - scored,
     )
 
 

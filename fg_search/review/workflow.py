@@ -19,9 +19,9 @@ from fg_search.ids import UserId, plain_id
 from fg_search.index.decision_log import (
     clearing,
     entries_that,
+    is_logged,
     latest_entries,
     latest_standing,
-    log_decisions,
     log_unlogged,
     next_number,
     read_entries,
@@ -30,7 +30,7 @@ from fg_search.index.decision_log import (
 from fg_search.index.following import on_current_collection
 from fg_search.index.labels import hint, ids_in_other_form
 from fg_search.index.state import IndexState
-from fg_search.layout.history import History, new_token
+from fg_search.layout.history import new_token
 from fg_search.layout.items import corrected
 from fg_search.layout.keys import REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.points import features_of, history_of, id_of
@@ -72,7 +72,7 @@ async def decide(
     """
     check_reviewer(reviewer)
     point = state.point_id(user_id)
-    token, made = new_token(), None
+    token, key, made = new_token(), str(uuid4()), None
 
     async def write(state: IndexState) -> ReviewDecision:
         nonlocal made
@@ -82,15 +82,18 @@ async def decide(
         seen, newest = await read_item(state, point, with_vectors=action == "delete")
         if seen is not None and made is not None and token in seen.history.writers:
             return made  # carried out before the index moved
-        await _check_nothing_newer(state, user_id, seen, latest)
-        if seen is None:
-            meant = hint(await ids_in_other_form(state, [user_id]))
-            raise ItemNotFoundError(f"{state.name} has no item {user_id!r}{meant}")
+        try:
+            seen = await _checked(state, user_id, seen, latest)
+        except (DecisionConflictError, ItemNotFoundError):
+            if made is None or not await is_logged(state, key):
+                raise
+            return made  # carried out and logged before the index moved; what came since came later
         features = seen.features
         before = features.get("label")  # the engine removes a key that is set to null
         chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"), suggested)
         made = ReviewDecision(
-            number=next_number(state, max(newest, seen.history.number)),
+            # again after the index has moved, it is the same entry: somebody may have logged it already
+            number=made.number if made is not None else next_number(state, max(newest, seen.history.number)),
             id=plain_id(user_id),
             action=action,  # type: ignore[arg-type]  # checked
             before=before,
@@ -101,11 +104,11 @@ async def decide(
             seen=_restored_by_undo(features),
         )
         if action == "delete":
-            made = await log_deletion(state, seen, made)
+            made = await log_deletion(state, seen, made, token, key)
             await delete_item(state, made)
             return made
         values = {REVIEWED_KEY: made.note} | ({} if chosen in (None, before) else corrected(seen.stored, chosen))
-        await change_item(state, seen, values, _with_entry(seen.history, token, made))
+        await change_item(state, seen, values, seen.history.decided(token, made.number, made.to_unlogged(key)))
         return made
 
     return await on_current_collection(state, write)
@@ -122,7 +125,7 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
     check_reviewer(reviewer)
     if number is not None:
         check_count(number, name="number", least=0)
-    token, made = new_token(), None
+    token, key, made = new_token(), str(uuid4()), None
 
     async def write(state: IndexState) -> ReviewDecision:
         nonlocal made
@@ -131,7 +134,7 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
             return made  # carried out before the index moved
         decision = await _latest_standing(state) if number is None else await _standing(state, number)
         made = ReviewDecision(
-            number=next_number(state, max(newest, decision.number)),
+            number=made.number if made is not None else next_number(state, max(newest, decision.number)),
             id=decision.id,
             action="undo",
             before=decision.after,
@@ -144,13 +147,13 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
         if decision.action == "delete":
             if unlogged:
                 await state.engine.batch_update_points(state.points, clearing(unlogged))
-            await bring_back(state, decision, made, token)
+            await bring_back(state, decision, made, token, key)
             return made
         seen = await _as_left(state, decision, unlogged)
         earlier = await _before(state, decision, seen)
         others = [record for record in unlogged if id_of(record) != seen.point]
-        history = seen.history.logged()
-        await change_item(state, seen, earlier, _with_entry(history, token, made), also=clearing(others))
+        history = seen.history.logged().decided(token, made.number, made.to_unlogged(key))
+        await change_item(state, seen, earlier, history, also=clearing(others))
         return made
 
     return await on_current_collection(state, write)
@@ -177,8 +180,14 @@ async def decisions(
         item=item_id,
         since=since,
     )
-    await log_decisions(state)
-    await finish_deletions(state)
+
+    async def settle(state: IndexState) -> None:
+        records, _ = await log_unlogged(state)
+        if records:
+            await state.engine.batch_update_points(state.points, clearing(records))
+        await finish_deletions(state)
+
+    await on_current_collection(state, settle)
     if limit is not None:
         found = (await latest_entries(state, condition, limit))[::-1]
     else:
@@ -186,13 +195,18 @@ async def decisions(
     return [ReviewDecision.of_payload(entry) for entry, _ in found]
 
 
-def _with_entry(history: History, token: str, entry: ReviewDecision) -> History:
-    return history.decided(token, entry.number, entry.to_unlogged(str(uuid4())))
-
-
 def _restored_by_undo(features: Mapping[str, Any]) -> dict[str, Any]:
     """What of an item a decision may change, as it is before that."""
     return {key: features[key] for key in ("label", "given_label", REVIEWED_KEY) if features.get(key) is not None}
+
+
+async def _checked(state: IndexState, user_id: UserId, seen: SeenItem | None, latest: int | None) -> SeenItem:
+    """Item to decide about, if it is there and nobody has decided about it since."""
+    await _check_nothing_newer(state, user_id, seen, latest)
+    if seen is None:
+        meant = hint(await ids_in_other_form(state, [user_id]))
+        raise ItemNotFoundError(f"{state.name} has no item {user_id!r}{meant}")
+    return seen
 
 
 async def _check_nothing_newer(state: IndexState, user_id: UserId, seen: SeenItem | None, latest: int | None) -> None:

@@ -19,6 +19,7 @@ from fg_search.confidence_index import ConfidenceIndex
 from fg_search.errors import DecisionConflictError, EmptyIndexError, FgSearchError
 from fg_search.ids import UserId, point_id
 from fg_search.review.decisions import ReviewDecision
+from fg_search.review.issues.reasons import too_few_reason
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, UndoRequest, problems
 from fg_search.web.site import FormFields, Site, link
@@ -88,6 +89,7 @@ def router(site: Site) -> APIRouter:
             problem=problem,
             conflict=conflict,
             longest_label=MAX_LABEL,
+            unscored="" if items or problem else _unscored(site, asked.kind),
         )
 
     @routes.get("/review")
@@ -127,6 +129,12 @@ def _queue(site: Site, asked: ReviewRequest) -> tuple[list[ReviewItem], str | No
         return [], None
     except FgSearchError as error:
         return [], str(error)
+
+
+def _unscored(site: Site, kind: Kind) -> str:
+    """Which labels a list that is empty does not speak of."""
+    count = site.index.info().unscored if kind == "contradicted" else 0
+    return too_few_reason(count) if count else ""
 
 
 def _where(values: Mapping[str, Any]) -> dict[str, str]:

@@ -635,7 +635,7 @@ def test_an_interrupted_import_goes_on_where_it_was(run, own_index, monkeypatch)
 
     def full_disk(self, collection_name, payload, *arguments, **options):
         fields.append(payload)
-        if sum("label" in one for one in fields) == 2:  # the second decision was logged and cannot be carried out
+        if sum("label" in one for one in fields) == 2:  # the second decision
             raise StorageError("no space left on device")
         return whole(self, collection_name, payload, *arguments, **options)
 
@@ -644,7 +644,7 @@ def test_an_interrupted_import_goes_on_where_it_was(run, own_index, monkeypatch)
         code, _, err = run(*command)
     assert code == 1
     assert "no space left" in err
-    assert run(*command)[1] == "1 decisions taken, 2 were taken before\n"
+    assert run(*command)[1] == "2 decisions taken, 1 were taken before\n"
     assert decisions_in(own_index / "idx") == [(name, "label", "food") for name in ("d0", "d1", "d2")]
 
 
@@ -737,7 +737,8 @@ def with_copies(run, own_index):
     code, out, err = run("score", "--index", own_index / "idx")
     assert code == 0, err
     assert "50 items compared: 2 with near-duplicates of another label, 2 with the same text as others" in out
-    assert "50 labels scored" in out
+    assert "49 labels scored" in out
+    assert "1 item has a label with too few examples to judge (fewer than 4)" in out
     return own_index / "idx"
 
 
@@ -751,6 +752,15 @@ def test_every_kind_is_listed(run, with_copies):
     code, out, _ = run("review", "--index", with_copies, "--kind", "duplicate", "--label", "nothing")
     assert out.strip() == "nothing to review"
     assert run("review", "--index", with_copies, "--min-score", 2)[0] == 2
+
+
+def test_labels_that_were_not_judged_are_told(run, with_copies):
+    code, _, err = run("review", "--index", with_copies, "--kind", "contradicted")
+    assert (code, err.strip()) == (0, "1 item has a label with too few examples to judge (fewer than 4)")
+    assert "too few" not in run("review", "--index", with_copies)[2]
+    assert "1 item has a label with too few examples" in " ".join(run("info", "--index", with_copies)[1].split())
+    assert json.loads(run("info", "--index", with_copies, "--json")[1])["unscored"] == 1
+    assert json.loads(run("score", "--index", with_copies, "--json")[1])["unscored"] == 1
 
 
 def test_what_a_reviewer_was_unsure_of_is_listed(run, with_copies):

@@ -6,6 +6,7 @@ from profiles import examples
 
 from fg_search.review import issues as review
 from fg_search.review.issues import (
+    NoiseEstimate,
     agreeing_and_contradicting,
     are_outliers,
     conflicting_copies,
@@ -198,69 +199,85 @@ def test_labels_confused_both_ways_come_before_mislabelled_ones():
         confused_labels(given_labels, ["a"])
 
 
+def planted(seed, noise, sureness, labels=5, items=4000):
+    """Given labels, whether each is wrong, and a posterior that is right about the true ones as often as it says."""
+    rng = np.random.default_rng(seed)
+    posterior = rng.dirichlet(np.full(labels, 1 / sureness), size=items)
+    truth = (posterior.cumsum(axis=1) > rng.random(items)[:, None]).argmax(axis=1)
+    wrong = rng.random(items) < noise
+    return np.where(wrong, (truth + rng.integers(1, labels, size=items)) % labels, truth), wrong, posterior
+
+
 @pytest.mark.parametrize("pieces", [1, 7])
-def test_the_confident_joint_counts_what_was_planted(pieces):
-    rng = np.random.default_rng(0)
-    truth = rng.integers(5, size=4000)
-    label = np.where(rng.random(4000) < 0.2, rng.integers(5, size=4000), truth)
-    logits = 3 * np.eye(5)[truth] + rng.standard_normal((4000, 5))
-    posterior = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-
-    def blocks():
-        return zip(np.array_split(label, pieces), np.array_split(posterior, pieces), strict=True)
-
-    found = estimate_noise(blocks, 5, from_half=blocks)
-    planted = (label != truth).mean()
-    assert abs(found.share.estimate - planted) < 0.02
-    assert found.share.low < planted < found.share.high
+@pytest.mark.parametrize("noise", [0.0, 0.05, 0.2])
+@pytest.mark.parametrize("power", [0.5, 1, 2])
+def test_wrong_labels_are_counted_however_sure_the_posterior_is(pieces, noise, power):
+    label, wrong, posterior = planted(0, noise, sureness=20)
+    posterior = posterior**power
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    blocks = zip(np.array_split(label, pieces), np.array_split(posterior, pieces), strict=True)
+    found = estimate_noise(blocks, 5)
+    assert abs(found.share.estimate - wrong.mean()) < 0.02
+    assert found.share.low <= wrong.mean() <= found.share.high < wrong.mean() + 0.05
     assert found.examples == 4000
-    assert found.by_label.shape == (5,)
+    assert found.by_label == pytest.approx([wrong[label == i].mean() for i in range(5)], abs=0.04)
     assert "of the labels are probably wrong" in str(found)
-    assert found.share == estimate_noise(blocks, 5, from_half=blocks).share
+
+
+@pytest.mark.parametrize("sureness", [1, 4])
+def test_what_the_model_cannot_tell_is_not_taken_for_noise(sureness):
+    label, _, posterior = planted(1, 0.0, sureness)
+    assert (posterior.argmax(axis=1) != label).mean() > 0.15
+    share = estimate_noise([(label, posterior)], 5).share
+    assert share.estimate < 0.03
+    assert share.low == 0
+
+
+def test_posteriors_that_say_nothing_leave_everything_possible():
+    label = np.random.default_rng(2).integers(5, size=300)
+    share = estimate_noise([(label, np.full((300, 5), 0.2))], 5).share
+    assert (share.estimate, share.low, share.high) == (0, 0, pytest.approx(1, abs=1e-3))
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.3])
+@pytest.mark.parametrize("labels", [2, 30])
+def test_the_interval_holds_what_is_planted(noise, labels):
+    held = 0
+    for seed in range(20):
+        label, wrong, posterior = planted(seed, noise, 20, labels, items=200)
+        share = estimate_noise([(label, posterior)], labels).share
+        held += share.low <= wrong.mean() <= share.high
+    assert held >= 18
+
+
+def test_noise_of_bad_input_is_refused():
+    label, _, posterior = planted(0, 0.0, 20, items=10)
     with pytest.raises(ValueError, match="posterior must have shape"):
-        estimate_noise(lambda: [(label, posterior)], 6, from_half=blocks)
+        estimate_noise([(label, posterior)], 6)
     with pytest.raises(ValueError, match="no labels to score"):
-        estimate_noise(list, 6, from_half=list)
-    with pytest.raises(ValueError, match="same items"):
-        estimate_noise(blocks, 5, from_half=lambda: [(label[::-1], posterior)])
+        estimate_noise([], 6)
 
 
-@pytest.mark.parametrize("n", [1, 48, 1000])
+def test_nothing_is_known_of_labels_that_cannot_be_judged():
+    found = NoiseEstimate.unknown(3)
+    assert (found.share.estimate, found.share.low, found.share.high, found.examples) == (0, 0, 1, 0)
+    assert "too few examples" in str(found)
+
+
+@pytest.mark.parametrize("n", [48, 1000])
 def test_that_none_was_seen_to_be_wrong_does_not_say_that_none_is(n):
     label = np.arange(n) % 2
 
-    def blocks(wrong=0):
+    def share(wrong=0):
         read = np.where(np.arange(n) < wrong, 1 - label, label)
-        return lambda: [(label, 0.8 * np.eye(2)[read] + 0.1)]
+        return estimate_noise([(label, 0.998 * np.eye(2)[read] + 0.001)], 2).share
 
-    share = estimate_noise(blocks(), 2, from_half=blocks()).share
-    assert (share.estimate, share.low) == (0, 0)
+    assert (share().estimate, share().low) == (0, 0)
     # with as many wrong as at the upper end, all of n are right once in twenty
-    assert (1 - share.high) ** n == pytest.approx(0.05)
+    assert (1 - share().high) ** n == pytest.approx(0.05, abs=0.001)
     if n == 1000:
-        assert share.high == pytest.approx(3 / n, rel=0.01)
-        assert estimate_noise(blocks(50), 2, from_half=blocks(50)).share.high > 0.05 > share.high
-
-
-def test_what_falls_with_more_examples_is_not_taken_for_noise():
-    rng = np.random.default_rng(1)
-    truth = rng.integers(5, size=3000)
-    label = np.where(rng.random(3000) < 0.1, (truth + 1) % 5, truth)
-    planted = (label != truth).mean()
-
-    def model(misread):
-        read = np.where(rng.random(3000) < misread, rng.integers(5, size=3000), truth)
-        posterior = 0.9 * np.eye(5)[read] + 0.02
-        return lambda: [(label, posterior)]
-
-    right, half, full = model(0.0), model(0.2), model(0.12)
-    plain = estimate_noise(full, 5, from_half=full).share
-    learning = estimate_noise(full, 5, from_half=half).share
-    assert plain.low > planted
-    assert learning.low < planted < learning.high
-    assert abs(learning.estimate - planted) < abs(plain.estimate - planted)
-    assert learning.high == pytest.approx(plain.high, abs=0.005)
-    assert estimate_noise(right, 5, from_half=full).share.estimate <= planted
+        assert share().high == pytest.approx(3 / n, rel=0.01)
+        assert share(wrong=50).high > 0.05 > share().high
 
 
 @settings(max_examples=examples(25))

@@ -137,10 +137,55 @@ def test_a_label_that_stands_alone_cannot_be_scored(data):
     found, scorer = find_label_issues(rows, ["alone", *given[1:]])
     assert not found.scored[0]
     assert found.score[0] == 0
-    again = scorer.score(rows[:1], ["alone"], fitted=False)  # another item given it can be
-    assert again.scored[0]
+    assert found.scored[1:].all()
     unknown = scorer.score(rows[:1], ["never seen"], fitted=False)
     assert not unknown.scored[0]
+
+
+@pytest.mark.parametrize("examples", [2, 3, 4])
+def test_a_label_is_judged_by_at_least_three_other_examples(data, examples):
+    rows, given, _ = data
+    found, scorer = find_label_issues(rows, ["rare"] * examples + given[examples:])
+    assert found.scored[:examples].all() == (examples == 4)
+    assert found.scored[examples:].all()
+    assert scorer.noise.examples == found.scored.sum()
+    if examples < 4:
+        assert not found.score[:examples].any()
+    another = scorer.score(rows[:1], ["rare"], fitted=False)
+    assert another.scored[0] == (examples >= 3)
+
+
+def test_where_no_label_has_enough_examples_none_is_called_wrong():
+    rows, given, _ = draw(labels=20, each=2, noise=0, spread=0.8)
+    found, scorer = find_label_issues(rows, [*given[:-1], given[0]])
+    assert not found.scored.any()
+    assert not found.change.any()
+    assert scorer.noise.examples == 0
+    assert (scorer.noise.share.low, scorer.noise.share.high) == (0, 1)
+    assert scorer.score(rows[-1:], [given[0]], fitted=False).score[0] < 0.05
+
+
+@pytest.mark.parametrize("each", [4, 6, 8])
+def test_what_cannot_be_learned_from_few_examples_is_not_called_wrong(each):
+    shares, surely_wrong = [], []
+    for seed in range(5):
+        rows, given, _ = draw(seed, labels=24, each=each, noise=0, spread=1.1)
+        found, scorer = find_label_issues(rows, given)
+        assert np.mean(np.array(found.predicted) != np.array(given)) > 0.2
+        assert scorer.noise.share.low < 0.02
+        shares.append(scorer.noise.share.estimate)
+        surely_wrong.append((found.score >= 0.9).mean())
+    assert np.mean(shares) < 0.05
+    assert np.mean(surely_wrong) < 0.01
+
+
+def test_labels_that_the_items_do_not_show_leave_the_share_open():
+    rows, given, _ = draw(seed=3, labels=8, each=20, noise=0)
+    drawn = np.random.default_rng(0).permutation(given).tolist()
+    found, scorer = find_label_issues(rows, drawn)
+    assert scorer.noise.share.low < 0.05
+    assert scorer.noise.share.high > 0.5
+    assert (found.score >= 0.9).mean() < 0.02
 
 
 def test_it_repeats_by_seed(data):

@@ -145,3 +145,46 @@ def test_a_label_with_one_item_makes_no_others_look_wrong(local, rows):
     scored = local.score_labels()
     assert scored.wrong < clean.wrong + 0.1
     assert scored.suggested <= clean.suggested + 1
+
+
+@pytest.fixture
+def fine(local, rows):
+    """Twelve labels of four items; which of three has a text of a topic, the text does not show."""
+    local.add(**{**rows, "labels": [f"{label} {i % 3}" for i, label in enumerate(rows["labels"])]})
+    return local
+
+
+def test_what_cannot_be_learned_is_not_called_wrong_and_not_set_aside(fine, tmp_path):
+    found = fine.score_labels()
+    assert found.wrong < 0.1
+    assert found.lower < 0.02
+    assert found.upper > 0.25
+    assert "too few examples to tell more exactly" in str(found)
+    assert fine.review(kind="contradicted", min_score=0.5) == []
+    fine.refit(tmp_path / "new", set_aside=0.5)
+    assert fine.info().set_aside == 0
+
+
+@pytest.mark.parametrize("each", [1, 3])
+def test_labels_with_too_few_examples_are_not_judged(local, rows, tmp_path, each):
+    local.add(**{**rows, "labels": [f"label {i // each}" for i in range(48)]})
+    found = local.score_labels()
+    assert (found.labelled, found.unscored, found.listed, found.suggested) == (48, 48, 0, 0)
+    assert (found.wrong, found.lower, found.upper) == (0, 0, 1)
+    assert str(found) == ("no labels scored: 48 items have a label with too few examples to judge (fewer than 4)")
+    assert local.review(kind="contradicted", limit=48) == []
+    assert local.info().unscored == 48
+    local.refit(tmp_path / "new", set_aside=0.5)
+    assert local.info().set_aside == 0
+    assert len({hit.id for hit in local.search("card", limit=48).hits}) == 48
+
+
+def test_how_many_labels_are_not_judged_is_told(noisy, rows):
+    assert noisy.info().unscored == 0
+    noisy.relabel({"d0": "brand new"})
+    found = noisy.score_labels()
+    assert found.unscored == noisy.info().unscored == 1
+    assert str(found).startswith("47 labels scored: ")
+    assert str(found).endswith("; 1 item has a label with too few examples to judge (fewer than 4)")
+    noisy.relabel({"d0": rows["labels"][0]})
+    assert noisy.score_labels().unscored == noisy.info().unscored == 0

@@ -197,6 +197,15 @@ def test_every_kind_has_its_list_and_says_what_to_do_first(browse, served, kind)
     assert f'href="/review?kind={kind}" aria-current="page">{kind.capitalize()}</a>' in page.text
 
 
+def test_an_empty_list_tells_which_labels_were_not_judged(browse, served, rows):
+    served.relabel({user_id: f"label {i // 3}" for i, user_id in enumerate(rows["ids"])})
+    served.score_labels()
+    page = browse(served).get("/review?kind=contradicted")
+    assert "48 items have a label with too few examples to judge" in page.text
+    assert "too few examples" not in browse(served).get("/review?kind=unsure").text
+    assert "Labels with too few examples to judge</dt><dd>48" in browse(served).get("/health").text
+
+
 def test_a_conflict_shows_the_other_item_and_offers_its_label(browse, scored):
     client = browse(scored)
     page = client.get('/review?kind=conflicting&item="copy"')

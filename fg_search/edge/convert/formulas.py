@@ -87,5 +87,5 @@ def convert_expression(expression: models.Expression) -> edge.Expression:
 
 def convert_formula(query: models.FormulaQuery) -> edge.Formula:
     """Convert a formula and the defaults of its variables."""
-    defaults = json_payload(query.defaults or {}, "defaults of the formula")
+    defaults = json_payload(query.defaults, "defaults of the formula") if query.defaults else {}
     return edge.Formula(convert_expression(query.formula), defaults)

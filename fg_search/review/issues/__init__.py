@@ -18,6 +18,7 @@ from fg_search.review.issues.reasons import (
     duplicate_reason,
     outlier_reason,
     same_text_reason,
+    too_few_reason,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "same_text",
     "same_text_reason",
     "spread_copies",
+    "too_few_reason",
 ]
 
 _RENAMED = {

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, logsumexp, softmax
 
-from fg_search.review.issues.noise import Block, NoiseEstimate, estimate_noise
+from fg_search.review.issues.noise import NoiseEstimate, estimate_noise
 from fg_search.review.issues.ridge_regression import FloatArray, IntArray, LabelRegression, row_blocks
 from fg_search.validation import check_booleans, check_count, check_labels, check_vectors
 
-_CALIBRATED_ON = 10_000  # fitted examples in each half used to estimate noise
+LEAST_EXAMPLES = 4  # of a label: three others are the least that can contradict the one that is left out
+_CALIBRATED_ON = 10_000  # examples used to estimate noise
 _TEMPERED_ON = 5_000  # examples used to fit the temperature
-_BOTH_HALVES = 5_000  # with more examples, one half is enough to show what half of them teach
 _LARGEST_LOG_ODDS = 200.0
 _UNKNOWN = -1
 
@@ -35,7 +34,8 @@ class LabelIssues:
         change: ``(n,)`` booleans, true where the suggested label is more probable than not.
         predicted: ``(n,)`` most probable labels of all; may equal the given one.
         margin: ``(n,)`` float64 in [0, 1], the probability of the most probable label minus that of the second.
-        scored: ``(n,)`` booleans, false where no label is given or no other example of it was fitted.
+        scored: ``(n,)`` booleans, false where no label is given or fewer than three other examples of it were fitted:
+            too few to judge.
     """
 
     score: npt.NDArray[np.float64]
@@ -91,7 +91,8 @@ class LabelScorer:
 
         Args:
             embeddings: ``(n, d)`` finite float array.
-            labels: ``(n,)`` given labels, ``None`` where there is none. A label the scorer does not know is not scored.
+            labels: ``(n,)`` given labels, ``None`` where there is none. A label of which the scorer does not know three
+                other examples is not scored.
             fitted: ``(n,)`` booleans, or one for all: whether the scorer was fitted on this row with this label.
 
         Raises:
@@ -117,7 +118,7 @@ class LabelScorer:
         self, rows: FloatArray, given: IntArray, seen: npt.NDArray[np.bool_], leverage: FloatArray | None
     ) -> LabelIssues:
         scored = given != _UNKNOWN
-        scored[scored] = self.counts[given[scored]] - seen[scored] > 0
+        scored[scored] = self.counts[given[scored]] - seen[scored] >= LEAST_EXAMPLES - 1
         score, probability, margin = np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows))
         best, suggested = np.zeros(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.int64)
         for some in row_blocks(len(rows), self._regression.width):
@@ -222,44 +223,22 @@ def _fit(rows: FloatArray, labels: Sequence[str | None], seed: int) -> tuple[Lab
     rows, given = rows[known], given[known]
     regression = LabelRegression.fit(rows, given, len(names), seed)
     leverage = np.concatenate([regression.leverage(rows[some]) for some in row_blocks(len(rows), regression.width)])
-    halves = _halves(given, seed)
-    sampled = [half[:_CALIBRATED_ON] for half in (halves if len(given) <= _BOTH_HALVES else halves[:1])]
-    drawn = np.concatenate(sampled)
+    counts = np.bincount(given, minlength=len(names))
+    judged = np.flatnonzero(counts[given] >= LEAST_EXAMPLES)
+    usable = judged if len(judged) else np.arange(len(given))
+    drawn = np.random.default_rng(seed).permutation(usable)[:_CALIBRATED_ON]
     examples, sample, own = rows[drawn], given[drawn], leverage[drawn]
 
     def unseen(most: int) -> Iterator[tuple[IntArray, FloatArray]]:
         for some in row_blocks(min(most, len(sample)), regression.width):
             yield sample[some], regression.leave_one_out(examples[some], sample[some], own[some])
 
-    on_half = [LabelRegression.fit(rows[half], given[half], len(names), seed) for half in halves[::-1][: len(sampled)]]
-
-    def from_half(most: int) -> Iterator[tuple[IntArray, FloatArray]]:
-        for half, other in zip(sampled, on_half, strict=True):
-            for some in row_blocks(min(most, len(half)), other.width):
-                yield given[half[some]], other.predict(rows[half[some]])
-
     temperature = _temperature(list(unseen(_TEMPERED_ON)))
-    noise = estimate_noise(
-        partial(_posteriors, unseen, temperature),
-        len(names),
-        from_half=partial(_posteriors, from_half, _temperature(list(from_half(_TEMPERED_ON)))),
-        seed=seed,
-    )
+    posteriors = ((label, softmax(scores / temperature, axis=1)) for label, scores in unseen(_CALIBRATED_ON))
+    noise = estimate_noise(posteriors, len(names)) if len(judged) else NoiseEstimate.unknown(len(names))
     margins = np.concatenate([_margin(some, scores) for some, scores in unseen(len(sample))]) / temperature
-    counts = np.bincount(given, minlength=len(names))
     log_odds = _log_odds(margins, noise.share.estimate)
     return LabelScorer(names, counts, temperature, noise, regression, log_odds), leverage
-
-
-def _halves(given: IntArray, seed: int) -> tuple[IntArray, IntArray]:
-    """Two stratified halves of the examples, each in random order."""
-    rng = np.random.default_rng(seed)
-    order = np.lexsort((rng.random(len(given)), given))
-    return rng.permutation(order[::2]), rng.permutation(order[1::2])
-
-
-def _posteriors(unseen: Callable[[int], Iterator[tuple[IntArray, FloatArray]]], temperature: float) -> Iterator[Block]:
-    return ((given, softmax(scores / temperature, axis=1)) for given, scores in unseen(_CALIBRATED_ON))
 
 
 def _temperature(blocks: list[tuple[IntArray, FloatArray]]) -> float:

@@ -6,10 +6,17 @@ import math
 from collections.abc import Sequence
 
 from fg_search.review.issues.confusion import ConfusedLabels
+from fg_search.review.issues.label_errors import LEAST_EXAMPLES
 
 _UNDECIDED = 0.5  # a group is undecided if its best code has less than half of the mass
 _LIKELY = 0.5  # a suggestion is likely if it is more probable than not
 _QUOTED = 60  # characters of a quoted text
+
+
+def too_few_reason(unscored: int) -> str:
+    """Why the labels of ``unscored`` items were not scored."""
+    items = "1 item has" if unscored == 1 else f"{unscored:,} items have"
+    return f"{items} a label with too few examples to judge (fewer than {LEAST_EXAMPLES})"
 
 
 def contradiction_reason(given: str, suggested: str, probability: float, *, quoted: str | None = None) -> str:

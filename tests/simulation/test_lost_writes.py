@@ -1,0 +1,114 @@
+"""What once went wrong between two processes, each by its name and in its shortest form."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from exploration import explored, misfortunes
+from judgement import handle, look
+from simulated_engine import Mishap, Request
+from simulated_processes import Misfortune, Schedule
+from writing_operations import (
+    ADD_NEW,
+    ADD_PAYLOAD,
+    CALIBRATE,
+    COPY,
+    COPY_INDEX,
+    DECIDE_ABOUT_B,
+    DECIDE_ACCEPT,
+    DECIDE_DELETE,
+    DECIDE_KEEP,
+    DECIDE_LABEL,
+    DECIDE_QUERY,
+    DELETE,
+    LOG_QUERY,
+    MIGRATE,
+    MIGRATE_TO_ANOTHER_BASE,
+    OPEN_AND_ADD,
+    RELABEL,
+    RESTORE,
+    SCORE,
+    UNDO,
+    Operation,
+)
+
+from fg_search.errors import DecisionConflictError, FgSearchError
+
+HOUR = 3600.0
+ONE_AFTER_THE_OTHER = Schedule()
+
+
+def named(operation: Operation) -> str:
+    return operation.name.replace(" ", "-")
+
+
+@pytest.mark.parametrize("correction", [RELABEL, DECIDE_LABEL, DECIDE_KEEP, UNDO], ids=named)
+def test_adding_an_item_again_does_not_undo_a_correction(correction, simulation, old, check):
+    check(explored(partial(simulation.perform, old, [ADD_PAYLOAD, correction]), 2, most=1))
+
+
+@pytest.mark.parametrize("write", [ADD_NEW, RELABEL, DELETE, DECIDE_LABEL, UNDO, CALIBRATE, DECIDE_QUERY], ids=named)
+def test_a_write_just_before_the_switch_of_a_migration_is_not_left_behind(write, simulation, old, check):
+    check(explored(partial(simulation.perform, old, [write, MIGRATE]), 2, most=1))
+
+
+@pytest.mark.parametrize("other", [MIGRATE, MIGRATE_TO_ANOTHER_BASE, RESTORE], ids=named)
+def test_two_that_move_an_index_do_not_delete_it(other, simulation, old, check):
+    check(explored(partial(simulation.perform, old, [MIGRATE, other]), 2, most=1))
+
+
+def test_two_that_make_an_index_make_the_same_one(simulation, empty, check):
+    check(explored(partial(simulation.perform, empty, [OPEN_AND_ADD, OPEN_AND_ADD]), 2, most=1))
+
+
+@pytest.mark.parametrize("moving", [MIGRATE, RESTORE], ids=named)
+def test_a_server_that_dies_at_the_switch_still_has_the_index(moving, simulation, old, check):
+    alone = simulation.perform(old, [moving], ONE_AFTER_THE_OTHER)
+    made = [step.what.method for step in alone.run.steps if isinstance(step.what, Request)]
+    check(
+        simulation.perform(old, [moving], Schedule(misfortune=misfortune))
+        for misfortune in misfortunes(alone)
+        if made[misfortune.request] == "update_collection_aliases"
+    )
+
+
+@pytest.mark.parametrize("after", [ADD_NEW, RELABEL, LOG_QUERY, CALIBRATE, COPY_INDEX, SCORE, DECIDE_LABEL], ids=named)
+@pytest.mark.parametrize("moving", [MIGRATE, RESTORE], ids=named)
+def test_a_handle_that_was_open_before_the_index_moved_goes_on(moving, after, simulation, old, check):
+    check([simulation.perform(old, [moving, after], ONE_AFTER_THE_OTHER)])
+
+
+@pytest.mark.parametrize("other", [DECIDE_LABEL, DECIDE_ABOUT_B], ids=named)
+def test_decisions_of_processes_whose_clocks_differ_are_all_in_the_log(other, simulation, old, check):
+    check(explored(partial(simulation.perform, old, [DECIDE_ABOUT_B, other], skew=HOUR), 2, most=1))
+
+
+@pytest.mark.parametrize("second", [DECIDE_KEEP, DECIDE_LABEL, DECIDE_ACCEPT, DECIDE_DELETE, UNDO], ids=named)
+@pytest.mark.parametrize("first", [DECIDE_KEEP, DECIDE_LABEL, UNDO], ids=named)
+def test_of_two_decisions_about_an_item_at_once_one_is_refused(first, second, simulation, old, check):
+    check(explored(partial(simulation.perform, old, [first, second]), 2, most=1))
+
+
+def test_a_copy_that_was_killed_does_not_pass_for_an_index(simulation, old, check):
+    killed = [Misfortune(0, request, Mishap.KILLED) for request in range(40)]
+
+    def opens_if_complete(misfortune):
+        outcome = simulation.perform(old, [COPY_INDEX], Schedule(misfortune=misfortune), again=False)
+        run = outcome.run
+        try:
+            run.alone(handle(run.process(), name=COPY).open(), run.processes[-1])
+        except FgSearchError:
+            return outcome
+        found = look(run, COPY)
+        missing = [register for register in old.registers if register[0] == "own" and register not in found.registers]
+        outcome.wrong += [f"the copy opens without {register}" for register in missing]
+        return outcome
+
+    check(map(opens_if_complete, killed))
+
+
+def test_a_decision_made_after_the_snapshot_does_not_block_undo_for_ever(simulation, old, check):
+    outcome = simulation.perform(old, [DECIDE_LABEL, RESTORE, UNDO], ONE_AFTER_THE_OTHER)
+    check([outcome])
+    assert not isinstance(outcome.run.processes[2].error, DecisionConflictError)
