@@ -187,5 +187,7 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
         await remove(engine, target)
         if is_recovered and is_not_found(error):
-            raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
+            current = (await engine.get_aliases()).get(right.collection)
+            if current != right.operation.source:
+                raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
         raise

@@ -206,7 +206,8 @@ def test_another_snapshot_is_used(client, tmp_path):
 def test_a_snapshot_that_cannot_be_written_is_made_afterwards(client, folder):
     (folder / ".snapshots").write_text("")
     advice = Advice(
-        "Cannot write a snapshot of collection … to …: …; check free space and permissions. The collection is as it was."
+        "Cannot write a snapshot of collection … to …: …; check free space and permissions. "
+        "The collection is as it was."
     )
     with advice.raised(StorageError):
         client.create_snapshot(_C)
