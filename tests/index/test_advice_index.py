@@ -8,7 +8,6 @@ from qdrant_client import QdrantClient, models
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, EdgeClient, FeatureGroupEncoder, IndexSettings
 from fg_search.errors import (
-    DecisionConflictError,
     EmptyIndexError,
     EncoderNotFoundError,
     FormatVersionError,
@@ -454,26 +453,3 @@ def test_a_copy_is_made_again_after_a_migration(tmp_path, encoder, other_encoder
             index.copy_to(tmp_path / "copy")
         with ConfidenceIndex(index.client, other_encoder) as again:
             assert again.copy_to(tmp_path / "another").points == 48
-
-
-@pytest.mark.parametrize(
-    ("advice", "action"),
-    [
-        (Advice("somebody changed … in this very moment; look at it again"), {"action": "label", "label": "loan"}),
-    ],
-)
-def test_an_item_that_somebody_changed_is_looked_at_again(full, monkeypatch, advice, action):
-    client = type(full.client)
-    write = client.batch_update_points
-
-    def add_first(self, *arguments, **options):
-        monkeypatch.setattr(client, "batch_update_points", write)
-        full.add(["my other card"], ids=["d0"], labels=["card"])
-        return write(self, *arguments, **options)
-
-    monkeypatch.setattr(client, "batch_update_points", add_first)
-    with advice.raised(DecisionConflictError):
-        full.decide("d0", **action)
-    assert full.labels_of(["d0"]) == {"d0": "card"}
-    full.decide("d0", **action)
-    assert full.labels_of(["d0"]) == {"d0": "loan"}
