@@ -19,7 +19,7 @@ import fg_search
 _VERBS = (
     "add|ask|append|await|call|calibrate|change|check|choose|close|convert|copy|delete|download|drop|encode|fill|fit"
     "|flatten|free|give|go|hand|import|install|keep|leave|look|make|move|name|open|pass|pause|pip|put|raise|recover"
-    "|relabel|rename|restore|run|save|say|search|see|send|set|share|shorten|split|take|try|update|upgrade|use|wait"
+    "|relabel|rename|restore|run|save|say|search|see|send|set|share|shorten|split|start|take|try|update|upgrade|use|wait"
     "|wrap|write"
 )
 _ADVICE = re.compile(rf"(?:[;:]|(?<!\d)\.) (?:(?:if|to) [^,;.]+, )?(?:(?:{_VERBS})\b|`fg-search )", re.IGNORECASE)

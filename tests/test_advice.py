@@ -5,8 +5,23 @@ from pathlib import Path
 import pytest
 from advising import messages, tried
 
-# What cannot be followed in a test, and why.
-_UNTRIED: dict[str, str] = {}
+# What a test cannot bring about or follow, and why.
+_RACE = "only another process can bring it about, in one moment between two requests"
+_FORK = "a process that forked is tried in processes of their own, in tests/index/test_forked_processes.py"
+_SERVER = "it takes a server"
+_UNTRIED = {
+    "… … is not supported by Qdrant Edge; use a Qdrant server for it": _SERVER,
+    ". Free some space on the disk and open the folder again": "it takes a full disk, see tests/edge/test_full_disk.py",
+    "This EdgeClient was opened before the process was forked. Open the folder in the child": _FORK,
+    "cannot be used in the child: open it there, after the fork; a folder can be open in one process at a time": _FORK,
+    "an operation on a blocking engine was suspended; await it on an AsyncEngine": "no public method can cause it",
+    "the labels are changed by others faster than here; relabel again": _RACE,
+    "… was re-encoded with another encoder since it was opened here with …; open it again": _RACE,
+    "somebody changed … in this very moment; look at it again": _RACE,
+    "queries in this very moment, such as …; look at them again": _RACE,
+    "The clusters are still being computed; ask again.": "it takes as many queries as are clustered for seconds",
+    "too many requests are waiting; try again in a moment": "it takes a thousand requests, see tests/web/test_turns.py",
+}
 
 _FILES = sorted(Path(__file__).parent.rglob("test_advice_*.py"))
 

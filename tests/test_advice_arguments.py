@@ -292,3 +292,11 @@ def test_what_a_newer_release_wrote_is_read_by_a_release_that_knows_its_format(e
     with Advice("… has format …, this release reads up to …; upgrade fg_search").raised(FormatVersionError):
         FeatureEmbeddings.load(tmp_path / "newer.npz")
     assert len(FeatureEmbeddings.load(tmp_path / "e.npz")) == 2
+
+
+def test_a_histogram_gets_one_count_for_each_interval():
+    from fg_search.plots import confidence_histogram
+
+    with Advice("counts is empty; give one count for each interval").raised():
+        confidence_histogram([])
+    confidence_histogram([1, 2])

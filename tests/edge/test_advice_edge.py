@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 from advising import Advice
@@ -203,12 +204,63 @@ def test_another_snapshot_is_used(client, tmp_path):
     assert client.count(_C).count == 3
 
 
+def test_another_snapshot_is_used_for_one_of_a_newer_release_or_of_what_is_no_collection(client, tmp_path):
+    good = client.snapshot_path(_C, client.create_snapshot(_C).name)
+    newer = tmp_path / "newer.snapshot"
+    newer.write_bytes(good.read_bytes().replace(b'{"version": 1, "files"', b'{"version": 9, "files"'))
+    with Advice("The snapshot has format version …, this release reads up to …; upgrade fg_search").raised():
+        client.recover_snapshot(_C, newer)
+    with EdgeClient(tmp_path / "other") as other:
+        other.create_collection(_C, vectors_config=_DOT)
+        other.upsert(_C, _points(1))
+        settings = tmp_path / "other" / _C / "collection.json"
+        settings.write_text(json.dumps({**json.loads(settings.read_text()), "config": {"vectors": 5}}))
+        odd = other.snapshot_path(_C, other.create_snapshot(_C).name)
+        advice = Advice("does not hold a collection that opens: …. Nothing was changed; use another snapshot.")
+        with advice.raised(StorageError):
+            client.recover_snapshot(_C, odd)
+    assert client.count(_C).count == 3
+    client.recover_snapshot(_C, good)
+
+
+def test_a_snapshot_that_cannot_be_deleted_is_deleted_afterwards(client, monkeypatch):
+    name = client.create_snapshot(_C).name
+
+    def refuse(*_, **__):
+        raise PermissionError("not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with Advice("Cannot delete snapshot …: …; check its permissions").raised(StorageError):
+            client.delete_snapshot(_C, name)
+    client.delete_snapshot(_C, name)
+    assert client.list_snapshots(_C) == []
+
+
+@pytest.mark.parametrize("way", ["recover", "restore"])
+def test_files_that_are_damaged_are_recovered_or_restored(folder, tmp_path, way):
+    with EdgeClient(folder) as client:
+        good = client.snapshot_path(_C, client.create_snapshot(_C).name)
+    shutil.copytree(folder, tmp_path / "backup")
+    for file in folder.rglob("segment.json"):
+        file.write_bytes(b"{")
+    advice = Advice(
+        ". If this happens again its files are damaged: recover a snapshot, or restore the folder from a backup."
+    )
+    with EdgeClient(folder) as client:
+        with advice.raised(StorageError):
+            client.count(_C)
+        if way == "recover":
+            client.recover_snapshot(_C, good)
+    if way == "restore":
+        shutil.rmtree(folder)
+        shutil.copytree(tmp_path / "backup", folder)
+    assert _count(folder) == 3
+
+
 def test_a_snapshot_that_cannot_be_written_is_made_afterwards(client, folder):
     (folder / ".snapshots").write_text("")
-    advice = Advice(
-        "Cannot write a snapshot of collection … to …: …; check free space and permissions. "
-        "The collection is as it was."
-    )
+    advice = Advice("Cannot write a snapshot of collection … to …: …; check free space and permissions. The collection")
     with advice.raised(StorageError):
         client.create_snapshot(_C)
     (folder / ".snapshots").unlink()

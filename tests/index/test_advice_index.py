@@ -434,3 +434,22 @@ def test_labels_that_are_ids_as_well_are_said_to_be_one_of_them(empty, kind):
     with advice.raised():
         empty.evaluate(["my card"], ["card"])
     assert empty.evaluate(["my card"], ["card"], relevant_by=kind).reports
+
+
+def test_a_copy_is_made_again_after_a_migration(tmp_path, encoder, other_encoder, rows, monkeypatch):
+    verify = copies._verify
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        index.add(**rows)
+
+        async def move_first(state, *arguments):
+            found = await verify(state, *arguments)
+            monkeypatch.setattr(copies, "_verify", verify)
+            with ConfidenceIndex(index.client) as another:
+                another.migrate(other_encoder)
+            return found
+
+        monkeypatch.setattr(copies, "_verify", move_first)
+        with Advice("… was re-encoded while it was copied; copy again").raised(StorageError):
+            index.copy_to(tmp_path / "copy")
+        with ConfidenceIndex(index.client, other_encoder) as again:
+            assert again.copy_to(tmp_path / "another").points == 48

@@ -154,8 +154,7 @@ def test_a_head_is_saved_and_used_whole(tiny_model, tmp_path):
 
 def test_a_folder_that_is_no_encoder_gets_one_or_another_is_passed(fitted, tmp_path):
     advice = Advice(
-        "the folder … …; save one with encoder.save(folder) or `fg-search fit`, "
-        "or, if it was moved, pass its new folder"
+        "the folder … …; save one with encoder.save(folder) or `fg-search fit`, or, if it was moved, pass its new"
     )
     with advice.raised(EncoderNotFoundError):
         FeatureGroupEncoder.load(tmp_path / "e")
