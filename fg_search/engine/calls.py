@@ -80,6 +80,11 @@ class Calls(ABC):
         return self._location
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether this is the embedded engine: one shard, and hits of equal scores in the order of their ids."""
+        return isinstance(self.client, EdgeClient)
+
+    @property
     def is_shared(self) -> bool:
         """Whether other processes may use the same collections at the same time."""
         behind = getattr(self.client, "_client", None)

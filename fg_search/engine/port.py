@@ -49,6 +49,10 @@ class Engine(Protocol):
         """Folder, URL, or class of the client."""
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether this is the embedded engine: one shard, and hits of equal scores in the order of their ids."""
+
+    @property
     def is_shared(self) -> bool:
         """Whether other processes may use the same collections at the same time."""
 

@@ -1,8 +1,8 @@
 """Points ranked by both vectors, or by score and confidence: by what the engine found for each vector alone.
 
-An engine could fuse and weight itself. But a server evaluates what is below a formula, and groups, in each shard by
-itself, where ranks are others, and it orders equal scores at will, which decide ranks. Here the same points have the
-same scores in one shard, in many, and in a folder.
+The embedded engine weighs by itself (:mod:`fg_search.index.weighted_points`). But a server evaluates what is below a
+formula, and groups, in each shard by itself, where ranks are others, and it orders equal scores at will, which decide
+ranks. Here the same points have the same scores in one shard, in many, and in a folder.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_plan import Ranking, plan
 from fg_search.index.state import IndexState
+from fg_search.index.weighted_points import weighted_by_engine
 from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.layout.points import id_of, payload_of
 
@@ -79,6 +80,12 @@ async def best_points(
         StrangersError: If points of another encoder are among them.
     """
     needed = options.offset + options.limit
+    if options.confidence_weight and rank_by != "both" and state.engine.is_embedded:
+        weight = options.confidence_weight
+        by_engine = await weighted_by_engine(state, vectors, _single(rank_by), scope, weight, needed)
+        for points in by_engine:
+            check_model(state, points)
+        return [[_unweighted(point, weight) for point in points] for points in by_engine]
     count = in_steps(needed)
     best: dict[int, list[RankedPoint]] = {}
     left = list(range(len(vectors)))
@@ -133,6 +140,11 @@ def weighted(points: Sequence[RankedPoint], weight: float) -> list[RankedPoint]:
         for point in points
     ]
     return sorted(found, key=_place)
+
+
+def _unweighted(point: models.ScoredPoint, weight: float) -> RankedPoint:
+    payload = payload_of(point)
+    return RankedPoint(id_of(point), point.score / payload[PAYLOAD_KEY]["confidence"] ** weight, point.score, payload)
 
 
 def _single(rank_by: RankBy) -> Ranking:

