@@ -145,6 +145,7 @@ def test_the_part_of_one_node_is_refused(cluster, filled, tmp_path):
 
 def test_all_shards_of_a_single_server_are_its_own_business(fake_server, encoder, tmp_path):
     whole = server_snapshot(tmp_path / "whole.snapshot", shards=6, of=6)
-    with pytest.raises(StorageError):  # the file is made up
-        ConfidenceIndex.restore(whole, fake_server.url, retry_for=0)
+    fake_server.fail("POST .*/snapshots/upload", 400)
+    with pytest.raises(StorageError, match="told to answer 400"):
+        ConfidenceIndex.restore(whole, fake_server.url)
     assert fake_server.counted("/snapshots/upload") == 1
