@@ -13,11 +13,11 @@ import typer
 from fg_search import cli
 
 GROUPS = {
-    "Learn and index": ["fit", "describe", "index", "info", "delete"],
+    "Learn and index": ["fit", "describe", "index", "filterable", "info", "delete"],
     "Search": ["calibrate", "search", "evaluate"],
     "Review": ["score", "review", "confused", "relabel", "export", "import"],
     "Logged queries": ["missing-labels", "decide-queries", "forget-queries"],
-    "Operate": ["migrate", "copy", "snapshot", "restore", "recover", "serve", "demo"],
+    "Operate": ["check", "migrate", "copy", "snapshot", "restore", "recover", "serve", "demo"],
 }
 INTRODUCTION = """# Command line
 

@@ -112,6 +112,7 @@ _ELSEWHERE = {
     "Hit": "index.search_results.Hit",
     "HitGroup": "index.search_results.HitGroup",
     "IndexEvaluation": "index.evaluation.IndexEvaluation",
+    "IndexHealth": "index.health.IndexHealth",
     "IndexInfo": "index.info.IndexInfo",
     "ItemScores": "review.item_scores.ItemScores",
     "LabelScores": "review.label_scores.LabelScores",

@@ -18,11 +18,13 @@ from typing_extensions import Self
 
 from fg_search._deprecation import renamed_parameters
 from fg_search.engine.blocking import BlockingEngine, drive
-from fg_search.engine.connection import Location, connect, is_path
+from fg_search.engine.connection import Location, as_written, connect, is_path
 from fg_search.ids import UserId
 from fg_search.index import (
     copies,
     evaluation,
+    filterable,
+    health,
     info,
     ingestion,
     migration,
@@ -39,6 +41,7 @@ from fg_search.index.copies import CopyReport
 from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
 from fg_search.index.following import on_current_encoder
+from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
 from fg_search.index.progress import progress_bar
@@ -77,7 +80,8 @@ class ConfidenceIndex:
 
     Args:
         location: A folder (embedded Qdrant Edge), ``":memory:"`` (qdrant-client's local mode), the URL of a Qdrant
-            server, or a client with ``QdrantClient``'s methods, which stays yours to close.
+            server, a list of the URLs of several nodes of one cluster (when one does not answer, the next one is
+            asked), or a client with ``QdrantClient``'s methods, which stays yours to close.
         encoder: A fitted encoder, or the folder of a saved one. By default the encoder that the index remembers is
             loaded when it is first needed.
         collection: Name of the index. In Qdrant it is an alias of the collection that holds the points.
@@ -113,6 +117,7 @@ class ConfidenceIndex:
         prefer_grpc: bool = False,
     ) -> None:
         self.collection = index_name(collection)
+        location = as_written(location)
         self._given, self._owns_client = location, is_path(location)
         self._encoder, self._settings, self._api_key = encoder, settings, api_key
         self._retry_for, self._prefer_grpc = retry_for, prefer_grpc
@@ -176,6 +181,7 @@ class ConfidenceIndex:
             ModelMismatchError: If another encoder filled it. Nothing was changed.
         """
         path, collection = snapshots.existing_file(file), index_name(collection)
+        location = as_written(location)
         known = ready_encoder(encoder)
         with snapshots.no_folder_left(location):
             engine = connect(location, api_key=api_key, retry_for=retry_for, prefer_grpc=prefer_grpc)
@@ -215,6 +221,7 @@ class ConfidenceIndex:
             IndexNotFoundError: If there is nothing to recover, or not that collection.
             ValueError: If the index has its name, or there are several collections to choose from.
         """
+        location = as_written(location)
         engine = connect(location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc)
         try:
             return drive(recovery.recover(engine, collection, source))
@@ -788,6 +795,7 @@ class ConfidenceIndex:
         if state.chosen_tenant is not None:
             raise ValueError("an index is copied with all its tenants; call copy_to on the index itself")
         name = index_name(self.collection if collection is None else collection)
+        location = as_written(location)
         destination = connect(location, api_key=api_key, retry_for=self._retry_for, prefer_grpc=prefer_grpc)
         try:
             with progress_bar(drive(info.count_all(state)), show_progress, "copy") as advance:
@@ -998,9 +1006,32 @@ class ConfidenceIndex:
         """
         return drive(item_labels.labels_of(self._state, ids))
 
+    def make_filterable(self, fields: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
+        """Have the engine index payload fields, so that it filters and groups by them fast, and in strict mode at all.
+
+        A folder needs this for speed alone. Managed Qdrant runs in strict mode, which refuses to filter by other
+        fields. New indexes may say it at once: ``IndexSettings(filterable=…)``.
+
+        Args:
+            fields: Kinds by field, such as ``{"category": "keyword", "price": "float"}``: ``keyword``, ``integer``,
+                ``float``, ``bool``, ``datetime``, ``uuid``, ``text`` or ``geo``. Of a list of fields, the kinds are
+                guessed from items.
+
+        Returns:
+            Kinds of all fields that are filterable now.
+
+        Raises:
+            ValueError: If a field or a kind is none, or no item has a value from which to guess the kind.
+        """
+        return drive(filterable.make_filterable(self._opened.state, fields))
+
     def info(self) -> IndexInfo:
         """Counts, the encoder's identity, and a histogram of the confidence."""
         return drive(info.describe_index(self._state))
+
+    def check(self) -> IndexHealth:
+        """Nodes, shards and copies of the index as they are placed, and what is wrong with them."""
+        return drive(health.check_health(self._state))
 
     def migrate(
         self,

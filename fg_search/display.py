@@ -16,6 +16,7 @@ from fg_search.review.issues.reasons import confusion_reason, too_few_reason
 if TYPE_CHECKING:
     from fg_search.confidence.thresholds import PrecisionThreshold
     from fg_search.index.evaluation import IndexEvaluation
+    from fg_search.index.health import IndexHealth, Placement
     from fg_search.index.info import IndexInfo
     from fg_search.index.search_results import SearchResult
     from fg_search.queries.clusters import MissingLabel
@@ -131,6 +132,8 @@ def info(console: Console, found: IndexInfo) -> None:
         facts.add_row("set aside", f"{found.set_aside:,}, not found until they are reviewed")
     if found.unscored:
         facts.add_row("not scored", too_few_reason(found.unscored))
+    if found.placement is not None:
+        facts.add_row("shards", _placed(found.placement))
     facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))
     facts.add_row("model", f"{_shown(meta.model_name)}, dimension {meta.dimension}")
     facts.add_row("features", f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}")
@@ -149,6 +152,34 @@ def info(console: Console, found: IndexInfo) -> None:
         width = round(count / most * 4 * _BAR_WIDTH)
         histogram.add_row(f"{i / 10:.1f} to {(i + 1) / 10:.1f}", f"{count:,}", "█" * width)
     console.print(histogram)
+
+
+def health(console: Console, found: IndexHealth) -> None:
+    """Print nodes, shards and copies of an index, and what is wrong with them."""
+    facts = _table(("", "left"), ("", "left"), header=False)
+    facts.add_row("location", _shown(found.location))
+    facts.add_row("collection", _shown(found.collection))
+    facts.add_row("server", "none" if found.server is None else f"Qdrant {_shown(found.server)}")
+    facts.add_row("client", found.client)
+    if found.nodes:
+        facts.add_row("nodes", f"{len(found.nodes)}, {len(found.silent)} of them do not answer")
+    for placement in found.placements:
+        facts.add_row(_shown(placement.collection), _placed(placement))
+        if placement.strict_mode:
+            limits = ", ".join(f"{name}={value}" for name, value in placement.strict_mode.items() if name != "enabled")
+            facts.add_row("strict mode", _shown(limits))
+    console.print(facts)
+    for problem in found.problems:
+        console.print(_shown(problem), style="yellow", soft_wrap=True)
+    if not found.problems:
+        console.print("nothing is wrong", style="green")
+
+
+def _placed(placement: Placement) -> str:
+    copies = f"{placement.copies}" + (f" of {placement.wanted}" if placement.copies != placement.wanted else "")
+    points = "" if placement.points is None else f", {placement.points[0]:,} points"
+    confirming = f", {placement.write_consistency} must confirm a write" if placement.wanted > 1 else ""
+    return f"{placement.shards} × {copies} copies{points}{confirming}".replace(" 1 copies", " 1 copy")  # noqa: RUF001
 
 
 def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:

@@ -86,6 +86,7 @@ def encoder(saved_encoder) -> FeatureGroupEncoder:
 ENGINES = [
     pytest.param("edge", id="edge"),
     pytest.param("memory", id="memory"),
+    pytest.param("strict", id="strict"),
     pytest.param("server", id="server", marks=pytest.mark.server),
 ]
 
@@ -93,8 +94,16 @@ ENGINES = [
 @contextmanager
 def opened(kind: str, folder: Path, encoder: FeatureGroupEncoder) -> Iterator[ConfidenceIndex]:
     """A new index on an engine of this kind."""
-    from fg_search import ConfidenceIndex
+    from strict_mode import StrictClient
 
+    from fg_search import ConfidenceIndex, IndexSettings
+
+    if kind == "strict":
+        client = StrictClient()
+        with ConfidenceIndex(client, encoder, settings=IndexSettings(filterable={"parity": "integer"})) as strict:
+            yield strict
+        client.close()
+        return
     if kind != "server":
         with ConfidenceIndex({"edge": folder, "memory": ":memory:"}[kind], encoder) as local:
             yield local

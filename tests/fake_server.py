@@ -1,6 +1,14 @@
 """A pytest plugin: an HTTP server that speaks as much of Qdrant's REST API as an index needs, and fails as it is told.
 
 Its collections are those of a local client in memory.
+
+Modelled of a cluster, after ``openapi.json`` and the source of Qdrant (``GET /cluster``, ``GET`` and ``POST
+/collections/NAME/cluster``; ``replica_set/execute_read_operation.rs`` and ``update.rs``): a read with consistency
+``all`` or ``majority`` wants all copies of a shard to be active, ``quorum`` more than half, a number so many; otherwise
+the answer is 500, "… does not have enough active replicas". A write with ordering ``strong`` goes through the copy on
+the node with the greatest id, dead or not, ``medium`` through the greatest that is active. What several copies are
+asked for, and one of them lacks, is not in the answer. Placing a copy is done at once. Not modelled: the time that
+nodes take among themselves.
 """
 
 from __future__ import annotations
@@ -15,6 +23,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from pydantic import BaseModel, TypeAdapter
@@ -37,6 +46,12 @@ class FakeServer:
         bodies: Of each request.
         headers: Of each request.
         snapshots: Files by path: those to be downloaded, and those that were uploaded.
+        options: Query of each request.
+        nodes: Addresses of the nodes of the cluster by id; it is the first of them. None are a single server.
+        away: Ids of nodes that do not answer the others.
+        created: What each collection was created with.
+        placed: By collection, states of the copies of each shard, by their nodes.
+        unequal: By collection, ids of points that only the copy has that is asked if one is.
     """
 
     def __init__(self) -> None:
@@ -50,6 +65,12 @@ class FakeServer:
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.snapshots: dict[str, bytes] = {}
+        self.options: list[dict[str, str]] = []
+        self.nodes: dict[int, str] = {}
+        self.away: set[int] = set()
+        self.created: dict[str, dict[str, Any]] = {}
+        self.placed: dict[str, dict[int, dict[int, str]]] = {}
+        self.unequal: dict[str, set[int | str]] = {}
         self._failures: deque[tuple[str, Callable[[Handler], Answer | None], bool]] = deque()
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
@@ -71,8 +92,12 @@ class FakeServer:
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
+    @property
+    def is_stopped(self) -> bool:
+        return self._server is None
+
     def stop(self) -> None:
-        """Refuse connections from now on."""
+        """Refuse connections from now on, and answer no more on those that are there."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
@@ -103,6 +128,7 @@ class FakeServer:
         with self._lock:
             request = f"{handler.command} {handler.path.split('?')[0]}"
             self.requests.append(request)
+            self.options.append(dict(parse_qsl(urlsplit(handler.path).query)))
             self.bodies.append(body)
             self.headers.append({name.lower(): value for name, value in handler.headers.items()})
             for failure in self._failures:
@@ -158,6 +184,11 @@ class FakeServer:
     def _carry_out(self, request: str, body: bytes) -> Answer:
         if request == "GET /":
             return 200, {}, json.dumps({"title": "qdrant - vector search engine", "version": self.version}).encode()
+        if request == "GET /cluster":
+            return 200, {}, _result(self._cluster())
+        copies = self._copies_refusal(request)
+        if copies is not None:
+            return 500, {}, _said(f"Service internal error: {copies}")
         if "/snapshots/" in request and not request.endswith("/snapshots/"):
             return self._snapshot(request, body)
         for pattern, method in _ROUTES.items():
@@ -170,10 +201,93 @@ class FakeServer:
                     known = (404 for words in ("not found", "doesn't exist") if words in str(error))
                     status = 409 if "already exists" in str(error) else next(known, 400)
                     return status, {}, _said(str(error))
-                if re.match("GET /collections/[^/]+$", request) and self.strict:
-                    result["config"]["strict_mode_config"] = {"enabled": True, **self.strict}
+                self._note(request, data, result)
                 return 200, {}, json.dumps({"result": result, "status": "ok", "time": 0.0}).encode()
+        cluster = re.fullmatch("(GET|POST) /collections/([^/]+)/cluster", request)
+        if cluster is not None:
+            return self._placing(*cluster.groups(), json.loads(body) if body else {})
         return 501, {}, json.dumps({"status": {"error": f"this server does not know {request}"}}).encode()
+
+    def _note(self, request: str, data: dict[str, Any], result: Any) -> None:
+        """Do what a local client does not: strict mode, shards and copies."""
+        name = request.split("/")[2] if request.count("/") > 1 else ""
+        if request == f"PUT /collections/{name}":
+            self.created[name] = data
+            nodes = list(self.nodes) or [1]
+            copies = min(data.get("replication_factor") or 1, len(nodes))
+            shards = range(data.get("shard_number") or len(nodes))
+            self.placed[name] = {i: {nodes[(i + j) % len(nodes)]: "Active" for j in range(copies)} for i in shards}
+        elif request == f"PATCH /collections/{name}":
+            self.created.setdefault(name, {}).update(data.get("params") or {})
+        elif request == f"GET /collections/{name}":
+            known = self.created.get(self._collection(name), {})
+            for key in ("shard_number", "replication_factor", "write_consistency_factor"):
+                result["config"]["params"][key] = known.get(key) or 1
+            if self.strict:
+                result["config"]["strict_mode_config"] = {"enabled": True, **self.strict}
+        elif request.endswith("/points") and "points" in data:
+            self.unequal.get(self._collection(name), set()).difference_update(point["id"] for point in data["points"])
+        elif self.options[-1].get("consistency", "1") != "1":
+            _leave_out(self.unequal.get(self._collection(name), set()), request, result)
+
+    def _collection(self, name: str) -> str:
+        aliases = {alias.alias_name: alias.collection_name for alias in self.client.get_aliases().aliases}
+        return aliases.get(name, name)
+
+    def _copies_refusal(self, request: str) -> str | None:
+        name = self._collection(request.split("/")[2]) if request.count("/") > 1 else ""
+        consistency, ordering = (self.options[-1].get(key) for key in ("consistency", "ordering"))
+        for number, copies in self.placed.get(name, {}).items():
+            active = [node for node, state in copies.items() if state == "Active"]
+            wanted = {"all": len(copies), "majority": len(copies), "quorum": len(copies) // 2 + 1}
+            if consistency is not None and len(active) < wanted.get(
+                consistency, min(int(consistency), len(copies)) if consistency.isdigit() else 0
+            ):
+                return f"The replica set for shard {number} on peer 1 does not have enough active replicas"
+            leader = max(copies) if ordering == "strong" else max(active, default=0)
+            if ordering in ("strong", "medium") and leader not in active:
+                return f"Failed to apply update with {ordering.title()} ordering via leader peer {leader}: away"
+        return None
+
+    def _cluster(self) -> dict[str, Any]:
+        if not self.nodes:
+            return {"status": "disabled"}
+        asked, has_majority = next(iter(self.nodes)), 2 * len(self.away) < len(self.nodes)
+        raft = {"term": 1, "commit": 9, "pending_operations": 0, "role": "Leader", "is_voter": True}
+        return {
+            "status": "enabled",
+            "peer_id": asked,
+            "peers": {str(node): {"uri": uri} for node, uri in self.nodes.items()},
+            "raft_info": raft | ({"leader": asked} if has_majority else {"leader": 0}),
+            "consensus_thread_status": {
+                "consensus_thread_status": "working",
+                "last_update": "2026-11-26T12:00:00Z",
+            },
+            "message_send_failures": {
+                self.nodes[node]: {"count": 3, "latest_error": "no answer"} for node in self.away
+            },
+        }
+
+    def _placing(self, method: str, name: str, data: dict[str, Any]) -> Answer:
+        name, asked = self._collection(name), next(iter(self.nodes), 1)
+        placed = self.placed.setdefault(name, {0: {asked: "Active"}})
+        if method == "POST":
+            wanted = data["replicate_shard"]
+            placed[wanted["shard_id"]][wanted["to_peer_id"]] = "Active"
+            return 200, {}, _result(True)
+        local = [
+            {"shard_id": shard, "points_count": self.client.count(name).count, "state": copies[asked]}
+            for shard, copies in placed.items()
+            if asked in copies
+        ]
+        remote = [
+            {"shard_id": shard, "peer_id": node, "state": state}
+            for shard, copies in placed.items()
+            for node, state in copies.items()
+            if node != asked
+        ]
+        found = {"peer_id": asked, "shard_count": len(placed), "local_shards": local, "remote_shards": remote}
+        return 200, {}, _result(found | {"shard_transfers": []})
 
     def _snapshot(self, request: str, body: bytes) -> Answer:
         method, path = request.split(" ")
@@ -198,7 +312,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self._body()
-        answer = self.fake.answer(self, body)
+        answer = None if self.fake.is_stopped else self.fake.answer(self, body)
         if answer is None:
             self.close_connection = True
             return
@@ -247,6 +361,20 @@ def other_json(handler: Handler) -> Answer:
 
 def _said(error: str) -> bytes:
     return json.dumps({"status": {"error": error}, "time": 0.0}).encode()
+
+
+def _leave_out(unequal: set[int | str], request: str, result: Any) -> None:
+    """Leave out of an answer what several copies were asked for, and one of them lacks."""
+    if request.endswith("/points"):
+        result[:] = [record for record in result if record["id"] not in unequal]
+    elif request.endswith("/scroll"):
+        result["points"] = [record for record in result["points"] if record["id"] not in unequal]
+    elif request.endswith("/count"):
+        result["count"] -= len(unequal)
+
+
+def _result(value: Any) -> bytes:
+    return json.dumps({"result": value, "status": "ok", "time": 0.0}).encode()
 
 
 def _prefetches(query: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -346,7 +474,9 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     r"POST /collections/aliases": _aliases,
     r"GET /collections/([^/]+)": lambda client, name, _: client.get_collection(name),
     r"PUT /collections/([^/]+)": _create,
-    r"PATCH /collections/([^/]+)": lambda client, name, data: client.update_collection(name, metadata=data["metadata"]),
+    r"PATCH /collections/([^/]+)": lambda client, name, data: client.update_collection(
+        name, metadata=data.get("metadata", {})
+    ),
     r"DELETE /collections/([^/]+)": lambda client, name, _: client.delete_collection(name),
     r"PUT /collections/([^/]+)/index": _index,
     r"PUT /collections/([^/]+)/points": _upsert,

@@ -62,8 +62,14 @@ def points_of() -> Callable[[ConfidenceIndex], dict[Any, Any]]:
     """The points of an index as the engine has them, by the id their owner gave them."""
 
     def read(index: ConfidenceIndex) -> dict[Any, Any]:
-        records, _ = index.client.scroll(index.collection, limit=1000, with_payload=True, with_vectors=True)
-        return {record.payload["fg"]["id"]: record for record in records}
+        found, offset, is_first = {}, None, True
+        while is_first or offset is not None:
+            records, offset = index.client.scroll(
+                index.collection, limit=100, offset=offset, with_payload=True, with_vectors=True
+            )
+            found |= {record.payload["fg"]["id"]: record for record in records}
+            is_first = False
+        return found
 
     return read
 

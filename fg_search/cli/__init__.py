@@ -1,8 +1,8 @@
 """The command line.
 
 Exit codes: 0 done; 1 the command failed (the message says what was wrong and what to do); 2 the command line was
-wrong; 130 interrupted. Results go to stdout, as tables for people or, with ``--json``, as one JSON object per line for
-programs. Progress, timings and bad rows go to stderr.
+wrong; 3 ``check`` found something wrong; 130 interrupted. Results go to stdout, as tables for people or, with
+``--json``, as one JSON object per line for programs. Progress, timings and bad rows go to stderr.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _INTERRUPTED = 130  # exit code after Ctrl-C
 app = typer.Typer(
     name="fg-search",
     help="Vector search that knows when it does not know.",
-    epilog="Exit codes: 0 done, 1 the command failed, 2 the command line was wrong, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 the command failed, 2 the command line was wrong, 3 check found something wrong, "
+    "130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -44,8 +45,10 @@ for command in (
     index.relabel,
     fit.describe,
     maintenance.info,
+    maintenance.check,
     index.delete,
     index.migrate,
+    maintenance.filterable,
     maintenance.copy,
     maintenance.snapshot,
     maintenance.restore,

@@ -20,6 +20,7 @@ from fg_search.cli.options import (
     Collection,
     Delimiter,
     Encoding,
+    Filterable,
     IdColumn,
     Ids,
     IdsAs,
@@ -27,12 +28,16 @@ from fg_search.cli.options import (
     LabelColumn,
     NoCache,
     OnError,
+    Replicas,
     RetryFor,
+    Shards,
     TakeOver,
     Tenant,
     TextColumn,
     TrustRemoteCode,
+    WriteConsistency,
     cache_folder,
+    make_filterable,
     open_index,
     text_form,
 )
@@ -63,11 +68,10 @@ def index(
         BaseVectors, typer.Option(help="New index: data type of the base vectors, or none.")
     ] = "float32",
     quantization: Annotated[Quantization, typer.Option(help="New index: quantization of the base vectors.")] = "none",
-    shards: Annotated[int | None, typer.Option(help="New index in a cluster: number of shards.")] = None,
-    replicas: Annotated[int | None, typer.Option(help="New index in a cluster: copies of each shard.")] = None,
-    write_consistency: Annotated[
-        int | None, typer.Option(help="New index in a cluster: copies that must confirm a write.")
-    ] = None,
+    shards: Shards = None,
+    replicas: Replicas = None,
+    write_consistency: WriteConsistency = None,
+    filterable: Filterable = None,
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -109,6 +113,8 @@ def index(
                 total=rows.count,
                 batch_size=batch_size,
             )
+        if filterable:
+            make_filterable(opened, filterable)
         say(f"{report}, {len(target):,} in the index {location}")
 
 

@@ -1,11 +1,11 @@
-"""``info``, ``copy``, ``snapshot``, ``restore`` and ``recover``: inspect, copy, back up and bring back an index."""
+"""``info``, ``check``, ``copy``, ``snapshot``, ``restore`` and ``recover``: inspect, copy and bring back an index."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,12 +17,19 @@ from fg_search.cli.options import (
     AsJson,
     Collection,
     IndexLocation,
+    Replicas,
     RetryFor,
+    Shards,
     Tenant,
+    WriteConsistency,
     check_location,
+    make_filterable,
     open_index,
 )
+from fg_search.engine.address import is_url
 from fg_search.layout.settings import BaseVectors, Quantization
+
+_NEEDS_ATTENTION = 3  # exit code
 
 
 def info(
@@ -41,6 +48,48 @@ def info(
         print_json(found)
     else:
         display.info(console, found)
+
+
+def filterable(
+    fields: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FIELD[:KIND]...",
+            help="Payload fields: keyword, integer, float, bool, datetime, uuid, text or geo.",
+            show_default=False,
+        ),
+    ],
+    location: IndexLocation,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    retry_for: RetryFor = None,
+) -> None:
+    """Have the engine index payload fields, to filter and group by them. A kind that is not given is guessed.
+
+    Managed Qdrant and other servers in strict mode filter by such fields alone.
+    """
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
+        known = make_filterable(opened, fields)
+    for field, kind in known.items():
+        say(f"{field}: {kind}")
+
+
+def check(
+    location: IndexLocation,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    retry_for: RetryFor = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show nodes, shards and copies of an index, and what is wrong with them: exit code 3 if anything is."""
+    with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
+        found = opened.check()
+    if as_json:
+        print_json(found)
+    else:
+        display.health(console, found)
+    if found.problems:
+        raise typer.Exit(_NEEDS_ATTENTION)
 
 
 def copy(
@@ -67,28 +116,29 @@ def copy(
     quantization: Annotated[
         Quantization | None, typer.Option(help="Quantization of the copy's base vectors.", show_default="unchanged")
     ] = None,
-    shards: Annotated[int | None, typer.Option(help="In a cluster: number of shards.")] = None,
-    replicas: Annotated[int | None, typer.Option(help="In a cluster: copies of each shard.")] = None,
-    write_consistency: Annotated[
-        int | None, typer.Option(help="In a cluster: copies that must confirm a write.")
-    ] = None,
+    shards: Shards = None,
+    replicas: Replicas = None,
+    write_consistency: WriteConsistency = None,
 ) -> None:
     """Copy an index between folders and servers, without encoding anything.
 
     After an interruption, run the command again: it resumes where it stopped. At the end, counts and samples are
-    compared.
+    compared. Between servers, the copy has the shards and copies of the index unless others are chosen.
     """
     check_location(destination)
+    options: dict[str, Any] = {
+        "base_vectors": base_vectors,
+        "quantization": quantization,
+        "shards": shards,
+        "replicas": replicas,
+        "write_consistency": write_consistency,
+    }
+    chosen = {name: value for name, value in options.items() if value is not None}
     with open_index(source, None, collection, api_key, retry_for=retry_for) as opened:
-        own = opened.metadata.settings
-        settings = replace(
-            own,
-            base_vectors=base_vectors or own.base_vectors,
-            quantization=quantization or own.quantization,
-            shards=shards,
-            replicas=replicas,
-            write_consistency=write_consistency,
-        )
+        own = opened.metadata.settings if is_url(destination) else opened.metadata.settings.on_one_machine()
+        if replicas is not None:
+            own = replace(own, replicas=None, write_consistency=None)  # unless it is chosen, it follows from the copies
+        settings = replace(own, **chosen) if chosen else None
         with timed("copied"):
             report = opened.copy_to(
                 destination,

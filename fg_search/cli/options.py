@@ -44,7 +44,14 @@ Encoding = Annotated[
     str | None, typer.Option("--encoding", help="Encoding of a text file, such as cp1252.", show_default="UTF-8")
 ]
 IndexLocation = Annotated[
-    str, typer.Option("--index", "--url", help="Folder of the index, or URL of a Qdrant server.", show_default=False)
+    str,
+    typer.Option(
+        "--index",
+        "--url",
+        envvar="FG_SEARCH_INDEX",
+        help="Folder of the index, URL of a Qdrant server, or URLs of several nodes with commas in between.",
+        show_default=False,
+    ),
 ]
 Collection = Annotated[str, typer.Option(help="Name of the index.")]
 Tenant = Annotated[str | None, typer.Option(help="Tenant, in an index with tenants.", show_default=False)]
@@ -64,6 +71,16 @@ RetryFor = Annotated[
         show_default="60",
     ),
 ]
+Filterable = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filterable",
+        metavar="FIELD[:KIND]",
+        help="Payload field that the engine is to index, to filter and group by. Its kind (keyword, integer, float, "
+        "bool, datetime, uuid, text or geo) is guessed from the items if it is not given. Repeatable.",
+        show_default=False,
+    ),
+]
 EncoderFolder = Annotated[Path | None, typer.Option("--encoder", help="Folder of the encoder, if it has moved.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Cache = Annotated[
@@ -74,6 +91,20 @@ Cache = Annotated[
     ),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached base embeddings.")]
+Shards = Annotated[int | None, typer.Option(help="New index in a cluster: number of shards.", min=1)]
+Replicas = Annotated[
+    int | None,
+    typer.Option(help="New index in a cluster: copies of each shard. Two survive the loss of a node.", min=1),
+]
+WriteConsistency = Annotated[
+    int | None,
+    typer.Option(
+        help="New index in a cluster: copies that must confirm a write. With as many as there are, the loss of a node "
+        "stops all writes.",
+        min=1,
+        show_default="1 of 2 copies, 2 of 3",
+    ),
+]
 TrustRemoteCode = Annotated[
     bool,
     typer.Option(
@@ -105,6 +136,14 @@ OutOfScope = Annotated[
         show_default=False,
     ),
 ]
+
+
+def make_filterable(index: ConfidenceIndex, fields: list[str]) -> dict[str, str]:
+    """Make fields, given as ``FIELD`` or ``FIELD:KIND``, filterable, and return the kinds of all that are."""
+    named = [field.rpartition(":") if ":" in field else (field, "", "") for field in fields]
+    known = index.make_filterable({key: kind for key, _, kind in named if kind})
+    guessed = [key for key, _, kind in named if not kind]
+    return index.make_filterable(guessed) if guessed else known
 
 
 def text_form(delimiter: str | None, encoding: str | None) -> dict[str, str | None]:

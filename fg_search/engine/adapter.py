@@ -17,17 +17,27 @@ from fg_search.edge.client import EdgeClient
 from fg_search.engine.address import is_url
 from fg_search.engine.answers import CONFLICT, FORBIDDEN, UNAUTHORIZED, Answer, is_not_found, status_of
 from fg_search.engine.calls import Calls
+from fg_search.engine.cluster import Cluster, Shard, missing_copies, shards_of
+from fg_search.engine.consistency import (
+    AS_THEY_ARE,
+    Consistency,
+    Copies,
+    Options,
+    Ordering,
+    is_conditional,
+    options_of_read,
+    options_of_write,
+)
 from fg_search.engine.hits import (
     Page,
     count_values,
-    fewer_candidates,
     in_pages,
-    most_candidates,
     scroll_in_pages,
     together,
 )
 from fg_search.engine.limits import Limits
 from fg_search.engine.numbers import with_short_numbers
+from fg_search.engine.ordered import in_order
 from fg_search.engine.port import PointId, Selector
 from fg_search.engine.snapshot_transfer import download, upload
 from fg_search.engine.versions import check_version
@@ -42,6 +52,8 @@ from fg_search.engine.writes import (
 from fg_search.errors import ServerError, UnsupportedError
 
 T = TypeVar("T")
+
+_MIN_PAUSE, _PATIENCE = 0.05, 1.0  # seconds for copies to agree
 
 _LOG = logging.getLogger("fg_search.engine")
 
@@ -66,11 +78,17 @@ class Adapter(Calls):
         except AssertionError as error:  # of the client, about an answer without a result
             foreign = Answer(200, "the answer is of another kind", is_foreign=True)
             raise self._asked.error(foreign, "get_collections") from error
+        version = await self.server_version()
+        if version is not None:
+            check_version(version, self._asked.url)
+
+    async def server_version(self) -> str | None:
+        if self._remote is None:
+            return None
         try:
-            version = (await self._repeat(self._methods.info)).version
+            return (await self._repeat(self._methods.info)).version
         except ServerError:
-            return  # something before the server keeps this address for itself
-        check_version(version, self._asked.url)
+            return None  # something before the server keeps this address for itself
 
     async def check_writable(self, collection: str) -> None:
         """Make sure that the API key may write, before long work whose result is to be written.
@@ -96,6 +114,7 @@ class Adapter(Calls):
     async def get_collection(self, collection: str) -> models.CollectionInfo:
         info = await self._repeat(self._methods.get_collection, collection)
         self._limits[collection] = Limits.of(info)
+        self._copies[collection] = info.config.params.replication_factor or 1
         return info
 
     async def create_collection(
@@ -163,11 +182,64 @@ class Adapter(Calls):
             self._methods.create_payload_index, collection, field_name=field_name, field_schema=field_schema
         )
 
+    # --- copies of a shard --------------------------------------------------------------------------------
+
+    def want(self, ordering: Ordering | None, consistency: Consistency | None) -> None:
+        self._ordering, self._consistency = ordering, consistency
+
+    async def cluster(self) -> Cluster | None:
+        if self._remote is None:
+            return None
+        return Cluster.of(await self._repeat(self._methods.cluster_status))
+
+    async def shards(self, collection: str) -> list[Shard]:
+        if self._remote is None:
+            return []
+        return shards_of(await self._repeat(self._methods.collection_cluster_info, collection))
+
+    async def raise_copies(self, collection: str, copies: int, write_consistency: int | None) -> None:
+        cluster = await self.cluster()
+        if cluster is None:
+            return
+        for shard in await self.shards(collection):
+            for copy in missing_copies(shard, copies, cluster):
+                operation = models.ReplicateShardOperation(replicate_shard=copy)
+                await self._repeat(self._methods.cluster_collection_update, collection, operation)
+        # last, so that an interruption before leaves something to do
+        params = models.CollectionParamsDiff(replication_factor=copies, write_consistency_factor=write_consistency)
+        await self._repeat(self._methods.update_collection, collection, collection_params=params)
+        self._copies.pop(collection, None)
+
+    async def _for_reading(self, collection: str, copies: Copies) -> Options:
+        if self._remote is None:
+            return AS_THEY_ARE
+        number = 1 if copies == "any" else await self._number_of_copies(collection)
+        return options_of_read(copies, number, self._consistency)
+
+    async def _for_writing(self, collection: str, copies: Copies, *, is_conditional: bool) -> Options:
+        if self._remote is None:
+            return AS_THEY_ARE
+        number = await self._number_of_copies(collection) if is_conditional else 1
+        return options_of_write(copies, number, self._ordering, is_conditional=is_conditional)
+
+    async def _number_of_copies(self, collection: str) -> int:
+        if collection not in self._copies:
+            await self.get_collection(collection)
+        return self._copies[collection]
+
     # --- reading ------------------------------------------------------------------------------------------
 
-    async def count(self, collection: str, count_filter: models.Filter | None = None) -> int:
-        found = await self._repeat(self._methods.count, collection, count_filter=count_filter, exact=True)
-        return found.count
+    async def count(self, collection: str, count_filter: models.Filter | None = None, *, copies: Copies = "any") -> int:
+        options = await self._for_reading(collection, copies)
+        if options == AS_THEY_ARE:
+            found = await self._repeat(self._methods.count, collection, count_filter=count_filter, exact=True)
+            return found.count
+        # the client's own method takes no consistency
+        request = models.CountRequest(filter=count_filter, exact=True)
+        answer = await self._repeat_with(
+            options, self._methods.http.points_api.count_points, collection, count_request=request
+        )
+        return cast("models.CountResult", answer.result).count
 
     async def retrieve(
         self,
@@ -176,9 +248,13 @@ class Adapter(Calls):
         *,
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
+        copies: Copies = "any",
     ) -> list[models.Record]:
+        options = await self._for_reading(collection, copies)
+
         async def retrieve(part: Sequence[PointId]) -> list[models.Record]:
-            return await self._repeat(
+            return await self._repeat_with(
+                options,
                 self._methods.retrieve,
                 collection,
                 ids=part,
@@ -186,7 +262,20 @@ class Adapter(Calls):
                 with_vectors=_selected(with_vectors),
             )
 
-        return _joined(await self._in_parts(collection, "ids", ids, retrieve))
+        found = _joined(await self._in_parts(collection, "ids", ids, retrieve))
+        if copies != "most" or options == AS_THEY_ARE:
+            return found
+        waited, pause = 0.0, _MIN_PAUSE
+        while waited < _PATIENCE:
+            known = {record.id for record in found}
+            missing = [point for point in ids if point not in known]
+            # copies that differ are mostly about to agree: somebody is writing in this very moment
+            if not missing or not await self.retrieve(collection, missing, with_payload=False):
+                return found
+            await self.pause(pause)
+            waited, pause = waited + pause, 2 * pause
+            found += _joined(await self._in_parts(collection, "ids", missing, retrieve))
+        return found
 
     async def scroll(
         self,
@@ -198,11 +287,15 @@ class Adapter(Calls):
         order_by: models.OrderBy | None = None,
         with_payload: bool | Sequence[str] | models.PayloadSelectorExclude = True,
         with_vectors: bool | Sequence[str] = False,
+        copies: Copies = "any",
     ) -> tuple[list[models.Record], PointId | None]:
+        options = await self._for_reading(collection, copies)
+
         async def scroll(
             limit: int, scroll_filter: models.Filter | None, offset: PointId | None, order_by: models.OrderBy | None
         ) -> Page:
-            page = await self._repeat(
+            page = await self._repeat_with(
+                options,
                 self._methods.scroll,
                 collection,
                 scroll_filter=scroll_filter,
@@ -231,8 +324,11 @@ class Adapter(Calls):
                 collection, limit=limit, scroll_filter=scroll_filter, offset=offset, with_payload=[key]
             )
 
+        options = await self._for_reading(collection, "any")
+
         async def ask(most: int | None) -> list[models.FacetValueHit]:
-            found = await self._repeat(
+            found = await self._repeat_with(
+                options,
                 self._methods.facet,
                 collection,
                 key,
@@ -246,59 +342,28 @@ class Adapter(Calls):
 
         return await self._within_hits(collection, ask)
 
-    async def query_batch_points(self, collection: str, requests: Sequence[models.QueryRequest]) -> list[QueryResponse]:
+    async def query_batch_points(
+        self, collection: str, requests: Sequence[models.QueryRequest], *, copies: Copies = "any"
+    ) -> list[QueryResponse]:
+        if isinstance(self.client, EdgeClient):  # it has this order itself
+            return await self._query(collection, copies, requests)
+        return await in_order(partial(self._query, collection, copies), requests)
+
+    async def _query(
+        self, collection: str, copies: Copies, requests: Sequence[models.QueryRequest]
+    ) -> list[QueryResponse]:
+        options = await self._for_reading(collection, copies)
+
         async def query(part: Sequence[models.QueryRequest]) -> list[QueryResponse]:
-            return await self._repeat(self._methods.query_batch_points, collection, requests=part)
+            return await self._repeat_with(options, self._methods.query_batch_points, collection, requests=part)
 
         async def ask(most: int | None) -> list[QueryResponse]:
             if most is None:
                 return _joined(await self._in_parts(collection, "queries", requests, query))
-            self._say_fewer(collection, [request.prefetch for request in requests], most)
             pages = [in_pages(request, most) for request in requests]
             flat = [page for of_request in pages for page in of_request]
             responses = iter(_joined(await self._in_parts(collection, "queries", flat, query)))
             return [together([next(responses) for _ in of_request]) for of_request in pages]
-
-        return await self._within_hits(collection, ask)
-
-    def _say_fewer(self, collection: str, prefetch: Any, most: int) -> None:
-        """Say once if a collection allows fewer candidates than a ranking wants."""
-        if most_candidates(prefetch) > most and collection not in self._said_fewer:
-            self._said_fewer.add(collection)
-            _LOG.warning(
-                "the strict mode of %s allows %d candidates a ranking (max_query_limit): rankings by both vectors and "
-                "with a confidence weight consider no more",
-                collection,
-                most,
-            )
-
-    async def query_points_groups(
-        self,
-        collection: str,
-        group_by: str,
-        *,
-        query: Any,
-        using: str | None,
-        prefetch: models.Prefetch | list[models.Prefetch] | None,
-        query_filter: models.Filter | None,
-        limit: int,
-        group_size: int,
-    ) -> list[models.PointGroup]:
-        async def ask(most: int | None) -> list[models.PointGroup]:
-            if most is not None:
-                self._say_fewer(collection, prefetch, most)
-            found = await self._repeat(
-                self._methods.query_points_groups,
-                collection,
-                group_by=group_by,
-                query=query,
-                using=using,
-                prefetch=prefetch if most is None else fewer_candidates(prefetch, most),
-                query_filter=query_filter,
-                limit=limit,
-                group_size=group_size,
-            )
-            return found.groups
 
         return await self._within_hits(collection, ask)
 
@@ -311,11 +376,15 @@ class Adapter(Calls):
         *,
         update_filter: models.Filter | None = None,
         insert_only: bool = False,
+        copies: Copies = "any",
     ) -> None:
         mode = models.UpdateMode.INSERT_ONLY if insert_only else None
+        conditional = insert_only or update_filter is not None
+        options = await self._for_writing(collection, copies, is_conditional=conditional)
 
         async def upsert(part: Sequence[models.PointStruct]) -> None:
-            await self._repeat(
+            await self._repeat_with(
+                options,
                 self._methods.upsert,
                 collection,
                 points=part,
@@ -329,8 +398,13 @@ class Adapter(Calls):
         await self._in_parts(collection, "points", points, upsert, sizes_of_points)
 
     async def delete(self, collection: str, selector: Selector) -> None:
+        by_filter = isinstance(selector, models.Filter)
+        options = await self._for_writing(collection, "any", is_conditional=by_filter)
+
         async def delete(part: Selector) -> None:
-            await self._repeat(self._methods.delete, collection, points_selector=_selector(part), wait=True)
+            await self._repeat_with(
+                options, self._methods.delete, collection, points_selector=_selector(part), wait=True
+            )
 
         if isinstance(selector, models.Filter):
             await delete(selector)
@@ -340,24 +414,42 @@ class Adapter(Calls):
     async def set_payload(
         self, collection: str, payload: Mapping[str, Any], *, points: Sequence[PointId], key: str | None = None
     ) -> None:
+        options = await self._for_writing(collection, "any", is_conditional=False)
+
         async def set_payload(part: Sequence[PointId]) -> None:
-            await self._repeat(self._methods.set_payload, collection, dict(payload), points=[*part], key=key, wait=True)
+            await self._repeat_with(
+                options, self._methods.set_payload, collection, dict(payload), points=[*part], key=key, wait=True
+            )
 
         await self._in_parts(collection, "points", points, set_payload)
 
     async def delete_payload(self, collection: str, keys: Sequence[str], *, points: Selector) -> None:
+        by_filter = isinstance(points, models.Filter)
+        options = await self._for_writing(collection, "any", is_conditional=by_filter)
+
         async def delete_payload(part: Selector) -> None:
-            await self._repeat(self._methods.delete_payload, collection, [*keys], points=_selector(part), wait=True)
+            await self._repeat_with(
+                options, self._methods.delete_payload, collection, [*keys], points=_selector(part), wait=True
+            )
 
         if isinstance(points, models.Filter):
             await delete_payload(points)
         else:
             await self._in_parts(collection, "points", points, delete_payload)
 
-    async def batch_update_points(self, collection: str, operations: Sequence[models.UpdateOperation]) -> None:
+    async def batch_update_points(
+        self, collection: str, operations: Sequence[models.UpdateOperation], *, copies: Copies = "any"
+    ) -> None:
+        conditional = any(is_conditional(operation) for operation in operations)
+        options = await self._for_writing(collection, copies, is_conditional=conditional)
+
         async def update(part: Sequence[Unit]) -> None:
-            await self._repeat(
-                self._methods.batch_update_points, collection, update_operations=operations_of(part), wait=True
+            await self._repeat_with(
+                options,
+                self._methods.batch_update_points,
+                collection,
+                update_operations=operations_of(part),
+                wait=True,
             )
 
         if self._writes_text:
@@ -373,6 +465,11 @@ class Adapter(Calls):
                 "make them with the client itself"
             )
 
+    @property
+    def _rest_url(self) -> str:
+        url: str = self._remote.rest_uri if self._nodes is None else self._nodes.asked
+        return url
+
     async def create_snapshot(self, collection: str) -> str:
         made = await self._repeat(self._methods.create_snapshot, collection)
         return cast("models.SnapshotDescription", made).name
@@ -381,7 +478,7 @@ class Adapter(Calls):
         if isinstance(self.client, EdgeClient):
             await self.work(partial(shutil.copyfile, self.client.snapshot_path(collection, snapshot), file))
         else:
-            await self._repeat(download, self._remote.rest_uri, self._api_key, collection, snapshot, file)
+            await self._repeat(download, self._rest_url, self._api_key, collection, snapshot, file)
 
     async def delete_snapshot(self, collection: str, snapshot: str) -> None:
         await self._settle(_is_gone, self._methods.delete_snapshot, collection, snapshot)
@@ -390,7 +487,7 @@ class Adapter(Calls):
         if isinstance(self.client, EdgeClient):
             await self._repeat(self.client.recover_snapshot, collection, file.absolute())
         else:
-            await self._repeat(upload, self._remote.rest_uri, self._api_key, collection, file)
+            await self._repeat(upload, self._rest_url, self._api_key, collection, file)
 
 
 def _joined(parts: Sequence[list[T]]) -> list[T]:

@@ -77,6 +77,24 @@ class Address:
         return urlsplit(self.rest).hostname or ""
 
 
+def addresses_of(location: str, *, prefer_grpc: bool = False) -> list[Address]:
+    """Addresses in a location: one URL, or those of several nodes of one cluster, with commas between them.
+
+    Raises:
+        ValueError: If one of them is no URL, or they cannot be used together.
+    """
+    urls = [url.strip() for url in location.split(",")]
+    for url in urls:
+        if not is_url(url):
+            raise ValueError(f"{url!r} is no URL; write each node like http://localhost:6333, with commas in between")
+    addresses = [Address.of(url, prefer_grpc=prefer_grpc) for url in dict.fromkeys(urls)]
+    if len(addresses) > 1 and any(address.grpc_port is not None for address in addresses):
+        raise ValueError("several nodes are asked over http alone; give http or https URLs, or one for grpc")
+    if len({urlsplit(address.rest).path.rstrip("/") for address in addresses}) > 1:
+        raise ValueError("the URLs of nodes of one cluster have the same path")
+    return addresses
+
+
 def _is_this_machine(host: str) -> bool:
     try:
         return ip_address(host).is_loopback

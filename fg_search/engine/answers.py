@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import socket
 import ssl
 import time
@@ -46,6 +47,11 @@ _LARGEST = re.compile(r"limit(?: is)?: (\d+) bytes")
 _OVER_BUDGET = "split your request"  # of a rate limit whose bucket can never hold as much
 _STRICT = re.compile(r"\. Help: ")
 _STRICT_NUMBER = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
+_UNINDEXED = re.compile(r'(?:Index required but not|Index of type "\w+") found for "(.+?)"(?: of one|\. Help)')
+_FEW_COPIES = re.compile(
+    r"not have enough active replicas|read operations failed|ordering via leader peer|no leader could be selected"
+)
+_NO_MAJORITY = re.compile(r"consensus operation|through consensus|Raft consensus")
 _MOST_HITS = "limit"  # what strict mode calls the number of hits
 _MOST_TEXT = 300  # characters of a server's message
 
@@ -78,6 +84,12 @@ class Answer:
         return self.status == BAD_REQUEST and _STRICT.search(self.message) is not None
 
     @property
+    def unindexed(self) -> str | None:
+        """Payload field that strict mode wants to have an index."""
+        found = _UNINDEXED.search(self.message) if self.is_strict else None
+        return None if found is None else found.group(1)
+
+    @property
     def most_hits(self) -> int | None:
         """Number of hits that strict mode allows, if there were to be more."""
         found = _STRICT_NUMBER.search(self.message) if self.is_strict else None
@@ -88,6 +100,16 @@ class Answer:
         """Number of points or queries that strict mode allows in one request, if there were more."""
         found = _STRICT_NUMBER.search(self.message) if self.is_strict else None
         return int(found.group(1)) if found is not None and found.group(2).endswith((" limit", " size")) else None
+
+    @property
+    def lacks_copies(self) -> bool:
+        """Whether too few copies of a shard are there for a read or a write that wants more of them."""
+        return _FEW_COPIES.search(self.message) is not None
+
+    @property
+    def lacks_majority(self) -> bool:
+        """Whether the nodes of a cluster could not agree on a change of collections or aliases."""
+        return _NO_MAJORITY.search(self.message) is not None
 
     @property
     def is_too_large(self) -> bool:
@@ -173,6 +195,17 @@ def _remedy(answer: Answer, has_key: bool) -> str:
         return ": it has no room left; make some there, then run it again: what was acknowledged before is kept"
     if answer.status == TOO_LARGE:
         return ": a single item is larger than it takes at once; raise its limit, or shorten the item"
+    if answer.unindexed is not None:
+        field = shlex.quote(answer.unindexed)
+        return (
+            ": strict mode filters and groups by indexed fields alone; make it one: "
+            f"`fg-search filterable {field}`, or index.make_filterable([{answer.unindexed!r}])"
+        )
+    if answer.lacks_majority:
+        return (
+            ": the nodes of the cluster did not agree, most likely since half of them or more are away, as "
+            "`fg-search check` tells. What was asked for may still take place when they are back; run it again then"
+        )
     if answer.is_strict:
         return ": the strict mode of the collection forbids it; change that, or ask for less"
     if answer.status == TOO_MANY and not answer.may_pass:
@@ -198,7 +231,7 @@ def _of_response(error: UnexpectedResponse) -> Answer:
         status,
         message,
         _seconds(headers.get("retry-after")),
-        may_pass=status in _BUSY and not never,
+        may_pass=status in _BUSY and not never and not _NO_MAJORITY.search(message),
         was_sent=status != TOO_MANY,
         is_foreign=status in (NOT_FOUND, 405) and not is_qdrant,
     )
@@ -246,7 +279,7 @@ def _of_rpc(error: grpc.RpcError) -> Answer:
     if _TOO_LARGE.search(message):
         return Answer(TOO_LARGE, message, largest=_largest(message))
     never = status == TOO_MANY and _OVER_BUDGET in message
-    may_pass = status is None or (status in _BUSY and not never)
+    may_pass = status is None or (status in _BUSY and not never and not _NO_MAJORITY.search(message))
     retry_after = _seconds(said.get("retry-after"))
     return Answer(status, message, retry_after, may_pass=may_pass, was_sent=status != TOO_MANY)
 

@@ -12,6 +12,7 @@ from qdrant_client import QdrantClient
 
 from fg_search.edge.client import EdgeClient
 from fg_search.engine.adapter import Adapter
+from fg_search.engine.nodes import Nodes
 from fg_search.engine.retries import RETRY_FOR
 
 P = ParamSpec("P")
@@ -44,8 +45,9 @@ class BlockingEngine(Adapter):
         location: str | None = None,
         api_key: str | None = None,
         retry_for: float = RETRY_FOR,
+        nodes: Nodes | None = None,
     ) -> None:
-        super().__init__(client, location, api_key, retry_for)
+        super().__init__(client, location, api_key, retry_for, nodes)
         self.client: QdrantClient | EdgeClient = client
 
     def close(self) -> None:

@@ -18,7 +18,9 @@ from qdrant_client.qdrant_remote import QdrantRemote
 
 from fg_search.edge.client import EdgeClient
 from fg_search.engine.answers import TOO_LARGE, Answer, answer_of
+from fg_search.engine.consistency import AS_THEY_ARE, Consistency, Options, Ordering
 from fg_search.engine.limits import LARGEST_REQUEST, Limits, Part, fitting, lower_size
+from fg_search.engine.nodes import Nodes
 from fg_search.engine.retries import RETRY_FOR, Asked, Attempts
 from fg_search.errors import ServerError
 
@@ -38,6 +40,7 @@ class Calls(ABC):
         location: Folder or URL. By default it is the class of the client.
         api_key: API key of the server.
         retry_for: Seconds after the first failure of a call in which a server is asked again.
+        nodes: Nodes that requests go to, if there are several.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Calls(ABC):
         location: str | None = None,
         api_key: str | None = None,
         retry_for: float = RETRY_FOR,
+        nodes: Nodes | None = None,
     ) -> None:
         self.client = client
         # all clients have these methods; for the type checker, the signatures are QdrantClient's
@@ -60,17 +64,25 @@ class Calls(ABC):
         self._api_key = api_key
         url = self._location if location is not None or self._remote is None else self._remote.rest_uri
         self._asked = Asked(url, retry_for, api_key)
+        self._nodes = nodes
         self._process = os.getpid()
         self._limits: dict[str, Limits] = {}
+        self._copies: dict[str, int] = {}  # of each shard, by collection
+        self._ordering: Ordering | None = None
+        self._consistency: Consistency | None = None
         self._largest: int | None = None if self._remote is None else LARGEST_REQUEST
         self._writes_text = self._remote is not None and not self._remote._prefer_grpc
         self._writable: set[str] = set()  # collections that the API key may write to, as far as is known
-        self._said_fewer: set[str] = set()  # collections whose strict mode was told of
 
     @property
     def location(self) -> str:
         """Folder, URL, or class of the client."""
         return self._location
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this is the embedded engine: one shard, and hits of equal scores in the order of their ids."""
+        return isinstance(self.client, EdgeClient)
 
     @property
     def is_shared(self) -> bool:
@@ -117,6 +129,24 @@ class Calls(ABC):
                 return await self._call(method, *args, **kwargs)
             except Exception as error:
                 pause = attempts.pause_after(error)
+
+    async def _repeat_with(self, options: Options, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a method of the client like :meth:`_repeat`, with less demanding options where copies are missing."""
+        if options == AS_THEY_ARE:
+            return await self._repeat(method, *args, **kwargs)
+        self.check_process()
+        call: Any = method
+        attempts, left = self._attempts(method), list(options)
+        while True:
+            try:
+                return cast("T", await self._call(call, *args, **kwargs, **left[0]))
+            except Exception as error:
+                answer = answer_of(error)
+                if answer is not None and answer.lacks_copies and len(left) > 1:
+                    del left[0]
+                    continue
+                pause = attempts.pause_after(error)
+            await self.pause(pause)
 
     async def _settle(
         self, is_done: Callable[[Exception], Awaitable[bool]], method: Callable[P, T], *args: P.args, **kwargs: P.kwargs

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, TypeVar
 
@@ -14,13 +14,14 @@ from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from fg_search.edge.client import EdgeClient
 from fg_search.edge.folder import collection_names
-from fg_search.engine.address import GRPC_PORT, Address, is_url
+from fg_search.engine.address import GRPC_PORT, Address, addresses_of, is_url
 from fg_search.engine.asynchronous import AsyncEngine
 from fg_search.engine.blocking import BlockingEngine, drive
+from fg_search.engine.nodes import AsyncNodesTransport, Nodes, NodesTransport
 from fg_search.engine.retries import chosen_time
 from fg_search.errors import IndexNotFoundError
 
-Location: TypeAlias = str | os.PathLike[str] | QdrantClient | EdgeClient
+Location: TypeAlias = str | os.PathLike[str] | Sequence[str] | QdrantClient | EdgeClient
 AsyncLocation: TypeAlias = Location | AsyncQdrantClient
 
 C = TypeVar("C", QdrantClient, AsyncQdrantClient)
@@ -42,7 +43,8 @@ def connect(
     """Open ``location``.
 
     Args:
-        location: A folder (embedded Qdrant Edge), ``":memory:"``, the URL of a server, or a client.
+        location: A folder (embedded Qdrant Edge), ``":memory:"``, the URL of a server, those of several nodes of one
+            cluster as a list or with commas between them, or a client.
         api_key: API key of the server.
         create: Whether a folder that does not exist may be made.
         retry_for: Seconds for which a server that is busy or out of reach is asked again, by default
@@ -57,13 +59,16 @@ def connect(
         ValueError: If the URL, the API key or the time cannot be used.
     """
     seconds = chosen_time(retry_for)
+    location = as_written(location)
     if is_path(location) and not is_url(os.fspath(location)):
         name = os.fspath(location)
         return BlockingEngine(_open_here(name, create), name)
     if is_path(location):
-        address = Address.of(os.fspath(location), prefer_grpc=prefer_grpc)
-        client = _client(QdrantClient, address, api_key)
-        engine = BlockingEngine(client, address.shown, api_key, seconds)
+        addresses = addresses_of(os.fspath(location), prefer_grpc=prefer_grpc)
+        nodes = Nodes([address.rest for address in addresses]) if len(addresses) > 1 else None
+        transport = {} if nodes is None else {"transport": NodesTransport(nodes)}
+        client = _client(QdrantClient, addresses, api_key, **transport)
+        engine = BlockingEngine(client, _shown(addresses), api_key, seconds, nodes)
     else:
         engine = BlockingEngine(_checked_client(location), retry_for=seconds)
     try:
@@ -85,13 +90,16 @@ async def connect_async(
 ) -> AsyncEngine:
     """Open ``location`` like :func:`connect`, but a server through a client whose methods are coroutines."""
     seconds = chosen_time(retry_for)
+    location = as_written(location)
     if is_path(location) and not is_url(os.fspath(location)):
         name = os.fspath(location)
         return AsyncEngine(await asyncio.to_thread(_open_here, name, create), name)
     if is_path(location):
-        address = Address.of(os.fspath(location), prefer_grpc=prefer_grpc)
-        client = _client(AsyncQdrantClient, address, api_key)
-        engine = AsyncEngine(client, address.shown, api_key, seconds)
+        addresses = addresses_of(os.fspath(location), prefer_grpc=prefer_grpc)
+        nodes = Nodes([address.rest for address in addresses]) if len(addresses) > 1 else None
+        transport = {} if nodes is None else {"transport": AsyncNodesTransport(nodes)}
+        client = _client(AsyncQdrantClient, addresses, api_key, **transport)
+        engine = AsyncEngine(client, _shown(addresses), api_key, seconds, nodes)
     else:
         engine = AsyncEngine(_checked_client(location), retry_for=seconds)
     try:
@@ -106,6 +114,19 @@ async def connect_async(
 def is_path(location: object) -> TypeGuard[str | os.PathLike[str]]:
     """Whether ``location`` is a folder or a URL. Otherwise it is a client, which the caller closes."""
     return isinstance(location, (str, os.PathLike))
+
+
+def as_written(location: Any) -> Any:
+    """A list of the URLs of nodes as one text; any other location as it is."""
+    if isinstance(location, (list, tuple)):
+        if not location or not all(isinstance(url, str) for url in location):
+            raise TypeError(f"a list as location holds the URLs of nodes, got {location!r}")
+        return ",".join(location)
+    return location
+
+
+def _shown(addresses: Sequence[Address]) -> str:
+    return ",".join(address.shown for address in addresses)
 
 
 def _checked_client(location: Any) -> Any:
@@ -127,15 +148,16 @@ def _open_here(name: str, create: bool) -> QdrantClient | EdgeClient:
     return EdgeClient(name)
 
 
-def _client(kind: Callable[..., C], address: Address, api_key: str | None) -> C:
-    """Client of a server.
+def _client(kind: Callable[..., C], addresses: Sequence[Address], api_key: str | None, **options: Any) -> C:
+    """Client of a server, or of several nodes.
 
     That an API key is sent in the open is said here in one line; the client's warning has a line of its source instead.
     """
     if api_key is not None:
         _check_key(api_key)
-        if address.is_open:
+        for address in (address for address in addresses if address.is_open):
             _LOG.warning("the API key is sent unencrypted to %s; use https, or a tunnel", address.host)
+    address = addresses[0]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
         return kind(
@@ -146,6 +168,7 @@ def _client(kind: Callable[..., C], address: Address, api_key: str | None) -> C:
             prefer_grpc=address.grpc_port is not None,
             grpc_port=address.grpc_port or GRPC_PORT,
             grpc_options=dict(_GRPC_OPTIONS),
+            **options,
         )
 
 

@@ -58,11 +58,7 @@ async def count_values(
 
 
 def in_pages(request: models.QueryRequest, most: int) -> list[models.QueryRequest]:
-    """Requests for the pages of the hits of one request, each of at most ``most`` hits.
-
-    Candidates of prefetches cannot be had in pages: there are no more than ``most`` of each.
-    """
-    request = request.model_copy(update={"prefetch": fewer_candidates(request.prefetch, most)})
+    """Requests for the pages of the hits of one request, each of at most ``most`` hits."""
     limit, offset = request.limit or most, request.offset or 0
     if limit <= most:
         return [request]
@@ -78,25 +74,6 @@ def in_pages(request: models.QueryRequest, most: int) -> list[models.QueryReques
 def together(responses: Sequence[QueryResponse]) -> QueryResponse:
     """Response of which the others are pages."""
     return QueryResponse(points=[point for response in responses for point in response.points])
-
-
-def most_candidates(prefetch: Any) -> int:
-    """Largest number of candidates that a prefetch asks for."""
-    if prefetch is None:
-        return 0
-    if isinstance(prefetch, list):
-        return max(map(most_candidates, prefetch), default=0)
-    return max(prefetch.limit or 0, most_candidates(prefetch.prefetch))
-
-
-def fewer_candidates(prefetch: Any, most: int) -> Any:
-    """A prefetch that asks for no more candidates than ``most``."""
-    if prefetch is None:
-        return None
-    if isinstance(prefetch, list):
-        return [fewer_candidates(one, most) for one in prefetch]
-    limit = None if prefetch.limit is None else min(prefetch.limit, most)
-    return prefetch.model_copy(update={"limit": limit, "prefetch": fewer_candidates(prefetch.prefetch, most)})
 
 
 def _values(part: Any, path: list[str]) -> Iterator[Any]:

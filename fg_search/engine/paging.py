@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from qdrant_client import models
 
+from fg_search.engine.consistency import Copies
 from fg_search.engine.port import Engine, PointId
 
 IDS_PER_REQUEST = 1000
@@ -29,6 +30,7 @@ async def scroll_pages(
     scroll_filter: models.Filter | None = None,
     with_payload: bool | Sequence[str] | models.PayloadSelectorExclude = True,
     with_vectors: bool | Sequence[str] = False,
+    copies: Copies = "any",
 ) -> AsyncIterator[list[models.Record]]:
     """Read all points that match, ``page_size`` at a time. The last page may be empty."""
     offset: PointId | None = None
@@ -40,6 +42,7 @@ async def scroll_pages(
             offset=offset,
             with_payload=with_payload,
             with_vectors=with_vectors,
+            copies=copies,
         )
         yield records
         if offset is None:

@@ -15,6 +15,9 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from qdrant_client import models
 from qdrant_client.http.models import QueryResponse  # models.QueryResponse is that of fastembed
 
+from fg_search.engine.cluster import Cluster, Shard
+from fg_search.engine.consistency import Consistency, Copies, Ordering
+
 PointId: TypeAlias = int | str
 Selector: TypeAlias = Sequence[PointId] | models.Filter
 PayloadIndexes: TypeAlias = Mapping[str, models.PayloadSchemaType | models.KeywordIndexParams]
@@ -46,11 +49,18 @@ class Engine(Protocol):
         """Folder, URL, or class of the client."""
 
     @property
+    def is_embedded(self) -> bool:
+        """Whether this is the embedded engine: one shard, and hits of equal scores in the order of their ids."""
+
+    @property
     def is_shared(self) -> bool:
         """Whether other processes may use the same collections at the same time."""
 
     async def check_writable(self, collection: str) -> None:
         """Raise :class:`~fg_search.errors.ServerError` if the API key may only read."""
+
+    async def server_version(self) -> str | None:
+        """Release of the server, ``None`` without one, or if it does not say."""
 
     # --- collections --------------------------------------------------------------------------------------
 
@@ -90,9 +100,24 @@ class Engine(Protocol):
     ) -> None:
         """Make a payload index. One that exists is left alone."""
 
-    # --- reading ------------------------------------------------------------------------------------------
+    # --- copies of a shard --------------------------------------------------------------------------------
 
-    async def count(self, collection: str, count_filter: models.Filter | None = None) -> int:
+    def want(self, ordering: Ordering | None, consistency: Consistency | None) -> None:
+        """Set what a user wants of every write and every read, ``None`` for what is needed."""
+
+    async def cluster(self) -> Cluster | None:
+        """The nodes, ``None`` where there is only one."""
+
+    async def shards(self, collection: str) -> list[Shard]:
+        """Shards of a collection and their copies, none in an engine that runs here."""
+
+    async def raise_copies(self, collection: str, copies: int, write_consistency: int | None) -> None:
+        """Make the copies that shards of a collection lack, as far as there are nodes for them."""
+
+    # --- reading ------------------------------------------------------------------------------------------
+    # ``copies``: what is decided by the answer wants more than that of one copy of a shard
+
+    async def count(self, collection: str, count_filter: models.Filter | None = None, *, copies: Copies = "any") -> int:
         """Number of points that match."""
 
     async def retrieve(
@@ -102,6 +127,7 @@ class Engine(Protocol):
         *,
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
+        copies: Copies = "any",
     ) -> list[models.Record]:
         """The points with these ids that exist."""
 
@@ -115,6 +141,7 @@ class Engine(Protocol):
         order_by: models.OrderBy | None = None,
         with_payload: bool | Sequence[str] | models.PayloadSelectorExclude = True,
         with_vectors: bool | Sequence[str] = False,
+        copies: Copies = "any",
     ) -> tuple[list[models.Record], PointId | None]:
         """A page of points, and the offset of the next page, ``None`` after the last."""
 
@@ -123,24 +150,14 @@ class Engine(Protocol):
     ) -> list[models.FacetValueHit]:
         """Values of a payload key with the number of points that have each, the most frequent first."""
 
-    async def query_batch_points(self, collection: str, requests: Sequence[models.QueryRequest]) -> list[QueryResponse]:
-        """Responses to several queries, in order."""
-
-    async def query_points_groups(
-        self,
-        collection: str,
-        group_by: str,
-        *,
-        query: Any,
-        using: str | None,
-        prefetch: models.Prefetch | list[models.Prefetch] | None,
-        query_filter: models.Filter | None,
-        limit: int,
-        group_size: int,
-    ) -> list[models.PointGroup]:
-        """Response to one query, grouped by a payload key."""
+    async def query_batch_points(
+        self, collection: str, requests: Sequence[models.QueryRequest], *, copies: Copies = "any"
+    ) -> list[QueryResponse]:
+        """Responses to several queries, in order. Hits of equal scores are ordered by id."""
 
     # --- writing ------------------------------------------------------------------------------------------
+    # where shards have copies, a conditional write waits for the copy that puts such writes into an order; with
+    # ``copies="active"``, another one does that while it is away
 
     async def upsert(
         self,
@@ -149,6 +166,7 @@ class Engine(Protocol):
         *,
         update_filter: models.Filter | None = None,
         insert_only: bool = False,
+        copies: Copies = "any",
     ) -> None:
         """Write points. Those that exist are left alone, or replaced only if they match ``update_filter``."""
 
@@ -163,7 +181,9 @@ class Engine(Protocol):
     async def delete_payload(self, collection: str, keys: Sequence[str], *, points: Selector) -> None:
         """Remove keys from the payload of points."""
 
-    async def batch_update_points(self, collection: str, operations: Sequence[models.UpdateOperation]) -> None:
+    async def batch_update_points(
+        self, collection: str, operations: Sequence[models.UpdateOperation], *, copies: Copies = "any"
+    ) -> None:
         """Carry out several writes in order."""
 
     # --- snapshots ----------------------------------------------------------------------------------------

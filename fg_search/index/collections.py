@@ -15,6 +15,7 @@ from qdrant_client import models
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine, PayloadIndexes
 from fg_search.layout.logs import NO_VECTOR
+from fg_search.layout.settings import IndexSettings
 
 
 async def find_collection(engine: Engine, collection: str) -> models.CollectionInfo | None:
@@ -32,11 +33,23 @@ async def physical_collection(engine: Engine, collection: str) -> str:
     return (await engine.get_aliases()).get(collection, collection)
 
 
-async def make_without_vectors(engine: Engine, name: str, metadata: Mapping[str, Any] | None = None) -> None:
-    """Make a collection whose points have a payload and no vectors, unless it exists."""
-    sparse = {NO_VECTOR: models.SparseVectorParams()}
+async def make_without_vectors(
+    engine: Engine, name: str, settings: IndexSettings, metadata: Mapping[str, Any] | None = None
+) -> None:
+    """Make a collection whose points have a payload and no vectors, unless it exists.
+
+    On a cluster it has one shard, in as many copies as the index: it is small, and outlives a node as the index does.
+    """
     try:
-        await engine.create_collection(name, vectors_config={}, sparse_vectors_config=sparse, metadata=metadata)
+        await engine.create_collection(
+            name,
+            vectors_config={},
+            sparse_vectors_config={NO_VECTOR: models.SparseVectorParams()},
+            metadata=metadata,
+            shard_number=1 if engine.is_shared else None,
+            replication_factor=settings.replicas,
+            write_consistency_factor=settings.write_consistency,
+        )
     except Exception:
         if (await find_collection(engine, name)) is None:  # otherwise somebody else has just made it
             raise

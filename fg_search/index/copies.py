@@ -70,7 +70,8 @@ async def copy_index(
         state: The index to copy, with all tenants.
         destination: Engine that the copy goes to.
         collection: Name of the copy. It is made if it is missing.
-        settings: Layout of the copy, by default that of the index.
+        settings: Layout of the copy, by default that of the index. In a folder or in memory there are no shards and
+            copies; a copy that is there already keeps its own.
         progress: Called with the number of points done since its last call.
 
     Raises:
@@ -79,7 +80,9 @@ async def copy_index(
         ValueError: If the source has no base vectors and the destination wants them.
     """
     state = await followed(state)
-    chosen = settings or state.metadata.settings
+    own = state.metadata.settings
+    chosen = settings or (own if destination.is_shared else own.on_one_machine())
+    destination.want(chosen.ordering, chosen.consistency)
     if chosen.base_vectors != "none" and not state.metadata.has_base:
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
     metadata = replace(state.metadata, settings=chosen)
@@ -88,12 +91,12 @@ async def copy_index(
         points = (await destination.get_aliases()).get(collection, collection)
         info = await find_collection(destination, points)
         if info is not None:
-            _check_same(IndexMetadata.of_collection(collection, info), metadata, collection, state)
+            _check_same(IndexMetadata.of_collection(collection, info), metadata, settings, collection, state)
             await destination.update_collection(
                 points, metadata={INCOMPLETE_KEY: f"{state.collection} at {state.location}"}
             )
             report = await _copy_points(state, destination, points, metadata, progress)
-            await _copy_rest(state, destination, collection, points)
+            await _copy_rest(state, destination, collection, points, chosen)
             await destination.update_collection(points, metadata={INCOMPLETE_KEY: None})
             return report
         try:
@@ -102,7 +105,7 @@ async def copy_index(
             ) as right:
                 await _adopt(right, metadata)
                 report = await _copy_points(state, destination, right.target, metadata, progress, is_new=True)
-                await _copy_rest(state, destination, collection, right.target)
+                await _copy_rest(state, destination, collection, right.target, chosen)
                 await right.complete()
                 if await right.switch():
                     await remove_leftovers(destination, collection, right.never_named)
@@ -117,12 +120,12 @@ OURS = is_present(CONFIDENCE_KEY)
 
 async def remove_extra(engine: Engine, old: str, destination: Engine, new: str) -> int:
     """Remove the points of a copy that are not, or no longer, in the original, and return their number."""
-    if await engine.count(old, OURS) == await destination.count(new, OURS):
+    if await engine.count(old, OURS, copies="most") == await destination.count(new, OURS, copies="most"):
         return 0
     removed = 0
     async for records in scroll_pages(destination, new, page_size=ITEMS_PER_WRITE, with_payload=False):
         ids = [id_of(record) for record in records]
-        known = await engine.retrieve(old, ids, with_payload=False)
+        known = await engine.retrieve(old, ids, with_payload=False, copies="most")
         extra = list(set(ids) - {id_of(record) for record in known})
         if extra:
             await destination.delete(new, extra)
@@ -156,7 +159,12 @@ async def _copy_points(
     try:
         written = 0
         async for records in scroll_pages(
-            state.engine, state.points, page_size=ITEMS_PER_WRITE, scroll_filter=OURS, with_vectors=True
+            state.engine,
+            state.points,
+            page_size=ITEMS_PER_WRITE,
+            scroll_filter=OURS,
+            with_vectors=True,
+            copies="active",
         ):
             written += await _write_missing(destination, points, records, metadata)
             progress(len(records))
@@ -176,7 +184,9 @@ def _moved(state: IndexState) -> StorageError:
     return StorageError(f"{state.name} was re-encoded while it was copied; copy again")
 
 
-async def _copy_rest(state: IndexState, destination: Engine, collection: str, points: str) -> None:
+async def _copy_rest(
+    state: IndexState, destination: Engine, collection: str, points: str, settings: IndexSettings
+) -> None:
     """Copy both logs, the calibration, and what the metadata says of scores."""
     logs = (
         (decision_log, DECISION_LOG_INDEXES),
@@ -184,7 +194,7 @@ async def _copy_rest(state: IndexState, destination: Engine, collection: str, po
     )
     for name_of, indexes in logs:
         entries = await read_log(state.engine, name_of(state.collection))
-        await write_log(destination, name_of(collection), indexes, entries)
+        await write_log(destination, name_of(collection), indexes, entries, settings)
     metadata = (await state.engine.get_collection(state.collection)).config.metadata or {}
     kept = await index_scores(destination, points, metadata)
     if state.calibration is not None:
@@ -193,14 +203,17 @@ async def _copy_rest(state: IndexState, destination: Engine, collection: str, po
         await destination.update_collection(points, metadata=kept)
 
 
-def _check_same(there: IndexMetadata, metadata: IndexMetadata, collection: str, state: IndexState) -> None:
-    """Check that an index at the destination is of the same encoder and settings."""
+def _check_same(
+    there: IndexMetadata, metadata: IndexMetadata, chosen: IndexSettings | None, collection: str, state: IndexState
+) -> None:
+    """Check that an index at the destination is of the same encoder, and of the settings that were chosen, if any."""
     if there.fingerprint != metadata.fingerprint:
         raise ModelMismatchError(
             f"the collection {collection!r} at the destination was filled by the encoder {there.fingerprint}, "
             f"{state.name} by {metadata.fingerprint}; choose another collection name"
         )
-    if there.settings != metadata.settings:
+    wanted, known = metadata.settings.on_one_machine(), there.settings.on_one_machine()
+    if wanted != known or (chosen is not None and chosen not in (chosen.on_one_machine(), there.settings)):
         raise ValueError(
             f"the collection {collection!r} at the destination has other settings ({there.settings}); choose "
             "another collection name, or the same settings"
@@ -213,7 +226,7 @@ async def _write_missing(
     """Write the records that the destination lacks or that differ there, and return their number."""
     if not records:
         return 0
-    found = await destination.retrieve(collection, [id_of(record) for record in records])
+    found = await destination.retrieve(collection, [id_of(record) for record in records], copies="active")
     there = {record.id: record.payload for record in found}
     missing = [record for record in records if not are_same(there.get(record.id), record.payload)]
     if missing:
@@ -233,7 +246,7 @@ def _vectors(record: models.Record, metadata: IndexMetadata) -> Any:
 async def _verify(state: IndexState, destination: Engine, new: str, metadata: IndexMetadata) -> tuple[int, int]:
     """Compare the counts, and a sample of the points in full. Return the numbers of points and of compared points."""
     old = state.points
-    counts = [await state.engine.count(old, OURS), await destination.count(new, OURS)]
+    counts = [await state.engine.count(old, OURS, copies="active"), await destination.count(new, OURS, copies="active")]
     if counts[0] < counts[1]:
         raise StorageError(
             f"the source has {counts[0]:,} points, the copy {counts[1]:,}: what was deleted from the source since an "
@@ -251,7 +264,7 @@ async def _verify(state: IndexState, destination: Engine, new: str, metadata: In
         with_payload=True,
         with_vector=True,
     )
-    (answer,) = await state.engine.query_batch_points(old, [sample])
+    (answer,) = await state.engine.query_batch_points(old, [sample], copies="active")
     drawn = answer.points
     found = await destination.retrieve(new, [id_of(point) for point in drawn], with_vectors=True)
     copies = {record.id: record for record in found}

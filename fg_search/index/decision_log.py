@@ -64,7 +64,7 @@ async def log_unlogged(state: IndexState) -> tuple[list[models.ScoredPoint], int
     """
     while True:
         carrying = models.QueryRequest(filter=WAITING, limit=_PAGE, with_payload=True, with_vector=False)
-        found, newest = await state.engine.query_batch_points(state.points, [carrying, newest_number()])
+        found, newest = await state.engine.query_batch_points(state.points, [carrying, newest_number()], copies="most")
         histories = {id_of(record): history_of(record) for record in found.points}
         entries = [(str(point), entry) for point, history in histories.items() for entry in history.unlogged]
         if entries:
@@ -100,7 +100,7 @@ async def is_logged(state: IndexState, key: str) -> bool:
     name = decision_log(state.collection)
 
     async def read() -> bool:
-        return bool(await state.engine.retrieve(name, [key], with_payload=False))
+        return bool(await state.engine.retrieve(name, [key], with_payload=False, copies="most"))
 
     return await in_log(state, name, DECISION_LOG_INDEXES, read, False)
 
@@ -180,7 +180,7 @@ async def latest_standing(state: IndexState) -> tuple[LoggedEntry | None, bool]:
     ]
 
     async def read() -> tuple[LoggedEntry | None, bool]:
-        waiting, standing = await state.engine.query_batch_points(name, requests)
+        waiting, standing = await state.engine.query_batch_points(name, requests, copies="most")
         return (_entry_of(standing.points[0]) if standing.points else None), bool(waiting.points)
 
     return await in_log(state, name, DECISION_LOG_INDEXES, read, (None, False))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from qdrant_client import models
 
@@ -16,7 +16,8 @@ from fg_search.index.collections import find_collection, physical_collection
 from fg_search.index.encoders import EncoderSlot
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import CALIBRATION_KEY
+from fg_search.layout.keys import CALIBRATION_KEY, PAYLOAD_KEY
+from fg_search.layout.points import payload_of
 from fg_search.layout.schema import IndexMetadata
 
 T = TypeVar("T")
@@ -109,3 +110,23 @@ async def on_current_encoder(state: IndexState, read: Callable[[IndexState], Awa
             if newer.points == state.points:
                 raise
             state = newer
+
+
+def check_model(state: IndexState, points: Sequence[models.ScoredPoint | models.Record]) -> None:
+    """Check that the points found were embedded by the encoder that embedded the query.
+
+    Raises:
+        StrangersError: If not. Another process may have re-encoded the index since it was opened.
+    """
+    check_payloads(state, [payload_of(point) for point in points])
+
+
+def check_payloads(state: IndexState, payloads: Sequence[Mapping[str, Any]]) -> None:
+    """Check as :func:`check_model` does, by payloads of points.
+
+    Raises:
+        StrangersError: If the encoder of one is another.
+    """
+    models_found = {(features := payload.get(PAYLOAD_KEY)) and features["model"] for payload in payloads}
+    if models_found - {state.metadata.fingerprint}:
+        raise StrangersError(str(state.was_re_encoded()))

@@ -10,6 +10,7 @@ from qdrant_client import models
 
 from fg_search.index.calibration import Calibration
 from fg_search.index.following import followed
+from fg_search.index.health import Placement, find_placement
 from fg_search.index.scores import unscored_labels
 from fg_search.index.set_aside import SET_ASIDE, is_set_aside
 from fg_search.index.state import IndexState
@@ -66,6 +67,7 @@ class IndexInfo:
             because their label had too few examples to judge.
         metadata: Identity of the encoder, and the layout.
         calibration: Summary of the calibration, ``None`` if there is none.
+        placement: Shards and copies on a server, ``None`` in an engine that runs in this process.
         confidence_histogram: Number of points with a confidence in each tenth of [0, 1]. Beyond 10,000 points it is
             estimated from a random sample.
     """
@@ -81,6 +83,7 @@ class IndexInfo:
     unscored: int
     metadata: IndexMetadata
     calibration: CalibrationInfo | None
+    placement: Placement | None
     confidence_histogram: tuple[int, ...]
 
 
@@ -104,6 +107,7 @@ async def describe_index(state: IndexState) -> IndexInfo:
         tenant=state.chosen_tenant,
         unscored=unscored_labels(metadata),
         metadata=state.metadata,
+        placement=await find_placement(state.engine, state.points, None, count=False),
         calibration=None
         if calibration is None
         else CalibrationInfo(

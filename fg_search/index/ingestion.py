@@ -278,7 +278,7 @@ async def _changed(state: IndexState, batch: Sequence[Item], *, copied: bool) ->
     stored: dict[PointId, models.Record] = {}
     wanted = True if copied else STORED_KEYS
     for page in pages([item.point_id for item in batch], ITEMS_PER_WRITE):
-        records = await state.engine.retrieve(state.points, page, with_payload=wanted)
+        records = await state.engine.retrieve(state.points, page, with_payload=wanted, copies="active")
         stored |= {id_of(record): record for record in records}
     changed: dict[PointId, _Change] = {}
     for item in batch:
@@ -310,12 +310,14 @@ async def _write(
     for change, point in zip(changes, points, strict=True):
         (new if change.seen is None else waiting)[change.item.point_id] = (change, point)
     if new:
-        await engine.upsert(collection, [point for _, point in new.values()], update_filter=UNTOUCHED)
+        await engine.upsert(collection, [point for _, point in new.values()], update_filter=UNTOUCHED, copies="active")
         touched = models.Filter(must=[has_ids(list(new)), TOUCHED])
-        if await engine.count(collection, touched):  # added and worked on by somebody else in this very moment
+        if await engine.count(
+            collection, touched, copies="active"
+        ):  # added and worked on by somebody else in this very moment
             waiting |= new
     while waiting:
-        await engine.batch_update_points(collection, _replacements(waiting.values()))
+        await engine.batch_update_points(collection, _replacements(waiting.values()), copies="active")
         waiting = await _refused(state, waiting)
     await acknowledge(state, [change.item.point_id for change in changes])
 
@@ -347,7 +349,7 @@ async def _refused(state: IndexState, waiting: _Writes) -> _Writes:
     """
     refused: _Writes = {}
     gone = dict(waiting)
-    for record in await state.engine.retrieve(state.points, list(waiting), with_payload=STORED_KEYS):
+    for record in await state.engine.retrieve(state.points, list(waiting), with_payload=STORED_KEYS, copies="active"):
         change, point = gone.pop(id_of(record))
         found = StoredItem.of_features(features_of(record))
         is_done = found.has(change.given, state.metadata.fingerprint)

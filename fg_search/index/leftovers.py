@@ -126,7 +126,7 @@ async def remove(engine: Engine, target: str) -> None:
 async def points_in(engine: Engine, name: str) -> int:
     """Number of points of a collection, 0 if it is gone."""
     try:
-        return await engine.count(name)
+        return await engine.count(name, copies="most")
     except Exception as error:
         if not is_not_found(error):
             raise

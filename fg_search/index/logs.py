@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
@@ -10,18 +11,36 @@ from qdrant_client import models
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import IDS_PER_REQUEST, pages, scroll_pages
 from fg_search.engine.port import Engine, PayloadIndexes
+from fg_search.errors import ServerError
 from fg_search.index.collections import find_collection, index_payload, make_without_vectors
 from fg_search.index.state import IndexState
+from fg_search.layout.settings import IndexSettings
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger("fg_search.index")
 
-async def make_log(engine: Engine, name: str, indexes: PayloadIndexes) -> None:
+
+async def make_log(engine: Engine, name: str, indexes: PayloadIndexes, settings: IndexSettings) -> None:
     """Make a log, and its missing indexes: whoever made it may have been interrupted."""
     info = await find_collection(engine, name)
     if info is None:
-        await make_without_vectors(engine, name)
+        await make_without_vectors(engine, name, settings)
     await index_payload(engine, name, indexes, known=() if info is None else info.payload_schema)
+
+
+async def raise_copies(engine: Engine, names: Sequence[str], settings: IndexSettings) -> None:
+    """Give logs that were made with fewer copies as many as the index has."""
+    wanted = settings.replicas or 1
+    for name in names if wanted > 1 else ():
+        info = await find_collection(engine, name)
+        there = wanted if info is None else info.config.params.replication_factor or 1
+        if there >= wanted:
+            continue
+        try:
+            await engine.raise_copies(name, wanted, settings.write_consistency)
+        except ServerError as error:
+            _LOG.warning("the log %s has fewer copies than the index, and gets no more: %s", name, error)
 
 
 async def has_log(state: IndexState, name: str, indexes: PayloadIndexes) -> bool:
@@ -39,7 +58,7 @@ async def has_log(state: IndexState, name: str, indexes: PayloadIndexes) -> bool
 async def need_log(state: IndexState, name: str, indexes: PayloadIndexes) -> None:
     """Make a log unless it is there."""
     if not await has_log(state, name, indexes):
-        await make_log(state.engine, name, indexes)
+        await make_log(state.engine, name, indexes, state.metadata.settings)
         state.handle.whole_logs.add(name)
 
 
@@ -80,11 +99,13 @@ async def read_log(engine: Engine, name: str) -> list[models.Record]:
         return []
 
 
-async def write_log(engine: Engine, name: str, indexes: PayloadIndexes, entries: Sequence[models.Record]) -> None:
+async def write_log(
+    engine: Engine, name: str, indexes: PayloadIndexes, entries: Sequence[models.Record], settings: IndexSettings
+) -> None:
     """Write entries that were read from another log. If there are any, a missing log is made."""
     if not entries:
         return
-    await make_log(engine, name, indexes)
+    await make_log(engine, name, indexes, settings)
     for page in pages(entries):
         points = [models.PointStruct(id=entry.id, vector={}, payload=entry.payload) for entry in page]
         await engine.upsert(name, points=points)

@@ -116,7 +116,7 @@ def _sets_aside_otherwise(state: IndexState, set_aside: float | AsBefore | None)
 
 async def _make_targets(right: Right, metadata: IndexMetadata) -> None:
     await make_target(right, metadata)
-    await make_without_vectors(right.engine, right.changes)
+    await make_without_vectors(right.engine, right.changes, metadata.settings)
 
 
 class _Migration:
@@ -185,7 +185,7 @@ class _Migration:
         for target in await abandoned_targets(self.engine, self.state.collection, self.old):
             if target.metadata == self.filled.metadata:
                 async for records in scroll_pages(
-                    self.engine, target.name, page_size=ITEMS_PER_WRITE, with_vectors=True
+                    self.engine, target.name, page_size=ITEMS_PER_WRITE, with_vectors=True, copies="most"
                 ):
                     if records:
                         await self.engine.upsert(self.new, [_point(record) for record in records])
@@ -197,7 +197,7 @@ class _Migration:
         written = 0
         wanted = [BASE_VECTOR] if self.keep_base else False
         async for records in scroll_pages(
-            self.engine, self.old, page_size=ITEMS_PER_WRITE, scroll_filter=OURS, with_vectors=wanted
+            self.engine, self.old, page_size=ITEMS_PER_WRITE, scroll_filter=OURS, with_vectors=wanted, copies="most"
         ):
             written += await self._copy(records, progress)
             await self.right.beat()
@@ -216,7 +216,7 @@ class _Migration:
 
         A marker is removed before its point is read, so that whatever is written after that has another marker.
         """
-        markers, _ = await self.engine.scroll(self.right.changes, limit=ITEMS_PER_WRITE)
+        markers, _ = await self.engine.scroll(self.right.changes, limit=ITEMS_PER_WRITE, copies="most")
         if not markers:
             return 0
         await self.engine.delete(self.right.changes, [id_of(marker) for marker in markers])
@@ -226,7 +226,7 @@ class _Migration:
         points: list[PointId] = [point for point in changed if point is not None]
         if points:
             wanted = [BASE_VECTOR] if self.keep_base else False
-            records = await self.engine.retrieve(self.old, points, with_vectors=wanted)
+            records = await self.engine.retrieve(self.old, points, with_vectors=wanted, copies="most")
             await self._copy(records, _ignore)
             gone = set(points) - {id_of(record) for record in records}
             if gone:
@@ -239,9 +239,9 @@ class _Migration:
         Raises:
             StorageError: If another client has written points, which would be lost.
         """
-        if await self.engine.count(self.old) == await self.engine.count(self.new):
+        if await self.engine.count(self.old, copies="most") == await self.engine.count(self.new, copies="most"):
             return
-        foreign = await self.engine.count(self.old, models.Filter(must_not=[OURS]))
+        foreign = await self.engine.count(self.old, models.Filter(must_not=[OURS]), copies="most")
         if foreign:
             raise StorageError(
                 f"{self.state.name} has {foreign:,} points that another client has written, which would be lost; "

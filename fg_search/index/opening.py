@@ -15,12 +15,16 @@ from fg_search.errors import IndexNotFoundError, ServerError, StorageError
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import index_payload
 from fg_search.index.encoders import EncoderSlot, metadata_of
+from fg_search.index.filterable import make_filterable
 from fg_search.index.following import find_index
 from fg_search.index.leftovers import remove
+from fg_search.index.logs import raise_copies
 from fg_search.index.recovery import check_nothing_to_recover
 from fg_search.index.rights import IndexMovedError, make_target, right_to_switch
+from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import CALIBRATION_KEY
+from fg_search.layout.logs import decision_log, query_log
 from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.schema import IndexMetadata, payload_indexes
 from fg_search.layout.settings import IndexSettings
@@ -80,7 +84,7 @@ async def _opened(
     state = IndexState(engine, collection, points, metadata, EncoderSlot(encoder), calibration)
     if encoder is not None:
         state.check_encoder(encoder)
-    if settings is not None and settings != metadata.settings:
+    if settings is not None and replace(settings, filterable=metadata.settings.filterable) != metadata.settings:
         raise ValueError(
             f"{state.name} was made with {metadata.settings}, not with {settings}; leave the settings out, or copy it "
             "into a new index with `fg-search copy`"
@@ -91,11 +95,17 @@ async def _opened(
     # whoever made the collection may have been interrupted before its payload indexes existed
     try:
         await index_payload(engine, points, payload_indexes(metadata), known=info.payload_schema)
+        await index_scores(engine, points, info.config.metadata or {}, known=info.payload_schema)
     except ServerError as error:
         if error.status != FORBIDDEN:
             raise  # whose API key may only read can search all the same
     state.handle.moved(state)
-    return state
+    engine.want(metadata.settings.ordering, metadata.settings.consistency)
+    await raise_copies(engine, (decision_log(collection), query_log(collection)), metadata.settings)
+    asked = {} if settings is None else settings.filterable
+    if asked.items() - metadata.settings.filterable.items():
+        await make_filterable(state, asked)
+    return state.handle.state
 
 
 def check_can_move(state: IndexState) -> None:

@@ -8,14 +8,14 @@ from qdrant_client import models
 
 from fg_search.engine.paging import pages
 from fg_search.errors import EmptyIndexError
-from fg_search.index.following import StrangersError
+from fg_search.index.following import check_model
 from fg_search.index.query_vectors import QueryVectors
+from fg_search.index.ranked_points import RankedPoint, best_points
 from fg_search.index.search_options import RankBy, SearchOptions
-from fg_search.index.search_plan import min_confidence_condition, plan, to_hits
+from fg_search.index.search_plan import Ranking, min_confidence_condition, plan, to_hits
 from fg_search.index.search_results import Hit
 from fg_search.index.set_aside import NOT_SET_ASIDE
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.layout.points import payload_of
 
 QUERIES_PER_REQUEST = 128
@@ -24,16 +24,28 @@ QUERIES_PER_REQUEST = 128
 async def find_hits(
     state: IndexState, vectors: Sequence[QueryVectors], options: SearchOptions, rank_by: RankBy
 ) -> list[tuple[Hit, ...]]:
-    """Hits of each query, all fetched with one request.
+    """Hits of each query, all fetched together.
 
     Raises:
         ModelMismatchError: If another process re-encoded the index since it was opened.
     """
     scope = search_scope(state, options)
-    requests = [plan(query, options, rank_by, scope) for query in vectors]
-    responses = await state.engine.query_batch_points(state.collection, requests)
-    check_model(state, [point for response in responses for point in response.points])
-    return [to_hits(response.points, query, options) for query, response in zip(vectors, responses, strict=True)]
+    if rank_by != "both" and not options.confidence_weight:
+        ranking: Ranking = "base" if rank_by == "base" else "features"
+        requests = [plan(query, ranking, scope, options.limit, options.offset) for query in vectors]
+        responses = await state.engine.query_batch_points(state.collection, requests)
+        check_model(state, [point for response in responses for point in response.points])
+        return [
+            to_hits([(payload_of(point), point.score, point.score) for point in response.points], query)
+            for query, response in zip(vectors, responses, strict=True)
+        ]
+    best = await best_points(state, vectors, options, rank_by, scope)
+    return [ranked_hits(points[options.offset :], query) for points, query in zip(best, vectors, strict=True)]
+
+
+def ranked_hits(points: Sequence[RankedPoint], query: QueryVectors) -> tuple[Hit, ...]:
+    """Hits of ranked points whose payloads were read."""
+    return to_hits([(point.payload, point.score, point.weighted_score) for point in points], query)
 
 
 def request_chunks(positions: Sequence[int]) -> list[Sequence[int]]:
@@ -68,15 +80,3 @@ async def check_not_empty(state: IndexState) -> None:
     """
     if not await state.engine.count(state.collection, state.scope()):
         raise EmptyIndexError(f"{state.name} is empty; fill it with index.add(…) or `fg-search index`")
-
-
-def check_model(state: IndexState, points: Sequence[models.ScoredPoint]) -> None:
-    """Check that the points found were embedded by the encoder that embedded the query.
-
-    Raises:
-        StrangersError: If not. Another process may have re-encoded the index since it was opened.
-    """
-    fingerprint = state.metadata.fingerprint
-    models_found = {(features := payload_of(point).get(PAYLOAD_KEY)) and features["model"] for point in points}
-    if models_found - {fingerprint}:
-        raise StrangersError(str(state.was_re_encoded()))

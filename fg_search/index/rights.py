@@ -34,6 +34,7 @@ from fg_search.layout.operations import (
     target_name,
 )
 from fg_search.layout.schema import IndexMetadata, collection_options, payload_indexes
+from fg_search.layout.settings import IndexSettings
 
 _RUNNING: set[str] = set()  # ids of the operations of this process
 _STALLED: dict[Purpose, float] = {"new": 10.0, "migrate": 120.0, "restore": 120.0, "copy": 120.0}  # seconds
@@ -248,10 +249,28 @@ async def right_to_switch(
 
 async def make_target(right: Right, metadata: IndexMetadata) -> None:
     """Make an empty target for an index."""
+    if right.operation.purpose in ("new", "copy"):
+        await _check_copies(right.engine, metadata.settings)
     options = collection_options(metadata)
     options["metadata"] = {**options["metadata"], **right.operation.to_metadata()}
     await right.engine.create_collection(right.target, **options)
     await index_payload(right.engine, right.target, payload_indexes(metadata))
+
+
+async def _check_copies(engine: Engine, settings: IndexSettings) -> None:
+    """Check that the copies that were chosen can be made and written to, and warn of what would follow from them."""
+    warning = settings.check_copies()
+    if warning is not None:
+        _LOG.warning("%s", warning)
+    copies = settings.replicas or 1
+    cluster = await engine.cluster() if copies > 1 else None
+    nodes = 1 if cluster is None else len(cluster.nodes)
+    if copies > nodes:
+        _LOG.warning("replicas=%d, but %s: there are no more copies than nodes", copies, _nodes(nodes))
+
+
+def _nodes(number: int) -> str:
+    return "there is one node" if number == 1 else f"there are {number} nodes"
 
 
 async def revoke(engine: Engine, collection: str, operation: str) -> None:

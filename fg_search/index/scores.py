@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from qdrant_client import models
@@ -46,7 +46,8 @@ async def replace_scores(
         if state.metadata.base != base:
             raise state.was_re_encoded()
         await index_payload(state.engine, state.points, indexes)
-        scored = models.Filter(should=[is_present(key) for key in keys])
+        # every score has one of the indexed keys, and without an index a server in strict mode would not look for it
+        scored = models.Filter(should=[is_present(key) for key in keys if key in indexes])
         await state.engine.delete_payload(state.points, keys, points=state.scope_of_all(scored))
         for page in pages(list(scores), _ITEMS_PER_WRITE):
             operations = [
@@ -66,20 +67,23 @@ async def replace_scores(
     await on_current_collection(state, write)
 
 
-async def index_scores(engine: Engine, collection: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the payload indexes for scores that were copied from another collection.
+async def index_scores(
+    engine: Engine, collection: str, metadata: Mapping[str, Any], *, known: Container[str] = ()
+) -> dict[str, Any]:
+    """Make the payload indexes for scores that are there, or were copied from another collection.
 
     Args:
-        engine: Engine of the collection that has the copies.
+        engine: Engine of the collection that has them.
         collection: Name of that collection.
-        metadata: Metadata of the collection they were copied from.
+        metadata: Metadata of that collection, or of the one they were copied from.
+        known: Keys that have a payload index.
 
     Returns:
         The entries of the metadata that say which scores are there.
     """
     scored = {key: metadata[key] for key in SCORE_INDEXES if key in metadata}
     for key in scored:
-        await index_payload(engine, collection, SCORE_INDEXES[key])
+        await index_payload(engine, collection, SCORE_INDEXES[key], known=known)
     return scored
 
 

@@ -9,11 +9,18 @@ from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.index.abstention import assess_hits, assess_query
 from fg_search.index.calibration import Calibration, required
+from fg_search.index.grouped_points import group_points
 from fg_search.index.query_vectors import Queries, QueryVectors
 from fg_search.index.result_evidence import top_hit_features
-from fg_search.index.retrieval import check_model, check_not_empty, find_hits, ranking, request_chunks, search_scope
+from fg_search.index.retrieval import (
+    check_not_empty,
+    find_hits,
+    ranked_hits,
+    ranking,
+    request_chunks,
+    search_scope,
+)
 from fg_search.index.search_options import RankBy, SearchOptions
-from fg_search.index.search_plan import plan, to_hits
 from fg_search.index.search_results import GroupedResult, Hit, HitGroup, SearchResult
 from fg_search.index.state import IndexState
 from fg_search.validation import check_count
@@ -56,21 +63,10 @@ async def group(
     if assessed.decision == "abstain":
         return GroupedResult((), assessed)
     policy = _Policy.of(state, options)
-    request = plan(
-        vectors, replace(options, limit=options.limit * group_size), policy.rank_by, search_scope(state, options)
+    found = await group_points(
+        state, vectors, options, policy.rank_by, search_scope(state, options), group_by, group_size
     )
-    found = await state.engine.query_points_groups(
-        state.collection,
-        group_by=group_by,
-        query=request.query,
-        using=request.using,
-        prefetch=request.prefetch,
-        query_filter=request.filter,
-        limit=options.limit,
-        group_size=group_size,
-    )
-    check_model(state, [point for group in found for point in group.hits])
-    groups = tuple(HitGroup(group.id, to_hits(group.hits, vectors, options)) for group in found)
+    groups = tuple(HitGroup(value, ranked_hits(points, vectors)) for value, points in found.items())
     hits = tuple(hit for group in groups for hit in group.hits)
     confidence: float | None = None
     if policy.calibration is not None and hits:  # the calibration is about the best hits, whatever their group

@@ -1,70 +1,71 @@
-"""Request of one query, which has the engine exclude, down-weight and rank points, and the hits of its response."""
+"""Requests of one query, which have the engine exclude and rank points, and the hits of its response."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from operator import eq
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from qdrant_client import models
 
 from fg_search.edge.instances import construct
 from fg_search.index.query_vectors import QueryVectors
-from fg_search.index.search_options import RankBy, SearchOptions
+from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR, PAYLOAD_KEY
 
-# The engine's formula re-scores the candidates of a first search. As score · confidence^w ≤ score, a point beyond the
-# candidates can only be missed if its score is below all of theirs. The hits depend on the number of candidates. It
-# grows in few steps, so that the first pages are pages of one and the same list.
-_CANDIDATES_PER_HIT = 10
-_MIN_RESCORED = 200
-_MIN_FUSED = 200
+Ranking: TypeAlias = Literal["features", "base"]
+"""A ranking that the engine computes: by one vector."""
+
+Row: TypeAlias = tuple[Mapping[str, Any], float, float]
+"""Payload, score and weighted score of a point."""
 
 
 def plan(
-    query: QueryVectors, options: SearchOptions, rank_by: RankBy, scope: models.Filter | None
+    query: QueryVectors,
+    ranking: Ranking,
+    scope: models.Filter | None,
+    limit: int,
+    offset: int = 0,
+    with_payload: bool | Sequence[str] = True,
 ) -> models.QueryRequest:
-    """Make the engine's request for a query.
+    """Make the engine's request for the points nearest to a query.
 
     Args:
         query: Vectors of the query.
-        options: Options of the search. Their filter is ignored, as it is part of ``scope``.
-        rank_by: Ranking other than ``"auto"``.
+        ranking: Vector to rank by.
         scope: Filter for the points that the search considers.
+        limit: Number of points.
+        offset: Number of points to skip.
+        with_payload: Whether to read payloads, or which keys of them.
     """
-    weighted = options.confidence_weight > 0
-    needed = options.limit + options.offset
-    wanted = _in_steps(_MIN_RESCORED, _CANDIDATES_PER_HIT * needed) if weighted else needed
-    ranked = _ranking(query, rank_by, scope, wanted)
-    if weighted:
-        ranked = {"prefetch": construct(models.Prefetch, **ranked), "query": _down_weighting(options.confidence_weight)}
-    page = {"limit": options.limit, "with_payload": True, "offset": options.offset or None}
-    return construct(models.QueryRequest, **{**ranked, **page})
+    by_features = {"query": query.features, "using": FEATURES_VECTOR}
+    nearest = by_features if ranking == "features" else {"query": query.base.tolist(), "using": BASE_VECTOR}
+    page = {"filter": scope, "limit": limit, "offset": offset or None, "with_payload": with_payload}
+    return construct(models.QueryRequest, **nearest, **page)
 
 
-def to_hits(points: Sequence[models.ScoredPoint], query: QueryVectors, options: SearchOptions) -> tuple[Hit, ...]:
-    """Convert the engine's points to hits."""
-    codes, weight = query.codes, options.confidence_weight
-    rows = []
-    for point in points:
-        payload = dict(point.payload or {})
+def to_hits(rows: Iterable[Row], query: QueryVectors) -> tuple[Hit, ...]:
+    """Convert points, with their scores, to hits."""
+    codes = query.codes
+    hits = []
+    for stored, score, weighted_score in rows:
+        payload = dict(stored)
         features = payload.pop(PAYLOAD_KEY)
-        score, confidence = point.score, features["confidence"]
-        rows.append(
+        hits.append(
             {
                 "id": features["id"],
-                "score": score / confidence**weight if weight else score,
-                "weighted_score": score,
-                "confidence": confidence,
+                "score": score,
+                "weighted_score": weighted_score,
+                "confidence": features["confidence"],
                 "label": features.get("label"),
                 "text": features["text"],
                 "agreement": tuple(map(eq, codes, features["codes"])),
                 "payload": payload,
             }
         )
-    return Hit.of_each(rows)
+    return Hit.of_each(hits)
 
 
 def min_confidence_condition(options: SearchOptions) -> models.FieldCondition | None:
@@ -74,36 +75,6 @@ def min_confidence_condition(options: SearchOptions) -> models.FieldCondition | 
     return _at_least(options.min_confidence)
 
 
-def _ranking(query: QueryVectors, rank_by: RankBy, query_filter: models.Filter | None, limit: int) -> dict[str, Any]:
-    common: dict[str, Any] = {"filter": query_filter, "limit": limit}
-    features = {**common, "query": query.features, "using": FEATURES_VECTOR}
-    if rank_by == "features":
-        return features
-    base = {**common, "query": query.base.tolist(), "using": BASE_VECTOR}
-    if rank_by == "base":
-        return base
-    fused = {"limit": _in_steps(_MIN_FUSED, limit)}
-    return {
-        "prefetch": [construct(models.Prefetch, **{**branch, **fused}) for branch in (features, base)],
-        "query": models.FusionQuery(fusion=models.Fusion.RRF),
-        "limit": limit,
-    }
-
-
-def _in_steps(least: int, wanted: int) -> int:
-    """First of ``least``, ten times as many, a hundred times as many, … that is at least ``wanted``."""
-    count = least
-    while count < wanted:
-        count *= 10
-    return count
-
-
 @lru_cache(maxsize=64)
 def _at_least(confidence: float) -> models.FieldCondition:
     return models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=confidence))
-
-
-@lru_cache(maxsize=64)
-def _down_weighting(weight: float) -> models.FormulaQuery:
-    power = models.PowExpression(pow=models.PowParams(base=CONFIDENCE_KEY, exponent=weight))
-    return models.FormulaQuery(formula=models.MultExpression(mult=["$score", power]))

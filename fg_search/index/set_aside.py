@@ -15,17 +15,18 @@ from fg_search.layout.conditions import equals, is_empty
 from fg_search.layout.keys import (
     GIVEN_LABEL_KEY,
     REVIEW_KEY,
-    REVIEW_NOTE_KEY,
     REVIEWED_ACTION_KEY,
     REVIEWED_KEY,
     SET_ASIDE_KEY,
 )
 
 _UNDECIDED = "unsure"  # the decision that leaves the question open
+_DECIDED = ["accept", "keep", "label", "delete"]  # all others
 
+# few conditions: strict mode may allow five in all, and the user has some too
 SET_ASIDE = models.Filter(
     must=[equals(SET_ASIDE_KEY, True), is_empty(GIVEN_LABEL_KEY)],
-    should=[is_empty(REVIEW_NOTE_KEY), equals(REVIEWED_ACTION_KEY, _UNDECIDED)],
+    must_not=[models.FieldCondition(key=REVIEWED_ACTION_KEY, match=models.MatchAny(any=_DECIDED))],
 )
 NOT_SET_ASIDE = models.Filter(must_not=[SET_ASIDE])
 

@@ -25,6 +25,7 @@ from fg_search.index.state import IndexState
 from fg_search.layout.logs import decision_log, query_log
 from fg_search.layout.operations import INCOMPLETE_KEY, SEALED_KEY
 from fg_search.layout.schema import IndexMetadata
+from fg_search.layout.settings import IndexSettings
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -139,7 +140,7 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
     is_recovered = False
     try:
         # says what the target is for, until its own metadata do
-        await make_without_vectors(engine, right.changes, right.operation.to_metadata())
+        await make_without_vectors(engine, right.changes, IndexSettings(), right.operation.to_metadata())
         await engine.recover_snapshot(target, file)
         is_recovered = True
         metadata = IndexMetadata.of_collection(target, await engine.get_collection(target))

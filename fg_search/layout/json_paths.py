@@ -21,17 +21,27 @@ def check_filter(query_filter: models.Filter) -> None:
         ValueError: A key is no path; the message says how to write it.
     """
     for key in filter_keys(query_filter):
-        if _PATH.fullmatch(key):
-            continue
-        if '"' in key or not key:
-            raise ValueError(
-                f"the key {key!r} of the filter is no path; quotes go around a whole name: {_shown(quoted('a b'))}"
-            )
-        steps = [step if re.fullmatch(_STEP, step) else quoted(step) for step in key.split(".")]
-        raise ValueError(
-            f"the key {key!r} of the filter is no path; put names with spaces or signs in quotes: "
-            f"{_shown('.'.join(steps))}"
-        )
+        check_key(key, " of the filter")
+
+
+def check_key(key: str, whose: str = "") -> None:
+    """Check that a key is a path.
+
+    Args:
+        key: The key.
+        whose: Where it comes from, for the message.
+
+    Raises:
+        ValueError: If it is none; the message says how to write it.
+    """
+    if _PATH.fullmatch(key):
+        return
+    if '"' in key or not key:
+        raise ValueError(f"the key {key!r}{whose} is no path; quotes go around a whole name: {_shown(quoted('a b'))}")
+    steps = [step if re.fullmatch(_STEP, step) else quoted(step) for step in key.split(".")]
+    raise ValueError(
+        f"the key {key!r}{whose} is no path; put names with spaces or signs in quotes: {_shown('.'.join(steps))}"
+    )
 
 
 def _shown(path: str) -> str:

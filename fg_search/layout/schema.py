@@ -10,11 +10,13 @@ from qdrant_client import models
 
 from fg_search.engine.port import PayloadIndexes
 from fg_search.errors import FormatVersionError, IndexNotFoundError
+from fg_search.layout.filterable import filterable_indexes
 from fg_search.layout.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
     CONFUSION_KEY,
     FEATURES_VECTOR,
+    GIVEN_LABEL_KEY,
     HISTORY_NUMBER_KEY,
     HISTORY_VERSION_KEY,
     HISTORY_WAITING_KEY,
@@ -22,6 +24,7 @@ from fg_search.layout.keys import (
     LABEL_KEY,
     LABELS_SCORED_KEY,
     METADATA_KEY,
+    MODEL_KEY,
     REVIEW_SCORE_KEY,
     REVIEWED_ACTION_KEY,
     SET_ASIDE_KEY,
@@ -119,10 +122,13 @@ def collection_options(metadata: IndexMetadata) -> dict[str, Any]:
 
 
 def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:
-    """Payload indexes that filters and orderings need."""
+    """Payload indexes that filters and orderings need. A server in strict mode refuses to filter without one."""
     indexes: dict[str, models.PayloadSchemaType | models.KeywordIndexParams] = {
+        **filterable_indexes(metadata.settings.filterable),
         CONFIDENCE_KEY: models.PayloadSchemaType.FLOAT,
         LABEL_KEY: models.PayloadSchemaType.KEYWORD,
+        GIVEN_LABEL_KEY: models.PayloadSchemaType.KEYWORD,
+        MODEL_KEY: models.PayloadSchemaType.KEYWORD,
         REVIEWED_ACTION_KEY: models.PayloadSchemaType.KEYWORD,
         HISTORY_VERSION_KEY: models.PayloadSchemaType.INTEGER,
         HISTORY_NUMBER_KEY: models.PayloadSchemaType.INTEGER,

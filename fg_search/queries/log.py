@@ -188,7 +188,7 @@ async def _write_if(
         setting = models.SetPayload(payload=dict(values), filter=matching)
         try:
             await state.engine.batch_update_points(name, [models.SetPayloadOperation(set_payload=setting)])
-            records = await state.engine.retrieve(name, page, with_payload=[_DECIDED_BY])
+            records = await state.engine.retrieve(name, page, with_payload=[_DECIDED_BY], copies="most")
         except Exception as error:
             if not is_not_found(error):
                 raise

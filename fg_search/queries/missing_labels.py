@@ -11,8 +11,8 @@ import numpy.typing as npt
 from qdrant_client import models
 
 from fg_search.engine.paging import pages
+from fg_search.index.following import check_model
 from fg_search.index.query_vectors import query_vectors
-from fg_search.index.retrieval import check_model
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import is_present
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, LABEL_KEY, PAYLOAD_KEY, TEXT_KEY

@@ -7,11 +7,11 @@ import json
 from fg_search.index.scores import check_labels_scored
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import is_empty
-from fg_search.layout.keys import CONFUSION_KEY, LABEL_KEY, REVIEW_NOTE_KEY
+from fg_search.layout.keys import CONFUSION_KEY, LABEL_KEY, REVIEWED_ACTION_KEY
 from fg_search.review.issues.confusion import ConfusedLabels, confused_pairs
 from fg_search.validation import check_count
 
-UNDECIDED = is_empty(REVIEW_NOTE_KEY)
+UNDECIDED = is_empty(REVIEWED_ACTION_KEY)
 
 _MAX_CONFUSIONS = 10_000  # the most frequent ones are counted
 _MAX_LABELS = 100_000

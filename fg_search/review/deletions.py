@@ -26,6 +26,7 @@ from fg_search.index.decision_log import (
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import equals, has_ids
+from fg_search.layout.history import new_token
 from fg_search.layout.items import Item
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, HISTORY_VERSION_KEY, ITEM_HISTORY_KEY, PAYLOAD_KEY
 from fg_search.layout.points import history_of, to_points, vectors_of, with_review_state
@@ -35,16 +36,13 @@ from fg_search.review.item_changes import SeenItem, check_changed, mark_item, re
 _MARK = "mark"  # within the point of an entry: token and version of the item when it was marked
 
 
-async def log_deletion(
-    state: IndexState, seen: SeenItem, entry: ReviewDecision, token: str, key: str
-) -> ReviewDecision:
+async def log_deletion(state: IndexState, seen: SeenItem, entry: ReviewDecision, key: str) -> ReviewDecision:
     """Mark an item as about to be deleted, and log that, with what brings the item back.
 
     Args:
         state: The index.
         seen: The item as it was read.
         entry: The decision.
-        token: Token of the mark.
         key: Key of the entry.
 
     Raises:
@@ -52,6 +50,7 @@ async def log_deletion(
     """
     if seen.history.unlogged:
         await log_decisions(state)
+    token = new_token()
     marked = seen.history.logged().changed(token)
     await mark_item(state, seen, marked)
     mark = {"token": token, "version": marked.version}
@@ -134,7 +133,7 @@ async def _carry_out(state: IndexState, entry: ReviewDecision) -> bool:
 
 async def _has_mark(state: IndexState, point: int | str, mark: Mapping[str, Any]) -> bool:
     """Whether the item that was marked is there, changed since or not."""
-    records = await state.engine.retrieve(state.points, [point], with_payload=[ITEM_HISTORY_KEY])
+    records = await state.engine.retrieve(state.points, [point], with_payload=[ITEM_HISTORY_KEY], copies="most")
     return bool(records) and mark["token"] in history_of(records[0]).writers
 
 

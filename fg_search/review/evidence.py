@@ -10,7 +10,7 @@ from qdrant_client.http.models import QueryResponse
 
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
-from fg_search.index.retrieval import check_model
+from fg_search.index.following import check_model
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, LABEL_KEY, PAYLOAD_KEY

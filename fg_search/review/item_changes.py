@@ -58,7 +58,7 @@ async def read_item(state: IndexState, point: PointId, *, with_vectors: bool = F
     wanted = models.QueryRequest(
         filter=models.Filter(must=[has_ids([point])]), limit=1, with_payload=True, with_vector=with_vectors
     )
-    found, newest = await state.engine.query_batch_points(state.points, [wanted, newest_number()])
+    found, newest = await state.engine.query_batch_points(state.points, [wanted, newest_number()], copies="most")
     numbers = [history_of(record).number for record in newest.points]
     return (SeenItem(found.points[0]) if found.points else None), max(numbers, default=0)
 
@@ -111,7 +111,9 @@ async def check_changed(state: IndexState, seen: SeenItem, wanted: History) -> N
     Raises:
         DecisionConflictError: If somebody else was faster.
     """
-    records = await state.engine.retrieve(state.points, [seen.point], with_payload=[ITEM_HISTORY_KEY, HASH_KEY])
+    records = await state.engine.retrieve(
+        state.points, [seen.point], with_payload=[ITEM_HISTORY_KEY, HASH_KEY], copies="most"
+    )
     history = history_of(records[0]) if records else None
     if history is not None and wanted.writers[-1] in history.writers:
         return

@@ -88,12 +88,17 @@ async def decide(
             if made is None or not await is_logged(state, key):
                 raise
             return made  # carried out and logged before the index moved; what came since came later
+        number = None
+        if made is not None and await is_logged(state, key):
+            # somebody has logged it from the collection that the index has moved from, where it was not acknowledged
+            if seen.history.number > made.number:
+                return made  # somebody else has decided since
+            number = made.number
         features = seen.features
         before = features.get("label")  # the engine removes a key that is set to null
         chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"), suggested)
         made = ReviewDecision(
-            # again after the index has moved, it is the same entry: somebody may have logged it already
-            number=made.number if made is not None else next_number(state, max(newest, seen.history.number)),
+            number=next_number(state, max(newest, seen.history.number)) if number is None else number,
             id=plain_id(user_id),
             action=action,  # type: ignore[arg-type]  # checked
             before=before,
@@ -104,7 +109,7 @@ async def decide(
             seen=_restored_by_undo(features),
         )
         if action == "delete":
-            made = await log_deletion(state, seen, made, token, key)
+            made = await log_deletion(state, seen, made, key)
             await delete_item(state, made)
             return made
         values = {REVIEWED_KEY: made.note} | ({} if chosen in (None, before) else corrected(seen.stored, chosen))
@@ -125,16 +130,21 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
     check_reviewer(reviewer)
     if number is not None:
         check_count(number, name="number", least=0)
-    token, key, made = new_token(), str(uuid4()), None
+    token, key = new_token(), str(uuid4())
+    made: ReviewDecision | None = None
+    decision: ReviewDecision | None = None
 
     async def write(state: IndexState) -> ReviewDecision:
-        nonlocal made
+        nonlocal made, decision
         unlogged, newest = await log_unlogged(state)
         if made is not None and any(token in history_of(record).writers for record in unlogged):
             return made  # carried out before the index moved
-        decision = await _latest_standing(state) if number is None else await _standing(state, number)
-        made = ReviewDecision(
-            number=made.number if made is not None else next_number(state, max(newest, decision.number)),
+        # somebody may have logged it from the collection that the index has moved from, where it was not acknowledged
+        logged = made if made is not None and await is_logged(state, key) else None
+        if decision is None:
+            decision = await _latest_standing(state) if number is None else await _standing(state, number)
+        made = logged or ReviewDecision(
+            number=next_number(state, max(newest, decision.number)),
             id=decision.id,
             action="undo",
             before=decision.after,
@@ -144,19 +154,39 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
             undoes=decision.number,
             tenant=decision.tenant,
         )
-        if decision.action == "delete":
-            if unlogged:
-                await state.engine.batch_update_points(state.points, clearing(unlogged))
-            await bring_back(state, decision, made, token, key)
-            return made
-        seen = await _as_left(state, decision, unlogged)
-        earlier = await _before(state, decision, seen)
-        others = [record for record in unlogged if id_of(record) != seen.point]
-        history = seen.history.logged().decided(token, made.number, made.to_unlogged(key))
-        await change_item(state, seen, earlier, history, also=clearing(others))
+        try:
+            await _take_back(state, decision, made, unlogged, token, key)
+        except DecisionConflictError:
+            if logged is None:
+                raise
         return made
 
     return await on_current_collection(state, write)
+
+
+async def _take_back(
+    state: IndexState,
+    decision: ReviewDecision,
+    entry: ReviewDecision,
+    unlogged: Sequence[models.ScoredPoint],
+    token: str,
+    key: str,
+) -> None:
+    """Carry out an undo, with its entry for the log.
+
+    Raises:
+        DecisionConflictError: If the item is not as the decision left it.
+    """
+    if decision.action == "delete":
+        if unlogged:
+            await state.engine.batch_update_points(state.points, clearing(unlogged))
+        await bring_back(state, decision, entry, token, key)
+        return
+    seen = await _as_left(state, decision, unlogged)
+    earlier = await _before(state, decision, seen)
+    others = [record for record in unlogged if id_of(record) != seen.point]
+    history = seen.history.logged().decided(token, entry.number, entry.to_unlogged(key))
+    await change_item(state, seen, earlier, history, also=clearing(others))
 
 
 async def decisions(
@@ -264,7 +294,7 @@ async def _as_left(state: IndexState, decision: ReviewDecision, known: Sequence[
     point: PointId = state.point_id(decision.id)
     record: models.Record | models.ScoredPoint | None = next((one for one in known if id_of(one) == point), None)
     if record is None:
-        record = next(iter(await state.engine.retrieve(state.points, [point])), None)
+        record = next(iter(await state.engine.retrieve(state.points, [point], copies="most")), None)
     if record is None:
         raise decision.out_of_date("the item is gone")
     features = features_of(record)

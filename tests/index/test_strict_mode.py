@@ -1,0 +1,206 @@
+"""In strict mode, as managed Qdrant sets it, an index does all that it does elsewhere."""
+
+import inspect
+from typing import Any
+
+import pytest
+from qdrant_client import models
+from strict_mode import StrictClient
+
+from fg_search import ConfidenceIndex, IndexSettings
+from fg_search.errors import ServerError
+
+QUESTIONS = ["please help my card is stolen", "pizza with cheese", "book a flight"]
+COPIES = 3  # more items than a request may return or write
+EVEN = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=0))])
+
+
+@pytest.fixture
+def many(rows) -> dict[str, Any]:
+    """Arguments of ``add`` for three copies of the corpus."""
+    return {
+        **{name: values * COPIES for name, values in rows.items() if name != "ids"},
+        "ids": [f"{copy}-{user_id}" for copy in range(COPIES) for user_id in rows["ids"]],
+    }
+
+
+@pytest.fixture
+def client():
+    strict = StrictClient()
+    yield strict
+    strict.close()
+
+
+class Called:
+    """An index that notes which of its methods are called."""
+
+    def __init__(self, index: ConfidenceIndex) -> None:
+        self.index, self.names = index, set()
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.add(name)
+        return getattr(self.index, name)
+
+
+def walk(index: Called, other_encoder: Any, many: dict[str, Any], questions: Any, folder: Any) -> list[Any]:
+    """Call every method, and return what does not depend on the moment."""
+    seen: list[Any] = []
+    index.add(**many)
+    seen.append(index.add(**many).unchanged)
+    seen += [index.labels(), index.labels_of(many["ids"][:120]), index.index.info().labelled, index.info().strangers]
+    for options in ({}, {"rank_by": "both"}, {"confidence_weight": 1.0}, {"rank_by": "both", "confidence_weight": 0.5}):
+        for limit in (5, 120):
+            found = index.search_many(QUESTIONS * 15, limit=limit, query_filter=EVEN, min_confidence=0.2, **options)
+            seen += [len(result.hits) for result in found]
+    seen.append(len(index.search(QUESTIONS[0], limit=110).hits))
+    seen.append([group.value for group in index.search_groups(QUESTIONS[0], group_by="parity", limit=2).groups])
+    index.calibrate(*questions(60, 0))
+    index.evaluate(*questions(60, 1))
+    index.log_queries("all")
+    index.search_many([text for text in many["texts"][:45] if text])
+    seen.append(len(index.logged_queries(limit=100, only_open=False)))
+    seen.append(len(index.missing_labels()))
+    first = index.logged_queries(limit=100, only_open=False)
+    index.decide_queries([query.id for query in first], "dismiss")
+    seen.append(index.forget_queries([query.id for query in first[:3]]))
+    index.log_queries("none")
+    seen.append(index.relabel(dict.fromkeys(many["ids"][:110], "other")))
+    seen.append(index.relabel(dict(zip(many["ids"][:110], many["labels"], strict=False))))
+    index.score_labels()
+    index.score_labels()
+    index.score_items()
+    seen.append(len(index.confused_labels()))
+    for kind in ("ambiguous", "contradicted", "duplicate", "conflicting", "outlier"):
+        seen.append(len(index.review(kind=kind, limit=120, query_filter=EVEN)))
+    index.decide(many["ids"][0], "label", label="other")
+    index.decide(many["ids"][1], "unsure")
+    index.decide(many["ids"][2], "delete")
+    seen.append(len(index.review(kind="unsure")))
+    index.undo()
+    seen.append(len(index.decisions()))
+    seen.append(index.make_filterable(["parity"]))
+    index.refit(folder / "refitted", set_aside=0.4)
+    seen += [index.search(QUESTIONS[1], query_filter=EVEN).decision, index.info().points]
+    seen.append(index.copy_to(StrictClient()).points)
+    index.migrate(other_encoder)
+    seen.append(index.delete(many["ids"][:105]))
+    seen.append(index.delete(query_filter=EVEN))
+    seen += [index.count() if hasattr(index.index, "count") else len(index.index), len(index.decisions())]
+    return seen
+
+
+def test_every_method_does_in_strict_mode_what_it_does_without(
+    client, encoder, other_encoder, many, questions, tmp_path
+):
+    settings = IndexSettings(filterable={"parity": "integer"})
+    with (
+        ConfidenceIndex(client, encoder, settings=settings) as strict,
+        ConfidenceIndex(":memory:", encoder, settings=settings) as free,
+    ):
+        called = Called(strict)
+        found = walk(called, other_encoder, many, questions, tmp_path / "strict")
+        assert found == walk(Called(free), other_encoder, many, questions, tmp_path / "free")
+    elsewhere = {
+        "check",
+        "close",
+        "restore",
+        "recover",
+        "snapshot",
+        "tenant",
+        "client",
+        "logging",
+        "location",
+        "metadata",
+    }
+    public = {name for name, _ in inspect.getmembers(ConfidenceIndex) if not name.startswith("_")}
+    assert public - called.names - elsewhere == {"calibration", "encoder"}
+
+
+def test_an_index_with_tenants_works_in_strict_mode(client, encoder, rows, tmp_path, questions):
+    settings = IndexSettings(tenant_key="owner", filterable={"parity": "integer"})
+    with ConfidenceIndex(client, encoder, settings=settings) as shared:
+        one = shared.tenant("one")
+        one.add(**rows)
+        shared.tenant("two").add(**rows)
+        one.log_queries("all")
+        one.calibrate(*questions(40, 0))
+        assert one.search(QUESTIONS[0], query_filter=EVEN, min_confidence=0.2).hits
+        assert len(one.logged_queries(only_open=False)) == 1
+        one.score_labels()
+        one.score_items()
+        assert one.review(kind="ambiguous", query_filter=EVEN)
+        one.decide("d0", "keep")
+        one.undo()
+        assert [decision.id for decision in one.decisions()] == ["d0", "d0"]
+        assert one.info().points == 48
+        shared.refit(tmp_path / "new", set_aside=0.5)
+        assert one.search(QUESTIONS[0], min_confidence=0.2).hits
+        assert one.delete(query_filter=EVEN) == 24
+
+
+def test_an_old_index_gets_its_missing_payload_indexes_when_it_is_opened(client, encoder, rows):
+    with ConfidenceIndex(client, encoder) as index:
+        index.add(**rows)
+        index.score_labels()
+        index.decide("d0", "keep")
+    for schema in client._schemas.values():  # of a release that made fewer
+        schema.clear()
+    with ConfidenceIndex(client) as index:
+        assert index.review(kind="contradicted") is not None
+        assert index.info().points == 48
+        assert index.labels()
+        assert [decision.id for decision in index.decisions()] == ["d0"]
+
+
+def test_a_filter_on_a_field_without_an_index_is_answered_with_the_command_that_makes_one(client, encoder, rows):
+    with ConfidenceIndex(client, encoder) as index:
+        index.add(**rows)
+        words = r"`fg-search filterable parity`, or index\.make_filterable\(\['parity'\]\)"
+        with pytest.raises(ServerError, match=words):
+            index.search(QUESTIONS[0], query_filter=EVEN)
+        with pytest.raises(ServerError, match=words):
+            index.search_groups(QUESTIONS[0], group_by="parity")
+        assert index.make_filterable(["parity"]) == {"parity": "integer"}
+        assert index.search(QUESTIONS[0], query_filter=EVEN).hits
+    with ConfidenceIndex(client) as index:
+        assert index.metadata.settings.filterable == {"parity": "integer"}
+
+
+def test_fields_named_when_an_index_is_opened_become_filterable(client, encoder, rows):
+    ConfidenceIndex(client, encoder).add(**rows)
+    with ConfidenceIndex(client, settings=IndexSettings(filterable={"parity": "integer"})) as index:
+        assert index.search(QUESTIONS[0], query_filter=EVEN).hits
+        assert index.metadata.settings.filterable == {"parity": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([1, 2], "integer"),
+        ([1, 2.5], "float"),
+        (["a", "2026-01-01"], "keyword"),
+        (["2026-01-01", "2026-01-01T10:00:00Z"], "datetime"),
+        (["2026", "20260101"], "keyword"),
+        ([True, None], "bool"),
+        ([["a", "b"], []], "keyword"),
+        ([{"lon": 1.0, "lat": 2.0}], "geo"),
+        ([1, "a"], "keyword"),
+    ],
+)
+def test_the_kind_of_a_field_is_guessed_from_its_values(local, values, kind):
+    local.add(["my card", "a flight"][: len(values)], payloads=[{"some": {"field": value}} for value in values])
+    assert local.make_filterable(["some.field"]) == {"some.field": kind}
+
+
+def test_fields_that_cannot_be_filterable_are_refused(local):
+    local.add(["my card"], payloads=[{"a": 1}])
+    with pytest.raises(ValueError, match='no item has a value in "nothing"'):
+        local.make_filterable(["nothing"])
+    with pytest.raises(ValueError, match="must be one of keyword, integer"):
+        local.make_filterable({"a": "number"})
+    with pytest.raises(ValueError, match="the index's own"):
+        local.make_filterable({"fg.label": "keyword"})
+    with pytest.raises(ValueError, match="is no path"):
+        IndexSettings(filterable={"a b": "keyword"})
+    with pytest.raises(TypeError, match="must map fields to kinds"):
+        IndexSettings(filterable=["a"])
