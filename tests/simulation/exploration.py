@@ -12,7 +12,7 @@ from simulation import Outcome
 
 
 def explored(
-    perform: Callable[[Schedule], Outcome], processes: int, *, most: int, seed: int = 0, share: float = 1.0
+    perform: Callable[[Schedule], Outcome], processes: int, *, most: int, seed: int = 0, sample: int | None = None
 ) -> Iterator[Outcome]:
     """Outcomes of all schedules with at most so many preemptions, depth first.
 
@@ -24,7 +24,7 @@ def explored(
         processes: Number of processes.
         most: Most preemptions.
         seed: Seed of all schedules.
-        share: Share of the schedules with preemptions that are carried out, in (0, 1].
+        sample: Number of preemptions that are tried in each schedule, drawn at random. By default all are.
     """
     generator = random.Random(seed)
     waiting = [Schedule(first, seed=seed) for first in range(processes)]
@@ -39,13 +39,15 @@ def explored(
             waiting.append(replace(schedule, preemptions=(*schedule.preemptions[:-1], frozen)))
         if len(schedule.preemptions) == most:
             continue
-        waiting += [
-            replace(schedule, preemptions=(*schedule.preemptions, Preemption(number, other)))
+        preemptions = [
+            Preemption(number, other)
             for number, step in enumerate(steps)
             if number > after and not _is_indexing(step) and not outcome.run.is_polling(number)
             for other in step.others
-            if generator.random() < share
         ]
+        if sample is not None and len(preemptions) > sample:
+            preemptions = generator.sample(preemptions, sample)
+        waiting += [replace(schedule, preemptions=(*schedule.preemptions, preemption)) for preemption in preemptions]
 
 
 def struck(perform: Callable[[Schedule], Outcome], outcome: Outcome, *, share: float = 1.0) -> Iterator[Outcome]:

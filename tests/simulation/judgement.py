@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from qdrant_client import models
 from simulated_encoders import ENCODERS, SimulatedEncoder
 from simulated_processes import Process, Run
 from simulated_server import Photograph
-from writing_operations import COPY, COPY_INDEX, LOG_QUERY, NAME, QUESTION, Operation, own
+from writing_operations import COPY, COPY_INDEX, LOG_QUERY, NAME, QUESTION, UNDO, Operation, own
 
 from fg_search import AsyncConfidenceIndex
-from fg_search.errors import ServerError
+from fg_search.errors import ServerError, StorageError
 from fg_search.review.decisions import ReviewDecision
 
 
@@ -148,6 +149,9 @@ def _writes(beginning: Beginning, performed: Sequence[Performed], struck: Perfor
         writes += [
             Write(("set aside", item), value, -1) for item in ("a", "b", "n", QUESTION) for value in (True, GONE)
         ]
+    for one in counting:
+        if one.operation is UNDO:  # what was deleted comes back as it was, whatever that is
+            writes += [replace(write, began=one.began, ended=one.process.ended, is_certain=False) for write in writes]
     known = {*beginning.registers, *beginning.kept, *(write.register for write in writes)}
     for one in counting:
         if "restores" in one.operation.kinds:
@@ -275,7 +279,8 @@ def _leftovers(run: Run) -> Iterator[str]:
     index, its_copy = handle(process), handle(process, name=COPY)
     run.alone(index.open(), process)
     if any(name.startswith(COPY) for name in left):
-        run.alone(index.copy_to(location, collection=COPY), process)
+        with suppress(StorageError):  # something was deleted since: there is a copy
+            run.alone(index.copy_to(location, collection=COPY), process)
         run.alone(its_copy.open(), process)
         run.alone(its_copy.migrate(encoder), process)
     run.alone(index.migrate(encoder), process)

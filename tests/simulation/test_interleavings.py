@@ -13,6 +13,7 @@ from exploration import drawn, explored, struck
 from hypothesis import settings
 from judgement import Beginning
 from profiles import examples
+from simulated_processes import Place
 from simulation import Outcome, Simulation
 from writing_operations import (
     COPY_INDEX,
@@ -30,7 +31,7 @@ from writing_operations import (
 )
 
 EVERYTHING = settings.default.max_examples > 100  # in the nightly profile
-SHARE = 1.0 if EVERYTHING else 0.12
+SAMPLE = None if EVERYTHING else 3
 HOUR = 3600.0
 FIRST_IN_A_LOG = (
     DECIDE_KEEP,
@@ -56,7 +57,7 @@ def interleaved(
     In the nightly profile all with up to two, and each one with less than two struck at each request.
     """
     perform = partial(simulation.perform, beginning, pair, **options)
-    for outcome in explored(perform, len(pair), most=2 if EVERYTHING else 1, share=SHARE):
+    for outcome in explored(perform, len(pair), most=2 if EVERYTHING else 1, sample=SAMPLE):
         yield outcome
         if EVERYTHING and len(outcome.schedule.preemptions) < 2:
             yield from struck(perform, outcome)
@@ -92,7 +93,8 @@ def test_longer_schedules_of_two_and_three_operations_drawn_at_random(seed, simu
     def outcomes() -> Iterator[Outcome]:
         for _ in range(examples(25)):
             chosen = generator.choices(OPERATIONS, k=generator.choice([2, 3]))
-            perform = partial(simulation.perform, old, chosen, skew=generator.choice([0, HOUR]))
+            skew, place = generator.choice([0, HOUR]), generator.choice(list(Place))
+            perform = partial(simulation.perform, old, chosen, skew=skew, place=place)
             yield from drawn(perform, len(chosen), generator, number=6, most=5)
 
     check(outcomes())

@@ -10,6 +10,7 @@ from judgement import handle, look
 from simulated_engine import Mishap, Request
 from simulated_processes import Misfortune, Schedule
 from writing_operations import (
+    ADD_LABEL,
     ADD_NEW,
     ADD_PAYLOAD,
     CALIBRATE,
@@ -48,7 +49,9 @@ def test_adding_an_item_again_does_not_undo_a_correction(correction, simulation,
     check(explored(partial(simulation.perform, old, [ADD_PAYLOAD, correction]), 2, most=1))
 
 
-@pytest.mark.parametrize("write", [ADD_NEW, RELABEL, DELETE, DECIDE_LABEL, UNDO, CALIBRATE, DECIDE_QUERY], ids=named)
+@pytest.mark.parametrize(
+    "write", [ADD_NEW, RELABEL, DELETE, DECIDE_LABEL, DECIDE_DELETE, UNDO, CALIBRATE, DECIDE_QUERY], ids=named
+)
 def test_a_write_just_before_the_switch_of_a_migration_is_not_left_behind(write, simulation, old, check):
     check(explored(partial(simulation.perform, old, [write, MIGRATE]), 2, most=1))
 
@@ -88,6 +91,15 @@ def test_decisions_of_processes_whose_clocks_differ_are_all_in_the_log(other, si
 @pytest.mark.parametrize("first", [DECIDE_KEEP, DECIDE_LABEL, UNDO], ids=named)
 def test_of_two_decisions_about_an_item_at_once_one_is_refused(first, second, simulation, old, check):
     check(explored(partial(simulation.perform, old, [first, second]), 2, most=1))
+
+
+def test_an_item_that_is_added_after_a_deletion_was_interrupted_stays(simulation, young, check):
+    alone = simulation.perform(young, [DECIDE_DELETE], ONE_AFTER_THE_OTHER)
+    check(
+        simulation.perform(young, [DECIDE_DELETE, ADD_LABEL], Schedule(misfortune=misfortune), again=False)
+        for misfortune in misfortunes(alone)
+        if misfortune.mishap in (Mishap.KILLED, Mishap.CANCELLED)
+    )
 
 
 def test_a_copy_that_was_killed_does_not_pass_for_an_index(simulation, old, check):

@@ -293,27 +293,24 @@ SCORE = _of(
 )
 MIGRATE = _of(
     _migrate,
-    written=lambda _, by: {("encoder",): "B", ("calibration",): GONE},
+    written=lambda _, by: {("encoder",): "B"},
+    possible=lambda _, by: {("calibration",): [GONE]},  # unless the index was there already
     kinds=["moves"],
     refusals=(StorageError,),
     yields_to=["moves"],
 )
 MIGRATE_TO_ANOTHER_BASE = _of(
     _migrate_to_another_base,
-    written=lambda _, by: {
-        ("encoder",): "C",
-        ("calibration",): GONE,
-        ("scores", "a"): GONE,
-        ("scores", "b"): GONE,
-    },
+    written=lambda _, by: {("encoder",): "C"},
+    possible=lambda _, by: {("calibration",): [GONE], ("scores", "a"): [GONE], ("scores", "b"): [GONE]},
     kinds=["moves", "scores"],
     refusals=(StorageError,),
     yields_to=["moves"],
 )
 REFIT_AND_SET_ASIDE = _of(
     _refit_and_set_aside,
-    written=lambda _, by: {("encoder",): "R", ("calibration",): GONE, ("set aside", "b"): True},
-    possible=lambda _, by: {("set aside", "a"): [GONE, True]},  # if nobody has decided about it
+    written=lambda _, by: {("encoder",): "R", ("set aside", "b"): True},
+    possible=lambda _, by: {("calibration",): [GONE], ("set aside", "a"): [GONE, True]},
     kinds=["moves"],
     refusals=(StorageError, NotScoredError),
     yields_to=["moves", "scores"],
