@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from qdrant_client import models
 
+from fg_search.edge.garbage import no_collections
 from fg_search.engine.paging import pages
 from fg_search.engine.port import Background, PointId
 from fg_search.ids import UserId
@@ -80,7 +80,10 @@ async def checked(
             tenant_key=state.metadata.settings.tenant_key,
             tenant=state.tenant,
         )
-        return list(items) if isinstance(texts, Sized) else items
+        if not isinstance(texts, Sized):
+            return items
+        with no_collections():
+            return list(items)
 
     return await state.engine.work(check)
 
@@ -259,18 +262,9 @@ class _Pace:
 
 
 def _points(items: list[Item], embeddings: FeatureEmbeddings, metadata: IndexMetadata) -> list[models.PointStruct]:
-    """Points of one write, made while the garbage collector is off.
-
-    They are thousands of lists and dicts, none of them garbage. The collector would go through them, and every few
-    writes through all other objects of the process, which takes longer than making the points.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    """Points of one write."""
+    with no_collections():
         return list(to_points(items, embeddings, metadata))
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 async def _changed(state: IndexState, batch: Sequence[Item], *, copied: bool) -> dict[PointId, _Change]:

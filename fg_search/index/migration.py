@@ -75,8 +75,7 @@ async def migrate(
         take_over: Do not wait for another operation that is moving the index; it cannot switch any more then.
 
     Returns:
-        State of the new index. It has no calibration unless encoder and searches are what they were, and only the layout
-        of an earlier release was renewed.
+        State of the new index. It has no calibration, unless only the layout of an earlier release was renewed.
 
     Raises:
         StorageError: If the index's name is no alias, or another client has written points to the index.
