@@ -195,13 +195,15 @@ class _Addition:
             self._notes.add(rows.reading, [item.text for item in items], lambda row: repr(items[row].id))
         for first in range(0, len(chosen), ITEMS_PER_WRITE):
             part = chosen[first : first + ITEMS_PER_WRITE]
-            embedded = rows[first : first + ITEMS_PER_WRITE]
-            points = await state.engine.work(
-                partial(_points, [change.item for change in part], embedded, state.metadata)
-            )
             await self._finish(state, writing)
-            writing.start(_write(state, part, points, copied=self._copied))
+            write = _write(state, part, rows[first : first + ITEMS_PER_WRITE], copied=self._copied)
             self._underway = {change.item.point_id: self._waiting.pop(change.item.point_id) for change in part}
+            if self._embeddings is not None and state.engine.is_embedded:
+                # nothing to do meanwhile: the engine runs in this process and holds its lock
+                await write
+                await self._finish(state, writing)
+            else:
+                writing.start(write)
 
     async def _rows(self, state: IndexState, numbered: Sequence[_Numbered]) -> FeatureEmbeddings:
         if self._embeddings is not None:
@@ -292,10 +294,12 @@ def _needed(state: IndexState, record: models.Record, given: Item, *, copied: bo
 
 
 async def _write(
-    state: IndexState, changes: Sequence[_Change], points: Sequence[models.PointStruct], *, copied: bool
+    state: IndexState, changes: Sequence[_Change], embeddings: FeatureEmbeddings, *, copied: bool
 ) -> None:
-    """Write points, none of them over what people have done to its item since it was read."""
+    """Write items, none of them over what people have done to it since it was read."""
     engine, collection = state.engine, state.points
+    items = [change.item for change in changes]
+    points = await engine.work(partial(_points, items, embeddings, state.metadata))
     if copied:
         await engine.upsert(collection, points)
         return

@@ -23,9 +23,12 @@ _REVIEW_STATE = {"label", "given_label", REVIEW_KEY, REVIEWED_KEY, HISTORY_KEY, 
 def to_points(
     items: Sequence[Item], embeddings: FeatureEmbeddings, metadata: IndexMetadata
 ) -> Iterator[models.PointStruct]:
-    """Convert items to points; row i of ``embeddings`` belongs to item i."""
+    """Convert items to points; row i of ``embeddings`` belongs to item i.
+
+    Base vectors stay rows of the array: as lists, those of one write would be millions of objects.
+    """
     values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
-    base = embeddings.base.tolist() if metadata.has_base else None
+    base = embeddings.base if metadata.has_base else None
     confidences = _rounded(embeddings.confidence, 6)
     summaries = group_summaries(embeddings, metadata.schema)
     unread = _rounded(embeddings.unread, 4)
