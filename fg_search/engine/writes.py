@@ -48,9 +48,7 @@ def sizes_of_points(points: Sequence[models.PointStruct]) -> list[int]:
     return [size_of(point) for point in points]
 
 
-def operations_as_sent(
-    operations: Sequence[models.UpdateOperation], *, as_text: bool
-) -> list[models.UpdateOperation]:
+def operations_as_sent(operations: Sequence[models.UpdateOperation], *, as_text: bool) -> list[models.UpdateOperation]:
     """The operations with points as :func:`~fg_search.engine.numbers.as_sent` makes them."""
     units = units_of(operations)
     points = iter(as_sent([point for _, point in units if point is not None], as_text=as_text))
