@@ -414,7 +414,8 @@ class ConfidenceIndex:
             min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
             on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or
                 ``"raise"``.
-            rank_by: ``"features"``, ``"base"``, ``"both"``, or ``"auto"`` to choose by how the head was trained.
+            rank_by: ``"features"``, ``"base"``, ``"both"`` (the mean of their similarities), or ``"auto"``: as the
+                index was calibrated, otherwise by how the head was trained.
             embeddings: Embeddings of the phrasings by this index's encoder, if you have them.
             log: Whether the query is logged. By default :meth:`log_queries` decides.
 

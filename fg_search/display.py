@@ -38,12 +38,12 @@ def result(console: Console, found: SearchResult) -> None:
     if found.confidence is not None:
         console.print(f"  chance to be right {bar(found.confidence)}")
     if found.hits:
-        weighted = any(hit.score != hit.weighted_score for hit in found.hits)
-        scores = (("weighted", "right"), ("score", "right")) if weighted else (("score", "right"),)
+        weighted = any(hit.score != hit.ranking_score for hit in found.hits)
+        scores = (("rank", "right"), ("score", "right")) if weighted else (("score", "right"),)
         table = _table(*scores, ("confidence", "left"), ("agree", "right"), ("label", "left"), ("text", "left"))
         for hit in found.hits:
             table.add_row(
-                *([f"{hit.weighted_score:.3f}"] if weighted else []),
+                *([f"{hit.ranking_score:.3f}"] if weighted else []),
                 f"{hit.score:.3f}",
                 bar(hit.confidence),
                 f"{sum(hit.agreement)}/{len(hit.agreement)}",

@@ -23,7 +23,6 @@ from fg_search.layout.points import id_of, payload_of
 GroupValue: TypeAlias = str | int
 Groups: TypeAlias = dict[GroupValue, list[RankedPoint]]
 
-_MOST_FUSED = 2_000  # candidates of either vector, among which the hits of a group are looked for
 _MOST = 20_000  # candidates, among which groups are looked for
 _INT64 = range(-(2**63), 2**63)
 
@@ -56,12 +55,10 @@ async def group_points(
         ranked = _weighted(state, found, options)
         groups = _groups_of(ranked, group_by, options.limit, group_size)
         lacking = [value for value, points in groups.items() if len(points) < group_size]
-        # fused, the rank of a point is that among all: hits of a group can only be found among more candidates
-        is_enough = len(groups) == options.limit and (rank_by != "both" or not lacking or count >= _MOST_FUSED)
-        if found.is_all or is_enough or count >= _MOST:
+        if found.is_all or len(groups) == options.limit or count >= _MOST:
             break
         count = in_steps(count + 1)
-    if not found.is_all and rank_by != "both" and lacking:
+    if not found.is_all and lacking:
         groups |= await _members(state, query, options, rank_by, scope, group_by, group_size, lacking)
     return await _with_payloads(state, groups)
 

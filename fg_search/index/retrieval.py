@@ -45,7 +45,7 @@ async def find_hits(
 
 def ranked_hits(points: Sequence[RankedPoint], query: QueryVectors) -> tuple[Hit, ...]:
     """Hits of ranked points whose payloads were read."""
-    return to_hits([(point.payload, point.score, point.weighted_score) for point in points], query)
+    return to_hits([(point.payload, point.score, point.ranking_score) for point in points], query)
 
 
 def request_chunks(positions: Sequence[int]) -> list[Sequence[int]]:
@@ -60,13 +60,29 @@ def search_scope(state: IndexState, options: SearchOptions) -> models.Filter | N
 
 
 def ranking(state: IndexState, rank_by: RankBy) -> RankBy:
-    """Resolve ``"auto"``. Unsupervised heads do not out-rank the base embeddings; they serve confidence.
+    """Resolve ``"auto"``: as the index was calibrated, if it was, otherwise by how the head was trained.
+
+    Raises:
+        ValueError: If the index has no base embeddings to rank by.
+    """
+    if rank_by == "auto" and state.calibration is not None:
+        return state.calibration.rank_by
+    return uncalibrated_ranking(state, rank_by)
+
+
+def uncalibrated_ranking(state: IndexState, rank_by: RankBy) -> RankBy:
+    """Resolve ``"auto"`` whatever calibration there is.
+
+    With labels or attributes both vectors rank. Unsupervised heads do not out-rank the base embeddings; they serve
+    confidence.
 
     Raises:
         ValueError: If the index has no base embeddings to rank by.
     """
     if rank_by == "auto":
-        return "base" if state.metadata.supervision in ("clusters", "pairs") and state.metadata.has_base else "features"
+        if not state.metadata.has_base:
+            return "features"
+        return "base" if state.metadata.supervision in ("clusters", "pairs") else "both"
     if rank_by != "features" and not state.metadata.has_base:
         raise ValueError(f"{state.name} was made without base vectors, so rank_by={rank_by!r} is not possible")
     return rank_by

@@ -32,7 +32,7 @@ def test_search_finds_the_label_and_describes_each_hit(filled, encoder, corpus):
         assert hit.confidence == pytest.approx(point.confidence[0], abs=1e-5)
         assert (
             hit.score
-            == hit.weighted_score
+            == hit.ranking_score
             == pytest.approx((query.sparse() @ point.sparse().T).toarray()[0, 0], abs=1e-5)
         )
         assert hit.agreement == tuple((query.codes[0] == point.codes[0]).tolist())
@@ -49,12 +49,12 @@ def test_search_excludes_points_below_min_confidence(filled):
 
 
 @pytest.mark.parametrize("rank_by", ["features", "base", "both"])
-def test_confidence_weight_orders_by_the_weighted_score(filled, rank_by):
+def test_confidence_weight_orders_by_the_ranking_score(filled, rank_by):
     plain = {hit.id: hit for hit in filled.search(QUESTION, limit=12, rank_by=rank_by).hits}
     weighted = filled.search(QUESTION, limit=12, rank_by=rank_by, confidence_weight=2.0).hits
-    assert [hit.weighted_score for hit in weighted] == sorted((h.weighted_score for h in weighted), reverse=True)
+    assert [hit.ranking_score for hit in weighted] == sorted((h.ranking_score for h in weighted), reverse=True)
     for hit in weighted:
-        assert hit.weighted_score == pytest.approx(hit.score * hit.confidence**2, abs=1e-5)
+        assert hit.ranking_score == pytest.approx(hit.score * hit.confidence**2, abs=1e-5)
         if hit.id in plain and rank_by != "both":  # weighting fuses ranks of more candidates
             assert hit.score == pytest.approx(plain[hit.id].score, abs=1e-4)
 
@@ -213,7 +213,7 @@ def test_the_engine_ranks_as_brute_force_does(
     if rank_by == "features":  # the inverted index only finds points that share a code with the query
         allowed &= scores > 0
     expected = np.sort(scores[allowed])[::-1][:limit]
-    found = [hit.weighted_score for hit in hits]
+    found = [hit.ranking_score for hit in hits]
     if rank_by == "base" and weight and (expected < 0).any():
         return  # down-weighting moves negative cosines up: the order among them is not specified
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -230,15 +230,13 @@ def test_pages_together_are_one_long_page(filled, rank_by, options):
         filled.search(QUESTION, limit=7, offset=offset, rank_by=rank_by, **options).hits for offset in range(0, 40, 7)
     ]
     together = tuple(hit for page in pages for hit in page)[: len(whole)]
-    np.testing.assert_allclose(
-        [hit.weighted_score for hit in together], [hit.weighted_score for hit in whole], atol=1e-6
-    )
+    np.testing.assert_allclose([hit.ranking_score for hit in together], [hit.ranking_score for hit in whole], atol=1e-6)
     # the engine re-scores and fuses equals in no fixed order, so one of them may be on two pages
-    scores = np.sort([hit.weighted_score for hit in together])
+    scores = np.sort([hit.ranking_score for hit in together])
     gaps = np.diff(scores, prepend=-np.inf, append=np.inf) > 1e-6
     alone = scores[gaps[:-1] & gaps[1:]]
     untied, expected = (
-        [hit.id for hit in hits if np.abs(alone - hit.weighted_score).min(initial=1) < 1e-6]
+        [hit.id for hit in hits if np.abs(alone - hit.ranking_score).min(initial=1) < 1e-6]
         for hits in (together, whole)
     )
     assert untied == expected
@@ -351,7 +349,7 @@ def test_numbers_of_numpy_are_numbers(filled):
         confidence_weight=np.float32(1.5),
     )
     # hits of equal scores come in any order
-    assert [hit.weighted_score for hit in same.hits] == [hit.weighted_score for hit in plain.hits]
+    assert [hit.ranking_score for hit in same.hits] == [hit.ranking_score for hit in plain.hits]
 
 
 def test_an_index_that_was_emptied_says_so_too(own):
@@ -394,7 +392,7 @@ def test_groups_keep_to_filters_labels_and_the_number_asked_for(filled):
             assert (hit.label, hit.payload["parity"], hit.confidence >= 0.5) == (group.value, 1, True)
     weighted = filled.search_groups(QUESTION, group_by="parity", limit=2, confidence_weight=1.0)
     for hit in weighted.result.hits:
-        assert hit.weighted_score == pytest.approx(hit.score * hit.confidence, abs=1e-5)
+        assert hit.ranking_score == pytest.approx(hit.score * hit.confidence, abs=1e-5)
 
 
 def test_groups_of_an_uncertain_question_are_flagged_or_left_out(filled):
