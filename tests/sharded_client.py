@@ -84,7 +84,8 @@ class ShardedClient:
 
     def _best(self, collection: str, request: models.QueryRequest) -> list[models.ScoredPoint]:
         offset, limit = request.offset or 0, request.limit or 10
-        wide = request.model_copy(update={"offset": None, "limit": offset + limit})
+        # a shard in local mode is always exact, and warns of ``params``
+        wide = request.model_copy(update={"offset": None, "limit": offset + limit, "params": None})
         found: list[models.ScoredPoint] = []
         for shard in self._shards:
             everything = wide if request.prefetch else wide.model_copy(update={"limit": 100_000})

@@ -31,6 +31,7 @@ from fg_search.layout.points import id_of, payload_of
 BASE_WEIGHT = 0.5
 """Weight w of the cosine beside the similarity. With .5 to 1 the right item comes first, and its label as often."""
 
+_DIGITS = 6  # of a cosine; those after them depend on where in memory a vector is, in qdrant-client's local mode
 _MORE = 4  # times as many candidates, if so many are not enough
 _LEAST = 200  # candidates, where both vectors rank
 _MARGIN, _AHEAD = 6, 4  # points more than needed whose weights are read at first, and as many times the candidates
@@ -128,8 +129,8 @@ async def candidates(
     lists = [response.points for response in await state.engine.query_batch_points(state.collection, requests)]
     if rank_by != "both":
         return [Candidates([_ranked(point) for point in points], len(points) < count) for points in lists]
-    cosines = await _cosines(state, vectors, lists)
-    return [_by_both(points, found, count) for points, found in zip(lists, cosines, strict=True)]
+    nearest = await _with_cosines(state, vectors, scope, count, wanted, lists)
+    return [_by_both(points, *found, count) for points, found in zip(lists, nearest, strict=True)]
 
 
 def in_steps(wanted: int) -> int:
@@ -158,34 +159,57 @@ def _ranked(point: models.ScoredPoint) -> RankedPoint:
     return RankedPoint(id_of(point), point.score, point.score, payload_of(point))
 
 
-async def _cosines(
-    state: IndexState, vectors: Sequence[QueryVectors], lists: Sequence[Sequence[models.ScoredPoint]]
-) -> list[dict[PointId, float]]:
-    """Cosines of base embeddings: of each query and the points that were found for it."""
-    asked = [i for i, points in enumerate(lists) if points]
-    requests = []
+async def _with_cosines(
+    state: IndexState,
+    vectors: Sequence[QueryVectors],
+    scope: models.Filter | None,
+    count: int,
+    wanted: bool | Sequence[str],
+    lists: Sequence[Sequence[models.ScoredPoint]],
+) -> list[tuple[dict[PointId, float], Sequence[models.ScoredPoint]]]:
+    """Cosines of the points that were found for each query by features.
+
+    If these are all that have any feature in common with the query, the nearest points by base embeddings come with
+    them.
+    """
     exact = state.engine.is_embedded or state.engine.is_shared  # qdrant-client's local mode warns that it always is
-    for i in asked:
-        among = models.Filter.model_construct(must=[has_ids([id_of(point) for point in lists[i]])])
-        requests.append(plan(vectors[i], "base", among, len(lists[i]), with_payload=False, exact=exact))
-    cosines: list[dict[PointId, float]] = [{} for _ in lists]
-    if requests:
-        responses = await state.engine.query_batch_points(state.collection, requests)
-        for i, response in zip(asked, responses, strict=True):
-            cosines[i] = {id_of(point): point.score for point in response.points}
-    return cosines
+    requests = []
+    for query, points in zip(vectors, lists, strict=True):
+        if points:
+            found_ones = models.Filter.model_construct(must=[has_ids([id_of(point) for point in points])])
+            requests.append(plan(query, "base", found_ones, len(points), with_payload=False, exact=exact))
+        if len(points) < count:
+            requests.append(plan(query, "base", scope, count, with_payload=wanted))
+    responses = iter(await state.engine.query_batch_points(state.collection, requests))
+    found: list[tuple[dict[PointId, float], Sequence[models.ScoredPoint]]] = []
+    for points in lists:
+        among = next(responses).points if points else ()
+        cosines = {id_of(point): round(point.score, _DIGITS) for point in among}
+        found.append((cosines, next(responses).points if len(points) < count else ()))
+    return found
 
 
-def _by_both(points: Sequence[models.ScoredPoint], cosines: Mapping[PointId, float], count: int) -> Candidates:
+def _by_both(
+    points: Sequence[models.ScoredPoint],
+    cosines: Mapping[PointId, float],
+    by_base: Sequence[models.ScoredPoint],
+    count: int,
+) -> Candidates:
     found = [
         RankedPoint(id_of(point), point.score, _mean(point.score, cosines[id_of(point)]), payload_of(point))
         for point in points
         if id_of(point) in cosines  # the others were deleted in between
     ]
+    found += [
+        RankedPoint(id_of(point), 0.0, _mean(0.0, round(point.score, _DIGITS)), payload_of(point))
+        for point in by_base
+        if id_of(point) not in cosines
+    ]
     found.sort(key=_place)
-    is_all = len(points) < count
-    is_certain = is_all or (bool(found) and _mean(points[-1].score, 1.0) <= found[0].ranking_score)
-    return Candidates(found, is_all, is_certain)
+    if len(points) < count:  # all others have no feature in common, and smaller cosines
+        return Candidates(found, len(by_base) < count)
+    is_certain = bool(found) and _mean(points[-1].score, 1.0) <= found[0].ranking_score
+    return Candidates(found, is_all=False, is_certain=is_certain)
 
 
 def _mean(similarity: float, cosine: float) -> float:

@@ -7,6 +7,7 @@ from qdrant_client import models
 from strict_mode import in_strict_mode
 
 from fg_search import ConfidenceIndex, FeatureEmbeddings, FeatureGroupEncoder
+from fg_search.arrays import unit_rows
 from fg_search.errors import (
     EmptyIndexError,
     UncertainQueryError,
@@ -26,17 +27,17 @@ def test_search_finds_the_label_and_describes_each_hit(filled, encoder, corpus):
     for hit in result.hits:
         i = texts.index(hit.text)
         point = encoder.encode([hit.text])
-        assert hit.label == labels[i] == "card"
+        assert hit.label == labels[i]
         assert hit.id == f"d{i}"
         assert hit.payload == {"parity": i % 2}
         assert hit.confidence == pytest.approx(point.confidence[0], abs=1e-5)
-        assert (
-            hit.score
-            == hit.ranking_score
-            == pytest.approx((query.sparse() @ point.sparse().T).toarray()[0, 0], abs=1e-5)
-        )
+        assert hit.score == pytest.approx((query.sparse() @ point.sparse().T).toarray()[0, 0], abs=1e-5)
+        cosine = float(unit_rows(query.base)[0] @ unit_rows(point.base)[0])
+        assert hit.ranking_score == pytest.approx((hit.score + 0.5 * cosine) / 1.5, abs=1e-5)
         assert hit.agreement == tuple((query.codes[0] == point.codes[0]).tolist())
-    assert [hit.score for hit in result.hits] == sorted((hit.score for hit in result.hits), reverse=True)
+    assert result.hits[0].label == "card"
+    ranked = [hit.ranking_score for hit in result.hits]
+    assert ranked == sorted(ranked, reverse=True)
     assert QUESTION in str(result)
     assert result.hits[0].text in str(result)
 
@@ -54,9 +55,9 @@ def test_confidence_weight_orders_by_the_ranking_score(filled, rank_by):
     weighted = filled.search(QUESTION, limit=12, rank_by=rank_by, confidence_weight=2.0).hits
     assert [hit.ranking_score for hit in weighted] == sorted((h.ranking_score for h in weighted), reverse=True)
     for hit in weighted:
-        assert hit.ranking_score == pytest.approx(hit.score * hit.confidence**2, abs=1e-5)
-        if hit.id in plain and rank_by != "both":  # weighting fuses ranks of more candidates
+        if hit.id in plain:
             assert hit.score == pytest.approx(plain[hit.id].score, abs=1e-4)
+            assert hit.ranking_score == pytest.approx(plain[hit.id].ranking_score * hit.confidence**2, abs=1e-5)
 
 
 def test_rank_by_base_is_the_cosine(filled, encoder, corpus):
@@ -68,10 +69,10 @@ def test_rank_by_base_is_the_cosine(filled, encoder, corpus):
     np.testing.assert_allclose([hit.score for hit in hits], np.sort(cosine)[::-1][:10], atol=1e-5)
 
 
-def test_auto_ranks_by_features_with_labels_and_by_base_without(tiny_model, corpus, encoder):
+def test_auto_ranks_by_both_with_labels_and_by_base_without(tiny_model, corpus, encoder):
     texts, _ = corpus
     unsupervised = FeatureGroupEncoder(tiny_model).fit(texts, groups=4, codes=3, hidden=16, steps=30)
-    for used, expected in ((encoder, "features"), (unsupervised, "base")):
+    for used, expected in ((encoder, "both"), (unsupervised, "base")):
         with ConfidenceIndex(":memory:", used) as index:
             index.add(texts)
             auto = [hit.score for hit in index.search(QUESTION, rank_by="auto").hits]
@@ -390,7 +391,7 @@ def test_groups_keep_to_filters_labels_and_the_number_asked_for(filled):
         assert len(group.hits) <= 2
         for hit in group.hits:
             assert (hit.label, hit.payload["parity"], hit.confidence >= 0.5) == (group.value, 1, True)
-    weighted = filled.search_groups(QUESTION, group_by="parity", limit=2, confidence_weight=1.0)
+    weighted = filled.search_groups(QUESTION, group_by="parity", limit=2, rank_by="features", confidence_weight=1.0)
     for hit in weighted.result.hits:
         assert hit.ranking_score == pytest.approx(hit.score * hit.confidence, abs=1e-5)
 
