@@ -31,7 +31,10 @@ def rows(data: Data) -> list[Row]:
     """Adding texts and embeddings, many searches at once, and one after the other."""
     folder = Path(tempfile.mkdtemp(prefix="fg_search_speed_"))
     wanted = _WANTED_ADD.get(data.device.type, {}).get(data.model)
-    found = [_adding_texts(data, folder, kind, wanted if kind == "short" or data.model == "tiny" else 1.0) for kind in data.texts]
+    found = [
+        _adding_texts(data, folder, kind, wanted if kind == "short" or data.model == "tiny" else 1.0)
+        for kind in data.texts
+    ]
     texts = data.texts["short"]
     embeddings = data.encoder.encode(texts, show_progress=False, warn=False)
     found.append(_adding_embeddings(data, folder, texts, embeddings))
