@@ -29,6 +29,7 @@ from fg_search.layout.keys import (
     REVIEWED_ACTION_KEY,
     SET_ASIDE_KEY,
     SUGGESTED_KEY,
+    UNREAD_KEY,
     review_key,
 )
 from fg_search.layout.settings import IndexSettings, Quantization
@@ -135,6 +136,7 @@ def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:
         HISTORY_VERSION_KEY: models.PayloadSchemaType.INTEGER,
         HISTORY_NUMBER_KEY: models.PayloadSchemaType.INTEGER,
         HISTORY_WAITING_KEY: models.PayloadSchemaType.BOOL,
+        UNREAD_KEY: models.PayloadSchemaType.FLOAT,
     }
     if metadata.set_aside is not None:
         indexes[SET_ASIDE_KEY] = models.PayloadSchemaType.BOOL

@@ -24,6 +24,7 @@ from fg_search.layout.keys import (
     REVIEW_SCORE_KEY,
     REVIEWED_ACTION_KEY,
     SUGGESTED_KEY,
+    UNREAD_KEY,
     review_key,
 )
 from fg_search.layout.points import features_of, id_of, vectors_of
@@ -39,11 +40,13 @@ _BY_CONFIDENCE: tuple[Kind, ...] = ("ambiguous", "unsure")
 _SCORE_KEYS: dict[str, str] = {
     **dict.fromkeys(_BY_CONFIDENCE, CONFIDENCE_KEY),  # low confidence is urgent
     "contradicted": REVIEW_SCORE_KEY,
+    "unread": UNREAD_KEY,
     **{kind: review_key(mark.score) for kind, mark in MARKS.items()},
 }
 _ORDERS: dict[str, models.OrderBy] = {
     **dict.fromkeys(_BY_CONFIDENCE, models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC)),
     "contradicted": models.OrderBy(key=REVIEW_SCORE_KEY, direction=models.Direction.DESC),
+    "unread": models.OrderBy(key=UNREAD_KEY, direction=models.Direction.DESC),
     **{
         kind: models.OrderBy(
             key=review_key(mark.order), direction=models.Direction.ASC if mark.ascending else models.Direction.DESC

@@ -100,6 +100,21 @@ def test_adding_says_which_items_are_read_in_part_only(reader, warnings_of):
         assert stored["b"]["unread"] == 1
         assert stored["b"]["confidence"] == pytest.approx(1 / 3, abs=1e-5)
         assert "unread" not in stored["a"]
+        assert stored["c"]["cut"]
+
+
+def test_items_that_are_read_in_part_only_are_listed_and_counted(reader, corpus):
+    other = FeatureGroupEncoder(reader.model).fit(corpus[0], labels=corpus[1], **{**SIZES, "groups": 2})
+    with ConfidenceIndex(":memory:", reader) as index:
+        index.add(["my card", "👍", LONG, "my 👎"], ids=["a", "b", "c", "d"])
+        for _ in range(2):
+            listed = index.review(kind="unread")
+            assert [(item.id, item.score) for item in listed] == [("b", 1), ("d", 0.5), ("c", 0)]
+            assert "does not know 100%" in listed[0].reason
+            assert "longer than the model reads" in listed[2].reason
+            assert [item.id for item in index.review(kind="unread", min_score=0.6)] == ["b"]
+            assert index.info().unread == 3
+            index.migrate(other)  # base vectors are kept, and what is known of the texts
 
 
 def test_a_few_unknown_words_among_many_texts_are_no_warning(reader, corpus, warnings_of):
