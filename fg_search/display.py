@@ -134,6 +134,8 @@ def info(console: Console, found: IndexInfo) -> None:
         facts.add_row("not scored", too_few_reason(found.unscored))
     if found.placement is not None:
         facts.add_row("shards", _placed(found.placement))
+    if meta.settings.tenant_sharding:
+        facts.add_row("tenants", _shown(_sharded(found.placement)))
     facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))
     facts.add_row("model", f"{_shown(meta.model_name)}, dimension {meta.dimension}")
     facts.add_row("features", f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}")
@@ -180,6 +182,14 @@ def _placed(placement: Placement) -> str:
     points = "" if placement.points is None else f", {placement.points[0]:,} points"
     confirming = f", {placement.write_consistency} must confirm a write" if placement.wanted > 1 else ""
     return f"{placement.shards} × {copies} copies{points}{confirming}".replace(" 1 copies", " 1 copy")  # noqa: RUF001
+
+
+def _sharded(placement: Placement | None) -> str:
+    if placement is None or placement.own_shards is None:
+        return "kept apart by filters alone: there are no shards here, as on a cluster"
+    if not placement.own_shards:
+        return "share these shards, each in one of them"
+    return f"in one of these shards each, with shards of their own: {', '.join(placement.own_shards)}"
 
 
 def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:

@@ -97,9 +97,8 @@ async def _with_payloads(state: IndexState, groups: Groups) -> Groups:
     ids = list(dict.fromkeys(point.id for points in groups.values() for point in points))
     payloads: dict[PointId, dict[str, Any]] = {}
     for page in pages(ids):
-        payloads |= {
-            id_of(record): payload_of(record) for record in await state.engine.retrieve(state.collection, page)
-        }
+        records = await state.engine.retrieve(state.collection, page, tenant=state.chosen_tenant)
+        payloads |= {id_of(record): payload_of(record) for record in records}
     whole = {
         value: [replace(point, payload=payloads[point.id]) for point in points if point.id in payloads]
         for value, points in groups.items()

@@ -189,7 +189,7 @@ async def _weighed(
 async def _read(state: IndexState, payloads: dict[PointId, Mapping[str, Any]], points: Sequence[PointId]) -> None:
     """Read payloads that were not read yet. A point that was deleted meanwhile has none."""
     for page in pages([point for point in dict.fromkeys(points) if point not in payloads]):
-        records = await state.engine.retrieve(state.collection, page)
+        records = await state.engine.retrieve(state.collection, page, tenant=state.chosen_tenant)
         check_model(state, records)
         payloads.update((id_of(record), payload_of(record)) for record in records)
 

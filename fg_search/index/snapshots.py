@@ -84,13 +84,13 @@ async def save(state: IndexState, file: str) -> None:
         raise FileExistsError(f"there is a file {file!r} already; choose another name or remove it")
     engine = state.engine
     engine.check_snapshots()
-    if await has_several_nodes(engine):
+    physical = await physical_collection(engine, state.collection)
+    if await has_several_nodes(engine) or await engine.shard_keys(physical) is not None:
         try:
             await save_points(state, target)
         except OSError as error:
             raise _cannot_write(file, error) from error
         return
-    physical = await physical_collection(engine, state.collection)
     made = await engine.create_snapshot(physical)
     unfinished = target.with_name(f".{target.name}.{uuid4().hex}")
     try:

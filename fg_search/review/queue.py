@@ -117,7 +117,9 @@ async def _standing(state: IndexState, options: ReviewOptions, records: Sequence
     ids = list(dict.fromkeys(point for record in records for point in named(kind, features_of(record))))
     partners: dict[PointId, Any] = {}
     for page in pages(ids):
-        found = await state.engine.retrieve(state.collection, page, with_payload=[PAYLOAD_KEY])
+        found = await state.engine.retrieve(
+            state.collection, page, with_payload=[PAYLOAD_KEY], tenant=state.chosen_tenant
+        )
         partners.update((id_of(partner), features_of(partner)) for partner in found)
     queued = [QueuedItem(record, standing_partners(kind, features_of(record), partners)) for record in records]
     return [item for item in queued if item.partners]
@@ -127,7 +129,8 @@ async def _with_payloads(state: IndexState, found: Sequence[QueuedItem]) -> list
     """Queued items with their payloads, without those that were deleted meanwhile."""
     records: dict[PointId, models.Record] = {}
     for page in pages([queued.id for queued in found]):
-        records |= {id_of(record): record for record in await state.engine.retrieve(state.collection, page)}
+        read = await state.engine.retrieve(state.collection, page, tenant=state.chosen_tenant)
+        records |= {id_of(record): record for record in read}
     return [QueuedItem(records[queued.id]) for queued in found if queued.id in records]
 
 
@@ -135,7 +138,11 @@ async def _spread(state: IndexState, found: Sequence[QueuedItem], wanted: int) -
     """Choose items so that near-copies are apart."""
     name = BASE_VECTOR if state.metadata.has_base else FEATURES_VECTOR
     records = await state.engine.retrieve(
-        state.collection, [queued.id for queued in found], with_payload=False, with_vectors=[name]
+        state.collection,
+        [queued.id for queued in found],
+        with_payload=False,
+        with_vectors=[name],
+        tenant=state.chosen_tenant,
     )
     vectors = {id_of(record): vectors_of(record)[name] for record in records}
     left = [queued for queued in found if queued.id in vectors]  # another process may have deleted one meanwhile
