@@ -40,7 +40,7 @@ from fg_search.engine.writes import (
     units_of,
     with_short_operations,
 )
-from fg_search.errors import ServerError, UnsupportedError
+from fg_search.errors import ServerError
 
 T = TypeVar("T")
 
@@ -437,12 +437,9 @@ class Adapter(Shards):
 
     # --- snapshots ----------------------------------------------------------------------------------------
 
-    def check_snapshots(self) -> None:
-        if not isinstance(self.client, EdgeClient) and not is_url(self._location):
-            raise UnsupportedError(
-                f"snapshots need a folder or a server's URL as location, not {self._location}; "
-                "make them with the client itself"
-            )
+    @property
+    def transfers_snapshots(self) -> bool:
+        return self.is_embedded or is_url(self._location)  # the API key of a client that was handed in is not known
 
     @property
     def _rest_url(self) -> str:

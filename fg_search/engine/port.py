@@ -208,8 +208,9 @@ class Engine(Protocol):
 
     # --- snapshots ----------------------------------------------------------------------------------------
 
-    def check_snapshots(self) -> None:
-        """Raise :class:`~fg_search.errors.UnsupportedError` if snapshots cannot be read or written as files."""
+    @property
+    def transfers_snapshots(self) -> bool:
+        """Whether snapshots that the engine makes can be fetched and sent as files."""
 
     async def create_snapshot(self, collection: str) -> str:
         """Make a snapshot in the engine, and return its name."""

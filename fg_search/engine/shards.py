@@ -7,7 +7,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from fg_search.engine.answers import CONFLICT, FORBIDDEN, status_of
+from fg_search.engine.answers import CONFLICT, FORBIDDEN, NOT_FOUND, answer_of, status_of
 from fg_search.engine.calls import Calls
 from fg_search.engine.cluster import Cluster, Shard, missing_copies, shards_of
 from fg_search.engine.consistency import (
@@ -40,7 +40,16 @@ class Shards(Calls):
     async def cluster(self) -> Cluster | None:
         if self._remote is None:
             return None
-        return Cluster.of(await self._repeat(self._methods.cluster_status))
+        if not self._remote._prefer_grpc:
+            return Cluster.of(await self._repeat(self._methods.cluster_status))
+        try:  # told over HTTP alone, on a port that may not be reachable where that of gRPC is
+            return Cluster.of(await self._call(self._methods.cluster_status))
+        except Exception as error:
+            answer = answer_of(error)
+            if answer is None:
+                raise
+            words = f"nodes are told over http alone, and {self._remote.rest_uri} does not: {answer.message}"
+            raise ServerError(words, status=answer.status or NOT_FOUND) from error
 
     async def shards(self, collection: str) -> list[Shard]:
         if self._remote is None:

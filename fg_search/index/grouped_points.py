@@ -33,9 +33,9 @@ async def group_points(
     query: QueryVectors,
     options: SearchOptions,
     rank_by: RankBy,
-    scope: models.Filter | None,
     group_by: str,
     group_size: int,
+    scope: models.Filter | None,
 ) -> Groups:
     """Best points of each group, the group of the best point first.
 
@@ -44,9 +44,9 @@ async def group_points(
         query: Vectors of the query.
         options: Options of the search; their limit is the number of groups.
         rank_by: Ranking other than ``"auto"``.
-        scope: Filter for the points that the search considers.
         group_by: Payload field whose values make the groups.
         group_size: Largest number of points in a group.
+        scope: Filter for the points that the search considers.
     """
     has_value = models.Filter(must=[*([] if scope is None else [scope]), is_present(group_by)])
     keys = [PAYLOAD_KEY, group_by]

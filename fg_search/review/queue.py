@@ -11,6 +11,7 @@ from qdrant_client import models
 
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
+from fg_search.index.few_conditions import told_of_conditions
 from fg_search.index.retrieval import check_not_empty
 from fg_search.index.scores import check_items_scored, check_labels_scored
 from fg_search.index.state import IndexState
@@ -65,7 +66,8 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
         await check_labels_scored(state)
     elif options.kind in MARKS:
         await check_items_scored(state)
-    found = await _find(state, options)
+    with told_of_conditions(state, options.query_filter):
+        found = await _find(state, options)
     if not found:
         await check_not_empty(state)
     if options.diverse and found:

@@ -138,6 +138,48 @@ def test_an_index_with_tenants_works_in_strict_mode(client, encoder, rows, tmp_p
         assert one.delete(query_filter=EVEN) == 24
 
 
+def parities(count):
+    """A filter of so many conditions, which all items match."""
+    is_any = models.FieldCondition(key="parity", match=models.MatchAny(any=[0, 1]))
+    return models.Filter(must=[models.Filter(should=[is_any]), *[is_any] * (count - 1)])
+
+
+def test_the_conditions_of_the_index_leave_room_for_those_of_the_user(client, encoder, rows, tmp_path):
+    """Of five conditions, those for a tenant, the least confidence and items set aside would take all."""
+    settings = IndexSettings(tenant_key="owner", filterable={"parity": "integer"})
+    labels = ["other" if i % 16 == 0 else label for i, label in enumerate(rows["labels"])]
+
+    def use(place):
+        with ConfidenceIndex(place, encoder, settings=settings) as index:
+            one = index.tenant("one")
+            one.add(**{**rows, "labels": labels})
+            one.score_labels()
+            index.refit(tmp_path / type(place).__name__, set_aside=0.2)
+            assert one.info().set_aside
+            wanted = {"min_confidence": 0.2, "limit": 48, "query_filter": parities(2)}
+            hits = one.search(QUESTIONS[0], rank_by="base", **wanted).hits
+            groups = one.search_groups(QUESTIONS[0], group_by="parity", query_filter=parities(2)).groups
+            assert one.review(kind="ambiguous", query_filter=parities(2))
+            if place is client:
+                check_refusals(one)
+            return [hit.id for hit in hits], {group.value for group in groups}
+
+    def check_refusals(one):
+        words = "strict mode allows 5 conditions in a filter, and this one has 6: {} of yours and {}"
+        for count, call in (
+            (3, lambda few: one.search(QUESTIONS[0], min_confidence=0.2, query_filter=few)),
+            (3, lambda few: one.search_groups(QUESTIONS[0], group_by="parity", query_filter=few)),
+            (4, lambda few: one.review(kind="ambiguous", query_filter=few)),
+            (3, lambda few: one.delete(query_filter=few)),
+        ):
+            with pytest.raises(ServerError, match=words.format(count, 6 - count)):
+                call(parities(count))
+
+    found = use(client)
+    assert found == use(":memory:")
+    assert len(found[0]) < 48
+
+
 def test_an_old_index_gets_its_missing_payload_indexes_when_it_is_opened(client, encoder, rows):
     with ConfidenceIndex(client, encoder) as index:
         index.add(**rows)
