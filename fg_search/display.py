@@ -165,6 +165,7 @@ def health(console: Console, found: IndexHealth) -> None:
     facts.add_row("client", found.client)
     if found.nodes:
         facts.add_row("nodes", f"{len(found.nodes)}, {len(found.silent)} of them do not answer")
+        facts.add_row("among themselves", _shown(", ".join(found.nodes)))
     for placement in found.placements:
         facts.add_row(_shown(placement.collection), _placed(placement))
         if placement.strict_mode:
@@ -175,6 +176,12 @@ def health(console: Console, found: IndexHealth) -> None:
         console.print(_shown(problem), style="yellow", soft_wrap=True)
     if not found.problems:
         console.print("nothing is wrong", style="green")
+    if len(found.nodes) > 1 and "," not in found.location:
+        console.print(
+            "one node is asked here: name others as well, --index URL,URL, and they are asked when it does not answer",
+            style="dim",
+            soft_wrap=True,
+        )
 
 
 def _placed(placement: Placement) -> str:
