@@ -267,11 +267,12 @@ async def make_shards(right: Right, settings: IndexSettings) -> None:
     cluster = None if settings.shards_by is None else await engine.cluster()
     if cluster is None:
         return
-    own = list(settings.own_shards)
+    shared, own = settings.shards or len(cluster.nodes), list(settings.own_shards)
     if right.operation.purpose == "migrate" and right.operation.source is not None:
-        before = await engine.shard_keys(right.operation.source)  # somebody may have made some since
-        own += [] if before is None else before.own
-    await engine.make_shard_keys(right.target, settings.shards or len(cluster.nodes), list(dict.fromkeys(own)))
+        before = await engine.shard_keys(right.operation.source)
+        if before is not None:  # there may be more nodes by now, and tenants with shards of their own
+            shared, own = before.shared, [*own, *before.own]
+    await engine.make_shard_keys(right.target, shared, list(dict.fromkeys(own)))
 
 
 async def _check_copies(engine: Engine, settings: IndexSettings) -> None:

@@ -195,10 +195,15 @@ def test_a_handle_follows_an_index_that_gets_another_number_of_shards(cluster, s
     assert own.add(**rows).unchanged == COUNT
 
 
-def test_without_a_number_there_is_a_shard_for_each_node(cluster, encoder):
+def test_without_a_number_there_is_a_shard_for_each_node_that_there_was(cluster, encoder, other_encoder):
     settings = IndexSettings(tenant_key="owner", tenant_sharding=True)
     with ConfidenceIndex(cluster.url, encoder, settings=settings) as index:
         assert keys_of(cluster) == ["shared-0-of-3", "shared-1-of-3", "shared-2-of-3"]
+        index.tenant("one").add(["my card"])
+        cluster.nodes[4] = "http://node-4:6335"
+        index.migrate(other_encoder)
+        assert len(keys_of(cluster)) == 3
+        assert index.tenant("one").search("my card").hits
         assert index.tenant("one").info().placement.own_shards == ()
 
 
