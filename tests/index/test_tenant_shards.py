@@ -279,8 +279,6 @@ def test_a_graph_for_each_tenant_takes_the_place_of_that_of_all_items(where, enc
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({"tenant_sharding": True}, "tenant_sharding is for an index with tenants"),
-        ({"payload_m": 16}, "payload_m is for an index with tenants"),
         ({"tenant_key": "owner", "tenant_sharding": [""]}, "a tenant is a non-empty string"),
         ({"tenant_key": "owner", "payload_m": 0}, "payload_m"),
         ({"tenant_key": "owner", "payload_m": 16, "base_vectors": "none"}, "leaves out"),
