@@ -7,7 +7,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from fg_search.engine.answers import CONFLICT, FORBIDDEN, NOT_FOUND, answer_of, status_of
+from fg_search.engine.answers import CONFLICT, FORBIDDEN, NOT_IMPLEMENTED, answer_of, status_of
 from fg_search.engine.calls import Calls
 from fg_search.engine.cluster import Cluster, Shard, missing_copies, shards_of
 from fg_search.engine.consistency import (
@@ -49,7 +49,7 @@ class Shards(Calls):
             if answer is None:
                 raise
             words = f"nodes are told over http alone, and {self._remote.rest_uri} does not: {answer.message}"
-            raise ServerError(words, status=answer.status or NOT_FOUND) from error
+            raise ServerError(words, status=answer.status or NOT_IMPLEMENTED) from error
 
     async def shards(self, collection: str) -> list[Shard]:
         if self._remote is None:

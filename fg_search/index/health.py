@@ -9,7 +9,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from fg_search.engine.answers import FORBIDDEN, NOT_FOUND
+from fg_search.engine.answers import FORBIDDEN, NOT_FOUND, NOT_IMPLEMENTED
 from fg_search.engine.cluster import Cluster, Shard
 from fg_search.engine.port import Engine
 from fg_search.engine.shard_keys import ShardKeys
@@ -140,7 +140,7 @@ async def find_cluster(engine: Engine) -> Cluster | None:
     try:
         return await engine.cluster()
     except ServerError as error:
-        if error.status not in (FORBIDDEN, NOT_FOUND):
+        if error.status not in (FORBIDDEN, NOT_FOUND, NOT_IMPLEMENTED):
             raise
         return None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fg_search.edge.snapshot_archive import is_archive
-from fg_search.engine.answers import FORBIDDEN, NOT_FOUND
+from fg_search.engine.answers import FORBIDDEN, NOT_IMPLEMENTED
 from fg_search.engine.port import Engine
 from fg_search.errors import ServerError, StorageError
 from fg_search.index.calibration import Calibration
@@ -34,7 +34,7 @@ async def has_several_nodes(engine: Engine) -> bool:
     try:
         cluster = await engine.cluster()
     except ServerError as error:
-        if error.status not in (FORBIDDEN, NOT_FOUND):
+        if error.status not in (FORBIDDEN, NOT_IMPLEMENTED):
             raise
         return True  # the API key may not know, or nobody can tell
     return cluster is not None and len(cluster.nodes) > 1

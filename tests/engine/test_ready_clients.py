@@ -14,7 +14,7 @@ from qdrant_client import grpc as q
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, IndexSettings
 from fg_search.engine.blocking import BlockingEngine, drive
-from fg_search.errors import UnsupportedError
+from fg_search.errors import ServerError, UnsupportedError
 
 SETTINGS = IndexSettings(filterable={"parity": "integer"})
 NO_SERVER = 9  # a port
@@ -127,4 +127,12 @@ def test_counts_over_grpc_want_the_same_consistency(fake_grpc_server):
     engine.want(None, "majority")
     assert drive(engine.count("c")) == 0
     assert fake_grpc_server.asked[-1].read_consistency == q.ReadConsistency(type=q.ReadConsistencyType.Majority)
+    client.close()
+
+
+def test_what_needs_to_know_the_nodes_says_so_where_http_cannot_be_reached(fake_grpc_server, encoder):
+    client = Grpc(fake_grpc_server).client
+    settings = IndexSettings(tenant_key="owner", tenant_sharding=True)
+    with pytest.raises(ServerError, match="nodes are told over http alone"):
+        ConfidenceIndex(client, encoder, settings=settings)
     client.close()
