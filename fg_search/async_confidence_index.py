@@ -186,6 +186,7 @@ class AsyncConfidenceIndex:
             StorageError: If the file is missing, damaged, or of another kind of engine. Nothing was changed.
             IndexNotFoundError: If it holds a collection that is not an index. Nothing was changed.
             ModelMismatchError: If another encoder filled it. Nothing was changed.
+            UnsupportedError: If a server has made it, and a client was handed in.
         """
         path, collection = snapshots.existing_file(file), index_name(collection)
         location = as_written(location)
@@ -1127,7 +1128,8 @@ class AsyncConfidenceIndex:
     async def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file. :meth:`restore` brings it back.
 
-        That of a cluster of several nodes is read point by point, and may go to any number of shards, or to a folder.
+        That of a cluster of several nodes, or through a client that was handed in, is read point by point, and may go
+        to any number of shards, or to a folder.
 
         The logs of decisions and queries are not part of it; :meth:`copy_to` takes them along.
 
@@ -1137,7 +1139,6 @@ class AsyncConfidenceIndex:
         Raises:
             FileExistsError: If the file exists.
             StorageError: If it cannot be written, or something else adds or deletes points of a cluster meanwhile.
-            UnsupportedError: For an index in memory.
         """
         await snapshots.save(self._state, os.fspath(file))
 

@@ -138,6 +138,8 @@ def info(console: Console, found: IndexInfo) -> None:
         facts.add_row("not scored", too_few_reason(found.unscored))
     if found.placement is not None:
         facts.add_row("shards", _placed(found.placement))
+    if meta.settings.tenant_sharding:
+        facts.add_row("tenants", _shown(_sharded(found.placement)))
     facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))
     facts.add_row("model", f"{_shown(meta.model_name)}, dimension {meta.dimension}")
     facts.add_row("features", f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}")
@@ -167,6 +169,7 @@ def health(console: Console, found: IndexHealth) -> None:
     facts.add_row("client", found.client)
     if found.nodes:
         facts.add_row("nodes", f"{len(found.nodes)}, {len(found.silent)} of them do not answer")
+        facts.add_row("among themselves", _shown(", ".join(found.nodes)))
     for placement in found.placements:
         facts.add_row(_shown(placement.collection), _placed(placement))
         if placement.strict_mode:
@@ -177,6 +180,12 @@ def health(console: Console, found: IndexHealth) -> None:
         console.print(_shown(problem), style="yellow", soft_wrap=True)
     if not found.problems:
         console.print("nothing is wrong", style="green")
+    if len(found.nodes) > 1 and "," not in found.location:
+        console.print(
+            "one node is asked here: name others as well, --index URL,URL, and they are asked when it does not answer",
+            style="dim",
+            soft_wrap=True,
+        )
 
 
 def _placed(placement: Placement) -> str:
@@ -184,6 +193,14 @@ def _placed(placement: Placement) -> str:
     points = "" if placement.points is None else f", {placement.points[0]:,} points"
     confirming = f", {placement.write_consistency} must confirm a write" if placement.wanted > 1 else ""
     return f"{placement.shards} × {copies} copies{points}{confirming}".replace(" 1 copies", " 1 copy")  # noqa: RUF001
+
+
+def _sharded(placement: Placement | None) -> str:
+    if placement is None or placement.own_shards is None:
+        return "kept apart by filters alone: there are no shards here, as on a cluster"
+    if not placement.own_shards:
+        return "share these shards, each in one of them"
+    return f"in one of these shards each, with shards of their own: {', '.join(placement.own_shards)}"
 
 
 def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:

@@ -32,9 +32,9 @@ async def group_points(
     query: QueryVectors,
     options: SearchOptions,
     rank_by: RankBy,
-    scope: models.Filter | None,
     group_by: str,
     group_size: int,
+    scope: models.Filter | None,
 ) -> Groups:
     """Best points of each group, the group of the best point first.
 
@@ -43,9 +43,9 @@ async def group_points(
         query: Vectors of the query.
         options: Options of the search; their limit is the number of groups.
         rank_by: Ranking other than ``"auto"``.
-        scope: Filter for the points that the search considers.
         group_by: Payload field whose values make the groups.
         group_size: Largest number of points in a group.
+        scope: Filter for the points that the search considers.
     """
     has_value = models.Filter(must=[*([] if scope is None else [scope]), is_present(group_by)])
     keys = [PAYLOAD_KEY, group_by]
@@ -94,9 +94,8 @@ async def _with_payloads(state: IndexState, groups: Groups) -> Groups:
     ids = list(dict.fromkeys(point.id for points in groups.values() for point in points))
     payloads: dict[PointId, dict[str, Any]] = {}
     for page in pages(ids):
-        payloads |= {
-            id_of(record): payload_of(record) for record in await state.engine.retrieve(state.collection, page)
-        }
+        records = await state.engine.retrieve(state.collection, page, tenant=state.chosen_tenant)
+        payloads |= {id_of(record): payload_of(record) for record in records}
     whole = {
         value: [replace(point, payload=payloads[point.id]) for point in points if point.id in payloads]
         for value, points in groups.items()

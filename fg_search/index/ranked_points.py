@@ -176,7 +176,7 @@ async def _with_cosines(
     requests = []
     for query, points in zip(vectors, lists, strict=True):
         if points:
-            found_ones = models.Filter.model_construct(must=[has_ids([id_of(point) for point in points])])
+            found_ones = state.scope(has_ids([id_of(point) for point in points]))
             requests.append(plan(query, "base", found_ones, len(points), with_payload=False, exact=exact))
         if len(points) < count:
             requests.append(plan(query, "base", scope, count, with_payload=wanted))
@@ -247,7 +247,7 @@ async def _weighed(
 async def _read(state: IndexState, payloads: dict[PointId, Mapping[str, Any]], points: Sequence[PointId]) -> None:
     """Read payloads that were not read yet. A point that was deleted meanwhile has none."""
     for page in pages([point for point in dict.fromkeys(points) if point not in payloads]):
-        records = await state.engine.retrieve(state.collection, page)
+        records = await state.engine.retrieve(state.collection, page, tenant=state.chosen_tenant)
         check_model(state, records)
         payloads.update((id_of(record), payload_of(record)) for record in records)
 

@@ -179,7 +179,9 @@ async def _hint_at_ids(state: IndexState, answers: Sequence[frozenset[UserId]]) 
     """Log right answers that the index has as another type. No hit would be right, and nobody would know why."""
     values = list(dict.fromkeys(value for right in answers for value in right))[:_MAX_LOOKED_UP]
     points = {value: state.point_id(value) for value in values}
-    records = await state.engine.retrieve(state.collection, list(points.values()), with_payload=False)
+    records = await state.engine.retrieve(
+        state.collection, list(points.values()), with_payload=False, tenant=state.chosen_tenant
+    )
     there = {record.id for record in records}
     await log_hint(state, [value for value, point in points.items() if point not in there], points)
 
@@ -194,7 +196,10 @@ async def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) 
     if not values:
         raise ValueError("relevant is None for all queries; some must have a right answer")
     records = await state.engine.retrieve(
-        state.collection, [state.point_id(value) for value in values], with_payload=False
+        state.collection,
+        [state.point_id(value) for value in values],
+        with_payload=False,
+        tenant=state.chosen_tenant,
     )
     # numbers that are ids are meant as ids
     names = [_as_label(value) for value in values if isinstance(value, str) or not records]

@@ -96,7 +96,11 @@ async def _similarities(state: IndexState, vectors: Sequence[QueryVectors], hits
     """Feature-group similarity of each query and its top hit, which something else has ranked."""
     ids = [state.point_id(hit.id) for hit in hits]
     records = await state.engine.retrieve(
-        state.collection, list(dict.fromkeys(ids)), with_payload=False, with_vectors=[FEATURES_VECTOR]
+        state.collection,
+        list(dict.fromkeys(ids)),
+        with_payload=False,
+        with_vectors=[FEATURES_VECTOR],
+        tenant=state.chosen_tenant,
     )
     features: dict[PointId, dict[int, float]] = {}
     for record in records:

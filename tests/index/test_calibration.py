@@ -57,21 +57,12 @@ def test_a_search_that_finds_nothing_has_no_confidence_at_all(calibrated):
     assert (result.hits, result.decision, result.confidence) == ((), "abstain", 0.0)
 
 
-@pytest.mark.parametrize(
-    ("rank_by", "kind"),
-    [
-        ("features", "edge"),
-        ("base", "edge"),
-        ("both", "memory"),
-        ("both", "edge"),  # which breaks ties of fused ranks by chance, and what is right with them
-    ],
-)
-def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questions, rank_by, kind):
-    by_chance = (rank_by, kind) == ("both", "edge")
-    count = 400 if by_chance else 1000
+@pytest.mark.parametrize("rank_by", ["features", "base", "both"])
+def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questions, rank_by):
+    count = 1000
     texts, labels = questions(count, 1)
     embeddings = encoder.encode(texts)
-    with ConfidenceIndex(tmp_path / "i" if kind == "edge" else ":memory:", encoder) as index:
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
         index.add(**rows)
         calibration = index.calibrate(*questions(count, 0), rank_by=rank_by)
         everything = index.search_many(texts, embeddings=embeddings, limit=1, rank_by=rank_by)
@@ -92,11 +83,10 @@ def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questio
                 < target
             )
             threshold = calibration.threshold(target)
-            if not by_chance:
-                assert np.mean(answers) >= target
-                assert len(answers) / count == pytest.approx(threshold.coverage, abs=0.06)
-                assert [result.confidence for result in results] == [whole.confidence for whole in everything]
-            assert len(answers) > (20 if by_chance else 200)
+            assert np.mean(answers) >= target
+            assert len(answers) / count == pytest.approx(threshold.coverage, abs=0.06)
+            assert [result.confidence for result in results] == [whole.confidence for whole in everything]
+            assert len(answers) > 200
             for result in results:
                 assert (result.confidence >= threshold.threshold) == bool(result.hits) == (not result.uncertain)
                 assert result.decision == ("answer" if result.hits else "abstain")

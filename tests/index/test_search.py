@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from engines import in_strict_mode_too
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import WITH_FIXTURES, examples
@@ -49,6 +50,7 @@ def test_search_excludes_points_below_min_confidence(filled):
     assert [hit.confidence >= middle for hit in hits] == [True] * 24
 
 
+@in_strict_mode_too("filled")
 @pytest.mark.parametrize("rank_by", ["features", "base", "both"])
 def test_confidence_weight_orders_by_the_ranking_score(filled, rank_by):
     plain = {hit.id: hit for hit in filled.search(QUESTION, limit=12, rank_by=rank_by).hits}
@@ -79,6 +81,7 @@ def test_auto_ranks_by_both_with_labels_and_by_base_without(tiny_model, corpus, 
             assert auto == pytest.approx([hit.score for hit in index.search(QUESTION, rank_by=expected).hits])
 
 
+@in_strict_mode_too("filled")
 def test_query_filter_joins_min_confidence(filled):
     odd = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=1))])
     hits = filled.search(QUESTION, limit=48, rank_by="base", query_filter=odd, min_confidence=0.4).hits
@@ -108,6 +111,7 @@ def test_a_filter_that_nothing_passes_is_an_abstention(filled):
     assert "no point passes" in result.reason
 
 
+@in_strict_mode_too("filled")
 def test_more_hits_than_points_gives_all(filled):
     assert len(filled.search(QUESTION, limit=500, rank_by="base").hits) == 48
 
@@ -321,6 +325,7 @@ def test_a_question_that_is_none_is_named_by_its_position(in_memory, queries, er
         in_memory.search_many(queries)
 
 
+@in_strict_mode_too("filled")
 @pytest.mark.parametrize("rank_by", ["auto", "features", "base", "both"])
 def test_every_ranking_takes_every_filter(filled, rank_by):
     if in_strict_mode(filled):
@@ -380,6 +385,7 @@ def test_groups_hold_the_best_hits_of_each_value(filled, rank_by):
     assert QUESTION in str(grouped)
 
 
+@in_strict_mode_too("filled")
 def test_groups_keep_to_filters_labels_and_the_number_asked_for(filled):
     odd = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=1))])
     grouped = filled.search_groups(
@@ -416,6 +422,7 @@ def test_groups_of_a_calibrated_index_have_the_confidence_of_the_search(own, que
     assert own.search_groups("my", group_by="parity", target_precision=0.5).result.confidence is not None
 
 
+@in_strict_mode_too("filled")
 def test_groups_of_a_field_that_no_point_has_say_so(filled):
     if in_strict_mode(filled):
         pytest.skip("strict mode groups by indexed fields alone")
