@@ -16,6 +16,7 @@ import argparse
 import csv
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -152,7 +153,7 @@ def figures(task: Task, found: Sequence[Sequence[int]]) -> Figures:
 def bm25(task: Task) -> list[list[int]]:
     """Items by BM25, as the engine computes it."""
     model = edge.Bm25(edge.Bm25Config(avg_len=float(np.mean([len(text.split()) for text in task.texts]))))
-    with EdgeClient(":memory:") as client:
+    with tempfile.TemporaryDirectory() as folder, EdgeClient(folder) as client:
         params = models.SparseVectorParams(modifier=models.Modifier.IDF)
         client.create_collection("items", vectors_config={}, sparse_vectors_config={"bm25": params})
         client.upsert(
