@@ -90,7 +90,7 @@ async def add(
     items: Iterable[Item],
     embeddings: FeatureEmbeddings | None,
     *,
-    batch_size: int,
+    batch_size: int | None,
     progress: Callable[[int], object],
     copied: bool = False,
 ) -> AddReport:
@@ -125,7 +125,7 @@ class _Addition:
         self,
         items: Iterator[_Numbered],
         embeddings: FeatureEmbeddings | None,
-        batch_size: int,
+        batch_size: int | None,
         progress: Callable[[int], object],
         copied: bool,
     ) -> None:

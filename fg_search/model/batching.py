@@ -20,7 +20,7 @@ from fg_search.validation import check_count
 
 logger = logging.getLogger(__name__)
 
-_ON_CPU = (64, None)
+_ON_CPU = (128, 4096)
 _ON_OTHERS = (256, 65_536)
 _FETCHED_AT_ONCE = 16_384  # embeddings left on a device, where fetching waits for what is being computed
 

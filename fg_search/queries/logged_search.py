@@ -29,7 +29,7 @@ async def search_texts(
     embeddings: FeatureEmbeddings | None,
     which: Logging,
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     show_progress: bool | None = False,
 ) -> list[SearchResult]:
     """Search for queries, and log some of them.

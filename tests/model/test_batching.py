@@ -44,12 +44,17 @@ def transformer(tmp_path_factory):
 texts_to_encode = st.lists(st.text(string.ascii_lowercase + " ", min_size=1, max_size=40), min_size=1, max_size=12)
 
 
+@pytest.fixture(scope="module")
+def encoders(transformer, tiny_model):
+    return [FeatureGroupEncoder(model) for model in (transformer, tiny_model)]
+
+
 @given(texts=texts_to_encode, batch_size=st.integers(1, 5) | st.none())
-def test_every_text_has_the_embedding_that_the_model_gives_it(transformer, tiny_model, texts, batch_size):
+def test_every_text_has_the_embedding_that_the_model_gives_it(encoders, texts, batch_size):
     texts = [text + "a" for text in texts]  # none of them empty
-    for model in (transformer, tiny_model):
-        expected = np.stack([model.encode(text) for text in texts])
-        found = FeatureGroupEncoder(model).embed(texts, batch_size=batch_size)
+    for encoder in encoders:
+        expected = np.stack([encoder.model.encode(text) for text in texts])
+        found = encoder.embed(texts, batch_size=batch_size)
         assert found.dtype == np.float32
         assert np.allclose(found, expected, atol=1e-5)
 

@@ -28,7 +28,7 @@ def warnings_of(caplog):
 
 
 def read(model, texts, way):
-    """What the model reads of texts, by its tokenizer alone, by ``preprocess`` beside it, or by ``preprocess`` before."""
+    """What the model reads of texts, as it is found out in each of the three ways into a model."""
     if way == "encode":
         return EncodedTexts(model, texts, tf32=False).reading()
     with pytest.MonkeyPatch.context() as patch:
