@@ -13,6 +13,7 @@ from sentence_transformers.base.modules import Module, Transformer
 
 from fg_search.model.codebook import Codebook
 from fg_search.model.head import FeatureGroupHead
+from fg_search.model.module_tree import modules_of
 from fg_search.model.tokenizer_state import Same, limits_kept, token_ids, tokenizer_of, tokenizer_state
 
 _DIGITS = 16
@@ -124,25 +125,14 @@ def short_parts(parts: Parts) -> dict[str, str]:
 
 
 def _weights(model: torch.nn.Module) -> list[torch.Tensor]:
-    """Everything learned, in the order of the modules: their names change with releases of the libraries.
-
-    It is asked before every search. Going through ``model.modules()`` would take three times as long.
-    """
+    """Everything learned, in the order of the modules: their names change with releases of the libraries."""
     found: list[torch.Tensor | None] = []
-    seen: set[torch.nn.Module] = set()
-    ahead: list[torch.nn.Module | None] = [model]
-    while ahead:
-        module = ahead.pop()
-        if module is None or module in seen:
-            continue
-        seen.add(module)
+    for module in modules_of(model):
         if module._parameters:
             found += module._parameters.values()
         if module._buffers:  # running means count, positions 0, 1, 2 … do not
             passing = module._non_persistent_buffers_set
             found += [buffer for key, buffer in module._buffers.items() if key not in passing and _is_float(buffer)]
-        if module._modules:
-            ahead += reversed(module._modules.values())
     return [weight for weight in found if weight is not None]
 
 

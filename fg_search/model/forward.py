@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
+
+from fg_search.model.module_tree import modules_of
 
 _OF_ENCODE = {"encode", "preprocess", "forward", "tokenize"}
 _NOT_ENOUGH_MEMORY = ("out of memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
@@ -21,13 +22,19 @@ def has_plain_encode(model: SentenceTransformer) -> bool:
         return False
     if getattr(model, "_distributed_inference", None) is not None or model.device.type == "hpu":
         return False
-    device = model.device
-    return all(tensor.device == device for tensor in chain(model.parameters(), model.buffers()))
+    return all(device == model.device for device in {tensor.device for tensor in _tensors(model)})
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether the device had too little memory, so that less at once may do."""
     return isinstance(error, torch.cuda.OutOfMemoryError) or any(words in str(error) for words in _NOT_ENOUGH_MEMORY)
+
+
+def _tensors(model: SentenceTransformer) -> Iterator[torch.Tensor]:
+    for module in modules_of(model):
+        for tensor in (*module._parameters.values(), *module._buffers.values()):
+            if tensor is not None:
+                yield tensor
 
 
 class ForwardPass:
@@ -39,7 +46,9 @@ class ForwardPass:
     """
 
     def __init__(self, model: SentenceTransformer, *, tf32: bool) -> None:
-        self._model = model.eval()
+        if any(module.training for module in modules_of(model)):
+            model.eval()
+        self._model = model
         self._device = model.device
         self._tf32 = tf32
 
