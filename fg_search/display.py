@@ -127,9 +127,7 @@ def info(console: Console, found: IndexInfo) -> None:
     corrected = f", {found.corrected:,} of them corrected" if found.corrected else ""
     facts.add_row("points", f"{found.points:,} ({found.labelled:,} with a label{corrected})")
     if found.unread:
-        facts.add_row(
-            "read in part", f"{found.unread:,} items: unknown or too long: review --kind unread"
-        )
+        facts.add_row("read in part", f"{found.unread:,} items: unknown or too long: review --kind unread")
     if found.strangers:
         facts.add_row("of others", f"{found.strangers:,} points, not found: another encoder or client has written them")
     if found.set_aside:

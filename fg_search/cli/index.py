@@ -82,7 +82,7 @@ def index(
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
 ) -> None:
     """Encode the texts of FILE and add them to an index; other columns become payload.
 
@@ -194,7 +194,7 @@ def migrate(
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
     take_over: TakeOver = False,
 ) -> None:
     """Re-encode an index with another encoder, without downtime. Calibrate it again afterwards."""

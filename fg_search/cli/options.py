@@ -133,7 +133,9 @@ TrustRemoteCode = Annotated[
         "--trust-remote-code", help="Run code that comes with the model, with all your rights. Nothing remembers it."
     ),
 ]
-BatchSize = Annotated[int, typer.Option(help="Texts encoded per batch.", min=1)]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Texts encoded per batch; by default what suits the device.", min=1)
+]
 TakeOver = Annotated[
     bool,
     typer.Option(

@@ -52,7 +52,7 @@ async def migrate(
     state: IndexState,
     encoder: FeatureGroupEncoder,
     *,
-    batch_size: int,
+    batch_size: int | None,
     progress: Callable[[int], object],
     set_aside: float | AsBefore | None = "as before",
     take_over: bool = False,
@@ -133,7 +133,7 @@ class _Migration:
         right: Right,
         metadata: IndexMetadata,
         encoder: FeatureGroupEncoder,
-        batch_size: int,
+        batch_size: int | None,
         set_aside: float | AsBefore | None,
     ) -> None:
         self.state = state

@@ -116,7 +116,7 @@ async def calibrate_on(
     embeddings: FeatureEmbeddings | None,
     *,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     show_progress: bool | None,
 ) -> Calibration:
     """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
