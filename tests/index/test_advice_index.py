@@ -394,7 +394,7 @@ def test_a_precision_is_asked_for_after_a_calibration_of_such_searches(full, que
     )
     with advice.raised(NotCalibratedError):
         full.search(queries[0], target_precision=0.6, rank_by="base")
-    full.search(queries[0], target_precision=0.6, rank_by="features")
+    full.search(queries[0], target_precision=0.6, rank_by="both")
     full.calibrate(queries, relevant=relevant, rank_by="base")
     full.search(queries[0], target_precision=0.6, rank_by="base")
 
