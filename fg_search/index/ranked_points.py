@@ -3,7 +3,7 @@
 Ranked by both vectors, a point has the mean of its feature-group similarity s and of the cosine of the base embeddings,
 which counts half as much: ``(s + w · cos) / (1 + w)``. The similarity tells the right kind of items, of which all are
 about equally similar, and the cosine the right one among them. Candidates are the nearest points by features, so many
-that no other point can be in the first place: no cosine is above 1.
+that the last of them is of another kind, and of these the nearest by features and by base embeddings.
 
 A server evaluates what is below a formula in each shard by itself. Here the same points have the same scores in one
 shard, in many, and in a folder. A formula also weighs a fixed number of candidates, among which the best need not be.
@@ -32,8 +32,9 @@ BASE_WEIGHT = 0.5
 """Weight w of the cosine beside the similarity. With .5 to 1 the right item comes first, and its label as often."""
 
 _DIGITS = 6  # of a cosine; those after them depend on where in memory a vector is, in qdrant-client's local mode
-_MORE = 4  # times as many candidates, if so many are not enough
-_LEAST = 200  # candidates, where both vectors rank
+_MORE = 16  # times as many candidates, if so many are not enough
+_LEAST = 64  # candidates, where both vectors rank
+_ALIKE = 0.9  # share of the first similarity from which on another one is about the same
 _MARGIN, _AHEAD = 6, 4  # points more than needed whose weights are read at first, and as many times the candidates
 _MOST = 20_000  # candidates, among which a weight looks for the best
 
@@ -63,12 +64,10 @@ class Candidates:
     Attributes:
         points: Points, best first by their scores without the weight of the confidence.
         is_all: Whether there are no more.
-        is_certain: Whether no other point can be in the first place.
     """
 
     points: list[RankedPoint]
     is_all: bool
-    is_certain: bool = True
 
 
 async def best_points(
@@ -124,13 +123,15 @@ async def candidates(
         keys: Keys of the payload to read.
     """
     wanted = [*keys] if keys else False
+    if rank_by == "both":
+        return await _candidates_by_both(state, vectors, scope, count, wanted)
     ranking: Ranking = "base" if rank_by == "base" else "features"
     requests = [plan(query, ranking, scope, count, with_payload=wanted) for query in vectors]
-    lists = [response.points for response in await state.engine.query_batch_points(state.collection, requests)]
-    if rank_by != "both":
-        return [Candidates([_ranked(point) for point in points], len(points) < count) for points in lists]
-    nearest = await _with_cosines(state, vectors, scope, count, wanted, lists)
-    return [_by_both(points, *found, count) for points, found in zip(lists, nearest, strict=True)]
+    responses = await state.engine.query_batch_points(state.collection, requests)
+    return [
+        Candidates([_ranked(point) for point in response.points], len(response.points) < count)
+        for response in responses
+    ]
 
 
 def in_steps(wanted: int) -> int:
@@ -159,61 +160,118 @@ def _ranked(point: models.ScoredPoint) -> RankedPoint:
     return RankedPoint(id_of(point), point.score, point.score, payload_of(point))
 
 
-async def _with_cosines(
+async def _candidates_by_both(
     state: IndexState,
     vectors: Sequence[QueryVectors],
     scope: models.Filter | None,
     count: int,
     wanted: bool | Sequence[str],
-    lists: Sequence[Sequence[models.ScoredPoint]],
-) -> list[tuple[dict[PointId, float], Sequence[models.ScoredPoint]]]:
-    """Cosines of the points that were found for each query by features.
+) -> list[Candidates]:
+    """Points with similarity and cosine: the nearest by features, and of all that are as similar the nearest by base.
 
-    If these are all that have any feature in common with the query, the nearest points by base embeddings come with
-    them.
+    If few points have any feature in common with a query, the nearest of all by base come with them.
     """
-    exact = state.engine.is_embedded or state.engine.is_shared  # qdrant-client's local mode warns that it always is
+    engine, collection = state.engine, state.collection
+    exact = engine.is_embedded or engine.is_shared  # qdrant-client's local mode warns that it always is
+    requests = [plan(query, "features", scope, count, with_payload=wanted) for query in vectors]
+    lists = [response.points for response in await engine.query_batch_points(collection, requests)]
+    alike = await _alike(state, vectors, scope, count, lists)
     requests = []
-    for query, points in zip(vectors, lists, strict=True):
+    for i, (query, points) in enumerate(zip(vectors, lists, strict=True)):
         if points:
-            found_ones = state.scope(has_ids([id_of(point) for point in points]))
-            requests.append(plan(query, "base", found_ones, len(points), with_payload=False, exact=exact))
-        if len(points) < count:
+            known = state.scope(has_ids([id_of(point) for point in points]))
+            requests.append(plan(query, "base", known, len(points), with_payload=False, exact=exact))
+        if i in alike:
+            requests.append(_nearest_among(query, scope, alike[i], count, wanted))
+        elif len(points) < count:
             requests.append(plan(query, "base", scope, count, with_payload=wanted))
-    responses = iter(await state.engine.query_batch_points(state.collection, requests))
-    found: list[tuple[dict[PointId, float], Sequence[models.ScoredPoint]]] = []
-    for points in lists:
-        among = next(responses).points if points else ()
-        cosines = {id_of(point): round(point.score, _DIGITS) for point in among}
-        found.append((cosines, next(responses).points if len(points) < count else ()))
+    responses = iter(await engine.query_batch_points(collection, requests) if requests else ())
+    cosines: list[dict[PointId, float]] = []
+    nearest: list[dict[PointId, models.ScoredPoint]] = []
+    for i, points in enumerate(lists):
+        cosines.append({id_of(point): point.score for point in next(responses).points} if points else {})
+        others = next(responses).points if i in alike or len(points) < count else ()
+        nearest.append({id_of(point): point for point in others if id_of(point) not in cosines[i]})
+    similarities = await _similarities(state, vectors, nearest, alike)
+    return [
+        _by_both(points, cosines[i], nearest[i], similarities[i], len(points) < count and len(nearest[i]) < count)
+        for i, points in enumerate(lists)
+    ]
+
+
+async def _alike(
+    state: IndexState,
+    vectors: Sequence[QueryVectors],
+    scope: models.Filter | None,
+    count: int,
+    lists: Sequence[Sequence[models.ScoredPoint]],
+) -> dict[int, int]:
+    """For each query that more than ``count`` points are about as similar to as the first: among how many they are."""
+
+    def is_alike(i: int, last: models.ScoredPoint) -> bool:
+        return last.score > _ALIKE * lists[i][0].score
+
+    left = [i for i, points in enumerate(lists) if len(points) >= count and is_alike(i, points[-1])]
+    among: dict[int, int] = {}
+    while left and count < _MOST:
+        count = min(count * _MORE, _MOST)
+        among.update(dict.fromkeys(left, count))
+        requests = [plan(vectors[i], "features", scope, 1, count - 1, with_payload=False) for i in left]
+        responses = await state.engine.query_batch_points(state.collection, requests)
+        last = [response.points for response in responses]
+        left = [i for i, points in zip(left, last, strict=True) if points and is_alike(i, points[0])]
+    return among
+
+
+def _nearest_among(
+    query: QueryVectors, scope: models.Filter | None, among: int, count: int, wanted: bool | Sequence[str]
+) -> models.QueryRequest:
+    """Request for the points nearest by base among the nearest by features."""
+    first = plan(query, "features", scope, among, with_payload=False)
+    prefetch = models.Prefetch.model_construct(query=first.query, using=first.using, filter=scope, limit=among)
+    return plan(query, "base", scope, count, with_payload=wanted).model_copy(update={"prefetch": prefetch})
+
+
+async def _similarities(
+    state: IndexState,
+    vectors: Sequence[QueryVectors],
+    nearest: Sequence[Mapping[PointId, models.ScoredPoint]],
+    alike: Mapping[int, int],
+) -> list[dict[PointId, float]]:
+    """Similarities of points that were found by base; of the others that have no feature in common it is 0."""
+    found: list[dict[PointId, float]] = [{} for _ in vectors]
+    asked = [i for i in alike if nearest[i]]
+    if asked:
+        requests = [
+            plan(vectors[i], "features", state.scope(has_ids([*nearest[i]])), len(nearest[i]), with_payload=False)
+            for i in asked
+        ]
+        responses = await state.engine.query_batch_points(state.collection, requests)
+        for i, response in zip(asked, responses, strict=True):
+            found[i] = {id_of(point): point.score for point in response.points}
     return found
 
 
 def _by_both(
     points: Sequence[models.ScoredPoint],
     cosines: Mapping[PointId, float],
-    by_base: Sequence[models.ScoredPoint],
-    count: int,
+    nearest: Mapping[PointId, models.ScoredPoint],
+    similarities: Mapping[PointId, float],
+    is_all: bool,
 ) -> Candidates:
     found = [
-        RankedPoint(id_of(point), point.score, _mean(point.score, cosines[id_of(point)]), payload_of(point))
+        RankedPoint(point_id, point.score, _mean(point.score, cosines[point_id]), payload_of(point))
         for point in points
-        if id_of(point) in cosines  # the others were deleted in between
+        if (point_id := id_of(point)) in cosines  # the others were deleted in between
     ]
-    found += [
-        RankedPoint(id_of(point), 0.0, _mean(0.0, round(point.score, _DIGITS)), payload_of(point))
-        for point in by_base
-        if id_of(point) not in cosines
-    ]
-    found.sort(key=_place)
-    if len(points) < count:  # all others have no feature in common, and smaller cosines
-        return Candidates(found, len(by_base) < count)
-    is_certain = bool(found) and _mean(points[-1].score, 1.0) <= found[0].ranking_score
-    return Candidates(found, is_all=False, is_certain=is_certain)
+    for point_id, point in nearest.items():
+        similarity = similarities.get(point_id, 0.0)
+        found.append(RankedPoint(point_id, similarity, _mean(similarity, point.score), payload_of(point)))
+    return Candidates(sorted(found, key=_place), is_all)
 
 
 def _mean(similarity: float, cosine: float) -> float:
-    return (similarity + BASE_WEIGHT * cosine) / (1 + BASE_WEIGHT)
+    return (similarity + BASE_WEIGHT * round(cosine, _DIGITS)) / (1 + BASE_WEIGHT)
 
 
 async def _weighed(
@@ -241,7 +299,7 @@ async def _weighed(
             results[i] = best, not weight or _is_exact(best, found[i], read, needed)
         left = [i for i in left if not results[i][1] and read < len(found[i].points)]
         read *= 2
-    return [(results[i][0], results[i][1] and found[i].is_certain) for i in range(len(found))]
+    return [results[i] for i in range(len(found))]
 
 
 async def _read(state: IndexState, payloads: dict[PointId, Mapping[str, Any]], points: Sequence[PointId]) -> None:
