@@ -14,7 +14,7 @@ from qdrant_client import models
 from simulated_encoders import ENCODERS, SimulatedEncoder
 from simulated_processes import Process, Run
 from simulated_server import Photograph
-from writing_operations import COPY, COPY_INDEX, LOG_QUERY, NAME, QUESTION, UNDO, Operation, own
+from writing_operations import COPY, COPY_INDEX, DECIDE_DELETE, DECIDED, LOG_QUERY, NAME, QUESTION, UNDO, Operation, own
 
 from fg_search import AsyncConfidenceIndex
 from fg_search.errors import ServerError, StorageError
@@ -226,6 +226,7 @@ def _look_at(record: models.Record, encoder: SimulatedEncoder, found: Found) -> 
 def _log_and_labels(beginning: Beginning, performed: Sequence[Performed], found: Found) -> Iterator[str]:
     """Each acknowledged decision is in the log once, and the item's label is that of the last one that stands."""
     if any("restores" in one.operation.kinds for one in performed):
+        yield from _not_in_the_log(performed, found)
         return
     for by in {one.by for one in performed if one.operation.decides}:
         asked = [one for one in performed if one.by == by]
@@ -249,6 +250,19 @@ def _log_and_labels(beginning: Beginning, performed: Sequence[Performed], found:
         wanted = given if not last else GONE if last[0].action == "delete" else last[0].after
         if not others and label != wanted:
             yield f"the label of {item} is {label!r}, that of the last standing decision {wanted!r}"
+
+
+def _not_in_the_log(performed: Sequence[Performed], found: Found) -> Iterator[str]:
+    """A decision about an index that was replaced is gone with it, or it is there as a whole: item and log."""
+    last = {entry.id: entry for entry in found.standing}
+    for (kind, *item), label in found.registers.items():
+        if kind == "label" and str(label).startswith(DECIDED):
+            by = str(label).removeprefix(DECIDED)
+            if item[0] not in last or last[item[0]].reviewer != by:
+                yield f"the decision of {by} about {item[0]} is not in the log"
+    removing = {one.operation for one in performed if "removes" in one.operation.kinds}
+    if removing == {DECIDE_DELETE} and ("own", "a") not in found.registers and "a" not in last:
+        yield "the decision to delete a is not in the log"
 
 
 def _copies(run: Run, beginning: Beginning, performed: Sequence[Performed], writes: Sequence[Write]) -> Iterator[str]:
