@@ -173,7 +173,7 @@ class AsyncConfidenceIndex:
         The index is open: leave it with ``async with``, or close it. The event loop is never blocked.
 
         Args:
-            file: Snapshot from the same kind of engine.
+            file: Snapshot. That of a single server goes to servers alone.
             location: As for the class.
             encoder: As for the class.
             collection: Name of the restored index.
@@ -1117,6 +1117,8 @@ class AsyncConfidenceIndex:
     async def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file. :meth:`restore` brings it back.
 
+        That of a cluster of several nodes is read point by point, and may go to any number of shards, or to a folder.
+
         The logs of decisions and queries are not part of it; :meth:`copy_to` takes them along.
 
         Args:
@@ -1124,7 +1126,7 @@ class AsyncConfidenceIndex:
 
         Raises:
             FileExistsError: If the file exists.
-            StorageError: If it cannot be written.
+            StorageError: If it cannot be written, or something else adds or deletes points of a cluster meanwhile.
             UnsupportedError: For an index in memory.
         """
         await snapshots.save(self._state, os.fspath(file))

@@ -167,7 +167,7 @@ class ConfidenceIndex:
         An index of this name is replaced as a whole, with its logs of decisions and queries.
 
         Args:
-            file: Snapshot from the same kind of engine.
+            file: Snapshot. That of a single server goes to servers alone.
             location: As for the class.
             encoder: As for the class.
             collection: Name of the restored index.
@@ -1106,6 +1106,8 @@ class ConfidenceIndex:
     def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file. :meth:`restore` brings it back.
 
+        That of a cluster of several nodes is read point by point, and may go to any number of shards, or to a folder.
+
         The logs of decisions and queries are not part of it; :meth:`copy_to` takes them along.
 
         Args:
@@ -1113,7 +1115,7 @@ class ConfidenceIndex:
 
         Raises:
             FileExistsError: If the file exists.
-            StorageError: If it cannot be written.
+            StorageError: If it cannot be written, or something else adds or deletes points of a cluster meanwhile.
             UnsupportedError: For an index in memory.
         """
         drive(snapshots.save(self._state, os.fspath(file)))

@@ -57,6 +57,16 @@ class _Hashing:
         return self._hash.hexdigest()
 
 
+def is_archive(path: Path) -> bool:
+    """Whether a file begins like a snapshot of a collection in a folder, and not like a server's."""
+    try:
+        with tarfile.open(path, mode="r:") as archive:
+            first = archive.next()
+    except (tarfile.TarError, OSError, EOFError):
+        return False
+    return first is not None and first.name == COLLECTION_FILE
+
+
 def file_checksum(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:

@@ -9,6 +9,7 @@ Layout::
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO
@@ -82,13 +83,15 @@ class SnapshotFolder:
             temporary.rename(path)
             sync_folder(self._folder)
         except OSError as error:
-            self._checksum_file(path).unlink(missing_ok=True)
+            with suppress(OSError):  # the first error says what is wrong
+                self._checksum_file(path).unlink(missing_ok=True)
             raise StorageError(
                 f"Cannot write a snapshot of collection {self._collection} to {self._folder}: {error}; check free "
                 "space and permissions. The collection is as it was."
             ) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
         return self._describe(path)
 
     def _write(self, folder: Path, file: IO[bytes]) -> str:

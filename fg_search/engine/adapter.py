@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -38,7 +39,7 @@ from fg_search.engine.hits import (
 from fg_search.engine.limits import Limits
 from fg_search.engine.numbers import with_short_numbers
 from fg_search.engine.ordered import in_order
-from fg_search.engine.port import PointId, Selector
+from fg_search.engine.port import Engine, PointId, Selector
 from fg_search.engine.snapshot_transfer import download, upload
 from fg_search.engine.versions import check_version
 from fg_search.engine.writes import (
@@ -488,6 +489,14 @@ class Adapter(Calls):
             await self._repeat(self.client.recover_snapshot, collection, file.absolute())
         else:
             await self._repeat(upload, self._rest_url, self._api_key, collection, file)
+
+    @asynccontextmanager
+    async def beside(self, folder: Path) -> AsyncIterator[Engine]:
+        client = await self.work(partial(EdgeClient, folder))
+        try:
+            yield cast("Engine", type(self)(client, str(folder)))
+        finally:
+            await self.work(client.close)
 
 
 def _joined(parts: Sequence[list[T]]) -> list[T]:

@@ -203,6 +203,9 @@ class Engine(Protocol):
     async def recover_snapshot(self, collection: str, file: Path) -> None:
         """Make a collection from a snapshot."""
 
+    def beside(self, folder: Path) -> AbstractAsyncContextManager[Engine]:
+        """Context with an engine of the same kind that keeps its collections in a folder here."""
+
     # --- work and waiting ---------------------------------------------------------------------------------------------
 
     async def work(self, function: Callable[[], T]) -> T:

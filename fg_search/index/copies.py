@@ -114,6 +114,16 @@ async def copy_index(
             continue  # somebody else has just made it
 
 
+async def copy_into(source: IndexState, destination: Engine, points: str, metadata: IndexMetadata) -> None:
+    """Copy points with their vectors, scores and calibration into a new collection, without the logs.
+
+    Raises:
+        StorageError: If points are missing or differ in the end.
+    """
+    await _copy_points(source, destination, points, metadata, lambda _: None, is_new=True)
+    await _copy_notes(source, destination, points)
+
+
 OURS = is_present(CONFIDENCE_KEY)
 """Points that fg_search has written. Other clients may write to the same collection."""
 
@@ -195,6 +205,11 @@ async def _copy_rest(
     for name_of, indexes in logs:
         entries = await read_log(state.engine, name_of(state.collection))
         await write_log(destination, name_of(collection), indexes, entries, settings)
+    await _copy_notes(state, destination, points)
+
+
+async def _copy_notes(state: IndexState, destination: Engine, points: str) -> None:
+    """Copy the calibration, and what the metadata says of scores."""
     metadata = (await state.engine.get_collection(state.collection)).config.metadata or {}
     kept = await index_scores(destination, points, metadata)
     if state.calibration is not None:

@@ -145,6 +145,8 @@ async def _is_leftover(engine: Engine, target: Target, found: Survey) -> bool:
     previous = None if current is None or current.operation is None else current.operation.source
     if made.source is not None and made.source == previous:
         return True  # an operation cannot switch any more once the name has moved from its source
+    if made.source is not None and not made.complete and current is not None and made.source != current.name:
+        return True
     if is_running_here(target.name.rpartition(".")[2]) or (is_running(made, engine) and not _is_old(made)):
         return False
     # the name never led to a target that is not complete, or whose source still has the name

@@ -21,6 +21,14 @@ from fg_search.errors import StorageError
 from fg_search.index.collections import find_collection, make_without_vectors, physical_collection
 from fg_search.index.leftovers import remove, remove_leftovers, remove_retired
 from fg_search.index.rights import IndexMovedError, Right, right_to_switch
+from fg_search.index.shard_snapshots import (
+    check_whole,
+    forget_shards,
+    has_several_nodes,
+    holds_points,
+    restore_points,
+    save_points,
+)
 from fg_search.index.state import IndexState
 from fg_search.layout.logs import decision_log, query_log
 from fg_search.layout.operations import INCOMPLETE_KEY, SEALED_KEY
@@ -76,6 +84,12 @@ async def save(state: IndexState, file: str) -> None:
         raise FileExistsError(f"there is a file {file!r} already; choose another name or remove it")
     engine = state.engine
     engine.check_snapshots()
+    if await has_several_nodes(engine):
+        try:
+            await save_points(state, target)
+        except OSError as error:
+            raise _cannot_write(file, error) from error
+        return
     physical = await physical_collection(engine, state.collection)
     made = await engine.create_snapshot(physical)
     unfinished = target.with_name(f".{target.name}.{uuid4().hex}")
@@ -89,9 +103,13 @@ async def save(state: IndexState, file: str) -> None:
         except Exception as another:  # the first error says what is wrong
             _LOG.warning("the snapshot %s of %s was left in the engine: %s", made, physical, another)
         if isinstance(error, OSError):
-            raise StorageError(f"cannot write the snapshot {file!r}: {error}; check space and permissions") from error
+            raise _cannot_write(file, error) from error
         raise
     await engine.delete_snapshot(physical, made)
+
+
+def _cannot_write(file: str, error: OSError) -> StorageError:
+    return StorageError(f"cannot write the snapshot {file!r}: {error}; check space and permissions")
 
 
 async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGroupEncoder | None) -> None:
@@ -137,6 +155,22 @@ async def _seal(engine: Engine, source: str, right: Right) -> None:
 
 async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None) -> None:
     engine, target = right.engine, right.target
+
+    def check(metadata: IndexMetadata) -> None:
+        if encoder is not None:
+            IndexState(engine, right.collection, target, metadata).check_encoder(encoder)
+
+    if engine.is_shared and holds_points(file):
+        try:
+            await restore_points(right, file, check)
+        except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
+            await remove(engine, target)
+            if is_not_found(error):
+                raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
+            raise
+        return
+    if engine.is_shared:
+        check_whole(file)
     is_recovered = False
     try:
         # says what the target is for, until its own metadata do
@@ -144,8 +178,8 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
         await engine.recover_snapshot(target, file)
         is_recovered = True
         metadata = IndexMetadata.of_collection(target, await engine.get_collection(target))
-        if encoder is not None:
-            IndexState(engine, right.collection, target, metadata).check_encoder(encoder)
+        check(metadata)
+        await forget_shards(engine, target, metadata)
         # the snapshot says what was true of the collection that it was made of
         before = dict.fromkeys((SEALED_KEY, INCOMPLETE_KEY))
         await engine.update_collection(target, metadata={**before, **right.operation.to_metadata()})
@@ -153,5 +187,7 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
         await remove(engine, target)
         if is_recovered and is_not_found(error):
-            raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
+            current = (await engine.get_aliases()).get(right.collection)
+            if current != right.operation.source:
+                raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
         raise

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from qdrant_client import models
 
+from fg_search.edge.instances import filled
 from fg_search.engine.port import PointId
 from fg_search.layout.history import History
 from fg_search.layout.items import Item, given_label
@@ -15,9 +16,6 @@ from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, HISTORY_KEY, PAY
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 
-# shared by all points: making and collecting a point costs time for each object it consists of
-_SPARSE_FIELDS = {"indices", "values"}
-_POINT_FIELDS = {"id", "vector", "payload"}
 _REVIEW_STATE = {"label", "given_label", REVIEW_KEY, REVIEWED_KEY, HISTORY_KEY, "set_aside"}
 
 
@@ -34,26 +32,23 @@ def to_points(
     for i, item in enumerate(items):
         row = slice(starts[i], starts[i + 1])
         # built without validation: pydantic would check every number, and they are known to be right
-        features = models.SparseVector.model_construct(_SPARSE_FIELDS, indices=columns[row], values=values[row])
-        yield models.PointStruct.model_construct(
-            _POINT_FIELDS,
-            id=item.point_id,
-            vector={FEATURES_VECTOR: features} if base is None else {BASE_VECTOR: base[i], FEATURES_VECTOR: features},
-            payload={
-                **item.payload,
-                PAYLOAD_KEY: {
-                    "confidence": confidences[i],
-                    "groups": groups[i],
-                    "codes": codes[i],
-                    "id": item.id,
-                    "text": item.text,
-                    "hash": item.digest,
-                    "model": metadata.fingerprint,
-                    **({"unread": unread[i]} if unread[i] else {}),
-                    **_review_state(item),
-                },
+        features = filled(models.SparseVector, {"indices": columns[row], "values": values[row]})
+        payload = {
+            **item.payload,
+            PAYLOAD_KEY: {
+                "confidence": confidences[i],
+                "groups": groups[i],
+                "codes": codes[i],
+                "id": item.id,
+                "text": item.text,
+                "hash": item.digest,
+                "model": metadata.fingerprint,
+                **({"unread": unread[i]} if unread[i] else {}),
+                **_review_state(item),
             },
-        )
+        }
+        vector = {FEATURES_VECTOR: features} if base is None else {BASE_VECTOR: base[i], FEATURES_VECTOR: features}
+        yield filled(models.PointStruct, {"id": item.point_id, "vector": vector, "payload": payload})
 
 
 def with_review_state(point: models.PointStruct, item: Item) -> models.PointStruct:

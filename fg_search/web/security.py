@@ -75,7 +75,8 @@ class KnownHosts:
         if scope["type"] == "http" and self.hosts is not None:
             host = host_name(Headers(scope=scope).get("host", ""))
             if host not in self.hosts:
-                stranger = refusal(scope, 421, "this name is not served here; see --allowed-host")
+                problem = "this name is not served here; start the server with --allowed-host and the name"
+                stranger = refusal(scope, 421, problem)
                 await stranger(scope, receive, send)
                 return
         await self.app(scope, receive, send)

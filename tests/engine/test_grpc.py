@@ -51,6 +51,28 @@ def test_a_client_of_ones_own_may_prefer_grpc(fake_grpc_server, encoder, rows):
     client.close()
 
 
+def test_rankings_groups_and_filterable_fields_are_those_of_an_index_here(fake_grpc_server, encoder, rows):
+    with (
+        ConfidenceIndex(fake_grpc_server.url, encoder) as remote,
+        ConfidenceIndex(":memory:", encoder) as local,
+    ):
+        found = []
+        for index in (remote, local):
+            index.add(**rows)
+            assert index.make_filterable(["parity"]) == {"parity": "integer"}
+            hits = [
+                index.search(QUESTION, limit=20, rank_by=rank_by, confidence_weight=weight).hits
+                for rank_by in ("features", "base", "both")
+                for weight in (0.0, 1.0)
+            ]
+            groups = index.search_groups(QUESTION, group_by="parity", rank_by="both").groups
+            # float32 there, float64 here: nearly equal scores may change places
+            found.append(([sorted(hit.weighted_score for hit in page) for page in hits], groups))
+        for there, here in zip(found[0][0], found[1][0], strict=True):
+            assert there == pytest.approx(here, abs=2e-2)
+        assert [group.value for group in found[0][1]] == [group.value for group in found[1][1]]
+
+
 def test_an_index_that_is_not_there_is_not_found(fake_grpc_server):
     with pytest.raises(IndexNotFoundError, match="there is no index"):
         ConfidenceIndex(fake_grpc_server.url)
