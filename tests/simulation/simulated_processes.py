@@ -214,6 +214,7 @@ class Run:
                 if preemption.frozen:
                     current.thaws = self.time + FROZEN_FOR
                 current = self.processes[preemption.to]
+                current.thaws = 0.0
             others = tuple(other.number for other in processes if other is not current and not other.is_over)
             self._step(current, others, schedule.misfortune)
 

@@ -8,7 +8,7 @@ import pytest
 from exploration import explored, misfortunes
 from judgement import handle, look
 from simulated_engine import Mishap, Request
-from simulated_processes import Misfortune, Schedule
+from simulated_processes import Misfortune, Preemption, Schedule
 from writing_operations import (
     ADD_LABEL,
     ADD_NEW,
@@ -26,6 +26,7 @@ from writing_operations import (
     LOG_QUERY,
     MIGRATE,
     MIGRATE_TO_ANOTHER_BASE,
+    NAME,
     OPEN_AND_ADD,
     RELABEL,
     RESTORE,
@@ -59,6 +60,25 @@ def test_a_write_just_before_the_switch_of_a_migration_is_not_left_behind(write,
 @pytest.mark.parametrize("other", [MIGRATE, MIGRATE_TO_ANOTHER_BASE, RESTORE], ids=named)
 def test_two_that_move_an_index_do_not_delete_it(other, simulation, old, check):
     check(explored(partial(simulation.perform, old, [MIGRATE, other]), 2, most=1))
+
+
+def test_a_migration_that_was_taken_over_does_not_break_the_seal_of_its_successor(simulation, old, check):
+    """A stands still where it would seal the index, B takes over and seals it, A goes on, and C writes."""
+    a, b, c = range(3)
+    perform = partial(simulation.perform, old, [MIGRATE, MIGRATE, ADD_PAYLOAD])
+    c_waits = Preemption(1, a, frozen=True)
+
+    def request(outcome, process, text):
+        return next(i for i, step in enumerate(outcome.run.steps) if step.process == process and text in str(step.what))
+
+    source = f"update_collection {old.photograph.aliases[NAME]}"
+    a_waits = Preemption(request(perform(Schedule(c, (c_waits,))), a, source), b, frozen=True)
+    taken_over = perform(Schedule(c, (c_waits, a_waits)))
+    sealed, switched = request(taken_over, b, source), request(taken_over, b, "rename_alias")
+    check(
+        perform(Schedule(c, (c_waits, a_waits, Preemption(step, a), Preemption(step + 1, c))))
+        for step in range(sealed + 1, switched + 1)
+    )
 
 
 def test_two_that_make_an_index_make_the_same_one(simulation, empty, check):
