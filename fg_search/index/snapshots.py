@@ -31,7 +31,7 @@ from fg_search.index.shard_snapshots import (
 )
 from fg_search.index.state import IndexState
 from fg_search.layout.logs import decision_log, query_log
-from fg_search.layout.operations import INCOMPLETE_KEY, SEALED_KEY
+from fg_search.layout.operations import INCOMPLETE_KEY, broken_seals, seal
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import IndexSettings
 
@@ -146,7 +146,7 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
 
 async def _seal(engine: Engine, source: str, right: Right) -> None:
     try:
-        await engine.update_collection(source, metadata={SEALED_KEY: right.operation.id})
+        await engine.update_collection(source, metadata=seal(right.operation.id))
     except Exception as error:
         if is_not_found(error):  # somebody has taken over, and moved the index
             raise IndexMovedError from error
@@ -177,11 +177,12 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
         await make_without_vectors(engine, right.changes, IndexSettings(), right.operation.to_metadata())
         await engine.recover_snapshot(target, file)
         is_recovered = True
-        metadata = IndexMetadata.of_collection(target, await engine.get_collection(target))
+        info = await engine.get_collection(target)
+        metadata = IndexMetadata.of_collection(target, info)
         check(metadata)
         await forget_shards(engine, target, metadata)
         # the snapshot says what was true of the collection that it was made of
-        before = dict.fromkeys((SEALED_KEY, INCOMPLETE_KEY))
+        before = {INCOMPLETE_KEY: None, **broken_seals(info.config.metadata)}
         await engine.update_collection(target, metadata={**before, **right.operation.to_metadata()})
         await engine.delete_collection(right.changes)
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:

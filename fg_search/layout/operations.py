@@ -8,16 +8,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
-from qdrant_client import models
-
 Purpose: TypeAlias = Literal["new", "migrate", "restore", "copy"]
 
 OPERATION_KEY = "fg_search_operation"  # in the metadata of every collection that holds the points of an index
 INCOMPLETE_KEY = "fg_search_incomplete"  # source of a copy that was not finished
-SEALED_KEY = "fg_search_sealed"  # id of the operation whose target is about to take the collection's place
 CHANGED_POINT = "point"  # payload key of a marker: a point written while it was being copied, null for any
 
 _ID = re.compile("[0-9a-f]{16}")
+_SEAL = "fg_search_sealed_"  # an operation's id follows, whose target is about to take the collection's place
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,22 @@ def rights(aliases: Mapping[str, str], collection: str) -> dict[str, str]:
     return {name.removeprefix(prefix): target for name, target in aliases.items() if name.startswith(prefix)}
 
 
-def sealed_by(info: models.CollectionInfo) -> str | None:
-    """Id of the operation that sealed a collection, ``None`` if none did."""
-    sealed: str | None = (info.config.metadata or {}).get(SEALED_KEY)
-    return sealed
+def seal(operation: str) -> dict[str, Any]:
+    """Metadata that seals a collection.
+
+    Each operation has a key of its own. So one that has lost its right and does not know it yet cannot undo the seal of
+    its successor.
+    """
+    return {_SEAL + operation: True}
+
+
+def seals(metadata: Mapping[str, Any] | None) -> frozenset[str]:
+    """Ids of the operations that sealed a collection."""
+    return frozenset(
+        key.removeprefix(_SEAL) for key, value in (metadata or {}).items() if value and key.startswith(_SEAL)
+    )
+
+
+def broken_seals(metadata: Mapping[str, Any] | None) -> dict[str, None]:
+    """Metadata that takes away all seals that a collection has."""
+    return {_SEAL + operation: None for operation in seals(metadata)}
