@@ -20,6 +20,7 @@ from fg_search.engine.port import Engine
 from fg_search.errors import StorageError
 from fg_search.index.collections import find_collection, make_without_vectors, physical_collection
 from fg_search.index.leftovers import remove, remove_leftovers, remove_retired
+from fg_search.index.logs import entries_in, remove_entries
 from fg_search.index.rights import IndexMovedError, Right, right_to_switch
 from fg_search.index.shard_snapshots import (
     check_whole,
@@ -115,7 +116,7 @@ def _cannot_write(file: str, error: OSError) -> StorageError:
 async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGroupEncoder | None) -> None:
     """Recover a snapshot into a new collection, check that it is an index, and give it the index's name.
 
-    The logs of an index that had the name are removed with it: they are about other items.
+    What the logs of an index that had the name hold is removed with it: it is about other items.
     """
     engine.check_snapshots()
     while True:
@@ -134,10 +135,13 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
                 await right.complete()
                 if source is not None:
                     await _seal(engine, source, right)
+                # from here on nothing is acknowledged about the old index, and nothing yet about the new one
+                logs = (decision_log(collection), query_log(collection))
+                outdated = {log: await entries_in(engine, log) for log in logs}
                 if not await right.switch():
                     continue
-                for log in (decision_log(collection), query_log(collection)):
-                    await engine.delete_collection(log)
+                for log, entries in outdated.items():
+                    await remove_entries(engine, log, entries)
                 await remove_leftovers(engine, collection, right.never_named)
                 return
         except IndexMovedError:

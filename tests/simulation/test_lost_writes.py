@@ -140,6 +140,11 @@ def test_a_copy_that_was_killed_does_not_pass_for_an_index(simulation, old, chec
     check(map(opens_if_complete, killed))
 
 
+@pytest.mark.parametrize("decision", [DECIDE_DELETE, DECIDE_LABEL, UNDO], ids=named)
+def test_a_decision_just_after_a_restore_is_in_the_log(decision, simulation, old, check):
+    check(explored(partial(simulation.perform, old, [decision, RESTORE]), 2, most=1))
+
+
 def test_a_decision_made_after_the_snapshot_does_not_block_undo_for_ever(simulation, old, check):
     outcome = simulation.perform(old, [DECIDE_LABEL, RESTORE, UNDO], ONE_AFTER_THE_OTHER)
     check([outcome])
