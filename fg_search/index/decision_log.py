@@ -20,6 +20,7 @@ from fg_search.ids import UserId
 from fg_search.index.following import on_current_collection
 from fg_search.index.logs import in_log, to_log
 from fg_search.index.state import IndexState
+from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import equals, has_ids
 from fg_search.layout.keys import (
     HISTORY_NUMBER_KEY,
@@ -59,8 +60,14 @@ async def log_decisions(state: IndexState) -> None:
 async def log_unlogged(state: IndexState) -> tuple[list[models.ScoredPoint], int]:
     """Log the entries that items carry, and leave it to the caller to take them from the items.
 
+    An entry is logged only once it is certain that its item is not left behind as it is: whoever decided is not
+    acknowledged yet, and may be refused where the index has moved to.
+
     Returns:
         The items, and the greatest number of a decision that any item has.
+
+    Raises:
+        IndexMovedError: If the index has moved.
     """
     while True:
         carrying = models.QueryRequest(filter=WAITING, limit=_PAGE, with_payload=True, with_vector=False)
@@ -68,6 +75,7 @@ async def log_unlogged(state: IndexState) -> tuple[list[models.ScoredPoint], int
         histories = {id_of(record): history_of(record) for record in found.points}
         entries = [(str(point), entry) for point, history in histories.items() for entry in history.unlogged]
         if entries:
+            await acknowledge(state, list(histories))
             await _append(state, sorted(entries, key=lambda entry: entry[1][NUMBER]))
         if len(found.points) < _PAGE:
             return found.points, max((history_of(record).number for record in newest.points), default=0)
