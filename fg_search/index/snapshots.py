@@ -32,7 +32,7 @@ from fg_search.index.shard_snapshots import (
 )
 from fg_search.index.state import IndexState
 from fg_search.layout.logs import decision_log, query_log
-from fg_search.layout.operations import INCOMPLETE_KEY, broken_seals, seal
+from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import IndexSettings
 
@@ -132,9 +132,9 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
         try:
             async with right_to_switch(engine, collection, "restore", source, make) as right:
                 await remove_retired(engine, collection)
+                if source is not None and not await right.seal():
+                    continue
                 await right.complete()
-                if source is not None:
-                    await _seal(engine, source, right)
                 # from here on nothing is acknowledged about the old index, and nothing yet about the new one
                 logs = (decision_log(collection), query_log(collection))
                 outdated = {log: await entries_in(engine, log) for log in logs}
@@ -146,15 +146,6 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
                 return
         except IndexMovedError:
             continue
-
-
-async def _seal(engine: Engine, source: str, right: Right) -> None:
-    try:
-        await engine.update_collection(source, metadata=seal(right.operation.id))
-    except Exception as error:
-        if is_not_found(error):  # somebody has taken over, and moved the index
-            raise IndexMovedError from error
-        raise
 
 
 async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None) -> None:
@@ -186,8 +177,7 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
         check(metadata)
         await forget_shards(engine, target, metadata)
         # the snapshot says what was true of the collection that it was made of
-        before = {INCOMPLETE_KEY: None, **broken_seals(info.config.metadata)}
-        await engine.update_collection(target, metadata={**before, **right.operation.to_metadata()})
+        await engine.update_collection(target, metadata={INCOMPLETE_KEY: None, **right.operation.to_metadata()})
         await engine.delete_collection(right.changes)
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
         await remove(engine, target)

@@ -15,7 +15,7 @@ INCOMPLETE_KEY = "fg_search_incomplete"  # source of a copy that was not finishe
 CHANGED_POINT = "point"  # payload key of a marker: a point written while it was being copied, null for any
 
 _ID = re.compile("[0-9a-f]{16}")
-_SEAL = "fg_search_sealed_"  # an operation's id follows, whose target is about to take the collection's place
+_SEALED = ".sealed"  # end of the alias of an operation whose target is about to take its source's place
 
 
 @dataclass(frozen=True)
@@ -84,28 +84,23 @@ def right_name(collection: str, operation: str) -> str:
     return f"{collection}.op.{operation}"
 
 
+def sealed_right_name(collection: str, operation: str) -> str:
+    """Alias that takes the place of :func:`right_name`'s once the operation's source is sealed."""
+    return f"{right_name(collection, operation)}{_SEALED}"
+
+
 def rights(aliases: Mapping[str, str], collection: str) -> dict[str, str]:
     """Targets of the operations that have, or want, the right to switch, by the operations' ids."""
     prefix = right_name(collection, "")
-    return {name.removeprefix(prefix): target for name, target in aliases.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix).removesuffix(_SEALED): target
+        for name, target in aliases.items()
+        if name.startswith(prefix)
+    }
 
 
-def seal(operation: str) -> dict[str, Any]:
-    """Metadata that seals a collection.
-
-    Each operation has a key of its own. So one that has lost its right and does not know it yet cannot undo the seal of
-    its successor.
-    """
-    return {_SEAL + operation: True}
-
-
-def seals(metadata: Mapping[str, Any] | None) -> frozenset[str]:
-    """Ids of the operations that sealed a collection."""
-    return frozenset(
-        key.removeprefix(_SEAL) for key, value in (metadata or {}).items() if value and key.startswith(_SEAL)
-    )
-
-
-def broken_seals(metadata: Mapping[str, Any] | None) -> dict[str, None]:
-    """Metadata that takes away all seals that a collection has."""
-    return {_SEAL + operation: None for operation in seals(metadata)}
+def sealing(aliases: Mapping[str, str], collection: str) -> set[str]:
+    """Ids of the operations that have sealed their source and are about to switch."""
+    return {
+        operation for operation in rights(aliases, collection) if sealed_right_name(collection, operation) in aliases
+    }
