@@ -20,6 +20,8 @@ from fg_search import AsyncConfidenceIndex
 from fg_search.errors import ServerError, StorageError
 from fg_search.review.decisions import ReviewDecision
 
+_DAYS = 200_000.0  # seconds after which nobody is waited for, not even on another computer
+
 
 @dataclass(frozen=True)
 class Beginning:
@@ -260,6 +262,10 @@ def _not_in_the_log(performed: Sequence[Performed], found: Found) -> Iterator[st
             by = str(label).removeprefix(DECIDED)
             if item[0] not in last or last[item[0]].reviewer != by:
                 yield f"the decision of {by} about {item[0]} is not in the log"
+    brings_back = {"adds", "labels"} & {kind for one in performed for kind in one.operation.kinds}
+    for item, entry in last.items():
+        if entry.action == "delete" and ("own", item) in found.registers and not brings_back:
+            yield f"{item} is there, and the decision to delete it stands"
     removing = {one.operation for one in performed if "removes" in one.operation.kinds}
     if removing == {DECIDE_DELETE} and ("own", "a") not in found.registers and "a" not in last:
         yield "the decision to delete a is not in the log"
@@ -286,7 +292,7 @@ def _leftovers(run: Run) -> Iterator[str]:
     left = _unexpected(run)
     if not left:
         return
-    run.time += 10_000
+    run.time += _DAYS
     process = run.process()
     location: Any = process.engine
     encoder: Any = ENCODERS["Z"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from qdrant_client import models
 from qdrant_client.http.exceptions import ResponseHandlingException
 from simulated_server import SimulatedServer
 
@@ -68,13 +69,17 @@ class SimulatedEngine(Adapter):
     Args:
         server: Server that it shares with others.
         is_shared: Whether these may be other processes, as on a server.
+        node: Number of the node that it asks, if the server is a cluster.
     """
 
-    def __init__(self, server: SimulatedServer, *, is_shared: bool = True) -> None:
+    def __init__(self, server: SimulatedServer, *, is_shared: bool = True, node: int | None = None) -> None:
         super().__init__(server, "http://simulated")
         self.server = server
         self._is_shared = is_shared
+        self._node = node
         self.is_dead = False
+        if node is not None:
+            server.cluster.join(node)
 
     @property
     def is_shared(self) -> bool:
@@ -92,12 +97,30 @@ class SimulatedEngine(Adapter):
         if mishap in (Mishap.HALF_DONE, Mishap.HALF_DONE_AND_ASKED_AGAIN):
             method(change_aliases_operations=operations[: len(operations) // 2])
         elif mishap is not Mishap.REQUEST_LOST:
-            answer = method(*args, **kwargs)
+            self._inform_nodes(operations)
+            answer = self._shown_aliases() if method.__name__ == "get_aliases" else method(*args, **kwargs)
+        if mishap is None and self._node is not None and any(map(_is_waited_for, operations)):
+            mishap = await Request("wait for all nodes", about)
+            if mishap is Mishap.CANCELLED:
+                raise asyncio.CancelledError
+            self.server.cluster.wait_for_all()
         if mishap is Mishap.CANCELLED_AFTER:
             raise asyncio.CancelledError
         if mishap is not None:
             raise ResponseHandlingException(httpx.ReadError("connection lost"))
         return answer
+
+    def _inform_nodes(self, operations: Sequence[models.AliasOperations]) -> None:
+        if self._node is not None and operations:
+            self.server.cluster.change(self._node, self.server.aliases_now())
+
+    def _shown_aliases(self) -> models.CollectionsAliasesResponse:
+        """Aliases as the node shows them, or as they are."""
+        shown = now = self.server.aliases_now()
+        if self._node is not None:
+            shown = {**self.server.cluster.aliases(self._node, now)}
+        described = [models.AliasDescription(alias_name=alias, collection_name=name) for alias, name in shown.items()]
+        return models.CollectionsAliasesResponse(aliases=described)
 
     async def pause(self, seconds: float) -> None:
         if self.is_dead:
@@ -172,6 +195,11 @@ class _Later:
     def drop(self) -> None:
         if self._call is not None:
             self._call.close()
+
+
+def _is_waited_for(operation: models.AliasOperations) -> bool:
+    """Whether a cluster answers once all nodes have done it."""
+    return not isinstance(operation, models.DeleteAliasOperation)
 
 
 def _described(operations: Any) -> str:

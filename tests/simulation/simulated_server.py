@@ -14,6 +14,7 @@ from typing import Any
 
 from qdrant_client import QdrantClient, models
 from qdrant_client.local.qdrant_local import QdrantLocal
+from simulated_cluster import SimulatedCluster
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class SimulatedServer(QdrantClient):
         snapshots: Snapshots by their names.
         downloads: Snapshots that were written to files. Such a file has a number in it.
         kept: File of a snapshot that an index can be restored from.
+        cluster: Nodes, if processes ask several.
     """
 
     def __init__(self) -> None:
         super().__init__(":memory:")
         self.kept = Path()
+        self.cluster = SimulatedCluster()
         assert isinstance(self._client, QdrantLocal)
         self._local = self._client
         self._described: dict[str, models.CollectionInfo] = {}
@@ -116,6 +119,7 @@ class SimulatedServer(QdrantClient):
 
     def become(self, photograph: Photograph) -> None:
         """Hold what is on a photograph and nothing else."""
+        self.cluster = SimulatedCluster()
         for name in self.names():
             self.delete_collection(name)
         for name, picture in photograph.collections.items():

@@ -8,7 +8,8 @@ import pytest
 from exploration import explored, misfortunes
 from judgement import handle, look
 from simulated_engine import Mishap, Request
-from simulated_processes import Misfortune, Preemption, Schedule
+from simulated_processes import Misfortune, Place, Preemption, Schedule
+from simulation import Outcome
 from writing_operations import (
     ADD_LABEL,
     ADD_NEW,
@@ -39,10 +40,16 @@ from fg_search.errors import DecisionConflictError, FgSearchError
 
 HOUR = 3600.0
 ONE_AFTER_THE_OTHER = Schedule()
+SEALING, SWITCHING = f"rename_alias {NAME}.op.", f".sealed {NAME}"
 
 
 def named(operation: Operation) -> str:
     return operation.name.replace(" ", "-")
+
+
+def request_of(outcome: Outcome, process: int, text: str) -> int:
+    """Step of the first request of a process that has this text in it."""
+    return next(i for i, step in enumerate(outcome.run.steps) if step.process == process and text in str(step.what))
 
 
 @pytest.mark.parametrize("correction", [RELABEL, DECIDE_LABEL, DECIDE_KEEP, UNDO], ids=named)
@@ -68,16 +75,28 @@ def test_a_migration_that_was_taken_over_does_not_break_the_seal_of_its_successo
     perform = partial(simulation.perform, old, [MIGRATE, MIGRATE, ADD_PAYLOAD])
     c_waits = Preemption(1, a, frozen=True)
 
-    def request(outcome, process, text):
-        return next(i for i, step in enumerate(outcome.run.steps) if step.process == process and text in str(step.what))
-
-    source = f"update_collection {old.photograph.aliases[NAME]}"
-    a_waits = Preemption(request(perform(Schedule(c, (c_waits,))), a, source), b, frozen=True)
+    a_waits = Preemption(request_of(perform(Schedule(c, (c_waits,))), a, SEALING), b, frozen=True)
     taken_over = perform(Schedule(c, (c_waits, a_waits)))
-    sealed, switched = request(taken_over, b, source), request(taken_over, b, "rename_alias")
+    sealed, switched = request_of(taken_over, b, SEALING), request_of(taken_over, b, SWITCHING)
     check(
         perform(Schedule(c, (c_waits, a_waits, Preemption(step, a), Preemption(step + 1, c))))
         for step in range(sealed + 1, switched + 1)
+    )
+
+
+@pytest.mark.parametrize("write", [ADD_PAYLOAD, RELABEL, DELETE, DECIDE_LABEL, DECIDE_DELETE], ids=named)
+def test_a_write_through_a_node_that_is_late_is_not_left_behind(write, simulation, old, check):
+    check(explored(partial(simulation.perform, old, [write, MIGRATE], place=Place.CLUSTER), 2, most=1))
+
+
+def test_an_item_that_was_deleted_is_not_corrected_where_it_was_before(simulation, young, check):
+    """C has moved the index, and B still finds the item in the old collection, which is not removed yet."""
+    a, _, c = range(3)
+    perform = partial(simulation.perform, young, [DECIDE_DELETE, RELABEL, MIGRATE])
+    alone = perform(Schedule(c))
+    removes = request_of(alone, c, f"delete_collection {young.photograph.aliases[NAME]}")
+    check(
+        perform(Schedule(c, (Preemption(step, a),))) for step in range(request_of(alone, c, SWITCHING) + 1, removes + 1)
     )
 
 
