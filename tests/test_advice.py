@@ -9,6 +9,7 @@ from advising import messages, tried
 _RACE = "only another process can bring it about, in one moment between two requests"
 _FORK = "a process that forked is tried in processes of their own, in tests/index/test_forked_processes.py"
 _SERVER = "it takes a server"
+_CLUSTER = "it takes a cluster, see tests/index/test_health.py and tests/engine/test_several_nodes.py"
 _UNTRIED = {
     "… … is not supported by Qdrant Edge; use a Qdrant server for it": _SERVER,
     ". Free some space on the disk and open the folder again": "it takes a full disk, see tests/edge/test_full_disk.py",
@@ -19,6 +20,13 @@ _UNTRIED = {
     "… was re-encoded with another encoder since it was opened here with …; open it again": _RACE,
     "somebody changed … in this very moment; look at it again": _RACE,
     "queries in this very moment, such as …; look at them again": _RACE,
+    "… is no URL; write each node like http://localhost:6333, with commas in between": _SERVER,
+    "several nodes are asked over http alone; give http or https URLs, or one for grpc": _SERVER,
+    "strict mode filters and groups by indexed fields alone; make it one": "see tests/index/test_strict_mode.py",
+    "the nodes of the cluster did not agree, most likely since half of them or more are away": _CLUSTER,
+    "the copies differ, … to … points; add or copy the same data again": _CLUSTER,
+    "… is to have …, the index …: open the index with a key that may write": _CLUSTER,
+    "… lacks a part of what was being copied to it; run the copy again": _CLUSTER,
     "The clusters are still being computed; ask again.": "it takes as many queries as are clustered for seconds",
     "too many requests are waiting; try again in a moment": "it takes a thousand requests, see tests/web/test_turns.py",
 }

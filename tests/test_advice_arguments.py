@@ -155,10 +155,17 @@ def test_odd_names_in_filters_are_quoted_as_shown(index, key, path):
         condition = models.FieldCondition(key=name, match=models.MatchValue(value=4))
         return index.search("my card", query_filter=models.Filter(must=[condition])).hits
 
-    with Advice("the key … of the filter is no path; put names with spaces or signs in quotes: …").raised() as caught:
+    with Advice("the key …… is no path; put names with spaces or signs in quotes: …").raised() as caught:
         search(key)
     assert f"{path!r} in Python" in str(caught.value)
     assert len(search(path)) == 1
+
+
+def test_a_field_without_values_is_filterable_by_a_kind_that_is_given(index):
+    index.add(["my card"])
+    with Advice("no item has a value in … to guess its kind from; say which: one of …").raised(ValueError):
+        index.make_filterable(["colour"])
+    assert index.make_filterable({"colour": "keyword"}) == {"colour": "keyword"}
 
 
 def test_a_parameter_that_was_renamed_is_given_by_its_new_name_alone(index, encoder):

@@ -91,7 +91,7 @@ def test_longer_schedules_of_two_and_three_operations_drawn_at_random(seed, simu
     generator = random.Random(seed if not EVERYTHING else None)
 
     def outcomes() -> Iterator[Outcome]:
-        for _ in range(examples(25)):
+        for _ in range(examples(12)):
             chosen = generator.choices(OPERATIONS, k=generator.choice([2, 3]))
             skew, place = generator.choice([0, HOUR]), generator.choice(list(Place))
             perform = partial(simulation.perform, old, chosen, skew=skew, place=place)
