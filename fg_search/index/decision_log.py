@@ -60,8 +60,8 @@ async def log_decisions(state: IndexState) -> None:
 async def log_unlogged(state: IndexState) -> tuple[list[models.ScoredPoint], int]:
     """Log the entries that items carry, and leave it to the caller to take them from the items.
 
-    An entry is logged only once it is certain that its item is not left behind as it is: whoever decided is not
-    acknowledged yet, and may be refused where the index has moved to.
+    An entry is logged only once it is certain that its item is not left behind as it is: whoever decided elsewhere may
+    not be acknowledged yet, and be refused where the index has moved to.
 
     Returns:
         The items, and the greatest number of a decision that any item has.
@@ -75,8 +75,11 @@ async def log_unlogged(state: IndexState) -> tuple[list[models.ScoredPoint], int
         histories = {id_of(record): history_of(record) for record in found.points}
         entries = [(str(point), entry) for point, history in histories.items() for entry in history.unlogged]
         if entries:
-            await acknowledge(state, list(histories))
+            keys = {entry[KEY] for _, entry in entries}
+            if not keys <= state.handle.acknowledged:
+                await acknowledge(state, list(histories))
             await _append(state, sorted(entries, key=lambda entry: entry[1][NUMBER]))
+            state.handle.acknowledged -= keys
         if len(found.points) < _PAGE:
             return found.points, max((history_of(record).number for record in newest.points), default=0)
         await state.engine.batch_update_points(state.points, clearing(found.points))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -98,7 +98,7 @@ class SimulatedEngine(Adapter):
             method(change_aliases_operations=operations[: len(operations) // 2])
         elif mishap is not Mishap.REQUEST_LOST:
             self._inform_nodes(operations)
-            answer = self._shown_aliases() if method.__name__ == "get_aliases" else method(*args, **kwargs)
+            answer = self._answer(method, *args, **kwargs)
         if mishap is None and self._node is not None and any(map(_is_waited_for, operations)):
             mishap = await Request("wait for all nodes", about)
             if mishap is Mishap.CANCELLED:
@@ -110,17 +110,29 @@ class SimulatedEngine(Adapter):
             raise ResponseHandlingException(httpx.ReadError("connection lost"))
         return answer
 
+    def _answer(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if method.__name__ == "get_aliases":
+            return self._listed_aliases()
+        return method(*map(self._resolved, args[:1]), *args[1:], **kwargs)
+
     def _inform_nodes(self, operations: Sequence[models.AliasOperations]) -> None:
         if self._node is not None and operations:
             self.server.cluster.change(self._node, self.server.aliases_now())
 
-    def _shown_aliases(self) -> models.CollectionsAliasesResponse:
+    def _shown_aliases(self) -> Mapping[str, str]:
         """Aliases as the node shows them, or as they are."""
-        shown = now = self.server.aliases_now()
-        if self._node is not None:
-            shown = {**self.server.cluster.aliases(self._node, now)}
-        described = [models.AliasDescription(alias_name=alias, collection_name=name) for alias, name in shown.items()]
+        now = self.server.aliases_now()
+        return now if self._node is None else self.server.cluster.aliases(self._node, now)
+
+    def _listed_aliases(self) -> models.CollectionsAliasesResponse:
+        shown = self._shown_aliases().items()
+        described = [models.AliasDescription(alias_name=alias, collection_name=name) for alias, name in shown]
         return models.CollectionsAliasesResponse(aliases=described)
+
+    def _resolved(self, name: str) -> str:
+        """Collection that a name leads to where it is asked for."""
+        found = self._shown_aliases().get(name, name)
+        return f"{name} here" if found == name and name in self.server.aliases_now() else found
 
     async def pause(self, seconds: float) -> None:
         if self.is_dead:
