@@ -84,7 +84,7 @@ def test_a_migration_that_was_taken_over_does_not_break_the_seal_of_its_successo
     )
 
 
-@pytest.mark.parametrize("write", [ADD_PAYLOAD, RELABEL, DELETE, DECIDE_LABEL, DECIDE_DELETE], ids=named)
+@pytest.mark.parametrize("write", [ADD_PAYLOAD, RELABEL, DECIDE_DELETE], ids=named)
 def test_a_write_through_a_node_that_is_late_is_not_left_behind(write, simulation, old, check):
     check(explored(partial(simulation.perform, old, [write, MIGRATE], place=Place.CLUSTER), 2, most=1))
 
