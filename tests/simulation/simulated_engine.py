@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ class SimulatedEngine(Adapter):
         later = _Later()
         try:
             yield later
-            await later.finish()
+            await later.finish_all()
         finally:
             later.drop()
 
@@ -191,22 +192,25 @@ async def _is_there(error: Exception) -> bool:
 
 
 class _Later:
-    """A call that is made when it has to be finished: of all moments until then the last."""
+    """Calls that are made when they have to be finished: of all moments until then the last."""
 
     def __init__(self) -> None:
-        self._call: Coroutine[Any, Any, None] | None = None
+        self._calls: deque[Coroutine[Any, Any, None]] = deque()
 
     def start(self, call: Coroutine[Any, Any, None]) -> None:
-        self._call = call
+        self._calls.append(call)
 
     async def finish(self) -> None:
-        call, self._call = self._call, None
-        if call is not None:
-            await call
+        if self._calls:
+            await self._calls.popleft()
+
+    async def finish_all(self) -> None:
+        while self._calls:
+            await self.finish()
 
     def drop(self) -> None:
-        if self._call is not None:
-            self._call.close()
+        for call in self._calls:
+            call.close()
 
 
 def _is_waited_for(operation: models.AliasOperations) -> bool:
