@@ -17,7 +17,6 @@ from qdrant_client import models
 
 from fg_search.engine.paging import pages, scroll_pages
 from fg_search.ids import UserId
-from fg_search.index.following import on_current_collection
 from fg_search.index.logs import in_log, to_log
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
@@ -47,14 +46,14 @@ WAITING = models.Filter(must=[equals(HISTORY_WAITING_KEY, True)])
 
 
 async def log_decisions(state: IndexState) -> None:
-    """Move the entries that items carry into the log. Done twice, or by two at once, it is done once."""
+    """Move the entries that items carry into the log. Done twice, or by two at once, it is done once.
 
-    async def move(state: IndexState) -> None:
-        records, _ = await log_unlogged(state)
-        if records:
-            await state.engine.batch_update_points(state.points, clearing(records))
-
-    await on_current_collection(state, move)
+    Raises:
+        IndexMovedError: If the index has moved.
+    """
+    records, _ = await log_unlogged(state)
+    if records:
+        await state.engine.batch_update_points(state.points, clearing(records))
 
 
 async def log_unlogged(state: IndexState) -> tuple[list[models.ScoredPoint], int]:

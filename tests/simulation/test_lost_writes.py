@@ -89,15 +89,24 @@ def test_a_write_through_a_node_that_is_late_is_not_left_behind(write, simulatio
     check(explored(partial(simulation.perform, old, [write, MIGRATE], place=Place.CLUSTER), 2, most=1))
 
 
+def before_the_old_one_is_removed(perform, mover, to, beginning, first):
+    """Schedules in which an index has moved, and others, with handles of before, still find the old collection."""
+    alone = perform(Schedule(first))
+    moved = request_of(alone, mover, SWITCHING) + 1
+    removes = request_of(alone, mover, f"delete_collection {beginning.photograph.aliases[NAME]}")
+    return (perform(Schedule(first, (Preemption(step, to),))) for step in range(moved, removes + 1))
+
+
 def test_an_item_that_was_deleted_is_not_corrected_where_it_was_before(simulation, young, check):
-    """C has moved the index, and B still finds the item in the old collection, which is not removed yet."""
-    a, _, c = range(3)
     perform = partial(simulation.perform, young, [DECIDE_DELETE, RELABEL, MIGRATE])
-    alone = perform(Schedule(c))
-    removes = request_of(alone, c, f"delete_collection {young.photograph.aliases[NAME]}")
-    check(
-        perform(Schedule(c, (Preemption(step, a),))) for step in range(request_of(alone, c, SWITCHING) + 1, removes + 1)
-    )
+    check(before_the_old_one_is_removed(perform, 2, 0, young, first=2))
+
+
+def test_an_item_is_deleted_where_the_index_is_although_a_decision_was_not_logged_where_it_was(
+    simulation, young, check
+):
+    perform = partial(simulation.perform, young, [DECIDE_KEEP, MIGRATE, DELETE])
+    check(before_the_old_one_is_removed(perform, 1, 2, young, first=0))
 
 
 def test_two_that_make_an_index_make_the_same_one(simulation, empty, check):
