@@ -113,6 +113,16 @@ def test_two_that_make_an_index_make_the_same_one(simulation, empty, check):
     check(explored(partial(simulation.perform, empty, [OPEN_AND_ADD, OPEN_AND_ADD]), 2, most=1))
 
 
+def test_an_index_that_was_made_and_moved_while_it_was_being_opened_has_not_lost_its_name(simulation, empty, check):
+    a, b, c = range(3)
+    perform = partial(simulation.perform, empty, [OPEN_AND_ADD, OPEN_AND_ADD, RESTORE])
+    has_found_none = Preemption(3, b)
+    one_after_the_other = perform(Schedule(a, (has_found_none,)))
+    switched = request_of(one_after_the_other, c, SWITCHING)
+    ends = max(i for i, step in enumerate(one_after_the_other.run.steps) if step.process == c)
+    check(perform(Schedule(a, (has_found_none, Preemption(step, a)))) for step in range(switched + 1, ends + 1))
+
+
 @pytest.mark.parametrize("moving", [MIGRATE, RESTORE], ids=named)
 def test_a_server_that_dies_at_the_switch_still_has_the_index(moving, simulation, old, check):
     alone = simulation.perform(old, [moving], ONE_AFTER_THE_OTHER)
