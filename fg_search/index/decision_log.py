@@ -253,7 +253,7 @@ def _insertion(item: str, entry: Mapping[str, Any], stage: Stage) -> models.Upda
 
 
 def _staging(number: int, stage: Stage, failed: str | None = None) -> models.UpdateOperation:
-    noted = {STAGE: stage, **({} if failed is None else {_FAILED: failed})}
+    noted = {STAGE: stage, _FAILED: failed}  # which may be wrong, if somebody else was about to carry it out
     numbered = models.Filter(must=[equals(NUMBER, number)])
     return models.SetPayloadOperation(set_payload=models.SetPayload(payload=noted, filter=numbered))
 

@@ -25,6 +25,7 @@ from writing_operations import (
     DECIDE_QUERY,
     DELETE,
     LOG_QUERY,
+    LOOK_AT_THE_LOG,
     MIGRATE,
     MIGRATE_TO_ANOTHER_BASE,
     NAME,
@@ -121,6 +122,17 @@ def test_an_index_that_was_made_and_moved_while_it_was_being_opened_has_not_lost
     switched = request_of(one_after_the_other, c, SWITCHING)
     ends = max(i for i, step in enumerate(one_after_the_other.run.steps) if step.process == c)
     check(perform(Schedule(a, (has_found_none, Preemption(step, a)))) for step in range(switched + 1, ends + 1))
+
+
+def test_a_deletion_that_another_one_has_carried_out_does_not_count_as_failed(simulation, old, check):
+    """A and B mark the item, and B is the later. C finds that A's cannot be carried out, and B deletes the item."""
+    a, b, c = range(3)
+    perform = partial(simulation.perform, old, [DECIDE_DELETE, DECIDE_DELETE, LOOK_AT_THE_LOG])
+    logging = f"batch_update_points {NAME}.decisions"
+    a_waits = Preemption(request_of(perform(Schedule(a)), a, logging), b)
+    b_waits = Preemption(request_of(perform(Schedule(a, (a_waits,))), b, logging), a)
+    deleted = request_of(perform(Schedule(a, (a_waits, b_waits))), a, f"delete {NAME}.") + 1
+    check([perform(Schedule(a, (a_waits, b_waits, Preemption(deleted, c, frozen=True))))])
 
 
 @pytest.mark.parametrize("moving", [MIGRATE, RESTORE], ids=named)
