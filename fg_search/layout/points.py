@@ -31,7 +31,10 @@ def to_points(
     base = embeddings.base if metadata.has_base else None
     confidences = _rounded(embeddings.confidence, 6)
     summaries = group_summaries(embeddings, metadata.schema)
-    unread = _rounded(embeddings.unread, 4)
+    unread = [
+        {"unread": share, **({"cut": True} if is_cut else {})} if share or is_cut else {}
+        for share, is_cut in zip(_rounded(embeddings.unread, 4), embeddings.cut.tolist(), strict=True)
+    ]
     for i, item in enumerate(items):
         row = slice(starts[i], starts[i + 1])
         # built without validation: pydantic would check every number, and they are known to be right
@@ -45,7 +48,7 @@ def to_points(
                 "text": item.text,
                 "hash": item.digest,
                 "model": metadata.fingerprint,
-                **({"unread": unread[i]} if unread[i] else {}),
+                **unread[i],
                 **_review_state(item),
             },
         }

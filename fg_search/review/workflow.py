@@ -213,7 +213,7 @@ async def decisions(
     )
 
     async def settle(state: IndexState) -> None:
-        await log_decisions(state)
+        await log_decisions(state, copies="active")
         await finish_deletions(state)
 
     await on_current_collection(state, settle)

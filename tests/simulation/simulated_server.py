@@ -7,6 +7,7 @@ snapshots.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,11 @@ class SimulatedServer(QdrantClient):
         kind = field_schema.type if isinstance(field_schema, models.KeywordIndexParams) else field_schema
         described = models.PayloadIndexInfo(data_type=models.PayloadSchemaType(str(kind.value)), points=0)
         self.indexes.setdefault(self.physical(collection_name), {})[field_name] = described
+
+    def query_batch_points(self, *arguments: Any, **options: Any) -> Any:
+        with warnings.catch_warnings():  # that it searches without an index, whatever it is asked for
+            warnings.filterwarnings("ignore", message="Local mode performs exact")
+            return super().query_batch_points(*arguments, **options)
 
     def get_collection(self, collection_name: str, **options: Any) -> models.CollectionInfo:
         """What local mode says, without its copy of the whole configuration, which is most of the time of a run."""
