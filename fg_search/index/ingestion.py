@@ -192,7 +192,7 @@ class _Addition:
     async def _add_batch(self, state: IndexState, batch: Sequence[_Numbered], writing: Background) -> None:
         for numbered in batch:  # of items that come twice, the first counts
             point = numbered[1].point_id
-            if point in self._waiting or any(point in write.items for write in self._underway):
+            if any(point in known for known in self._known()):
                 self._count(unchanged=1)
             else:
                 self._waiting[point] = numbered
@@ -220,6 +220,14 @@ class _Addition:
                 self._acknowledged()
             else:
                 writing.start(write)
+
+    def _known(self) -> Iterator[Mapping[PointId, _Numbered]]:
+        """Items that were read and not counted yet, by the engine's ids."""
+        yield self._waiting
+        yield self._same
+        for write in self._underway:
+            yield write.items
+            yield write.same
 
     async def _rows(self, state: IndexState, numbered: Sequence[_Numbered]) -> FeatureEmbeddings:
         if self._embeddings is not None:

@@ -535,3 +535,11 @@ def without_ours(payload):
 
 def of_text(text):
     return models.Filter(must=[models.FieldCondition(key="fg.text", match=models.MatchValue(value=text))])
+
+
+def test_unchanged_items_that_come_twice_are_counted_twice_whatever_the_batches(local, rows, monkeypatch):
+    monkeypatch.setattr("fg_search.index.ingestion.ITEMS_PER_WRITE", 16)
+    local.add(**rows)
+    twice = {name: [*values, *values] for name, values in rows.items()}
+    report = local.add(**twice)
+    assert (report.written, report.unchanged) == (0, 2 * len(rows["texts"]))
