@@ -7,6 +7,7 @@ among which the best need not be. Here the same points have the same scores in o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from qdrant_client import models
@@ -49,6 +50,8 @@ async def best_points(
         StrangersError: If points of another encoder are among them.
     """
     needed = options.offset + options.limit
+    if rank_by == "both" and not options.confidence_weight:
+        return await _best_by_both(state, vectors, scope, needed)
     count = in_steps(needed) if rank_by == "both" else _AHEAD * (needed + _MARGIN)
     best: dict[int, list[RankedPoint]] = {}
     left = list(range(len(vectors)))
@@ -91,6 +94,24 @@ async def candidates(
         Candidates([_ranked(point) for point in response.points], len(response.points) < count)
         for response in responses
     ]
+
+
+async def _best_by_both(
+    state: IndexState, vectors: Sequence[QueryVectors], scope: models.Filter | None, needed: int
+) -> list[list[RankedPoint]]:
+    """Best points by both vectors. Those found among more candidates come after those found among fewer.
+
+    So the first points are the same, however many are needed, and pages neither repeat nor lose one.
+    """
+    best: list[dict[PointId, RankedPoint]] = [{} for _ in vectors]
+    count = 0
+    while count < needed:
+        count = in_steps(count + 1)
+        for places, found in zip(best, await candidates(state, vectors, "both", scope, count), strict=True):
+            new = (point for point in found.points if point.id not in places)
+            places.update((point.id, point) for point in islice(new, min(count, needed) - len(places)))
+    ranked = [Candidates(list(places.values()), is_all=False) for places in best]
+    return [points for points, _ in await _weighed(state, ranked, 0.0, needed)]
 
 
 def in_steps(wanted: int) -> int:

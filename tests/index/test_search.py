@@ -249,6 +249,21 @@ def test_pages_together_are_one_long_page(filled, rank_by, options):
         assert untied
 
 
+def test_pages_by_both_go_on_where_more_candidates_are_needed(encoder):
+    # the last 50 have a higher mean, but only four of them are similar enough to be among the first candidates
+    same, other = np.array([1, 0, 0], dtype=np.float32), np.array([0, 1, 0], dtype=np.float32)
+    probabilities = np.array([[same] * 4] * 61 + [[same, same, same, other]] * 50)
+    base = np.eye(24, dtype=np.float32)[[0] + [1] * 60 + [0] * 50]
+    embeddings = FeatureEmbeddings(base, probabilities, encoder.fingerprint)
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add([f"item {i}" for i in range(110)], ids=range(110), embeddings=embeddings[1:])
+        options = {"rank_by": "both", "embeddings": embeddings[:1]}
+        whole = [hit.id for hit in index.search("item", limit=105, **options).hits]
+        pages = [index.search("item", limit=7, offset=start, **options).hits for start in range(0, 105, 7)]
+    assert len(set(whole)) == 105
+    assert [hit.id for page in pages for hit in page] == whole
+
+
 def test_pages_are_the_same_with_a_calibration(own, questions):
     plain = [own.search(QUESTION, limit=3, offset=offset).hits for offset in (0, 3, 6, 30, 60)]
     own.calibrate(*questions(120, 0))
