@@ -314,7 +314,8 @@ def _draw(found: IndexEvaluation, histogram: Sequence[int], folder: Path) -> Non
 def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> bool:
     """Print a result, and return whether it has hits."""
     if as_json:
-        print_json({**({} if row is None else {"row": row}), **vars(result)})
+        hits = [{**vars(hit), "weighted_score": hit.ranking_score} for hit in result.hits]  # until 0.3
+        print_json({**({} if row is None else {"row": row}), **vars(result), "hits": hits})
     else:
         display.result(console, result)
     return bool(result.hits)

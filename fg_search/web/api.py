@@ -24,7 +24,10 @@ class HitBody(BaseModel):
 
     id: UserId
     score: float
-    ranking_score: float = Field(description="The order of hits: by default the mean of score and base cosine.")
+    ranking_score: float = Field(
+        description="What hits are ordered by: the score, or its mean with the base cosine, times confidence^weight."
+    )
+    weighted_score: float = Field(description="Old name of `ranking_score`.", deprecated=True)
     confidence: float = Field(description="Confidence of the item.")
     label: str | None
     text: str
@@ -46,7 +49,9 @@ class ResultBody(BaseModel):
     @classmethod
     def of(cls, result: SearchResult) -> ResultBody:
         """Convert a search result."""
-        return cls.model_validate(asdict(result))
+        values = asdict(result)
+        hits = [{**hit, "weighted_score": hit["ranking_score"]} for hit in values["hits"]]
+        return cls.model_validate({**values, "hits": hits})
 
 
 class ExampleBody(BaseModel):

@@ -110,6 +110,7 @@ def test_confidence_options_reach_the_search(run, made):
     )
     hit = json.loads(out)["hits"][0]
     assert hit["ranking_score"] == pytest.approx(hit["score"] * hit["confidence"] ** 2)
+    assert hit["weighted_score"] == hit["ranking_score"]  # its old name
 
 
 def test_review_lists_the_least_confident_first(run, made):

@@ -17,6 +17,14 @@ def test_search(browse, served):
     assert found["hits"][0]["agreement"] == list(wanted.hits[0].agreement)
 
 
+def test_the_old_name_of_the_ranking_score_is_there_for_one_release(browse, served):
+    client = browse(served)
+    (hit,) = client.post("/api/search", json={"query": "card blocked", "limit": 1}).json()["hits"]
+    assert hit["weighted_score"] == hit["ranking_score"]
+    described = client.get("/api/openapi.json").json()["components"]["schemas"]["HitBody"]["properties"]
+    assert [name for name, field in described.items() if field.get("deprecated")] == ["weighted_score"]
+
+
 def test_several_phrasings(browse, served):
     response = browse(served).post("/api/search", json={"query": ["card", "pin"]})
     assert response.json()["query"] == "card / pin"
