@@ -39,7 +39,7 @@ def result(console: Console, found: SearchResult) -> None:
         console.print(f"  chance to be right {bar(found.confidence)}")
     if found.hits:
         weighted = any(hit.score != hit.ranking_score for hit in found.hits)
-        scores = (("rank", "right"), ("score", "right")) if weighted else (("score", "right"),)
+        scores = (("ranking", "right"), ("score", "right")) if weighted else (("score", "right"),)
         table = _table(*scores, ("confidence", "left"), ("agree", "right"), ("label", "left"), ("text", "left"))
         for hit in found.hits:
             table.add_row(
