@@ -66,6 +66,7 @@ from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.review.label_scores import LabelScores
 from fg_search.review.review_options import ReviewOptions
+from fg_search.validation import check_count
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -320,6 +321,7 @@ class AsyncConfidenceIndex:
         embeddings: FeatureEmbeddings | None = None,
         total: int | None = None,
         batch_size: int = 64,
+        parallel: int | None = None,
         show_progress: bool | None = None,
     ) -> AddReport:
         """Encode items and write them. Unchanged items are neither encoded nor written.
@@ -337,6 +339,8 @@ class AsyncConfidenceIndex:
             embeddings: Embeddings of the texts by this index's encoder, if you have them.
             total: Number of items for the progress bar, if ``texts`` is a generator.
             batch_size: Number of texts the base model encodes at once.
+            parallel: Number of writes at once. By default two to a server, which works while the next is made ready;
+                one to a folder.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Returns:
@@ -347,10 +351,14 @@ class AsyncConfidenceIndex:
             ModelMismatchError: If the embeddings have the shape of another encoder.
             StorageError: If a server stays out of reach.
         """
+        if parallel is not None:
+            check_count(parallel, name="parallel")
         await self._connected.check_writable(self.collection)
         items = await self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, embeddings))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
-            return await ingestion.add(self._state, items, embeddings, batch_size=batch_size, progress=advance)
+            return await ingestion.add(
+                self._state, items, embeddings, batch_size=batch_size, progress=advance, parallel=parallel
+            )
 
     async def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
         """Remove items by their ids or by a filter.

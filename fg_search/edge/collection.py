@@ -38,6 +38,7 @@ from fg_search.edge.disk_space import allocated_size, check_space_to_open, check
 from fg_search.edge.engine_errors import ShardClosedError, engine_errors
 from fg_search.edge.errors import StorageError
 from fg_search.edge.folder import COLLECTION_FILE, SHARD_FOLDER
+from fg_search.edge.garbage import no_collections
 from fg_search.edge.json_files import read_json, write_json
 from fg_search.edge.search.searcher import Searcher
 from fg_search.edge.shards import build_shard, close_shard, copy_points, engine_config, follow
@@ -241,8 +242,9 @@ class EdgeCollection:
 
     def prepare_upsert(self, points: Any, condition: models.Filter | None, mode: models.UpdateMode | None) -> Write:
         """Check all points and return a function that writes them."""
-        converted = convert_points(points, self.schema)
-        operation = _Operation.upsert_points(converted, convert_filter(condition), convert_update_mode(mode))
+        with no_collections():
+            converted = convert_points(points, self.schema)
+            operation = _Operation.upsert_points(converted, convert_filter(condition), convert_update_mode(mode))
         return partial(self._update, operation, len(converted))
 
     def prepare_vector_update(self, points: Sequence[models.PointVectors], condition: models.Filter | None) -> Write:

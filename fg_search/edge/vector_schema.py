@@ -119,8 +119,10 @@ def _are_float32(values: Sequence[float]) -> bool:
 
 
 def _dense(vector: Any, size: int, is_multi: bool, where: str) -> list[float] | list[list[float]]:
-    if type(vector) is list and not is_multi and len(vector) == size and _is_finite(vector):
-        return vector
+    # the engine reads a list twice as fast as an array (11 vs 24 µs for 384 numbers)
+    numbers = vector.tolist() if type(vector) is np.ndarray and vector.dtype == np.float32 else vector
+    if type(numbers) is list and not is_multi and len(numbers) == size and _is_finite(numbers):
+        return numbers
     try:
         with np.errstate(over="ignore"):  # a number too large for float32 becomes infinite and is reported below
             array = np.asarray(vector, dtype=np.float32)
@@ -135,7 +137,6 @@ def _dense(vector: Any, size: int, is_multi: bool, where: str) -> list[float] | 
         raise ValueError(f"Wrong input: Vector dimension error: expected dim: {size}, got {array.shape[-1]} {where}")
     if not np.isfinite(array).all():
         raise ValueError(f"Wrong input: Vector contains NaN or infinite values {where}")
-    # the engine reads a list twice as fast as an array (11 vs 24 µs for 384 numbers)
     return cast("list[float] | list[list[float]]", vector if type(vector) is list else array.tolist())
 
 

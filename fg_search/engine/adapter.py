@@ -37,18 +37,18 @@ from fg_search.engine.hits import (
     together,
 )
 from fg_search.engine.limits import Limits
-from fg_search.engine.numbers import with_short_numbers
+from fg_search.engine.numbers import as_sent
 from fg_search.engine.ordered import in_order
 from fg_search.engine.port import Engine, PointId, Selector
 from fg_search.engine.snapshot_transfer import download, upload
 from fg_search.engine.versions import check_version
 from fg_search.engine.writes import (
     Unit,
+    operations_as_sent,
     operations_of,
     sizes_of_points,
     sizes_of_units,
     units_of,
-    with_short_operations,
 )
 from fg_search.errors import ServerError, UnsupportedError
 
@@ -394,8 +394,8 @@ class Adapter(Calls):
                 wait=True,
             )
 
-        if self._writes_text:
-            points = await self.work(partial(with_short_numbers, points))
+        if not self.is_embedded:
+            points = await self.work(partial(as_sent, points, as_text=self._writes_text))
         await self._in_parts(collection, "points", points, upsert, sizes_of_points)
 
     async def delete(self, collection: str, selector: Selector) -> None:
@@ -453,8 +453,8 @@ class Adapter(Calls):
                 wait=True,
             )
 
-        if self._writes_text:
-            operations = await self.work(partial(with_short_operations, operations))
+        if not self.is_embedded:
+            operations = await self.work(partial(operations_as_sent, operations, as_text=self._writes_text))
         await self._in_parts(collection, "points", units_of(operations), update, sizes_of_units)
 
     # --- snapshots ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial
@@ -44,45 +45,50 @@ class AsyncEngine(Adapter):
         return await asyncio.to_thread(function)
 
     @asynccontextmanager
-    async def background(self) -> AsyncIterator[_Task]:
-        task = _Task()
+    async def background(self) -> AsyncIterator[_Tasks]:
+        tasks = _Tasks()
         try:
-            yield task
-            await task.finish()
+            yield tasks
+            await tasks.finish_all()
         except asyncio.CancelledError:
             if self._remote is not None:  # Ctrl-C is a cancellation too, and a server may never answer
-                await task.give_up()
+                await tasks.give_up()
             raise
         finally:
-            await task.close()
+            await tasks.close()
 
 
-class _Task:
-    """Runs one call at a time in a task of its own."""
+class _Tasks:
+    """Runs each call in a task of its own."""
 
     def __init__(self) -> None:
-        self._running: asyncio.Task[None] | None = None
+        self._running: deque[asyncio.Task[None]] = deque()  # in the order in which they were started
 
     def start(self, call: Coroutine[Any, Any, None]) -> None:
-        self._running = asyncio.create_task(call)
+        self._running.append(asyncio.create_task(call))
 
     async def finish(self) -> None:
-        if self._running is None:
+        if not self._running:
             return
+        first = self._running[0]
         try:
-            await asyncio.shield(self._running)  # if this is cancelled, close() still waits for the call
+            await asyncio.shield(first)  # if this is cancelled, close() still waits for the call
         finally:
-            if self._running.done():
-                self._running = None
+            if first.done():
+                self._running.popleft()
+
+    async def finish_all(self) -> None:
+        while self._running:
+            await self.finish()
 
     async def give_up(self) -> None:
-        """Wait for the call in progress a moment only."""
-        running, self._running = self._running, None
-        if running is not None:
-            await asyncio.wait([running], timeout=_LAST_WAIT)
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+        """Wait for the calls in progress a moment only."""
+        running, self._running = self._running, deque()
+        if running:
+            await asyncio.wait(running, timeout=_LAST_WAIT)
+            for call in running:
+                call.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
     async def close(self) -> None:
-        if self._running is not None:
-            await asyncio.gather(self._running, return_exceptions=True)
+        await asyncio.gather(*self._running, return_exceptions=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
@@ -70,46 +71,51 @@ class BlockingEngine(Adapter):
         return function()
 
     @asynccontextmanager
-    async def background(self) -> AsyncIterator[_Thread]:
-        thread = _Thread()
+    async def background(self) -> AsyncIterator[_Threads]:
+        threads = _Threads()
         try:
-            yield thread
-            await thread.finish()
+            yield threads
+            await threads.finish_all()
         except (KeyboardInterrupt, SystemExit):
-            thread.give_up()
+            threads.give_up()
             raise
         finally:
-            thread.close()
+            threads.close()
 
 
-class _Thread:
-    """Runs one call at a time in a thread."""
+class _Threads:
+    """Runs each call in a thread."""
 
     def __init__(self) -> None:
-        self._running: _Call | None = None
+        self._running: deque[_Call] = deque()  # in the order in which they were started
 
     def start(self, call: Coroutine[Any, Any, None]) -> None:
-        self._running = _Call(call)
-        self._running.start()
+        self._running.append(_Call(call))
+        self._running[-1].start()
 
     async def finish(self) -> None:
-        running = self._running
-        if running is not None:
-            running.join()
-            self._running = None
-            if running.error is not None:
-                raise running.error
+        if self._running:
+            first = self._running[0]
+            first.join()
+            self._running.popleft()
+            if first.error is not None:
+                raise first.error
+
+    async def finish_all(self) -> None:
+        while self._running:
+            await self.finish()
 
     def give_up(self) -> None:
-        """Wait for the call in progress a moment only: a server may never answer it."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.give_up()
-            running.join(_LAST_WAIT)
+        """Wait for the calls in progress a moment only: a server may never answer them."""
+        running, self._running = self._running, deque()
+        for call in running:
+            call.give_up()
+        for call in running:
+            call.join(_LAST_WAIT)
 
     def close(self) -> None:
-        if self._running is not None:
-            self._running.join()
+        for call in self._running:
+            call.join()
 
 
 class _Call(threading.Thread):

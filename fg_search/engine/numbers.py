@@ -1,4 +1,7 @@
-"""Numbers of vectors as text: a float32 needs nine digits, Python writes up to seventeen."""
+"""Numbers of vectors as a client takes and sends them: lists, and as text in as few digits as a float32 needs.
+
+It needs nine; Python writes up to seventeen.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,31 @@ from typing import Any
 import numpy as np
 from qdrant_client import models
 
+from fg_search.edge.instances import filled
+
 _DIGITS = 9  # with so many, each float32 is read back as it was
 
 
-def with_short_numbers(points: Sequence[models.PointStruct]) -> list[models.PointStruct]:
+def as_sent(points: Sequence[models.PointStruct], *, as_text: bool) -> list[models.PointStruct]:
+    """Points as qdrant-client takes them: vectors that are rows of an array become lists.
+
+    Args:
+        points: The points.
+        as_text: Whether they are sent as JSON. Then their numbers are shortened to what a float32 needs.
+    """
+    lists = [_with_lists(point) for point in points]
+    return _with_short_numbers(lists) if as_text else lists
+
+
+def _with_lists(point: models.PointStruct) -> models.PointStruct:
+    vectors: Any = point.vector
+    if not isinstance(vectors, dict) or not any(isinstance(one, np.ndarray) for one in vectors.values()):
+        return point
+    lists = {name: one.tolist() if isinstance(one, np.ndarray) else one for name, one in vectors.items()}
+    return filled(models.PointStruct, {"id": point.id, "vector": lists, "payload": point.payload})
+
+
+def _with_short_numbers(points: Sequence[models.PointStruct]) -> list[models.PointStruct]:
     """Points that a server stores as the same float32 vectors, but that are half as long as JSON."""
     lists = list(chain.from_iterable(_lists(point.vector) for point in points))
     if not lists:

@@ -26,13 +26,13 @@ T = TypeVar("T")
 
 
 class Background(Protocol):
-    """Runs one call at a time while the operation does something else."""
+    """Runs calls while the operation does something else."""
 
     def start(self, call: Coroutine[Any, Any, None]) -> None:
-        """Start a call. The one before it must have been finished."""
+        """Start a call beside those that run."""
 
     async def finish(self) -> None:
-        """Wait for the call that was started, and raise its error."""
+        """Wait for the call that was started first and was not waited for yet, if any, and raise its error."""
 
 
 class Engine(Protocol):

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from qdrant_client import models
 
 from fg_search.engine.limits import size_of
-from fg_search.engine.numbers import with_short_numbers
+from fg_search.engine.numbers import as_sent
 
 Unit: TypeAlias = tuple[models.UpdateOperation, models.PointStruct | None]  # an operation, and one of its points
 
@@ -48,8 +48,8 @@ def sizes_of_points(points: Sequence[models.PointStruct]) -> list[int]:
     return [size_of(point) for point in points]
 
 
-def with_short_operations(operations: Sequence[models.UpdateOperation]) -> list[models.UpdateOperation]:
-    """The operations with :func:`~fg_search.engine.numbers.with_short_numbers` in their points."""
+def operations_as_sent(operations: Sequence[models.UpdateOperation], *, as_text: bool) -> list[models.UpdateOperation]:
+    """The operations with points as :func:`~fg_search.engine.numbers.as_sent` makes them."""
     units = units_of(operations)
-    points = iter(with_short_numbers([point for _, point in units if point is not None]))
+    points = iter(as_sent([point for _, point in units if point is not None], as_text=as_text))
     return operations_of([(operation, None if point is None else next(points)) for operation, point in units])

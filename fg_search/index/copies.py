@@ -91,10 +91,11 @@ async def copy_index(
         points = (await destination.get_aliases()).get(collection, collection)
         info = await find_collection(destination, points)
         if info is not None:
-            _check_same(IndexMetadata.of_collection(collection, info), metadata, settings, collection, state)
-            await destination.update_collection(
-                points, metadata={INCOMPLETE_KEY: f"{state.collection} at {state.location}"}
-            )
+            there = IndexMetadata.of_collection(collection, info)
+            _check_same(there, metadata, settings, collection, state)
+            newer = replace(there, schema=max(there.schema, metadata.schema))  # releases that cannot read it say so
+            mark = {INCOMPLETE_KEY: f"{state.collection} at {state.location}"}
+            await destination.update_collection(points, metadata={**newer.to_payload(), **mark})
             report = await _copy_points(state, destination, points, metadata, progress)
             await _copy_rest(state, destination, collection, points, chosen)
             await destination.update_collection(points, metadata={INCOMPLETE_KEY: None})

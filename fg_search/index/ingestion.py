@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from qdrant_client import models
 
+from fg_search.edge.garbage import no_collections
 from fg_search.engine.paging import pages
 from fg_search.engine.port import Background, PointId
 from fg_search.ids import UserId
@@ -80,7 +81,10 @@ async def checked(
             tenant_key=state.metadata.settings.tenant_key,
             tenant=state.tenant,
         )
-        return list(items) if isinstance(texts, Sized) else items
+        if not isinstance(texts, Sized):
+            return items
+        with no_collections():
+            return list(items)
 
     return await state.engine.work(check)
 
@@ -93,12 +97,13 @@ async def add(
     batch_size: int,
     progress: Callable[[int], object],
     copied: bool = False,
+    parallel: int | None = None,
 ) -> AddReport:
     """Write the items that are new or have changed.
 
-    A write is acknowledged before the one after the next begins. So whatever fails, everything up to the write before
-    the last one is in the index, and no item is half written. If the index moves to another encoder meanwhile, what
-    was not acknowledged is encoded by that one.
+    While items are encoded, those before them are written. Writes are acknowledged in the order in which they began.
+    So whatever fails, everything but the last ``parallel`` writes is in the index, and no item is half written. If the
+    index moves to another encoder meanwhile, what was not acknowledged is encoded by that one.
 
     Args:
         state: The index.
@@ -108,8 +113,10 @@ async def add(
         progress: Called with the number of items done since its last call.
         copied: The items come from another collection and are written exactly as they are there, with corrections,
             decisions and scores. Nobody else works on a collection that is being filled.
+        parallel: Number of writes at once. By default two to a server, which works while the next is made ready.
     """
-    addition = _Addition(enumerate(items), embeddings, batch_size, progress, copied)
+    writes = (2 if state.engine.is_shared else 1) if parallel is None else parallel
+    addition = _Addition(enumerate(items), embeddings, batch_size, progress, copied, writes)
 
     async def run(state: IndexState) -> AddReport:
         await addition.run(state)
@@ -128,6 +135,7 @@ class _Addition:
         batch_size: int,
         progress: Callable[[int], object],
         copied: bool,
+        parallel: int,
     ) -> None:
         self.written = 0
         self.unchanged = 0
@@ -137,22 +145,29 @@ class _Addition:
         self._batch_size = batch_size
         self._progress = progress
         self._copied = copied
+        self._parallel = parallel
         self._pace = _Pace()
         self._notes = ReadingNotes()
         self._waiting: dict[PointId, _Numbered] = {}  # items to compare or to write
         self._same: dict[PointId, _Numbered] = {}  # items that have not changed, as it seems
-        self._underway: dict[PointId, _Numbered] = {}  # items being written
+        self._underway: deque[_Underway] = deque()  # writes, in the order in which they began
 
     async def run(self, state: IndexState) -> None:
         """Add what was not acknowledged yet."""
         await self._fit_embeddings(state)
-        again = [*self._underway.values(), *self._same.values(), *self._waiting.values()]
-        self._items = chain(again, self._items)
-        self._underway, self._same, self._waiting = {}, {}, {}
+        begun = [numbered for write in self._underway for numbered in (*write.items.values(), *write.same.values())]
+        self._items = chain(begun, self._same.values(), self._waiting.values(), self._items)
+        self._underway, self._same, self._waiting = deque(), {}, {}
         async with state.engine.background() as writing:
             while batch := list(islice(self._items, self._pace.items)):
                 await self._add_batch(state, batch, writing)
-            await self._finish(state, writing)
+            while self._underway:
+                await self._finish(writing)
+            if self._same:
+                if not self._copied:
+                    await acknowledge(state, [])
+                self._count(unchanged=len(self._same))
+                self._same = {}
 
     def report(self) -> AddReport:
         """Report of what was added, with a warning if the model reads only a part of it."""
@@ -176,10 +191,11 @@ class _Addition:
 
     async def _add_batch(self, state: IndexState, batch: Sequence[_Numbered], writing: Background) -> None:
         for numbered in batch:  # of items that come twice, the first counts
-            if numbered[1].point_id in self._underway or numbered[1].point_id in self._waiting:
+            point = numbered[1].point_id
+            if point in self._waiting or any(point in write.items for write in self._underway):
                 self._count(unchanged=1)
             else:
-                self._waiting[numbered[1].point_id] = numbered
+                self._waiting[point] = numbered
         changes = await _changed(state, [item for _, item in self._waiting.values()], copied=self._copied)
         for point in [point for point in self._waiting if point not in changes]:
             self._same[point] = self._waiting.pop(point)
@@ -192,13 +208,18 @@ class _Addition:
             self._notes.add(rows.reading, [item.text for item in items], lambda row: repr(items[row].id))
         for first in range(0, len(chosen), ITEMS_PER_WRITE):
             part = chosen[first : first + ITEMS_PER_WRITE]
-            embedded = rows[first : first + ITEMS_PER_WRITE]
-            points = await state.engine.work(
-                partial(_points, [change.item for change in part], embedded, state.metadata)
-            )
-            await self._finish(state, writing)
-            writing.start(_write(state, part, points, copied=self._copied))
-            self._underway = {change.item.point_id: self._waiting.pop(change.item.point_id) for change in part}
+            if len(self._underway) >= self._parallel:
+                await self._finish(writing)
+            begun = {change.item.point_id: self._waiting.pop(change.item.point_id) for change in part}
+            self._underway.append(_Underway(begun, self._same))
+            self._same = {}
+            write = _write(state, part, rows[first : first + ITEMS_PER_WRITE], copied=self._copied)
+            if self._embeddings is not None and state.engine.is_embedded:
+                # there is nothing to do meanwhile: the engine runs in this process and holds its lock
+                await write
+                self._acknowledged()
+            else:
+                writing.start(write)
 
     async def _rows(self, state: IndexState, numbered: Sequence[_Numbered]) -> FeatureEmbeddings:
         if self._embeddings is not None:
@@ -206,13 +227,14 @@ class _Addition:
         encode = partial(state.encode, [item.text for _, item in numbered], self._batch_size)
         return await state.engine.work(partial(self._pace.measure, encode))
 
-    async def _finish(self, state: IndexState, writing: Background) -> None:
-        """Wait for the write that is under way. What was compared before it is acknowledged with it."""
+    async def _finish(self, writing: Background) -> None:
+        """Wait for the write that began first."""
         await writing.finish()
-        if not self._underway and self._same and not self._copied:
-            await acknowledge(state, [])
-        self._count(written=len(self._underway), unchanged=len(self._same))
-        self._underway, self._same = {}, {}
+        self._acknowledged()
+
+    def _acknowledged(self) -> None:
+        write = self._underway.popleft()
+        self._count(written=len(write.items), unchanged=len(write.same))
 
     def _count(self, *, written: int = 0, unchanged: int = 0) -> None:
         self.written += written
@@ -236,6 +258,21 @@ class _Change:
 
 
 _Numbered: TypeAlias = tuple[int, Item]  # row of the embeddings
+
+
+@dataclass(frozen=True)
+class _Underway:
+    """A write that has begun.
+
+    Attributes:
+        items: Items being written, by the engine's ids.
+        same: Items that were compared before it and have not changed. They are acknowledged with it.
+    """
+
+    items: Mapping[PointId, _Numbered]
+    same: Mapping[PointId, _Numbered]
+
+
 _Writes: TypeAlias = dict[PointId, tuple[_Change, models.PointStruct]]
 
 
@@ -259,18 +296,9 @@ class _Pace:
 
 
 def _points(items: list[Item], embeddings: FeatureEmbeddings, metadata: IndexMetadata) -> list[models.PointStruct]:
-    """Points of one write, made while the garbage collector is off.
-
-    They are thousands of lists and dicts, none of them garbage. The collector would go through them, and every few
-    writes through all other objects of the process, which takes longer than making the points.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
+    """Points of one write."""
+    with no_collections():
         return list(to_points(items, embeddings, metadata))
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 async def _changed(state: IndexState, batch: Sequence[Item], *, copied: bool) -> dict[PointId, _Change]:
@@ -297,11 +325,11 @@ def _needed(state: IndexState, record: models.Record, given: Item, *, copied: bo
     return None if seen.has(given, state.metadata.fingerprint) else _Change(seen.update(given), given, seen)
 
 
-async def _write(
-    state: IndexState, changes: Sequence[_Change], points: Sequence[models.PointStruct], *, copied: bool
-) -> None:
-    """Write points, none of them over what people have done to its item since it was read."""
+async def _write(state: IndexState, changes: Sequence[_Change], embeddings: FeatureEmbeddings, *, copied: bool) -> None:
+    """Write items, none of them over what people have done to it since it was read."""
     engine, collection = state.engine, state.points
+    items = [change.item for change in changes]
+    points = await engine.work(partial(_points, items, embeddings, state.metadata))
     if copied:
         await engine.upsert(collection, points)
         return

@@ -14,6 +14,7 @@ from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import PointId
 from fg_search.errors import StorageError
+from fg_search.index.calibration import Calibration
 from fg_search.index.collections import make_without_vectors
 from fg_search.index.copies import OURS, remove_extra
 from fg_search.index.encoders import EncoderSlot, metadata_of
@@ -26,10 +27,10 @@ from fg_search.index.scores import index_scores
 from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import IndexState, OpenIndex
 from fg_search.layout.items import Item
-from fg_search.layout.keys import BASE_VECTOR
+from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY
 from fg_search.layout.operations import CHANGED_POINT, SEALED_KEY
 from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
-from fg_search.layout.schema import IndexMetadata
+from fg_search.layout.schema import SCHEMA_VERSION, IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.reading import Reading
 
@@ -74,14 +75,18 @@ async def migrate(
         take_over: Do not wait for another operation that is moving the index; it cannot switch any more then.
 
     Returns:
-        State of the new index, which has no calibration.
+        State of the new index. It has no calibration, unless only the layout of an earlier release was renewed.
 
     Raises:
         StorageError: If the index's name is no alias, or another client has written points to the index.
     """
     state = await followed(state)
     await remove_retired(state.engine, state.collection)
-    while not encoder.has_fingerprint(state.metadata.fingerprint) or _sets_aside_otherwise(state, set_aside):
+    while (
+        not encoder.has_fingerprint(state.metadata.fingerprint)
+        or state.metadata.schema != SCHEMA_VERSION
+        or _sets_aside_otherwise(state, set_aside)
+    ):
         check_can_move(state)
         kept = state.metadata.set_aside if set_aside == "as before" else set_aside
         metadata = replace(metadata_of(encoder), settings=state.metadata.settings, set_aside=kept)
@@ -138,6 +143,9 @@ class _Migration:
         self.is_same_base = encoder.has_base_fingerprint(state.metadata.base)
         # stored embeddings of the same base model are as good as new ones, unless they were rounded
         self.keep_base = self.is_same_base and metadata.settings.base_vectors == "float32"
+        self.finds_the_same = (
+            encoder.has_fingerprint(state.metadata.fingerprint) and metadata.set_aside == state.metadata.set_aside
+        )
         self.old, self.new = state.points, right.target
         self.filled = replace(
             state,
@@ -169,9 +177,15 @@ class _Migration:
         while await self._catch_up():
             pass
         await self._compare()  # reads two numbers, unless something else than fg_search has written
-        await self._note_scores()
+        calibration = await self._take_notes()
         await self.right.complete()
-        moved = replace(self.filled, collection=self.state.collection, points=self.new, handle=self.state.handle)
+        moved = replace(
+            self.filled,
+            collection=self.state.collection,
+            points=self.new,
+            handle=self.state.handle,
+            calibration=calibration,
+        )
         moved.handle.announce(moved)
         if not await self.right.switch():
             raise RightLostError
@@ -249,14 +263,21 @@ class _Migration:
             )
         await self._copy_all(_ignore)
 
-    async def _note_scores(self) -> None:
-        """Note in the target's metadata which scores its items have, and make the indexes that lists need."""
+    async def _take_notes(self) -> Calibration | None:
+        """Take what the old collection's metadata say and still holds: which scores items have, and the calibration."""
         if not self.is_same_base:
-            return
+            return None
         metadata = (await self.engine.get_collection(self.old)).config.metadata or {}
         kept = await index_scores(self.engine, self.new, metadata)
+        calibration = None
+        if self.finds_the_same:
+            calibration = Calibration.of_metadata(metadata.get(CALIBRATION_KEY), self.state.metadata.fingerprint)
+        if calibration is not None:
+            calibration = replace(calibration, fingerprint=self.filled.metadata.fingerprint)
+            kept[CALIBRATION_KEY] = calibration.to_metadata()
         if kept:
             await self.engine.update_collection(self.new, metadata=kept)
+        return calibration
 
 
 def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_review: bool) -> Item:

@@ -1,14 +1,14 @@
 """Points ranked by both vectors, or by score and confidence: by what the engine found for each vector alone.
 
-The embedded engine weighs by itself (:mod:`fg_search.index.weighted_points`). But a server evaluates what is below a
-formula, and groups, in each shard by itself, where ranks are others, and it orders equal scores at will, which decide
-ranks. Here the same points have the same scores in one shard, in many, and in a folder.
+A server evaluates what is below a formula, and groups, in each shard by itself, where ranks are others, and it orders
+equal scores at will, which decide ranks. Here the same points have the same scores in one shard, in many, and in a
+folder. A formula also weighs a fixed number of candidates only, among which the best need not be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from qdrant_client import models
@@ -20,12 +20,12 @@ from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_plan import Ranking, plan
 from fg_search.index.state import IndexState
-from fg_search.index.weighted_points import weighted_by_engine
 from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.layout.points import id_of, payload_of
 
 _MORE = 10  # times as many candidates, if so many are not enough
-_LEAST = 200  # candidates for each vector
+_LEAST = 200  # candidates for each vector, where both rank
+_MARGIN, _AHEAD = 6, 4  # points more than needed whose weights are read at first, and as many times the candidates
 _MOST = 20_000  # candidates, among which a weight looks for the best
 _RANK_OFFSET = 2  # of reciprocal-rank fusion: 1 / (2 + rank), ranks from 0, as in Qdrant
 
@@ -80,13 +80,7 @@ async def best_points(
         StrangersError: If points of another encoder are among them.
     """
     needed = options.offset + options.limit
-    if options.confidence_weight and rank_by != "both" and state.engine.is_embedded:
-        weight = options.confidence_weight
-        by_engine = await weighted_by_engine(state, vectors, _single(rank_by), scope, weight, needed)
-        for points in by_engine:
-            check_model(state, points)
-        return [[_unweighted(point, weight) for point in points] for points in by_engine]
-    count = in_steps(needed)
+    count = in_steps(needed) if rank_by == "both" else _AHEAD * (needed + _MARGIN)
     best: dict[int, list[RankedPoint]] = {}
     left = list(range(len(vectors)))
     while left:
@@ -136,15 +130,12 @@ def in_steps(wanted: int) -> int:
 def weighted(points: Sequence[RankedPoint], weight: float) -> list[RankedPoint]:
     """Points whose confidence was read, best first by their weighted scores."""
     found = [
-        replace(point, weighted_score=point.score * point.payload[PAYLOAD_KEY]["confidence"] ** weight)
+        RankedPoint(
+            point.id, point.score, point.score * point.payload[PAYLOAD_KEY]["confidence"] ** weight, point.payload
+        )
         for point in points
     ]
     return sorted(found, key=_place)
-
-
-def _unweighted(point: models.ScoredPoint, weight: float) -> RankedPoint:
-    payload = payload_of(point)
-    return RankedPoint(id_of(point), point.score / payload[PAYLOAD_KEY]["confidence"] ** weight, point.score, payload)
 
 
 def _single(rank_by: RankBy) -> Ranking:
@@ -152,14 +143,17 @@ def _single(rank_by: RankBy) -> Ranking:
 
 
 def _by_score(lists: Sequence[Sequence[models.ScoredPoint]], count: int) -> Candidates:
+    is_all = all(len(points) < count for points in lists)
+    if len(lists) == 1:
+        alone = [RankedPoint(id_of(point), point.score, point.score, payload_of(point)) for point in lists[0]]
+        return Candidates(alone, is_all)
     scores: dict[PointId, float] = {}
     for points in lists:
         for position, point in enumerate(points):
-            score = point.score if len(lists) == 1 else 1 / (_RANK_OFFSET + position)
-            scores[id_of(point)] = scores.get(id_of(point), 0.0) + score
+            scores[id_of(point)] = scores.get(id_of(point), 0.0) + 1 / (_RANK_OFFSET + position)
     payloads = {id_of(point): payload_of(point) for points in lists for point in points}
     found = [RankedPoint(point, score, score, payloads[point]) for point, score in scores.items()]
-    return Candidates(sorted(found, key=_place), all(len(points) < count for points in lists))
+    return Candidates(sorted(found, key=_place), is_all)
 
 
 async def _weighed(
@@ -173,16 +167,20 @@ async def _weighed(
     payloads: dict[PointId, Mapping[str, Any]] = {}
     results: dict[int, tuple[list[RankedPoint], bool]] = {}
     left = list(range(len(found)))
-    read = 2 * needed + _MORE if weight else needed
+    read = needed + _MARGIN if weight else needed
     while left:
         await _read(state, payloads, [point.id for i in left for point in found[i].points[:read]])
         for i in left:
             points = found[i].points
-            there = [replace(point, payload=payloads[point.id]) for point in points[:read] if point.id in payloads]
+            there = [
+                RankedPoint(point.id, point.score, point.weighted_score, payloads[point.id])
+                for point in points[:read]
+                if point.id in payloads
+            ]
             best = weighted(there, weight) if weight else there
             results[i] = best, not weight or _is_exact(best, found[i], read, needed)
         left = [i for i in left if not results[i][1] and read < len(found[i].points)]
-        read *= 4
+        read *= 2
     return [results[i] for i in range(len(found))]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from operator import eq
 from typing import Any, Literal, TypeAlias
 
 from qdrant_client import models
@@ -12,7 +11,7 @@ from qdrant_client import models
 from fg_search.edge.instances import construct
 from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.search_options import SearchOptions
-from fg_search.index.search_results import Hit
+from fg_search.index.search_results import COMPARED_CODES, Hit
 from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR, PAYLOAD_KEY
 
 Ranking: TypeAlias = Literal["features", "base"]
@@ -61,8 +60,8 @@ def to_hits(rows: Iterable[Row], query: QueryVectors) -> tuple[Hit, ...]:
                 "confidence": features["confidence"],
                 "label": features.get("label"),
                 "text": features["text"],
-                "agreement": tuple(map(eq, codes, features["codes"])),
                 "payload": payload,
+                COMPARED_CODES: (codes, features["codes"]),
             }
         )
     return Hit.of_each(hits)

@@ -10,6 +10,7 @@ from qdrant_client import models
 
 from fg_search.edge.instances import filled
 from fg_search.engine.port import PointId
+from fg_search.layout.group_summaries import group_summaries
 from fg_search.layout.history import History
 from fg_search.layout.items import Item, given_label
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, HISTORY_KEY, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
@@ -22,12 +23,14 @@ _REVIEW_STATE = {"label", "given_label", REVIEW_KEY, REVIEWED_KEY, HISTORY_KEY, 
 def to_points(
     items: Sequence[Item], embeddings: FeatureEmbeddings, metadata: IndexMetadata
 ) -> Iterator[models.PointStruct]:
-    """Convert items to points; row i of ``embeddings`` belongs to item i."""
+    """Convert items to points; row i of ``embeddings`` belongs to item i.
+
+    Base vectors stay rows of the array: as lists, those of one write would be millions of objects.
+    """
     values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
-    base = embeddings.base.tolist() if metadata.has_base else None
+    base = embeddings.base if metadata.has_base else None
     confidences = _rounded(embeddings.confidence, 6)
-    groups = _rounded(embeddings.group_confidence, 4)
-    codes = embeddings.codes.tolist()
+    summaries = group_summaries(embeddings, metadata.schema)
     unread = _rounded(embeddings.unread, 4)
     for i, item in enumerate(items):
         row = slice(starts[i], starts[i + 1])
@@ -37,8 +40,7 @@ def to_points(
             **item.payload,
             PAYLOAD_KEY: {
                 "confidence": confidences[i],
-                "groups": groups[i],
-                "codes": codes[i],
+                **summaries[i],
                 "id": item.id,
                 "text": item.text,
                 "hash": item.digest,

@@ -33,7 +33,8 @@ from fg_search.layout.keys import (
 )
 from fg_search.layout.settings import IndexSettings, Quantization
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_READABLE = (2, SCHEMA_VERSION)  # 2: group confidences and codes as lists of numbers in each payload
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,11 @@ class IndexMetadata:
                 f"the collection {name!r} was not made by fg_search (it has no {METADATA_KEY!r} metadata); "
                 "choose another collection name"
             )
-        if stored["schema"] != SCHEMA_VERSION:
+        if stored["schema"] not in _READABLE:
             remedy = "upgrade fg_search" if stored["schema"] > SCHEMA_VERSION else "add the items to a new index"
             raise FormatVersionError(
-                f"the collection {name!r} has schema {stored['schema']}, this release reads {SCHEMA_VERSION}; {remedy}"
+                f"the collection {name!r} has schema {stored['schema']}, this release reads "
+                f"{' and '.join(map(str, _READABLE))}; {remedy}"
             )
         values = {attribute.name: stored[attribute.name] for attribute in fields(cls) if attribute.name in stored}
         return cls(**{**values, "settings": IndexSettings(**stored["settings"])})

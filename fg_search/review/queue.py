@@ -73,7 +73,7 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
     found = found[options.offset : options.wanted]
     if not options.needs_payloads:
         found = await _with_payloads(state, found)
-    items = [to_review_item(queued, options.kind) for queued in found]
+    items = [to_review_item(queued, options.kind, state.metadata) for queued in found]
     if options.evidence and items:
         items = await with_evidence(state, items, [queued.id for queued in found], options.evidence)
     return [replace(item, reason=reason_of(item, queued)) for item, queued in zip(items, found, strict=True)]
@@ -91,6 +91,7 @@ async def _find(state: IndexState, options: ReviewOptions) -> list[QueuedItem]:
             limit=limit,
             order_by=_ORDERS[options.kind],
             with_payload=options.needs_payloads,
+            with_vectors=[FEATURES_VECTOR] if options.needs_payloads else False,
         )
         found = await _standing(state, options, records)
         if len(found) >= options.fetched or len(records) < limit:
@@ -127,7 +128,8 @@ async def _with_payloads(state: IndexState, found: Sequence[QueuedItem]) -> list
     """Queued items with their payloads, without those that were deleted meanwhile."""
     records: dict[PointId, models.Record] = {}
     for page in pages([queued.id for queued in found]):
-        records |= {id_of(record): record for record in await state.engine.retrieve(state.collection, page)}
+        read = await state.engine.retrieve(state.collection, page, with_vectors=[FEATURES_VECTOR])
+        records |= {id_of(record): record for record in read}
     return [QueuedItem(records[queued.id]) for queued in found if queued.id in records]
 
 

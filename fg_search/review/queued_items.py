@@ -9,8 +9,10 @@ from typing import Any
 from qdrant_client import models
 
 from fg_search.engine.port import PointId
-from fg_search.layout.keys import PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
-from fg_search.layout.points import features_of, id_of, payload_of
+from fg_search.layout.group_summaries import group_confidence_of
+from fg_search.layout.keys import FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
+from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
+from fg_search.layout.schema import IndexMetadata
 from fg_search.review.issues.marks import MARKS, Partner, examples_of, mark_reason
 from fg_search.review.issues.reasons import ambiguity_reason, contradiction_reason
 from fg_search.review.items import Kind, ReviewItem
@@ -34,8 +36,14 @@ class QueuedItem:
         return id_of(self.record)
 
 
-def to_review_item(queued: QueuedItem, kind: Kind) -> ReviewItem:
-    """Convert a queued item. The reason is left empty, as it may depend on evidence found later."""
+def to_review_item(queued: QueuedItem, kind: Kind, metadata: IndexMetadata) -> ReviewItem:
+    """Convert a queued item. The reason is left empty, as it may depend on evidence found later.
+
+    Args:
+        queued: Item, whose payload and vector of features must have been read.
+        kind: Kind of the list.
+        metadata: Metadata of the index.
+    """
     payload = dict(payload_of(queued.record))
     features = payload.pop(PAYLOAD_KEY)
     scores = features.get(REVIEW_KEY) or {}
@@ -50,7 +58,9 @@ def to_review_item(queued: QueuedItem, kind: Kind) -> ReviewItem:
         kind=kind,
         score=_score(kind, features, scores),
         confidence=features["confidence"],
-        group_confidence=tuple(features["groups"]),
+        group_confidence=group_confidence_of(
+            features, vectors_of(queued.record)[FEATURES_VECTOR], metadata.groups, metadata.codes_per_group
+        ),
         reason="",
         payload=payload,
         suggested_label=suggested,

@@ -122,6 +122,29 @@ def test_a_begun_call_runs_while_the_operation_works():
     assert asyncio.run(overlapping(AsyncEngine(Client()))) == 2
 
 
+def test_begun_calls_run_beside_one_another_and_are_finished_in_order():
+    both = threading.Barrier(2, timeout=10)
+
+    class Client:
+        def upsert(self, collection, **_):
+            both.wait()
+            if collection == "second":
+                raise ValueError("second failed")
+
+    async def both_at_once(engine):
+        async with engine.background() as writing:
+            writing.start(engine.upsert("first", POINTS))
+            writing.start(engine.upsert("second", POINTS))
+            await writing.finish()
+            with pytest.raises(ValueError, match="second failed"):
+                await writing.finish()
+            await writing.finish()  # nothing is left
+        return True
+
+    assert drive(both_at_once(BlockingEngine(Client())))
+    assert asyncio.run(both_at_once(AsyncEngine(Client())))
+
+
 def test_an_interruption_reaches_the_operation_so_that_it_can_clean_up():
     cleaned = []
 

@@ -70,7 +70,6 @@ def assert_is_the_index_of(index, encoder, points_of):
         for key in ("id", "text", "model", "codes"):
             assert stored[key] == wanted[key]
         assert stored["confidence"] == pytest.approx(wanted["confidence"], abs=1e-5)
-        assert stored["groups"] == pytest.approx(wanted["groups"], abs=2e-4)
         assert sorted(point.vector["features"].indices) == sorted(expected[user_id].vector["features"].indices)
 
 
