@@ -10,8 +10,8 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating[Any]]
 
 # Familiarity at which an input is as likely to be of something unknown as of something known. Of inputs like those
-# learned from, a tenth is less familiar; chosen on five sets of queries (docs/benchmarks.md).
-_DOUBTFUL = 0.1
+# learned from, a fifth is less familiar; chosen on five sets of queries (docs/benchmarks.md).
+_DOUBTFUL = 0.2
 # Softmax groups soon saturate. Odds beyond a thousand to one tell nothing more, and would outweigh any familiarity.
 _LEAST_DOUBT = 1e-3
 
@@ -21,7 +21,7 @@ _LEAST_FAMILIARITY = 1e-6
 def answerability(recognition: FloatArray, familiarity: FloatArray) -> npt.NDArray[np.float32]:
     """Confidence for decisions: *which* of the known things an input is, and *whether* it is any of them.
 
-    The odds of the recognition are multiplied by ``f / (f + 0.1)``. Confidence alone is overconfident about inputs that
+    The odds of the recognition are multiplied by ``f / (f + 0.2)``. Confidence alone is overconfident about inputs that
     are nothing known but lie on one side of every boundary; familiarity alone cannot tell an ambiguous input from a
     clear one. Familiarity is a share of the learned examples, so that one rule fits all data, and there is nothing to
     tune. Among inputs of ordinary familiarity the rule changes little.

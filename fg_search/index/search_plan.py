@@ -58,6 +58,7 @@ def to_hits(rows: Iterable[Row], query: QueryVectors) -> tuple[Hit, ...]:
                 "score": score,
                 "weighted_score": weighted_score,
                 "confidence": features["confidence"],
+                "familiarity": features.get("familiarity"),
                 "label": features.get("label"),
                 "text": features["text"],
                 "payload": payload,

@@ -31,6 +31,8 @@ class Hit:
         text: Text of the item.
         agreement: Per group, whether query and item have the same most probable code.
         payload: User's own payload.
+        familiarity: Familiarity of the item, in [0, 1], 1 for one that the encoder learned from. ``None`` if the
+            encoder that wrote it does not know its examples.
     """
 
     id: UserId
@@ -41,6 +43,7 @@ class Hit:
     text: str
     agreement: tuple[bool, ...] = field(repr=False)
     payload: dict[str, Any] = field(repr=False)
+    familiarity: float | None = None
 
     if not TYPE_CHECKING:  # to a type checker, the agreement is an attribute like the others
 

@@ -15,6 +15,7 @@ from fg_search.layout.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
     CONFUSION_KEY,
+    FAMILIARITY_KEY,
     FEATURES_VECTOR,
     GIVEN_LABEL_KEY,
     HISTORY_NUMBER_KEY,
@@ -128,6 +129,7 @@ def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:
     indexes: dict[str, models.PayloadSchemaType | models.KeywordIndexParams] = {
         **filterable_indexes(metadata.settings.filterable),
         CONFIDENCE_KEY: models.PayloadSchemaType.FLOAT,
+        FAMILIARITY_KEY: models.PayloadSchemaType.FLOAT,
         LABEL_KEY: models.PayloadSchemaType.KEYWORD,
         GIVEN_LABEL_KEY: models.PayloadSchemaType.KEYWORD,
         MODEL_KEY: models.PayloadSchemaType.KEYWORD,

@@ -60,7 +60,7 @@ def test_answerability_grows_with_both_and_is_at_most_the_recognition(seed):
     rng = np.random.default_rng(seed)
     sure, known = rng.random(20), rng.random(20)
     found = answerability(sure, known)
-    odds = sure / (1 - sure + 1e-3) * known / (known + 0.1)
+    odds = sure / (1 - sure + 1e-3) * known / (known + 0.2)
     np.testing.assert_allclose(found, odds / (1 + odds), rtol=1e-5)
     assert (found <= sure + 1e-6).all()
     assert (answerability(sure + (1 - sure) / 2, known) > found).all()

@@ -64,6 +64,11 @@ def ambiguity_reason(
     return "; ".join(parts)
 
 
+def unfamiliarity_reason(familiarity: float) -> str:
+    """Why an item is listed that is like little that the encoder learned from."""
+    return f"like little that was learned from: {_percent(familiarity)} of the examples are less familiar"
+
+
 def outlier_reason(score: float) -> str:
     """Why an item is an outlier, by its score from :func:`fg_search.review.issues.outliers.outlier_scores`."""
     return f"unlike anything else: all but its few nearest items have a similarity of at most {1 - score:.2f}"
