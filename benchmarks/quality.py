@@ -272,35 +272,6 @@ def end_to_end(bench: Bench, seed: int, epochs: int) -> dict[str, Any]:
     return {"end_to_end_seconds": seconds}
 
 
-def overhead(bench: Bench) -> float:
-    """Time of encoder.encode divided by that of the model's own encode within it, batch size 64, median of 5 rounds.
-
-    Both are timed in the same call, because two calls differ by more than the time of the head. Batching by tokens
-    counts as overhead.
-    """
-    encoder, ratios = bench.encoder, []
-    own = encoder.model.encode
-    inside = 0.0
-
-    def timed(*arguments: Any, **options: Any) -> Any:
-        nonlocal inside
-        start = time.perf_counter()
-        found = own(*arguments, **options)
-        inside += time.perf_counter() - start
-        return found
-
-    encoder.model.encode = timed  # type: ignore[method-assign]
-    try:
-        for _ in range(5):
-            inside = 0.0
-            start = time.perf_counter()
-            encoder.encode(bench.test.texts[:1024], batch_size=64, show_progress=False)
-            ratios.append((time.perf_counter() - start) / inside)
-    finally:
-        encoder.model.encode = own  # type: ignore[method-assign]
-    return float(np.median(ratios))
-
-
 def through_index(bench: Bench, seed: int) -> bool:
     """Compare R@1 and AUROC of an index with those of the full arrays; whether they agree to three digits."""
     train, test, encoder = bench.train, bench.test, bench.encoder
@@ -470,10 +441,8 @@ def compare_methods(options: argparse.Namespace, ran_on: dict[str, Any]) -> None
     for seed in range(options.seeds):
         print(f"seed {seed}", flush=True)
         by_seed.append(feature_groups(bench, seed))
-        if not seed:
-            facts["overhead"] = overhead(bench)
-            if options.plots is not None:
-                draw(bench, options.plots)
+        if not seed and options.plots is not None:
+            draw(bench, options.plots)
         variants(bench, seed)
         by_seed[-1] |= unsupervised(bench, seed)
     facts["by_seed"] = by_seed
@@ -486,7 +455,6 @@ def compare_methods(options: argparse.Namespace, ran_on: dict[str, Any]) -> None
     print(
         f"encoding the corpus {bench.encoding_seconds:.1f} s, logistic regression {facts['regression_seconds']:.1f} s"
     )
-    print(f"encoder with head over the encoder alone, batch size 64: {facts['overhead']:.3f}")
     for name, first in by_seed[0].items():
         values = [f"{run[name]:.4g}" if isinstance(first, float) else str(run[name]) for run in by_seed]
         print(f"{name}: {', '.join(values)}")

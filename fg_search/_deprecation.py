@@ -1,4 +1,4 @@
-"""Support for renamed parameters: old names keep working for one release."""
+"""Support for renamed parameters and attributes: old names keep working for one release."""
 
 from __future__ import annotations
 
@@ -66,3 +66,8 @@ def renamed_parameters(**new_names: str) -> Callable[[Callable[_P, _R]], Callabl
         return wrapper
 
     return decorate
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Warn, from within a method or property under its old name, whoever uses it."""
+    warnings.warn(f"{old} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=3)

@@ -186,6 +186,7 @@ class AsyncConfidenceIndex:
             StorageError: If the file is missing, damaged, or of another kind of engine. Nothing was changed.
             IndexNotFoundError: If it holds a collection that is not an index. Nothing was changed.
             ModelMismatchError: If another encoder filled it. Nothing was changed.
+            UnsupportedError: If a server has made it, and a client was handed in.
         """
         path, collection = snapshots.existing_file(file), index_name(collection)
         location = as_written(location)
@@ -320,7 +321,7 @@ class AsyncConfidenceIndex:
         payloads: Iterable[Mapping[str, Any] | None] | None = None,
         embeddings: FeatureEmbeddings | None = None,
         total: int | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         parallel: int | None = None,
         show_progress: bool | None = None,
     ) -> AddReport:
@@ -338,7 +339,7 @@ class AsyncConfidenceIndex:
             payloads: A JSON object of your own per text. The key ``fg`` is reserved.
             embeddings: Embeddings of the texts by this index's encoder, if you have them.
             total: Number of items for the progress bar, if ``texts`` is a generator.
-            batch_size: Number of texts the base model encodes at once.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
             parallel: Number of writes at once. By default two to a server, which works while the next is made ready;
                 one to a folder.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -423,7 +424,8 @@ class AsyncConfidenceIndex:
             min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
             on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or
                 ``"raise"``.
-            rank_by: ``"features"``, ``"base"``, ``"both"``, or ``"auto"`` to choose by how the head was trained.
+            rank_by: ``"features"``, ``"base"``, ``"both"`` (the mean of their similarities), or ``"auto"``: as the
+                index was calibrated, otherwise by how the head was trained.
             embeddings: Embeddings of the phrasings by this index's encoder, if you have them.
             log: Whether the query is logged. By default :meth:`log_queries` decides.
 
@@ -462,7 +464,7 @@ class AsyncConfidenceIndex:
         on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         embeddings: FeatureEmbeddings | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         show_progress: bool | None = None,
         log: Logging | None = None,
     ) -> list[SearchResult]:
@@ -480,7 +482,7 @@ class AsyncConfidenceIndex:
             on_uncertain: As in :meth:`search`. ``"raise"`` raises at the first uncertain query.
             rank_by: As in :meth:`search`.
             embeddings: Embeddings of all phrasings in order by this index's encoder, if you have them.
-            batch_size: Number of texts the base model encodes at once.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
             log: As in :meth:`search`. The log is written once.
 
@@ -604,7 +606,7 @@ class AsyncConfidenceIndex:
 
     @renamed_parameters(least_size="min_size")
     async def missing_labels(
-        self, *, similarity: float = SIMILARITY, min_size: int = MIN_SIZE, batch_size: int = 64
+        self, *, similarity: float = SIMILARITY, min_size: int = MIN_SIZE, batch_size: int | None = None
     ) -> list[MissingLabel]:
         """Cluster the open queries of the log into candidates for labels that the index lacks.
 
@@ -615,7 +617,7 @@ class AsyncConfidenceIndex:
             similarity: Mean cosine above which queries belong together, in [0, 1]. The default is for
                 all-MiniLM-L6-v2.
             min_size: Minimum number of times the queries of a cluster were asked, all together.
-            batch_size: Number of texts the base model encodes at once.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
 
         Returns:
             Clusters, the most frequent first.
@@ -634,7 +636,7 @@ class AsyncConfidenceIndex:
         label: str | None = None,
         *,
         reviewer: str = "anonymous",
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> list[LoggedQuery]:
         """Settle logged queries, which closes them.
 
@@ -644,7 +646,7 @@ class AsyncConfidenceIndex:
                 them), ``"dismiss"`` (do nothing about them) or ``"reopen"`` (undo either; an added item is removed).
             label: Label of the new items, for ``"add"``.
             reviewer: Name of the reviewer.
-            batch_size: Number of texts the base model encodes at once.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
 
         Returns:
             The queries after the change.
@@ -680,7 +682,7 @@ class AsyncConfidenceIndex:
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         embeddings: FeatureEmbeddings | None = None,
         seed: int = 0,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         show_progress: bool | None = None,
     ) -> Calibration:
         """Learn from queries with known answers how sure a result is, and keep that with the index.
@@ -700,7 +702,7 @@ class AsyncConfidenceIndex:
             rank_by: As in the searches to come.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             seed: Random seed of the split.
-            batch_size: Number of texts the base model encodes at once.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Raises:
@@ -740,7 +742,7 @@ class AsyncConfidenceIndex:
         query_filter: models.Filter | None = None,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         embeddings: FeatureEmbeddings | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         show_progress: bool | None = None,
     ) -> IndexEvaluation:
         """Measure the index on queries with known answers: its quality, and whether it knows when it is wrong.
@@ -754,7 +756,7 @@ class AsyncConfidenceIndex:
             query_filter: As in :meth:`search`.
             rank_by: As in :meth:`search`.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
-            batch_size: Number of texts the base model encodes at once.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Raises:
@@ -897,8 +899,8 @@ class AsyncConfidenceIndex:
                 labels that fit least, see :meth:`score_labels`. ``"conflicting"``: near-duplicates with different
                 labels. ``"duplicate"``: items with the same text. ``"outlier"``: items far from all others; for these
                 three see :meth:`score_items`. ``"unfamiliar"``: items that are least like what the encoder learned
-                from. ``"unsure"``: items that a reviewer left to somebody else, see :meth:`decide`. The engine orders
-                all of them.
+                from. ``"unread"``: texts of which the model knows or reads a part only. ``"unsure"``: items that a
+                reviewer left to somebody else, see :meth:`decide`. The engine orders all of them.
             limit: Maximum number of items.
             offset: Number of items to skip.
             label: List only items with this label.
@@ -1057,7 +1059,7 @@ class AsyncConfidenceIndex:
         self,
         encoder: FeatureGroupEncoder | str | os.PathLike[str],
         *,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         show_progress: bool | None = None,
         take_over: bool = False,
     ) -> None:
@@ -1070,7 +1072,7 @@ class AsyncConfidenceIndex:
 
         Args:
             encoder: A fitted encoder, or the folder of a saved one.
-            batch_size: Number of texts the base model encodes at once.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
             take_over: Do not wait for another process that is moving the index; it cannot switch any more then.
         """
@@ -1083,7 +1085,7 @@ class AsyncConfidenceIndex:
         *,
         set_aside: float | None = None,
         seed: int = 0,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         show_progress: bool | None = None,
         take_over: bool = False,
     ) -> FeatureGroupEncoder:
@@ -1100,7 +1102,7 @@ class AsyncConfidenceIndex:
                 neither learned from nor found until somebody decides about them (:meth:`decide`) or corrects them
                 (:meth:`relabel`). By default no item is set aside, and those that were come back.
             seed: Random seed.
-            batch_size: Number of texts the base model encodes at once.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw progress bars. By default they are drawn when stderr is a terminal.
             take_over: As in :meth:`migrate`.
 
@@ -1126,7 +1128,8 @@ class AsyncConfidenceIndex:
     async def snapshot(self, file: str | os.PathLike[str]) -> None:
         """Write the whole index, as it is at one moment, into one file. :meth:`restore` brings it back.
 
-        That of a cluster of several nodes is read point by point, and may go to any number of shards, or to a folder.
+        That of a cluster of several nodes, or through a client that was handed in, is read point by point, and may go
+        to any number of shards, or to a folder.
 
         The logs of decisions and queries are not part of it; :meth:`copy_to` takes them along.
 
@@ -1136,7 +1139,6 @@ class AsyncConfidenceIndex:
         Raises:
             FileExistsError: If the file exists.
             StorageError: If it cannot be written, or something else adds or deletes points of a cluster meanwhile.
-            UnsupportedError: For an index in memory.
         """
         await snapshots.save(self._state, os.fspath(file))
 
@@ -1144,7 +1146,7 @@ class AsyncConfidenceIndex:
         self,
         encoder: FeatureGroupEncoder,
         set_aside: float | migration.AsBefore | None,
-        batch_size: int,
+        batch_size: int | None,
         show_progress: bool | None,
         take_over: bool,
     ) -> None:

@@ -38,12 +38,12 @@ def result(console: Console, found: SearchResult) -> None:
     if found.confidence is not None:
         console.print(f"  chance to be right {bar(found.confidence)}")
     if found.hits:
-        weighted = any(hit.score != hit.weighted_score for hit in found.hits)
-        scores = (("weighted", "right"), ("score", "right")) if weighted else (("score", "right"),)
+        weighted = any(hit.score != hit.ranking_score for hit in found.hits)
+        scores = (("rank", "right"), ("score", "right")) if weighted else (("score", "right"),)
         table = _table(*scores, ("confidence", "left"), ("agree", "right"), ("label", "left"), ("text", "left"))
         for hit in found.hits:
             table.add_row(
-                *([f"{hit.weighted_score:.3f}"] if weighted else []),
+                *([f"{hit.ranking_score:.3f}"] if weighted else []),
                 f"{hit.score:.3f}",
                 bar(hit.confidence),
                 f"{sum(hit.agreement)}/{len(hit.agreement)}",
@@ -126,6 +126,8 @@ def info(console: Console, found: IndexInfo) -> None:
         facts.add_row("tenant", _shown(found.tenant))
     corrected = f", {found.corrected:,} of them corrected" if found.corrected else ""
     facts.add_row("points", f"{found.points:,} ({found.labelled:,} with a label{corrected})")
+    if found.unread:
+        facts.add_row("read in part", f"{found.unread:,} items: unknown or too long: review --kind unread")
     if found.strangers:
         facts.add_row("of others", f"{found.strangers:,} points, not found: another encoder or client has written them")
     if found.set_aside:
@@ -134,6 +136,8 @@ def info(console: Console, found: IndexInfo) -> None:
         facts.add_row("not scored", too_few_reason(found.unscored))
     if found.placement is not None:
         facts.add_row("shards", _placed(found.placement))
+    if meta.settings.tenant_sharding:
+        facts.add_row("tenants", _shown(_sharded(found.placement)))
     facts.add_row("encoder", _shown(meta.encoder or "(never saved)"))
     facts.add_row("model", f"{_shown(meta.model_name)}, dimension {meta.dimension}")
     facts.add_row("features", f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}")
@@ -163,6 +167,7 @@ def health(console: Console, found: IndexHealth) -> None:
     facts.add_row("client", found.client)
     if found.nodes:
         facts.add_row("nodes", f"{len(found.nodes)}, {len(found.silent)} of them do not answer")
+        facts.add_row("among themselves", _shown(", ".join(found.nodes)))
     for placement in found.placements:
         facts.add_row(_shown(placement.collection), _placed(placement))
         if placement.strict_mode:
@@ -173,6 +178,12 @@ def health(console: Console, found: IndexHealth) -> None:
         console.print(_shown(problem), style="yellow", soft_wrap=True)
     if not found.problems:
         console.print("nothing is wrong", style="green")
+    if len(found.nodes) > 1 and "," not in found.location:
+        console.print(
+            "one node is asked here: name others as well, --index URL,URL, and they are asked when it does not answer",
+            style="dim",
+            soft_wrap=True,
+        )
 
 
 def _placed(placement: Placement) -> str:
@@ -180,6 +191,14 @@ def _placed(placement: Placement) -> str:
     points = "" if placement.points is None else f", {placement.points[0]:,} points"
     confirming = f", {placement.write_consistency} must confirm a write" if placement.wanted > 1 else ""
     return f"{placement.shards} × {copies} copies{points}{confirming}".replace(" 1 copies", " 1 copy")  # noqa: RUF001
+
+
+def _sharded(placement: Placement | None) -> str:
+    if placement is None or placement.own_shards is None:
+        return "kept apart by filters alone: there are no shards here, as on a cluster"
+    if not placement.own_shards:
+        return "share these shards, each in one of them"
+    return f"in one of these shards each, with shards of their own: {', '.join(placement.own_shards)}"
 
 
 def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from engines import ENGINES
 from read_only import read_only
 from words import FILLERS, WORDS
 
@@ -81,14 +82,6 @@ def encoder(saved_encoder) -> FeatureGroupEncoder:
     from fg_search import FeatureGroupEncoder
 
     return FeatureGroupEncoder.load(saved_encoder, device="cpu")
-
-
-ENGINES = [
-    pytest.param("edge", id="edge"),
-    pytest.param("memory", id="memory"),
-    pytest.param("strict", id="strict"),
-    pytest.param("server", id="server", marks=pytest.mark.server),
-]
 
 
 @contextmanager

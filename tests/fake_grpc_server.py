@@ -30,6 +30,7 @@ class FakeGrpcServer:
     Attributes:
         client: Keeps the collections.
         calls: Name of each call, in order.
+        asked: What each call asked.
         version: Release that it says it is.
         url: Where it listens.
     """
@@ -37,6 +38,7 @@ class FakeGrpcServer:
     def __init__(self) -> None:
         self.client = QdrantClient(":memory:")
         self.calls: list[str] = []
+        self.asked: list[Any] = []
         self.version = "1.18.1"
         self._failures: deque[tuple[str, grpc.StatusCode, str, tuple[tuple[str, str], ...]]] = deque()
         self._lock = threading.Lock()
@@ -87,6 +89,7 @@ class _Servicer:
         def call(asked: Any, context: grpc.ServicerContext) -> Any:
             if method is None:
                 context.abort(grpc.StatusCode.UNIMPLEMENTED, f"this server does not know {name}")
+            self._server.asked.append(asked)
             return self._server.answer(name, context, lambda: method(self._server.client, asked))
 
         return call
@@ -131,10 +134,17 @@ def _collection_list_aliases(client: QdrantClient, asked: Any) -> Any:
     return q.ListAliasesResponse(aliases=[ToGrpc.convert_alias_description(alias) for alias in aliases])
 
 
+def _collection_cluster_info(client: QdrantClient, asked: Any) -> Any:
+    client.get_collection(asked.collection_name)
+    shard = q.LocalShardInfo(shard_id=0, points_count=0, state=q.ReplicaState.Active)
+    return q.CollectionClusterInfoResponse(peer_id=1, shard_count=1, local_shards=[shard])
+
+
 def _points_upsert(client: QdrantClient, asked: Any) -> Any:
     condition = ToRest.convert_filter(asked.update_filter) if asked.HasField("update_filter") else None
     points = [ToRest.convert_point_struct(point) for point in asked.points]
-    client.upsert(asked.collection_name, points, update_filter=condition)
+    mode = ToRest.convert_update_mode(asked.update_mode) if asked.HasField("update_mode") else None
+    client.upsert(asked.collection_name, points, update_filter=condition, update_mode=mode)
     return q.PointsOperationResponse(result=DONE)
 
 
@@ -154,6 +164,18 @@ def _points_set_payload(client: QdrantClient, asked: Any) -> Any:
     key = asked.key if asked.HasField("key") else None
     client.set_payload(asked.collection_name, ToRest.convert_payload(asked.payload), points=points, key=key)
     return q.PointsOperationResponse(result=DONE)
+
+
+def _points_delete_payload(client: QdrantClient, asked: Any) -> Any:
+    points = ToRest.convert_points_selector(asked.points_selector)
+    client.delete_payload(asked.collection_name, list(asked.keys), points=points)
+    return q.PointsOperationResponse(result=DONE)
+
+
+def _points_facet(client: QdrantClient, asked: Any) -> Any:
+    condition = ToRest.convert_filter(asked.filter) if asked.HasField("filter") else None
+    found = client.facet(asked.collection_name, asked.key, facet_filter=condition, limit=asked.limit, exact=True)
+    return q.FacetResponse(hits=[ToGrpc.convert_facet_value_hit(hit) for hit in found.hits])
 
 
 def _points_create_field_index(client: QdrantClient, asked: Any) -> Any:
@@ -176,6 +198,7 @@ def _points_scroll(client: QdrantClient, asked: Any) -> Any:
         scroll_filter=ToRest.convert_filter(asked.filter) if asked.HasField("filter") else None,
         offset=ToRest.convert_point_id(asked.offset) if asked.HasField("offset") else None,
         limit=asked.limit,
+        order_by=ToRest.convert_order_by(asked.order_by) if asked.HasField("order_by") else None,
         with_payload=ToRest.convert_with_payload_interface(asked.with_payload),
         with_vectors=ToRest.convert_with_vectors_selector(asked.with_vectors),
     )
@@ -208,12 +231,15 @@ _COLLECTIONS: Methods = {
     "Delete": _collection_delete,
     "UpdateAliases": _collection_update_aliases,
     "ListAliases": _collection_list_aliases,
+    "CollectionClusterInfo": _collection_cluster_info,
 }
 _POINTS: Methods = {
     "Upsert": _points_upsert,
     "UpdateBatch": _points_update_batch,
     "Delete": _points_delete,
     "SetPayload": _points_set_payload,
+    "DeletePayload": _points_delete_payload,
+    "Facet": _points_facet,
     "CreateFieldIndex": _points_create_field_index,
     "Get": _points_get,
     "Scroll": _points_scroll,

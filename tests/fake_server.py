@@ -51,11 +51,15 @@ class FakeServer:
         away: Ids of nodes that do not answer the others.
         created: What each collection was created with.
         placed: By collection, states of the copies of each shard, by their nodes.
+        shard_keys: Keys of shards, by collection and number.
         unequal: By collection, ids of points that only the copy has that is asked if one is.
+
+    Args:
+        client: Keeps the collections, by default those of a local client.
     """
 
-    def __init__(self) -> None:
-        self.client = QdrantClient(":memory:")
+    def __init__(self, client: Any = None) -> None:
+        self.client = QdrantClient(":memory:") if client is None else client
         self.version = "1.18.1"
         self.keys: dict[str, bool] | None = None
         self.largest = 32 * 2**20
@@ -71,6 +75,7 @@ class FakeServer:
         self.created: dict[str, dict[str, Any]] = {}
         self.placed: dict[str, dict[int, dict[int, str]]] = {}
         self.unequal: dict[str, set[int | str]] = {}
+        self.shard_keys: dict[tuple[str, int], str] = {}
         self._failures: deque[tuple[str, Callable[[Handler], Answer | None], bool]] = deque()
         self._lock = threading.Lock()
         self._server: ThreadingHTTPServer | None = None
@@ -215,8 +220,13 @@ class FakeServer:
             self.created[name] = data
             nodes = list(self.nodes) or [1]
             copies = min(data.get("replication_factor") or 1, len(nodes))
-            shards = range(data.get("shard_number") or len(nodes))
+            is_custom = data.get("sharding_method") == "custom"
+            shards = range(0 if is_custom else data.get("shard_number") or len(nodes))
             self.placed[name] = {i: {nodes[(i + j) % len(nodes)]: "Active" for j in range(copies)} for i in shards}
+        elif request == f"PUT /collections/{name}/shards":
+            placed = self.placed[self._collection(name)]
+            self.shard_keys[self._collection(name), len(placed)] = data["shard_key"]
+            placed[len(placed)] = dict.fromkeys(data.get("placement") or list(self.nodes), "Active")
         elif request == f"PATCH /collections/{name}":
             self.created.setdefault(name, {}).update(data.get("params") or {})
         elif request == f"GET /collections/{name}":
@@ -276,12 +286,17 @@ class FakeServer:
             placed[wanted["shard_id"]][wanted["to_peer_id"]] = "Active"
             return 200, {}, _result(True)
         local = [
-            {"shard_id": shard, "points_count": self.client.count(name).count, "state": copies[asked]}
+            {
+                "shard_id": shard,
+                "shard_key": self.shard_keys.get((name, shard)),
+                "points_count": 0,  # nobody asks for it
+                "state": copies[asked],
+            }
             for shard, copies in placed.items()
             if asked in copies
         ]
         remote = [
-            {"shard_id": shard, "peer_id": node, "state": state}
+            {"shard_id": shard, "shard_key": self.shard_keys.get((name, shard)), "peer_id": node, "state": state}
             for shard, copies in placed.items()
             for node, state in copies.items()
             if node != asked
@@ -399,8 +414,25 @@ def _parsed(kind: Any, data: Any) -> Any:
 def _create(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     config = models.CreateCollection(**data)
     return client.create_collection(
-        name, vectors_config=config.vectors, sparse_vectors_config=config.sparse_vectors, metadata=config.metadata
+        name,
+        vectors_config=config.vectors,
+        sparse_vectors_config=config.sparse_vectors,
+        metadata=config.metadata,
+        sharding_method=config.sharding_method,
     )
+
+
+def _create_shard_key(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
+    return client.create_shard_key(name, data["shard_key"])
+
+
+def _of_shards(data: dict[str, Any]) -> dict[str, Any]:
+    """The shards that a request names."""
+    return {"shard_key_selector": _parsed(models.ShardKeySelector, data["shard_key"])} if data.get("shard_key") else {}
+
+
+def _selected(data: dict[str, Any]) -> Any:
+    return data["points"] if data.get("points") is not None else models.Filter(**data["filter"])
 
 
 def _aliases(client: QdrantClient, data: dict[str, Any]) -> Any:
@@ -414,7 +446,7 @@ def _index(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
 
 
 def _delete(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
-    return client.delete(name, _parsed(models.PointsSelector, data))
+    return client.delete(name, _parsed(models.PointsSelector, data), **_of_shards(data))
 
 
 def _scroll(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
@@ -427,32 +459,38 @@ def _scroll(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
         offset=asked.offset,
         with_payload=asked.with_payload,
         with_vectors=asked.with_vector or False,
+        **_of_shards(data),
     )
     return models.ScrollResult(points=records, next_page_offset=following)
 
 
 def _set_payload(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
-    return client.set_payload(name, data["payload"], points=data["points"], key=data.get("key"))
+    return client.set_payload(name, data["payload"], points=_selected(data), key=data.get("key"), **_of_shards(data))
 
 
 def _delete_payload(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
-    return client.delete_payload(name, data["keys"], points=data["points"])
+    return client.delete_payload(name, data["keys"], points=_selected(data), **_of_shards(data))
 
 
 def _retrieve(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     request = models.PointRequest(**data)
     return client.retrieve(
-        name, request.ids, with_payload=request.with_payload, with_vectors=request.with_vector or False
+        name,
+        request.ids,
+        with_payload=request.with_payload,
+        with_vectors=request.with_vector or False,
+        **_of_shards(data),
     )
 
 
 def _count(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
-    return client.count(name, models.CountRequest(**data).filter, exact=True)
+    return client.count(name, count_filter=models.CountRequest(**data).filter, exact=True, **_of_shards(data))
 
 
 def _upsert(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     asked = models.PointsList(**data)
-    return client.upsert(name, asked.points, update_filter=asked.update_filter, update_mode=asked.update_mode)
+    options = {"update_filter": asked.update_filter, "update_mode": asked.update_mode}
+    return client.upsert(name, asked.points, **options, **_of_shards(data))
 
 
 def _update_batch(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
@@ -465,7 +503,7 @@ def _query_batch(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
 
 def _facet(client: QdrantClient, name: str, data: dict[str, Any]) -> Any:
     asked = models.FacetRequest(**data)
-    return client.facet(name, asked.key, facet_filter=asked.filter, limit=asked.limit, exact=True)
+    return client.facet(name, asked.key, facet_filter=asked.filter, limit=asked.limit, exact=True, **_of_shards(data))
 
 
 _ROUTES: dict[str, Callable[..., Any]] = {
@@ -479,6 +517,7 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     ),
     r"DELETE /collections/([^/]+)": lambda client, name, _: client.delete_collection(name),
     r"PUT /collections/([^/]+)/index": _index,
+    r"PUT /collections/([^/]+)/shards": _create_shard_key,
     r"PUT /collections/([^/]+)/points": _upsert,
     r"POST /collections/([^/]+)/points": _retrieve,
     r"POST /collections/([^/]+)/points/scroll": _scroll,

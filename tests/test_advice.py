@@ -23,6 +23,10 @@ _UNTRIED = {
     "… is no URL; write each node like http://localhost:6333, with commas in between": _SERVER,
     "several nodes are asked over http alone; give http or https URLs, or one for grpc": _SERVER,
     "strict mode filters and groups by indexed fields alone; make it one": "see tests/index/test_strict_mode.py",
+    " that the index adds, such as for a tenant or min_confidence; use fewer, or raise filter_max_conditions": (
+        "it takes strict mode, see tests/index/test_strict_mode.py"
+    ),
+    "one node is asked here: name others as well, --index URL,URL": _CLUSTER,
     "the nodes of the cluster did not agree, most likely since half of them or more are away": _CLUSTER,
     "the copies differ, … to … points; add or copy the same data again": _CLUSTER,
     "… is to have …, the index …: open the index with a key that may write": _CLUSTER,

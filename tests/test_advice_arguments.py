@@ -307,3 +307,10 @@ def test_a_histogram_gets_one_count_for_each_interval():
     with Advice("counts is empty; give one count for each interval").raised():
         confidence_histogram([])
     confidence_histogram([1, 2])
+
+
+@pytest.mark.parametrize("chosen", [{"tenant_sharding": True}, {"payload_m": 16}])
+def test_settings_of_tenants_go_with_their_key(chosen):
+    with Advice(" is for an index with tenants; give tenant_key, too").raised(ValueError):
+        IndexSettings(**chosen)
+    IndexSettings(**chosen, tenant_key="owner")

@@ -14,7 +14,6 @@ from fg_search.errors import (
     NotCalibratedError,
     StorageError,
     UncertainQueryError,
-    UnsupportedError,
 )
 
 QUESTION = "please help my card is stolen"
@@ -171,13 +170,15 @@ def test_an_index_is_kept_in_a_file(encoder, rows, tmp_path):
     asyncio.run(work())
 
 
-def test_an_index_in_memory_is_not_kept(encoder, tmp_path):
+def test_an_index_in_memory_is_kept_by_a_snapshot(encoder, tmp_path):
     async def work():
         async with AsyncConfidenceIndex(AsyncQdrantClient(":memory:"), encoder) as index:
-            with pytest.raises(UnsupportedError):
-                await index.snapshot(tmp_path / "kept")
+            await index.add(["my card", "my loan"])
+            await index.snapshot(tmp_path / "kept")
 
     asyncio.run(work())
+    with ConfidenceIndex.restore(tmp_path / "kept", tmp_path / "restored", encoder=encoder) as index:
+        assert len(index) == 2
 
 
 def test_a_folder_is_locked_until_it_is_closed(encoder, tmp_path):

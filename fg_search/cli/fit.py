@@ -103,7 +103,7 @@ def fit(
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
     take_over: TakeOver = False,
 ) -> None:
     """Train a feature-group head on the texts of FILE, or of an index, and save the encoder."""
@@ -189,7 +189,7 @@ def describe(
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
 ) -> None:
     """Describe what the groups of an encoder learned and what their codes mean, using the texts of FILE."""
     records = rows_of(file, on_error, text=text, label=label, **text_form(delimiter, encoding))

@@ -28,17 +28,21 @@ from fg_search.cli.options import (
     LabelColumn,
     NoCache,
     OnError,
+    OwnShards,
+    PayloadM,
     Replicas,
     RetryFor,
     Shards,
     TakeOver,
     Tenant,
+    TenantSharding,
     TextColumn,
     TrustRemoteCode,
     WriteConsistency,
     cache_folder,
     make_filterable,
     open_index,
+    sharding,
     text_form,
 )
 from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
@@ -68,6 +72,9 @@ def index(
         BaseVectors, typer.Option(help="New index: data type of the base vectors, or none.")
     ] = "float32",
     quantization: Annotated[Quantization, typer.Option(help="New index: quantization of the base vectors.")] = "none",
+    tenant_sharding: TenantSharding = False,
+    own_shard: OwnShards = None,
+    payload_m: PayloadM = None,
     shards: Shards = None,
     replicas: Replicas = None,
     write_consistency: WriteConsistency = None,
@@ -75,7 +82,7 @@ def index(
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
 ) -> None:
     """Encode the texts of FILE and add them to an index; other columns become payload.
 
@@ -86,6 +93,8 @@ def index(
         base_vectors=base_vectors,
         quantization=quantization,
         tenant_key=tenant_key,
+        tenant_sharding=sharding(tenant_sharding, own_shard),
+        payload_m=payload_m,
         shards=shards,
         replicas=replicas,
         write_consistency=write_consistency,
@@ -185,7 +194,7 @@ def migrate(
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
     take_over: TakeOver = False,
 ) -> None:
     """Re-encode an index with another encoder, without downtime. Calibrate it again afterwards."""

@@ -17,14 +17,18 @@ from fg_search.cli.options import (
     AsJson,
     Collection,
     IndexLocation,
+    OwnShards,
+    PayloadM,
     Replicas,
     RetryFor,
     Shards,
     Tenant,
+    TenantSharding,
     WriteConsistency,
     check_location,
     make_filterable,
     open_index,
+    sharding,
 )
 from fg_search.engine.address import is_url
 from fg_search.layout.settings import BaseVectors, Quantization
@@ -116,6 +120,9 @@ def copy(
     quantization: Annotated[
         Quantization | None, typer.Option(help="Quantization of the copy's base vectors.", show_default="unchanged")
     ] = None,
+    tenant_sharding: TenantSharding = False,
+    own_shard: OwnShards = None,
+    payload_m: PayloadM = None,
     shards: Shards = None,
     replicas: Replicas = None,
     write_consistency: WriteConsistency = None,
@@ -129,6 +136,8 @@ def copy(
     options: dict[str, Any] = {
         "base_vectors": base_vectors,
         "quantization": quantization,
+        "tenant_sharding": sharding(tenant_sharding, own_shard) or None,
+        "payload_m": payload_m,
         "shards": shards,
         "replicas": replicas,
         "write_consistency": write_consistency,

@@ -91,6 +91,28 @@ Cache = Annotated[
     ),
 ]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached base embeddings.")]
+TenantSharding = Annotated[
+    bool,
+    typer.Option("--tenant-sharding", help="New index in a cluster: keep each tenant's items in one of the shards."),
+]
+OwnShards = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--own-shard",
+        metavar="TENANT",
+        help="The same, and this tenant has a shard of its own. Repeatable.",
+        show_default=False,
+    ),
+]
+PayloadM = Annotated[
+    int | None,
+    typer.Option(
+        help="New index: links of an item in a graph of its tenant's items, in place of the graph of all items. For "
+        "large tenants whose items base vectors rank; 16 is usual.",
+        min=1,
+        show_default=False,
+    ),
+]
 Shards = Annotated[int | None, typer.Option(help="New index in a cluster: number of shards.", min=1)]
 Replicas = Annotated[
     int | None,
@@ -111,7 +133,9 @@ TrustRemoteCode = Annotated[
         "--trust-remote-code", help="Run code that comes with the model, with all your rights. Nothing remembers it."
     ),
 ]
-BatchSize = Annotated[int, typer.Option(help="Texts encoded per batch.", min=1)]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Texts encoded per batch; by default what suits the device.", min=1)
+]
 TakeOver = Annotated[
     bool,
     typer.Option(
@@ -144,6 +168,11 @@ def make_filterable(index: ConfidenceIndex, fields: list[str]) -> dict[str, str]
     known = index.make_filterable({key: kind for key, _, kind in named if kind})
     guessed = [key for key, _, kind in named if not kind]
     return index.make_filterable(guessed) if guessed else known
+
+
+def sharding(flag: bool, own: list[str] | None) -> bool | list[str]:
+    """Setting of the options ``--tenant-sharding`` and ``--own-shard``, of which the second implies the first."""
+    return own or flag
 
 
 def text_form(delimiter: str | None, encoding: str | None) -> dict[str, str | None]:

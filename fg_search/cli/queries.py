@@ -73,7 +73,7 @@ def decide_queries(
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
     tenant: Tenant = None,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
 ) -> None:
     """Decide on logged queries: `add` them to the index with a label, `dismiss` or `reopen` them."""
     if (label is None) == (action == "add"):

@@ -99,7 +99,7 @@ def search(
     retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
 ) -> None:
     """Search for QUERY, for all queries of a file, or for each line of the standard input."""
     if query is not None and queries:
@@ -200,7 +200,7 @@ def calibrate(
     retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
 ) -> None:
     """Learn from judged queries, whose right answer is known, how far to trust results.
 
@@ -265,7 +265,7 @@ def evaluate(
         ),
     ] = None,
     as_json: AsJson = False,
-    batch_size: BatchSize = 64,
+    batch_size: BatchSize = None,
 ) -> None:
     """Measure on judged queries how often an index is right and how well its confidence shows it."""
     options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)

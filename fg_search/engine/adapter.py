@@ -16,19 +16,8 @@ from qdrant_client.http.models import QueryResponse
 
 from fg_search.edge.client import EdgeClient
 from fg_search.engine.address import is_url
-from fg_search.engine.answers import CONFLICT, FORBIDDEN, UNAUTHORIZED, Answer, is_not_found, status_of
-from fg_search.engine.calls import Calls
-from fg_search.engine.cluster import Cluster, Shard, missing_copies, shards_of
-from fg_search.engine.consistency import (
-    AS_THEY_ARE,
-    Consistency,
-    Copies,
-    Options,
-    Ordering,
-    is_conditional,
-    options_of_read,
-    options_of_write,
-)
+from fg_search.engine.answers import FORBIDDEN, UNAUTHORIZED, Answer, is_not_found
+from fg_search.engine.consistency import AS_THEY_ARE, Copies, is_conditional
 from fg_search.engine.hits import (
     Page,
     count_values,
@@ -36,10 +25,11 @@ from fg_search.engine.hits import (
     scroll_in_pages,
     together,
 )
-from fg_search.engine.limits import Limits
 from fg_search.engine.numbers import as_sent
 from fg_search.engine.ordered import in_order
-from fg_search.engine.port import Engine, PointId, Selector
+from fg_search.engine.port import Engine, PayloadIndex, PointId, Selector
+from fg_search.engine.shard_keys import selecting
+from fg_search.engine.shards import Shards, is_there
 from fg_search.engine.snapshot_transfer import download, upload
 from fg_search.engine.versions import check_version
 from fg_search.engine.writes import (
@@ -50,7 +40,7 @@ from fg_search.engine.writes import (
     sizes_of_units,
     units_of,
 )
-from fg_search.errors import ServerError, UnsupportedError
+from fg_search.errors import ServerError
 
 T = TypeVar("T")
 
@@ -59,7 +49,7 @@ _MIN_PAUSE, _PATIENCE = 0.05, 1.0  # seconds for copies to agree
 _LOG = logging.getLogger("fg_search.engine")
 
 
-class Adapter(Calls):
+class Adapter(Shards):
     """The port's methods. Each says by what it calls whether it may be repeated, and what it can be split into."""
 
     @abstractmethod
@@ -112,12 +102,6 @@ class Adapter(Calls):
         found = await self._repeat(self._methods.get_collections)
         return [collection.name for collection in found.collections]
 
-    async def get_collection(self, collection: str) -> models.CollectionInfo:
-        info = await self._repeat(self._methods.get_collection, collection)
-        self._limits[collection] = Limits.of(info)
-        self._copies[collection] = info.config.params.replication_factor or 1
-        return info
-
     async def create_collection(
         self,
         collection: str,
@@ -126,17 +110,19 @@ class Adapter(Calls):
         sparse_vectors_config: Mapping[str, models.SparseVectorParams],
         metadata: Mapping[str, Any] | None = None,
         shard_number: int | None = None,
+        sharding_method: models.ShardingMethod | None = None,
         replication_factor: int | None = None,
         write_consistency_factor: int | None = None,
     ) -> None:
         await self._settle(
-            _is_there,
+            is_there,
             self._methods.create_collection,
             collection,
             vectors_config=vectors_config,
             sparse_vectors_config=sparse_vectors_config,
             metadata=None if metadata is None else dict(metadata),
             shard_number=shard_number,
+            sharding_method=sharding_method,
             replication_factor=replication_factor,
             write_consistency_factor=write_consistency_factor,
         )
@@ -176,71 +162,20 @@ class Adapter(Calls):
                 wanted[old] = None
         return wanted
 
-    async def create_payload_index(
-        self, collection: str, field_name: str, field_schema: models.PayloadSchemaType | models.KeywordIndexParams
-    ) -> None:
+    async def create_payload_index(self, collection: str, field_name: str, field_schema: PayloadIndex) -> None:
         await self._repeat(
             self._methods.create_payload_index, collection, field_name=field_name, field_schema=field_schema
         )
-
-    # --- copies of a shard --------------------------------------------------------------------------------
-
-    def want(self, ordering: Ordering | None, consistency: Consistency | None) -> None:
-        self._ordering, self._consistency = ordering, consistency
-
-    async def cluster(self) -> Cluster | None:
-        if self._remote is None:
-            return None
-        return Cluster.of(await self._repeat(self._methods.cluster_status))
-
-    async def shards(self, collection: str) -> list[Shard]:
-        if self._remote is None:
-            return []
-        return shards_of(await self._repeat(self._methods.collection_cluster_info, collection))
-
-    async def raise_copies(self, collection: str, copies: int, write_consistency: int | None) -> None:
-        cluster = await self.cluster()
-        if cluster is None:
-            return
-        for shard in await self.shards(collection):
-            for copy in missing_copies(shard, copies, cluster):
-                operation = models.ReplicateShardOperation(replicate_shard=copy)
-                await self._repeat(self._methods.cluster_collection_update, collection, operation)
-        # last, so that an interruption before leaves something to do
-        params = models.CollectionParamsDiff(replication_factor=copies, write_consistency_factor=write_consistency)
-        await self._repeat(self._methods.update_collection, collection, collection_params=params)
-        self._copies.pop(collection, None)
-
-    async def _for_reading(self, collection: str, copies: Copies) -> Options:
-        if self._remote is None:
-            return AS_THEY_ARE
-        number = 1 if copies == "any" else await self._number_of_copies(collection)
-        return options_of_read(copies, number, self._consistency)
-
-    async def _for_writing(self, collection: str, copies: Copies, *, is_conditional: bool) -> Options:
-        if self._remote is None:
-            return AS_THEY_ARE
-        number = await self._number_of_copies(collection) if is_conditional else 1
-        return options_of_write(copies, number, self._ordering, is_conditional=is_conditional)
-
-    async def _number_of_copies(self, collection: str) -> int:
-        if collection not in self._copies:
-            await self.get_collection(collection)
-        return self._copies[collection]
 
     # --- reading ------------------------------------------------------------------------------------------
 
     async def count(self, collection: str, count_filter: models.Filter | None = None, *, copies: Copies = "any") -> int:
         options = await self._for_reading(collection, copies)
-        if options == AS_THEY_ARE:
-            found = await self._repeat(self._methods.count, collection, count_filter=count_filter, exact=True)
-            return found.count
-        # the client's own method takes no consistency
-        request = models.CountRequest(filter=count_filter, exact=True)
-        answer = await self._repeat_with(
-            options, self._methods.http.points_api.count_points, collection, count_request=request
-        )
-        return cast("models.CountResult", answer.result).count
+        # the client's own method takes no consistency, that of what is behind it does
+        method: Any = self._methods.count if options == AS_THEY_ARE else self._remote.count
+        of_tenant = await self._of_tenant(collection, count_filter)
+        found = await self._repeat_with(options, method, collection, count_filter=count_filter, exact=True, **of_tenant)
+        return cast("models.CountResult", found).count
 
     async def retrieve(
         self,
@@ -250,8 +185,13 @@ class Adapter(Calls):
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
         copies: Copies = "any",
+        tenant: str | None = None,
     ) -> list[models.Record]:
         options = await self._for_reading(collection, copies)
+        keys = None if tenant is None else await self._known_keys(collection)
+        of_tenant: dict[str, Any] = {}
+        if keys is not None and tenant is not None:
+            of_tenant = {"shard_key_selector": keys.of_tenant(tenant)}
 
         async def retrieve(part: Sequence[PointId]) -> list[models.Record]:
             return await self._repeat_with(
@@ -261,6 +201,7 @@ class Adapter(Calls):
                 ids=part,
                 with_payload=_selected(with_payload),
                 with_vectors=_selected(with_vectors),
+                **of_tenant,
             )
 
         found = _joined(await self._in_parts(collection, "ids", ids, retrieve))
@@ -291,6 +232,7 @@ class Adapter(Calls):
         copies: Copies = "any",
     ) -> tuple[list[models.Record], PointId | None]:
         options = await self._for_reading(collection, copies)
+        of_tenant = await self._of_tenant(collection, scroll_filter)
 
         async def scroll(
             limit: int, scroll_filter: models.Filter | None, offset: PointId | None, order_by: models.OrderBy | None
@@ -305,6 +247,7 @@ class Adapter(Calls):
                 order_by=order_by,
                 with_payload=_selected(with_payload),
                 with_vectors=_selected(with_vectors),
+                **of_tenant,
             )
             return cast("Page", page)
 
@@ -326,6 +269,7 @@ class Adapter(Calls):
             )
 
         options = await self._for_reading(collection, "any")
+        of_tenant = await self._of_tenant(collection, facet_filter)
 
         async def ask(most: int | None) -> list[models.FacetValueHit]:
             found = await self._repeat_with(
@@ -336,6 +280,7 @@ class Adapter(Calls):
                 facet_filter=facet_filter,
                 limit=limit if most is None else min(limit, most),
                 exact=True,
+                **of_tenant,
             )
             if most is None or limit <= most or len(found.hits) < most:
                 return found.hits
@@ -354,6 +299,11 @@ class Adapter(Calls):
         self, collection: str, copies: Copies, requests: Sequence[models.QueryRequest]
     ) -> list[QueryResponse]:
         options = await self._for_reading(collection, copies)
+        keys = await self._known_keys(collection)
+        if keys is not None:
+            requests = [
+                request.model_copy(update={"shard_key": keys.of_filter(request.filter)}) for request in requests
+            ]
 
         async def query(part: Sequence[models.QueryRequest]) -> list[QueryResponse]:
             return await self._repeat_with(options, self._methods.query_batch_points, collection, requests=part)
@@ -383,7 +333,7 @@ class Adapter(Calls):
         conditional = insert_only or update_filter is not None
         options = await self._for_writing(collection, copies, is_conditional=conditional)
 
-        async def upsert(part: Sequence[models.PointStruct]) -> None:
+        async def upsert(part: Sequence[models.PointStruct], **of_tenant: Any) -> None:
             await self._repeat_with(
                 options,
                 self._methods.upsert,
@@ -392,19 +342,27 @@ class Adapter(Calls):
                 update_filter=update_filter,
                 update_mode=mode,
                 wait=True,
+                **of_tenant,
             )
 
         if not self.is_embedded:
             points = await self.work(partial(as_sent, points, as_text=self._writes_text))
-        await self._in_parts(collection, "points", points, upsert, sizes_of_points)
+        keys = await self._known_keys(collection)
+        if keys is None:
+            await self._in_parts(collection, "points", points, upsert, sizes_of_points)
+            return
+        for chosen, own in keys.divided(points):
+            send = partial(upsert, shard_key_selector=chosen)
+            await self._in_parts(collection, "points", own, send, sizes_of_points)
 
     async def delete(self, collection: str, selector: Selector) -> None:
         by_filter = isinstance(selector, models.Filter)
         options = await self._for_writing(collection, "any", is_conditional=by_filter)
+        of_shards = await self._of_shards(collection, selector if isinstance(selector, models.Filter) else None)
 
         async def delete(part: Selector) -> None:
             await self._repeat_with(
-                options, self._methods.delete, collection, points_selector=_selector(part), wait=True
+                options, self._methods.delete, collection, points_selector=_selector(part), wait=True, **of_shards
             )
 
         if isinstance(selector, models.Filter):
@@ -416,10 +374,19 @@ class Adapter(Calls):
         self, collection: str, payload: Mapping[str, Any], *, points: Sequence[PointId], key: str | None = None
     ) -> None:
         options = await self._for_writing(collection, "any", is_conditional=False)
+        of_shards = await self._of_shards(collection, None)
 
         async def set_payload(part: Sequence[PointId]) -> None:
+            chosen: Any = selecting(part, None) if of_shards else [*part]
             await self._repeat_with(
-                options, self._methods.set_payload, collection, dict(payload), points=[*part], key=key, wait=True
+                options,
+                self._methods.set_payload,
+                collection,
+                dict(payload),
+                points=chosen,
+                key=key,
+                wait=True,
+                **of_shards,
             )
 
         await self._in_parts(collection, "points", points, set_payload)
@@ -427,10 +394,18 @@ class Adapter(Calls):
     async def delete_payload(self, collection: str, keys: Sequence[str], *, points: Selector) -> None:
         by_filter = isinstance(points, models.Filter)
         options = await self._for_writing(collection, "any", is_conditional=by_filter)
+        of_shards = await self._of_shards(collection, points if isinstance(points, models.Filter) else None)
 
         async def delete_payload(part: Selector) -> None:
+            chosen = selecting(part, None) if of_shards and not isinstance(part, models.Filter) else part
             await self._repeat_with(
-                options, self._methods.delete_payload, collection, [*keys], points=_selector(part), wait=True
+                options,
+                self._methods.delete_payload,
+                collection,
+                [*keys],
+                points=_selector(chosen),
+                wait=True,
+                **of_shards,
             )
 
         if isinstance(points, models.Filter):
@@ -453,18 +428,18 @@ class Adapter(Calls):
                 wait=True,
             )
 
+        if await self._known_keys(collection) is not None:
+            present = await self.shard_keys(collection)
+            operations = operations if present is None else [*present.addressed(operations)]
         if not self.is_embedded:
             operations = await self.work(partial(operations_as_sent, operations, as_text=self._writes_text))
         await self._in_parts(collection, "points", units_of(operations), update, sizes_of_units)
 
     # --- snapshots ----------------------------------------------------------------------------------------
 
-    def check_snapshots(self) -> None:
-        if not isinstance(self.client, EdgeClient) and not is_url(self._location):
-            raise UnsupportedError(
-                f"snapshots need a folder or a server's URL as location, not {self._location}; "
-                "make them with the client itself"
-            )
+    @property
+    def transfers_snapshots(self) -> bool:
+        return self.is_embedded or is_url(self._location)  # the API key of a client that was handed in is not known
 
     @property
     def _rest_url(self) -> str:
@@ -501,10 +476,6 @@ class Adapter(Calls):
 
 def _joined(parts: Sequence[list[T]]) -> list[T]:
     return parts[0] if len(parts) == 1 else [one for part in parts for one in part]
-
-
-async def _is_there(error: Exception) -> bool:
-    return status_of(error) == CONFLICT or "already exists" in str(error)
 
 
 async def _is_gone(error: Exception) -> bool:

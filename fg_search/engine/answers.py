@@ -47,6 +47,7 @@ _LARGEST = re.compile(r"limit(?: is)?: (\d+) bytes")
 _OVER_BUDGET = "split your request"  # of a rate limit whose bucket can never hold as much
 _STRICT = re.compile(r"\. Help: ")
 _STRICT_NUMBER = re.compile(r'Limit exceeded \d+ > (\d+) for "([^"]+)"')
+_CONDITIONS = re.compile(r"Filter condition limit reached \((\d+) > (\d+)\)")
 _UNINDEXED = re.compile(r'(?:Index required but not|Index of type "\w+") found for "(.+?)"(?: of one|\. Help)')
 _FEW_COPIES = re.compile(
     r"not have enough active replicas|read operations failed|ordering via leader peer|no leader could be selected"
@@ -100,6 +101,12 @@ class Answer:
         """Number of points or queries that strict mode allows in one request, if there were more."""
         found = _STRICT_NUMBER.search(self.message) if self.is_strict else None
         return int(found.group(1)) if found is not None and found.group(2).endswith((" limit", " size")) else None
+
+    @property
+    def conditions(self) -> tuple[int, int] | None:
+        """Number of conditions in a filter, and how many strict mode allows, if there were more."""
+        found = _CONDITIONS.search(self.message) if self.is_strict else None
+        return None if found is None else (int(found.group(1)), int(found.group(2)))
 
     @property
     def lacks_copies(self) -> bool:

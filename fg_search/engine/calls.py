@@ -22,6 +22,7 @@ from fg_search.engine.consistency import AS_THEY_ARE, Consistency, Options, Orde
 from fg_search.engine.limits import LARGEST_REQUEST, Limits, Part, fitting, lower_size
 from fg_search.engine.nodes import Nodes
 from fg_search.engine.retries import RETRY_FOR, Asked, Attempts
+from fg_search.engine.shard_keys import ShardKeys
 from fg_search.errors import ServerError
 
 P = ParamSpec("P")
@@ -70,6 +71,8 @@ class Calls(ABC):
         self._copies: dict[str, int] = {}  # of each shard, by collection
         self._ordering: Ordering | None = None
         self._consistency: Consistency | None = None
+        self._shards_by: str | None = None  # payload key of the tenant, where shards have keys
+        self._keys: dict[str, ShardKeys | None] = {}  # by collection
         self._largest: int | None = None if self._remote is None else LARGEST_REQUEST
         self._writes_text = self._remote is not None and not self._remote._prefer_grpc
         self._writable: set[str] = set()  # collections that the API key may write to, as far as is known

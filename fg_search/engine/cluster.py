@@ -48,10 +48,12 @@ class Shard:
     Attributes:
         number: Number of the shard.
         copies: States of its copies by the ids of their nodes, such as ``"Active"`` and ``"Dead"``.
+        key: Key by which requests name it, ``None`` if they cannot.
     """
 
     number: int
     copies: Mapping[int, str]
+    key: int | str | None = None
 
     @property
     def active(self) -> list[int]:
@@ -62,11 +64,14 @@ class Shard:
 def shards_of(found: models.CollectionClusterInfo) -> list[Shard]:
     """Shards in a server's answer."""
     copies: dict[int, dict[int, str]] = {}
+    keys: dict[int, int | str | None] = {}
     for local in found.local_shards:
         copies.setdefault(local.shard_id, {})[found.peer_id] = local.state.value
+        keys[local.shard_id] = local.shard_key
     for remote in found.remote_shards:
         copies.setdefault(remote.shard_id, {})[remote.peer_id] = remote.state.value
-    return [Shard(number, copies[number]) for number in sorted(copies)]
+        keys[remote.shard_id] = remote.shard_key
+    return [Shard(number, copies[number], keys[number]) for number in sorted(copies)]
 
 
 def missing_copies(shard: Shard, wanted: int, cluster: Cluster) -> list[models.ReplicateShard]:

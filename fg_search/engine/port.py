@@ -17,10 +17,12 @@ from qdrant_client.http.models import QueryResponse  # models.QueryResponse is t
 
 from fg_search.engine.cluster import Cluster, Shard
 from fg_search.engine.consistency import Consistency, Copies, Ordering
+from fg_search.engine.shard_keys import ShardKeys
 
 PointId: TypeAlias = int | str
 Selector: TypeAlias = Sequence[PointId] | models.Filter
-PayloadIndexes: TypeAlias = Mapping[str, models.PayloadSchemaType | models.KeywordIndexParams]
+PayloadIndex: TypeAlias = models.PayloadSchemaType | models.PayloadSchemaParams
+PayloadIndexes: TypeAlias = Mapping[str, PayloadIndex]
 
 T = TypeVar("T")
 
@@ -78,6 +80,7 @@ class Engine(Protocol):
         sparse_vectors_config: Mapping[str, models.SparseVectorParams],
         metadata: Mapping[str, Any] | None = None,
         shard_number: int | None = None,
+        sharding_method: models.ShardingMethod | None = None,
         replication_factor: int | None = None,
         write_consistency_factor: int | None = None,
     ) -> None:
@@ -95,15 +98,19 @@ class Engine(Protocol):
     async def update_collection_aliases(self, operations: Sequence[models.AliasOperations]) -> None:
         """Change aliases."""
 
-    async def create_payload_index(
-        self, collection: str, field_name: str, field_schema: models.PayloadSchemaType | models.KeywordIndexParams
-    ) -> None:
+    async def create_payload_index(self, collection: str, field_name: str, field_schema: PayloadIndex) -> None:
         """Make a payload index. One that exists is left alone."""
 
     # --- copies of a shard --------------------------------------------------------------------------------
 
-    def want(self, ordering: Ordering | None, consistency: Consistency | None) -> None:
-        """Set what a user wants of every write and every read, ``None`` for what is needed."""
+    def want(self, ordering: Ordering | None, consistency: Consistency | None, shards_by: str | None = None) -> None:
+        """Set what a user wants of every write and every read, ``None`` for what is needed.
+
+        Args:
+            ordering: Ordering of writes.
+            consistency: Consistency of reads.
+            shards_by: Payload key of the tenant, if collections may have shards with keys.
+        """
 
     async def cluster(self) -> Cluster | None:
         """The nodes, ``None`` where there is only one."""
@@ -113,6 +120,18 @@ class Engine(Protocol):
 
     async def raise_copies(self, collection: str, copies: int, write_consistency: int | None) -> None:
         """Make the copies that shards of a collection lack, as far as there are nodes for them."""
+
+    async def shard_keys(self, collection: str) -> ShardKeys | None:
+        """Keys of the shards of a collection, ``None`` if they have none."""
+
+    async def make_shard_keys(self, collection: str, shared: int, own: Sequence[int | str]) -> None:
+        """Make the shards with keys that a collection lacks.
+
+        Args:
+            collection: The collection, which was made for such shards.
+            shared: Number of shards that tenants share, unless there are some already.
+            own: Tenants that have a shard of their own.
+        """
 
     # --- reading ------------------------------------------------------------------------------------------
     # ``copies``: what is decided by the answer wants more than that of one copy of a shard
@@ -128,8 +147,9 @@ class Engine(Protocol):
         with_payload: bool | Sequence[str] = True,
         with_vectors: bool | Sequence[str] = False,
         copies: Copies = "any",
+        tenant: str | None = None,
     ) -> list[models.Record]:
-        """The points with these ids that exist."""
+        """The points with these ids that exist. Those of a tenant are in its shard, which alone is asked."""
 
     async def scroll(
         self,
@@ -188,8 +208,9 @@ class Engine(Protocol):
 
     # --- snapshots ----------------------------------------------------------------------------------------
 
-    def check_snapshots(self) -> None:
-        """Raise :class:`~fg_search.errors.UnsupportedError` if snapshots cannot be read or written as files."""
+    @property
+    def transfers_snapshots(self) -> bool:
+        """Whether snapshots that the engine makes can be fetched and sent as files."""
 
     async def create_snapshot(self, collection: str) -> str:
         """Make a snapshot in the engine, and return its name."""

@@ -18,6 +18,11 @@ from fg_search.layout.logs import NO_VECTOR
 from fg_search.layout.settings import IndexSettings
 
 
+def want(engine: Engine, settings: IndexSettings) -> None:
+    """Have an engine read and write as an index's settings say."""
+    engine.want(settings.ordering, settings.consistency, settings.shards_by)
+
+
 async def find_collection(engine: Engine, collection: str) -> models.CollectionInfo | None:
     """Describe a collection, by its name or an alias. ``None`` if there is none."""
     try:

@@ -14,13 +14,13 @@ from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import Engine
 from fg_search.errors import ModelMismatchError, StorageError
-from fg_search.index.collections import find_collection, physical_collection
+from fg_search.index.collections import find_collection, physical_collection, want
 from fg_search.index.decision_log import log_decisions
 from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.leftovers import abandoned_targets, remove_leftovers
 from fg_search.index.logs import read_log, write_log
-from fg_search.index.rights import IndexMovedError, Right, make_target, right_to_switch
+from fg_search.index.rights import IndexMovedError, Right, make_shards, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import is_present
@@ -82,7 +82,7 @@ async def copy_index(
     state = await followed(state)
     own = state.metadata.settings
     chosen = settings or (own if destination.is_shared else own.on_one_machine())
-    destination.want(chosen.ordering, chosen.consistency)
+    want(destination, chosen)
     if chosen.base_vectors != "none" and not state.metadata.has_base:
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
     metadata = replace(state.metadata, settings=chosen)
@@ -150,6 +150,7 @@ async def _adopt(right: Right, metadata: IndexMetadata) -> None:
         made = target.operation
         if made is not None and made.purpose == "copy" and target.metadata == metadata:
             await right.adopt(target.name)
+            await make_shards(right, metadata.settings)  # whoever made it may have been interrupted before
             return
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from qdrant_client import models
 
+from fg_search.engine.consistency import Copies
 from fg_search.engine.paging import pages, scroll_pages
 from fg_search.ids import UserId
 from fg_search.index.following import on_current_collection
@@ -56,22 +57,27 @@ async def log_decisions(state: IndexState) -> None:
     await on_current_collection(state, move)
 
 
-async def log_unlogged(state: IndexState) -> tuple[list[models.ScoredPoint], int]:
+async def log_unlogged(state: IndexState, *, copies: Copies = "most") -> tuple[list[models.ScoredPoint], int]:
     """Log the entries that items carry, and leave it to the caller to take them from the items.
+
+    Args:
+        state: The index.
+        copies: Copies of a shard that are asked. What is decided next depends on most of all; to look at the log,
+            those that are there will do.
 
     Returns:
         The items, and the greatest number of a decision that any item has.
     """
     while True:
         carrying = models.QueryRequest(filter=WAITING, limit=_PAGE, with_payload=True, with_vector=False)
-        found, newest = await state.engine.query_batch_points(state.points, [carrying, newest_number()], copies="most")
+        found, newest = await state.engine.query_batch_points(state.points, [carrying, newest_number()], copies=copies)
         histories = {id_of(record): history_of(record) for record in found.points}
         entries = [(str(point), entry) for point, history in histories.items() for entry in history.unlogged]
         if entries:
-            await _append(state, sorted(entries, key=lambda entry: entry[1][NUMBER]))
+            await _append(state, sorted(entries, key=lambda entry: entry[1][NUMBER]), copies)
         if len(found.points) < _PAGE:
             return found.points, max((history_of(record).number for record in newest.points), default=0)
-        await state.engine.batch_update_points(state.points, clearing(found.points))
+        await state.engine.batch_update_points(state.points, clearing(found.points), copies=copies)
 
 
 def clearing(records: Sequence[models.Record | models.ScoredPoint]) -> list[models.UpdateOperation]:
@@ -215,7 +221,7 @@ def next_number(state: IndexState, known: int) -> int:
     return number
 
 
-async def _append(state: IndexState, entries: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+async def _append(state: IndexState, entries: Sequence[tuple[str, Mapping[str, Any]]], copies: Copies) -> None:
     """Add entries to the log, in order, unless they are there. An undo ends the stage of what it undoes."""
     for page in pages(entries, _PAGE):
         operations: list[models.UpdateOperation] = []
@@ -224,14 +230,14 @@ async def _append(state: IndexState, entries: Sequence[tuple[str, Mapping[str, A
             operations.append(_insertion(item, entry, "standing" if undoes is None else "over"))
             if undoes is not None:
                 operations.append(_staging(undoes, "over"))
-        await _write(state, operations)
+        await _write(state, operations, copies)
 
 
-async def _write(state: IndexState, operations: Sequence[models.UpdateOperation]) -> None:
+async def _write(state: IndexState, operations: Sequence[models.UpdateOperation], copies: Copies = "most") -> None:
     name = decision_log(state.collection)
 
     async def write() -> None:
-        await state.engine.batch_update_points(name, operations)
+        await state.engine.batch_update_points(name, operations, copies=copies)
 
     await to_log(state, name, DECISION_LOG_INDEXES, write)
 

@@ -100,7 +100,7 @@ async def evaluate_on(
     options: SearchOptions,
     embeddings: FeatureEmbeddings | None,
     *,
-    batch_size: int,
+    batch_size: int | None,
     show_progress: bool | None,
 ) -> IndexEvaluation:
     """Evaluate the index, see :meth:`fg_search.ConfidenceIndex.evaluate`."""

@@ -12,7 +12,7 @@ from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError, ModelMismatchError, NotCalibratedError
 from fg_search.index.calibration import Calibration
-from fg_search.index.collections import find_collection, physical_collection
+from fg_search.index.collections import find_collection, physical_collection, want
 from fg_search.index.encoders import EncoderSlot
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.state import IndexState
@@ -64,6 +64,8 @@ async def followed(state: IndexState) -> IndexState:
         calibration=calibration,
         has_strangers=state.has_strangers and points == state.points,
     )
+    if points != state.points:
+        want(state.engine, metadata.settings)
     state.handle.moved(newer)
     return newer
 

@@ -23,7 +23,6 @@ from fg_search.layout.points import id_of, payload_of
 GroupValue: TypeAlias = str | int
 Groups: TypeAlias = dict[GroupValue, list[RankedPoint]]
 
-_MOST_FUSED = 2_000  # candidates of either vector, among which the hits of a group are looked for
 _MOST = 20_000  # candidates, among which groups are looked for
 _INT64 = range(-(2**63), 2**63)
 
@@ -33,9 +32,9 @@ async def group_points(
     query: QueryVectors,
     options: SearchOptions,
     rank_by: RankBy,
-    scope: models.Filter | None,
     group_by: str,
     group_size: int,
+    scope: models.Filter | None,
 ) -> Groups:
     """Best points of each group, the group of the best point first.
 
@@ -44,9 +43,9 @@ async def group_points(
         query: Vectors of the query.
         options: Options of the search; their limit is the number of groups.
         rank_by: Ranking other than ``"auto"``.
-        scope: Filter for the points that the search considers.
         group_by: Payload field whose values make the groups.
         group_size: Largest number of points in a group.
+        scope: Filter for the points that the search considers.
     """
     has_value = models.Filter(must=[*([] if scope is None else [scope]), is_present(group_by)])
     keys = [PAYLOAD_KEY, group_by]
@@ -56,12 +55,10 @@ async def group_points(
         ranked = _weighted(state, found, options)
         groups = _groups_of(ranked, group_by, options.limit, group_size)
         lacking = [value for value, points in groups.items() if len(points) < group_size]
-        # fused, the rank of a point is that among all: hits of a group can only be found among more candidates
-        is_enough = len(groups) == options.limit and (rank_by != "both" or not lacking or count >= _MOST_FUSED)
-        if found.is_all or is_enough or count >= _MOST:
+        if found.is_all or len(groups) == options.limit or count >= _MOST:
             break
         count = in_steps(count + 1)
-    if not found.is_all and rank_by != "both" and lacking:
+    if not found.is_all and lacking:
         groups |= await _members(state, query, options, rank_by, scope, group_by, group_size, lacking)
     return await _with_payloads(state, groups)
 
@@ -97,9 +94,8 @@ async def _with_payloads(state: IndexState, groups: Groups) -> Groups:
     ids = list(dict.fromkeys(point.id for points in groups.values() for point in points))
     payloads: dict[PointId, dict[str, Any]] = {}
     for page in pages(ids):
-        payloads |= {
-            id_of(record): payload_of(record) for record in await state.engine.retrieve(state.collection, page)
-        }
+        records = await state.engine.retrieve(state.collection, page, tenant=state.chosen_tenant)
+        payloads |= {id_of(record): payload_of(record) for record in records}
     whole = {
         value: [replace(point, payload=payloads[point.id]) for point in points if point.id in payloads]
         for value, points in groups.items()

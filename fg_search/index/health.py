@@ -9,9 +9,10 @@ from typing import Any
 
 from qdrant_client import models
 
-from fg_search.engine.answers import FORBIDDEN, NOT_FOUND
+from fg_search.engine.answers import FORBIDDEN, NOT_FOUND, NOT_IMPLEMENTED
 from fg_search.engine.cluster import Cluster, Shard
 from fg_search.engine.port import Engine
+from fg_search.engine.shard_keys import ShardKeys
 from fg_search.errors import ServerError
 from fg_search.index.collections import find_collection
 from fg_search.index.following import followed
@@ -37,6 +38,7 @@ class Placement:
         points: Fewest and greatest number of points, summed over shards, that the copies say they have. ``None`` while
             copies do not answer.
         strict_mode: Limits of the strict mode, empty without one.
+        own_shards: Tenants that have a shard of their own. ``None`` if items go to shards by their ids.
     """
 
     collection: str
@@ -47,6 +49,7 @@ class Placement:
     not_active: tuple[str, ...] = ()
     points: tuple[int, int] | None = None
     strict_mode: Mapping[str, Any] | None = None
+    own_shards: tuple[str, ...] | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -137,7 +140,7 @@ async def find_cluster(engine: Engine) -> Cluster | None:
     try:
         return await engine.cluster()
     except ServerError as error:
-        if error.status not in (FORBIDDEN, NOT_FOUND):
+        if error.status not in (FORBIDDEN, NOT_FOUND, NOT_IMPLEMENTED):
             raise
         return None
 
@@ -156,6 +159,7 @@ async def find_placement(engine: Engine, name: str, cluster: Cluster | None, *, 
     if info is None or not shards:
         return None
     params, strict = info.config.params, info.config.strict_mode_config
+    keys = ShardKeys.of("", [shard.key for shard in shards if shard.key is not None])
     not_active = tuple(
         f"shard {shard.number} on {_address(cluster, node)} is {state}"
         for shard in shards
@@ -171,6 +175,7 @@ async def find_placement(engine: Engine, name: str, cluster: Cluster | None, *, 
         not_active=not_active,
         points=None if not_active or not count else await _points(engine, name),
         strict_mode=strict.model_dump(exclude_none=True) if strict is not None and strict.enabled else {},
+        own_shards=None if keys is None else tuple(keys.own),
     )
 
 

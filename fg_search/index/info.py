@@ -24,13 +24,14 @@ from fg_search.layout.keys import (
     PAYLOAD_KEY,
     REVIEWED_ACTION_KEY,
     SET_ASIDE_KEY,
+    UNREAD_KEY,
 )
 from fg_search.layout.points import features_of, payload_of
 from fg_search.layout.schema import IndexMetadata
 
 _HISTOGRAM_BINS = 10
 _MOST_READ = 10_000  # items
-_COUNTED = [CONFIDENCE_KEY, LABEL_KEY, GIVEN_LABEL_KEY, SET_ASIDE_KEY, REVIEWED_ACTION_KEY, MODEL_KEY]
+_COUNTED = [CONFIDENCE_KEY, LABEL_KEY, GIVEN_LABEL_KEY, SET_ASIDE_KEY, REVIEWED_ACTION_KEY, MODEL_KEY, UNREAD_KEY]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class IndexInfo:
         labelled: Number of points that have a label.
         corrected: Number of points whose label a person corrected.
         set_aside: Number of points that are not found until somebody decides about them.
+        unread: Number of points whose text the model knows or reads in part only.
         strangers: Number of points that searches leave out: an encoder of before made them, or another client.
         unscored: Number of labelled points that :meth:`ConfidenceIndex.score_labels` did not score when it last ran,
             because their label had too few examples to judge.
@@ -79,6 +81,7 @@ class IndexInfo:
     labelled: int
     corrected: int
     set_aside: int
+    unread: int
     strangers: int
     unscored: int
     metadata: IndexMetadata
@@ -128,6 +131,7 @@ async def _counts_of_all(state: IndexState) -> dict[str, Any]:
         "labelled": sum(features.get("label") is not None for features in ours),
         "corrected": sum(features.get("given_label") is not None for features in ours),
         "set_aside": sum(is_set_aside(features) for features in ours),
+        "unread": sum("unread" in features for features in ours),
         "strangers": len(records) - len(ours),
         "confidence_histogram": _histogram([features["confidence"] for features in ours]),
     }
@@ -150,6 +154,7 @@ async def _counts(state: IndexState, points: int) -> dict[str, Any]:
         "labelled": await _count(state, is_present(LABEL_KEY)),
         "corrected": await _count(state, is_present(GIVEN_LABEL_KEY)),
         "set_aside": 0 if state.metadata.set_aside is None else (await _count(state, SET_ASIDE)),
+        "unread": await _count(state, is_present(UNREAD_KEY)),
         "strangers": strangers,
         "confidence_histogram": _scaled(
             _histogram([features_of(point)["confidence"] for point in answer.points]), points - strangers

@@ -94,7 +94,7 @@ async def add(
     items: Iterable[Item],
     embeddings: FeatureEmbeddings | None,
     *,
-    batch_size: int,
+    batch_size: int | None,
     progress: Callable[[int], object],
     copied: bool = False,
     parallel: int | None = None,
@@ -132,7 +132,7 @@ class _Addition:
         self,
         items: Iterator[_Numbered],
         embeddings: FeatureEmbeddings | None,
-        batch_size: int,
+        batch_size: int | None,
         progress: Callable[[int], object],
         copied: bool,
         parallel: int,
@@ -306,7 +306,9 @@ async def _changed(state: IndexState, batch: Sequence[Item], *, copied: bool) ->
     stored: dict[PointId, models.Record] = {}
     wanted = True if copied else STORED_KEYS
     for page in pages([item.point_id for item in batch], ITEMS_PER_WRITE):
-        records = await state.engine.retrieve(state.points, page, with_payload=wanted, copies="active")
+        records = await state.engine.retrieve(
+            state.points, page, with_payload=wanted, copies="active", tenant=state.chosen_tenant
+        )
         stored |= {id_of(record): record for record in records}
     changed: dict[PointId, _Change] = {}
     for item in batch:
@@ -339,7 +341,7 @@ async def _write(state: IndexState, changes: Sequence[_Change], embeddings: Feat
         (new if change.seen is None else waiting)[change.item.point_id] = (change, point)
     if new:
         await engine.upsert(collection, [point for _, point in new.values()], update_filter=UNTOUCHED, copies="active")
-        touched = models.Filter(must=[has_ids(list(new)), TOUCHED])
+        touched = state.scope_of_all(has_ids(list(new)), TOUCHED)
         if await engine.count(
             collection, touched, copies="active"
         ):  # added and worked on by somebody else in this very moment

@@ -177,7 +177,11 @@ async def _stored(state: IndexState, points: list[PointId], collection: str | No
     keys = [HASH_KEY, LABEL_KEY, GIVEN_LABEL_KEY, ITEM_HISTORY_KEY]
     for chunk in pages(points):
         records = await state.engine.retrieve(
-            collection or state.points, chunk, with_payload=keys, copies="most" if collection is None else "any"
+            collection or state.points,
+            chunk,
+            with_payload=keys,
+            copies="most" if collection is None else "any",
+            tenant=state.chosen_tenant,
         )
         stored.update((id_of(record), StoredItem.of_features(features_of(record))) for record in records)
     return stored

@@ -52,7 +52,7 @@ async def migrate(
     state: IndexState,
     encoder: FeatureGroupEncoder,
     *,
-    batch_size: int,
+    batch_size: int | None,
     progress: Callable[[int], object],
     set_aside: float | AsBefore | None = "as before",
     take_over: bool = False,
@@ -133,7 +133,7 @@ class _Migration:
         right: Right,
         metadata: IndexMetadata,
         encoder: FeatureGroupEncoder,
-        batch_size: int,
+        batch_size: int | None,
         set_aside: float | AsBefore | None,
     ) -> None:
         self.state = state
@@ -292,7 +292,8 @@ def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_rev
 def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbeddings:
     base = np.array([vectors_of(record)[BASE_VECTOR] for record in records], dtype=np.float32)
     unread = np.array([features_of(record).get("unread", 0) for record in records], dtype=np.float32)
-    reading = replace(Reading.unknown(len(records)), unread=unread)
+    cut = np.array([features_of(record).get("cut", False) for record in records], dtype=bool)
+    reading = replace(Reading.unknown(len(records)), unread=unread, cut=cut)
     return replace(filled.encoder.features(base), reading=reading)
 
 

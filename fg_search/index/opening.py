@@ -13,7 +13,7 @@ from fg_search.engine.answers import FORBIDDEN
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError, ServerError, StorageError
 from fg_search.index.calibration import Calibration
-from fg_search.index.collections import index_payload
+from fg_search.index.collections import index_payload, want
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.filterable import make_filterable
 from fg_search.index.following import find_index
@@ -100,7 +100,7 @@ async def _opened(
         if error.status != FORBIDDEN:
             raise  # whose API key may only read can search all the same
     state.handle.moved(state)
-    engine.want(metadata.settings.ordering, metadata.settings.consistency)
+    want(engine, metadata.settings)
     await raise_copies(engine, (decision_log(collection), query_log(collection)), metadata.settings)
     asked = {} if settings is None else settings.filterable
     if asked.items() - metadata.settings.filterable.items():

@@ -60,7 +60,7 @@ async def encode_queries(
     queries: Sequence[Query],
     embeddings: FeatureEmbeddings | None,
     *,
-    batch_size: int,
+    batch_size: int | None,
     show_progress: bool | None = False,
 ) -> Queries:
     """Encode queries. The phrasings of one query are mixed, each weighted by its own confidence.

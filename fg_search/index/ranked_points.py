@@ -1,8 +1,12 @@
 """Points ranked by both vectors, or by score and confidence: by what the engine found for each vector alone.
 
-A server evaluates what is below a formula, and groups, in each shard by itself, where ranks are others, and it orders
-equal scores at will, which decide ranks. Here the same points have the same scores in one shard, in many, and in a
-folder. A formula also weighs a fixed number of candidates only, among which the best need not be.
+Ranked by both vectors, a point has the mean of its feature-group similarity s and of the cosine of the base embeddings,
+which counts half as much: ``(s + w · cos) / (1 + w)``. The similarity tells the right kind of items, of which all are
+about equally similar, and the cosine the right one among them. Candidates are the nearest points by features, so many
+that no other point can be in the first place: no cosine is above 1.
+
+A server evaluates what is below a formula in each shard by itself. Here the same points have the same scores in one
+shard, in many, and in a folder. A formula also weighs a fixed number of candidates, among which the best need not be.
 """
 
 from __future__ import annotations
@@ -20,14 +24,18 @@ from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_plan import Ranking, plan
 from fg_search.index.state import IndexState
+from fg_search.layout.conditions import has_ids
 from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.layout.points import id_of, payload_of
 
-_MORE = 10  # times as many candidates, if so many are not enough
-_LEAST = 200  # candidates for each vector, where both rank
+BASE_WEIGHT = 0.5
+"""Weight w of the cosine beside the similarity. With .5 to 1 the right item comes first, and its label as often."""
+
+_DIGITS = 6  # of a cosine; those after them depend on where in memory a vector is, in qdrant-client's local mode
+_MORE = 4  # times as many candidates, if so many are not enough
+_LEAST = 200  # candidates, where both vectors rank
 _MARGIN, _AHEAD = 6, 4  # points more than needed whose weights are read at first, and as many times the candidates
 _MOST = 20_000  # candidates, among which a weight looks for the best
-_RANK_OFFSET = 2  # of reciprocal-rank fusion: 1 / (2 + rank), ranks from 0, as in Qdrant
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +44,15 @@ class RankedPoint:
 
     Attributes:
         id: Engine's id.
-        score: Similarity, or fused rank score.
-        weighted_score: ``score · confidence^confidence_weight``.
+        score: Similarity by features, or by base embeddings if these alone rank.
+        ranking_score: What points are ordered by: the score, or the mean of similarity and cosine, times
+            ``confidence^confidence_weight``.
         payload: The part of its payload that was read.
     """
 
     id: PointId
     score: float
-    weighted_score: float
+    ranking_score: float
     payload: Mapping[str, Any]
 
 
@@ -52,12 +61,14 @@ class Candidates:
     """Points found for one query.
 
     Attributes:
-        points: Points, best first by their scores without weights.
+        points: Points, best first by their scores without the weight of the confidence.
         is_all: Whether there are no more.
+        is_certain: Whether no other point can be in the first place.
     """
 
     points: list[RankedPoint]
     is_all: bool
+    is_certain: bool = True
 
 
 async def best_points(
@@ -87,10 +98,10 @@ async def best_points(
         found = await candidates(state, [vectors[i] for i in left], rank_by, scope, count)
         weighed = await _weighed(state, found, options.confidence_weight, needed)
         best.update(zip(left, (points[:needed] for points, _ in weighed), strict=True))
-        if rank_by == "both" or count >= _MOST:  # fused, the candidates are what is ranked
+        if count >= _MOST:
             break
         left = [i for i, (_, is_exact) in zip(left, weighed, strict=True) if not is_exact]
-        count *= _MORE
+        count = min(count * _MORE, _MOST)
     return [best[i] for i in range(len(vectors))]
 
 
@@ -112,11 +123,14 @@ async def candidates(
         count: Number of points for each vector.
         keys: Keys of the payload to read.
     """
-    rankings: Sequence[Ranking] = ("features", "base") if rank_by == "both" else (_single(rank_by),)
     wanted = [*keys] if keys else False
-    requests = [plan(query, ranking, scope, count, with_payload=wanted) for query in vectors for ranking in rankings]
-    responses = iter(await state.engine.query_batch_points(state.collection, requests))
-    return [_by_score([next(responses).points for _ in rankings], count) for _ in vectors]
+    ranking: Ranking = "base" if rank_by == "base" else "features"
+    requests = [plan(query, ranking, scope, count, with_payload=wanted) for query in vectors]
+    lists = [response.points for response in await state.engine.query_batch_points(state.collection, requests)]
+    if rank_by != "both":
+        return [Candidates([_ranked(point) for point in points], len(points) < count) for points in lists]
+    nearest = await _with_cosines(state, vectors, scope, count, wanted, lists)
+    return [_by_both(points, *found, count) for points, found in zip(lists, nearest, strict=True)]
 
 
 def in_steps(wanted: int) -> int:
@@ -131,29 +145,75 @@ def weighted(points: Sequence[RankedPoint], weight: float) -> list[RankedPoint]:
     """Points whose confidence was read, best first by their weighted scores."""
     found = [
         RankedPoint(
-            point.id, point.score, point.score * point.payload[PAYLOAD_KEY]["confidence"] ** weight, point.payload
+            point.id,
+            point.score,
+            point.ranking_score * point.payload[PAYLOAD_KEY]["confidence"] ** weight,
+            point.payload,
         )
         for point in points
     ]
     return sorted(found, key=_place)
 
 
-def _single(rank_by: RankBy) -> Ranking:
-    return "base" if rank_by == "base" else "features"
+def _ranked(point: models.ScoredPoint) -> RankedPoint:
+    return RankedPoint(id_of(point), point.score, point.score, payload_of(point))
 
 
-def _by_score(lists: Sequence[Sequence[models.ScoredPoint]], count: int) -> Candidates:
-    is_all = all(len(points) < count for points in lists)
-    if len(lists) == 1:
-        alone = [RankedPoint(id_of(point), point.score, point.score, payload_of(point)) for point in lists[0]]
-        return Candidates(alone, is_all)
-    scores: dict[PointId, float] = {}
+async def _with_cosines(
+    state: IndexState,
+    vectors: Sequence[QueryVectors],
+    scope: models.Filter | None,
+    count: int,
+    wanted: bool | Sequence[str],
+    lists: Sequence[Sequence[models.ScoredPoint]],
+) -> list[tuple[dict[PointId, float], Sequence[models.ScoredPoint]]]:
+    """Cosines of the points that were found for each query by features.
+
+    If these are all that have any feature in common with the query, the nearest points by base embeddings come with
+    them.
+    """
+    exact = state.engine.is_embedded or state.engine.is_shared  # qdrant-client's local mode warns that it always is
+    requests = []
+    for query, points in zip(vectors, lists, strict=True):
+        if points:
+            found_ones = state.scope(has_ids([id_of(point) for point in points]))
+            requests.append(plan(query, "base", found_ones, len(points), with_payload=False, exact=exact))
+        if len(points) < count:
+            requests.append(plan(query, "base", scope, count, with_payload=wanted))
+    responses = iter(await state.engine.query_batch_points(state.collection, requests))
+    found: list[tuple[dict[PointId, float], Sequence[models.ScoredPoint]]] = []
     for points in lists:
-        for position, point in enumerate(points):
-            scores[id_of(point)] = scores.get(id_of(point), 0.0) + 1 / (_RANK_OFFSET + position)
-    payloads = {id_of(point): payload_of(point) for points in lists for point in points}
-    found = [RankedPoint(point, score, score, payloads[point]) for point, score in scores.items()]
-    return Candidates(sorted(found, key=_place), is_all)
+        among = next(responses).points if points else ()
+        cosines = {id_of(point): round(point.score, _DIGITS) for point in among}
+        found.append((cosines, next(responses).points if len(points) < count else ()))
+    return found
+
+
+def _by_both(
+    points: Sequence[models.ScoredPoint],
+    cosines: Mapping[PointId, float],
+    by_base: Sequence[models.ScoredPoint],
+    count: int,
+) -> Candidates:
+    found = [
+        RankedPoint(id_of(point), point.score, _mean(point.score, cosines[id_of(point)]), payload_of(point))
+        for point in points
+        if id_of(point) in cosines  # the others were deleted in between
+    ]
+    found += [
+        RankedPoint(id_of(point), 0.0, _mean(0.0, round(point.score, _DIGITS)), payload_of(point))
+        for point in by_base
+        if id_of(point) not in cosines
+    ]
+    found.sort(key=_place)
+    if len(points) < count:  # all others have no feature in common, and smaller cosines
+        return Candidates(found, len(by_base) < count)
+    is_certain = bool(found) and _mean(points[-1].score, 1.0) <= found[0].ranking_score
+    return Candidates(found, is_all=False, is_certain=is_certain)
+
+
+def _mean(similarity: float, cosine: float) -> float:
+    return (similarity + BASE_WEIGHT * cosine) / (1 + BASE_WEIGHT)
 
 
 async def _weighed(
@@ -161,8 +221,8 @@ async def _weighed(
 ) -> list[tuple[list[RankedPoint], bool]]:
     """Best points with their payloads, and whether no other point can be among the first ``needed``.
 
-    Payloads are read from the top, until the scores of the others are too low: ``score · confidence^w`` is at most the
-    score.
+    Payloads are read from the top, until the scores of the others are too low: no score grows by being multiplied by
+    ``confidence^w``.
     """
     payloads: dict[PointId, Mapping[str, Any]] = {}
     results: dict[int, tuple[list[RankedPoint], bool]] = {}
@@ -173,7 +233,7 @@ async def _weighed(
         for i in left:
             points = found[i].points
             there = [
-                RankedPoint(point.id, point.score, point.weighted_score, payloads[point.id])
+                RankedPoint(point.id, point.score, point.ranking_score, payloads[point.id])
                 for point in points[:read]
                 if point.id in payloads
             ]
@@ -181,13 +241,13 @@ async def _weighed(
             results[i] = best, not weight or _is_exact(best, found[i], read, needed)
         left = [i for i in left if not results[i][1] and read < len(found[i].points)]
         read *= 2
-    return [results[i] for i in range(len(found))]
+    return [(results[i][0], results[i][1] and found[i].is_certain) for i in range(len(found))]
 
 
 async def _read(state: IndexState, payloads: dict[PointId, Mapping[str, Any]], points: Sequence[PointId]) -> None:
     """Read payloads that were not read yet. A point that was deleted meanwhile has none."""
     for page in pages([point for point in dict.fromkeys(points) if point not in payloads]):
-        records = await state.engine.retrieve(state.collection, page)
+        records = await state.engine.retrieve(state.collection, page, tenant=state.chosen_tenant)
         check_model(state, records)
         payloads.update((id_of(record), payload_of(record)) for record in records)
 
@@ -196,9 +256,9 @@ def _is_exact(best: Sequence[RankedPoint], found: Candidates, read: int, needed:
     """Whether no point but those that were read can be among the best."""
     if read >= len(found.points) and found.is_all:
         return True
-    beyond = max(0.0, found.points[min(read, len(found.points) - 1)].score)
-    return len(best) >= needed and best[needed - 1].weighted_score > beyond
+    beyond = max(0.0, found.points[min(read, len(found.points) - 1)].ranking_score)
+    return len(best) >= needed and best[needed - 1].ranking_score > beyond
 
 
 def _place(point: RankedPoint) -> tuple[Any, ...]:
-    return -point.weighted_score, isinstance(point.id, str), point.id
+    return -point.ranking_score, isinstance(point.id, str), point.id

@@ -22,7 +22,7 @@ async def refit(
     *,
     set_aside: float | None,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     progress: Callable[[int], object],
 ) -> FeatureGroupEncoder:
     """Fit and save a new encoder with the base model and the sizes of the current one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -16,7 +16,7 @@ from fg_search.index.calibration import Calibration, RelevantBy, calibrate
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.result_evidence import evidence
-from fg_search.index.retrieval import ranking
+from fg_search.index.retrieval import uncalibrated_ranking
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit
@@ -99,7 +99,7 @@ async def judge(
         correct=np.array([answer in right for answer, right in zip(top, answers, strict=True)], dtype=bool),
         in_scope=np.array([bool(right) for right in answers], dtype=bool),
         has_hit=np.array([bool(hits) for hits in found], dtype=bool),
-        score=np.array([hits[0].weighted_score if hits else 0.0 for hits in found], dtype=np.float64),
+        score=np.array([hits[0].ranking_score if hits else 0.0 for hits in found], dtype=np.float64),
         query_confidence=np.array([query.answerability for query in queries.vectors], dtype=np.float64),
         features=features,
         wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
@@ -116,13 +116,14 @@ async def calibrate_on(
     embeddings: FeatureEmbeddings | None,
     *,
     seed: int,
-    batch_size: int,
+    batch_size: int | None,
     show_progress: bool | None,
 ) -> Calibration:
     """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
-    judged = await judge(state, encoded, relevant, relevant_by, options)
-    return await learn(state, judged, options, seed)
+    chosen = replace(options, rank_by=uncalibrated_ranking(state, options.rank_by))
+    judged = await judge(state, encoded, relevant, relevant_by, chosen)
+    return await learn(state, judged, chosen, seed)
 
 
 async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions, seed: int) -> Calibration:
@@ -136,7 +137,7 @@ async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions
             seed=seed,
             fingerprint=state.metadata.fingerprint,
             relevant_by=judged.relevant_by,
-            rank_by=ranking(state, options.rank_by),
+            rank_by=uncalibrated_ranking(state, options.rank_by),
             min_confidence=options.min_confidence,
             confidence_weight=options.confidence_weight,
             points=points,
@@ -178,7 +179,9 @@ async def _hint_at_ids(state: IndexState, answers: Sequence[frozenset[UserId]]) 
     """Log right answers that the index has as another type. No hit would be right, and nobody would know why."""
     values = list(dict.fromkeys(value for right in answers for value in right))[:_MAX_LOOKED_UP]
     points = {value: state.point_id(value) for value in values}
-    records = await state.engine.retrieve(state.collection, list(points.values()), with_payload=False)
+    records = await state.engine.retrieve(
+        state.collection, list(points.values()), with_payload=False, tenant=state.chosen_tenant
+    )
     there = {record.id for record in records}
     await log_hint(state, [value for value, point in points.items() if point not in there], points)
 
@@ -193,7 +196,10 @@ async def _relevant_by(state: IndexState, answers: Sequence[frozenset[UserId]]) 
     if not values:
         raise ValueError("relevant is None for all queries; some must have a right answer")
     records = await state.engine.retrieve(
-        state.collection, [state.point_id(value) for value in values], with_payload=False
+        state.collection,
+        [state.point_id(value) for value in values],
+        with_payload=False,
+        tenant=state.chosen_tenant,
     )
     # numbers that are ids are meant as ids
     names = [_as_label(value) for value in values if isinstance(value, str) or not records]

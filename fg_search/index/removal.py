@@ -10,6 +10,7 @@ from fg_search.engine.paging import pages, scroll_pages
 from fg_search.engine.port import PointId
 from fg_search.ids import UserId, plain_id
 from fg_search.index.decision_log import log_decisions
+from fg_search.index.few_conditions import told_of_conditions
 from fg_search.index.following import on_current_collection
 from fg_search.index.labels import log_hint
 from fg_search.index.state import IndexState
@@ -35,7 +36,8 @@ async def delete(state: IndexState, ids: Sequence[UserId] | None, query_filter: 
     if (ids is None) == (query_filter is None):
         raise ValueError("give either ids or query_filter")
     if query_filter is not None:
-        return await _delete(state, state.scope(query_filter) or query_filter)
+        with told_of_conditions(state, query_filter):
+            return await _delete(state, state.scope(query_filter) or query_filter)
     check_list(ids, "ids")
     wanted = {plain_id(user_id): state.point_id(user_id) for user_id in ids or ()}
     removed = 0

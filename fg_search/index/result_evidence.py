@@ -77,9 +77,9 @@ async def top_hit_features(
     labels = np.full((len(found), EVIDENCE_HITS), None, dtype=object)
     for i, hits in enumerate(found):
         best = hits[:EVIDENCE_HITS]
-        scores[i, : len(best)] = [hit.weighted_score for hit in best]
+        scores[i, : len(best)] = [hit.ranking_score for hit in best]
         labels[i, : len(best)] = [hit.label for hit in best]
-    if rank_by == "features":
+    if rank_by != "base":
         similarity = [hits[0].score for hits in found]
     else:
         similarity = await _similarities(state, vectors, [hits[0] for hits in found])
@@ -98,7 +98,11 @@ async def _similarities(state: IndexState, vectors: Sequence[QueryVectors], hits
     """Feature-group similarity of each query and its top hit, which something else has ranked."""
     ids = [state.point_id(hit.id) for hit in hits]
     records = await state.engine.retrieve(
-        state.collection, list(dict.fromkeys(ids)), with_payload=False, with_vectors=[FEATURES_VECTOR]
+        state.collection,
+        list(dict.fromkeys(ids)),
+        with_payload=False,
+        with_vectors=[FEATURES_VECTOR],
+        tenant=state.chosen_tenant,
     )
     features: dict[PointId, dict[int, float]] = {}
     for record in records:

@@ -8,13 +8,13 @@ from qdrant_client import models
 
 from fg_search.engine.paging import pages
 from fg_search.errors import EmptyIndexError
+from fg_search.index.few_conditions import in_scope
 from fg_search.index.following import check_model
 from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.ranked_points import RankedPoint, best_points
 from fg_search.index.search_options import RankBy, SearchOptions
-from fg_search.index.search_plan import Ranking, min_confidence_condition, plan, to_hits
+from fg_search.index.search_plan import Ranking, plan, to_hits
 from fg_search.index.search_results import Hit
-from fg_search.index.set_aside import NOT_SET_ASIDE
 from fg_search.index.state import IndexState
 from fg_search.layout.points import payload_of
 
@@ -29,7 +29,20 @@ async def find_hits(
     Raises:
         ModelMismatchError: If another process re-encoded the index since it was opened.
     """
-    scope = search_scope(state, options)
+
+    async def find(scope: models.Filter | None) -> list[tuple[Hit, ...]]:
+        return await _find_hits(state, vectors, options, rank_by, scope)
+
+    return await in_scope(state, options, find)
+
+
+async def _find_hits(
+    state: IndexState,
+    vectors: Sequence[QueryVectors],
+    options: SearchOptions,
+    rank_by: RankBy,
+    scope: models.Filter | None,
+) -> list[tuple[Hit, ...]]:
     if rank_by != "both" and not options.confidence_weight:
         ranking: Ranking = "base" if rank_by == "base" else "features"
         requests = [plan(query, ranking, scope, options.limit, options.offset) for query in vectors]
@@ -45,7 +58,7 @@ async def find_hits(
 
 def ranked_hits(points: Sequence[RankedPoint], query: QueryVectors) -> tuple[Hit, ...]:
     """Hits of ranked points whose payloads were read."""
-    return to_hits([(point.payload, point.score, point.weighted_score) for point in points], query)
+    return to_hits([(point.payload, point.score, point.ranking_score) for point in points], query)
 
 
 def request_chunks(positions: Sequence[int]) -> list[Sequence[int]]:
@@ -53,20 +66,30 @@ def request_chunks(positions: Sequence[int]) -> list[Sequence[int]]:
     return list(pages(positions, QUERIES_PER_REQUEST))
 
 
-def search_scope(state: IndexState, options: SearchOptions) -> models.Filter | None:
-    """Filter for the points that a search considers."""
-    not_set_aside = None if state.metadata.set_aside is None else NOT_SET_ASIDE
-    return state.scope(not_set_aside, min_confidence_condition(options), options.query_filter)
-
-
 def ranking(state: IndexState, rank_by: RankBy) -> RankBy:
-    """Resolve ``"auto"``. Unsupervised heads do not out-rank the base embeddings; they serve confidence.
+    """Resolve ``"auto"``: as the index was calibrated, if it was, otherwise by how the head was trained.
+
+    Raises:
+        ValueError: If the index has no base embeddings to rank by.
+    """
+    if rank_by == "auto" and state.calibration is not None:
+        return state.calibration.rank_by
+    return uncalibrated_ranking(state, rank_by)
+
+
+def uncalibrated_ranking(state: IndexState, rank_by: RankBy) -> RankBy:
+    """Resolve ``"auto"`` whatever calibration there is.
+
+    With labels or attributes both vectors rank. Unsupervised heads do not out-rank the base embeddings; they serve
+    confidence.
 
     Raises:
         ValueError: If the index has no base embeddings to rank by.
     """
     if rank_by == "auto":
-        return "base" if state.metadata.supervision in ("clusters", "pairs") and state.metadata.has_base else "features"
+        if not state.metadata.has_base:
+            return "features"
+        return "base" if state.metadata.supervision in ("clusters", "pairs") else "both"
     if rank_by != "features" and not state.metadata.has_base:
         raise ValueError(f"{state.name} was made without base vectors, so rank_by={rank_by!r} is not possible")
     return rank_by

@@ -23,7 +23,7 @@ from qdrant_client import models
 
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine
-from fg_search.index.collections import find_collection, index_payload
+from fg_search.index.collections import find_collection, index_payload, want
 from fg_search.layout.operations import (
     Operation,
     Purpose,
@@ -251,10 +251,28 @@ async def make_target(right: Right, metadata: IndexMetadata) -> None:
     """Make an empty target for an index."""
     if right.operation.purpose in ("new", "copy"):
         await _check_copies(right.engine, metadata.settings)
+    want(right.engine, metadata.settings)
     options = collection_options(metadata)
     options["metadata"] = {**options["metadata"], **right.operation.to_metadata()}
+    if metadata.settings.shards_by is not None and await right.engine.cluster() is not None:
+        options |= {"sharding_method": models.ShardingMethod.CUSTOM, "shard_number": 1}
     await right.engine.create_collection(right.target, **options)
+    await make_shards(right, metadata.settings)
     await index_payload(right.engine, right.target, payload_indexes(metadata))
+
+
+async def make_shards(right: Right, settings: IndexSettings) -> None:
+    """Make the shards of tenants that a target lacks. Nothing is written to it before all of them are there."""
+    engine = right.engine
+    cluster = None if settings.shards_by is None else await engine.cluster()
+    if cluster is None:
+        return
+    shared, own = settings.shards or len(cluster.nodes), list(settings.own_shards)
+    if right.operation.purpose == "migrate" and right.operation.source is not None:
+        before = await engine.shard_keys(right.operation.source)
+        if before is not None:  # there may be more nodes by now, and tenants with shards of their own
+            shared, own = before.shared, [*own, *before.own]
+    await engine.make_shard_keys(right.target, shared, list(dict.fromkeys(own)))
 
 
 async def _check_copies(engine: Engine, settings: IndexSettings) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.index.abstention import assess_hits, assess_query
 from fg_search.index.calibration import Calibration, required
+from fg_search.index.few_conditions import in_scope
 from fg_search.index.grouped_points import group_points
 from fg_search.index.query_vectors import Queries, QueryVectors
 from fg_search.index.result_evidence import top_hit_features
@@ -18,7 +20,6 @@ from fg_search.index.retrieval import (
     ranked_hits,
     ranking,
     request_chunks,
-    search_scope,
 )
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_results import GroupedResult, Hit, HitGroup, SearchResult
@@ -65,9 +66,8 @@ async def group(
     if assessed.decision == "abstain":
         return GroupedResult((), assessed)
     policy = _Policy.of(state, options)
-    found = await group_points(
-        state, vectors, options, policy.rank_by, search_scope(state, options), group_by, group_size
-    )
+    find = partial(group_points, state, vectors, options, policy.rank_by, group_by, group_size)
+    found = await in_scope(state, options, find)
     groups = tuple(HitGroup(value, ranked_hits(points, vectors)) for value, points in found.items())
     hits = tuple(hit for group in groups for hit in group.hits)
     confidence: float | None = None

@@ -33,15 +33,17 @@ class SearchOptions:
     Attributes:
         limit: Maximum number of hits, at least 1.
         min_confidence: Exclude points less confident than this, in [0, 1]. The engine does it.
-        confidence_weight: Weight w of ``score · confidence^w``, in [0, 100], by which hits are ordered.
+        confidence_weight: Weight w of ``score · confidence^w``, in [0, 100], by which hits are ordered. The score is
+            that of the ranking.
         query_filter: Qdrant filter.
         min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
         target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
             confidence is below the threshold for it are uncertain.
         on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or
             ``"raise"`` (:class:`UncertainQueryError`).
-        rank_by: ``"features"`` (FG similarity), ``"base"`` (cosine of the base embeddings), ``"both"``
-            (reciprocal-rank fusion of the two), or ``"auto"`` to choose by how the head was trained.
+        rank_by: ``"features"`` (FG similarity), ``"base"`` (cosine of the base embeddings), ``"both"`` (their mean, in
+            which the cosine counts half as much), or ``"auto"``: as the index was calibrated, otherwise by how the head
+            was trained (``"both"`` with labels or attributes, ``"base"`` without).
         offset: Number of hits to skip, for paging.
 
     Raises:

@@ -11,14 +11,17 @@ from qdrant_client import models
 from fg_search.edge.instances import construct
 from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.search_options import SearchOptions
-from fg_search.index.search_results import COMPARED_CODES, Hit
+from fg_search.index.search_results import Hit
+from fg_search.layout.group_summaries import agreement, code_names
 from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR, PAYLOAD_KEY
 
 Ranking: TypeAlias = Literal["features", "base"]
 """A ranking that the engine computes: by one vector."""
 
 Row: TypeAlias = tuple[Mapping[str, Any], float, float]
-"""Payload, score and weighted score of a point."""
+"""Payload, score and ranking score of a point."""
+
+_EXACT = models.SearchParams(exact=True)
 
 
 def plan(
@@ -28,6 +31,8 @@ def plan(
     limit: int,
     offset: int = 0,
     with_payload: bool | Sequence[str] = True,
+    *,
+    exact: bool = False,
 ) -> models.QueryRequest:
     """Make the engine's request for the points nearest to a query.
 
@@ -38,31 +43,32 @@ def plan(
         limit: Number of points.
         offset: Number of points to skip.
         with_payload: Whether to read payloads, or which keys of them.
+        exact: Whether the engine must not approximate, by a graph or by quantized vectors.
     """
     by_features = {"query": query.features, "using": FEATURES_VECTOR}
     nearest = by_features if ranking == "features" else {"query": query.base.tolist(), "using": BASE_VECTOR}
     page = {"filter": scope, "limit": limit, "offset": offset or None, "with_payload": with_payload}
-    return construct(models.QueryRequest, **nearest, **page)
+    return construct(models.QueryRequest, **nearest, **page, **({"params": _EXACT} if exact else {}))
 
 
 def to_hits(rows: Iterable[Row], query: QueryVectors) -> tuple[Hit, ...]:
     """Convert points, with their scores, to hits."""
-    codes = query.codes
+    codes = code_names(query.codes)
     hits = []
-    for stored, score, weighted_score in rows:
+    for stored, score, ranking_score in rows:
         payload = dict(stored)
         features = payload.pop(PAYLOAD_KEY)
         hits.append(
             {
                 "id": features["id"],
                 "score": score,
-                "weighted_score": weighted_score,
+                "ranking_score": ranking_score,
                 "confidence": features["confidence"],
                 "familiarity": features.get("familiarity"),
                 "label": features.get("label"),
                 "text": features["text"],
+                "agreement": agreement(codes, features["codes"]),
                 "payload": payload,
-                COMPARED_CODES: (codes, features["codes"]),
             }
         )
     return Hit.of_each(hits)

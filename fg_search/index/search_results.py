@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from operator import eq
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from typing_extensions import Self
 
+from fg_search._deprecation import warn_renamed
 from fg_search.ids import UserId
-from fg_search.layout.group_summaries import parsed_codes
-
-COMPARED_CODES = "_compared_codes"
 
 _new, _set = object.__new__, object.__setattr__
 AnswerDecision = Literal["answer", "abstain"]
@@ -24,8 +21,9 @@ class Hit:
 
     Attributes:
         id: User's id of the item.
-        score: Similarity to the query: FG similarity in [0, 1], base cosine in [-1, 1], or the fused rank score.
-        weighted_score: ``score · confidence^confidence_weight``, by which hits are ordered.
+        score: Similarity to the query: FG similarity in [0, 1], or base cosine in [-1, 1] where that alone ranks.
+        ranking_score: What hits are ordered by: the score, or with ``rank_by="both"`` the mean of the score and of the
+            base cosine, which counts half as much; times ``confidence^confidence_weight``.
         confidence: Confidence of the item's embedding, in [1/K, 1].
         label: Label of the item, ``None`` if unknown.
         text: Text of the item.
@@ -37,7 +35,7 @@ class Hit:
 
     id: UserId
     score: float
-    weighted_score: float
+    ranking_score: float
     confidence: float
     label: str | None
     text: str
@@ -45,23 +43,15 @@ class Hit:
     payload: dict[str, Any] = field(repr=False)
     familiarity: float | None = None
 
-    if not TYPE_CHECKING:  # to a type checker, the agreement is an attribute like the others
-
-        def __getattr__(self, name: str) -> Any:
-            """Compare the codes when somebody asks for the agreement: few do, and most hits are many."""
-            codes = self.__dict__.get(COMPARED_CODES)
-            if name != "agreement" or codes is None:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-            of_query, of_item = codes
-            found = self.__dict__["agreement"] = tuple(map(eq, of_query, parsed_codes(of_item)))
-            return found
+    @property
+    def weighted_score(self) -> float:
+        """Old name of :attr:`ranking_score`."""
+        warn_renamed("Hit.weighted_score", "Hit.ranking_score")
+        return self.ranking_score
 
     @classmethod
     def of_each(cls, rows: Iterable[dict[str, Any]]) -> tuple[Self, ...]:
-        """Make a hit from each row of attributes and values, in half the time that the constructor takes.
-
-        In place of ``agreement``, a row may have the codes of query and item as ``COMPARED_CODES``.
-        """
+        """Make a hit from each row of attributes and values, in half the time that the constructor takes."""
         hits = []
         for values in rows:
             hit = _new(cls)
@@ -70,7 +60,7 @@ class Hit:
         return tuple(hits)
 
     def __str__(self) -> str:
-        return f"{self.weighted_score:.3f}  conf {self.confidence:.2f}  [{self.label or '-'}] {self.text}"
+        return f"{self.ranking_score:.3f}  conf {self.confidence:.2f}  [{self.label or '-'}] {self.text}"
 
 
 @dataclass(frozen=True)

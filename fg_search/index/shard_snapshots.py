@@ -1,4 +1,4 @@
-"""Snapshots of collections whose shards lie on several nodes.
+"""Snapshots of collections whose shards lie on several nodes, or whose engine hands out no files.
 
 A node's own snapshot holds the shards of that node alone. So the points are read through the cluster, which has every
 shard wherever it is, into a collection in a temporary folder, and that is what the file holds: it has checksums, tells
@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fg_search.edge.snapshot_archive import is_archive
-from fg_search.engine.answers import FORBIDDEN
+from fg_search.engine.answers import FORBIDDEN, NOT_IMPLEMENTED
 from fg_search.engine.port import Engine
 from fg_search.errors import ServerError, StorageError
 from fg_search.index.calibration import Calibration
@@ -34,9 +34,9 @@ async def has_several_nodes(engine: Engine) -> bool:
     try:
         cluster = await engine.cluster()
     except ServerError as error:
-        if error.status != FORBIDDEN:
+        if error.status not in (FORBIDDEN, NOT_IMPLEMENTED):
             raise
-        return True  # the API key may not know
+        return True  # the API key may not know, or nobody can tell
     return cluster is not None and len(cluster.nodes) > 1
 
 
@@ -83,6 +83,8 @@ async def restore_points(right: Right, file: Path, check: Callable[[IndexMetadat
                 (info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint
             )
             source = IndexState(local, _NAME, _NAME, metadata, calibration=calibration)
+            if not right.engine.is_shared:
+                metadata = replace(metadata, settings=metadata.settings.on_one_machine())
             await make_target(right, metadata)
             await copy_into(source, right.engine, right.target, metadata)
             counts = [await local.count(_NAME, OURS), await right.engine.count(right.target, OURS, copies="active")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from fg_search.engine.address import is_url
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.connection import is_path
 from fg_search.engine.port import Engine
-from fg_search.errors import StorageError
+from fg_search.errors import StorageError, UnsupportedError
 from fg_search.index.collections import find_collection, make_without_vectors, physical_collection
 from fg_search.index.leftovers import remove, remove_leftovers, remove_retired
 from fg_search.index.rights import IndexMovedError, Right, right_to_switch
@@ -78,19 +78,19 @@ def no_folder_left(location: object) -> Iterator[None]:
 
 
 async def save(state: IndexState, file: str) -> None:
-    """Have the engine make a snapshot, and copy it into a file."""
+    """Have the engine make a snapshot, and copy it into a file, or read the points into one."""
     target = Path(file).absolute()
     if target.exists():
         raise FileExistsError(f"there is a file {file!r} already; choose another name or remove it")
     engine = state.engine
-    engine.check_snapshots()
-    if await has_several_nodes(engine):
+    physical = await physical_collection(engine, state.collection)
+    is_file = engine.transfers_snapshots and await engine.shard_keys(physical) is None
+    if not is_file or await has_several_nodes(engine):
         try:
             await save_points(state, target)
         except OSError as error:
             raise _cannot_write(file, error) from error
         return
-    physical = await physical_collection(engine, state.collection)
     made = await engine.create_snapshot(physical)
     unfinished = target.with_name(f".{target.name}.{uuid4().hex}")
     try:
@@ -117,7 +117,10 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
 
     The logs of an index that had the name are removed with it: they are about other items.
     """
-    engine.check_snapshots()
+    if engine.location == ":memory:":
+        raise UnsupportedError(
+            "what is restored to ':memory:' is gone at once; give a folder, or QdrantClient(':memory:')"
+        )
     while True:
         source = (await engine.get_aliases()).get(collection)
         if source is None and (await find_collection(engine, collection)) is not None:
@@ -160,15 +163,14 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
         if encoder is not None:
             IndexState(engine, right.collection, target, metadata).check_encoder(encoder)
 
-    if engine.is_shared and holds_points(file):
-        try:
-            await restore_points(right, file, check)
-        except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
-            await remove(engine, target)
-            if is_not_found(error):
-                raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
-            raise
+    if not engine.is_embedded and holds_points(file):
+        await _restore_points(right, file, check)
         return
+    if not engine.transfers_snapshots:
+        raise UnsupportedError(
+            f"{str(file)!r} was made by a server for servers, and {engine.location} cannot send it; give the URL of a "
+            "server as location"
+        )
     if engine.is_shared:
         check_whole(file)
     is_recovered = False
@@ -190,4 +192,14 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
             current = (await engine.get_aliases()).get(right.collection)
             if current != right.operation.source:
                 raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
+        raise
+
+
+async def _restore_points(right: Right, file: Path, check: Callable[[IndexMetadata], None]) -> None:
+    try:
+        await restore_points(right, file, check)
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
+        await remove(right.engine, right.target)
+        if is_not_found(error):
+            raise IndexMovedError from error  # somebody has moved the index meanwhile, and removed the target
         raise

@@ -177,7 +177,9 @@ class IndexState:
         check_vectors(embeddings.base, name="embeddings.base")
         check_distributions(embeddings.probabilities, name="embeddings.probabilities")
 
-    def encode(self, texts: Sequence[str], batch_size: int, *, show_progress: bool | None = False) -> FeatureEmbeddings:
+    def encode(
+        self, texts: Sequence[str], batch_size: int | None, *, show_progress: bool | None = False
+    ) -> FeatureEmbeddings:
         """Embed texts without warnings: the caller knows best how to name what the model reads in part only.
 
         Raises:

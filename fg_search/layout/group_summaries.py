@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from operator import eq
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,19 @@ def group_summaries(embeddings: FeatureEmbeddings, schema: int) -> list[dict[str
     return [{"codes": " ".join([names[code] for code in row])} for row in codes]
 
 
-def parsed_codes(codes: str | Sequence[int]) -> Sequence[int]:
-    """Most probable code of each group, from the entry ``codes`` of a payload of any schema."""
-    return [int(code) for code in codes.split()] if isinstance(codes, str) else codes
+def code_names(codes: Sequence[int]) -> list[str]:
+    """Codes as payloads have them."""
+    return [str(code) for code in codes]
+
+
+def agreement(names: Sequence[str], stored: str | Sequence[int]) -> tuple[bool, ...]:
+    """Whether codes agree, group by group.
+
+    Args:
+        names: Codes of a query, from :func:`code_names`.
+        stored: Entry ``codes`` of a payload of any schema.
+    """
+    return tuple(map(eq, names, stored.split() if isinstance(stored, str) else code_names(stored)))
 
 
 def group_confidence_of(

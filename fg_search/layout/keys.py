@@ -12,6 +12,8 @@ LABEL_KEY = f"{PAYLOAD_KEY}.label"
 GIVEN_LABEL_KEY = f"{PAYLOAD_KEY}.given_label"  # the user's label, where a person corrected it
 HASH_KEY = f"{PAYLOAD_KEY}.hash"
 TEXT_KEY = f"{PAYLOAD_KEY}.text"
+UNREAD_KEY = f"{PAYLOAD_KEY}.unread"  # share of the text's tokens that the model does not know
+CUT_KEY = f"{PAYLOAD_KEY}.cut"  # whether the text is longer than what the model reads
 SET_ASIDE_KEY = f"{PAYLOAD_KEY}.set_aside"  # neither learned from nor found until somebody decides about it
 
 REVIEW_KEY = "review"  # within ours: scores for reviewing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qdrant_client import models
 
-from fg_search.engine.port import PayloadIndexes
+from fg_search.engine.port import PayloadIndex, PayloadIndexes
 from fg_search.layout.settings import IndexSettings
 
 NO_VECTOR = "none"  # the embedded engine wants every collection to have a vector; no entry has one
@@ -35,7 +35,7 @@ def query_log(collection: str) -> str:
 
 def query_log_indexes(settings: IndexSettings) -> PayloadIndexes:
     """Payload indexes of the log of queries."""
-    indexes: dict[str, models.PayloadSchemaType | models.KeywordIndexParams] = {
+    indexes: dict[str, PayloadIndex] = {
         DECISION_TURN: models.PayloadSchemaType.INTEGER,
         DECIDED_BY: models.PayloadSchemaType.KEYWORD,
     }

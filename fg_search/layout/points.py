@@ -32,7 +32,10 @@ def to_points(
     confidences = _rounded(embeddings.confidence, 6)
     familiarity = None if embeddings.familiarity is None else _rounded(embeddings.familiarity, 6)
     summaries = group_summaries(embeddings, metadata.schema)
-    unread = _rounded(embeddings.unread, 4)
+    unread = [
+        {"unread": share, **({"cut": True} if is_cut else {})} if share or is_cut else {}
+        for share, is_cut in zip(_rounded(embeddings.unread, 4), embeddings.cut.tolist(), strict=True)
+    ]
     for i, item in enumerate(items):
         row = slice(starts[i], starts[i + 1])
         # built without validation: pydantic would check every number, and they are known to be right
@@ -47,7 +50,7 @@ def to_points(
                 "text": item.text,
                 "hash": item.digest,
                 "model": metadata.fingerprint,
-                **({"unread": unread[i]} if unread[i] else {}),
+                **unread[i],
                 **_review_state(item),
             },
         }

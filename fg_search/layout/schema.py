@@ -8,7 +8,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from fg_search.engine.port import PayloadIndexes
+from fg_search.engine.port import PayloadIndex, PayloadIndexes
 from fg_search.errors import FormatVersionError, IndexNotFoundError
 from fg_search.layout.filterable import filterable_indexes
 from fg_search.layout.keys import (
@@ -30,6 +30,7 @@ from fg_search.layout.keys import (
     REVIEWED_ACTION_KEY,
     SET_ASIDE_KEY,
     SUGGESTED_KEY,
+    UNREAD_KEY,
     review_key,
 )
 from fg_search.layout.settings import IndexSettings, Quantization
@@ -110,6 +111,7 @@ def collection_options(metadata: IndexMetadata) -> dict[str, Any]:
         datatype=models.Datatype.FLOAT16 if settings.base_vectors == "float16" else None,
         quantization_config=_QUANTIZATIONS[settings.quantization],
         on_disk=True if settings.on_disk else None,
+        hnsw_config=None if settings.payload_m is None else models.HnswConfigDiff(m=0, payload_m=settings.payload_m),
     )
     cluster = {
         "shard_number": settings.shards,
@@ -126,8 +128,8 @@ def collection_options(metadata: IndexMetadata) -> dict[str, Any]:
 
 def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:
     """Payload indexes that filters and orderings need. A server in strict mode refuses to filter without one."""
-    indexes: dict[str, models.PayloadSchemaType | models.KeywordIndexParams] = {
-        **filterable_indexes(metadata.settings.filterable),
+    settings = metadata.settings
+    indexes: dict[str, PayloadIndex] = {
         CONFIDENCE_KEY: models.PayloadSchemaType.FLOAT,
         FAMILIARITY_KEY: models.PayloadSchemaType.FLOAT,
         LABEL_KEY: models.PayloadSchemaType.KEYWORD,
@@ -137,13 +139,15 @@ def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:
         HISTORY_VERSION_KEY: models.PayloadSchemaType.INTEGER,
         HISTORY_NUMBER_KEY: models.PayloadSchemaType.INTEGER,
         HISTORY_WAITING_KEY: models.PayloadSchemaType.BOOL,
+        UNREAD_KEY: models.PayloadSchemaType.FLOAT,
     }
     if metadata.set_aside is not None:
         indexes[SET_ASIDE_KEY] = models.PayloadSchemaType.BOOL
-    if metadata.settings.tenant_key is not None:
-        indexes[metadata.settings.tenant_key] = models.KeywordIndexParams(
-            type=models.KeywordIndexType.KEYWORD, is_tenant=True
-        )
+    if settings.payload_m is not None:  # a graph for each of our own values would be a graph of nearly all items
+        indexes = {key: _WITHOUT_GRAPH[kind] for key, kind in indexes.items()}
+    indexes |= filterable_indexes(settings.filterable)
+    if settings.tenant_key is not None:
+        indexes[settings.tenant_key] = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
     return indexes
 
 
@@ -163,6 +167,16 @@ SCORE_INDEXES: Mapping[str, PayloadIndexes] = {  # by the metadata key that says
     ITEMS_SCORED_KEY: ITEM_SCORE_INDEXES,
 }
 
+_WITHOUT_GRAPH: dict[PayloadIndex, PayloadIndex] = {
+    models.PayloadSchemaType.KEYWORD: models.KeywordIndexParams(
+        type=models.KeywordIndexType.KEYWORD, enable_hnsw=False
+    ),
+    models.PayloadSchemaType.FLOAT: models.FloatIndexParams(type=models.FloatIndexType.FLOAT, enable_hnsw=False),
+    models.PayloadSchemaType.INTEGER: models.IntegerIndexParams(
+        type=models.IntegerIndexType.INTEGER, enable_hnsw=False
+    ),
+    models.PayloadSchemaType.BOOL: models.BoolIndexParams(type=models.BoolIndexType.BOOL, enable_hnsw=False),
+}
 _QUANTIZATIONS: dict[Quantization, models.ScalarQuantization | models.BinaryQuantization | None] = {
     "none": None,
     "scalar": models.ScalarQuantization(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -28,6 +28,12 @@ class IndexSettings:
         on_disk: Keep base embeddings on disk instead of in memory.
         tenant_key: Payload key of the tenant that owns an item. Every operation then needs a tenant
             (:meth:`ConfidenceIndex.tenant`) and sees that tenant's items alone.
+        tenant_sharding: Keep each tenant's items in one shard of a cluster, so that searches of the tenant ask that one
+            alone. Tenants share ``shards`` shards, by default one for each node; those that are listed here have one
+            of their own. Elsewhere than on a cluster it changes nothing.
+        payload_m: Number of links of an item in a graph of its tenant's items, which then takes the place of the graph
+            of all items (``m=0`` and ``payload_m`` of Qdrant's HNSW index), for tenants with some ten thousand items or
+            more and a ranking by base vectors. It is made on a server, or by ``EdgeClient.optimize``.
         shards: Number of shards on a cluster. By default the server decides.
         replicas: Number of copies of each shard. By default the server decides. Two survive the loss of a node.
         write_consistency: Number of copies that must have a write before it is acknowledged. By default one less than
@@ -49,6 +55,8 @@ class IndexSettings:
     quantization: Quantization = "none"
     on_disk: bool = False
     tenant_key: str | None = None
+    tenant_sharding: bool | Sequence[str] = False
+    payload_m: int | None = None
     shards: int | None = None
     replicas: int | None = None
     write_consistency: int | None = None
@@ -63,12 +71,9 @@ class IndexSettings:
                 raise ValueError(f"{name} must be one of {known}, got {getattr(self, name)!r}")
         if self.base_vectors == "none" and (self.quantization != "none" or self.on_disk):
             raise ValueError("quantization and on_disk concern base vectors, which base_vectors='none' leaves out")
-        if self.tenant_key is not None and (
-            not self.tenant_key or self.tenant_key == PAYLOAD_KEY or set(self.tenant_key) & set('."[]')
-        ):
-            raise ValueError(f"tenant_key must be a plain top-level key other than {PAYLOAD_KEY!r}")
+        self._check_tenants()
         object.__setattr__(self, "filterable", check_filterable(self.filterable))
-        for name in ("shards", "replicas", "write_consistency"):
+        for name in ("shards", "replicas", "write_consistency", "payload_m"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
@@ -78,6 +83,17 @@ class IndexSettings:
         _check_consistency(self.consistency)
         if self.replicas is not None and self.write_consistency is None:
             object.__setattr__(self, "write_consistency", max(1, min(self.replicas - 1, self.replicas // 2 + 1)))
+
+    def _check_tenants(self) -> None:
+        key = self.tenant_key
+        if key is not None and (not key or key == PAYLOAD_KEY or set(key) & set('."[]')):
+            raise ValueError(f"tenant_key must be a plain top-level key other than {PAYLOAD_KEY!r}")
+        object.__setattr__(self, "tenant_sharding", _checked_sharding(self.tenant_sharding))
+        for name in ("tenant_sharding", "payload_m"):
+            if getattr(self, name) not in (False, None) and key is None:
+                raise ValueError(f"{name} is for an index with tenants; give tenant_key, too")
+        if self.payload_m is not None and self.base_vectors == "none":
+            raise ValueError("payload_m concerns base vectors, which base_vectors='none' leaves out")
 
     def check_copies(self) -> str | None:
         """Check that a new index can be written to, and say what happens to its writes when a node is lost.
@@ -105,7 +121,41 @@ class IndexSettings:
 
     def on_one_machine(self) -> IndexSettings:
         """The same settings without those that concern a cluster."""
-        return replace(self, shards=None, replicas=None, write_consistency=None, ordering=None, consistency=None)
+        return replace(
+            self,
+            tenant_sharding=False,
+            shards=None,
+            replicas=None,
+            write_consistency=None,
+            ordering=None,
+            consistency=None,
+        )
+
+    @property
+    def shards_by(self) -> str | None:
+        """Payload key by which items go to shards, ``None`` if they go by their ids."""
+        return self.tenant_key if self.tenant_sharding else None
+
+    @property
+    def own_shards(self) -> tuple[str, ...]:
+        """Tenants that have a shard of their own."""
+        return () if isinstance(self.tenant_sharding, bool) else tuple(self.tenant_sharding)
+
+
+def _checked_sharding(chosen: object) -> bool | tuple[str, ...]:
+    """Whether tenants have shards, or the names of those that have one of their own.
+
+    Raises:
+        TypeError, ValueError: If it is neither.
+    """
+    if isinstance(chosen, bool):
+        return chosen
+    if not isinstance(chosen, (list, tuple)):
+        raise TypeError(f"tenant_sharding must be True, False or a list of tenants, got {chosen!r}")
+    for name in chosen:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"a tenant is a non-empty string, got {name!r}")
+    return tuple(dict.fromkeys(chosen)) or True
 
 
 def _check_consistency(chosen: object) -> None:

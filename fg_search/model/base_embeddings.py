@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from sentence_transformers import SentenceTransformer
 
 from fg_search.errors import StorageError
-from fg_search.model.batching import encode_by_tokens
+from fg_search.model.batching import BatchSize, encode_rows
 from fg_search.model.cache import EmbeddingCache
-from fg_search.model.reading import Reading
+from fg_search.model.sources import Source
 
 logger = logging.getLogger(__name__)
 
@@ -21,48 +19,41 @@ _CACHED_ROWS = 1024  # texts encoded between two writes to the cache
 
 
 def embed_texts(
-    model: SentenceTransformer,
+    source: Source,
     texts: list[str],
     *,
     name: str,
     cache: EmbeddingCache | None,
-    reading: Reading | None,
-    batch_size: int,
+    size: BatchSize,
     show_progress: bool | None,
 ) -> npt.NDArray[np.float32]:
     """Base embeddings ``(n, d)`` float32 of at least one text.
 
     Args:
-        model: The base model.
+        source: The texts on their way into the base model.
         texts: n checked texts.
         name: The caller's name for the texts, used in error messages.
         cache: Cache to read from and add to, if any; should it fail, the rest is done without it.
-        reading: What the model reads of the texts, if they could be tokenized.
-        batch_size: Number of texts per forward pass of the base model.
+        size: How much goes through the base model at once.
         show_progress: Whether to show a progress bar; by default only if stderr is a terminal.
 
     Raises:
         ValueError: If the model returns NaN or infinity; the message names the first such text.
     """
-    encode = partial(
-        encode_by_tokens,
-        model,
-        batch_size=batch_size,
-        show_progress=sys.stderr.isatty() if show_progress is None else show_progress,
-    )
+    shown = sys.stderr.isatty() if show_progress is None else show_progress
+    everything = np.arange(len(texts))
     if cache is None:
-        vectors = encode(texts, reading=reading)
-        _check_finite(vectors, texts, np.arange(len(texts)), name)
+        vectors = encode_rows(source, everything, size, show_progress=shown)
+        _check_finite(vectors, texts, everything, name)
         return vectors
     vectors, found = _cached(cache, texts)
-    missing = np.flatnonzero(~found)
-    # long texts first, as sentence-transformers does within one call: less padding
-    missing = missing[np.argsort([-len(texts[row]) for row in missing], kind="stable")]
+    missing = everything[~found]
+    missing = missing[np.argsort(-source.lengths[missing], kind="stable")]  # texts of like length share a part
     storing: EmbeddingCache | None = cache
     for start in range(0, len(missing), _CACHED_ROWS):
         rows = missing[start : start + _CACHED_ROWS]
         new = [texts[row] for row in rows]
-        vectors[rows] = encode(new, reading=None if reading is None else reading[rows])
+        vectors[rows] = encode_rows(source, rows, size, show_progress=shown)
         _check_finite(vectors[rows], new, rows, name)
         if storing is not None:
             try:

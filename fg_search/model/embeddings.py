@@ -131,6 +131,11 @@ class FeatureEmbeddings:
         """Share of each text's tokens that the model does not know, ``(n,)`` float32 in [0, 1]; 0 if not known."""
         return Reading.unknown(len(self)).unread if self.reading is None else self.reading.unread
 
+    @property
+    def cut(self) -> npt.NDArray[np.bool_]:
+        """Whether each text is longer than what the model reads, ``(n,)`` booleans; false if not known."""
+        return Reading.unknown(len(self)).cut if self.reading is None else self.reading.cut
+
     @cached_property
     def confidence(self) -> npt.NDArray[np.float32]:
         """Mean of the group confidences, ``(n,)`` float32 in [1/K, 1]."""

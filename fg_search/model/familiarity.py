@@ -17,6 +17,7 @@ _PROTOTYPES = 512  # more, and even all examples, tell known from unknown no bet
 _PASSES = 2  # of k-means
 _JUDGED = 4096  # examples that the scale is made of
 _ROWS = 8192  # rows per product
+_DECIMALS = 5  # of a cosine: the last ones depend on how many texts are embedded at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Familiarity:
         found = np.empty(len(rows), dtype=np.float32)
         for some in _passes(len(rows)):
             found[some] = (rows[some] @ self.prototypes.T).max(dim=1).values.numpy()
-        return found
+        return found.round(_DECIMALS)
 
 
 def _without_themselves(rows: Tensor, nearest: Tensor, judged: Tensor) -> npt.NDArray[np.float32]:

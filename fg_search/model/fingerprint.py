@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Module, Transformer
-from transformers import PreTrainedTokenizerBase
 
 from fg_search.model.codebook import Codebook
 from fg_search.model.head import FeatureGroupHead
+from fg_search.model.module_tree import modules_of
+from fg_search.model.tokenizer_state import Same, limits_kept, token_ids, tokenizer_of, tokenizer_state
 
 _DIGITS = 16
 _SAMPLED_WEIGHTS = 1024  # numbers that release 0.1 hashed per weight tensor of the base model
@@ -31,7 +32,6 @@ _PROBES = (
     "def f(x):\n    return {'a': [x ** 2]}",
 )
 _OWN_WORDS = 50
-_QUICK_PROBE = "Naïve 👍 it's"  # asked before every use of a remembered digest
 # settings of a transformer that its weights do not show; their names have been the same for years
 _ARCHITECTURE = (
     "model_type",
@@ -64,13 +64,11 @@ class Fingerprints:
             name: Its name, which stands for the weights of a model that is run by another runtime (ONNX).
         """
         weights = _weights(model)
-        tokenizer = _tokenizer(model)
-        asked = (_Same(tokenizer), _vocabulary_size(tokenizer), _steps(tokenizer), _token_ids(model, _QUICK_PROBE))
         return {
             "weights": self._remembered("weights", _stamp(weights), lambda: _hash_tensors(weights))
             if weights
             else name,
-            "tokenizer": self._remembered("tokenizer", asked, lambda: _hash_tokenizer(model, tokenizer)),
+            "tokenizer": self._remembered("tokenizer", tokenizer_state(model), lambda: _hash_tokenizer(model)),
             "modules": _json([_settings(module) for module in model]),
             "prompts": _json([{key: text for key, text in model.prompts.items() if text}, model.default_prompt_name]),
             "max_seq_length": str(model.max_seq_length),
@@ -83,7 +81,7 @@ class Fingerprints:
         """Digests of all parts of an encoder: those of the base model, and the head with its codebook."""
         weights = _weights(head)
         settings = _json(head.get_config_dict())
-        stamp = (_stamp(weights), settings, _Same(codebook))
+        stamp = (_stamp(weights), settings, Same(codebook))
         learned = self._remembered(
             "head", stamp, lambda: _short(_hash_tensors(weights), settings, _json(codebook.to_dict()))
         )
@@ -98,7 +96,7 @@ class Fingerprints:
         """Fingerprint of an encoder as release 0.1 computed it."""
         settings = _json(head.get_config_dict())
         of_base = (_stamp(_weights(model)), self._settings_stamp(model), name)
-        stamp = (of_base, _stamp(_weights(head)), settings, _Same(codebook))
+        stamp = (of_base, _stamp(_weights(head)), settings, Same(codebook))
         return self._remembered("0.1", stamp, lambda: _fingerprint_of_0_1(model, name, head, codebook))
 
     def _settings_stamp(self, model: SentenceTransformer) -> str:
@@ -126,38 +124,15 @@ def short_parts(parts: Parts) -> dict[str, str]:
     return {name: _short(digest) for name, digest in parts.items()}
 
 
-class _Same:
-    """Equal only to what stands for the very same object, which it keeps alive."""
-
-    def __init__(self, known: object) -> None:
-        self._known = known
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other._known is self._known
-
-    __hash__ = None  # type: ignore[assignment]
-
-
 def _weights(model: torch.nn.Module) -> list[torch.Tensor]:
-    """Everything learned, in the order of the modules: their names change with releases of the libraries.
-
-    It is asked before every search. Going through ``model.modules()`` would take three times as long.
-    """
+    """Everything learned, in the order of the modules: their names change with releases of the libraries."""
     found: list[torch.Tensor | None] = []
-    seen: set[torch.nn.Module] = set()
-    ahead: list[torch.nn.Module | None] = [model]
-    while ahead:
-        module = ahead.pop()
-        if module is None or module in seen:
-            continue
-        seen.add(module)
+    for module in modules_of(model):
         if module._parameters:
             found += module._parameters.values()
         if module._buffers:  # running means count, positions 0, 1, 2 … do not
             passing = module._non_persistent_buffers_set
             found += [buffer for key, buffer in module._buffers.items() if key not in passing and _is_float(buffer)]
-        if module._modules:
-            ahead += reversed(module._modules.values())
     return [weight for weight in found if weight is not None]
 
 
@@ -186,41 +161,15 @@ def _bytes_of(weight: torch.Tensor) -> memoryview:
     return flat.view(torch.uint8).numpy().data if flat.numel() else memoryview(b"")
 
 
-def _tokenizer(model: SentenceTransformer) -> Any:
-    return getattr(model[0], "tokenizer", None)
-
-
-def _vocabulary_size(tokenizer: Any) -> int | None:
-    if hasattr(tokenizer, "get_vocab_size"):  # of the tokenizers library
-        return int(tokenizer.get_vocab_size())
-    return len(tokenizer) if hasattr(tokenizer, "__len__") else None
-
-
-def _steps(tokenizer: Any) -> str:
-    """How a tokenizer of the tokenizers library treats a text before it looks words up."""
-    inner = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    return f"{getattr(inner, 'normalizer', None)} {getattr(inner, 'pre_tokenizer', None)}"
-
-
-def _token_ids(model: SentenceTransformer, text: str) -> list[int]:
-    """What the model reads a text as, cut or not; nothing for a model of something else than texts."""
-    tokenizer = _tokenizer(model)
-    try:
-        if isinstance(tokenizer, PreTrainedTokenizerBase):
-            return list(tokenizer(text, verbose=False)["input_ids"])
-        tokens: list[int] = torch.as_tensor(model.preprocess([text])["input_ids"]).reshape(-1).tolist()
-    except Exception:  # whatever a module raises that does not read texts
-        return []
-    return tokens
-
-
-def _hash_tokenizer(model: SentenceTransformer, tokenizer: Any) -> str:
+def _hash_tokenizer(model: SentenceTransformer) -> str:
+    tokenizer = tokenizer_of(model)
     vocabulary = tokenizer.get_vocab() if hasattr(tokenizer, "get_vocab") else {}
     known = sorted(vocabulary.items()) if isinstance(vocabulary, Mapping) else list(vocabulary)
     words = sorted(word for word in vocabulary if isinstance(word, str) and word.isalpha())
     own = words[:: -(-len(words) // _OWN_WORDS)] if words else []  # what it makes of its own words shows most
     probes = [*_PROBES, " ".join(own), " ".join(map(str.title, own)), "-".join(own).upper()]
-    return _short(_json(known), *(_json(_token_ids(model, text)) for text in probes))
+    with limits_kept(tokenizer):
+        return _short(_json(known), *(_json(token_ids(model, text)) for text in probes))
 
 
 def _settings(module: torch.nn.Module) -> list[Any]:

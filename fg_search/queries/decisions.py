@@ -33,7 +33,7 @@ async def decide_queries(
     label: str | None,
     reviewer: str,
     *,
-    batch_size: int,
+    batch_size: int | None,
 ) -> list[LoggedQuery]:
     """Settle logged queries, or reopen them.
 
@@ -73,7 +73,9 @@ async def decide_queries(
     return after
 
 
-async def _agree(state: IndexState, ids: Iterable[str], found: Mapping[str, LoggedQuery], batch_size: int) -> None:
+async def _agree(
+    state: IndexState, ids: Iterable[str], found: Mapping[str, LoggedQuery], batch_size: int | None
+) -> None:
     """Make the index agree with what somebody else has decided about queries while it was being changed here."""
     unwanted = []
     for query_id in ids:
@@ -107,7 +109,7 @@ async def forget_queries(state: IndexState, ids: Sequence[str] | None, before: d
     return len(removed)
 
 
-async def _add(state: IndexState, queries: Sequence[LoggedQuery], label: str | None, batch_size: int) -> None:
+async def _add(state: IndexState, queries: Sequence[LoggedQuery], label: str | None, batch_size: int | None) -> None:
     """Make items of queries, with the ids they have in the log."""
     items = checked_items(
         [query.text for query in queries],

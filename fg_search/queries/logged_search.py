@@ -29,7 +29,7 @@ async def search_texts(
     embeddings: FeatureEmbeddings | None,
     which: Logging,
     *,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     show_progress: bool | None = False,
 ) -> list[SearchResult]:
     """Search for queries, and log some of them.
@@ -63,7 +63,7 @@ async def search_groups(
     which: Logging,
 ) -> GroupedResult:
     """Search for one query with hits grouped by the value of a payload field, and log it if asked to."""
-    encoded = await encode_queries(state, [query], embeddings, batch_size=64)
+    encoded = await encode_queries(state, [query], embeddings, batch_size=None)
     if which == "none":
         return await group(state, encoded, options, group_by, group_size)
     found = await group(state, encoded, replace(options, on_uncertain="flag"), group_by, group_size)

@@ -26,7 +26,9 @@ _BACKGROUND = 2_000  # items whose words the terms of a cluster stand out from
 _QUERIES_PER_REQUEST = 128
 
 
-async def missing_labels(state: IndexState, similarity: float, min_size: int, *, batch_size: int) -> list[MissingLabel]:
+async def missing_labels(
+    state: IndexState, similarity: float, min_size: int, *, batch_size: int | None
+) -> list[MissingLabel]:
     """Cluster the open queries of the log, see :meth:`fg_search.ConfidenceIndex.missing_labels`."""
     queries = (await sorted_queries(state, only_open=True))[:_MAX_CLUSTERED]
     base = await _embeddings(state, queries, batch_size)
@@ -60,7 +62,9 @@ async def missing_labels(state: IndexState, similarity: float, min_size: int, *,
     ]
 
 
-async def _embeddings(state: IndexState, queries: Sequence[LoggedQuery], batch_size: int) -> npt.NDArray[np.float32]:
+async def _embeddings(
+    state: IndexState, queries: Sequence[LoggedQuery], batch_size: int | None
+) -> npt.NDArray[np.float32]:
     """``(n, d)`` base embeddings of queries. Those of another base model are encoded anew, once."""
     ids = [query.id for query in queries]
     known = await read_embeddings(state, ids)

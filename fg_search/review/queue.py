@@ -12,6 +12,7 @@ from qdrant_client import models
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
 from fg_search.errors import NotScoredError
+from fg_search.index.few_conditions import told_of_conditions
 from fg_search.index.retrieval import check_not_empty
 from fg_search.index.scores import check_items_scored, check_labels_scored
 from fg_search.index.state import IndexState
@@ -26,6 +27,7 @@ from fg_search.layout.keys import (
     REVIEW_SCORE_KEY,
     REVIEWED_ACTION_KEY,
     SUGGESTED_KEY,
+    UNREAD_KEY,
     review_key,
 )
 from fg_search.layout.points import features_of, id_of, vectors_of
@@ -45,11 +47,13 @@ _LOW_FIRST: dict[str, str] = {  # what is low is urgent
 _SCORE_KEYS: dict[str, str] = {
     **_LOW_FIRST,
     "contradicted": REVIEW_SCORE_KEY,
+    "unread": UNREAD_KEY,
     **{kind: review_key(mark.score) for kind, mark in MARKS.items()},
 }
 _ORDERS: dict[str, models.OrderBy] = {
     **{kind: models.OrderBy(key=key, direction=models.Direction.ASC) for kind, key in _LOW_FIRST.items()},
     "contradicted": models.OrderBy(key=REVIEW_SCORE_KEY, direction=models.Direction.DESC),
+    "unread": models.OrderBy(key=UNREAD_KEY, direction=models.Direction.DESC),
     **{
         kind: models.OrderBy(
             key=review_key(mark.order), direction=models.Direction.ASC if mark.ascending else models.Direction.DESC
@@ -71,7 +75,8 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
         await check_labels_scored(state)
     elif options.kind in MARKS:
         await check_items_scored(state)
-    found = await _find(state, options)
+    with told_of_conditions(state, options.query_filter):
+        found = await _find(state, options)
     if not found:
         await check_not_empty(state)
         if options.kind == "unfamiliar":
@@ -134,7 +139,9 @@ async def _standing(state: IndexState, options: ReviewOptions, records: Sequence
     ids = list(dict.fromkeys(point for record in records for point in named(kind, features_of(record))))
     partners: dict[PointId, Any] = {}
     for page in pages(ids):
-        found = await state.engine.retrieve(state.collection, page, with_payload=[PAYLOAD_KEY])
+        found = await state.engine.retrieve(
+            state.collection, page, with_payload=[PAYLOAD_KEY], tenant=state.chosen_tenant
+        )
         partners.update((id_of(partner), features_of(partner)) for partner in found)
     queued = [QueuedItem(record, standing_partners(kind, features_of(record), partners)) for record in records]
     return [item for item in queued if item.partners]
@@ -144,7 +151,9 @@ async def _with_payloads(state: IndexState, found: Sequence[QueuedItem]) -> list
     """Queued items with their payloads, without those that were deleted meanwhile."""
     records: dict[PointId, models.Record] = {}
     for page in pages([queued.id for queued in found]):
-        read = await state.engine.retrieve(state.collection, page, with_vectors=[FEATURES_VECTOR])
+        read = await state.engine.retrieve(
+            state.collection, page, with_vectors=[FEATURES_VECTOR], tenant=state.chosen_tenant
+        )
         records |= {id_of(record): record for record in read}
     return [QueuedItem(records[queued.id]) for queued in found if queued.id in records]
 
@@ -153,7 +162,11 @@ async def _spread(state: IndexState, found: Sequence[QueuedItem], wanted: int) -
     """Choose items so that near-copies are apart."""
     name = BASE_VECTOR if state.metadata.has_base else FEATURES_VECTOR
     records = await state.engine.retrieve(
-        state.collection, [queued.id for queued in found], with_payload=False, with_vectors=[name]
+        state.collection,
+        [queued.id for queued in found],
+        with_payload=False,
+        with_vectors=[name],
+        tenant=state.chosen_tenant,
     )
     vectors = {id_of(record): vectors_of(record)[name] for record in records}
     left = [queued for queued in found if queued.id in vectors]  # another process may have deleted one meanwhile

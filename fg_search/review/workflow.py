@@ -212,9 +212,9 @@ async def decisions(
     )
 
     async def settle(state: IndexState) -> None:
-        records, _ = await log_unlogged(state)
+        records, _ = await log_unlogged(state, copies="active")
         if records:
-            await state.engine.batch_update_points(state.points, clearing(records))
+            await state.engine.batch_update_points(state.points, clearing(records), copies="active")
         await finish_deletions(state)
 
     await on_current_collection(state, settle)

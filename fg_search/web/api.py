@@ -24,7 +24,7 @@ class HitBody(BaseModel):
 
     id: UserId
     score: float
-    weighted_score: float = Field(description="score * confidence^weight; hits are ordered by it.")
+    ranking_score: float = Field(description="The order of hits: by default the mean of score and base cosine.")
     confidence: float = Field(description="Confidence of the item.")
     label: str | None
     text: str

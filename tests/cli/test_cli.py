@@ -109,7 +109,7 @@ def test_confidence_options_reach_the_search(run, made):
         "search", "my card", "--index", made / "idx", "--json", "--confidence-weight", 2, "--rank-by", "base"
     )
     hit = json.loads(out)["hits"][0]
-    assert hit["weighted_score"] == pytest.approx(hit["score"] * hit["confidence"] ** 2)
+    assert hit["ranking_score"] == pytest.approx(hit["score"] * hit["confidence"] ** 2)
 
 
 def test_review_lists_the_least_confident_first(run, made):

@@ -135,9 +135,9 @@ def test_half_a_character_in_an_argument_is_an_error_that_is_shown(run, made):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_process_of_its_own(made, encoding):
-    command = [sys.executable, "-m", "fg_search", "search", ODD[0], "--index", str(made / "idx")]
+    # a list needs no encoder, which takes seconds to import
+    command = [sys.executable, "-m", "fg_search", "review", "--limit", "60", "--index", str(made / "idx")]
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     done = subprocess.run(command, capture_output=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert b"#" in done.stdout
-    done.stdout.decode(encoding)
+    assert ODD[1].split()[0] in done.stdout.decode(encoding)

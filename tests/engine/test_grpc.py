@@ -67,7 +67,7 @@ def test_rankings_groups_and_filterable_fields_are_those_of_an_index_here(fake_g
             ]
             groups = index.search_groups(QUESTION, group_by="parity", rank_by="both").groups
             # float32 there, float64 here: nearly equal scores may change places
-            found.append(([sorted(hit.weighted_score for hit in page) for page in hits], groups))
+            found.append(([sorted(hit.ranking_score for hit in page) for page in hits], groups))
         for there, here in zip(found[0][0], found[1][0], strict=True):
             assert there == pytest.approx(here, abs=2e-2)
         assert [group.value for group in found[0][1]] == [group.value for group in found[1][1]]

@@ -15,6 +15,7 @@ from fg_search.errors import (
     ModelMismatchError,
     NotCalibratedError,
     NotScoredError,
+    ServerError,
     StorageError,
     UnsupportedError,
 )
@@ -299,13 +300,25 @@ def test_a_collection_is_copied_before_an_index_can_move(made, tmp_path, other_e
         index.migrate(other_encoder)
 
 
-def test_a_client_in_memory_makes_its_snapshots_itself(empty, tmp_path):
-    advice = Advice("snapshots need a folder or a server's URL as location, not …; make them with the client itself")
+def test_a_snapshot_of_a_server_goes_to_the_url_of_one(fake_server, encoder, tmp_path):
+    file = tmp_path / "server.snapshot"
+    file.write_bytes(b"of a server")
+    advice = Advice(" was made by a server for servers, and … cannot send it; give the URL of a server as location")
     with advice.raised(UnsupportedError):
-        empty.snapshot(tmp_path / "s.snapshot")
-    empty.copy_to(tmp_path / "copy")
-    with ConfidenceIndex(tmp_path / "copy") as index:
+        ConfidenceIndex.restore(file, QdrantClient(":memory:"))
+    with pytest.raises(ServerError, match="not found"):  # the model of a server takes the file, and makes nothing of it
+        ConfidenceIndex.restore(file, fake_server.url)
+    assert fake_server.counted("snapshots/upload") == 1
+
+
+def test_an_index_is_restored_to_a_client_in_memory(made, tmp_path):
+    with ConfidenceIndex(made) as index:
         index.snapshot(tmp_path / "s.snapshot")
+    advice = Advice("what is restored to ':memory:' is gone at once; give a folder, or QdrantClient(':memory:')")
+    with advice.raised(UnsupportedError):
+        ConfidenceIndex.restore(tmp_path / "s.snapshot", ":memory:")
+    with ConfidenceIndex.restore(tmp_path / "s.snapshot", QdrantClient(":memory:")) as index:
+        assert len(index) == 2
 
 
 def test_points_of_others_are_deleted_or_moved_before_a_migration(made, other_encoder):
@@ -381,7 +394,7 @@ def test_a_precision_is_asked_for_after_a_calibration_of_such_searches(full, que
     )
     with advice.raised(NotCalibratedError):
         full.search(queries[0], target_precision=0.6, rank_by="base")
-    full.search(queries[0], target_precision=0.6, rank_by="features")
+    full.search(queries[0], target_precision=0.6, rank_by="both")
     full.calibrate(queries, relevant=relevant, rank_by="base")
     full.search(queries[0], target_precision=0.6, rank_by="base")
 

@@ -57,21 +57,12 @@ def test_a_search_that_finds_nothing_has_no_confidence_at_all(calibrated):
     assert (result.hits, result.decision, result.confidence) == ((), "abstain", 0.0)
 
 
-@pytest.mark.parametrize(
-    ("rank_by", "kind"),
-    [
-        ("features", "edge"),
-        ("base", "edge"),
-        ("both", "memory"),
-        ("both", "edge"),  # which breaks ties of fused ranks by chance, and what is right with them
-    ],
-)
-def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questions, rank_by, kind):
-    by_chance = (rank_by, kind) == ("both", "edge")
-    count = 400 if by_chance else 1000
+@pytest.mark.parametrize("rank_by", ["features", "base", "both"])
+def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questions, rank_by):
+    count = 1000
     texts, labels = questions(count, 1)
     embeddings = encoder.encode(texts)
-    with ConfidenceIndex(tmp_path / "i" if kind == "edge" else ":memory:", encoder) as index:
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
         index.add(**rows)
         calibration = index.calibrate(*questions(count, 0), rank_by=rank_by)
         everything = index.search_many(texts, embeddings=embeddings, limit=1, rank_by=rank_by)
@@ -92,11 +83,10 @@ def test_answers_at_a_target_precision_reach_it(tmp_path, encoder, rows, questio
                 < target
             )
             threshold = calibration.threshold(target)
-            if not by_chance:
-                assert np.mean(answers) >= target
-                assert len(answers) / count == pytest.approx(threshold.coverage, abs=0.06)
-                assert [result.confidence for result in results] == [whole.confidence for whole in everything]
-            assert len(answers) > (20 if by_chance else 200)
+            assert np.mean(answers) >= target
+            assert len(answers) / count == pytest.approx(threshold.coverage, abs=0.06)
+            assert [result.confidence for result in results] == [whole.confidence for whole in everything]
+            assert len(answers) > 200
             for result in results:
                 assert (result.confidence >= threshold.threshold) == bool(result.hits) == (not result.uncertain)
                 assert result.decision == ("answer" if result.hits else "abstain")
@@ -158,22 +148,23 @@ def test_without_a_calibration_a_target_precision_is_refused_and_says_what_to_do
 
 
 @pytest.mark.parametrize(
-    "options", [{"rank_by": "base"}, {"rank_by": "both"}, {"min_confidence": 0.5}, {"confidence_weight": 1.0}]
+    "options", [{"rank_by": "base"}, {"rank_by": "features"}, {"min_confidence": 0.5}, {"confidence_weight": 1.0}]
 )
 def test_a_calibration_holds_for_searches_of_its_kind_alone(corpus_index, questions, options):
     corpus_index.calibrate(*questions(100, 0))
-    with pytest.raises(NotCalibratedError, match="for searches with rank_by features, min_confidence none"):
+    with pytest.raises(NotCalibratedError, match="for searches with rank_by both, min_confidence none"):
         corpus_index.search(QUESTION, target_precision=0.9, **options)
     assert corpus_index.search(QUESTION, **options).confidence is None
     corpus_index.calibrate(*questions(200, 0), **options)
     assert corpus_index.search(QUESTION, target_precision=0.6, **options).confidence is not None
-    assert corpus_index.search(QUESTION).confidence is None
+    others = {"rank_by": "both"} if "rank_by" in options else {}  # by default as it was calibrated
+    assert corpus_index.search(QUESTION, **others).confidence is None
     assert corpus_index.info().calibration.queries == 200
 
 
 def test_other_filters_limits_and_policies_keep_the_calibration(calibrated):
     even = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=0))])
-    for options in ({"limit": 3}, {"query_filter": even}, {"rank_by": "features"}, {"min_query_confidence": 0.3}):
+    for options in ({"limit": 3}, {"query_filter": even}, {"rank_by": "both"}, {"min_query_confidence": 0.3}):
         assert calibrated.search(QUESTION, target_precision=0.6, **options).confidence is not None
 
 
@@ -210,7 +201,7 @@ def test_a_calibration_is_kept_with_the_index(kind, tmp_path, encoder, rows, que
 def test_info_says_what_the_calibration_was_made_on(calibrated):
     info = calibrated.info().calibration
     assert (info.queries, info.relevant_by, info.points) == (800, "label", 48)
-    assert info.search.startswith("rank_by features, ")
+    assert info.search.startswith("rank_by both, ")
 
 
 def test_a_calibration_of_a_newer_release_is_refused(tmp_path, encoder, rows, questions):
@@ -227,7 +218,8 @@ def test_another_seed_makes_other_halves_and_the_same_seed_the_same(corpus_index
     first, same, other = (corpus_index.calibrate(*questions(200, 0), seed=seed).to_metadata() for seed in (1, 1, 2))
     assert first == same
     assert first["confidence"] != other["confidence"]
-    assert (first["queries"], len(first["correct"])) == (200, 100)
+    assert first["queries"] == 200
+    assert len(first["correct"]) in (100, 101)
 
 
 # judging

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from fg_search import ConfidenceIndex, IndexSettings
+from fg_search.errors import ServerError
 
 ON_TWO = IndexSettings(shards=6, replicas=2)
 
@@ -100,6 +101,22 @@ def test_adding_and_searching_go_on_while_a_node_is_away(cluster, filled, rows, 
     assert filled.add(**{**rows, "texts": [f"{text} today" for text in rows["texts"]]}).written == 48
     assert filled.search("please help my card is stolen").hits
     assert not clock.pauses
+
+
+def test_the_log_of_decisions_can_be_read_while_a_node_is_away_and_a_decision_waits(cluster, filled, clock):
+    filled.decide("d0", "keep")
+    for copies in cluster.placed.values():
+        for shard in copies.values():
+            shard.update({node: "Dead" for node in shard if node == 3})
+    assert [decision.id for decision in filled.decisions()] == ["d0"]
+    assert [decision.id for decision in filled.decisions(limit=1)] == ["d0"]
+    for copies in cluster.placed["fg_search.decisions"].values():
+        copies[3] = "Dead"
+    filled.client.update_collection("fg_search.decisions", metadata={})
+    assert [decision.id for decision in filled.decisions()] == ["d0"]
+    assert not clock.pauses
+    with pytest.raises(ServerError, match="asked for 60 s"):
+        filled.decide("d1", "keep")
 
 
 def test_logs_have_one_shard_in_as_many_copies_as_the_index(cluster, filled):

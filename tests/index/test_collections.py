@@ -1,4 +1,5 @@
 import pytest
+from engines import in_strict_mode_too
 from qdrant_client import QdrantClient, models
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
@@ -14,6 +15,7 @@ from fg_search.errors import (
 QUESTION = "please help my card is stolen"
 
 
+@in_strict_mode_too("index")
 def test_info_counts_and_names_the_encoder(own, encoder, saved_encoder):
     own.add(["a text without a label"], ids=["extra"])
     info = own.info()

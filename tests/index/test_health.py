@@ -57,6 +57,9 @@ def test_nothing_is_wrong_with_a_whole_cluster(cluster, filled):
     assert answer.exit_code == 0
     assert "6 × 2 copies, 48 points, 1 must confirm a write" in answer.stdout  # noqa: RUF001
     assert "nothing is wrong" in answer.stdout
+    assert "http://node-1:6335, http://node-2:6335, http://node-3:6335" in " ".join(answer.stdout.split())
+    assert "one node is asked here" in answer.stdout
+    assert "one node is asked here" not in command(cluster, "--index", f"{cluster.url},http://127.0.0.1:9").stdout
 
 
 def test_a_node_that_is_away_is_told_with_the_copies_on_it(cluster, filled):

@@ -1,7 +1,7 @@
 import tarfile
 
 import pytest
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
 from fg_search import ConfidenceIndex, EdgeClient
 from fg_search.errors import (
@@ -10,7 +10,6 @@ from fg_search.errors import (
     IndexNotFoundError,
     ModelMismatchError,
     StorageError,
-    UnsupportedError,
 )
 from fg_search.layout.settings import IndexSettings
 
@@ -222,13 +221,15 @@ def test_a_folder_in_use_is_not_restored_into(saved):
     assert len(source) == 48
 
 
-def test_an_index_in_memory_has_no_snapshots(encoder, tmp_path, saved):
-    file, _, _ = saved
-    with ConfidenceIndex(":memory:", encoder) as index, pytest.raises(UnsupportedError, match="a folder or a server"):
-        index.snapshot(tmp_path / "file")
-    with pytest.raises(UnsupportedError, match="a folder or a server"):
-        ConfidenceIndex.restore(file, ":memory:", encoder=encoder)
-    assert not (tmp_path / "file").exists()
+def test_an_index_in_memory_is_saved_and_restored_point_by_point(tmp_path, saved, points_of):
+    file, before, _ = saved
+    with ConfidenceIndex.restore(file, QdrantClient(":memory:")) as index:
+        assert {key: point.payload for key, point in points_of(index).items()} == {
+            key: point.payload for key, point in before.items()
+        }
+        index.snapshot(tmp_path / "again.snapshot")
+    with ConfidenceIndex.restore(tmp_path / "again.snapshot", tmp_path / "folder") as index:
+        assert points_of(index).keys() == before.keys()
 
 
 def test_a_migrated_index_can_be_saved_and_restored(saved, tmp_path, other_encoder):

@@ -4,6 +4,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from engines import in_strict_mode_too
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from profiles import WITH_FIXTURES, examples
@@ -39,6 +40,7 @@ def test_points_carry_vectors_confidence_and_the_users_own_payload(filled, encod
         np.testing.assert_allclose(stored[f"d{i}"].vector["base"], base, atol=1e-5)
 
 
+@in_strict_mode_too("index")
 def test_adding_twice_is_adding_once(own, corpus, points_of):
     texts, labels = corpus
     before = points_of(own)

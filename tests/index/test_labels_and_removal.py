@@ -1,4 +1,5 @@
 import pytest
+from engines import in_strict_mode_too
 from index_fixtures import without_history
 from qdrant_client import models
 
@@ -23,6 +24,7 @@ def labels_of(index, points_of):
 # deleting
 
 
+@in_strict_mode_too("index")
 def test_deleting_by_ids_removes_those_that_are_there(own):
     assert own.delete(["d3", "nobody", "d4", "d3", 17]) == 2
     assert len(own) == 46
@@ -34,6 +36,7 @@ def test_deleting_by_ids_removes_those_that_are_there(own):
     assert len(own) == 46
 
 
+@in_strict_mode_too("index")
 def test_deleting_by_a_filter_removes_all_that_match(own):
     assert own.delete(query_filter=EVEN) == 24
     assert {hit.payload["parity"] for hit in own.search(QUESTION, limit=100, rank_by="base").hits} == {1}

@@ -22,12 +22,12 @@ def test_a_refit_learns_the_corrections_without_encoding_a_text(full, rows, enco
         full.decide(user_id, "label", "drinks")
     _ = full.encoder
     with monkeypatch.context() as patch:
-        encode = base_embeddings.encode_by_tokens
+        encode = base_embeddings.encode_rows
         ran = []
         patch.setattr(
             base_embeddings,
-            "encode_by_tokens",
-            lambda model, texts, **options: ran.extend(texts) or encode(model, texts, **options),
+            "encode_rows",
+            lambda source, rows, *size, **options: ran.extend(rows) or encode(source, rows, *size, **options),
         )
         encoder = full.refit(tmp_path / "new")
     assert ran == []

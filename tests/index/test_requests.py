@@ -37,11 +37,14 @@ def test_what_reviewers_do_takes_few_requests(local, rows, requests):
     assert len(requests) <= 4
 
 
-def test_searching_takes_one_request(local, rows, requests):
+def test_searching_takes_one_request_and_by_both_vectors_three(local, rows, requests):
     local.add(**rows)
     requests.clear()
-    local.search("my card")
+    local.search("my card", rank_by="features")
+    assert requests == ["query_batch_points"]
+    requests.clear()
+    local.search_many(["my card", "my loan"] * 20, rank_by="features")
     assert requests == ["query_batch_points"]
     requests.clear()
     local.search_many(["my card", "my loan"] * 20)
-    assert requests == ["query_batch_points"]
+    assert requests == ["query_batch_points", "query_batch_points", "retrieve"]

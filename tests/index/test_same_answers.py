@@ -50,7 +50,7 @@ def indexes(encoder, corpus, tmp_path_factory) -> Iterator[dict[str, ConfidenceI
 
 
 def shown(hits: Any) -> list[tuple[Any, Any, Any]]:
-    return [(hit.id, pytest.approx(hit.score, abs=1e-5), pytest.approx(hit.weighted_score, abs=1e-5)) for hit in hits]
+    return [(hit.id, pytest.approx(hit.score, abs=1e-5), pytest.approx(hit.ranking_score, abs=1e-5)) for hit in hits]
 
 
 @every_option
@@ -58,7 +58,7 @@ def test_hits_and_scores_are_the_same_everywhere(indexes, options):
     folder = indexes["folder"].search_many(QUESTIONS, limit=60, **options)
     for name in ("one shard", "six shards"):
         for there, here in zip(indexes[name].search_many(QUESTIONS, limit=60, **options), folder, strict=True):
-            assert [(hit.id, hit.score, hit.weighted_score) for hit in there.hits] == shown(here.hits)
+            assert [(hit.id, hit.score, hit.ranking_score) for hit in there.hits] == shown(here.hits)
 
 
 @every_option
@@ -73,7 +73,7 @@ def test_groups_are_the_same_everywhere(indexes, options):
         there = groups(name)
         assert [value for value, _ in there] == [value for value, _ in folder]
         for (_, hits), (_, expected) in zip(there, folder, strict=True):
-            assert [(hit.id, hit.score, hit.weighted_score) for hit in hits] == shown(expected)
+            assert [(hit.id, hit.score, hit.ranking_score) for hit in hits] == shown(expected)
 
 
 @every_option
@@ -88,7 +88,7 @@ def test_equal_scores_have_one_order_and_pages_are_parts_of_it(indexes, name, op
     assert ids(limit=10) == whole[:10]
     assert [hit for offset in range(0, 60, 7) for hit in ids(limit=7, offset=offset)][:60] == whole
     hits = indexes[name].search(QUESTIONS[0], limit=60, **options).hits
-    keys = [(-hit.weighted_score, hit.id) for hit in hits]
+    keys = [(-hit.ranking_score, hit.id) for hit in hits]
     assert keys == sorted(keys)
 
 
@@ -98,7 +98,7 @@ def test_a_confidence_weight_finds_the_best_of_all_items(indexes, weight):
     best = sorted(-max(hit.score, 0) * hit.confidence**weight for hit in everything)[:5]
     for index in indexes.values():
         hits = index.search(QUESTIONS[0], limit=5, rank_by="base", confidence_weight=weight).hits
-        assert [-hit.weighted_score for hit in hits] == pytest.approx(best, abs=1e-5)
+        assert [-hit.ranking_score for hit in hits] == pytest.approx(best, abs=1e-5)
 
 
 @pytest.mark.parametrize("rank_by", ["features", "base"])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from engines import in_strict_mode_too
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import WITH_FIXTURES, examples
@@ -7,6 +8,7 @@ from qdrant_client import models
 from strict_mode import in_strict_mode
 
 from fg_search import ConfidenceIndex, FeatureEmbeddings, FeatureGroupEncoder
+from fg_search.arrays import unit_rows
 from fg_search.confidence import answerability, best_label_similarity
 from fg_search.errors import (
     EmptyIndexError,
@@ -28,17 +30,17 @@ def test_search_finds_the_label_and_describes_each_hit(filled, encoder, corpus):
     for hit in result.hits:
         i = texts.index(hit.text)
         point = encoder.encode([hit.text])
-        assert hit.label == labels[i] == "card"
+        assert hit.label == labels[i]
         assert hit.id == f"d{i}"
         assert hit.payload == {"parity": i % 2}
         assert hit.confidence == pytest.approx(point.confidence[0], abs=1e-5)
-        assert (
-            hit.score
-            == hit.weighted_score
-            == pytest.approx((query.sparse() @ point.sparse().T).toarray()[0, 0], abs=1e-5)
-        )
+        assert hit.score == pytest.approx((query.sparse() @ point.sparse().T).toarray()[0, 0], abs=1e-5)
+        cosine = float(unit_rows(query.base)[0] @ unit_rows(point.base)[0])
+        assert hit.ranking_score == pytest.approx((hit.score + 0.5 * cosine) / 1.5, abs=1e-5)
         assert hit.agreement == tuple((query.codes[0] == point.codes[0]).tolist())
-    assert [hit.score for hit in result.hits] == sorted((hit.score for hit in result.hits), reverse=True)
+    assert result.hits[0].label == "card"
+    ranked = [hit.ranking_score for hit in result.hits]
+    assert ranked == sorted(ranked, reverse=True)
     assert QUESTION in str(result)
     assert result.hits[0].text in str(result)
 
@@ -50,15 +52,16 @@ def test_search_excludes_points_below_min_confidence(filled):
     assert [hit.confidence >= middle for hit in hits] == [True] * 24
 
 
+@in_strict_mode_too("filled")
 @pytest.mark.parametrize("rank_by", ["features", "base", "both"])
-def test_confidence_weight_orders_by_the_weighted_score(filled, rank_by):
+def test_confidence_weight_orders_by_the_ranking_score(filled, rank_by):
     plain = {hit.id: hit for hit in filled.search(QUESTION, limit=12, rank_by=rank_by).hits}
     weighted = filled.search(QUESTION, limit=12, rank_by=rank_by, confidence_weight=2.0).hits
-    assert [hit.weighted_score for hit in weighted] == sorted((h.weighted_score for h in weighted), reverse=True)
+    assert [hit.ranking_score for hit in weighted] == sorted((h.ranking_score for h in weighted), reverse=True)
     for hit in weighted:
-        assert hit.weighted_score == pytest.approx(hit.score * hit.confidence**2, abs=1e-5)
-        if hit.id in plain and rank_by != "both":  # weighting fuses ranks of more candidates
+        if hit.id in plain:
             assert hit.score == pytest.approx(plain[hit.id].score, abs=1e-4)
+            assert hit.ranking_score == pytest.approx(plain[hit.id].ranking_score * hit.confidence**2, abs=1e-5)
 
 
 def test_rank_by_base_is_the_cosine(filled, encoder, corpus):
@@ -70,16 +73,17 @@ def test_rank_by_base_is_the_cosine(filled, encoder, corpus):
     np.testing.assert_allclose([hit.score for hit in hits], np.sort(cosine)[::-1][:10], atol=1e-5)
 
 
-def test_auto_ranks_by_features_with_labels_and_by_base_without(tiny_model, corpus, encoder):
+def test_auto_ranks_by_both_with_labels_and_by_base_without(tiny_model, corpus, encoder):
     texts, _ = corpus
     unsupervised = FeatureGroupEncoder(tiny_model).fit(texts, groups=4, codes=3, hidden=16, steps=30)
-    for used, expected in ((encoder, "features"), (unsupervised, "base")):
+    for used, expected in ((encoder, "both"), (unsupervised, "base")):
         with ConfidenceIndex(":memory:", used) as index:
             index.add(texts)
             auto = [hit.score for hit in index.search(QUESTION, rank_by="auto").hits]
             assert auto == pytest.approx([hit.score for hit in index.search(QUESTION, rank_by=expected).hits])
 
 
+@in_strict_mode_too("filled")
 def test_query_filter_joins_min_confidence(filled):
     odd = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=1))])
     hits = filled.search(QUESTION, limit=48, rank_by="base", query_filter=odd, min_confidence=0.4).hits
@@ -109,6 +113,7 @@ def test_a_filter_that_nothing_passes_is_an_abstention(filled):
     assert "no point passes" in result.reason
 
 
+@in_strict_mode_too("filled")
 def test_more_hits_than_points_gives_all(filled):
     assert len(filled.search(QUESTION, limit=500, rank_by="base").hits) == 48
 
@@ -215,7 +220,7 @@ def test_the_engine_ranks_as_brute_force_does(
     if rank_by == "features":  # the inverted index only finds points that share a code with the query
         allowed &= scores > 0
     expected = np.sort(scores[allowed])[::-1][:limit]
-    found = [hit.weighted_score for hit in hits]
+    found = [hit.ranking_score for hit in hits]
     if rank_by == "base" and weight and (expected < 0).any():
         return  # down-weighting moves negative cosines up: the order among them is not specified
     np.testing.assert_allclose(found, expected, atol=1e-4)
@@ -232,15 +237,13 @@ def test_pages_together_are_one_long_page(filled, rank_by, options):
         filled.search(QUESTION, limit=7, offset=offset, rank_by=rank_by, **options).hits for offset in range(0, 40, 7)
     ]
     together = tuple(hit for page in pages for hit in page)[: len(whole)]
-    np.testing.assert_allclose(
-        [hit.weighted_score for hit in together], [hit.weighted_score for hit in whole], atol=1e-6
-    )
+    np.testing.assert_allclose([hit.ranking_score for hit in together], [hit.ranking_score for hit in whole], atol=1e-6)
     # the engine re-scores and fuses equals in no fixed order, so one of them may be on two pages
-    scores = np.sort([hit.weighted_score for hit in together])
+    scores = np.sort([hit.ranking_score for hit in together])
     gaps = np.diff(scores, prepend=-np.inf, append=np.inf) > 1e-6
     alone = scores[gaps[:-1] & gaps[1:]]
     untied, expected = (
-        [hit.id for hit in hits if np.abs(alone - hit.weighted_score).min(initial=1) < 1e-6]
+        [hit.id for hit in hits if np.abs(alone - hit.ranking_score).min(initial=1) < 1e-6]
         for hits in (together, whole)
     )
     assert untied == expected
@@ -327,6 +330,7 @@ def test_a_question_that_is_none_is_named_by_its_position(in_memory, queries, er
         in_memory.search_many(queries)
 
 
+@in_strict_mode_too("filled")
 @pytest.mark.parametrize("rank_by", ["auto", "features", "base", "both"])
 def test_every_ranking_takes_every_filter(filled, rank_by):
     if in_strict_mode(filled):
@@ -356,7 +360,7 @@ def test_numbers_of_numpy_are_numbers(filled):
         confidence_weight=np.float32(1.5),
     )
     # hits of equal scores come in any order
-    assert [hit.weighted_score for hit in same.hits] == [hit.weighted_score for hit in plain.hits]
+    assert [hit.ranking_score for hit in same.hits] == [hit.ranking_score for hit in plain.hits]
 
 
 def test_an_index_that_was_emptied_says_so_too(own):
@@ -386,6 +390,7 @@ def test_groups_hold_the_best_hits_of_each_value(filled, rank_by):
     assert QUESTION in str(grouped)
 
 
+@in_strict_mode_too("filled")
 def test_groups_keep_to_filters_labels_and_the_number_asked_for(filled):
     odd = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=1))])
     grouped = filled.search_groups(
@@ -397,9 +402,9 @@ def test_groups_keep_to_filters_labels_and_the_number_asked_for(filled):
         assert len(group.hits) <= 2
         for hit in group.hits:
             assert (hit.label, hit.payload["parity"], hit.confidence >= 0.5) == (group.value, 1, True)
-    weighted = filled.search_groups(QUESTION, group_by="parity", limit=2, confidence_weight=1.0)
+    weighted = filled.search_groups(QUESTION, group_by="parity", limit=2, rank_by="features", confidence_weight=1.0)
     for hit in weighted.result.hits:
-        assert hit.weighted_score == pytest.approx(hit.score * hit.confidence, abs=1e-5)
+        assert hit.ranking_score == pytest.approx(hit.score * hit.confidence, abs=1e-5)
 
 
 def test_groups_of_an_uncertain_question_are_flagged_or_left_out(filled):
@@ -422,6 +427,7 @@ def test_groups_of_a_calibrated_index_have_the_confidence_of_the_search(own, que
     assert own.search_groups("my", group_by="parity", target_precision=0.5).result.confidence is not None
 
 
+@in_strict_mode_too("filled")
 def test_groups_of_a_field_that_no_point_has_say_so(filled):
     if in_strict_mode(filled):
         pytest.skip("strict mode groups by indexed fields alone")

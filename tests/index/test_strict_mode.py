@@ -4,15 +4,14 @@ import inspect
 from typing import Any
 
 import pytest
+from every_method import EVEN, QUESTIONS, Called, walk
 from qdrant_client import models
 from strict_mode import StrictClient
 
 from fg_search import ConfidenceIndex, IndexSettings
 from fg_search.errors import ServerError
 
-QUESTIONS = ["please help my card is stolen", "pizza with cheese", "book a flight"]
 COPIES = 3  # more items than a request may return or write
-EVEN = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=0))])
 
 
 @pytest.fixture
@@ -31,64 +30,6 @@ def client():
     strict.close()
 
 
-class Called:
-    """An index that notes which of its methods are called."""
-
-    def __init__(self, index: ConfidenceIndex) -> None:
-        self.index, self.names = index, set()
-
-    def __getattr__(self, name: str) -> Any:
-        self.names.add(name)
-        return getattr(self.index, name)
-
-
-def walk(index: Called, other_encoder: Any, many: dict[str, Any], questions: Any, folder: Any) -> list[Any]:
-    """Call every method, and return what does not depend on the moment."""
-    seen: list[Any] = []
-    index.add(**many)
-    seen.append(index.add(**many).unchanged)
-    seen += [index.labels(), index.labels_of(many["ids"][:120]), index.index.info().labelled, index.info().strangers]
-    for options in ({}, {"rank_by": "both"}, {"confidence_weight": 1.0}, {"rank_by": "both", "confidence_weight": 0.5}):
-        for limit in (5, 120):
-            found = index.search_many(QUESTIONS * 15, limit=limit, query_filter=EVEN, min_confidence=0.2, **options)
-            seen += [len(result.hits) for result in found]
-    seen.append(len(index.search(QUESTIONS[0], limit=110).hits))
-    seen.append([group.value for group in index.search_groups(QUESTIONS[0], group_by="parity", limit=2).groups])
-    index.calibrate(*questions(60, 0))
-    index.evaluate(*questions(60, 1))
-    index.log_queries("all")
-    index.search_many([text for text in many["texts"][:45] if text])
-    seen.append(len(index.logged_queries(limit=100, only_open=False)))
-    seen.append(len(index.missing_labels()))
-    first = index.logged_queries(limit=100, only_open=False)
-    index.decide_queries([query.id for query in first], "dismiss")
-    seen.append(index.forget_queries([query.id for query in first[:3]]))
-    index.log_queries("none")
-    seen.append(index.relabel(dict.fromkeys(many["ids"][:110], "other")))
-    seen.append(index.relabel(dict(zip(many["ids"][:110], many["labels"], strict=False))))
-    index.score_labels()
-    index.score_labels()
-    index.score_items()
-    seen.append(len(index.confused_labels()))
-    for kind in ("ambiguous", "contradicted", "duplicate", "conflicting", "outlier"):
-        seen.append(len(index.review(kind=kind, limit=120, query_filter=EVEN)))
-    index.decide(many["ids"][0], "label", label="other")
-    index.decide(many["ids"][1], "unsure")
-    index.decide(many["ids"][2], "delete")
-    seen.append(len(index.review(kind="unsure")))
-    index.undo()
-    seen.append(len(index.decisions()))
-    seen.append(index.make_filterable(["parity"]))
-    index.refit(folder / "refitted", set_aside=0.4)
-    seen += [index.search(QUESTIONS[1], query_filter=EVEN).decision, index.info().points]
-    seen.append(index.copy_to(StrictClient()).points)
-    index.migrate(other_encoder)
-    seen.append(index.delete(many["ids"][:105]))
-    seen.append(index.delete(query_filter=EVEN))
-    seen += [index.count() if hasattr(index.index, "count") else len(index.index), len(index.decisions())]
-    return seen
-
-
 def test_every_method_does_in_strict_mode_what_it_does_without(
     client, encoder, other_encoder, many, questions, tmp_path
 ):
@@ -98,8 +39,8 @@ def test_every_method_does_in_strict_mode_what_it_does_without(
         ConfidenceIndex(":memory:", encoder, settings=settings) as free,
     ):
         called = Called(strict)
-        found = walk(called, other_encoder, many, questions, tmp_path / "strict")
-        assert found == walk(Called(free), other_encoder, many, questions, tmp_path / "free")
+        found = walk(called, other_encoder, many, questions, tmp_path / "strict", StrictClient())
+        assert found == walk(Called(free), other_encoder, many, questions, tmp_path / "free", StrictClient())
     elsewhere = {
         "check",
         "close",
@@ -136,6 +77,48 @@ def test_an_index_with_tenants_works_in_strict_mode(client, encoder, rows, tmp_p
         shared.refit(tmp_path / "new", set_aside=0.5)
         assert one.search(QUESTIONS[0], min_confidence=0.2).hits
         assert one.delete(query_filter=EVEN) == 24
+
+
+def parities(count):
+    """A filter of so many conditions, which all items match."""
+    is_any = models.FieldCondition(key="parity", match=models.MatchAny(any=[0, 1]))
+    return models.Filter(must=[models.Filter(should=[is_any]), *[is_any] * (count - 1)])
+
+
+def test_the_conditions_of_the_index_leave_room_for_those_of_the_user(client, encoder, rows, tmp_path):
+    """Of five conditions, those for a tenant, the least confidence and items set aside would take all."""
+    settings = IndexSettings(tenant_key="owner", filterable={"parity": "integer"})
+    labels = ["other" if i % 16 == 0 else label for i, label in enumerate(rows["labels"])]
+
+    def use(place):
+        with ConfidenceIndex(place, encoder, settings=settings) as index:
+            one = index.tenant("one")
+            one.add(**{**rows, "labels": labels})
+            one.score_labels()
+            index.refit(tmp_path / type(place).__name__, set_aside=0.2)
+            assert one.info().set_aside
+            wanted = {"min_confidence": 0.2, "limit": 48, "query_filter": parities(2)}
+            hits = one.search(QUESTIONS[0], rank_by="base", **wanted).hits
+            groups = one.search_groups(QUESTIONS[0], group_by="parity", query_filter=parities(2)).groups
+            assert one.review(kind="ambiguous", query_filter=parities(2))
+            if place is client:
+                check_refusals(one)
+            return [hit.id for hit in hits], {group.value for group in groups}
+
+    def check_refusals(one):
+        words = "strict mode allows 5 conditions in a filter, and this one has 6: {} of yours and {}"
+        for count, call in (
+            (3, lambda few: one.search(QUESTIONS[0], min_confidence=0.2, query_filter=few)),
+            (3, lambda few: one.search_groups(QUESTIONS[0], group_by="parity", query_filter=few)),
+            (4, lambda few: one.review(kind="ambiguous", query_filter=few)),
+            (3, lambda few: one.delete(query_filter=few)),
+        ):
+            with pytest.raises(ServerError, match=words.format(count, 6 - count)):
+                call(parities(count))
+
+    found = use(client)
+    assert found == use(":memory:")
+    assert len(found[0]) < 48
 
 
 def test_an_old_index_gets_its_missing_payload_indexes_when_it_is_opened(client, encoder, rows):

@@ -161,7 +161,7 @@ def test_what_one_tenant_calibrates_all_of_them_have(shared, questions, corpus):
     assert shared.tenant("one").search(QUESTION).confidence is not None
     assert shared.calibration is not None
     shared.tenant("two").add(texts[:20], labels=labels[:20])
-    assert shared.tenant("two").search(QUESTION, rank_by="features").confidence is not None
+    assert shared.tenant("two").search(QUESTION, rank_by="both").confidence is not None
 
 
 def test_relevant_ids_are_those_of_the_tenant(shared, corpus, questions):

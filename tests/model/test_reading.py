@@ -8,7 +8,8 @@ import pytest
 from fg_search import ConfidenceIndex, FeatureEmbeddings, FeatureGroupEncoder
 from fg_search.errors import UncertainQueryError
 from fg_search.model.reading import Reading
-from fg_search.model.tokens import read_tokens
+from fg_search.model.sources import EncodedTexts, source_of
+from fg_search.model.text_tokenizer import KnownTokenizer
 
 SIZES = {"groups": 4, "codes": 3, "hidden": 16, "steps": 120}
 LONG = "please help with my card the pin blocked stolen magnetic loan mortgage"
@@ -26,22 +27,49 @@ def warnings_of(caplog):
     return lambda: [record.getMessage() for record in caplog.records if record.name.startswith("fg_search")]
 
 
+def read(model, texts, way):
+    """What the model reads of texts, as it is found out in each of the three ways into a model."""
+    if way == "encode":
+        return EncodedTexts(model, texts, tf32=False).reading()
+    with pytest.MonkeyPatch.context() as patch:
+        if way == "preprocess":
+            patch.setattr(KnownTokenizer, "of", lambda *_: None)
+        source = source_of(model, texts, KnownTokenizer(), tf32=False)
+    source.batch(np.arange(len(texts))[::2])
+    return source.reading()
+
+
+WAYS = ["tokenizer", "preprocess", "encode"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["transformer", "tiny"])
-def test_the_share_of_unknown_tokens(transformer, tiny_model, kind):
+def test_the_share_of_unknown_tokens(transformer, tiny_model, kind, way):
     model = transformer() if kind == "transformer" else tiny_model
     texts = ["my card", "my 👍", "👍", "บัตร", "\u200bmy", "the pin zzz card"]
     for some in (texts, texts[:1]):
-        found = read_tokens(model, some)
+        found = read(model, some, way)
         np.testing.assert_allclose(found.unread, [0, 0.5, 1, 1, [0, 0.5][kind == "tiny"], 0.25][: len(some)])
-    assert read_tokens(model, ["\u200b"]).unread.tolist() == [1]
+    assert read(model, ["\u200b"], way).unread.tolist() == [1]
 
 
-def test_texts_are_cut_where_the_model_stops_reading(transformer):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_prompt_is_no_part_of_what_is_read(transformer, way):
+    model = transformer(prompts={"document": "the pin 👎 "}, default_prompt_name="document")
+    found = read(model, ["my card", "my 👍", "👍", "\u200b", "the"], way)
+    np.testing.assert_allclose(found.unread, [0, 0.5, 1, 1, 0])
+    assert found.tokens.tolist() == [4, 4, 3, 2, 3]
+    joined = transformer(prompts={"document": "my"}, default_prompt_name="document")  # runs into the text
+    np.testing.assert_allclose(read(joined, ["card", " card"], way).unread, [1, 0])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_texts_are_cut_where_the_model_stops_reading(transformer, way):
     model = transformer()
     ten, eleven = "my " * 10, "my " * 11  # and two special tokens
-    assert read_tokens(model, ["my", ten, eleven, LONG]).cut.tolist() == [False, False, True, True]
+    assert read(model, ["my", ten, eleven, LONG], way).cut.tolist() == [False, False, True, True]
     model.prompts["document"], model.default_prompt_name = "the ", "document"
-    assert read_tokens(model, ["my", ten, ten[3:], eleven]).cut.tolist() == [False, True, False, True]
+    assert read(model, ["my", ten, ten[3:], eleven], way).cut.tolist() == [False, True, False, True]
 
 
 def test_what_a_model_cannot_read_has_the_lowest_confidence(reader, corpus):
@@ -101,6 +129,21 @@ def test_adding_says_which_items_are_read_in_part_only(reader, warnings_of):
         assert stored["b"]["unread"] == 1
         assert stored["b"]["confidence"] == pytest.approx(1 / 3, abs=1e-5)
         assert "unread" not in stored["a"]
+        assert stored["c"]["cut"]
+
+
+def test_items_that_are_read_in_part_only_are_listed_and_counted(reader, corpus):
+    other = FeatureGroupEncoder(reader.model).fit(corpus[0], labels=corpus[1], **{**SIZES, "groups": 2})
+    with ConfidenceIndex(":memory:", reader) as index:
+        index.add(["my card", "👍", LONG, "my 👎"], ids=["a", "b", "c", "d"])
+        for _ in range(2):
+            listed = index.review(kind="unread")
+            assert [(item.id, item.score) for item in listed] == [("b", 1), ("d", 0.5), ("c", 0)]
+            assert "does not know 100%" in listed[0].reason
+            assert "longer than the model reads" in listed[2].reason
+            assert [item.id for item in index.review(kind="unread", min_score=0.6)] == ["b"]
+            assert index.info().unread == 3
+            index.migrate(other)  # base vectors are kept, and what is known of the texts
 
 
 def test_a_few_unknown_words_among_many_texts_are_no_warning(reader, corpus, warnings_of):

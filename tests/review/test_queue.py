@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from engines import in_strict_mode_too
 from qdrant_client import models
 
 
+@in_strict_mode_too("filled")
 def test_review_lists_the_least_confident_first(filled, encoder, corpus):
     texts, labels = corpus
     items = filled.review(kind="ambiguous", limit=7)
@@ -14,6 +16,7 @@ def test_review_lists_the_least_confident_first(filled, encoder, corpus):
         assert "groups" in item.reason
 
 
+@in_strict_mode_too("filled")
 def test_review_takes_a_filter_and_refuses_nonsense(filled):
     card = models.Filter(must=[models.FieldCondition(key="fg.label", match=models.MatchValue(value="card"))])
     assert {item.label for item in filled.review(query_filter=card)} == {"card"}
@@ -23,6 +26,7 @@ def test_review_takes_a_filter_and_refuses_nonsense(filled):
         filled.review(limit=0)
 
 
+@in_strict_mode_too("index")
 def test_items_that_somebody_was_unsure_of_are_a_list(own):
     first, second, third = own.review(limit=3)
     own.decide(second.id, "unsure", reviewer="Ada")

@@ -118,9 +118,6 @@ class SimulatedEngine(Adapter):
 
     # --- snapshots: of the simulated server, by name ------------------------------------------------------
 
-    def check_snapshots(self) -> None:
-        """All is there."""
-
     async def create_snapshot(self, collection: str) -> str:
         name = f"{collection}-{len(self.server.snapshots)}"
 

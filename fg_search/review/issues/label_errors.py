@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import expit, logsumexp, softmax
 
+from fg_search._deprecation import warn_renamed
 from fg_search.review.issues.noise import NoiseEstimate, estimate_noise
 from fg_search.review.issues.ridge_regression import FloatArray, IntArray, LabelRegression, row_blocks
 from fg_search.validation import check_booleans, check_count, check_labels, check_vectors
@@ -52,7 +52,7 @@ class LabelIssues:
     @property
     def judged(self) -> npt.NDArray[np.bool_]:
         """Deprecated name of :attr:`scored`."""
-        _warn_renamed("LabelIssues.judged", "LabelIssues.scored")
+        warn_renamed("LabelIssues.judged", "LabelIssues.scored")
         return self.scored
 
 
@@ -111,7 +111,7 @@ class LabelScorer:
         self, embeddings: npt.ArrayLike, labels: Sequence[str | None], *, fitted: bool | npt.ArrayLike
     ) -> LabelIssues:
         """Deprecated name of :meth:`score`."""
-        _warn_renamed("LabelScorer.judge", "LabelScorer.score")
+        warn_renamed("LabelScorer.judge", "LabelScorer.score")
         return self.score(embeddings, labels, fitted=fitted)
 
     def _score(
@@ -205,10 +205,6 @@ def find_label_issues(
     seen, by_row = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=np.float32)
     seen[known], by_row[known] = True, leverage
     return scorer._score(rows, _numbers(labels, scorer.labels), seen, by_row), scorer
-
-
-def _warn_renamed(old: str, new: str) -> None:
-    warnings.warn(f"{old} is now {new}; the old name goes with the next release", DeprecationWarning, stacklevel=3)
 
 
 def _fit(rows: FloatArray, labels: Sequence[str | None], seed: int) -> tuple[LabelScorer, FloatArray]:

@@ -69,6 +69,18 @@ def unfamiliarity_reason(familiarity: float) -> str:
     return f"like little that was learned from: {_percent(familiarity)} of the examples are less familiar"
 
 
+def unread_reason(unread: float, *, is_cut: bool) -> str:
+    """Why a text is listed of which the model knows or reads a part only.
+
+    Args:
+        unread: Share of its tokens that the model does not know, in [0, 1].
+        is_cut: Whether it is longer than what the model reads.
+    """
+    parts = [f"the model does not know {_percent(unread)} of its tokens (another script, emoji)"] if unread else []
+    parts += ["it is longer than the model reads, so that its end counts for nothing"] if is_cut else []
+    return "; ".join(parts)
+
+
 def outlier_reason(score: float) -> str:
     """Why an item is an outlier, by its score from :func:`fg_search.review.issues.outliers.outlier_scores`."""
     return f"unlike anything else: all but its few nearest items have a similarity of at most {1 - score:.2f}"
