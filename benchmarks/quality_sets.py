@@ -154,7 +154,7 @@ def draw(corpora: Corpora, encoder: FeatureGroupEncoder, file: Path) -> None:
         axes.set_yscale("log")
         axes.spines[["top", "right"]].set_visible(False)
     before.set_ylabel("share of the queries (log scale)")
-    after.legend(loc="upper left", frameon=False)
+    after.legend(loc="upper center", frameon=False)
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=160)
     print(file)

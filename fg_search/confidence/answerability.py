@@ -10,7 +10,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating[Any]]
 
 # Familiarity at which an input is as likely to be of something unknown as of something known. Of inputs like those
-# learned from, a fifth is less familiar; chosen on five sets of queries (docs/benchmarks.md).
+# learned from, a fifth is less familiar; chosen on five sets of queries (docs/how-sure.md).
 _DOUBTFUL = 0.2
 # Softmax groups soon saturate. Odds beyond a thousand to one tell nothing more, and would outweigh any familiarity.
 _LEAST_DOUBT = 1e-3

@@ -29,8 +29,7 @@ class Hit:
         text: Text of the item.
         agreement: Per group, whether query and item have the same most probable code.
         payload: User's own payload.
-        familiarity: Familiarity of the item, in [0, 1], 1 for one that the encoder learned from. ``None`` if the
-            encoder that wrote it does not know its examples.
+        familiarity: Familiarity of the item, in [0, 1]. ``None`` if its encoder does not know its examples.
     """
 
     id: UserId

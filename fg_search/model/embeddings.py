@@ -47,7 +47,7 @@ class FeatureEmbeddings:
         fingerprint: Fingerprint of the encoder, if known.
         reading: What the model reads of the texts; ``None`` if they are not known, as of precomputed embeddings.
         familiarity: ``(n,)`` float32 in [0, 1]: the share of the examples that the head learned from which are less
-            like all the others than this item is like them; near 0 for what is like nothing learned, 1 for a copy.
+            like all the others than this item is like them; near 0 for what is like nothing learned.
             ``None`` if the head does not know its examples.
         label_codes: ``(L, G)`` codes of the labels that the head knows; ``None`` if it knows no labels.
 

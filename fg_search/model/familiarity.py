@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from fg_search.confidence.familiarity import FamiliarityScale
 
-_PROTOTYPES = 512  # more, and even all examples, tell known from unknown no better (docs/benchmarks.md)
+_PROTOTYPES = 512  # more, and even all examples, tell known from unknown no better (docs/how-sure.md)
 _PASSES = 2  # of k-means
+_SAMPLED = 8192  # examples that the prototypes are made of
 _JUDGED = 4096  # examples that the scale is made of
 _ROWS = 8192  # rows per product
 _DECIMALS = 5  # of a cosine: the last ones depend on how many texts are embedded at once
@@ -35,11 +36,14 @@ class Familiarity:
 
     @classmethod
     def of(cls, embeddings: npt.NDArray[np.floating[Any]], *, seed: int = 0) -> Familiarity | None:
-        """Summarise the examples ``(n, d)``; ``None`` if there are fewer than two, and none can be judged."""
+        """Summarise the examples ``(n, d)``, of many a sample; ``None`` for fewer than two: none can be judged."""
         if len(embeddings) < 2:
             return None
+        rng = np.random.default_rng(seed)
+        if len(embeddings) > _SAMPLED:
+            embeddings = embeddings[np.sort(rng.permutation(len(embeddings))[:_SAMPLED])]
         rows = _unit(embeddings)
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(rows)))
+        order = torch.from_numpy(rng.permutation(len(rows)))
         prototypes, nearest = rows, torch.arange(len(rows))
         if len(rows) > _PROTOTYPES:
             prototypes = rows[order[:_PROTOTYPES]]
@@ -60,7 +64,7 @@ class Familiarity:
         found = np.empty(len(rows), dtype=np.float32)
         for some in _passes(len(rows)):
             found[some] = (rows[some] @ self.prototypes.T).max(dim=1).values.numpy()
-        return found.round(_DECIMALS)
+        return np.asarray(found.round(_DECIMALS), dtype=np.float32)
 
 
 def _without_themselves(rows: Tensor, nearest: Tensor, judged: Tensor) -> npt.NDArray[np.float32]:

@@ -57,6 +57,15 @@ def test_many_examples_become_means_and_an_example_is_judged_without_its_part_of
     np.testing.assert_allclose(found.scale.knots, FamiliarityScale.of(np.array(without)).knots, atol=1e-5)
 
 
+def test_of_very_many_examples_a_sample_is_taken(monkeypatch):
+    monkeypatch.setattr(learned, "_SAMPLED", 20)
+    rows = np.random.default_rng(0).standard_normal((60, 5)).astype(np.float32)
+    found = Familiarity.of(rows, seed=1)
+    assert found.prototypes.shape == (20, 5)
+    assert (found.similarity(rows) > 1 - 1e-5).sum() == 20
+    assert torch.equal(Familiarity.of(rows, seed=1).prototypes, found.prototypes)
+
+
 def test_one_example_says_nothing():
     assert Familiarity.of(np.ones((1, 3))) is None
     assert Familiarity.of(np.empty((0, 3))) is None
