@@ -15,7 +15,7 @@ from fg_search.confidence.familiarity import FamiliarityScale
 
 _PROTOTYPES = 512  # more, and even all examples, tell known from unknown no better (docs/how-sure.md)
 _PASSES = 2  # of k-means
-_SAMPLED = 8192  # examples that the prototypes are made of
+_SAMPLED = 16384  # examples that the prototypes are made of
 _JUDGED = 4096  # examples that the scale is made of
 _ROWS = 8192  # rows per product
 _DECIMALS = 5  # of a cosine: the last ones depend on how many texts are embedded at once
