@@ -192,6 +192,7 @@ def growth_table(figures: dict[str, Any]) -> Table:
         "plain ms",
         "min_confidence ms",
         "formula ms",
+        "both ms",
     )
     for size in figures["growth"]:
         table.add_row(
@@ -199,7 +200,7 @@ def growth_table(figures: dict[str, Any]) -> Table:
             f"{size['points_per_second']:,.0f}",
             f"{size['peak_bytes'] / 2**20:,.0f}",
             f"{size['disk_bytes_per_point']:,.0f}",
-            *(f"{size[f'{kind}_ms']:.2f}" for kind in ("plain", "filter", "formula")),
+            *(f"{size[f'{kind}_ms']:.2f}" for kind in ("plain", "filter", "formula", "both")),
         )
     return table
 

@@ -90,9 +90,9 @@ def _searching(index: ConfidenceIndex, embeddings: FeatureEmbeddings) -> list[Ro
     single = [embeddings[i : i + 1] for i in range(count)]
     shard = _shard(index)
 
-    def one_by_one(rank_by: Any) -> None:
+    def one_by_one() -> None:
         for text, embedding in zip(texts, single, strict=True):
-            index.search(text, embeddings=embedding, limit=LIMIT, rank_by=rank_by)
+            index.search(text, embeddings=embedding, limit=LIMIT, rank_by="features")
 
     def bare() -> None:
         for request in requests:
@@ -105,8 +105,7 @@ def _searching(index: ConfidenceIndex, embeddings: FeatureEmbeddings) -> list[Ro
     many = partial(index.search_many, texts, embeddings=embeddings, limit=LIMIT, rank_by="features")
     return [
         Row("search_many / query_batch of Qdrant Edge", many, bare_batch, count, 0.625),
-        Row("search / query of Qdrant Edge", partial(one_by_one, "features"), bare, count),
-        Row("search by both / query of Qdrant Edge by features", partial(one_by_one, "both"), bare, count),
+        Row("search / query of Qdrant Edge", one_by_one, bare, count),
     ]
 
 

@@ -58,7 +58,13 @@ async def count_values(
 
 
 def in_pages(request: models.QueryRequest, most: int) -> list[models.QueryRequest]:
-    """Requests for the pages of the hits of one request, each of at most ``most`` hits."""
+    """Requests for the pages of the hits of one request, each of at most ``most`` hits.
+
+    Candidates of a prefetch cannot be had in pages: there are ``most`` of them, too.
+    """
+    if isinstance(request.prefetch, models.Prefetch) and (request.prefetch.limit or 0) > most:
+        fewer = request.prefetch.model_copy(update={"limit": most})
+        request = request.model_copy(update={"prefetch": fewer})
     limit, offset = request.limit or most, request.offset or 0
     if limit <= most:
         return [request]

@@ -16,7 +16,7 @@ from fg_search.engine.port import Engine
 from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.index.collections import find_collection, physical_collection, want
 from fg_search.index.decision_log import log_decisions
-from fg_search.index.following import followed
+from fg_search.index.following import followed, on_current_collection
 from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.leftovers import abandoned_targets, remove_leftovers
 from fg_search.index.logs import read_log, write_log
@@ -86,7 +86,7 @@ async def copy_index(
     if chosen.base_vectors != "none" and not state.metadata.has_base:
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
     metadata = replace(state.metadata, settings=chosen)
-    await log_decisions(state)
+    await on_current_collection(state, log_decisions)
     while True:
         points = (await destination.get_aliases()).get(collection, collection)
         info = await find_collection(destination, points)

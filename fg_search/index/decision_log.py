@@ -18,9 +18,9 @@ from qdrant_client import models
 from fg_search.engine.consistency import Copies
 from fg_search.engine.paging import pages, scroll_pages
 from fg_search.ids import UserId
-from fg_search.index.following import on_current_collection
 from fg_search.index.logs import in_log, to_log
 from fg_search.index.state import IndexState
+from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import equals, has_ids
 from fg_search.layout.keys import (
     HISTORY_NUMBER_KEY,
@@ -46,19 +46,26 @@ WAITING = models.Filter(must=[equals(HISTORY_WAITING_KEY, True)])
 """Items with entries that are not in the log yet."""
 
 
-async def log_decisions(state: IndexState) -> None:
-    """Move the entries that items carry into the log. Done twice, or by two at once, it is done once."""
+async def log_decisions(state: IndexState, *, copies: Copies = "most") -> None:
+    """Move the entries that items carry into the log. Done twice, or by two at once, it is done once.
 
-    async def move(state: IndexState) -> None:
-        records, _ = await log_unlogged(state)
-        if records:
-            await state.engine.batch_update_points(state.points, clearing(records))
+    Args:
+        state: The index.
+        copies: Copies of a shard that are asked, as in :func:`log_unlogged`.
 
-    await on_current_collection(state, move)
+    Raises:
+        IndexMovedError: If the index has moved.
+    """
+    records, _ = await log_unlogged(state, copies=copies)
+    if records:
+        await state.engine.batch_update_points(state.points, clearing(records), copies=copies)
 
 
 async def log_unlogged(state: IndexState, *, copies: Copies = "most") -> tuple[list[models.ScoredPoint], int]:
     """Log the entries that items carry, and leave it to the caller to take them from the items.
+
+    An entry is logged only once it is certain that its item is not left behind as it is: whoever decided elsewhere may
+    not be acknowledged yet, and be refused where the index has moved to.
 
     Args:
         state: The index.
@@ -67,6 +74,9 @@ async def log_unlogged(state: IndexState, *, copies: Copies = "most") -> tuple[l
 
     Returns:
         The items, and the greatest number of a decision that any item has.
+
+    Raises:
+        IndexMovedError: If the index has moved.
     """
     while True:
         carrying = models.QueryRequest(filter=WAITING, limit=_PAGE, with_payload=True, with_vector=False)
@@ -74,7 +84,11 @@ async def log_unlogged(state: IndexState, *, copies: Copies = "most") -> tuple[l
         histories = {id_of(record): history_of(record) for record in found.points}
         entries = [(str(point), entry) for point, history in histories.items() for entry in history.unlogged]
         if entries:
+            keys = {entry[KEY] for _, entry in entries}
+            if not keys <= state.handle.acknowledged:
+                await acknowledge(state, list(histories))
             await _append(state, sorted(entries, key=lambda entry: entry[1][NUMBER]), copies)
+            state.handle.acknowledged -= keys
         if len(found.points) < _PAGE:
             return found.points, max((history_of(record).number for record in newest.points), default=0)
         await state.engine.batch_update_points(state.points, clearing(found.points), copies=copies)
@@ -249,7 +263,7 @@ def _insertion(item: str, entry: Mapping[str, Any], stage: Stage) -> models.Upda
 
 
 def _staging(number: int, stage: Stage, failed: str | None = None) -> models.UpdateOperation:
-    noted = {STAGE: stage, **({} if failed is None else {_FAILED: failed})}
+    noted = {STAGE: stage, _FAILED: failed}  # which may be wrong, if somebody else was about to carry it out
     numbered = models.Filter(must=[equals(NUMBER, number)])
     return models.SetPayloadOperation(set_payload=models.SetPayload(payload=noted, filter=numbered))
 

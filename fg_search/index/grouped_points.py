@@ -11,9 +11,10 @@ from qdrant_client.local.payload_value_extractor import value_by_key
 
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
+from fg_search.index.candidates import Candidates, RankedPoint
 from fg_search.index.following import check_payloads
 from fg_search.index.query_vectors import QueryVectors
-from fg_search.index.ranked_points import Candidates, RankedPoint, best_points, candidates, in_steps, weighted
+from fg_search.index.ranked_points import best_points, candidates, in_steps, weighted
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, is_present

@@ -70,7 +70,8 @@ async def relabel(state: IndexState, labels: Mapping[UserId, str | None]) -> int
     async def write(state: IndexState) -> None:
         nonlocal changed
         stored = await _stored(state, list(wanted))
-        if not changed:
+        # if the index has moved, what was read before may have been out of date, unless the correction came along
+        if not any(token in known.history.writers for known in stored.values()):
             await _check_known(state, labels, stored)
             changed = sum(stored[point].label != label for point, label in wanted.items())
         for _ in range(_ATTEMPTS):

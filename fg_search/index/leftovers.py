@@ -15,7 +15,7 @@ from fg_search.engine.port import Engine
 from fg_search.errors import FgSearchError
 from fg_search.index.collections import find_collection
 from fg_search.index.rights import is_running, is_running_here
-from fg_search.layout.operations import Operation, changes_name, is_target_of, rights, sealed_by
+from fg_search.layout.operations import Operation, changes_name, is_target_of, rights
 from fg_search.layout.schema import IndexMetadata
 
 _OLD = timedelta(days=1)
@@ -29,13 +29,11 @@ class Target:
         name: Name of the collection.
         metadata: Metadata of the index that it was to be.
         operation: Operation that made it, ``None`` if a release before 0.2 made it.
-        sealed: Id of the operation that sealed it, ``None`` if none did.
     """
 
     name: str
     metadata: IndexMetadata
     operation: Operation | None
-    sealed: str | None
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ async def points_in(engine: Engine, name: str) -> int:
 
 def _has_moved_from(target: Target, found: Survey) -> bool:
     operation = None if found.current is None else found.current.operation
-    return operation is not None and target.sealed == operation.id
+    return operation is not None and operation.complete and operation.source == target.name
 
 
 async def _is_leftover(engine: Engine, target: Target, found: Survey) -> bool:
@@ -177,4 +175,4 @@ async def _target(engine: Engine, name: str) -> Target | None:
         beside = await find_collection(engine, changes_name(name))
         made = None if beside is None else Operation.of_metadata(beside.config.metadata)
         operation = replace(operation, complete=False) if made is None else made
-    return Target(name, metadata, operation, sealed_by(info))
+    return Target(name, metadata, operation)

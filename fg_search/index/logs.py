@@ -10,10 +10,11 @@ from qdrant_client import models
 
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import IDS_PER_REQUEST, pages, scroll_pages
-from fg_search.engine.port import Engine, PayloadIndexes
+from fg_search.engine.port import Engine, PayloadIndexes, PointId
 from fg_search.errors import ServerError
 from fg_search.index.collections import find_collection, index_payload, make_without_vectors
 from fg_search.index.state import IndexState
+from fg_search.layout.points import id_of
 from fg_search.layout.settings import IndexSettings
 
 T = TypeVar("T")
@@ -41,6 +42,24 @@ async def raise_copies(engine: Engine, names: Sequence[str], settings: IndexSett
             await engine.raise_copies(name, wanted, settings.write_consistency)
         except ServerError as error:
             _LOG.warning("the log %s has fewer copies than the index, and gets no more: %s", name, error)
+
+
+async def entries_in(engine: Engine, name: str) -> list[PointId]:
+    """Engine's ids of all entries of a log, none if there is no log."""
+    if (await find_collection(engine, name)) is None:
+        return []
+    found = scroll_pages(engine, name, page_size=IDS_PER_REQUEST, with_payload=False)
+    return [id_of(entry) async for page in found for entry in page]
+
+
+async def remove_entries(engine: Engine, name: str, entries: Sequence[PointId]) -> None:
+    """Remove entries from a log, which may be gone."""
+    try:
+        for page in pages(entries):
+            await engine.delete(name, page)
+    except Exception as error:
+        if not is_not_found(error):
+            raise
 
 
 async def has_log(state: IndexState, name: str, indexes: PayloadIndexes) -> bool:

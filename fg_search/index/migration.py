@@ -28,7 +28,7 @@ from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import IndexState, OpenIndex
 from fg_search.layout.items import Item
 from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY
-from fg_search.layout.operations import CHANGED_POINT, SEALED_KEY
+from fg_search.layout.operations import CHANGED_POINT
 from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
 from fg_search.layout.schema import SCHEMA_VERSION, IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
@@ -173,7 +173,8 @@ class _Migration:
             if await self._catch_up() < _FEW:
                 break
         await self._compare()
-        await self.engine.update_collection(self.old, metadata={SEALED_KEY: self.right.operation.id})
+        if not await self.right.seal():
+            raise RightLostError
         while await self._catch_up():
             pass
         await self._compare()  # reads two numbers, unless something else than fg_search has written

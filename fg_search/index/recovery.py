@@ -82,7 +82,8 @@ async def check_nothing_to_recover(engine: Engine, collection: str) -> None:
         IndexNotFoundError: If there is one.
     """
     lost = [found for found in await lost_collections(engine, collection) if found.complete is not False]
-    if lost:
+    # somebody may have made and moved it since it was looked for
+    if lost and collection not in await engine.get_aliases():
         raise IndexNotFoundError(
             f"the index {collection!r} at {engine.location!r} has lost its name, but a collection of it is there: "
             f"{lost[0].name!r} with {lost[0].points:,} points; `fg-search recover` brings it back"

@@ -8,10 +8,11 @@ from qdrant_client import models
 
 from fg_search.engine.paging import pages
 from fg_search.errors import EmptyIndexError
+from fg_search.index.candidates import RankedPoint
 from fg_search.index.few_conditions import in_scope
 from fg_search.index.following import check_model
 from fg_search.index.query_vectors import QueryVectors
-from fg_search.index.ranked_points import RankedPoint, best_points
+from fg_search.index.ranked_points import best_points
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_plan import Ranking, plan, to_hits
 from fg_search.index.search_results import Hit

@@ -5,6 +5,10 @@ aliases. If there is another ``NAME.op.…``, the operation with the larger id w
 the right. It is used up by renaming ``NAME.op.ID`` to ``NAME``: the engine does that in one step, replaces what the
 name was, and refuses if ``NAME.op.ID`` is gone. So an operation that is dead, or looks it, is taken over by deleting
 its alias; from then on it cannot switch any more.
+
+In between, an operation that must not miss a write seals what the name leads to: it renames ``NAME.op.ID`` to
+``NAME.op.ID.sealed``. A cluster answers once all its nodes show that, so that whoever has seen an alias without the
+seal has seen it before.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from fg_search.layout.operations import (
     new_id,
     right_name,
     rights,
+    sealed_right_name,
     target_name,
 )
 from fg_search.layout.schema import IndexMetadata, collection_options, payload_indexes
@@ -66,6 +71,7 @@ class Right:
         self.operation = operation
         self.target = target_name(collection, operation.id)
         self.never_named: set[str] = set()
+        self._alias = right_name(collection, operation.id)
         self._last_beat = time.monotonic()
 
     @property
@@ -91,19 +97,31 @@ class Right:
         """Note that everything is in the target."""
         await self._note(complete=True)
 
+    async def seal(self) -> bool:
+        """Have writers wait until the switch, or until the right is gone. Return whether it was still there."""
+        return await self._rename(sealed_right_name(self.collection, self.operation.id))
+
     async def switch(self) -> bool:
-        """Give the name of the index to the target. Return whether the right was still there."""
-        renaming = models.RenameAlias(
-            old_alias_name=right_name(self.collection, self.operation.id), new_alias_name=self.collection
-        )
+        """Give the name of the index to the target. Return whether the right was still there.
+
+        If it was not, the target never gets the name, and is not noted as complete any more.
+        """
+        has_switched = await self._rename(self.collection)
+        if not has_switched:
+            await self._note_incomplete()
+        return has_switched
+
+    async def _rename(self, alias: str) -> bool:
+        """Rename the alias that is the right. Return whether it was still there."""
+        renaming = models.RenameAlias(old_alias_name=self._alias, new_alias_name=alias)
         try:
             await self.engine.update_collection_aliases([models.RenameAliasOperation(rename_alias=renaming)])
         except Exception as error:
-            if (await self.engine.get_aliases()).get(self.collection) == self.target:
-                return True  # only the answer was lost
-            if is_not_found(error):
-                return False
-            raise
+            if (await self.engine.get_aliases()).get(alias) != self.target:  # otherwise only the answer was lost
+                if is_not_found(error):
+                    return False
+                raise
+        self._alias = alias
         return True
 
     async def discard(self) -> None:
@@ -173,6 +191,14 @@ class Right:
             complete=self.operation.complete or complete,
         )
         await self.engine.update_collection(self.target, metadata=self.operation.to_metadata())
+
+    async def _note_incomplete(self) -> None:
+        self.operation = replace(self.operation, complete=False)
+        try:
+            await self._note()
+        except Exception as error:
+            if not is_not_found(error):  # whoever has taken over may have removed it
+                raise
 
     async def _is_over(self, other: str, target: str, watched: dict[str, _Watched], pause: float) -> bool:
         """Whether another operation is dead, or makes no progress."""
@@ -293,12 +319,14 @@ def _nodes(number: int) -> str:
 
 async def revoke(engine: Engine, collection: str, operation: str) -> None:
     """Take the right to switch from an operation, which may have lost it already."""
-    gone = models.DeleteAlias(alias_name=right_name(collection, operation))
-    try:
-        await engine.update_collection_aliases([models.DeleteAliasOperation(delete_alias=gone)])
-    except Exception as error:
-        if not is_not_found(error):
-            raise
+    # in this order: from the first one on, it can seal nothing any more
+    for alias in (right_name(collection, operation), sealed_right_name(collection, operation)):
+        gone = models.DeleteAlias(alias_name=alias)
+        try:
+            await engine.update_collection_aliases([models.DeleteAliasOperation(delete_alias=gone)])
+        except Exception as error:
+            if not is_not_found(error):
+                raise
 
 
 async def revoke_dead(engine: Engine, collection: str, running: Mapping[str, str]) -> bool:

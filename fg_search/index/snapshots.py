@@ -20,6 +20,7 @@ from fg_search.engine.port import Engine
 from fg_search.errors import StorageError, UnsupportedError
 from fg_search.index.collections import find_collection, make_without_vectors, physical_collection
 from fg_search.index.leftovers import remove, remove_leftovers, remove_retired
+from fg_search.index.logs import entries_in, remove_entries
 from fg_search.index.rights import IndexMovedError, Right, right_to_switch
 from fg_search.index.shard_snapshots import (
     check_whole,
@@ -31,7 +32,7 @@ from fg_search.index.shard_snapshots import (
 )
 from fg_search.index.state import IndexState
 from fg_search.layout.logs import decision_log, query_log
-from fg_search.layout.operations import INCOMPLETE_KEY, SEALED_KEY
+from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import IndexSettings
 
@@ -115,7 +116,7 @@ def _cannot_write(file: str, error: OSError) -> StorageError:
 async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGroupEncoder | None) -> None:
     """Recover a snapshot into a new collection, check that it is an index, and give it the index's name.
 
-    The logs of an index that had the name are removed with it: they are about other items.
+    What the logs of an index that had the name hold is removed with it: it is about other items.
     """
     if engine.location == ":memory:":
         raise UnsupportedError(
@@ -134,26 +135,20 @@ async def restore(engine: Engine, collection: str, file: str, encoder: FeatureGr
         try:
             async with right_to_switch(engine, collection, "restore", source, make) as right:
                 await remove_retired(engine, collection)
+                if source is not None and not await right.seal():
+                    continue
                 await right.complete()
-                if source is not None:
-                    await _seal(engine, source, right)
+                # from here on nothing is acknowledged about the old index, and nothing yet about the new one
+                logs = (decision_log(collection), query_log(collection))
+                outdated = {log: await entries_in(engine, log) for log in logs}
                 if not await right.switch():
                     continue
-                for log in (decision_log(collection), query_log(collection)):
-                    await engine.delete_collection(log)
+                for log, entries in outdated.items():
+                    await remove_entries(engine, log, entries)
                 await remove_leftovers(engine, collection, right.never_named)
                 return
         except IndexMovedError:
             continue
-
-
-async def _seal(engine: Engine, source: str, right: Right) -> None:
-    try:
-        await engine.update_collection(source, metadata={SEALED_KEY: right.operation.id})
-    except Exception as error:
-        if is_not_found(error):  # somebody has taken over, and moved the index
-            raise IndexMovedError from error
-        raise
 
 
 async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None) -> None:
@@ -179,12 +174,12 @@ async def _recover(right: Right, file: Path, encoder: FeatureGroupEncoder | None
         await make_without_vectors(engine, right.changes, IndexSettings(), right.operation.to_metadata())
         await engine.recover_snapshot(target, file)
         is_recovered = True
-        metadata = IndexMetadata.of_collection(target, await engine.get_collection(target))
+        info = await engine.get_collection(target)
+        metadata = IndexMetadata.of_collection(target, info)
         check(metadata)
         await forget_shards(engine, target, metadata)
         # the snapshot says what was true of the collection that it was made of
-        before = dict.fromkeys((SEALED_KEY, INCOMPLETE_KEY))
-        await engine.update_collection(target, metadata={**before, **right.operation.to_metadata()})
+        await engine.update_collection(target, metadata={INCOMPLETE_KEY: None, **right.operation.to_metadata()})
         await engine.delete_collection(right.changes)
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:
         await remove(engine, target)

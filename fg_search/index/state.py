@@ -215,6 +215,7 @@ class OpenIndex:
     def __init__(self) -> None:
         self.whole_logs: set[str] = set()  # names of logs that are known to have all they need
         self.last_number = 0  # greatest number of a decision that this process has made
+        self.acknowledged: set[str] = set()  # keys of the entries of decisions that were, and are not in the log yet
         self._state: IndexState | None = None
         self._coming: tuple[str, EncoderSlot] | None = None
 

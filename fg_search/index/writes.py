@@ -15,10 +15,9 @@ from qdrant_client import models
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import pages
 from fg_search.engine.port import Engine, PointId
-from fg_search.index.collections import find_collection
 from fg_search.index.rights import IndexMovedError, revoke, revoke_dead
 from fg_search.index.state import IndexState
-from fg_search.layout.operations import CHANGED_POINT, changes_name, rights, sealed_by
+from fg_search.layout.operations import CHANGED_POINT, changes_name, rights, sealing
 
 _MIN_PAUSE, _MAX_PAUSE = 0.01, 0.2  # seconds
 _PATIENCE = 2.0  # seconds; a switch takes a fraction of one
@@ -45,17 +44,18 @@ async def acknowledge(state: IndexState, points: Sequence[PointId] | None) -> No
             return
         if not marked and await revoke_dead(state.engine, state.collection, running):
             continue
-        for target in set(running.values()) - marked:
+        unmarked = set(running.values()) - marked
+        for target in unmarked:
             await _mark(state.engine, target, points)
             marked.add(target)
-        info = await find_collection(state.engine, state.points)
-        if info is None:
-            raise IndexMovedError
-        sealed = sealed_by(info)
-        if sealed not in running:
+        if unmarked:
+            continue  # not sealed before the markers were there: they are read
+        about_to_switch = sealing(aliases, state.collection)
+        if not about_to_switch:
             return
-        if waited > _PATIENCE:  # it is dead; if it is not, its switch is refused, and it begins again
-            await revoke(state.engine, state.collection, sealed or "")
+        if waited > _PATIENCE:  # they are dead; if one is not, its switch is refused, and it begins again
+            for operation in about_to_switch:
+                await revoke(state.engine, state.collection, operation)
             continue
         await state.engine.pause(pause)
         waited, pause = waited + pause, min(2 * pause, _MAX_PAUSE)

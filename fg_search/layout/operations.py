@@ -8,16 +8,14 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
-from qdrant_client import models
-
 Purpose: TypeAlias = Literal["new", "migrate", "restore", "copy"]
 
 OPERATION_KEY = "fg_search_operation"  # in the metadata of every collection that holds the points of an index
 INCOMPLETE_KEY = "fg_search_incomplete"  # source of a copy that was not finished
-SEALED_KEY = "fg_search_sealed"  # id of the operation whose target is about to take the collection's place
 CHANGED_POINT = "point"  # payload key of a marker: a point written while it was being copied, null for any
 
 _ID = re.compile("[0-9a-f]{16}")
+_SEALED = ".sealed"  # end of the alias of an operation whose target is about to take its source's place
 
 
 @dataclass(frozen=True)
@@ -86,13 +84,23 @@ def right_name(collection: str, operation: str) -> str:
     return f"{collection}.op.{operation}"
 
 
+def sealed_right_name(collection: str, operation: str) -> str:
+    """Alias that takes the place of :func:`right_name`'s once the operation's source is sealed."""
+    return f"{right_name(collection, operation)}{_SEALED}"
+
+
 def rights(aliases: Mapping[str, str], collection: str) -> dict[str, str]:
     """Targets of the operations that have, or want, the right to switch, by the operations' ids."""
     prefix = right_name(collection, "")
-    return {name.removeprefix(prefix): target for name, target in aliases.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix).removesuffix(_SEALED): target
+        for name, target in aliases.items()
+        if name.startswith(prefix)
+    }
 
 
-def sealed_by(info: models.CollectionInfo) -> str | None:
-    """Id of the operation that sealed a collection, ``None`` if none did."""
-    sealed: str | None = (info.config.metadata or {}).get(SEALED_KEY)
-    return sealed
+def sealing(aliases: Mapping[str, str], collection: str) -> set[str]:
+    """Ids of the operations that have sealed their source and are about to switch."""
+    return {
+        operation for operation in rights(aliases, collection) if sealed_right_name(collection, operation) in aliases
+    }

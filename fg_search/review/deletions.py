@@ -33,7 +33,7 @@ from fg_search.layout.points import history_of, to_points, vectors_of, with_revi
 from fg_search.review.decisions import ReviewDecision
 from fg_search.review.item_changes import SeenItem, check_changed, mark_item, read_item
 
-_MARK = "mark"  # within the point of an entry: token and version of the item when it was marked
+_MARK = "mark"  # within the point of an entry: token and version of the marked item, and the collection it was in
 
 
 async def log_deletion(state: IndexState, seen: SeenItem, entry: ReviewDecision, key: str) -> ReviewDecision:
@@ -53,7 +53,7 @@ async def log_deletion(state: IndexState, seen: SeenItem, entry: ReviewDecision,
     token = new_token()
     marked = seen.history.logged().changed(token)
     await mark_item(state, seen, marked)
-    mark = {"token": token, "version": marked.version}
+    mark = {"token": token, "version": marked.version, "collection": state.points}
     entry = replace(entry, point={**_as_json(seen.record), _MARK: mark})
     await append_waiting(state, seen.point, entry.to_unlogged(key))
     return entry
@@ -90,11 +90,12 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
         key: Key of the entry.
 
     Raises:
-        DecisionConflictError: If there is an item with this id again.
+        DecisionConflictError: If there is an item with this id again, or the log was emptied.
         EncoderNotFoundError: If it must be encoded anew and the encoder is gone.
     """
     read = await read_entry(state, decision.number, with_point=True)
-    assert read is not None  # noqa: S101  nothing is removed from the log
+    if read is None:
+        raise decision.out_of_date("the index was restored since, and its log with it")
     assert read[0]["point"] is not None  # noqa: S101  every deletion has it
     point: Mapping[str, Any] = read[0]["point"]
     there, _ = await read_item(state, point["id"])
@@ -114,27 +115,35 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
 
 
 async def _carry_out(state: IndexState, entry: ReviewDecision) -> bool:
-    """Remove the marked item of an entry, and note the stage. Return whether it is removed."""
+    """Remove the marked item of an entry, and note the stage. Return whether it is removed.
+
+    An item without the mark, where the index has moved to since, may be that of a snapshot: it stays.
+    """
     point: Mapping[str, Any] = entry.point or {}
     mark = point.get(_MARK)
     if mark is None:  # interrupted in a release before 0.2
         await set_stage(state, entry.number, "over", failed="it was interrupted")
         return False
-    if await _has_mark(state, point["id"], mark):
+    is_marked = await _is_marked(state, point["id"], mark)
+    if is_marked:
         as_marked: list[models.Condition] = [has_ids([point["id"]]), equals(HISTORY_VERSION_KEY, mark["version"])]
         await state.engine.delete(state.points, models.Filter(must=as_marked))
-        if await _has_mark(state, point["id"], mark):
+        if await _is_marked(state, point["id"], mark):
             await set_stage(state, entry.number, "over", failed="somebody changed the item before it could be deleted")
             return False
+    elif is_marked is False and state.points != mark["collection"]:
+        await acknowledge(state, [point["id"]])
+        await set_stage(state, entry.number, "over", failed="the index was moved before the item could be deleted")
+        return False
     await acknowledge(state, [point["id"]])
     await set_stage(state, entry.number, "standing")
     return True
 
 
-async def _has_mark(state: IndexState, point: int | str, mark: Mapping[str, Any]) -> bool:
-    """Whether the item that was marked is there, changed since or not."""
+async def _is_marked(state: IndexState, point: int | str, mark: Mapping[str, Any]) -> bool | None:
+    """Whether the item is the one that was marked, changed since or not. ``None`` if it is gone."""
     records = await state.engine.retrieve(state.points, [point], with_payload=[ITEM_HISTORY_KEY], copies="most")
-    return bool(records) and mark["token"] in history_of(records[0]).writers
+    return mark["token"] in history_of(records[0]).writers if records else None
 
 
 async def _restored(state: IndexState, item: Item, point: Mapping[str, Any]) -> models.PointStruct:

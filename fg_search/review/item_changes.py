@@ -87,6 +87,7 @@ async def change_item(
     await state.engine.batch_update_points(state.points, operations)
     await check_changed(state, seen, history)
     await acknowledge(state, [seen.point])
+    state.handle.acknowledged.update(entry[KEY] for entry in history.unlogged)
 
 
 async def mark_item(state: IndexState, seen: SeenItem, history: History) -> None:

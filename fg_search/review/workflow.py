@@ -22,6 +22,7 @@ from fg_search.index.decision_log import (
     is_logged,
     latest_entries,
     latest_standing,
+    log_decisions,
     log_unlogged,
     next_number,
     read_entries,
@@ -212,9 +213,7 @@ async def decisions(
     )
 
     async def settle(state: IndexState) -> None:
-        records, _ = await log_unlogged(state, copies="active")
-        if records:
-            await state.engine.batch_update_points(state.points, clearing(records), copies="active")
+        await log_decisions(state, copies="active")
         await finish_deletions(state)
 
     await on_current_collection(state, settle)

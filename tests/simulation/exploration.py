@@ -40,10 +40,7 @@ def explored(
         if len(schedule.preemptions) == most:
             continue
         preemptions = [
-            Preemption(number, other)
-            for number, step in enumerate(steps)
-            if number > after and not _is_indexing(step) and not outcome.run.is_polling(number)
-            for other in step.others
+            Preemption(number, other) for number in _places(outcome) if number > after for other in steps[number].others
         ]
         if sample is not None and len(preemptions) > sample:
             preemptions = generator.sample(preemptions, sample)
@@ -78,6 +75,15 @@ def misfortunes(outcome: Outcome) -> list[Misfortune]:
     return found
 
 
+def _places(outcome: Outcome) -> list[int]:
+    """Steps of a run at which it matters who goes on."""
+    return [
+        number
+        for number, step in enumerate(outcome.run.steps)
+        if number and not _is_indexing(step) and not outcome.run.is_polling(number)
+    ]
+
+
 def _is_indexing(step: Step) -> bool:
     """Whether a payload index is made: there are many of them in a row, and none of them depends on what others do."""
     return isinstance(step.what, Request) and step.what.method == "create_payload_index"
@@ -97,8 +103,7 @@ def drawn(
     known = perform(Schedule(first, seed=generator.randrange(1000)))
     yield known
     for _ in range(number - 1):
-        steps = max(2, len(known.run.steps))
-        at = sorted(generator.sample(range(1, steps), min(steps - 1, generator.randint(1, most))))
+        at = sorted(generator.sample(_places(known), min(len(_places(known)), generator.randint(1, most))))
         preemptions = tuple(
             Preemption(step, generator.randrange(processes), frozen=generator.random() < 0.2) for step in at
         )

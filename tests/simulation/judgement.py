@@ -14,11 +14,13 @@ from qdrant_client import models
 from simulated_encoders import ENCODERS, SimulatedEncoder
 from simulated_processes import Process, Run
 from simulated_server import Photograph
-from writing_operations import COPY, COPY_INDEX, LOG_QUERY, NAME, QUESTION, UNDO, Operation, own
+from writing_operations import COPY, COPY_INDEX, DECIDE_DELETE, DECIDED, LOG_QUERY, NAME, QUESTION, UNDO, Operation, own
 
 from fg_search import AsyncConfidenceIndex
 from fg_search.errors import ServerError, StorageError
 from fg_search.review.decisions import ReviewDecision
+
+_DAYS = 200_000.0  # seconds after which nobody is waited for, not even on another computer
 
 
 @dataclass(frozen=True)
@@ -226,6 +228,7 @@ def _look_at(record: models.Record, encoder: SimulatedEncoder, found: Found) -> 
 def _log_and_labels(beginning: Beginning, performed: Sequence[Performed], found: Found) -> Iterator[str]:
     """Each acknowledged decision is in the log once, and the item's label is that of the last one that stands."""
     if any("restores" in one.operation.kinds for one in performed):
+        yield from _not_in_the_log(performed, found)
         return
     for by in {one.by for one in performed if one.operation.decides}:
         asked = [one for one in performed if one.by == by]
@@ -251,6 +254,23 @@ def _log_and_labels(beginning: Beginning, performed: Sequence[Performed], found:
             yield f"the label of {item} is {label!r}, that of the last standing decision {wanted!r}"
 
 
+def _not_in_the_log(performed: Sequence[Performed], found: Found) -> Iterator[str]:
+    """A decision about an index that was replaced is gone with it, or it is there as a whole: item and log."""
+    last = {entry.id: entry for entry in found.standing}
+    for (kind, *item), label in found.registers.items():
+        if kind == "label" and str(label).startswith(DECIDED):
+            by = str(label).removeprefix(DECIDED)
+            if item[0] not in last or last[item[0]].reviewer != by:
+                yield f"the decision of {by} about {item[0]} is not in the log"
+    brings_back = {"adds", "labels"} & {kind for one in performed for kind in one.operation.kinds}
+    for item, entry in last.items():
+        if entry.action == "delete" and ("own", item) in found.registers and not brings_back:
+            yield f"{item} is there, and the decision to delete it stands"
+    removing = {one.operation for one in performed if "removes" in one.operation.kinds}
+    if removing == {DECIDE_DELETE} and ("own", "a") not in found.registers and "a" not in last:
+        yield "the decision to delete a is not in the log"
+
+
 def _copies(run: Run, beginning: Beginning, performed: Sequence[Performed], writes: Sequence[Write]) -> Iterator[str]:
     """A copy that was acknowledged has what was there at some moment while it was made."""
     copied = [one for one in performed if one.operation is COPY_INDEX and one.is_acknowledged]
@@ -272,7 +292,7 @@ def _leftovers(run: Run) -> Iterator[str]:
     left = _unexpected(run)
     if not left:
         return
-    run.time += 10_000
+    run.time += _DAYS
     process = run.process()
     location: Any = process.engine
     encoder: Any = ENCODERS["Z"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from qdrant_client import models
 from qdrant_client.http.exceptions import ResponseHandlingException
 from simulated_server import SimulatedServer
 
@@ -68,13 +70,17 @@ class SimulatedEngine(Adapter):
     Args:
         server: Server that it shares with others.
         is_shared: Whether these may be other processes, as on a server.
+        node: Number of the node that it asks, if the server is a cluster.
     """
 
-    def __init__(self, server: SimulatedServer, *, is_shared: bool = True) -> None:
+    def __init__(self, server: SimulatedServer, *, is_shared: bool = True, node: int | None = None) -> None:
         super().__init__(server, "http://simulated")
         self.server = server
         self._is_shared = is_shared
+        self._node = node
         self.is_dead = False
+        if node is not None:
+            server.cluster.join(node)
 
     @property
     def is_shared(self) -> bool:
@@ -92,12 +98,42 @@ class SimulatedEngine(Adapter):
         if mishap in (Mishap.HALF_DONE, Mishap.HALF_DONE_AND_ASKED_AGAIN):
             method(change_aliases_operations=operations[: len(operations) // 2])
         elif mishap is not Mishap.REQUEST_LOST:
-            answer = method(*args, **kwargs)
+            self._inform_nodes(operations)
+            answer = self._answer(method, *args, **kwargs)
+        if mishap is None and self._node is not None and any(map(_is_waited_for, operations)):
+            mishap = await Request("wait for all nodes", about)
+            if mishap is Mishap.CANCELLED:
+                raise asyncio.CancelledError
+            self.server.cluster.wait_for_all()
         if mishap is Mishap.CANCELLED_AFTER:
             raise asyncio.CancelledError
         if mishap is not None:
             raise ResponseHandlingException(httpx.ReadError("connection lost"))
         return answer
+
+    def _answer(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if method.__name__ == "get_aliases":
+            return self._listed_aliases()
+        return method(*map(self._resolved, args[:1]), *args[1:], **kwargs)
+
+    def _inform_nodes(self, operations: Sequence[models.AliasOperations]) -> None:
+        if self._node is not None and operations:
+            self.server.cluster.change(self._node, self.server.aliases_now())
+
+    def _shown_aliases(self) -> Mapping[str, str]:
+        """Aliases as the node shows them, or as they are."""
+        now = self.server.aliases_now()
+        return now if self._node is None else self.server.cluster.aliases(self._node, now)
+
+    def _listed_aliases(self) -> models.CollectionsAliasesResponse:
+        shown = self._shown_aliases().items()
+        described = [models.AliasDescription(alias_name=alias, collection_name=name) for alias, name in shown]
+        return models.CollectionsAliasesResponse(aliases=described)
+
+    def _resolved(self, name: str) -> str:
+        """Collection that a name leads to where it is asked for."""
+        found = self._shown_aliases().get(name, name)
+        return f"{name} here" if found == name and name in self.server.aliases_now() else found
 
     async def pause(self, seconds: float) -> None:
         if self.is_dead:
@@ -112,7 +148,7 @@ class SimulatedEngine(Adapter):
         later = _Later()
         try:
             yield later
-            await later.finish()
+            await later.finish_all()
         finally:
             later.drop()
 
@@ -153,22 +189,30 @@ async def _is_there(error: Exception) -> bool:
 
 
 class _Later:
-    """A call that is made when it has to be finished: of all moments until then the last."""
+    """Calls that are made when they have to be finished: of all moments until then the last."""
 
     def __init__(self) -> None:
-        self._call: Coroutine[Any, Any, None] | None = None
+        self._calls: deque[Coroutine[Any, Any, None]] = deque()
 
     def start(self, call: Coroutine[Any, Any, None]) -> None:
-        self._call = call
+        self._calls.append(call)
 
     async def finish(self) -> None:
-        call, self._call = self._call, None
-        if call is not None:
-            await call
+        if self._calls:
+            await self._calls.popleft()
+
+    async def finish_all(self) -> None:
+        while self._calls:
+            await self.finish()
 
     def drop(self) -> None:
-        if self._call is not None:
-            self._call.close()
+        for call in self._calls:
+            call.close()
+
+
+def _is_waited_for(operation: models.AliasOperations) -> bool:
+    """Whether a cluster answers once all nodes have done it."""
+    return not isinstance(operation, models.DeleteAliasOperation)
 
 
 def _described(operations: Any) -> str:

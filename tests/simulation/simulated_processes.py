@@ -24,6 +24,7 @@ class Place(Enum):
 
     ONE_COMPUTER = "processes of one computer, on a server"
     MANY_COMPUTERS = "processes of different computers, on a server"
+    CLUSTER = "processes of different computers, each at another node of a cluster"
     ONE_PROCESS = "handles in one process, on a folder"
 
 
@@ -184,8 +185,9 @@ class Run:
     def process(self, *, skew: float = 0.0) -> Process:
         """A new process."""
         number = len(self.processes)
-        made = Process(number, SimulatedEngine(self.server, is_shared=self.place is not Place.ONE_PROCESS), skew)
-        if self.place is Place.MANY_COMPUTERS:
+        is_shared, node = self.place is not Place.ONE_PROCESS, number if self.place is Place.CLUSTER else None
+        made = Process(number, SimulatedEngine(self.server, is_shared=is_shared, node=node), skew)
+        if self.place in (Place.MANY_COMPUTERS, Place.CLUSTER):
             made.host = f"computer {number}"
         elif self.place is Place.ONE_PROCESS and self.processes:
             made.running = self.processes[0].running
@@ -214,6 +216,7 @@ class Run:
                 if preemption.frozen:
                     current.thaws = self.time + FROZEN_FOR
                 current = self.processes[preemption.to]
+                current.thaws = 0.0
             others = tuple(other.number for other in processes if other is not current and not other.is_over)
             self._step(current, others, schedule.misfortune)
 

@@ -7,6 +7,7 @@ snapshots.
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from qdrant_client import QdrantClient, models
 from qdrant_client.local.qdrant_local import QdrantLocal
+from simulated_cluster import SimulatedCluster
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,13 @@ class SimulatedServer(QdrantClient):
         snapshots: Snapshots by their names.
         downloads: Snapshots that were written to files. Such a file has a number in it.
         kept: File of a snapshot that an index can be restored from.
+        cluster: Nodes, if processes ask several.
     """
 
     def __init__(self) -> None:
         super().__init__(":memory:")
         self.kept = Path()
+        self.cluster = SimulatedCluster()
         assert isinstance(self._client, QdrantLocal)
         self._local = self._client
         self._described: dict[str, models.CollectionInfo] = {}
@@ -58,6 +62,11 @@ class SimulatedServer(QdrantClient):
         kind = field_schema.type if isinstance(field_schema, models.KeywordIndexParams) else field_schema
         described = models.PayloadIndexInfo(data_type=models.PayloadSchemaType(str(kind.value)), points=0)
         self.indexes.setdefault(self.physical(collection_name), {})[field_name] = described
+
+    def query_batch_points(self, *arguments: Any, **options: Any) -> Any:
+        with warnings.catch_warnings():  # that it searches without an index, whatever it is asked for
+            warnings.filterwarnings("ignore", message="Local mode performs exact")
+            return super().query_batch_points(*arguments, **options)
 
     def get_collection(self, collection_name: str, **options: Any) -> models.CollectionInfo:
         """What local mode says, without its copy of the whole configuration, which is most of the time of a run."""
@@ -116,6 +125,7 @@ class SimulatedServer(QdrantClient):
 
     def become(self, photograph: Photograph) -> None:
         """Hold what is on a photograph and nothing else."""
+        self.cluster = SimulatedCluster()
         for name in self.names():
             self.delete_collection(name)
         for name, picture in photograph.collections.items():

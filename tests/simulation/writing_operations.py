@@ -21,6 +21,7 @@ from fg_search.errors import (
 )
 
 NAME, COPY = "index", "copy"
+DECIDED = "decided by "  # label of a decision, with what tells it from others
 TEXT = {"a": "text of a", "b": "text of b"}
 QUESTION, ANOTHER_QUESTION = "what was asked before", "what is asked now"
 
@@ -110,11 +111,11 @@ async def _decide_keep(index: AsyncConfidenceIndex, by: str) -> Any:
 
 
 async def _decide_label(index: AsyncConfidenceIndex, by: str) -> Any:
-    return await index.decide("a", "label", f"decided by {by}", reviewer=by)
+    return await index.decide("a", "label", DECIDED + by, reviewer=by)
 
 
 async def _decide_about_b(index: AsyncConfidenceIndex, by: str) -> Any:
-    return await index.decide("b", "label", f"decided by {by}", reviewer=by)
+    return await index.decide("b", "label", DECIDED + by, reviewer=by)
 
 
 async def _decide_accept(index: AsyncConfidenceIndex, by: str) -> Any:
@@ -243,14 +244,14 @@ RELABEL = _of(
 DECIDE_KEEP = _of(_decide_keep, kinds=["decides", "writes"], refusals=_CONFLICT, yields_to=_TOUCHES_A)
 DECIDE_LABEL = _of(
     _decide_label,
-    written=lambda _, by: {("label", "a"): f"decided by {by}"},
+    written=lambda _, by: {("label", "a"): DECIDED + by},
     kinds=["decides", "writes"],
     refusals=_CONFLICT,
     yields_to=_TOUCHES_A,
 )
 DECIDE_ABOUT_B = _of(
     _decide_about_b,
-    written=lambda _, by: {("label", "b"): f"decided by {by}"},
+    written=lambda _, by: {("label", "b"): DECIDED + by},
     kinds=["decides about b", "writes"],
     refusals=_CONFLICT,
     yields_to=["moves all", "decides about b"],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 import qdrant_edge as edge
@@ -37,8 +36,14 @@ def _by_score_and_id(hits: Sequence[edge.ScoredPoint]) -> Sequence[edge.ScoredPo
     scores = [hit.score for hit in hits]
     if len(set(scores)) == len(scores):  # the usual case
         return hits
-    runs = groupby(zip(scores, hits, strict=True), key=lambda scored: scored[0])
-    return [hit for _, run in runs for _, hit in sorted(run, key=lambda scored: id_order(scored[1].id))]
+    ordered = list(hits)
+    start = 0
+    for end in range(1, len(scores) + 1):
+        if end == len(scores) or scores[end] != scores[start]:
+            if end - start > 1:
+                ordered[start:end] = sorted(ordered[start:end], key=lambda hit: id_order(hit.id))
+            start = end
+    return ordered
 
 
 @dataclass(slots=True)
