@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py --data FOLDER [--seeds 3] [--json FILE] [--plots FOLDER] [--end-to-end]
     python benchmarks/quality.py --data FOLDER --through-index
+    python benchmarks/quality.py --data FOLDER --sets [--curekart FOLDER] [--seeds 3] [--plots FOLDER]
 
 FOLDER contains train, val, test, oos_train, oos_val and oos_test as JSONL (Larson et al., 2019), one
 ``{"text", "label"}`` per line. train is indexed; test and oos_test are the queries, ranked by the named score. An
@@ -11,6 +12,9 @@ of all-MiniLM-L6-v2. --plots draws the risk-coverage curves of the main methods 
 
 --through-index checks only the engine: with the default head, R@1 and AUROC of a ConfidenceIndex in a folder, which
 stores sparse vectors, must equal those of the full arrays to three digits; otherwise the exit status is 1.
+
+--sets compares answerability with confidence, score, base cosine and logistic regression on five sets of queries, with
+and without an answer (quality_sets.py); with --plots it also draws the queries of CLINC150 before and after.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import quality_sets
 import torch
 from machine import machine
 from rich.console import Console
@@ -152,6 +157,7 @@ def feature_groups(bench: Bench, seed: int) -> dict[str, Any]:
     found = train.labels[hits[:, 0]]
     bench.add(_default(encoder), Answers(found, scores[:, 0]))
     bench.add("  the same, query confidence", Answers(found, queries.confidence))
+    bench.add("  the same, answerability", Answers(found, queries.answerability))
 
     held_out = bench.validation
     of_held_out = encoder.features(held_out.base)
@@ -286,6 +292,19 @@ def through_index(bench: Bench, seed: int) -> bool:
     return not differ
 
 
+def compare_sets(options: argparse.Namespace, ran_on: dict[str, Any]) -> None:
+    """Measure all methods on all sets."""
+    encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
+    corpora = quality_sets.Corpora(encoder, options.data, options.curekart)
+    found = quality_sets.measure(corpora, encoder, options.seeds)
+    quality_sets.show(found)
+    if options.json is not None:
+        figures = {"command": sys.argv, "machine": ran_on, "rows": found}
+        options.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    if options.plots is not None:
+        quality_sets.draw(corpora, encoder, options.plots / "how_sure.png")
+
+
 def draw(bench: Bench, folder: Path) -> None:
     """Draw the risk-coverage curves of the default head and of the baselines."""
     curves = {name: bench.curves[name] for name in (_default(bench.encoder), REGRESSION, COSINE)}
@@ -327,6 +346,7 @@ def _evidence(
         similarity=_similarity(queries, top),
         query_confidence=queries.confidence,
         hit_confidence=top.confidence,
+        query_familiarity=queries.familiarity,
         labels=labels[hits],
     )
 
@@ -384,7 +404,7 @@ def show(rows: dict[str, list[dict[str, float]]]) -> None:
     Console(width=150).print(table)
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
@@ -394,14 +414,25 @@ def main() -> None:
     parser.add_argument(
         "--through-index", action="store_true", help="only check that an index ranks like the full arrays"
     )
+    parser.add_argument("--sets", action="store_true", help="only compare on sets with queries that have no answer")
+    parser.add_argument("--curekart", type=Path, help="folder of HINT3 Curekart (train, choose, test), for --sets")
     parser.add_argument("--epochs", type=int, default=1, help="epochs of end-to-end training")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
     ran_on = machine("scikit-learn")
     print("python", *sys.argv)
     print(", ".join(f"{name} {value}" for name, value in ran_on.items()), flush=True)
     if options.plots is not None:
         check_matplotlib()
         options.plots.mkdir(parents=True, exist_ok=True)
+    (compare_sets if options.sets else compare_methods)(options, ran_on)
+
+
+def compare_methods(options: argparse.Namespace, ran_on: dict[str, Any]) -> None:
+    """Measure all methods on CLINC150, or only check the index."""
     bench = Bench(options.data)
     if options.through_index:
         sys.exit(0 if through_index(bench, 0) else 1)

@@ -889,9 +889,9 @@ class ConfidenceIndex:
             kind: ``"ambiguous"``: the least confident embeddings, where the text itself is unclear. ``"contradicted"``:
                 labels that fit least, see :meth:`score_labels`. ``"conflicting"``: near-duplicates with different
                 labels. ``"duplicate"``: items with the same text. ``"outlier"``: items far from all others; for these
-                three see :meth:`score_items`. ``"unread"``: texts of which the model knows or reads a part only.
-                ``"unsure"``: items that a reviewer left to somebody else, see :meth:`decide`. The engine orders all
-                of them.
+                three see :meth:`score_items`. ``"unfamiliar"``: items that are least like what the encoder learned
+                from. ``"unread"``: texts of which the model knows or reads a part only. ``"unsure"``: items that a
+                reviewer left to somebody else, see :meth:`decide`. The engine orders all of them.
             limit: Maximum number of items.
             offset: Number of items to skip.
             label: List only items with this label.

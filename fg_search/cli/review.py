@@ -51,8 +51,8 @@ def review(
     kind: Annotated[
         ListedKind,
         typer.Option(
-            help="ambiguous: texts the model is not confident about. unread: texts that it knows or reads in part "
-            "only. unsure: items a reviewer left open. abstained: "
+            help="ambiguous: texts the model is not confident about. unfamiliar: texts that are like little it learned "
+            "from. unread: texts that it knows or reads in part only. unsure: items a reviewer left open. abstained: "
             "logged queries without a confident answer. After `fg-search score` also contradicted: labels that are "
             "probably wrong; conflicting: near-duplicates with different labels; duplicate: same text; outlier: far "
             "from all other items."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.confidence.answerability import log_weight
+
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -23,6 +25,7 @@ def result_features(
     similarity: npt.ArrayLike,
     query_confidence: npt.ArrayLike,
     hit_confidence: npt.ArrayLike,
+    query_familiarity: npt.ArrayLike | None = None,
     labels: npt.ArrayLike | None = None,
 ) -> dict[str, FloatArray]:
     """Compute features that separate right top hits from wrong ones.
@@ -39,6 +42,7 @@ def result_features(
             ranking by feature groups; when ranking by base embeddings it is the strongest feature.
         query_confidence: ``(n,)`` confidence of the query's embedding, in [0, 1].
         hit_confidence: ``(n,)`` confidence of the top hit's embedding, in [0, 1].
+        query_familiarity: ``(n,)`` familiarity of the query, in [0, 1]; ``None`` if the encoder does not know it.
         labels: ``(n, k)`` labels of the hits, ``None`` for hits without one. Pass them if a hit with the right label is
             right; omit them if only one specific hit is.
 
@@ -53,6 +57,8 @@ def result_features(
           tenth of the difference between the score sums of that label and of the best other label.
         * ``rival_gap``: top score minus the rival's score. If there is no rival, its score is taken to be that of the
           last of ten hits, which it cannot exceed, or 0 if there are fewer hits.
+        * ``familiarity``, if it is known: the logarithm of what it multiplies the odds by in
+          :func:`fg_search.confidence.answerability`.
 
     Raises:
         ValueError: If shapes do not match, a query has no hit, or a number is not finite or out of range; the message
@@ -62,6 +68,9 @@ def result_features(
     top, found = listed[:, 0], ~np.isnan(listed)
     others = np.where(found, listed, 0)[:, 1:].sum(axis=1) / np.maximum(found[:, 1:].sum(axis=1), 1)
     same = _same_label(labels, np.shape(scores))
+    known = {}
+    if query_familiarity is not None:
+        known["familiarity"] = log_weight(_shares(query_familiarity, len(listed), "query_familiarity"))
     return {
         "similarity": _log_odds(_shares(similarity, len(listed), "similarity")),
         "query_confidence": _log_odds(_shares(query_confidence, len(listed), "query_confidence")),
@@ -69,6 +78,7 @@ def result_features(
         "spread": top - others,
         "lead": _lead(listed, found, same),
         "rival_gap": top - _rival_score(listed, found, same),
+        **known,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fg_search.confidence.familiarity import UNFAMILIAR
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.errors import UncertainQueryError
 from fg_search.index.search_options import SearchOptions
@@ -12,13 +13,21 @@ from fg_search.index.search_results import Hit, SearchResult
 from fg_search.model.reading import MOSTLY
 
 
-def assess_query(query: str, confidence: float, options: SearchOptions, *, unread: float = 0.0) -> SearchResult:
+def assess_query(
+    query: str,
+    confidence: float,
+    options: SearchOptions,
+    *,
+    familiarity: float | None = None,
+    unread: float = 0.0,
+) -> SearchResult:
     """Decide by the query alone. The result has no hits yet.
 
     Args:
         query: The text.
-        confidence: Of its embedding.
+        confidence: Its answerability.
         options: Of the search.
+        familiarity: Its familiarity, ``None`` if not known.
         unread: Share of its tokens that the model does not know; with most of them the query is uncertain.
 
     Raises:
@@ -26,7 +35,11 @@ def assess_query(query: str, confidence: float, options: SearchOptions, *, unrea
     """
     threshold = options.min_query_confidence
     reason = f"query confidence {confidence:.2f}"
-    result = SearchResult(query, (), confidence, "answer", uncertain=False, reason=reason)
+    if familiarity is not None and familiarity < UNFAMILIAR:
+        reason += f" (familiarity {familiarity:.2g}: it is like little that was learned)"
+    result = SearchResult(
+        query, (), confidence, "answer", uncertain=False, reason=reason, query_familiarity=familiarity
+    )
     if unread > MOSTLY:
         read = "nothing" if unread >= 1 else f"only {1 - unread:.0%}"
         below = "" if threshold is None or confidence >= threshold else f" is below {threshold:.2f}"
@@ -61,15 +74,7 @@ def assess_hits(
     if not hits:
         reason = f"{assessed.reason}; no point passes the filters" if not options.offset else "no more hits"
         return replace(assessed, decision="abstain", reason=reason, confidence=confidence)
-    result = SearchResult(
-        assessed.query,
-        hits,
-        assessed.query_confidence,
-        assessed.decision,
-        assessed.uncertain,
-        assessed.reason,
-        confidence,
-    )
+    result = replace(assessed, hits=hits, confidence=confidence)
     if confidence is None or threshold is None:
         return result
     before = f"{result.reason}; " if result.uncertain else ""
@@ -89,7 +94,10 @@ def settle(flagged: Sequence[SearchResult], options: SearchOptions) -> list[Sear
     Raises:
         UncertainQueryError: At the first uncertain query, if the options say to raise.
     """
-    by_query = [assess_query(result.query, result.query_confidence, options) for result in flagged]
+    by_query = [
+        assess_query(result.query, result.query_confidence, options, familiarity=result.query_familiarity)
+        for result in flagged
+    ]
     return [
         assessed
         if assessed.decision == "abstain"

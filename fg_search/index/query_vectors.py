@@ -27,7 +27,9 @@ class QueryVectors:
         base: ``(d,)`` float32 base embedding.
         features: Sparse vector of the feature groups.
         codes: Most probable code of each group.
-        confidence: Confidence of the query, in [1/K, 1].
+        confidence: Confidence of the query's embedding, in [1/K, 1].
+        answerability: Answerability of the query, in [0, 1], by which it is decided.
+        familiarity: Familiarity of the query, in [0, 1]; ``None`` if the encoder does not know its examples.
         unread: Share of its tokens that the model does not know.
     """
 
@@ -35,6 +37,8 @@ class QueryVectors:
     features: models.SparseVector
     codes: list[int]
     confidence: float
+    answerability: float
+    familiarity: float | None
     unread: float
 
 
@@ -87,6 +91,9 @@ def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
     """Vectors of n queries."""
     values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
     codes, confidences = embeddings.codes.tolist(), embeddings.confidence.tolist()
+    answerability = embeddings.answerability.tolist()
+    known = embeddings.familiarity
+    familiarity: list[float | None] = [None] * len(embeddings) if known is None else known.tolist()
     unread = embeddings.unread.tolist()
     return [
         QueryVectors(
@@ -97,6 +104,8 @@ def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
             ),
             codes[i],
             confidences[i],
+            answerability[i],
+            familiarity[i],
             unread[i],
         )
         for i in range(len(embeddings))
@@ -119,8 +128,11 @@ def _mixed(embeddings: FeatureEmbeddings, counts: Sequence[int]) -> FeatureEmbed
     """One embedding per query, mixed from its number of phrasings."""
     stops = np.cumsum(counts).tolist()
     mixed = [embeddings[stop - count : stop].mixed() for count, stop in zip(counts, stops, strict=True)]
+    familiarity = [mixture.familiarity for mixture in mixed if mixture.familiarity is not None]
     return FeatureEmbeddings(
         np.concatenate([mixture.base for mixture in mixed]),
         np.concatenate([mixture.probabilities for mixture in mixed]),
         reading=replace(Reading.unknown(len(mixed)), unread=np.concatenate([mixture.unread for mixture in mixed])),
+        familiarity=np.concatenate(familiarity) if familiarity else None,
+        label_codes=embeddings.label_codes,
     )

@@ -21,12 +21,11 @@ from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_plan import Ranking, plan
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import PAYLOAD_KEY
+from fg_search.layout.keys import CONFIDENCE_KEY, PAYLOAD_KEY
 from fg_search.layout.points import id_of, payload_of
 
 _MORE = 16  # times as many candidates, if so many are not enough
-_LEAST = 64  # candidates, where both vectors rank
-_MARGIN, _AHEAD = 6, 4  # points more than needed whose weights are read at first, and as many times the candidates
+_LEAST = 64  # candidates
 _MOST = 20_000  # candidates, among which a weight looks for the best
 
 
@@ -49,21 +48,24 @@ async def best_points(
     Raises:
         StrangersError: If points of another encoder are among them.
     """
-    needed = options.offset + options.limit
-    if rank_by == "both" and not options.confidence_weight:
+    weight, needed = options.confidence_weight, options.offset + options.limit
+    if rank_by == "both" and not weight:
         return await _best_by_both(state, vectors, scope, needed)
-    count = in_steps(needed) if rank_by == "both" else _AHEAD * (needed + _MARGIN)
+    count = in_steps(needed)
+    keys = [CONFIDENCE_KEY] if weight else []
     best: dict[int, list[RankedPoint]] = {}
     left = list(range(len(vectors)))
     while left:
-        found = await candidates(state, [vectors[i] for i in left], rank_by, scope, count)
-        weighed = await _weighed(state, found, options.confidence_weight, needed)
-        best.update(zip(left, (points[:needed] for points, _ in weighed), strict=True))
-        if count >= _MOST:
+        found = dict(
+            zip(left, await candidates(state, [vectors[i] for i in left], rank_by, scope, count, keys), strict=True)
+        )
+        best |= {i: (weighted(one.points, weight) if weight else one.points)[:needed] for i, one in found.items()}
+        if not weight or count >= _MOST:
             break
-        left = [i for i, (_, is_exact) in zip(left, weighed, strict=True) if not is_exact]
+        left = [i for i, one in found.items() if not _is_exact(best[i], one, needed)]
         count = min(count * _MORE, _MOST)
-    return [best[i] for i in range(len(vectors))]
+    payloads = await _read(state, [point.id for points in best.values() for point in points])
+    return [_with_payloads(best[i], payloads) for i in range(len(vectors))]
 
 
 async def candidates(
@@ -103,15 +105,15 @@ async def _best_by_both(
 
     So the first points are the same, however many are needed, and pages neither repeat nor lose one.
     """
-    best: list[dict[PointId, RankedPoint]] = [{} for _ in vectors]
+    best: list[dict[PointId, RankedPoint]] = [{} for _ in vectors]  # in the order in which they were found
     count = 0
     while count < needed:
         count = in_steps(count + 1)
         for places, found in zip(best, await candidates(state, vectors, "both", scope, count), strict=True):
             new = (point for point in found.points if point.id not in places)
             places.update((point.id, point) for point in islice(new, min(count, needed) - len(places)))
-    ranked = [Candidates(list(places.values()), is_all=False) for places in best]
-    return [points for points, _ in await _weighed(state, ranked, 0.0, needed)]
+    payloads = await _read(state, [point for places in best for point in places])
+    return [_with_payloads(list(places.values()), payloads) for places in best]
 
 
 def in_steps(wanted: int) -> int:
@@ -140,45 +142,27 @@ def _ranked(point: models.ScoredPoint) -> RankedPoint:
     return RankedPoint(id_of(point), point.score, point.score, payload_of(point))
 
 
-async def _weighed(
-    state: IndexState, found: Sequence[Candidates], weight: float, needed: int
-) -> list[tuple[list[RankedPoint], bool]]:
-    """Best points with their payloads, and whether no other point can be among the first ``needed``.
-
-    Payloads are read from the top, until the scores of the others are too low: no score grows by being multiplied by
-    ``confidence^w``.
-    """
+async def _read(state: IndexState, points: Sequence[PointId]) -> dict[PointId, Mapping[str, Any]]:
+    """Payloads of points. A point that was deleted meanwhile has none."""
     payloads: dict[PointId, Mapping[str, Any]] = {}
-    results: dict[int, tuple[list[RankedPoint], bool]] = {}
-    left = list(range(len(found)))
-    read = needed + _MARGIN if weight else needed
-    while left:
-        await _read(state, payloads, [point.id for i in left for point in found[i].points[:read]])
-        for i in left:
-            points = found[i].points
-            there = [
-                RankedPoint(point.id, point.score, point.ranking_score, payloads[point.id])
-                for point in points[:read]
-                if point.id in payloads
-            ]
-            best = weighted(there, weight) if weight else there
-            results[i] = best, not weight or _is_exact(best, found[i], read, needed)
-        left = [i for i in left if not results[i][1] and read < len(found[i].points)]
-        read *= 2
-    return [results[i] for i in range(len(found))]
-
-
-async def _read(state: IndexState, payloads: dict[PointId, Mapping[str, Any]], points: Sequence[PointId]) -> None:
-    """Read payloads that were not read yet. A point that was deleted meanwhile has none."""
-    for page in pages([point for point in dict.fromkeys(points) if point not in payloads]):
+    for page in pages(list(dict.fromkeys(points))):
         records = await state.engine.retrieve(state.collection, page, tenant=state.chosen_tenant)
         check_model(state, records)
         payloads.update((id_of(record), payload_of(record)) for record in records)
+    return payloads
 
 
-def _is_exact(best: Sequence[RankedPoint], found: Candidates, read: int, needed: int) -> bool:
-    """Whether no point but those that were read can be among the best."""
-    if read >= len(found.points) and found.is_all:
+def _with_payloads(points: Sequence[RankedPoint], payloads: Mapping[PointId, Mapping[str, Any]]) -> list[RankedPoint]:
+    return [
+        RankedPoint(point.id, point.score, point.ranking_score, payloads[point.id])
+        for point in points
+        if point.id in payloads
+    ]
+
+
+def _is_exact(best: Sequence[RankedPoint], found: Candidates, needed: int) -> bool:
+    """Whether no point but the candidates can be among the best: no score grows by being multiplied by a confidence."""
+    if found.is_all:
         return True
-    beyond = max(0.0, found.points[min(read, len(found.points) - 1)].ranking_score)
+    beyond = max(0.0, found.points[-1].ranking_score)
     return len(best) >= needed and best[needed - 1].ranking_score > beyond

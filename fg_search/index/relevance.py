@@ -41,7 +41,7 @@ class JudgedQueries:
         in_scope: ``(n,)`` booleans, whether the index has a right answer.
         has_hit: ``(n,)`` booleans, whether there is a hit.
         score: ``(n,)`` float64 score of the top hit, 0 where there is no hit.
-        query_confidence: ``(n,)`` float64 confidence of the queries, in [1/K, 1].
+        query_confidence: ``(n,)`` float64 answerability of the queries, in [0, 1].
         features: ``(has_hit.sum(),)`` float64 features of the top hits by name, see
             :func:`fg_search.confidence.result_features`.
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
@@ -100,7 +100,7 @@ async def judge(
         in_scope=np.array([bool(right) for right in answers], dtype=bool),
         has_hit=np.array([bool(hits) for hits in found], dtype=bool),
         score=np.array([hits[0].ranking_score if hits else 0.0 for hits in found], dtype=np.float64),
-        query_confidence=np.array([query.confidence for query in queries.vectors], dtype=np.float64),
+        query_confidence=np.array([query.answerability for query in queries.vectors], dtype=np.float64),
         features=features,
         wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
         found=top,

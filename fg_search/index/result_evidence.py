@@ -83,11 +83,13 @@ async def top_hit_features(
         similarity = [hits[0].score for hits in found]
     else:
         similarity = await _similarities(state, vectors, [hits[0] for hits in found])
+    familiarity = [query.familiarity for query in vectors if query.familiarity is not None]
     return result_features(
         scores,
         similarity=similarity,
         query_confidence=[query.confidence for query in vectors],
         hit_confidence=[hits[0].confidence for hits in found],
+        query_familiarity=familiarity or None,
         labels=labels if relevant_by == "label" else None,
     )
 

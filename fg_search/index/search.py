@@ -37,7 +37,7 @@ async def search(state: IndexState, queries: Queries, options: SearchOptions) ->
     """
     policy = _Policy.of(state, options)
     results = [
-        assess_query(text, query.confidence, options, unread=query.unread)
+        assess_query(text, query.answerability, options, familiarity=query.familiarity, unread=query.unread)
         for text, query in zip(queries.texts, queries.vectors, strict=True)
     ]
     for chunk in request_chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
@@ -60,7 +60,9 @@ async def group(
     """Search for one encoded query, with hits grouped by the value of a payload field."""
     check_count(group_size, name="group_size")
     (vectors,), (text,) = query.vectors, query.texts
-    assessed = assess_query(text, vectors.confidence, options, unread=vectors.unread)
+    assessed = assess_query(
+        text, vectors.answerability, options, familiarity=vectors.familiarity, unread=vectors.unread
+    )
     if assessed.decision == "abstain":
         return GroupedResult((), assessed)
     policy = _Policy.of(state, options)

@@ -64,6 +64,7 @@ def to_hits(rows: Iterable[Row], query: QueryVectors) -> tuple[Hit, ...]:
                 "score": score,
                 "ranking_score": ranking_score,
                 "confidence": features["confidence"],
+                "familiarity": features.get("familiarity"),
                 "label": features.get("label"),
                 "text": features["text"],
                 "agreement": agreement(codes, features["codes"]),

@@ -29,6 +29,7 @@ class Hit:
         text: Text of the item.
         agreement: Per group, whether query and item have the same most probable code.
         payload: User's own payload.
+        familiarity: Familiarity of the item, in [0, 1]. ``None`` if its encoder does not know its examples.
     """
 
     id: UserId
@@ -39,6 +40,7 @@ class Hit:
     text: str
     agreement: tuple[bool, ...] = field(repr=False)
     payload: dict[str, Any] = field(repr=False)
+    familiarity: float | None = None
 
     @property
     def weighted_score(self) -> float:
@@ -67,12 +69,15 @@ class SearchResult:
     Attributes:
         query: Text of the query. Several phrasings are joined by ``" / "``.
         hits: Hits, best first. Empty if the decision is to abstain.
-        query_confidence: Confidence of the query's embedding, in [1/K, 1].
+        query_confidence: Answerability of the query, in [0, 1]: whether it is something known, and clearly one thing
+            (:func:`fg_search.confidence.answerability`). Without familiarity, the confidence of its embedding.
         decision: ``"answer"`` or ``"abstain"``.
         uncertain: Whether the query's confidence or the calibrated one is below what was asked for.
         reason: Sentence that explains the decision.
         confidence: Calibrated probability that the top hit is right, in [0, 1]. ``None`` if the index was not
             calibrated for this kind of search, or the query was not even searched for.
+        query_familiarity: Share of the examples learned from that are less familiar than the query, in [0, 1]. ``None``
+            if the encoder does not know its examples.
     """
 
     query: str
@@ -82,6 +87,7 @@ class SearchResult:
     uncertain: bool
     reason: str
     confidence: float | None = None
+    query_familiarity: float | None = None
 
     def __str__(self) -> str:
         lines = [self.query, f"  {self.decision}: {self.reason}"]

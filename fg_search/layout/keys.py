@@ -7,6 +7,7 @@ FEATURES_VECTOR = "features"  # sparse, dot: p/√G, so that the dot product is 
 # payload
 PAYLOAD_KEY = "fg"  # the one key that is ours; all others are the user's
 CONFIDENCE_KEY = f"{PAYLOAD_KEY}.confidence"
+FAMILIARITY_KEY = f"{PAYLOAD_KEY}.familiarity"
 LABEL_KEY = f"{PAYLOAD_KEY}.label"
 GIVEN_LABEL_KEY = f"{PAYLOAD_KEY}.given_label"  # the user's label, where a person corrected it
 HASH_KEY = f"{PAYLOAD_KEY}.hash"

@@ -30,6 +30,7 @@ def to_points(
     values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
     base = embeddings.base if metadata.has_base else None
     confidences = _rounded(embeddings.confidence, 6)
+    familiarity = None if embeddings.familiarity is None else _rounded(embeddings.familiarity, 6)
     summaries = group_summaries(embeddings, metadata.schema)
     unread = [
         {"unread": share, **({"cut": True} if is_cut else {})} if share or is_cut else {}
@@ -43,6 +44,7 @@ def to_points(
             **item.payload,
             PAYLOAD_KEY: {
                 "confidence": confidences[i],
+                **({} if familiarity is None else {"familiarity": familiarity[i]}),
                 **summaries[i],
                 "id": item.id,
                 "text": item.text,

@@ -15,6 +15,7 @@ from fg_search.layout.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
     CONFUSION_KEY,
+    FAMILIARITY_KEY,
     FEATURES_VECTOR,
     GIVEN_LABEL_KEY,
     HISTORY_NUMBER_KEY,
@@ -130,6 +131,7 @@ def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:
     settings = metadata.settings
     indexes: dict[str, PayloadIndex] = {
         CONFIDENCE_KEY: models.PayloadSchemaType.FLOAT,
+        FAMILIARITY_KEY: models.PayloadSchemaType.FLOAT,
         LABEL_KEY: models.PayloadSchemaType.KEYWORD,
         GIVEN_LABEL_KEY: models.PayloadSchemaType.KEYWORD,
         MODEL_KEY: models.PayloadSchemaType.KEYWORD,

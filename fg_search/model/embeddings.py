@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.confidence.answerability import answerability, best_label_similarity
 from fg_search.errors import FormatVersionError
 from fg_search.model.reading import MOSTLY, Reading
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _FORMAT = 1
 _READING = ("tokens", "unread", "cut")
+_OPTIONAL = ("familiarity", "label_codes")
 
 
 class _Peaks(NamedTuple):
@@ -44,6 +46,10 @@ class FeatureEmbeddings:
         probabilities: ``(n, G, K)`` float32, one distribution over K codes for each of G groups.
         fingerprint: Fingerprint of the encoder, if known.
         reading: What the model reads of the texts; ``None`` if they are not known, as of precomputed embeddings.
+        familiarity: ``(n,)`` float32 in [0, 1]: the share of the examples that the head learned from which are less
+            like all the others than this item is like them; near 0 for what is like nothing learned.
+            ``None`` if the head does not know its examples.
+        label_codes: ``(L, G)`` codes of the labels that the head knows; ``None`` if it knows no labels.
 
     Raises:
         ValueError: If the shapes do not match.
@@ -53,6 +59,8 @@ class FeatureEmbeddings:
     probabilities: npt.NDArray[np.float32]
     fingerprint: str | None = None
     reading: Reading | None = None
+    familiarity: npt.NDArray[np.float32] | None = None
+    label_codes: npt.NDArray[np.int64] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.base.ndim != 2 or self.probabilities.ndim != 3 or len(self.base) != len(self.probabilities):
@@ -62,6 +70,8 @@ class FeatureEmbeddings:
 
         if self.reading is not None and len(self.reading.unread) != len(self.base):
             raise ValueError(f"reading is of {len(self.reading.unread)} texts, base of {len(self.base)}")
+        if self.familiarity is not None and len(self.familiarity) != len(self.base):
+            raise ValueError(f"familiarity is of {len(self.familiarity)} items, base of {len(self.base)}")
 
     def __len__(self) -> int:
         return len(self.base)
@@ -70,8 +80,14 @@ class FeatureEmbeddings:
         """The items selected by a slice, index array or boolean mask."""
         if isinstance(items, (int, np.integer)):
             raise TypeError(f"embeddings[{items}] would drop the batch axis; use embeddings[{items}:{items + 1}]")
-        reading = None if self.reading is None else self.reading[items]
-        return FeatureEmbeddings(self.base[items], self.probabilities[items], self.fingerprint, reading)
+        return FeatureEmbeddings(
+            self.base[items],
+            self.probabilities[items],
+            self.fingerprint,
+            None if self.reading is None else self.reading[items],
+            None if self.familiarity is None else self.familiarity[items],
+            self.label_codes,
+        )
 
     def __repr__(self) -> str:
         n, groups, codes = self.probabilities.shape
@@ -126,6 +142,20 @@ class FeatureEmbeddings:
         # not .mean(): its Python overhead is half the time of a single query
         found: npt.NDArray[np.float32] = np.add.reduce(self.group_confidence, axis=-1) / np.float32(self.groups)
         return found
+
+    @cached_property
+    def answerability(self) -> npt.NDArray[np.float32]:
+        """Confidence for decisions, ``(n,)`` float32 in [0, 1]: tempered by familiarity, and about labels if known.
+
+        It is :func:`fg_search.confidence.answerability` of the familiarity and of the similarity to the best label
+        (without labels: the confidence). Without familiarity it is the confidence.
+        """
+        if self.familiarity is None:
+            return self.confidence
+        if self.label_codes is None:
+            return answerability(self.confidence, self.familiarity)
+        found = answerability(best_label_similarity(self.probabilities, self.label_codes), self.familiarity)
+        return np.where(self.unread > MOSTLY, np.minimum(found, self.confidence), found)
 
     def sparse(self, threshold: float = 0.05) -> csr_array[Any, tuple[int, int]]:
         """The sparse vectors to index: probabilities of at least ``threshold``, scaled by 1/√G.
@@ -199,7 +229,14 @@ class FeatureEmbeddings:
         if self.reading is not None:
             unread = np.asarray([weights @ self.reading.unread], dtype=np.float32)
             reading = Reading(self.reading.tokens.sum(keepdims=True), unread, np.array([self.reading.cut.any()]))
-        return FeatureEmbeddings(base, np.tensordot(weights, self.probabilities, 1)[None], self.fingerprint, reading)
+        return FeatureEmbeddings(
+            base,
+            np.tensordot(weights, self.probabilities, 1)[None],
+            self.fingerprint,
+            reading,
+            None if self.familiarity is None else np.asarray([weights @ self.familiarity], dtype=np.float32),
+            self.label_codes,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the embeddings to ``path`` as npz, without pickle."""
@@ -211,6 +248,7 @@ class FeatureEmbeddings:
                 probabilities=self.probabilities,
                 fingerprint=np.str_(self.fingerprint or ""),
                 **({} if self.reading is None else {name: getattr(self.reading, name) for name in _READING}),
+                **{name: getattr(self, name) for name in _OPTIONAL if getattr(self, name) is not None},
             )
 
     @classmethod
@@ -227,4 +265,5 @@ class FeatureEmbeddings:
                     f"{path} has format {version}, this release reads up to {_FORMAT}; upgrade fg_search"
                 )
             reading = Reading(*(file[name] for name in _READING)) if "unread" in file else None
-            return cls(file["base"], file["probabilities"], str(file["fingerprint"]) or None, reading)
+            optional = {name: file[name] for name in _OPTIONAL if name in file}
+            return cls(file["base"], file["probabilities"], str(file["fingerprint"]) or None, reading, **optional)

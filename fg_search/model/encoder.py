@@ -22,12 +22,13 @@ from fg_search.model.batching import BatchSize
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.codebook import Codebook, Supervision
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.familiarity import Familiarity
 from fg_search.model.fingerprint import Fingerprints, combined
 from fg_search.model.fit import HIDDEN, calibrate_temperature, fit_head, trained_sizes
 from fg_search.model.head import FeatureGroupHead
 from fg_search.model.pipeline import as_base, with_head, without_head
 from fg_search.model.pretrained import DEFAULT_MODEL, load_sentence_transformer
-from fg_search.model.reading import Reading, warn_about
+from fg_search.model.reading import MOSTLY, Reading, warn_about
 from fg_search.model.saved_encoder import SavedEncoder, check_target
 from fg_search.model.sources import source_of
 from fg_search.model.temperature import Temperature
@@ -106,6 +107,13 @@ class FeatureGroupEncoder:
             self.model, self.model_name = saved.model, saved.model_name
             self.head, self.codebook, self._fingerprints = saved.head, saved.codebook, saved.fingerprints
             self._saved = (Path(model).resolve(), self.fingerprint)
+            if self.head.familiarity is None:
+                logger.warning(
+                    "the encoder in %r does not know which texts are familiar: an earlier release saved it, or it "
+                    "was trained end to end. Call encoder.learn_familiarity(texts) with the texts it was trained on, "
+                    "and save it, or fit it again",
+                    os.fspath(model),
+                )
         else:
             self.model = load_sentence_transformer(
                 os.fspath(model), device, trust_remote_code=trust_remote_code, truncate_dim=truncate_dim
@@ -418,6 +426,44 @@ class FeatureGroupEncoder:
         self._saved = None
         return found
 
+    def learn_familiarity(
+        self,
+        texts: Sequence[str] = (),
+        *,
+        embeddings: npt.ArrayLike | None = None,
+        batch_size: int = 64,
+        seed: int = 0,
+    ) -> Self:
+        """Learn which texts are familiar, from the texts that the head was trained on.
+
+        :meth:`fit` already does it. It is for an encoder that was saved by release 0.1 or trained end to end; the
+        fingerprint changes.
+
+        Args:
+            texts: At least two texts that the head was trained on.
+            embeddings: ``(n, d)`` precomputed base embeddings of these texts, in their place.
+            batch_size: Number of texts per forward pass of the base model.
+            seed: Random seed of the prototypes.
+
+        Returns:
+            The encoder itself.
+
+        Raises:
+            NotFittedError: If there is no trained head.
+            ValueError: If there are fewer than two texts.
+        """
+        head, _ = self._fitted()
+        if embeddings is None:
+            rows = self.embed(texts, batch_size=batch_size)
+        else:
+            rows = check_vectors(embeddings, name="embeddings", dimension=head.in_features)
+        found = Familiarity.of(rows, seed=seed)
+        if found is None:
+            raise ValueError(f"familiarity is learned from at least 2 texts, got {len(rows)}")
+        head.familiarity = found
+        self._saved = None
+        return self
+
     def embed(
         self, texts: Sequence[str], *, batch_size: int | None = None, show_progress: bool | None = None
     ) -> npt.NDArray[np.float32]:
@@ -494,7 +540,11 @@ class FeatureGroupEncoder:
         vectors, reading = self._embed(checked, name="texts", batch_size=batch_size, show_progress=show_progress)
         if warn:
             self._warn(reading, checked, "texts")
-        return replace(self.features(vectors), reading=reading)
+        found = self.features(vectors)
+        familiarity = found.familiarity
+        if familiarity is not None and (reading.unread > MOSTLY).any():
+            familiarity = np.where(reading.unread > MOSTLY, np.float32(0), familiarity)
+        return replace(found, reading=reading, familiarity=familiarity)
 
     def features(self, embeddings: npt.ArrayLike) -> FeatureEmbeddings:
         """Feature-group distributions of precomputed base embeddings ``(n, d)``.
@@ -503,9 +553,16 @@ class FeatureGroupEncoder:
             NotFittedError: If there is no trained head.
             ValueError: If the dimension is wrong or a row contains NaN or infinity.
         """
-        head, _ = self._fitted()
+        head, codebook = self._fitted()
         base = check_vectors(embeddings, name="embeddings", dimension=head.in_features)
-        return FeatureEmbeddings(base, head.distributions(base), self.fingerprint)
+        learned = head.familiarity
+        return FeatureEmbeddings(
+            base,
+            head.distributions(base),
+            self.fingerprint,
+            familiarity=None if learned is None else learned(base),
+            label_codes=codebook.label_codes if codebook.labels else None,
+        )
 
     def describe(
         self,

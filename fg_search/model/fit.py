@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fg_search.model.codebook import UNSUPERVISED, Codebook, IntArray
 from fg_search.model.examples import Examples, held_out_mask, validation_examples
+from fg_search.model.familiarity import Familiarity
 from fg_search.model.gradient_descent import BATCH_SIZE, optimise
 from fg_search.model.head import FeatureGroupHead
 from fg_search.model.history import FitHistory
@@ -54,7 +55,7 @@ def fit_head(
     With ``closed_form``, the head is trained without dropout; random units are then added to its hidden layer, and the
     output layer is solved in closed form (:class:`fg_search.model.output_layer.OutputRegression`).
     Finally, one temperature is fitted on the held-out examples (Guo et al., 2017), so that group confidences are
-    calibrated probabilities of the code.
+    calibrated probabilities of the code. The head keeps prototypes of its examples, to tell how familiar an input is.
 
     Holding out examples costs almost no training data. Unless ``validation`` is given, each trunk leaves out a
     different tenth of the examples (a single trunk: one tenth, at most 500 examples). When the output layer is solved,
@@ -137,6 +138,7 @@ def fit_head(
             head, logits = _solve_output(head, data, held_out, unseen=validation is not None)
     head.to("cpu").eval()
     calibration = None if held_out is None else _set_temperature(head, held_out, logits)
+    head.familiarity = Familiarity.of(rows[supervised], seed=seed)
     head.history = FitHistory(
         checks,
         best_step,

@@ -15,11 +15,14 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from fg_search._deprecation import renamed_parameters
+from fg_search.confidence.familiarity import FamiliarityScale
+from fg_search.model.familiarity import Familiarity
 from fg_search.model.history import FitHistory
 
 _ROWS = 8192  # rows per forward pass; bounds the memory of the hidden layer
 # Saved settings have the attributes' names. The attribute ``hidden`` is the hidden layer itself, and ``codes`` means
 # assigned codes everywhere else.
+_FAMILIARITY = "familiarity"  # in the saved settings: sizes of what belongs to it
 _PARAMETERS = {"codes_per_group": "codes", "hidden_features": "hidden"}
 
 
@@ -52,6 +55,7 @@ class FeatureGroupHead(Module):
         rank: Rank of the output layer, which needs a hidden layer and a single trunk; ``None`` for full rank.
 
     Attributes:
+        prototypes: Buffer of :attr:`familiarity`, as is ``familiarity_knots``.
         history: Training history if :func:`fg_search.fit_head` trained the head, otherwise ``None``; not saved.
 
     Raises:
@@ -84,6 +88,8 @@ class FeatureGroupHead(Module):
         rank: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # untyped upstream
+        self.prototypes: Tensor | None
+        self.familiarity_knots: Tensor | None
         _check_sizes(in_features, groups, codes, hidden, trunks, rank)
         if not 0 < temperature < math.inf:
             raise ValueError(f"temperature must be greater than 0 and finite, got {temperature}")
@@ -99,6 +105,9 @@ class FeatureGroupHead(Module):
         self.normalize = normalize
         self.rank = rank
         self.history: FitHistory | None = None
+        # buffers, so that they are saved, hashed and copied with the weights; a head that knows none has no such entry
+        self.register_buffer("prototypes", None)
+        self.register_buffer("familiarity_knots", None)
         self.drop = _Dropout(dropout)
         if hidden is None:
             self.output: nn.Module = nn.Linear(in_features, groups * codes)
@@ -109,6 +118,19 @@ class FeatureGroupHead(Module):
                 if rank is None
                 else _LowRankLinear(hidden, rank, groups * codes)
             )
+
+    @property
+    def familiarity(self) -> Familiarity | None:
+        """What the head was trained on, in short; ``None`` if that is not known, as of heads of release 0.1."""
+        if self.prototypes is None or self.familiarity_knots is None:
+            return None
+        knots = self.familiarity_knots.cpu().numpy()
+        return Familiarity(self.prototypes.cpu(), FamiliarityScale(knots))
+
+    @familiarity.setter
+    def familiarity(self, found: Familiarity | None) -> None:
+        self.prototypes = None if found is None else found.prototypes
+        self.familiarity_knots = None if found is None else torch.from_numpy(found.scale.knots)
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Unnormalised log-probabilities z / T.
@@ -172,6 +194,13 @@ class FeatureGroupHead(Module):
         """Length G·K of the FG embedding."""
         return self.groups * self.codes_per_group
 
+    def get_config_dict(self) -> dict[str, Any]:
+        """The constructor's arguments; and the sizes of the prototypes and of their scale, if there are any."""
+        config: dict[str, Any] = super().get_config_dict()
+        if self.prototypes is None or self.familiarity_knots is None:
+            return config
+        return {**config, _FAMILIARITY: [len(self.prototypes), len(self.familiarity_knots)]}
+
     def save(self, output_path: str, *_: Any, safe_serialization: bool = True, **__: Any) -> None:
         """Write ``config.json`` and ``model.safetensors`` into the folder ``output_path``.
 
@@ -215,7 +244,10 @@ class FeatureGroupHead(Module):
             "local_files_only": local_files_only,
         }
         settings = {**(init_defaults or {}), **cls.load_config(model_name_or_path, **where)}
+        sizes = settings.pop(_FAMILIARITY, None)
         head = cls(**{_PARAMETERS.get(name, name): value for name, value in settings.items()})
+        if sizes is not None:
+            head.prototypes, head.familiarity_knots = torch.zeros(sizes[0], head.in_features), torch.zeros(sizes[1])
         cls.load_torch_weights(model_name_or_path, model=head, **where)
         return head
 

@@ -17,6 +17,8 @@ class FeatureGroupLoss(nn.Module):
 
     The dataset needs one text column and a column ``label`` with the G codes of each example: its row of
     ``Codebook.targets``, -1 where a group ignores the example. Gradients flow through the head into the base model.
+    The head forgets its prototypes, which would be those of another base model; after training,
+    :meth:`FeatureGroupEncoder.learn_familiarity` finds new ones.
 
     Args:
         model: A ``SentenceTransformer`` whose last module is a :class:`FeatureGroupHead`, preferably one that
@@ -42,6 +44,7 @@ class FeatureGroupLoss(nn.Module):
             )
         self.model = model
         self.head = head
+        head.familiarity = None
         self.label_smoothing = label_smoothing
 
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Tensor) -> Tensor:

@@ -30,7 +30,8 @@ from fg_search.model.own_code import (
 )
 from fg_search.model.pipeline import with_head
 
-_FORMAT = 2
+_FORMAT = 3
+_WITHOUT_FAMILIARITY = 2  # format of an encoder whose head does not know its examples, which release 0.1 reads, too
 _CONFIG_FILE = "fg_search.json"
 _PARTS = {
     "weights": "weights of the base model",
@@ -163,7 +164,7 @@ def _write_all(staged: Path, saved: SavedEncoder) -> None:
     copy_code_up(staged)
     parts = saved.parts()
     config = {
-        "format": _FORMAT,
+        "format": _WITHOUT_FAMILIARITY if saved.head.familiarity is None else _FORMAT,
         "model_name": saved.model_name,
         "fingerprint": combined(parts),
         "parts": short_parts(parts),
@@ -260,7 +261,7 @@ def _dtype(model: SentenceTransformer) -> str | None:
 def _check_format(path: Path, version: int) -> None:
     if version > _FORMAT:
         raise FormatVersionError(f"{path} has format {version}, this release reads {_FORMAT}; upgrade fg_search")
-    if version < _FORMAT:
+    if version < _WITHOUT_FAMILIARITY:
         raise FormatVersionError(
             f"{path} has format {version} of a development version, this release reads {_FORMAT}; fit the encoder again"
         )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from fg_search.ids import UserId
 
-Kind = Literal["ambiguous", "contradicted", "conflicting", "duplicate", "outlier", "unread", "unsure"]
+Kind = Literal["ambiguous", "contradicted", "conflicting", "duplicate", "outlier", "unfamiliar", "unread", "unsure"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class ReviewItem:
         label: Label of the item, ``None`` if unknown.
         kind: ``"ambiguous"`` (the text is unclear to the model), ``"contradicted"`` (the label does not fit),
             ``"conflicting"`` (a near-duplicate has another label), ``"duplicate"`` (another item has the same text),
-            ``"outlier"`` (it is far from all others), ``"unread"`` (the model knows or reads a part of the text only)
-            or ``"unsure"`` (a reviewer left it to somebody else).
+            ``"outlier"`` (it is far from all others), ``"unfamiliar"`` (it is like little that the encoder learned
+            from), ``"unread"`` (the model knows or reads a part of the text only) or ``"unsure"`` (a reviewer left it
+            to somebody else).
         score: Urgency among items of its kind, in [0, 1].
         confidence: Confidence of the item's embedding, in [1/K, 1]. If it is low, the text is ambiguous to the model.
         group_confidence: Confidence of each feature group, in [1/K, 1].

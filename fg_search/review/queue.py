@@ -11,14 +11,16 @@ from qdrant_client import models
 
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
+from fg_search.errors import NotScoredError
 from fg_search.index.few_conditions import told_of_conditions
 from fg_search.index.retrieval import check_not_empty
 from fg_search.index.scores import check_items_scored, check_labels_scored
 from fg_search.index.state import IndexState
-from fg_search.layout.conditions import equals
+from fg_search.layout.conditions import equals, is_present
 from fg_search.layout.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
+    FAMILIARITY_KEY,
     FEATURES_VECTOR,
     LABEL_KEY,
     PAYLOAD_KEY,
@@ -33,19 +35,23 @@ from fg_search.review.confused_labels import UNDECIDED
 from fg_search.review.evidence import with_evidence
 from fg_search.review.issues.diversity import spread_copies
 from fg_search.review.issues.marks import MARKS, named, standing_partners
-from fg_search.review.items import Kind, ReviewItem
+from fg_search.review.items import ReviewItem
 from fg_search.review.queued_items import QueuedItem, reason_of, to_review_item
 from fg_search.review.review_options import ReviewOptions
 
-_BY_CONFIDENCE: tuple[Kind, ...] = ("ambiguous", "unsure")
+_LOW_FIRST: dict[str, str] = {  # what is low is urgent
+    "ambiguous": CONFIDENCE_KEY,
+    "unfamiliar": FAMILIARITY_KEY,
+    "unsure": CONFIDENCE_KEY,
+}
 _SCORE_KEYS: dict[str, str] = {
-    **dict.fromkeys(_BY_CONFIDENCE, CONFIDENCE_KEY),  # low confidence is urgent
+    **_LOW_FIRST,
     "contradicted": REVIEW_SCORE_KEY,
     "unread": UNREAD_KEY,
     **{kind: review_key(mark.score) for kind, mark in MARKS.items()},
 }
 _ORDERS: dict[str, models.OrderBy] = {
-    **dict.fromkeys(_BY_CONFIDENCE, models.OrderBy(key=CONFIDENCE_KEY, direction=models.Direction.ASC)),
+    **{kind: models.OrderBy(key=key, direction=models.Direction.ASC) for kind, key in _LOW_FIRST.items()},
     "contradicted": models.OrderBy(key=REVIEW_SCORE_KEY, direction=models.Direction.DESC),
     "unread": models.OrderBy(key=UNREAD_KEY, direction=models.Direction.DESC),
     **{
@@ -63,7 +69,7 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
 
     Raises:
         EmptyIndexError: If the index is empty.
-        NotScoredError: If the kind needs scores and there are none yet.
+        NotScoredError: If the kind needs scores and there are none yet, or no item has a familiarity.
     """
     if options.kind == "contradicted":
         await check_labels_scored(state)
@@ -73,6 +79,8 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
         found = await _find(state, options)
     if not found:
         await check_not_empty(state)
+        if options.kind == "unfamiliar":
+            await _check_familiarity(state)
     if options.diverse and found:
         found = await _spread(state, found, options.wanted)
     found = found[options.offset : options.wanted]
@@ -82,6 +90,14 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
     if options.evidence and items:
         items = await with_evidence(state, items, [queued.id for queued in found], options.evidence)
     return [replace(item, reason=reason_of(item, queued)) for item, queued in zip(items, found, strict=True)]
+
+
+async def _check_familiarity(state: IndexState) -> None:
+    if not await state.engine.count(state.collection, state.scope(is_present(FAMILIARITY_KEY))):
+        raise NotScoredError(
+            f"no item of {state.name} has a familiarity: the encoder does not know its examples; call "
+            "encoder.learn_familiarity(texts) and index.migrate(encoder), or fit the encoder again"
+        )
 
 
 async def _find(state: IndexState, options: ReviewOptions) -> list[QueuedItem]:
@@ -109,7 +125,7 @@ def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:
         if value is not None:
             yield equals(key, value)
     key, least = _SCORE_KEYS[options.kind], options.min_score
-    if options.kind not in _BY_CONFIDENCE:
+    if options.kind not in _LOW_FIRST:
         yield models.FieldCondition(key=key, range=models.Range(gte=least or 0.0))
     elif least is not None:
         yield models.FieldCondition(key=key, range=models.Range(lte=1 - least))

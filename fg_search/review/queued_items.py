@@ -14,7 +14,12 @@ from fg_search.layout.keys import FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY, REVI
 from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.review.issues.marks import MARKS, Partner, examples_of, mark_reason
-from fg_search.review.issues.reasons import ambiguity_reason, contradiction_reason, unread_reason
+from fg_search.review.issues.reasons import (
+    ambiguity_reason,
+    contradiction_reason,
+    unfamiliarity_reason,
+    unread_reason,
+)
 from fg_search.review.items import Kind, ReviewItem
 
 
@@ -75,6 +80,8 @@ def reason_of(item: ReviewItem, queued: QueuedItem) -> str:
     features = features_of(queued.record)
     if item.kind in MARKS:
         return mark_reason(item.kind, features, queued.partners)
+    if item.kind == "unfamiliar":
+        return unfamiliarity_reason(features["familiarity"])
     if item.kind == "unread":
         return unread_reason(features["unread"], is_cut=features.get("cut", False))
     suggested, probability = item.suggested_label, item.suggested_probability
@@ -96,6 +103,8 @@ def reason_of(item: ReviewItem, queued: QueuedItem) -> str:
 def _score(kind: Kind, features: Mapping[str, Any], scores: Mapping[str, Any]) -> float:
     if kind in MARKS:
         return float(scores[MARKS[kind].score])
+    if kind == "contradicted":
+        return float(scores["score"])
     if kind == "unread":
         return float(features["unread"])
-    return float(scores["score"]) if kind == "contradicted" else 1 - float(features["confidence"])
+    return 1 - float(features["familiarity" if kind == "unfamiliar" else "confidence"])

@@ -121,3 +121,13 @@ def test_log_odds_keep_the_order_up_to_one():
 def test_bad_input_is_refused(scores, given_numbers, message):
     with pytest.raises(ValueError, match=message):
         describe(scores, **given_numbers)
+
+
+def test_familiarity_is_a_feature_where_it_is_known():
+    assert "familiarity" not in describe([[0.5]])
+    found = describe([[0.5]] * 3, query_familiarity=[0.0, 0.2, 1.0])["familiarity"]
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[1:], [np.log(0.5), np.log(1 / 1.2)])
+    assert found[0] < found[1]
+    with pytest.raises(ValueError, match=r"query_familiarity\[0\] is 2"):
+        describe([[0.5]], query_familiarity=[2.0])

@@ -1,10 +1,24 @@
 import asyncio
 import logging
+import socket
 
 import pytest
 
 from fg_search.engine.connection import connect, connect_async
 from fg_search.errors import StorageError
+
+
+@pytest.fixture(autouse=True)
+def no_name_service(monkeypatch):
+    """Names that end in ``.invalid`` are unknown at once; a resolver may look for them for seconds."""
+    resolve = socket.getaddrinfo
+
+    def known_at_once(host, *args, **kwargs):
+        if (host.decode() if isinstance(host, bytes) else str(host)).endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", known_at_once)
 
 
 def connect_anyhow(url, api_key):

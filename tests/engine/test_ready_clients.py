@@ -93,6 +93,20 @@ def test_every_method_does_what_it_does_in_memory(
     assert public - called.names == {"check", "close", "recover", "restore", "snapshot", "tenant"}
 
 
+def test_a_label_of_more_items_than_candidates_is_ranked_as_in_memory(ready, encoder, corpus):
+    cards = [text for text, label in zip(*corpus, strict=True) if label == "card"]
+    items = {"texts": cards * 20, "ids": list(range(20 * len(cards))), "labels": ["card"] * 20 * len(cards)}
+    index = ready.open(encoder)
+    index.add(**items)
+    with ConfidenceIndex(":memory:", encoder) as local:
+        local.add(**items)
+        for options in ({}, {"confidence_weight": 1.0}, {"offset": 60, "limit": 30}):
+            wanted = local.search("please help my card is stolen", **options).hits
+            found = index.search("please help my card is stolen", **options).hits
+            assert [hit.id for hit in found] == [hit.id for hit in wanted]
+            assert [hit.ranking_score for hit in found] == pytest.approx([hit.ranking_score for hit in wanted])
+
+
 def test_snapshots_are_written_and_read_point_by_point(ready, encoder, rows, tmp_path):
     index = ready.open(encoder)
     index.add(**rows)

@@ -9,6 +9,7 @@ from strict_mode import in_strict_mode
 
 from fg_search import ConfidenceIndex, FeatureEmbeddings, FeatureGroupEncoder
 from fg_search.arrays import unit_rows
+from fg_search.confidence import answerability, best_label_similarity
 from fg_search.errors import (
     EmptyIndexError,
     UncertainQueryError,
@@ -23,7 +24,8 @@ def test_search_finds_the_label_and_describes_each_hit(filled, encoder, corpus):
     result = filled.search(QUESTION, limit=5)
     query = encoder.encode([QUESTION])
     assert result.decision == "answer"
-    assert result.query_confidence == pytest.approx(query.confidence[0])
+    assert result.query_confidence == pytest.approx(query.answerability[0])
+    assert result.query_familiarity == pytest.approx(query.familiarity[0])
     assert len(result.hits) == 5
     for hit in result.hits:
         i = texts.index(hit.text)
@@ -119,12 +121,12 @@ def test_more_hits_than_points_gives_all(filled):
 def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encoder):
     monkeypatch.setattr("fg_search.index.retrieval.QUERIES_PER_REQUEST", 2)
     questions = ["my card", UNKNOWN, "pizza oven", "flight hotel", "loan rate"]
-    results = filled.search_many(questions, limit=1, min_query_confidence=0.8, on_uncertain="abstain")
+    results = filled.search_many(questions, limit=1, min_query_confidence=0.3, on_uncertain="abstain")
     assert [result.query for result in results] == questions
     assert results[1].hits == ()
     assert [results[i].hits[0].label for i in (0, 2, 3, 4)] == ["card", "food", "travel", "loan"]
     same = filled.search_many(
-        questions, embeddings=encoder.encode(questions), limit=1, min_query_confidence=0.8, on_uncertain="abstain"
+        questions, embeddings=encoder.encode(questions), limit=1, min_query_confidence=0.3, on_uncertain="abstain"
     )
     assert same == results
 
@@ -301,7 +303,10 @@ def test_phrasings_are_searched_as_their_mean_weighted_by_confidence(filled, enc
         {hit.text: expected[hit.text] for hit in result.hits}, abs=1e-5
     )
     assert result.query == " / ".join(phrasings)
-    assert result.query_confidence == pytest.approx(float(mixed.max(-1).mean()), abs=1e-5)
+    familiarity = weights @ parts.familiarity
+    sure = best_label_similarity(mixed, encoder.codebook.label_codes)
+    assert result.query_familiarity == pytest.approx(familiarity, abs=1e-5)
+    assert result.query_confidence == pytest.approx(answerability(sure, familiarity)[0], abs=1e-5)
 
 
 def test_one_phrasing_is_the_question_itself_and_many_questions_may_have_several(filled, encoder):

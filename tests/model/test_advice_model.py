@@ -293,6 +293,24 @@ def test_a_text_of_which_a_model_makes_no_number_is_dropped(tiny_model, unfitted
     assert np.isfinite(unfitted.embed(_TEXTS)).all()  # the model in float32
 
 
+def test_an_encoder_that_does_not_know_its_examples_learns_them_or_is_fitted_again(fitted, tmp_path, caplog):
+    advice = Advice(
+        "it was trained end to end. Call encoder.learn_familiarity(texts) with the texts it was trained on, and save "
+        "it, or fit it again"
+    )
+    fitted.head.familiarity = None
+    fitted.save(tmp_path / "encoder")
+    encoder = FeatureGroupEncoder.load(tmp_path / "encoder")
+    assert advice.is_in(caplog.text)
+    assert encoder.encode(_TEXTS).familiarity is None
+    caplog.clear()
+    encoder.learn_familiarity(_TEXTS).save(tmp_path / "encoder")
+    FeatureGroupEncoder.load(tmp_path / "encoder")
+    fitted.fit(_TEXTS, labels=_LABELS, **_SIZES).save(tmp_path / "again")
+    assert FeatureGroupEncoder.load(tmp_path / "again").encode(_TEXTS).familiarity is not None
+    assert not advice.is_in(caplog.text)
+
+
 def test_long_texts_are_split_or_read_by_a_model_that_reads_more(transformer, caplog):
     long = " ".join(["my", "card", "pin", "stolen"] * 5)
     encoder = FeatureGroupEncoder(transformer()).fit(_TEXTS, labels=_LABELS, **_SIZES)

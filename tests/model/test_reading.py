@@ -99,7 +99,8 @@ def test_an_unreadable_query_is_uncertain_for_that_reason(reader, corpus):
         index.add(texts, labels=labels)
         flagged = index.search("👍")
         assert flagged.uncertain
-        assert flagged.query_confidence == pytest.approx(1 / 3)
+        assert flagged.query_confidence == flagged.query_familiarity == 0
+        assert reader.encode(["👍"]).confidence == pytest.approx(1 / 3)
         assert "the model can read nothing of the query" in flagged.reason
         assert "only 33%" in index.search("my ของ 👎").reason
         wanted = {"min_query_confidence": 0.1}

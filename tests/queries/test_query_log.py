@@ -50,7 +50,7 @@ def test_an_entry_says_what_came_of_the_query(full):
     (entry,) = full.logged_queries()
     assert (entry.text, entry.count, entry.decision, entry.uncertain) == (CLEAR, 1, "answer", True)
     assert entry.reason == result.reason
-    assert entry.query_confidence == result.query_confidence
+    assert entry.query_confidence == pytest.approx(result.query_confidence)
     assert entry.confidence is None
     top = result.hits[0]
     assert (entry.nearest.id, entry.nearest.label) == (top.id, top.label)

@@ -6,8 +6,8 @@ import json
 import pytest
 from advising import Advice
 
-from fg_search import ConfidenceIndex
-from fg_search.errors import DecisionConflictError
+from fg_search import ConfidenceIndex, FeatureGroupEncoder
+from fg_search.errors import DecisionConflictError, NotScoredError
 from fg_search.integrations.argilla import from_argilla, to_argilla
 from fg_search.review.exports.csv_table import from_csv, to_csv
 from fg_search.review.exports.jsonl import from_jsonl, to_jsonl
@@ -181,3 +181,22 @@ def test_records_are_imported_as_argilla_writes_them(items):
         for record in to_argilla(items)
     ]
     assert from_argilla(written) == {"c": "loan", 7: "loan"}
+
+
+def test_an_index_without_familiarity_gets_it_from_an_encoder_that_learns_it(tiny_model, corpus):
+    texts, labels = corpus
+    sizes = {"groups": 2, "codes": 2, "hidden": 4, "steps": 2}
+    former, again = (FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, **sizes) for _ in range(2))
+    former.head.familiarity = None
+    with ConfidenceIndex(":memory:", former) as index:
+        index.add(texts[:9])
+        assert index.search(texts[0]).hits[0].familiarity is None
+        advice = Advice(
+            "the encoder does not know its examples; call encoder.learn_familiarity(texts) and index.migrate(encoder), "
+            "or fit the encoder again"
+        )
+        with advice.raised(NotScoredError):
+            index.review(kind="unfamiliar")
+        again.head.familiarity = None
+        index.migrate(again.learn_familiarity(texts))
+        assert len(index.review(kind="unfamiliar")) == 9

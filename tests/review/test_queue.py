@@ -44,3 +44,19 @@ def test_items_that_somebody_was_unsure_of_are_a_list(own):
     assert [item.id for item in own.review(kind="unsure")] == [second.id]
     own.undo()
     assert [item.id for item in own.review(kind="unsure")] == [first.id, second.id]
+
+
+def test_unfamiliar_items_are_listed_the_least_familiar_first(own, encoder):
+    own.add(["quantum chromodynamics", "volcano basalt", "zebra"], ids=["a", "b", "c"])
+    own.add(["my help with the"], ids=["d"])
+    listed = own.review(kind="unfamiliar", limit=4)
+    familiarity = encoder.encode([item.text for item in listed]).familiarity
+    assert {item.id for item in listed[:3]} == {"a", "b", "c"}
+    assert listed[3].id == "d"
+    assert (np.diff(familiarity) >= 0).all()
+    np.testing.assert_allclose([item.score for item in listed], 1 - familiarity, atol=1e-5)
+    assert "0% of the examples are less familiar" in listed[0].reason
+    strangest = own.review(kind="unfamiliar", min_score=0.9999)
+    assert {item.id for item in strangest} == {item.id for item in listed if item.score >= 0.9999}
+    hit = own.search("my card is stolen").hits[0]
+    assert hit.familiarity == pytest.approx(encoder.encode([hit.text]).familiarity[0], abs=1e-5)

@@ -119,7 +119,7 @@ def test_a_whole_round(serve, open_page, calibrated):
     """Search, abstain, review five items, undo one, and see the label change in search."""
     page = open_page(serve(calibrated))
     page.get_by_label("Right answers, at least").select_option("0.8")
-    page.get_by_label("Question", exact=True).fill("card stolen pin")
+    page.get_by_label("Question", exact=True).fill("my card stolen pin")
     page.get_by_role("button", name="Search").click()
     assert page.locator("#decision").inner_text() == "Answer"
     assert page.locator(".hit .label").first.inner_text() == "card"

@@ -64,6 +64,11 @@ def ambiguity_reason(
     return "; ".join(parts)
 
 
+def unfamiliarity_reason(familiarity: float) -> str:
+    """Why an item is listed that is like little that the encoder learned from."""
+    return f"like little that was learned from: {_percent(familiarity)} of the examples are less familiar"
+
+
 def unread_reason(unread: float, *, is_cut: bool) -> str:
     """Why a text is listed of which the model knows or reads a part only.
 
