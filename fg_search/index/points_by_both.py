@@ -45,7 +45,8 @@ async def candidates_by_both(
     lists = [response.points for response in await state.engine.query_batch_points(state.collection, requests)]
     alike = await _alike(state, vectors, scope, count, lists)
     by_base: dict[int, models.QueryRequest] = {
-        i: _nearest_among(vectors[i], scope, among, count, wanted) for i, among in alike.items()
+        i: _nearest_among(vectors[i], scope, among, _ALIKE * lists[i][0].score, count, wanted)
+        for i, among in alike.items()
     }
     few = [i for i, points in enumerate(lists) if len(points) < count]
     by_base |= {i: plan(vectors[i], "base", scope, count, with_payload=wanted) for i in few}
@@ -115,11 +116,22 @@ async def _alike(
 
 
 def _nearest_among(
-    query: QueryVectors, scope: models.Filter | None, among: int, count: int, wanted: bool | Sequence[str]
+    query: QueryVectors,
+    scope: models.Filter | None,
+    among: int,
+    least: float,
+    count: int,
+    wanted: bool | Sequence[str],
 ) -> models.QueryRequest:
-    """Request for the points nearest by base among the nearest by features."""
+    """Request for the points nearest by base among the nearest by features.
+
+    Each shard makes a prefetch by itself, so that all of them together have more candidates than one: ``least`` leaves
+    out those that are not alike.
+    """
     first = plan(query, "features", scope, among, with_payload=False)
-    prefetch = models.Prefetch.model_construct(query=first.query, using=first.using, filter=scope, limit=among)
+    prefetch = models.Prefetch.model_construct(
+        query=first.query, using=first.using, filter=scope, limit=among, score_threshold=least
+    )
     return plan(query, "base", scope, count, with_payload=wanted).model_copy(update={"prefetch": prefetch})
 
 
