@@ -80,7 +80,7 @@ def test_the_demo_answers_abstains_and_lists_what_to_review(run_demo, tmp_path):
         assert step in out
     assert re.search(r"answer: confidence 0\.\d+ reaches", out)
     assert re.search(r"abstain: confidence 0\.\d+ is below", out)
-    assert re.search(r"rank +score", out)
+    assert re.search(r"ranking +score", out)
     always, certain = (int(share) for share in re.findall(r"right \((\d+)%\)", out))
     assert certain > always
     assert (tmp_path / "kept" / "encoder" / "modules.json").is_file()
