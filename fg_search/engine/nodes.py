@@ -7,6 +7,7 @@ carried out: its error is raised, as with a single node, and whoever makes the c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import httpx
 
@@ -40,6 +41,21 @@ class Nodes:
             request.headers["Host"] = node.netloc.decode("ascii")
             yield url
 
+    @contextmanager
+    def trying(self, url: str) -> Iterator[None]:
+        """Ask the next node from now on if the one at ``url`` cannot be reached, or gives no answer."""
+        try:
+            yield
+        except httpx.TransportError:
+            self.leave(url)
+            raise
+
+    def answered(self, url: str, response: httpx.Response) -> httpx.Response:
+        """Ask the next node from now on if this answer of the one at ``url`` says that another one may do more."""
+        if response.status_code in _ANOTHER_MAY:
+            self.leave(url)
+        return response
+
     def leave(self, url: str) -> None:
         """Ask the next node from now on, unless somebody has left this one already."""
         if self.asked == url:
@@ -58,17 +74,10 @@ class NodesTransport(httpx.BaseTransport):
         unreachable: httpx.TransportError | None = None
         for url in self._nodes.each(request):
             try:
-                response = self._transport.handle_request(request)
+                with self._nodes.trying(url):
+                    return self._nodes.answered(url, self._transport.handle_request(request))
             except _NEVER_LEFT as error:
                 unreachable = error
-                self._nodes.leave(url)
-                continue
-            except httpx.TransportError:
-                self._nodes.leave(url)
-                raise
-            if response.status_code in _ANOTHER_MAY:
-                self._nodes.leave(url)
-            return response
         assert unreachable is not None  # noqa: S101  there is at least one node
         raise unreachable
 
@@ -89,17 +98,10 @@ class AsyncNodesTransport(httpx.AsyncBaseTransport):
         unreachable: httpx.TransportError | None = None
         for url in self._nodes.each(request):
             try:
-                response = await self._transport.handle_async_request(request)
+                with self._nodes.trying(url):
+                    return self._nodes.answered(url, await self._transport.handle_async_request(request))
             except _NEVER_LEFT as error:
                 unreachable = error
-                self._nodes.leave(url)
-                continue
-            except httpx.TransportError:
-                self._nodes.leave(url)
-                raise
-            if response.status_code in _ANOTHER_MAY:
-                self._nodes.leave(url)
-            return response
         assert unreachable is not None  # noqa: S101  there is at least one node
         raise unreachable
 

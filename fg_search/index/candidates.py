@@ -8,6 +8,13 @@ from typing import Any
 
 from fg_search.engine.port import PointId
 
+MORE = 16
+"""Times as many candidates, if so many are not enough."""
+MOST = 20_000
+"""Candidates, among which the best are looked for."""
+
+_LEAST = 64
+
 
 @dataclass(frozen=True, slots=True)
 class RankedPoint:
@@ -43,3 +50,11 @@ class Candidates:
 def place(point: RankedPoint) -> tuple[Any, ...]:
     """Sort key of points: best first, and equal scores in the order of their ids."""
     return -point.ranking_score, isinstance(point.id, str), point.id
+
+
+def in_steps(wanted: int) -> int:
+    """Number of candidates, which grows in few steps, so that the first pages are pages of one and the same list."""
+    count = _LEAST
+    while count < wanted:
+        count *= MORE
+    return count

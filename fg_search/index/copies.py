@@ -20,6 +20,7 @@ from fg_search.index.following import followed, on_current_collection
 from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.leftovers import abandoned_targets, remove_leftovers
 from fg_search.index.logs import read_log, write_log
+from fg_search.index.progress import unwatched
 from fg_search.index.rights import IndexMovedError, Right, make_shards, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
@@ -121,7 +122,7 @@ async def copy_into(source: IndexState, destination: Engine, points: str, metada
     Raises:
         StorageError: If points are missing or differ in the end.
     """
-    await _copy_points(source, destination, points, metadata, lambda _: None, is_new=True)
+    await _copy_points(source, destination, points, metadata, unwatched, is_new=True)
     await _copy_notes(source, destination, points)
 
 

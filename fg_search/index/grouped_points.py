@@ -11,10 +11,10 @@ from qdrant_client.local.payload_value_extractor import value_by_key
 
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
-from fg_search.index.candidates import Candidates, RankedPoint
+from fg_search.index.candidates import MOST, Candidates, RankedPoint, in_steps
 from fg_search.index.following import check_payloads
 from fg_search.index.query_vectors import QueryVectors
-from fg_search.index.ranked_points import best_points, candidates, in_steps, weighted
+from fg_search.index.ranked_points import best_points, candidates, weighted
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, is_present
@@ -24,7 +24,6 @@ from fg_search.layout.points import id_of, payload_of
 GroupValue: TypeAlias = str | int
 Groups: TypeAlias = dict[GroupValue, list[RankedPoint]]
 
-_MOST = 20_000  # candidates, among which groups are looked for
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -56,7 +55,7 @@ async def group_points(
         ranked = _weighted(state, found, options)
         groups = _groups_of(ranked, group_by, options.limit, group_size)
         lacking = [value for value, points in groups.items() if len(points) < group_size]
-        if found.is_all or len(groups) == options.limit or count >= _MOST:
+        if found.is_all or len(groups) == options.limit or count >= MOST:
             break
         count = in_steps(count + 1)
     if not found.is_all and lacking:

@@ -22,6 +22,7 @@ from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE, add
 from fg_search.index.leftovers import abandoned_targets, remove, remove_leftovers, remove_retired
 from fg_search.index.opening import check_can_move
+from fg_search.index.progress import unwatched
 from fg_search.index.rights import IndexMovedError, Right, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.set_aside import is_doubtful
@@ -108,7 +109,7 @@ async def migrate(
             if not is_not_found(error):
                 raise
             state = await followed(state)
-        progress = _ignore
+        progress = unwatched
         take_over = False  # whoever comes now was not there when the user said so
     state = replace(state, encoders=EncoderSlot(encoder))
     state.handle.moved(state)
@@ -168,7 +169,7 @@ class _Migration:
         for _ in range(_MAX_PASSES):  # other clients may write, too, and leave no marker
             if not await self._copy_all(progress):
                 break
-            progress = _ignore
+            progress = unwatched
         for _ in range(_MAX_ROUNDS):
             if await self._catch_up() < _FEW:
                 break
@@ -237,12 +238,12 @@ class _Migration:
         await self.engine.delete(self.right.changes, [id_of(marker) for marker in markers])
         changed = dict.fromkeys(payload_of(marker).get(CHANGED_POINT) for marker in markers)
         if None in changed:
-            await self._copy_all(_ignore)
+            await self._copy_all(unwatched)
         points: list[PointId] = [point for point in changed if point is not None]
         if points:
             wanted = [BASE_VECTOR] if self.keep_base else False
             records = await self.engine.retrieve(self.old, points, with_vectors=wanted, copies="most")
-            await self._copy(records, _ignore)
+            await self._copy(records, unwatched)
             gone = set(points) - {id_of(record) for record in records}
             if gone:
                 await self.engine.delete(self.new, list(gone))
@@ -262,7 +263,7 @@ class _Migration:
                 f"{self.state.name} has {foreign:,} points that another client has written, which would be lost; "
                 "delete them, or move them to a collection of their own"
             )
-        await self._copy_all(_ignore)
+        await self._copy_all(unwatched)
 
     async def _take_notes(self) -> Calibration | None:
         """Take what the old collection's metadata say and still holds: which scores items have, and the calibration."""
@@ -300,7 +301,3 @@ def _features(filled: IndexState, records: list[models.Record]) -> FeatureEmbedd
 
 def _point(record: models.Record) -> models.PointStruct:
     return models.PointStruct(id=record.id, vector=vectors_of(record), payload=record.payload)
-
-
-def _ignore(_: int) -> None:
-    return None

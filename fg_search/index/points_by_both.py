@@ -8,14 +8,14 @@ one list, so that it does not depend on shards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from qdrant_client import models
 
 from fg_search.engine.port import PointId
-from fg_search.index.candidates import Candidates, RankedPoint, place
+from fg_search.index.candidates import MORE, MOST, Candidates, RankedPoint, place
 from fg_search.index.query_vectors import QueryVectors
-from fg_search.index.search_plan import plan
+from fg_search.index.search_plan import Ranking, plan
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import has_ids
 from fg_search.layout.points import id_of, payload_of
@@ -26,8 +26,6 @@ BASE_WEIGHT = 0.5
 _DIGITS = 6  # of a cosine; those after them depend on where in memory a vector is, in qdrant-client's local mode
 
 _ALIKE = 0.9  # share of the first similarity from which on another one is about the same
-_MORE = 16  # times as many points are looked at, while all of them are
-_MOST = 20_000
 
 
 async def candidates_by_both(
@@ -55,12 +53,14 @@ async def candidates_by_both(
         responses = await state.engine.query_batch_points(state.collection, list(by_base.values()))
         for i, response in zip(by_base, responses, strict=True):
             nearest[i] = {id_of(point): point for point in response.points}
-    cosines = await _cosines(state, vectors, lists, nearest)
-    similarities = await _similarities(state, vectors, lists, {i: nearest[i] for i in alike})
+    unknown = {i: _others(points, nearest.get(i, ())) for i, points in enumerate(lists)}
+    cosines = await _scores(state, vectors, "base", unknown)
+    known = {i: {id_of(point) for point in lists[i]} for i in alike}
+    similarities = await _scores(state, vectors, "features", {i: _others(nearest[i].values(), known[i]) for i in alike})
     return [
         _by_both(
             points,
-            cosines[i],
+            cosines.get(i, {}) | {key: point.score for key, point in nearest.get(i, {}).items()},
             nearest.get(i, {}),
             similarities.get(i, {}),
             is_all=len(points) < count and len(nearest[i]) < count,
@@ -69,26 +69,36 @@ async def candidates_by_both(
     ]
 
 
-async def _cosines(
-    state: IndexState,
-    vectors: Sequence[QueryVectors],
-    lists: Sequence[Sequence[models.ScoredPoint]],
-    nearest: Mapping[int, Mapping[PointId, models.ScoredPoint]],
-) -> list[dict[PointId, float]]:
-    """Cosines of the points found by features, with those that are known from the nearest by base."""
-    exact = state.engine.is_embedded or state.engine.is_shared  # qdrant-client's local mode warns that it always is
-    cosines = [{key: point.score for key, point in nearest.get(i, {}).items()} for i in range(len(lists))]
-    asked = {i: [key for point in points if (key := id_of(point)) not in cosines[i]] for i, points in enumerate(lists)}
-    requests = [
-        plan(vectors[i], "base", state.scope(has_ids(ids)), len(ids), with_payload=False, exact=exact)
+def _others(points: Iterable[models.ScoredPoint], known: Container[PointId]) -> list[PointId]:
+    """Ids of points that are not among those that are known."""
+    return [key for point in points if (key := id_of(point)) not in known]
+
+
+async def _scores(
+    state: IndexState, vectors: Sequence[QueryVectors], ranking: Ranking, asked: Mapping[int, Sequence[PointId]]
+) -> dict[int, dict[PointId, float]]:
+    """Scores of some points for each query. Those that have none, or were deleted in between, are left out.
+
+    Args:
+        state: The index.
+        vectors: Vectors of the queries.
+        ranking: Vector that gives the scores.
+        asked: Ids of the points, by the query's place.
+    """
+    # qdrant-client's local mode warns that it always is exact
+    exact = ranking == "base" and (state.engine.is_embedded or state.engine.is_shared)
+    requests = {
+        i: plan(vectors[i], ranking, state.scope(has_ids(ids)), len(ids), with_payload=False, exact=exact)
         for i, ids in asked.items()
         if ids
-    ]
-    if requests:
-        responses = await state.engine.query_batch_points(state.collection, requests)
-        for i, response in zip((i for i, ids in asked.items() if ids), responses, strict=True):
-            cosines[i].update((id_of(point), point.score) for point in response.points)
-    return cosines
+    }
+    if not requests:
+        return {}
+    responses = await state.engine.query_batch_points(state.collection, list(requests.values()))
+    return {
+        i: {id_of(point): point.score for point in response.points}
+        for i, response in zip(requests, responses, strict=True)
+    }
 
 
 async def _alike(
@@ -105,8 +115,8 @@ async def _alike(
 
     left = [i for i, points in enumerate(lists) if len(points) >= count and is_alike(i, points[-1])]
     among: dict[int, int] = {}
-    while left and count < _MOST:
-        count = min(count * _MORE, _MOST)
+    while left and count < MOST:
+        count = min(count * MORE, MOST)
         among.update(dict.fromkeys(left, count))
         requests = [plan(vectors[i], "features", scope, 1, count - 1, with_payload=False) for i in left]
         responses = await state.engine.query_batch_points(state.collection, requests)
@@ -133,27 +143,6 @@ def _nearest_among(
         query=first.query, using=first.using, filter=scope, limit=among, score_threshold=least
     )
     return plan(query, "base", scope, count, with_payload=wanted).model_copy(update={"prefetch": prefetch})
-
-
-async def _similarities(
-    state: IndexState,
-    vectors: Sequence[QueryVectors],
-    lists: Sequence[Sequence[models.ScoredPoint]],
-    nearest: Mapping[int, Mapping[PointId, models.ScoredPoint]],
-) -> dict[int, dict[PointId, float]]:
-    """Similarities of the nearest points by base that are not among those found by features."""
-    found: dict[int, dict[PointId, float]] = {}
-    requests: dict[int, models.QueryRequest] = {}
-    for i, points in nearest.items():
-        known = {id_of(point) for point in lists[i]}
-        ids = [key for key in points if key not in known]
-        if ids:
-            requests[i] = plan(vectors[i], "features", state.scope(has_ids(ids)), len(ids), with_payload=False)
-    if requests:
-        responses = await state.engine.query_batch_points(state.collection, list(requests.values()))
-        for i, response in zip(requests, responses, strict=True):
-            found[i] = {id_of(point): point.score for point in response.points}
-    return found
 
 
 def _by_both(

@@ -24,3 +24,7 @@ def progress_bar(total: int | None, show: bool | None, task: str) -> Iterator[Ca
     hide = not (sys.stderr.isatty() if show is None else show)
     with tqdm(total=total, desc=task, unit=" items", disable=hide, leave=False) as bar:
         yield bar.update
+
+
+def unwatched(_: int) -> None:
+    """Take the place of a progress bar where nobody watches."""

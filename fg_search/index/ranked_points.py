@@ -14,7 +14,7 @@ from qdrant_client import models
 
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
-from fg_search.index.candidates import Candidates, RankedPoint, place
+from fg_search.index.candidates import MORE, MOST, Candidates, RankedPoint, in_steps, place
 from fg_search.index.following import check_model
 from fg_search.index.points_by_both import candidates_by_both
 from fg_search.index.query_vectors import QueryVectors
@@ -23,10 +23,6 @@ from fg_search.index.search_plan import Ranking, plan
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import CONFIDENCE_KEY, PAYLOAD_KEY
 from fg_search.layout.points import id_of, payload_of
-
-_MORE = 16  # times as many candidates, if so many are not enough
-_LEAST = 64  # candidates
-_MOST = 20_000  # candidates, among which a weight looks for the best
 
 
 async def best_points(
@@ -60,10 +56,10 @@ async def best_points(
             zip(left, await candidates(state, [vectors[i] for i in left], rank_by, scope, count, keys), strict=True)
         )
         best |= {i: (weighted(one.points, weight) if weight else one.points)[:needed] for i, one in found.items()}
-        if not weight or count >= _MOST:
+        if not weight or count >= MOST:
             break
         left = [i for i, one in found.items() if not _is_exact(best[i], one, needed)]
-        count = min(count * _MORE, _MOST)
+        count = min(count * MORE, MOST)
     payloads = await _read(state, [point.id for points in best.values() for point in points])
     return [_with_payloads(best[i], payloads) for i in range(len(vectors))]
 
@@ -114,14 +110,6 @@ async def _best_by_both(
             places.update((point.id, point) for point in islice(new, min(count, needed) - len(places)))
     payloads = await _read(state, [point for places in best for point in places])
     return [_with_payloads(list(places.values()), payloads) for places in best]
-
-
-def in_steps(wanted: int) -> int:
-    """Number of candidates, which grows in few steps, so that the first pages are pages of one and the same list."""
-    count = _LEAST
-    while count < wanted:
-        count *= _MORE
-    return count
 
 
 def weighted(points: Sequence[RankedPoint], weight: float) -> list[RankedPoint]:

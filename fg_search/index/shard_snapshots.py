@@ -21,6 +21,7 @@ from fg_search.errors import ServerError, StorageError
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import physical_collection
 from fg_search.index.copies import OURS, copy_index, copy_into
+from fg_search.index.progress import unwatched
 from fg_search.index.rights import Right, make_target
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import CALIBRATION_KEY
@@ -48,7 +49,7 @@ async def save_points(state: IndexState, file: Path) -> None:
     """
     with TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         async with state.engine.beside(Path(folder)) as local:
-            await copy_index(state, local, state.collection, None, _ignore)
+            await copy_index(state, local, state.collection, None, unwatched)
             points = await physical_collection(local, state.collection)
             await local.update_collection(points, metadata=state.metadata.to_payload())  # with shards and copies
             made = await local.create_snapshot(points)
@@ -121,7 +122,3 @@ def check_whole(file: Path) -> None:
             f"{str(file)!r} holds {len(found)} of the {wanted} shards of its collection, those of one node of a "
             "cluster; restoring it would lose the others"
         )
-
-
-def _ignore(_: int) -> None:
-    """For a copy that nobody watches."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from fg_search.arrays import row_slices, unit_rows
 from fg_search.confidence.familiarity import FamiliarityScale
 
 _PROTOTYPES = 512  # more, and even all examples, tell known from unknown no better (docs/how-sure.md)
@@ -48,7 +48,9 @@ class Familiarity:
         if len(rows) > _PROTOTYPES:
             prototypes = rows[order[:_PROTOTYPES]]
             for _ in range(_PASSES):
-                nearest = torch.cat([(rows[some] @ prototypes.T).argmax(dim=1) for some in _passes(len(rows))])
+                nearest = torch.cat(
+                    [(rows[some] @ prototypes.T).argmax(dim=1) for some in row_slices(len(rows), _ROWS)]
+                )
                 held, nearest = torch.unique(nearest, return_inverse=True)
                 sums = torch.zeros(len(held), rows.shape[1]).index_add_(0, nearest, rows)
                 prototypes = nn.functional.normalize(sums, dim=1)
@@ -62,7 +64,7 @@ class Familiarity:
         """Cosine ``(n,)`` float32 of embeddings ``(n, d)`` to the nearest prototype."""
         rows = _unit(embeddings)
         found = np.empty(len(rows), dtype=np.float32)
-        for some in _passes(len(rows)):
+        for some in row_slices(len(rows), _ROWS):
             found[some] = (rows[some] @ self.prototypes.T).max(dim=1).values.numpy()
         return np.asarray(found.round(_DECIMALS), dtype=np.float32)
 
@@ -82,8 +84,4 @@ def _without_themselves(rows: Tensor, nearest: Tensor, judged: Tensor) -> npt.ND
 
 
 def _unit(embeddings: npt.NDArray[np.floating[Any]]) -> Tensor:
-    return nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(embeddings, dtype=np.float32)), dim=1)
-
-
-def _passes(count: int) -> Iterator[slice]:
-    return (slice(start, start + _ROWS) for start in range(0, count, _ROWS))
+    return torch.from_numpy(unit_rows(embeddings))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from fg_search.arrays import row_slices
 from fg_search.model.codebook import UNSUPERVISED
 from fg_search.model.head import FeatureGroupHead
 
@@ -45,7 +46,7 @@ class OutputRegression:
         self._moment = torch.zeros(size, codes.columns, dtype=torch.float64)
         total = torch.zeros(codes.columns, dtype=torch.float64)
         with _full_precision():
-            for some in _passes(len(rows)):
+            for some in row_slices(len(rows), _ROWS):
                 units = (self._head.hidden_units(rows[some]) - mean) * scale
                 for start in range(0, size, _BLOCK):  # only the lower triangle is needed
                     block = slice(start, start + _BLOCK)
@@ -172,7 +173,7 @@ def _standardisation(wide: FeatureGroupHead, rows: Tensor, trained: int) -> tupl
     """Means ``(h,)`` and scales ``(h,)`` of the units; trained and random units each get a mean square norm of one."""
     total = torch.zeros(wide.hidden.out_features, dtype=torch.float64)
     squares = torch.zeros_like(total)
-    for some in _passes(len(rows)):
+    for some in row_slices(len(rows), _ROWS):
         units = wide.hidden_units(rows[some])
         total += units.sum(dim=0).cpu()
         squares += units.square().sum(dim=0).cpu()
@@ -190,7 +191,3 @@ def _full_precision() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(allowed)
-
-
-def _passes(count: int) -> Iterator[slice]:
-    return (slice(start, start + _ROWS) for start in range(0, count, _ROWS))

@@ -8,6 +8,7 @@ from typing import get_args
 
 from fg_search.errors import DecisionConflictError, ItemNotFoundError
 from fg_search.index.ingestion import add
+from fg_search.index.progress import unwatched
 from fg_search.index.removal import delete
 from fg_search.index.state import IndexState
 from fg_search.layout.history import new_token
@@ -119,7 +120,7 @@ async def _add(state: IndexState, queries: Sequence[LoggedQuery], label: str | N
         tenant_key=state.metadata.settings.tenant_key,
         tenant=state.tenant,
     )
-    await add(state, items, None, batch_size=batch_size, progress=lambda _: None)
+    await add(state, items, None, batch_size=batch_size, progress=unwatched)
 
 
 def _checked_ids(ids: Sequence[str]) -> list[str]:

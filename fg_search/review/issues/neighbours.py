@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.arrays import unit_rows
+from fg_search.arrays import row_slices, unit_rows
 from fg_search.validation import check_count, check_vectors
 
 FloatArray = npt.NDArray[np.float32]
@@ -120,9 +119,9 @@ def search(
     """
     found_rows = np.full((len(items), k), -1, dtype=np.int64)
     found = np.full((len(items), k), -np.inf, dtype=np.float32)
-    for queries in _pieces(len(items), _QUERIES):
+    for queries in row_slices(len(items), _QUERIES):
         asked = items[queries]
-        for some in _pieces(len(points), _POINTS):
+        for some in row_slices(len(points), _POINTS):
             others = points[some]
             similarity = unit[asked] @ unit[others].T
             np.clip(similarity, -1, 1, out=similarity)
@@ -150,7 +149,3 @@ def _keep(found: FloatArray, found_rows: IntArray, changed: IntArray, similarity
     best = np.argsort(-both, axis=1, kind="stable")[:, :k]
     found[changed] = np.take_along_axis(both, best, axis=1)
     found_rows[changed] = np.take_along_axis(rows, best, axis=1)
-
-
-def _pieces(count: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, count)) for start in range(0, count, step))

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.sparse import csr_array
 
-from fg_search.arrays import unit_rows
+from fg_search.arrays import row_slices, unit_rows
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -119,8 +119,7 @@ class LabelRegression:
 
 def row_blocks(count: int, width: int) -> Iterator[slice]:
     """Slices of ``count`` rows such that each block of ``width`` columns has a bounded size."""
-    step = max(1, _NUMBERS // max(1, width))
-    return (slice(start, min(start + step, count)) for start in range(0, count, step))
+    return row_slices(count, max(1, _NUMBERS // max(1, width)))
 
 
 def _activations(unit: FloatArray, weight: FloatArray, bias: FloatArray) -> FloatArray:
