@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.validation import check_outcomes
 
 _CANDIDATES = 100  # maximum number of thresholds tried; more would only add chances to stop early
@@ -26,6 +27,7 @@ class PrecisionThreshold:
         precision: Share of right answers among the answered queries, in [0, 1]; NaN if none is answered.
         queries: Number n of calibration queries.
         reason: One sentence that explains the result.
+        share: Share of unanswerable queries that it is about; ``None`` if that was not looked at.
     """
 
     threshold: float | None
@@ -35,6 +37,7 @@ class PrecisionThreshold:
     precision: float
     queries: int
     reason: str
+    share: UnanswerableShare | None = None
 
     def __bool__(self) -> bool:
         return self.threshold is not None
@@ -105,7 +108,7 @@ def threshold_for_precision(
 
 
 @lru_cache
-def _fewest(target: float, delta: float, errors: int = 0) -> int:
+def fewest_answers(target: float, delta: float, errors: int = 0) -> int:
     """Smallest number of answers that passes the test with ``errors`` errors."""
     from scipy.stats import binom
 
@@ -122,8 +125,8 @@ def _sequence(queries: int, target: float, delta: float) -> npt.NDArray[np.int64
     that can pass would stop at a single stray error.
     """
     start = next(
-        (first for errors in (3, 2, 1, 0) if (first := _fewest(target, delta, errors)) <= queries // 4),
-        _fewest(target, delta),
+        (first for errors in (3, 2, 1, 0) if (first := fewest_answers(target, delta, errors)) <= queries // 4),
+        fewest_answers(target, delta),
     )
     if start > queries:
         return np.empty(0, dtype=np.int64)
@@ -131,7 +134,7 @@ def _sequence(queries: int, target: float, delta: float) -> npt.NDArray[np.int64
 
 
 def _why_none(queries: int, target: float, delta: float) -> str:
-    needed = _fewest(target, delta)
+    needed = fewest_answers(target, delta)
     if needed > queries:
         return (
             f"{queries} queries cannot show a precision of {target:.1%} with a confidence of {1 - delta:.0%}: "

@@ -1,0 +1,217 @@
+"""Answers or abstains, so that the answers reach a precision: for whatever ranks the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from fg_search.confidence.promise import DELTA, PrecisionPromise
+from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.errors import NotFittedError
+from fg_search.validation import check_booleans
+
+FloatArray = npt.NDArray[np.float64]
+Evidence = Mapping[str, npt.ArrayLike]
+
+
+@dataclass(frozen=True, eq=False)
+class GateDecisions:
+    """Decisions about the results of n queries.
+
+    Attributes:
+        answer: ``(n,)`` booleans, whether to answer.
+        confidence: ``(n,)`` float32 probability that each query is answered rightly.
+        threshold: The threshold that decided, with the reason for it.
+    """
+
+    answer: npt.NDArray[np.bool_]
+    confidence: npt.NDArray[np.float32]
+    threshold: PrecisionThreshold
+
+
+class PrecisionGate:
+    """Decides which results to answer with, so that the answers reach a precision.
+
+    It stands behind any ranking: an index, a fusion, a reranker. Judged queries teach it how sure a result is, and
+    which thresholds keep a promise. Where some of them have no answer, it learns apart whether a query has one and
+    whether the result is it, and :meth:`adapt` follows the traffic when more such queries come, without a judgment.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> scores = -np.sort(-rng.uniform(size=(400, 5)))
+        >>> gate = PrecisionGate().fit(scores, relevant=rng.uniform(size=400) < scores[:, 0] ** 9)
+        >>> decisions = gate.decide(scores, target_precision=0.7)
+        >>> bool(decisions.answer.any()), bool(decisions.answer.all())
+        (True, False)
+    """
+
+    def __init__(self) -> None:
+        self._promise: PrecisionPromise | None = None
+        self._scale = 1.0
+
+    def __repr__(self) -> str:
+        if self._promise is None:
+            return "PrecisionGate()"
+        return f"PrecisionGate({self._promise.queries:,} judged queries; {self._promise.share})"
+
+    @property
+    def promise(self) -> PrecisionPromise:
+        """What was learned.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+        """
+        if self._promise is None:
+            raise NotFittedError("this gate was not fitted; call fit(scores, relevant) with judged results")
+        return self._promise
+
+    def fit(
+        self,
+        scores: npt.ArrayLike,
+        relevant: npt.ArrayLike,
+        *,
+        answerable: npt.ArrayLike | None = None,
+        relevant_within: int = 1,
+        evidence: Evidence | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """Learn from judged results.
+
+        Args:
+            scores: ``(n, k)`` scores of the results, best first, on any scale on which more is better; NaN for missing
+                results at the end. ``(n,)`` scores of the first results will do.
+            relevant: ``(n, k)`` booleans, whether each result is right, or ``(n,)`` for the first results alone.
+            answerable: ``(n,)`` booleans, whether there is an answer at all. By default a query has one if any of its
+                results is right; with judgments of the first results alone, all queries have one.
+            relevant_within: A query is answered rightly if one of its first ``relevant_within`` results is right.
+            evidence: ``(n,)`` further numbers by name, higher for results that are more likely right (familiarity of
+                the query, say), on the scale of similarities, shares or log odds.
+            seed: Random seed of the folds.
+
+        Raises:
+            ValueError: If shapes do not match, a number is not finite, or nearly all results are right or wrong.
+        """
+        table, right = _scores(scores), np.asarray(relevant)
+        judged = check_booleans(right.ravel(), name="relevant").reshape(len(right), -1)
+        if len(judged) != len(table) or (right.ndim > 1 and judged.shape != table.shape):
+            raise ValueError(f"relevant has shape {right.shape}, scores has {table.shape}")
+        if not 1 <= relevant_within <= judged.shape[1]:
+            raise ValueError(
+                f"relevant_within must be between 1 and the number of judged results of a query, {judged.shape[1]}, "
+                f"got {relevant_within}"
+            )
+        correct = judged[:, :relevant_within].any(axis=1)
+        if answerable is None:
+            answerable = judged.any(axis=1) if right.ndim > 1 else np.ones(len(correct), dtype=bool)
+        self._scale = float(np.std(table[:, 0])) or 1.0
+        self._promise = PrecisionPromise.learn(self._features(table, evidence), correct, answerable, seed=seed)
+        return self
+
+    def adapt(
+        self,
+        scores: npt.ArrayLike | None = None,
+        *,
+        evidence: Evidence | None = None,
+        expected_unanswerable: float | None = None,
+    ) -> PrecisionGate:
+        """A gate for traffic with another share of unanswerable queries; this one stays as it is.
+
+        Args:
+            scores: ``(m, k)`` scores of unjudged queries, as in :meth:`fit`; the share is estimated from them.
+            evidence: Further numbers, as in :meth:`fit`.
+            expected_unanswerable: The share, in [0, 1), if you know it.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If both or neither are given, or there are too few queries.
+        """
+        features = None if scores is None else self._features(_scores(scores), evidence)
+        adapted = PrecisionGate()
+        adapted._scale = self._scale
+        adapted._promise = self.promise.adapted(features, expected_unanswerable=expected_unanswerable)
+        return adapted
+
+    def confidence(self, scores: npt.ArrayLike, *, evidence: Evidence | None = None) -> npt.NDArray[np.float32]:
+        """Probability that each query is answered rightly, ``(n,)`` float32; arguments as in :meth:`fit`."""
+        return self.promise.confidence(self._features(_scores(scores), evidence))
+
+    def threshold(self, target_precision: float, delta: float = DELTA) -> PrecisionThreshold:
+        """The lowest confidence at which answers reach a precision; falsy, with a reason, if there is none."""
+        return self.promise.threshold(target_precision, delta)
+
+    def decide(
+        self,
+        scores: npt.ArrayLike,
+        target_precision: float,
+        *,
+        evidence: Evidence | None = None,
+        delta: float = DELTA,
+    ) -> GateDecisions:
+        """Answer, or abstain. If the target cannot be promised, no query is answered.
+
+        Args:
+            scores: ``(n, k)`` scores, as in :meth:`fit`.
+            target_precision: Precision that the answers are to reach, in (0, 1).
+            evidence: Further numbers, as in :meth:`fit`.
+            delta: Probability with which the precision may fall below the target.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If an argument is out of range.
+        """
+        threshold = self.threshold(target_precision, delta)
+        confidence = self.confidence(scores, evidence=evidence)
+        least = np.inf if threshold.threshold is None else threshold.threshold
+        return GateDecisions(confidence >= least, confidence, threshold)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fitted gate as JSON values; the inverse of :meth:`from_dict`."""
+        return {"scale": self._scale, "promise": self.promise.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a gate from :meth:`to_dict`.
+
+        Raises:
+            FormatVersionError: If a newer release wrote it.
+        """
+        gate = cls()
+        gate._scale, gate._promise = float(data["scale"]), PrecisionPromise.from_dict(data["promise"])
+        return gate
+
+    def _features(self, table: FloatArray, evidence: Evidence | None) -> dict[str, FloatArray]:
+        """Top score, its lead over the second result, and over the mean of the others; in units of the top scores."""
+        scaled = table / self._scale
+        top, others = scaled[:, 0], scaled[:, 1:]
+        features = {"score": top}
+        if others.shape[1]:
+            found = ~np.isnan(others)
+            listed = np.where(found, others, 0)
+            worst = np.nanmin(scaled, axis=1)
+            features["lead"] = top - np.where(found[:, 0], listed[:, 0], worst)
+            mean = listed.sum(axis=1) / np.maximum(found.sum(axis=1), 1)
+            features["spread"] = top - np.where(found.any(axis=1), mean, worst)
+        for name, values in (evidence or {}).items():
+            features[name] = np.asarray(values, dtype=np.float64)
+        return features
+
+
+def _scores(scores: npt.ArrayLike) -> FloatArray:
+    """Scores as an ``(n, k)`` array."""
+    table = np.asarray(scores, dtype=np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2 or not table.size:
+        raise ValueError(f"scores must have shape (n, k) or (n,), with at least one query, got {np.shape(scores)}")
+    missing = np.isnan(table)
+    if missing[:, 0].any():
+        raise ValueError(f"scores[{int(missing[:, 0].argmax())}] has no result; leave such queries out: abstain")
+    if np.isinf(table).any():
+        raise ValueError(f"scores{np.argwhere(np.isinf(table))[0].tolist()} is infinite")
+    if (missing[:, :-1] & ~missing[:, 1:]).any() or (np.diff(table) > 0).any():
+        raise ValueError("the scores of a query must fall from the best result to the last, with NaN at the end")
+    return table

@@ -1,0 +1,218 @@
+"""The promise of a precision: learned from judged queries, kept for the traffic's share of unanswerable ones."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Self
+
+from fg_search.confidence.answer_model import AnswerEvidence, AnswerModel
+from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.likelihood_ratio import LikelihoodRatio
+from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, confidence_at, precision_curve
+from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.unanswerable_share import UnanswerableShare
+from fg_search.errors import FormatVersionError
+from fg_search.validation import check_booleans, is_number
+
+Features = Mapping[str, npt.NDArray[np.float64]]
+
+FEWEST_UNANSWERABLE = 5
+"""Number of judged queries without an answer from which they are told from the others."""
+FEWEST_QUERIES = 30
+"""Number of unjudged queries from which the share of unanswerable ones is estimated."""
+DELTA = 0.1
+"""Probability with which the precision may fall below the target, unless said otherwise."""
+
+_FORMAT = 1
+_MAX_JUDGED = 10_000  # judged queries that bounds are taken from; more would hardly narrow them
+_MAX_TRAFFIC = 5_000  # likewise, of unjudged queries
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionPromise:
+    """How sure results are, and at which confidence answers keep a precision.
+
+    Attributes:
+        model: Model of the evidence in a result.
+        ratio: How much more often evidence is seen of unanswerable queries; ``None`` if too few were judged.
+        judged: Evidence of judged queries, at most 10,000 of them.
+        queries: Number of judged queries.
+        curve: What can be promised with the usual ``delta`` of .1.
+        traffic: ``(m,)`` evidence of the unjudged queries that the share was estimated from, if it was.
+    """
+
+    model: AnswerModel
+    ratio: LikelihoodRatio | None
+    judged: JudgedEvidence
+    queries: int
+    curve: PrecisionCurve
+    traffic: npt.NDArray[np.float64] | None = None
+
+    @classmethod
+    def learn(cls, features: Features, correct: npt.ArrayLike, answerable: npt.ArrayLike, *, seed: int = 0) -> Self:
+        """Learn from judged queries. All of them teach, and all of them bound the precision: the evidence of each is
+        judged by a model fitted without it.
+
+        Args:
+            features: ``(n,)`` floats by name, as in :meth:`Calibrator.fit`.
+            correct: ``(n,)`` booleans, whether the result is right.
+            answerable: ``(n,)`` booleans, whether there is an answer at all; true where ``correct`` is. With fewer than
+                five unanswerable queries, these count as answered wrongly.
+            seed: Random seed of the folds.
+
+        Raises:
+            ValueError: If lengths differ, an unanswerable query is answered rightly, or there are fewer than two right
+                or two wrong results.
+        """
+        right, with_answer = check_booleans(correct, name="correct"), check_booleans(answerable, name="answerable")
+        _check(right, with_answer)
+        if (~with_answer).sum() < FEWEST_UNANSWERABLE:
+            with_answer = np.ones(len(right), dtype=bool)
+        evidence = AnswerModel.cross_fit(features, right, with_answer, seed=seed)
+        ratio = None
+        if not with_answer.all():
+            ratio = LikelihoodRatio.fit(evidence.answerable[with_answer], evidence.answerable[~with_answer])
+        kept = np.random.default_rng(seed).permutation(len(right))[:_MAX_JUDGED]
+        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept])
+        model = AnswerModel.fit(features, right, with_answer)
+        return cls(model, ratio, judged, len(right), precision_curve(judged, ratio, delta=DELTA))
+
+    @classmethod
+    def of_calibrator(cls, calibrator: Calibrator, confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Self:
+        """The promise of a calibrator fitted elsewhere, on ``(n,)`` confidences of queries that it was not fitted on."""
+        right = check_booleans(correct, name="correct")
+        sure = np.asarray(confidence, dtype=np.float64)
+        judged = JudgedEvidence(AnswerEvidence(np.zeros(len(sure)), sure), right, np.ones(len(right), dtype=bool))
+        model = AnswerModel.of_calibrator(calibrator)
+        return cls(model, None, judged, len(right), precision_curve(judged, None, delta=DELTA))
+
+    @property
+    def share(self) -> UnanswerableShare:
+        """Share of unanswerable queries for which the promise is made."""
+        return self.curve.share
+
+    def adapted(self, features: Features | None = None, *, expected_unanswerable: float | None = None) -> Self:
+        """The promise for traffic with another share of unanswerable queries.
+
+        Args:
+            features: Features of ``m`` unjudged queries' results; the share is estimated from them.
+            expected_unanswerable: The share, in [0, 1), if it is known.
+
+        Raises:
+            ValueError: If both or neither are given, or there are too few queries.
+        """
+        if (features is None) == (expected_unanswerable is None):
+            raise ValueError("give either queries or expected_unanswerable")
+        if self.ratio is None:
+            raise ValueError(
+                f"fewer than {FEWEST_UNANSWERABLE} of the judged queries have no answer, so that it is not known what "
+                "such queries look like; calibrate on queries that include more of them"
+            )
+        if features is None:
+            share = expected_unanswerable
+            if not is_number(share) or not 0 <= share < 1:  # type: ignore[operator]  # checked
+                raise ValueError(f"expected_unanswerable must be at least 0 and less than 1, got {share!r}")
+            curve = precision_curve(self.judged, self.ratio, stated=float(share), delta=DELTA)  # type: ignore[arg-type]
+            return replace(self, curve=curve, traffic=None)
+        evidence = self.model.evidence(features).rounded().answerable
+        if len(evidence) < FEWEST_QUERIES:
+            raise ValueError(
+                f"{len(evidence)} queries are too few to estimate the share of those without an answer; give at least "
+                f"{FEWEST_QUERIES}, or state it: expected_unanswerable=0.2"
+            )
+        traffic = evidence[np.random.default_rng(0).permutation(len(evidence))[:_MAX_TRAFFIC]]
+        curve = precision_curve(self.judged, self.ratio, traffic=traffic, delta=DELTA)
+        return replace(self, curve=curve, traffic=traffic)
+
+    def confidence(self, features: Features) -> npt.NDArray[np.float32]:
+        """Probability that each of n results is right, ``(n,)`` float32, for the traffic's share of unanswerable ones.
+
+        Raises:
+            ValueError: If a feature is missing or a number is not finite.
+        """
+        return confidence_at(self.share.value, self.model.evidence(features), self.ratio)
+
+    def threshold(self, target_precision: float, delta: float = DELTA) -> PrecisionThreshold:
+        """The lowest confidence at which answers reach a precision; falsy, with a reason, if there is none.
+
+        Raises:
+            ValueError: If a number is not in (0, 1).
+        """
+        for name, value in (("target_precision", target_precision), ("delta", delta)):
+            if not is_number(value) or not 0 < value < 1:
+                raise ValueError(f"{name} must be greater than 0 and less than 1, got {value!r}")
+        if delta == self.curve.delta:
+            return self.curve.threshold(target_precision)
+        stated = self.share.value if self.share.source == "stated" else None
+        curve = precision_curve(self.judged, self.ratio, stated=stated, traffic=self.traffic, delta=delta)
+        return curve.threshold(target_precision)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; the inverse of :meth:`from_dict`."""
+        return {
+            "format": _FORMAT,
+            "model": self.model.to_dict(),
+            "ratio": None if self.ratio is None else self.ratio.to_dict(),
+            "evidence_answerable": _packed(self.judged.evidence.answerable),
+            "evidence_right": _packed(self.judged.evidence.right),
+            "correct": _bits(self.judged.correct),
+            "answerable": _bits(self.judged.answerable),
+            "queries": self.queries,
+            "curve": self.curve.to_dict(),
+            "traffic": None if self.traffic is None else _packed(self.traffic),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild a promise from :meth:`to_dict`.
+
+        Raises:
+            FormatVersionError: If a newer release wrote it.
+        """
+        if data["format"] > _FORMAT:
+            raise FormatVersionError(
+                f"the promise has format {data['format']}, this release reads up to {_FORMAT}; upgrade fg_search"
+            )
+        evidence = AnswerEvidence(_unpacked(data["evidence_answerable"]), _unpacked(data["evidence_right"]))
+        return cls(
+            model=AnswerModel.from_dict(data["model"]),
+            ratio=None if data["ratio"] is None else LikelihoodRatio.from_dict(data["ratio"]),
+            judged=JudgedEvidence(evidence, _unbits(data["correct"]), _unbits(data["answerable"])),
+            queries=data["queries"],
+            curve=PrecisionCurve.from_dict(data["curve"]),
+            traffic=None if data["traffic"] is None else _unpacked(data["traffic"]),
+        )
+
+
+def _check(right: npt.NDArray[np.bool_], with_answer: npt.NDArray[np.bool_]) -> None:
+    if right.shape != with_answer.shape:
+        raise ValueError(f"correct has {len(right)} queries, answerable has {len(with_answer)}")
+    if (right & ~with_answer).any():
+        raise ValueError(f"correct[{int((right & ~with_answer).argmax())}] is true, but the query has no answer")
+    if min(int(right.sum()), int((~right).sum())) < 2:
+        raise ValueError(
+            f"of {len(right)} judged results {int(right.sum())} are right; calibration needs at least 2 right and 2 "
+            "wrong ones: add held-out queries, including some without an answer in the index"
+        )
+
+
+def _packed(values: npt.NDArray[np.float64]) -> str:
+    return base64.b64encode(values.astype("<f4").tobytes()).decode()
+
+
+def _unpacked(text: str) -> npt.NDArray[np.float64]:
+    return np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float64)
+
+
+def _bits(values: npt.NDArray[np.bool_]) -> str:
+    return "".join("1" if value else "0" for value in values)
+
+
+def _unbits(text: str) -> npt.NDArray[np.bool_]:
+    return np.array([value == "1" for value in text], dtype=bool)
