@@ -74,6 +74,56 @@ def test_it_prints_well_and_gives_a_dict(embeddings):
     assert len(data["mutual_information"]) == 2
 
 
+def test_groups_that_separate_the_same_are_shown_once():
+    codes = np.array([[0, 2, 0, 1], [0, 2, 0, 1], [1, 0, 0, 1], [1, 0, 0, 0], [2, 3, 1, 2], [2, 1, 1, 2]])
+    labels = ["tents", "tents", "stoves", "stoves", "boots", "boots"]
+    found = describe(embeddings_of(codes, np.full(codes.shape, 0.9)), TEXTS, labels)
+    assert found.alike == ((0, 1, 3), (2,))  # a stray item of a label makes no other partition
+    assert found.groups[0].parts == (("tents",), ("stoves",), ("boots",))
+    assert found.groups[2].title == "boots against stoves and tents"
+    text = str(found)
+    assert "groups 0, 1, 3 are alike; group 0 stands for them" in text
+    assert "  3 labels, each with a code of its own: tents, stoves and boots" in text
+    assert "group 1:" not in text
+    assert "group 2: 2 codes in use" in text
+    data = found.to_dict()
+    assert data["groups"][2]["title"] == found.groups[2].title
+    without = describe(embeddings_of(codes, np.full(codes.shape, 0.9)), TEXTS)
+    assert without.alike == ((0,), (1,), (2,), (3,))  # without labels items tell
+    twins = embeddings_of(np.array([[0, 3], [1, 0], [0, 3]]), np.full((3, 2), 0.9))
+    assert describe(twins, TEXTS[:3]).alike == ((0, 1),)
+
+
+def test_a_group_of_an_attribute_is_named_by_its_values(embeddings):
+    colours = ["red"] * 3 + ["blue"] * 3
+    found = describe(embeddings, TEXTS, LABELS, attributes={"colour": colours}, group_names=["colour"])
+    assert found.groups[0].title == "2 values, each with a code of its own: blue and red"
+    assert found.groups[1].parts == (("shoes",), ("hats",))
+
+
+def test_a_code_without_labels_is_named_by_the_text_it_is_nearest_to():
+    codes = [[0, 0, 0], [0, 0, 0], [0, 1, 1], [1, 2, 2]]
+    found = describe(embeddings_of(codes, np.full((4, 3), 0.9)), ["my card", "the card", "a pin", "pizza"])
+    assert found.groups[0].codes[0].nearest in ("my card", "the card")
+    assert found.groups[0].codes[1].nearest == "pizza"
+    assert found.groups[0].title == f"codes nearest to “{found.groups[0].codes[0].nearest}” and “pizza”"
+    assert "nearest to “pizza”" in str(found.groups[0])
+
+
+def test_the_least_familiar_texts_are_named_with_what_they_are_nearest_to(encoder, corpus):
+    texts, labels = corpus
+    found = encoder.describe([*texts, "zebra my pizza", "quantum lattice"], [*labels, None, None])
+    known = encoder.encode([*texts, "zebra my pizza", "quantum lattice"]).familiarity
+    assert found.familiarity == pytest.approx(known.mean(), abs=1e-4)
+    text, familiarity, nearest = found.unfamiliar[[row[0] for row in found.unfamiliar].index("zebra my pizza")]
+    assert familiarity == pytest.approx(known[-2], abs=1e-5)
+    assert "pizza" in nearest
+    assert nearest != text
+    assert f"unfamiliar: “{text}” ({familiarity:.2g}), nearest to “{nearest}”" in str(found)
+    assert json.loads(json.dumps(found.to_dict()))["familiarity"] == found.familiarity
+    assert encoder.describe(["my card"]).unfamiliar == ()
+
+
 def test_texts_without_words_have_no_terms():
     found = describe(embeddings_of([[0], [1]], [[0.9], [0.9]]), ["?", "!"])
     assert [code.terms for code in found.groups[0].codes] == [(), ()]
