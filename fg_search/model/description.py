@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from fg_search.arrays import unit_rows
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.model.partition import Parts, alike, gathered, listed, spans, title
+from fg_search.model.partition import Parts, alike, gathered, listed, membership, spans, title
+from fg_search.model.terms import Words
 from fg_search.validation import check_labels, check_same_length, check_texts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-_VALUES, _TERMS, _EXAMPLES = 5, 8, 3
+_VALUES, _EXAMPLES = 5, 3
 _SHOWN_CODES = 5
 _DECIMALS = 4  # of a centrality: those after them differ by the order of the items
 _CLIPPED = 60  # characters of a text in a title or a line
@@ -204,7 +205,7 @@ def describe(
         for name, column in (attributes or {}).items()
     }
     label_column = None if labels is None else _Column(labels)
-    words = _Words(items)
+    words = Words(items)
     features = embeddings.sparse()
     groups = tuple(
         _describe_group(embeddings, group, items, label_column, columns, words, group_names, features)
@@ -266,27 +267,13 @@ def group_mutual_information(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.flo
     return shared
 
 
-def typical_terms(texts: Sequence[str], codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
-    """Typical words of the texts with each code, by class-based TF-IDF (Grootendorst, 2022), best first.
-
-    Args:
-        texts: n texts.
-        codes: ``(n,)`` integer codes in [0, size).
-        size: Number of codes.
-
-    Returns:
-        One tuple of words per code, empty for an unused code.
-    """
-    return _Words([*texts]).of_codes(codes, size)
-
-
 def _describe_group(
     embeddings: FeatureEmbeddings,
     group: int,
     texts: list[str],
     labels: _Column | None,
     attributes: Mapping[str, _Column],
-    words: _Words,
+    words: Words,
     names: Sequence[str],
     features: csr_array,
 ) -> GroupDescription:
@@ -331,17 +318,10 @@ def _describe_group(
 
 def _centrality(features: csr_array, codes: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.float64]:
     """Similarity of each of n items to the mean of those with its code, times their number, ``(n,)``."""
-    sums = (_members(codes, size) @ features).toarray()
+    sums = (membership(codes, size) @ features).toarray()
     rows = np.repeat(np.arange(len(codes)), np.diff(features.indptr))
     products = features.data * sums[codes[rows], features.indices]
     return np.asarray(np.bincount(rows, products, minlength=len(codes)).round(_DECIMALS))
-
-
-def _members(codes: npt.NDArray[np.int64], size: int) -> csr_array:
-    """One row for each code, with a one for each item that has it."""
-    from scipy.sparse import csr_array
-
-    return csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(size, len(codes)))
 
 
 class _Column:
@@ -365,34 +345,3 @@ class _Column:
         only_one = len(self.values) == 1
         chosen = [i for i in order if counts[i] and (lift[i] > 1 or only_one)][:_VALUES]
         return tuple(ValueLift(self.values[i], int(counts[i]), float(share[i]), float(lift[i])) for i in chosen)
-
-
-class _Words:
-    """Word counts of n texts, to find typical words of a code."""
-
-    def __init__(self, texts: list[str]) -> None:
-        from sklearn.feature_extraction.text import CountVectorizer
-
-        vectorizer = CountVectorizer()
-        try:
-            self.counts = vectorizer.fit_transform(texts)
-        except ValueError:  # no text contains a word of two letters or more
-            self.counts, self.names = None, np.empty(0, dtype=object)
-        else:
-            self.names = vectorizer.get_feature_names_out()
-
-    def of_codes(self, codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
-        """The terms of each code with the highest ``tf · log(1 + (A - f + ½) / (f + ½))``.
-
-        Class-based TF-IDF (Grootendorst, 2022) in its BM25 form, which excludes words that are frequent everywhere: tf
-        is the term's share of the code's words, f its count over all codes, A the mean number of words per code.
-        """
-        if self.counts is None:
-            return [()] * size
-        counts = (_members(codes, size) @ self.counts).toarray()
-        words = counts.sum(axis=1, keepdims=True)
-        frequency = counts.sum(axis=0)
-        rarity = np.log1p(np.maximum(words[words > 0].mean() - frequency + 0.5, 0) / (frequency + 0.5))
-        weight = counts / np.maximum(words, 1) * rarity
-        best = np.argsort(-weight, axis=1, kind="stable")[:, :_TERMS]
-        return [tuple(str(self.names[i]) for i in row if weight[code, i] > 0) for code, row in enumerate(best)]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 Parts = tuple[tuple[str, ...], ...]
 """Labels that share a code, for each such code."""
@@ -34,6 +38,13 @@ def gathered(
     for row in np.argsort(-counts.sum(axis=1), kind="stable"):
         found[counts[row].argmax()].append(values[row])
     return [tuple(names) for names in found]
+
+
+def membership(codes: npt.NDArray[np.int64], size: int) -> csr_array:
+    """One row for each code, with a one for each item that has it."""
+    from scipy.sparse import csr_array
+
+    return csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(size, len(codes)))
 
 
 def title(parts: Parts, what: str = "labels") -> str:
