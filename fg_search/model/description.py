@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.arrays import unit_rows
+from fg_search.confidence.familiarity import UNFAMILIAR
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.partition import Parts, alike, gathered, listed, membership, spans, title
 from fg_search.model.terms import Words
@@ -133,8 +134,8 @@ class Description:
             such partition. A group that learned an attribute is alone.
         familiarity: Mean familiarity of the items, in [0, 1]: about .5 for new texts of the kind that was learned from,
             more for the examples themselves. ``None`` if it is not known.
-        unfamiliar: The least familiar texts, each with its familiarity and the other text nearest to it by base
-            embeddings. Empty if either is not known.
+        unfamiliar: The least familiar texts, of those below .05, each with its familiarity and the other text nearest
+            to it by base embeddings. Empty if either is not known.
     """
 
     items: int
@@ -239,6 +240,7 @@ def _unfamiliar(embeddings: FeatureEmbeddings, texts: list[str]) -> tuple[tuple[
     if embeddings.familiarity is None or not embeddings.base.shape[1] or len(texts) < 2:
         return ()
     least = np.argsort(embeddings.familiarity, kind="stable")[:_EXAMPLES]
+    least = least[embeddings.familiarity[least] < UNFAMILIAR]
     rows = unit_rows(embeddings.base)
     cosines = rows[least] @ rows.T
     cosines[np.arange(len(least)), least] = -np.inf  # itself
