@@ -23,7 +23,15 @@ from words import FILLERS, WORDS
 if TYPE_CHECKING:
     from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
-pytest_plugins = ["profiles", "fake_server", "fake_grpc_server", "index_fixtures", "model_fixtures", "schedule_count"]
+pytest_plugins = [
+    "profiles",
+    "fake_server",
+    "fake_grpc_server",
+    "index_fixtures",
+    "model_fixtures",
+    "programs",
+    "schedule_count",
+]
 
 # Read when numpy and torch are imported, here and in child processes: what the tests compute is small, and more threads
 # than one a process only wait for one another.
