@@ -6,6 +6,7 @@ pytest-xdist reads this file in a process that runs no test.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
@@ -37,6 +38,9 @@ pytest_plugins = [
 # than one a process only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# Whatever is imported while tests are collected stays to the end, and there is nothing to look for.
+gc.disable()
 
 DIMENSION = 24
 
@@ -192,6 +196,12 @@ def pytest_configure(config: pytest.Config) -> None:
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is collected from now on, but not looked for among all that torch and pytest have made so far."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
