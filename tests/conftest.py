@@ -182,9 +182,14 @@ def questions() -> Callable[[int, int], tuple[list[str], list[str | None]]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """The command line keeps embeddings on disk: not in the cache of whoever runs the tests."""
+    """The command line keeps embeddings on disk: not in the cache of whoever runs the tests.
+
+    The processes of pytest-xdist share one, so that none encodes what another one has encoded.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FG_SEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("FG_SEARCH_CACHE", str(shared / "cache"))
         yield
 
 
