@@ -6,7 +6,6 @@ pytest-xdist reads this file in a process that runs no test.
 
 from __future__ import annotations
 
-import functools
 import gc
 import os
 import random
@@ -30,6 +29,7 @@ pytest_plugins = [
     "fake_server",
     "fake_grpc_server",
     "index_fixtures",
+    "made_once",
     "model_fixtures",
     "programs",
     "schedule_count",
@@ -191,18 +191,6 @@ def _own_cache(tmp_path_factory):
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FG_SEARCH_CACHE", str(shared / "cache"))
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _commands_made_once():
-    """Typer reads the signatures of all commands each time one is run, which takes longer than most of them."""
-    import typer
-
-    with pytest.MonkeyPatch.context() as patch:
-        made = functools.cache(typer.main.get_command)
-        patch.setattr("typer.main.get_command", made)
-        patch.setattr("typer.testing._get_command", made)
         yield
 
 
