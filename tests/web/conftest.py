@@ -52,10 +52,10 @@ def calibrated(served, questions) -> ConfidenceIndex:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory, encoder, corpus) -> Iterator[ConfidenceIndex]:
+def common(tmp_path_factory, encoder, corpus) -> Iterator[ConfidenceIndex]:
     """The same as ``served``, which the tests of a module share and none may change."""
     texts, labels = corpus
-    with ConfidenceIndex(tmp_path_factory.mktemp("shown") / "support", encoder) as index:
+    with ConfidenceIndex(tmp_path_factory.mktemp("common") / "support", encoder) as index:
         index.add(texts, ids=[f"d{i}" for i in range(len(texts))], labels=labels)
         yield read_only(index)
 

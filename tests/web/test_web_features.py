@@ -6,8 +6,8 @@ import pytest
 from fg_search.web.background import Background
 
 
-def test_groups_codes_and_what_they_mean(browse, shown):
-    client = browse(shown)
+def test_groups_codes_and_what_they_mean(browse, common):
+    client = browse(common)
     overview = client.get("/features")
     assert overview.text.count('<a href="/features/') == 4
     group = client.get("/features/0")
@@ -20,12 +20,12 @@ def test_groups_codes_and_what_they_mean(browse, shown):
     assert "Typical words" in code.text
 
 
-def test_the_sample_is_described_as_the_encoder_describes_the_texts(shown, corpus):
+def test_the_sample_is_described_as_the_encoder_describes_the_texts(common, corpus):
     from fg_search.web.survey import describe_sample, read_sample
 
-    sample = read_sample(shown, None)
-    found = describe_sample(shown, sample)
-    wanted = shown.encoder.describe(sample.texts, sample.labels)
+    sample = read_sample(common, None)
+    found = describe_sample(common, sample)
+    wanted = common.encoder.describe(sample.texts, sample.labels)
     assert sorted(sample.texts) == sorted(corpus[0])
     for one, other in zip(found.groups, wanted.groups, strict=True):
         assert [(code.code, code.usage, code.labels) for code in one.codes] == [
@@ -34,8 +34,8 @@ def test_the_sample_is_described_as_the_encoder_describes_the_texts(shown, corpu
 
 
 @pytest.mark.parametrize("path", ["/features/4", "/features/-1", "/features/0/3", "/features/0/x", "/features/x"])
-def test_what_there_is_not(browse, shown, path):
-    assert browse(shown).get(path).status_code in (404, 422)
+def test_what_there_is_not(browse, common, path):
+    assert browse(common).get(path).status_code in (404, 422)
 
 
 def test_an_empty_index(browse, empty):
@@ -53,14 +53,14 @@ def test_a_decision_has_the_sample_read_again(browse, served):
     assert any("brand_new" in client.get(address).text for address in codes)
 
 
-def test_a_long_computation_does_not_hold_up_the_page(browse, shown, monkeypatch):
+def test_a_long_computation_does_not_hold_up_the_page(browse, common, monkeypatch):
     from fg_search.web import features_view, survey
 
     go_on = Event()
     describe = survey.describe_sample
     monkeypatch.setattr(features_view, "_PATIENCE", 0.01)
     monkeypatch.setattr(survey, "describe_sample", lambda *given: (go_on.wait(30), describe(*given))[1])
-    client = browse(shown)
+    client = browse(common)
     page = client.get("/features")
     assert "Reading the items" in page.text
     assert page.headers["refresh"] == "2"

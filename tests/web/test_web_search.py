@@ -27,8 +27,8 @@ def test_hits_have_label_confidence_and_agreement(browse, served):
     assert "Answer, not checked" in text  # nothing was asked for that it could fail
 
 
-def test_the_question_is_in_its_field_again(browse, shown):
-    assert 'value="card &#34;blocked&#34;"' in browse(shown).get("/", params={"q": 'card "blocked"'}).text
+def test_the_question_is_in_its_field_again(browse, common):
+    assert 'value="card &#34;blocked&#34;"' in browse(common).get("/", params={"q": 'card "blocked"'}).text
 
 
 def test_a_clear_question_is_answered_and_one_about_nothing_is_not(browse, calibrated):
@@ -70,13 +70,13 @@ def test_the_least_confidence_of_items_reaches_the_engine(browse, served):
     assert '<h2 id="decision">No answer</h2>' in page.text
 
 
-def test_an_unclear_question_is_not_answered_where_clear_ones_are_asked_for(browse, shown):
-    page = browse(shown).get("/", params={"q": "zebra", "min_query_confidence": "0.99"})
+def test_an_unclear_question_is_not_answered_where_clear_ones_are_asked_for(browse, common):
+    page = browse(common).get("/", params={"q": "zebra", "min_query_confidence": "0.99"})
     assert '<h2 id="decision">No answer</h2>' in page.text
 
 
-def test_pages_of_hits(browse, shown):
-    client = browse(shown)
+def test_pages_of_hits(browse, common):
+    client = browse(common)
     first = client.get("/", params={"q": "card", "limit": 5, "target_precision": ""})
     address = html.unescape(re.search(r'rel="next" href="([^"]*)"', first.text)[1])
     second = client.get(address)
@@ -98,14 +98,14 @@ def test_pages_of_hits(browse, shown):
         ({"q": "x" * 2001}, "query"),
     ],
 )
-def test_bad_settings_are_named(browse, shown, parameters, wrong):
-    page = browse(shown).get("/", params={"q": "card", **parameters})
+def test_bad_settings_are_named(browse, common, parameters, wrong):
+    page = browse(common).get("/", params={"q": "card", **parameters})
     assert page.status_code == 422
     assert f"<li>{wrong}: " in page.text
 
 
-def test_half_a_character_is_no_crash(browse, shown):
-    assert browse(shown).get("/?q=%ED%A0%80").status_code in (200, 422)
+def test_half_a_character_is_no_crash(browse, common):
+    assert browse(common).get("/?q=%ED%A0%80").status_code in (200, 422)
 
 
 def test_an_empty_index_says_how_to_fill_it(browse, empty):
