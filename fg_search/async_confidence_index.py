@@ -399,11 +399,14 @@ class AsyncConfidenceIndex:
         offset: int = 0,
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
+        min_familiarity: float | None = None,
+        familiarity_weight: float = 0.0,
         query_filter: models.Filter | None = None,
         target_precision: float | None = None,
         min_query_confidence: float | None = None,
         on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        explain: bool = False,
         embeddings: FeatureEmbeddings | None = None,
         log: Logging | None = None,
     ) -> SearchResult:
@@ -415,8 +418,11 @@ class AsyncConfidenceIndex:
             limit: Maximum number of hits.
             offset: Number of hits to skip, for paging.
             min_confidence: Exclude points less confident than this, in [0, 1]. The engine does it.
-            confidence_weight: Order by ``score · confidence^weight``. The engine computes it for the best-scoring
-                points: at least 200, and ten times ``offset + limit``.
+            confidence_weight: Order by ``score · confidence^weight``, in [0, 100].
+            min_familiarity: Exclude points less familiar than this, and those whose familiarity is not known, in
+                [0, 1]. The engine does it.
+            familiarity_weight: Order by ``score · familiarity^weight``, in [0, 100]. Both weights together multiply the
+                score by both.
             query_filter: Qdrant filter on your own payload, or on ``fg.confidence``, ``fg.label`` and ``fg.id`` (your
                 own ids; ``HasIdCondition`` takes the engine's).
             target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
@@ -426,12 +432,15 @@ class AsyncConfidenceIndex:
                 ``"raise"``.
             rank_by: ``"features"``, ``"base"``, ``"both"`` (the mean of their similarities), or ``"auto"``: as the
                 index was calibrated, otherwise by how the head was trained.
+            explain: Also find the item nearest to the query by base embeddings (``result.nearest``), with hits or
+                without, whatever ranks or excludes these but for ``query_filter``. It takes a request more.
             embeddings: Embeddings of the phrasings by this index's encoder, if you have them.
             log: Whether the query is logged. By default :meth:`log_queries` decides.
 
         Raises:
             EmptyIndexError: If the index is empty.
             NotCalibratedError: If a target precision is asked for and the index was not calibrated for such searches.
+            NotScoredError: If familiarity counts, and the items have none: the encoder does not know its examples.
             UncertainQueryError: If the query is uncertain and ``on_uncertain`` is ``"raise"``.
             TypeError, ValueError: If an argument is out of range.
         """
@@ -440,11 +449,14 @@ class AsyncConfidenceIndex:
             offset=offset,
             min_confidence=min_confidence,
             confidence_weight=confidence_weight,
+            min_familiarity=min_familiarity,
+            familiarity_weight=familiarity_weight,
             query_filter=query_filter,
             target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
             rank_by=rank_by,
+            explain=explain,
         )
         which = self._logging if log is None else check_logging(log)
         results = await self._find(lambda state: logged_search.search_texts(state, [query], options, embeddings, which))
@@ -458,11 +470,14 @@ class AsyncConfidenceIndex:
         offset: int = 0,
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
+        min_familiarity: float | None = None,
+        familiarity_weight: float = 0.0,
         query_filter: models.Filter | None = None,
         target_precision: float | None = None,
         min_query_confidence: float | None = None,
         on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        explain: bool = False,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -476,11 +491,14 @@ class AsyncConfidenceIndex:
             offset: As in :meth:`search`.
             min_confidence: As in :meth:`search`.
             confidence_weight: As in :meth:`search`.
+            min_familiarity: As in :meth:`search`.
+            familiarity_weight: As in :meth:`search`.
             query_filter: As in :meth:`search`.
             target_precision: As in :meth:`search`.
             min_query_confidence: As in :meth:`search`.
             on_uncertain: As in :meth:`search`. ``"raise"`` raises at the first uncertain query.
             rank_by: As in :meth:`search`.
+            explain: As in :meth:`search`.
             embeddings: Embeddings of all phrasings in order by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -497,11 +515,14 @@ class AsyncConfidenceIndex:
             offset=offset,
             min_confidence=min_confidence,
             confidence_weight=confidence_weight,
+            min_familiarity=min_familiarity,
+            familiarity_weight=familiarity_weight,
             query_filter=query_filter,
             target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
             rank_by=rank_by,
+            explain=explain,
         )
         which = self._logging if log is None else check_logging(log)
         return await self._find(
@@ -520,11 +541,14 @@ class AsyncConfidenceIndex:
         limit: int = 10,
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
+        min_familiarity: float | None = None,
+        familiarity_weight: float = 0.0,
         query_filter: models.Filter | None = None,
         target_precision: float | None = None,
         min_query_confidence: float | None = None,
         on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        explain: bool = False,
         embeddings: FeatureEmbeddings | None = None,
         log: Logging | None = None,
     ) -> GroupedResult:
@@ -537,11 +561,14 @@ class AsyncConfidenceIndex:
             limit: Maximum number of groups.
             min_confidence: As in :meth:`search`.
             confidence_weight: As in :meth:`search`.
+            min_familiarity: As in :meth:`search`.
+            familiarity_weight: As in :meth:`search`.
             query_filter: As in :meth:`search`.
             target_precision: As in :meth:`search`.
             min_query_confidence: As in :meth:`search`.
             on_uncertain: As in :meth:`search`.
             rank_by: As in :meth:`search`.
+            explain: As in :meth:`search`.
             embeddings: As in :meth:`search`.
             log: As in :meth:`search`.
 
@@ -552,11 +579,14 @@ class AsyncConfidenceIndex:
             limit=limit,
             min_confidence=min_confidence,
             confidence_weight=confidence_weight,
+            min_familiarity=min_familiarity,
+            familiarity_weight=familiarity_weight,
             query_filter=query_filter,
             target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
             rank_by=rank_by,
+            explain=explain,
         )
         which = self._logging if log is None else check_logging(log)
         return await self._find(
@@ -678,6 +708,8 @@ class AsyncConfidenceIndex:
         relevant_by: Literal["auto", "label", "id"] = "auto",
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
+        min_familiarity: float | None = None,
+        familiarity_weight: float = 0.0,
         query_filter: models.Filter | None = None,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         embeddings: FeatureEmbeddings | None = None,
@@ -698,6 +730,8 @@ class AsyncConfidenceIndex:
             relevant_by: Whether these are labels or ids. By default the index is asked.
             min_confidence: As in the searches to come.
             confidence_weight: As in the searches to come.
+            min_familiarity: As in the searches to come.
+            familiarity_weight: As in the searches to come.
             query_filter: Qdrant filter for these queries alone. The searches to come may have other filters.
             rank_by: As in the searches to come.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
@@ -712,6 +746,8 @@ class AsyncConfidenceIndex:
         options = SearchOptions(
             min_confidence=min_confidence,
             confidence_weight=confidence_weight,
+            min_familiarity=min_familiarity,
+            familiarity_weight=familiarity_weight,
             query_filter=query_filter,
             rank_by=rank_by,
         )
@@ -739,6 +775,8 @@ class AsyncConfidenceIndex:
         relevant_by: Literal["auto", "label", "id"] = "auto",
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
+        min_familiarity: float | None = None,
+        familiarity_weight: float = 0.0,
         query_filter: models.Filter | None = None,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         embeddings: FeatureEmbeddings | None = None,
@@ -753,6 +791,8 @@ class AsyncConfidenceIndex:
             relevant_by: As in :meth:`calibrate`.
             min_confidence: As in :meth:`search`.
             confidence_weight: As in :meth:`search`.
+            min_familiarity: As in :meth:`search`.
+            familiarity_weight: As in :meth:`search`.
             query_filter: As in :meth:`search`.
             rank_by: As in :meth:`search`.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
@@ -766,6 +806,8 @@ class AsyncConfidenceIndex:
         options = SearchOptions(
             min_confidence=min_confidence,
             confidence_weight=confidence_weight,
+            min_familiarity=min_familiarity,
+            familiarity_weight=familiarity_weight,
             query_filter=query_filter,
             rank_by=rank_by,
         )

@@ -37,15 +37,24 @@ def result(console: Console, found: SearchResult) -> None:
     console.print(f"  [{style}]{found.decision}{flag}[/{style}]: {_shown(found.reason)}")
     if found.confidence is not None:
         console.print(f"  chance to be right {bar(found.confidence)}")
+    if found.query_familiarity is not None:
+        console.print(f"  familiarity        {bar(found.query_familiarity)}")
+    if found.nearest is not None:
+        near = found.nearest
+        console.print(f"  nearest to: {_shown(near.text)} ({_shown(near.label or '-')}, cosine {near.score:.2f})")
     if found.hits:
         weighted = any(hit.score != hit.ranking_score for hit in found.hits)
         scores = (("ranking", "right"), ("score", "right")) if weighted else (("score", "right"),)
-        table = _table(*scores, ("confidence", "left"), ("agree", "right"), ("label", "left"), ("text", "left"))
+        known = any(hit.familiarity is not None for hit in found.hits)
+        familiar = (("familiar", "right"),) if known else ()
+        texts = (("agree", "right"), ("label", "left"), ("text", "left"))
+        table = _table(*scores, ("confidence", "left"), *familiar, *texts)
         for hit in found.hits:
             table.add_row(
                 *([f"{hit.ranking_score:.3f}"] if weighted else []),
                 f"{hit.score:.3f}",
                 bar(hit.confidence),
+                *([_share(hit.familiarity)] if known else []),
                 f"{sum(hit.agreement)}/{len(hit.agreement)}",
                 _shown(hit.label or "-"),
                 _shown(hit.text),
@@ -250,6 +259,10 @@ def bar(fraction: float) -> str:
     """A number in [0, 1] as a bar and as digits."""
     filled = round(fraction * _BAR_WIDTH)
     return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {fraction:.2f}"
+
+
+def _share(number: float | None) -> str:
+    return "-" if number is None else f"{number:.2f}"
 
 
 def _shown(text: str) -> str:

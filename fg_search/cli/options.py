@@ -145,6 +145,8 @@ TakeOver = Annotated[
 ]
 MinConfidence = Annotated[float | None, typer.Option(help="Exclude items less confident than this, 0 to 1.")]
 ConfidenceWeight = Annotated[float, typer.Option(help="Order hits by score * confidence^weight, 0 to 100.")]
+MinFamiliarity = Annotated[float | None, typer.Option(help="Exclude items less familiar than this, 0 to 1.")]
+FamiliarityWeight = Annotated[float, typer.Option(help="Order hits by score * familiarity^weight, 0 to 100.")]
 RankByOption = Annotated[str, typer.Option("--rank-by", help="Rank by auto, features, base or both.")]
 QueryFiles = Annotated[list[Path], typer.Option("--queries", help="File of queries. Repeatable.", show_default=False)]
 Relevant = Annotated[

@@ -25,9 +25,11 @@ from fg_search.cli.options import (
     Delimiter,
     EncoderFolder,
     Encoding,
+    FamiliarityWeight,
     Ids,
     IndexLocation,
     MinConfidence,
+    MinFamiliarity,
     OnBadRow,
     OnError,
     OutOfScope,
@@ -70,6 +72,8 @@ def search(
     offset: Annotated[int, typer.Option(min=0, help="Number of hits to skip.")] = 0,
     min_confidence: MinConfidence = None,
     confidence_weight: ConfidenceWeight = 0.0,
+    min_familiarity: MinFamiliarity = None,
+    familiarity_weight: FamiliarityWeight = 0.0,
     target_precision: Annotated[
         float | None, typer.Option(help="Share of answers that must be right, 0 to 1. Needs `fg-search calibrate`.")
     ] = None,
@@ -88,6 +92,9 @@ def search(
             show_default=False,
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also show the item nearest to a query by base embeddings, found or not.")
+    ] = False,
     log_queries: Annotated[
         bool,
         typer.Option("--log", help="Log queries without a confident answer, for `fg-search review --kind abstained`."),
@@ -111,10 +118,13 @@ def search(
         offset=offset,
         min_confidence=min_confidence,
         confidence_weight=confidence_weight,
+        min_familiarity=min_familiarity,
+        familiarity_weight=familiarity_weight,
         target_precision=target_precision,
         min_query_confidence=min_query_confidence,
         on_uncertain=on_uncertain,
         rank_by=rank_by,
+        explain=explain,
         query_filter=None if payload_filter is None else _filter_of(payload_filter),
     )
     form = text_form(delimiter, encoding)
@@ -192,6 +202,8 @@ def calibrate(
     on_error: OnError = "skip",
     min_confidence: MinConfidence = None,
     confidence_weight: ConfidenceWeight = 0.0,
+    min_familiarity: MinFamiliarity = None,
+    familiarity_weight: FamiliarityWeight = 0.0,
     rank_by: RankByOption = "auto",
     encoder: EncoderFolder = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -205,9 +217,15 @@ def calibrate(
     """Learn from judged queries, whose right answer is known, how far to trust results.
 
     The queries must be new to the encoder and to the index. The calibration is stored with the index. It holds for
-    searches with the same --min-confidence, --confidence-weight and --rank-by.
+    searches with the same --min-confidence, --confidence-weight, --min-familiarity, --familiarity-weight and --rank-by.
     """
-    options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
+    options = search_options(
+        min_confidence=min_confidence,
+        confidence_weight=confidence_weight,
+        min_familiarity=min_familiarity,
+        familiarity_weight=familiarity_weight,
+        rank_by=rank_by,
+    )
     texts, answers = queries_of(
         queries,
         on_error,
@@ -248,6 +266,8 @@ def evaluate(
     on_error: OnError = "skip",
     min_confidence: MinConfidence = None,
     confidence_weight: ConfidenceWeight = 0.0,
+    min_familiarity: MinFamiliarity = None,
+    familiarity_weight: FamiliarityWeight = 0.0,
     rank_by: RankByOption = "auto",
     encoder: EncoderFolder = None,
     trust_remote_code: TrustRemoteCode = False,
@@ -268,7 +288,13 @@ def evaluate(
     batch_size: BatchSize = None,
 ) -> None:
     """Measure on judged queries how often an index is right and how well its confidence shows it."""
-    options = search_options(min_confidence=min_confidence, confidence_weight=confidence_weight, rank_by=rank_by)
+    options = search_options(
+        min_confidence=min_confidence,
+        confidence_weight=confidence_weight,
+        min_familiarity=min_familiarity,
+        familiarity_weight=familiarity_weight,
+        rank_by=rank_by,
+    )
     texts, answers = queries_of(
         queries,
         on_error,

@@ -99,7 +99,7 @@ def settle(flagged: Sequence[SearchResult], options: SearchOptions) -> list[Sear
         for result in flagged
     ]
     return [
-        assessed
+        replace(assessed, nearest=result.nearest)
         if assessed.decision == "abstain"
         else _doubt(result, result.reason, options)
         if result.uncertain

@@ -19,7 +19,10 @@ from fg_search.validation import check_booleans
 
 RelevantBy = Literal["label", "id"]
 
-_FORMAT = 1
+_FORMAT = 2
+_WITHOUT_FAMILIARITY = 1  # format where the familiarity of points does not count, which release 0.1 reads, too
+_OF_FAMILIARITY = ("min_familiarity", "familiarity_weight")
+_SAME = ("min_confidence", "confidence_weight", *_OF_FAMILIARITY)  # options that searches have to share with it
 # judged queries kept for thresholds; more would not change these, and fill the collection's metadata
 _MAX_KEPT = 20_000
 
@@ -28,7 +31,8 @@ _MAX_KEPT = 20_000
 class Calibration:
     """A calibrator, and held-out judged queries to choose thresholds on.
 
-    It holds for searches with the same ``rank_by``, ``min_confidence`` and ``confidence_weight``.
+    It holds for searches with the same ``rank_by``, ``min_confidence``, ``confidence_weight``, ``min_familiarity`` and
+    ``familiarity_weight``.
 
     Attributes:
         fingerprint: Fingerprint of the encoder.
@@ -41,6 +45,8 @@ class Calibration:
         points: Number of points in the index at that time.
         confidence: ``(m,)`` float32 calibrated confidence of held-out queries.
         correct: ``(m,)`` booleans, whether their top hit is right.
+        min_familiarity: Points less familiar than this were excluded.
+        familiarity_weight: Weight of the points' familiarity in the order of the hits.
     """
 
     fingerprint: str
@@ -53,6 +59,8 @@ class Calibration:
     points: int
     confidence: npt.NDArray[np.float32] = field(repr=False)
     correct: npt.NDArray[np.bool_] = field(repr=False)
+    min_familiarity: float | None = None
+    familiarity_weight: float = 0.0
 
     def threshold(self, target: float, delta: float = 0.1) -> PrecisionThreshold:
         """Threshold of the confidence for a target precision, see :func:`fg_search.threshold_for_precision`."""
@@ -64,16 +72,13 @@ class Calibration:
 
     def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:
         """Whether the calibration applies to these options."""
-        return (self.rank_by, self.min_confidence, self.confidence_weight) == (
-            rank_by,
-            options.min_confidence,
-            options.confidence_weight,
-        )
+        return self.rank_by == rank_by and all(getattr(self, name) == getattr(options, name) for name in _SAME)
 
     def describe_search(self) -> str:
         """Human-readable search options."""
-        least = "none" if self.min_confidence is None else f"{self.min_confidence:g}"
-        return f"rank_by {self.rank_by}, min_confidence {least}, confidence_weight {self.confidence_weight:g}"
+        values = {name: getattr(self, name) for name in _SAME}
+        shown = [f"{name} {'none' if value is None else f'{value:g}'}" for name, value in values.items()]
+        return ", ".join([f"rank_by {self.rank_by}", *shown])
 
     def is_same(self, other: Calibration | None) -> bool:
         """Whether both are one calibration."""
@@ -81,13 +86,15 @@ class Calibration:
 
     def to_metadata(self) -> dict[str, Any]:
         """JSON values of the calibration, for :meth:`of_metadata`."""
+        familiar = self.min_familiarity is not None or self.familiarity_weight
         return {
-            "format": _FORMAT,
+            "format": _FORMAT if familiar else _WITHOUT_FAMILIARITY,
             "fingerprint": self.fingerprint,
             "relevant_by": self.relevant_by,
             "rank_by": self.rank_by,
             "min_confidence": self.min_confidence,
             "confidence_weight": self.confidence_weight,
+            **({name: getattr(self, name) for name in _OF_FAMILIARITY} if familiar else {}),
             "calibrator": self.calibrator.to_dict(),
             "queries": self.queries,
             "points": self.points,
@@ -120,6 +127,7 @@ class Calibration:
             points=data["points"],
             confidence=np.frombuffer(base64.b64decode(data["confidence"]), dtype="<f4").astype(np.float32),
             correct=np.array([right == "1" for right in data["correct"]], dtype=bool),
+            **{name: data[name] for name in _OF_FAMILIARITY if name in data},
         )
 
 

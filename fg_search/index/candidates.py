@@ -24,7 +24,7 @@ class RankedPoint:
         id: Engine's id.
         score: Similarity by features, or by base embeddings if these alone rank.
         ranking_score: What points are ordered by: the score, or the mean of similarity and cosine, times
-            ``confidence^confidence_weight``.
+            ``confidence^confidence_weight`` and ``familiarity^familiarity_weight``.
         payload: The part of its payload that was read.
     """
 
@@ -39,7 +39,7 @@ class Candidates:
     """Points found for one query.
 
     Attributes:
-        points: Points, best first by their scores without the weight of the confidence.
+        points: Points, best first by their scores without weights.
         is_all: Whether there are no more.
     """
 

@@ -12,7 +12,7 @@ from fg_search.engine.answers import answer_of
 from fg_search.engine.paging import scroll_pages
 from fg_search.errors import ServerError
 from fg_search.index.search_options import SearchOptions
-from fg_search.index.search_plan import min_confidence_condition
+from fg_search.index.search_plan import least_conditions
 from fg_search.index.set_aside import NOT_SET_ASIDE, SET_ASIDE
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import has_ids
@@ -32,12 +32,12 @@ async def in_scope(state: IndexState, options: SearchOptions, ask: Callable[[mod
     Raises:
         ServerError: If there are too many still.
     """
-    confident = min_confidence_condition(options)
+    least = least_conditions(options)
     if state.metadata.set_aside is None:
         with told_of_conditions(state, options.query_filter):
-            return await ask(state.scope(confident, options.query_filter))
+            return await ask(state.scope(*least, options.query_filter))
     try:
-        return await ask(state.scope(NOT_SET_ASIDE, confident, options.query_filter))
+        return await ask(state.scope(NOT_SET_ASIDE, *least, options.query_filter))
     except ServerError as error:
         if _too_many(error) is None:
             raise
@@ -47,7 +47,7 @@ async def in_scope(state: IndexState, options: SearchOptions, ask: Callable[[mod
         )
         ids = [id_of(record) async for page in found for record in page]
         left = models.Filter(must_not=[has_ids(ids)]) if ids else None
-        return await ask(state.scope(left, confident, options.query_filter))
+        return await ask(state.scope(left, *least, options.query_filter))
 
 
 @contextmanager

@@ -86,7 +86,7 @@ async def _members(
 
 def _weighted(state: IndexState, found: Candidates, options: SearchOptions) -> list[RankedPoint]:
     check_payloads(state, [point.payload for point in found.points])
-    return weighted(found.points, options.confidence_weight) if options.confidence_weight else found.points
+    return weighted(state, found.points, options)
 
 
 async def _with_payloads(state: IndexState, groups: Groups) -> Groups:

@@ -1,4 +1,4 @@
-"""Points ranked by score and confidence: by what the engine found, and read from the top.
+"""Points ranked by score, confidence and familiarity: by what the engine found, and read from the top.
 
 A server evaluates what is below a formula in each shard by itself, and a formula weighs a fixed number of candidates,
 among which the best need not be. Here the same points have the same scores in one shard, in many, and in a folder.
@@ -15,13 +15,14 @@ from qdrant_client import models
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
 from fg_search.index.candidates import MORE, MOST, Candidates, RankedPoint, in_steps, place
+from fg_search.index.familiarity import familiarity_of
 from fg_search.index.following import check_model
 from fg_search.index.points_by_both import candidates_by_both
 from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_plan import Ranking, plan
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import CONFIDENCE_KEY, PAYLOAD_KEY
+from fg_search.layout.keys import CONFIDENCE_KEY, FAMILIARITY_KEY, PAYLOAD_KEY
 from fg_search.layout.points import id_of, payload_of
 
 
@@ -44,19 +45,20 @@ async def best_points(
     Raises:
         StrangersError: If points of another encoder are among them.
     """
-    weight, needed = options.confidence_weight, options.offset + options.limit
-    if rank_by == "both" and not weight:
+    needed = options.offset + options.limit
+    if rank_by == "both" and not options.is_weighted:
         return await _best_by_both(state, vectors, scope, needed)
     count = in_steps(needed)
-    keys = [CONFIDENCE_KEY] if weight else []
+    weights = {CONFIDENCE_KEY: options.confidence_weight, FAMILIARITY_KEY: options.familiarity_weight}
+    keys = [key for key, weight in weights.items() if weight]
     best: dict[int, list[RankedPoint]] = {}
     left = list(range(len(vectors)))
     while left:
         found = dict(
             zip(left, await candidates(state, [vectors[i] for i in left], rank_by, scope, count, keys), strict=True)
         )
-        best |= {i: (weighted(one.points, weight) if weight else one.points)[:needed] for i, one in found.items()}
-        if not weight or count >= MOST:
+        best |= {i: weighted(state, one.points, options)[:needed] for i, one in found.items()}
+        if not options.is_weighted or count >= MOST:
             break
         left = [i for i, one in found.items() if not _is_exact(best[i], one, needed)]
         count = min(count * MORE, MOST)
@@ -112,18 +114,28 @@ async def _best_by_both(
     return [_with_payloads(list(places.values()), payloads) for places in best]
 
 
-def weighted(points: Sequence[RankedPoint], weight: float) -> list[RankedPoint]:
-    """Points whose confidence was read, best first by their weighted scores."""
+def weighted(state: IndexState, points: list[RankedPoint], options: SearchOptions) -> list[RankedPoint]:
+    """Points whose confidence and familiarity were read where they count, best first by their weighted scores.
+
+    Raises:
+        NotScoredError: If a familiarity counts that a point lacks.
+    """
+    if not options.is_weighted:
+        return points
     found = [
-        RankedPoint(
-            point.id,
-            point.score,
-            point.ranking_score * point.payload[PAYLOAD_KEY]["confidence"] ** weight,
-            point.payload,
-        )
+        RankedPoint(point.id, point.score, point.ranking_score * _weight(state, point.payload, options), point.payload)
         for point in points
     ]
     return sorted(found, key=place)
+
+
+def _weight(state: IndexState, payload: Mapping[str, Any], options: SearchOptions) -> float:
+    weight = 1.0
+    if options.confidence_weight:
+        weight *= payload[PAYLOAD_KEY]["confidence"] ** options.confidence_weight
+    if options.familiarity_weight:
+        weight *= familiarity_of(state, payload) ** options.familiarity_weight
+    return weight
 
 
 def _ranked(point: models.ScoredPoint) -> RankedPoint:
@@ -149,7 +161,7 @@ def _with_payloads(points: Sequence[RankedPoint], payloads: Mapping[PointId, Map
 
 
 def _is_exact(best: Sequence[RankedPoint], found: Candidates, needed: int) -> bool:
-    """Whether no point but the candidates can be among the best: no score grows by being multiplied by a confidence."""
+    """Whether no point but the candidates can be among the best: no weight makes a score grow."""
     if found.is_all:
         return True
     beyond = max(0.0, found.points[-1].ranking_score)

@@ -140,6 +140,8 @@ async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions
             rank_by=uncalibrated_ranking(state, options.rank_by),
             min_confidence=options.min_confidence,
             confidence_weight=options.confidence_weight,
+            min_familiarity=options.min_familiarity,
+            familiarity_weight=options.familiarity_weight,
             points=points,
         )
 

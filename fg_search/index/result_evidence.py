@@ -12,7 +12,7 @@ from fg_search.confidence.result_features import EVIDENCE_HITS, result_features
 from fg_search.engine.port import PointId
 from fg_search.index.calibration import RelevantBy
 from fg_search.index.query_vectors import Queries, QueryVectors
-from fg_search.index.retrieval import check_not_empty, find_hits, ranking, request_chunks
+from fg_search.index.retrieval import check_findable, find_hits, ranking, request_chunks
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
@@ -51,7 +51,7 @@ async def evidence(
             tables.append(features)
         found += hits_of_each
     if not tables:
-        await check_not_empty(state)
+        await check_findable(state, options)
         raise ValueError("no query has a hit: do the filters leave anything?")
     return found, {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
 

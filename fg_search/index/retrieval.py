@@ -9,6 +9,7 @@ from qdrant_client import models
 from fg_search.engine.paging import pages
 from fg_search.errors import EmptyIndexError
 from fg_search.index.candidates import RankedPoint
+from fg_search.index.familiarity import check_familiarity
 from fg_search.index.few_conditions import in_scope
 from fg_search.index.following import check_model
 from fg_search.index.query_vectors import QueryVectors
@@ -44,7 +45,7 @@ async def _find_hits(
     rank_by: RankBy,
     scope: models.Filter | None,
 ) -> list[tuple[Hit, ...]]:
-    if rank_by != "both" and not options.confidence_weight:
+    if rank_by != "both" and not options.is_weighted:
         ranking: Ranking = "base" if rank_by == "base" else "features"
         requests = [plan(query, ranking, scope, options.limit, options.offset) for query in vectors]
         responses = await state.engine.query_batch_points(state.collection, requests)
@@ -94,6 +95,18 @@ def uncalibrated_ranking(state: IndexState, rank_by: RankBy) -> RankBy:
     if rank_by != "features" and not state.metadata.has_base:
         raise ValueError(f"{state.name} was made without base vectors, so rank_by={rank_by!r} is not possible")
     return rank_by
+
+
+async def check_findable(state: IndexState, options: SearchOptions) -> None:
+    """Check, after a search without hits, that the index has what it searched for.
+
+    Raises:
+        EmptyIndexError: If it has no items.
+        NotScoredError: If they were to be familiar, and none has a familiarity.
+    """
+    await check_not_empty(state)
+    if options.min_familiarity is not None:
+        await check_familiarity(state)
 
 
 async def check_not_empty(state: IndexState) -> None:

@@ -15,7 +15,7 @@ from fg_search.index.grouped_points import group_points
 from fg_search.index.query_vectors import Queries, QueryVectors
 from fg_search.index.result_evidence import top_hit_features
 from fg_search.index.retrieval import (
-    check_not_empty,
+    check_findable,
     find_hits,
     ranked_hits,
     ranking,
@@ -49,8 +49,10 @@ async def search(state: IndexState, queries: Queries, options: SearchOptions) ->
         for i, hits, confidence in zip(chunk, found, confidences, strict=True):
             page = _page(hits, options, policy)
             results[i] = assess_hits(results[i], page, confidence, policy.threshold, options)
+    if options.explain:
+        results = await _explained(state, queries.vectors, options, results)
     if not any(result.hits for result in results):
-        await check_not_empty(state)
+        await check_findable(state, options)
     return results
 
 
@@ -63,6 +65,8 @@ async def group(
     assessed = assess_query(
         text, vectors.answerability, options, familiarity=vectors.familiarity, unread=vectors.unread
     )
+    if options.explain:
+        (assessed,) = await _explained(state, [vectors], options, [assessed])
     if assessed.decision == "abstain":
         return GroupedResult((), assessed)
     policy = _Policy.of(state, options)
@@ -75,12 +79,25 @@ async def group(
         best = await find_hits(state, [vectors], replace(options, limit=EVIDENCE_HITS, offset=0), policy.rank_by)
         (confidence,) = await _confidences(state, [vectors], best, policy.calibration, policy.rank_by)
     if not hits:
-        await check_not_empty(state)
+        await check_findable(state, options)
     result = assess_hits(assessed, hits, confidence, policy.threshold, options)
     if not hits:
         reason = f"{assessed.reason}; no point that passes the filters has a text or an integer in {group_by!r}"
         result = replace(result, reason=reason)
     return GroupedResult(groups if result.hits else (), result)
+
+
+async def _explained(
+    state: IndexState, vectors: Sequence[QueryVectors], options: SearchOptions, results: Sequence[SearchResult]
+) -> list[SearchResult]:
+    """Results with the item nearest to each query by base embeddings, if the index has these."""
+    if not state.metadata.has_base:
+        return [*results]
+    one = SearchOptions(limit=1, query_filter=options.query_filter)
+    nearest: list[tuple[Hit, ...]] = []
+    for chunk in request_chunks(range(len(vectors))):
+        nearest += await find_hits(state, [vectors[i] for i in chunk], one, "base")
+    return [replace(result, nearest=hits[0] if hits else None) for result, hits in zip(results, nearest, strict=True)]
 
 
 @dataclass(frozen=True)

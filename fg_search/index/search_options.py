@@ -35,6 +35,10 @@ class SearchOptions:
         min_confidence: Exclude points less confident than this, in [0, 1]. The engine does it.
         confidence_weight: Weight w of ``score · confidence^w``, in [0, 100], by which hits are ordered. The score is
             that of the ranking.
+        min_familiarity: Exclude points less familiar than this, and those whose familiarity is not known, in [0, 1].
+            The engine does it.
+        familiarity_weight: Weight v of ``score · familiarity^v``, in [0, 100], as ``confidence_weight``. Both together
+            multiply the score by both.
         query_filter: Qdrant filter.
         min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
         target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
@@ -45,6 +49,8 @@ class SearchOptions:
             which the cosine counts half as much), or ``"auto"``: as the index was calibrated, otherwise by how the head
             was trained (``"both"`` with labels or attributes, ``"base"`` without).
         offset: Number of hits to skip, for paging.
+        explain: Find the item nearest to the query by base embeddings, whatever ranks, excludes or down-weights hits
+            but for ``query_filter``.
 
     Raises:
         TypeError, ValueError: If an option is out of range, or queries are never uncertain but ``on_uncertain`` says
@@ -54,24 +60,29 @@ class SearchOptions:
     limit: Limit = 10
     min_confidence: Fraction | None = None
     confidence_weight: Weight = 0.0
+    min_familiarity: Fraction | None = None
+    familiarity_weight: Weight = 0.0
     query_filter: models.Filter | None = None
     min_query_confidence: Fraction | None = None
     target_precision: Precision | None = None
     on_uncertain: OnUncertain = "flag"
     rank_by: RankBy = "auto"
     offset: Offset = 0
+    explain: bool = False
 
     def __post_init__(self) -> None:
         self._keep("limit", check_count(self.limit, name="limit"))
         self._keep("offset", check_count(self.offset, name="offset", least=0))
         if self.limit + self.offset > _MAX_HITS:
             raise ValueError(f"limit + offset must be at most {_MAX_HITS:,}, got {self.limit + self.offset:,}")
-        for name in ("min_confidence", "min_query_confidence"):
+        for name in ("min_confidence", "min_familiarity", "min_query_confidence"):
             if getattr(self, name) is not None:
                 self._keep(name, check_fraction(getattr(self, name), name=name))
-        if not (is_number(self.confidence_weight) and 0 <= self.confidence_weight <= _MAX_WEIGHT):
-            raise ValueError(f"confidence_weight must be between 0 and {_MAX_WEIGHT}, got {self.confidence_weight!r}")
-        self._keep("confidence_weight", float(self.confidence_weight))
+        for name in ("confidence_weight", "familiarity_weight"):
+            weight = getattr(self, name)
+            if not (is_number(weight) and 0 <= weight <= _MAX_WEIGHT):
+                raise ValueError(f"{name} must be between 0 and {_MAX_WEIGHT}, got {weight!r}")
+            self._keep(name, float(weight))
         target = self.target_precision
         if target is not None and not (is_number(target) and 0 < target < 1):
             raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target!r}")
@@ -84,6 +95,11 @@ class SearchOptions:
                 f"on_uncertain={self.on_uncertain!r} needs target_precision or min_query_confidence: "
                 "when is a query uncertain?"
             )
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether hits are ordered by more than their scores."""
+        return bool(self.confidence_weight or self.familiarity_weight)
 
     def _keep(self, name: str, value: float) -> None:
         """Keep a number as Python's own: the engine and JSON do not know numpy's."""

@@ -13,7 +13,7 @@ from fg_search.index.query_vectors import QueryVectors
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.layout.group_summaries import agreement, code_names
-from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR, PAYLOAD_KEY
+from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FAMILIARITY_KEY, FEATURES_VECTOR, PAYLOAD_KEY
 
 Ranking: TypeAlias = Literal["features", "base"]
 """A ranking that the engine computes: by one vector."""
@@ -74,13 +74,12 @@ def to_hits(rows: Iterable[Row], query: QueryVectors) -> tuple[Hit, ...]:
     return Hit.of_each(hits)
 
 
-def min_confidence_condition(options: SearchOptions) -> models.FieldCondition | None:
-    """Condition that excludes points which are not confident enough."""
-    if options.min_confidence is None:
-        return None
-    return _at_least(options.min_confidence)
+def least_conditions(options: SearchOptions) -> list[models.FieldCondition]:
+    """Conditions that exclude points which are not confident or not familiar enough."""
+    least = {CONFIDENCE_KEY: options.min_confidence, FAMILIARITY_KEY: options.min_familiarity}
+    return [_at_least(key, value) for key, value in least.items() if value is not None]
 
 
 @lru_cache(maxsize=64)
-def _at_least(confidence: float) -> models.FieldCondition:
-    return models.FieldCondition(key=CONFIDENCE_KEY, range=models.Range(gte=confidence))
+def _at_least(key: str, value: float) -> models.FieldCondition:
+    return models.FieldCondition(key=key, range=models.Range(gte=value))

@@ -23,7 +23,8 @@ class Hit:
         id: User's id of the item.
         score: Similarity to the query: FG similarity in [0, 1], or base cosine in [-1, 1] where that alone ranks.
         ranking_score: What hits are ordered by: the score, or with ``rank_by="both"`` the mean of the score and of the
-            base cosine, which counts half as much; times ``confidence^confidence_weight``.
+            base cosine, which counts half as much; times ``confidence^confidence_weight`` and
+            ``familiarity^familiarity_weight``.
         confidence: Confidence of the item's embedding, in [1/K, 1].
         label: Label of the item, ``None`` if unknown.
         text: Text of the item.
@@ -78,6 +79,8 @@ class SearchResult:
             calibrated for this kind of search, or the query was not even searched for.
         query_familiarity: Share of the examples learned from that are less familiar than the query, in [0, 1]. ``None``
             if the encoder does not know its examples.
+        nearest: Item nearest to the query by base embeddings, with their cosine as its score, if ``explain`` asked for
+            it. It shows what the query is like, found or not; its label need not be right.
     """
 
     query: str
@@ -88,9 +91,12 @@ class SearchResult:
     reason: str
     confidence: float | None = None
     query_familiarity: float | None = None
+    nearest: Hit | None = None
 
     def __str__(self) -> str:
         lines = [self.query, f"  {self.decision}: {self.reason}"]
+        if self.nearest is not None:
+            lines.append(f"  nearest to: {self.nearest}")
         return "\n".join([*lines, *(f"  {hit}" for hit in self.hits)])
 
 

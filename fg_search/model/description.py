@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.arrays import unit_rows
+from fg_search.confidence.familiarity import UNFAMILIAR
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.partition import Parts, alike, gathered, listed, membership, spans, title
+from fg_search.model.terms import Words
 from fg_search.validation import check_labels, check_same_length, check_texts
 
-_VALUES, _TERMS, _EXAMPLES = 5, 8, 3
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_VALUES, _EXAMPLES = 5, 3
 _SHOWN_CODES = 5
+_DECIMALS = 4  # of a centrality: those after them differ by the order of the items
+_CLIPPED = 60  # characters of a text in a title or a line
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,8 @@ class CodeDescription:
         terms: Typical words by class-based TF-IDF, best first.
         typical: Texts with the highest group confidence, highest first.
         boundary: Texts with the lowest group confidence, lowest first, each with its second most probable code.
+        nearest: Text most similar to all texts with the code, by the features of all groups. It stands for the code
+            where no label does.
     """
 
     code: int
@@ -56,10 +67,12 @@ class CodeDescription:
     terms: tuple[str, ...]
     typical: tuple[str, ...]
     boundary: tuple[tuple[str, int], ...]
+    nearest: str
 
     def __str__(self) -> str:
         values = [*self.labels, *(lift for lifts in self.attributes.values() for lift in lifts)]
         named = ", ".join(f"{value.value} {value.share:.0%}" for value in values[:_VALUES])
+        named = named or f"nearest to “{clipped(self.nearest)}”"
         return f"code {self.code}: {self.usage:.1%} of items; " + "; ".join(
             part for part in (named, "terms " + ", ".join(self.terms) if self.terms else "") if part
         )
@@ -76,6 +89,8 @@ class GroupDescription:
         dead_codes: Codes that no item has.
         confidence: Mean group confidence of all items, in [1/K, 1].
         codes: Codes in use, most used first.
+        parts: Labels that share a code, for each code that most items of a label have, the most used code first. In
+            the group of a described attribute they are its values. Empty without labels.
     """
 
     group: int
@@ -84,15 +99,25 @@ class GroupDescription:
     dead_codes: tuple[int, ...]
     confidence: float
     codes: tuple[CodeDescription, ...]
+    parts: Parts = ()
+
+    @property
+    def title(self) -> str:
+        """What the group separates: labels, or without labels what its most used codes are nearest to."""
+        if self.parts:
+            return title(self.parts, "labels" if self.name is None else "values")
+        return f"codes nearest to {listed([f'“{clipped(code.nearest)}”' for code in self.codes])}"
 
     def __str__(self) -> str:
-        title = f"group {self.group}" + (f" ({self.name})" if self.name else "")
+        name = f"group {self.group}" + (f" ({self.name})" if self.name else "")
         head = (
-            f"{title}: {len(self.codes)} codes in use, {len(self.dead_codes)} dead, "
+            f"{name}: {len(self.codes)} codes in use, {len(self.dead_codes)} dead, "
             f"entropy {self.entropy:.2f}, confidence {self.confidence:.2f}"
         )
+        separates = [f"  {self.title}"] if self.parts else []
         lines = [f"  {code}" for code in self.codes[:_SHOWN_CODES]]
         rest = len(self.codes) - len(lines)
+        lines = [*separates, *lines]
         return "\n".join([head, *lines, *([f"  … and {rest} more"] if rest > 0 else [])])
 
 
@@ -105,24 +130,47 @@ class Description:
         groups: One description per group.
         mutual_information: ``(G, G)`` float64 normalised mutual information between the groups' codes, in [0, 1]: 0 for
             independent groups, 1 for redundant ones.
+        alike: Numbers of the groups that separate the same labels (without labels: the same items), one tuple for each
+            such partition. A group that learned an attribute is alone.
+        familiarity: Mean familiarity of the items, in [0, 1]: about .5 for new texts of the kind that was learned from,
+            more for the examples themselves. ``None`` if it is not known.
+        unfamiliar: The least familiar texts, of those below .05, each with its familiarity and the other text nearest
+            to it by base embeddings. Empty if either is not known.
     """
 
     items: int
     groups: tuple[GroupDescription, ...]
     mutual_information: npt.NDArray[np.float64] = field(repr=False)
+    alike: tuple[tuple[int, ...], ...]
+    familiarity: float | None = None
+    unfamiliar: tuple[tuple[str, float, str], ...] = ()
 
     def __str__(self) -> str:
         count = len(self.groups)
         between = self.mutual_information[~np.eye(count, dtype=bool)]
         overlap = f", mutual information between groups {between.mean():.2f} on average" if count > 1 else ""
-        return "\n".join([f"{count} groups on {self.items:,} items{overlap}", *map(str, self.groups)])
+        known = "" if self.familiarity is None else f", familiarity {self.familiarity:.2f} on average"
+        lines = [f"{count} groups on {self.items:,} items{overlap}{known}"]
+        lines += [
+            f"unfamiliar: “{clipped(text)}” ({familiarity:.2g}), nearest to “{clipped(nearest)}”"
+            for text, familiarity, nearest in self.unfamiliar
+        ]
+        for same in self.alike:
+            group = self.groups[same[0]]
+            if len(same) > 1:
+                lines.append(f"groups {spans(same)} are alike; group {group.group} stands for them")
+            lines.append(str(group))
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """The description as JSON values."""
         return {
             "items": self.items,
-            "groups": [asdict(group) for group in self.groups],
+            "groups": [{**asdict(group), "title": group.title} for group in self.groups],
             "mutual_information": self.mutual_information.tolist(),
+            "alike": self.alike,
+            "familiarity": self.familiarity,
+            "unfamiliar": self.unfamiliar,
         }
 
 
@@ -158,12 +206,48 @@ def describe(
         for name, column in (attributes or {}).items()
     }
     label_column = None if labels is None else _Column(labels)
-    words = _Words(items)
+    words = Words(items)
+    features = embeddings.sparse()
     groups = tuple(
-        _describe_group(embeddings, group, items, label_column, columns, words, group_names)
+        _describe_group(embeddings, group, items, label_column, columns, words, group_names, features)
         for group in range(embeddings.groups)
     )
-    return Description(len(items), groups, group_mutual_information(embeddings.codes))
+    return Description(
+        len(items),
+        groups,
+        group_mutual_information(embeddings.codes),
+        alike([_partition(group, embeddings) for group in groups]),
+        None if embeddings.familiarity is None else float(embeddings.familiarity.mean()),
+        _unfamiliar(embeddings, items),
+    )
+
+
+def clipped(text: str) -> str:
+    """The beginning of a text, on one line."""
+    text = " ".join(text.split())
+    return text if len(text) <= _CLIPPED else text[: _CLIPPED - 1] + "…"
+
+
+def _partition(group: GroupDescription, embeddings: FeatureEmbeddings) -> Hashable:
+    """What makes groups alike: the same name and the same parts, or the same items with one code each."""
+    if group.parts:
+        return group.name, frozenset(map(frozenset, group.parts))
+    _, first, codes = np.unique(embeddings.codes[:, group.group], return_index=True, return_inverse=True)
+    return group.name, first[codes].tobytes()
+
+
+def _unfamiliar(embeddings: FeatureEmbeddings, texts: list[str]) -> tuple[tuple[str, float, str], ...]:
+    if embeddings.familiarity is None or not embeddings.base.shape[1] or len(texts) < 2:
+        return ()
+    least = np.argsort(embeddings.familiarity, kind="stable")[:_EXAMPLES]
+    least = least[embeddings.familiarity[least] < UNFAMILIAR]
+    rows = unit_rows(embeddings.base)
+    cosines = rows[least] @ rows.T
+    cosines[np.arange(len(least)), least] = -np.inf  # itself
+    return tuple(
+        (texts[i], float(embeddings.familiarity[i]), texts[j])
+        for i, j in zip(least, cosines.argmax(axis=1), strict=True)
+    )
 
 
 def group_mutual_information(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -185,34 +269,25 @@ def group_mutual_information(codes: npt.NDArray[np.int64]) -> npt.NDArray[np.flo
     return shared
 
 
-def typical_terms(texts: Sequence[str], codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
-    """Typical words of the texts with each code, by class-based TF-IDF (Grootendorst, 2022), best first.
-
-    Args:
-        texts: n texts.
-        codes: ``(n,)`` integer codes in [0, size).
-        size: Number of codes.
-
-    Returns:
-        One tuple of words per code, empty for an unused code.
-    """
-    return _Words([*texts]).of_codes(codes, size)
-
-
 def _describe_group(
     embeddings: FeatureEmbeddings,
     group: int,
     texts: list[str],
     labels: _Column | None,
     attributes: Mapping[str, _Column],
-    words: _Words,
+    words: Words,
     names: Sequence[str],
+    features: csr_array,
 ) -> GroupDescription:
     codes, sure = embeddings.codes[:, group], embeddings.group_confidence[:, group]
     size = embeddings.probabilities.shape[2]
     used = np.bincount(codes, minlength=size)
     shares = used[used > 0] / len(codes)
     terms = words.of_codes(codes, size)
+    name = names[group] if group < len(names) else None
+    column = labels if name is None else attributes.get(name, labels)
+    central = _centrality(features, codes, size)
+    gathers = [()] * size if column is None else gathered(column.values, column.rows, codes, size)
     descriptions = []
     for code in np.argsort(-used, kind="stable")[: len(shares)]:
         members = np.flatnonzero(codes == code)
@@ -229,16 +304,26 @@ def _describe_group(
                 terms=terms[code],
                 typical=tuple(texts[i] for i in by_confidence[:_EXAMPLES]),
                 boundary=tuple((texts[i], int(almost)) for i, almost in zip(unsure, second, strict=True)),
+                nearest=texts[members[central[members].argmax()]],
             )
         )
     return GroupDescription(
         group=group,
-        name=names[group] if group < len(names) else None,
+        name=name,
         entropy=float(-(shares * np.log(shares)).sum() / np.log(size)),
         dead_codes=tuple(int(code) for code in np.flatnonzero(used == 0)),
         confidence=float(sure.mean()),
         codes=tuple(descriptions),
+        parts=tuple(gathers[described.code] for described in descriptions if gathers[described.code]),
     )
+
+
+def _centrality(features: csr_array, codes: npt.NDArray[np.int64], size: int) -> npt.NDArray[np.float64]:
+    """Similarity of each of n items to the mean of those with its code, times their number, ``(n,)``."""
+    sums = (membership(codes, size) @ features).toarray()
+    rows = np.repeat(np.arange(len(codes)), np.diff(features.indptr))
+    products = features.data * sums[codes[rows], features.indices]
+    return np.asarray(np.bincount(rows, products, minlength=len(codes)).round(_DECIMALS))
 
 
 class _Column:
@@ -262,37 +347,3 @@ class _Column:
         only_one = len(self.values) == 1
         chosen = [i for i in order if counts[i] and (lift[i] > 1 or only_one)][:_VALUES]
         return tuple(ValueLift(self.values[i], int(counts[i]), float(share[i]), float(lift[i])) for i in chosen)
-
-
-class _Words:
-    """Word counts of n texts, to find typical words of a code."""
-
-    def __init__(self, texts: list[str]) -> None:
-        from sklearn.feature_extraction.text import CountVectorizer
-
-        vectorizer = CountVectorizer()
-        try:
-            self.counts = vectorizer.fit_transform(texts)
-        except ValueError:  # no text contains a word of two letters or more
-            self.counts, self.names = None, np.empty(0, dtype=object)
-        else:
-            self.names = vectorizer.get_feature_names_out()
-
-    def of_codes(self, codes: npt.NDArray[np.int64], size: int) -> list[tuple[str, ...]]:
-        """The terms of each code with the highest ``tf · log(1 + (A - f + ½) / (f + ½))``.
-
-        Class-based TF-IDF (Grootendorst, 2022) in its BM25 form, which excludes words that are frequent everywhere: tf
-        is the term's share of the code's words, f its count over all codes, A the mean number of words per code.
-        """
-        from scipy.sparse import csr_array
-
-        if self.counts is None:
-            return [()] * size
-        member = csr_array((np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(size, len(codes)))
-        counts = (member @ self.counts).toarray()
-        words = counts.sum(axis=1, keepdims=True)
-        frequency = counts.sum(axis=0)
-        rarity = np.log1p(np.maximum(words[words > 0].mean() - frequency + 0.5, 0) / (frequency + 0.5))
-        weight = counts / np.maximum(words, 1) * rarity
-        best = np.argsort(-weight, axis=1, kind="stable")[:, :_TERMS]
-        return [tuple(str(self.names[i]) for i in row if weight[code, i] > 0) for code, row in enumerate(best)]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from fg_search._deprecation import renamed_parameters
 from fg_search.arrays import unit_rows
-from fg_search.model.description import typical_terms
+from fg_search.model.terms import typical_terms
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery
 from fg_search.validation import check_count, check_fraction, check_same_length, check_texts, check_vectors
 

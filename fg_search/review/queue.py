@@ -11,12 +11,12 @@ from qdrant_client import models
 
 from fg_search.engine.paging import pages
 from fg_search.engine.port import PointId
-from fg_search.errors import NotScoredError
+from fg_search.index.familiarity import check_familiarity
 from fg_search.index.few_conditions import told_of_conditions
 from fg_search.index.retrieval import check_not_empty
 from fg_search.index.scores import check_items_scored, check_labels_scored
 from fg_search.index.state import IndexState
-from fg_search.layout.conditions import equals, is_present
+from fg_search.layout.conditions import equals
 from fg_search.layout.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
@@ -80,7 +80,7 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
     if not found:
         await check_not_empty(state)
         if options.kind == "unfamiliar":
-            await _check_familiarity(state)
+            await check_familiarity(state)
     if options.diverse and found:
         found = await _spread(state, found, options.wanted)
     found = found[options.offset : options.wanted]
@@ -90,14 +90,6 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
     if options.evidence and items:
         items = await with_evidence(state, items, [queued.id for queued in found], options.evidence)
     return [replace(item, reason=reason_of(item, queued)) for item, queued in zip(items, found, strict=True)]
-
-
-async def _check_familiarity(state: IndexState) -> None:
-    if not await state.engine.count(state.collection, state.scope(is_present(FAMILIARITY_KEY))):
-        raise NotScoredError(
-            f"no item of {state.name} has a familiarity: the encoder does not know its examples; call "
-            "encoder.learn_familiarity(texts) and index.migrate(encoder), or fit the encoder again"
-        )
 
 
 async def _find(state: IndexState, options: ReviewOptions) -> list[QueuedItem]:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from fg_search.ids import UserId
-from fg_search.index.search_results import SearchResult
+from fg_search.index.search_results import Hit, SearchResult
 from fg_search.review.decisions import ReviewDecision
 from fg_search.review.items import ReviewItem
 from fg_search.review.review_options import ReviewOptions
@@ -25,14 +25,23 @@ class HitBody(BaseModel):
     id: UserId
     score: float
     ranking_score: float = Field(
-        description="What hits are ordered by: the score, or its mean with the base cosine, times confidence^weight."
+        description="What hits are ordered by: the score, or its mean with the base cosine, times confidence^weight "
+        "and familiarity^weight."
     )
     weighted_score: float = Field(description="Old name of `ranking_score`.", deprecated=True)
     confidence: float = Field(description="Confidence of the item.")
+    familiarity: float | None = Field(
+        description="Share of the examples learned from that are less familiar than the item, if it is known."
+    )
     label: str | None
     text: str
     agreement: list[bool] = Field(description="Whether query and item have the same code, by group.")
     payload: dict[str, Any]
+
+    @classmethod
+    def of(cls, hit: Hit) -> HitBody:
+        """Convert a hit."""
+        return cls.model_validate({**asdict(hit), "weighted_score": hit.ranking_score})
 
 
 class ResultBody(BaseModel):
@@ -44,14 +53,21 @@ class ResultBody(BaseModel):
     reason: str
     confidence: float | None = Field(description="Calibrated probability that the first hit is right.")
     query_confidence: float
+    query_familiarity: float | None = Field(
+        description="Share of the examples learned from that are less familiar than the query, if it is known."
+    )
+    nearest: HitBody | None = Field(
+        description="Item nearest to the query by base embeddings, with their cosine as its score, if `explain` asked "
+        "for it."
+    )
     hits: list[HitBody]
 
     @classmethod
     def of(cls, result: SearchResult) -> ResultBody:
         """Convert a search result."""
-        values = asdict(result)
-        hits = [{**hit, "weighted_score": hit["ranking_score"]} for hit in values["hits"]]
-        return cls.model_validate({**values, "hits": hits})
+        hits = [HitBody.of(hit) for hit in result.hits]
+        nearest = None if result.nearest is None else HitBody.of(result.nearest)
+        return cls.model_validate({**vars(result), "hits": hits, "nearest": nearest})
 
 
 class ExampleBody(BaseModel):

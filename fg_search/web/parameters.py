@@ -45,6 +45,10 @@ class SearchRequest(BaseModel):
     confidence_weight: Weight = Field(
         SearchOptions.confidence_weight, description="Order hits by score * confidence^weight."
     )
+    min_familiarity: Fraction | None = Field(SearchOptions.min_familiarity, description="Exclude less familiar items.")
+    familiarity_weight: Weight = Field(
+        SearchOptions.familiarity_weight, description="Order hits by score * familiarity^weight."
+    )
     target_precision: Precision | None = Field(
         SearchOptions.target_precision,
         description="Share of answers that must be right; needs a calibrated index.",
@@ -54,6 +58,9 @@ class SearchRequest(BaseModel):
     )
     on_uncertain: Literal["flag", "abstain"] = Field("flag", description="What to do with an uncertain query.")
     rank_by: RankBy = SearchOptions.rank_by
+    explain: bool = Field(
+        SearchOptions.explain, description="Also find the item nearest to the query by base embeddings."
+    )
 
     def options(self) -> dict[str, Any]:
         """Keyword arguments for ``ConfidenceIndex.search``."""

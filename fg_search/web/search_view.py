@@ -26,6 +26,8 @@ _FIELDS = (
     "offset",
     "min_confidence",
     "confidence_weight",
+    "min_familiarity",
+    "familiarity_weight",
     "target_precision",
     "min_query_confidence",
     "rank_by",
@@ -91,13 +93,15 @@ def _given(parameters: Mapping[str, str], target: str) -> dict[str, str]:
 
 
 def _request(given: Mapping[str, str]) -> SearchRequest:
-    """The search that the form describes. Empty fields are left out, and a minimum confidence of 0 counts as none."""
+    """The search that the form describes. Empty fields are left out, and minimums of 0 count as none."""
     chosen: dict[str, Any] = {name: given[name] for name in _FIELDS if given[name].strip()}
     request = SearchRequest(query=given["q"].strip(), **chosen)
     can_doubt = request.target_precision is not None or request.min_query_confidence is not None
     return request.model_copy(
         update={
             "min_confidence": request.min_confidence or None,
+            "min_familiarity": request.min_familiarity or None,
+            "explain": True,
             "on_uncertain": "abstain" if can_doubt and given["doubtful"] != "show" else "flag",
         }
     )

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from fg_search.confidence_index import ConfidenceIndex
+from fg_search.model.partition import spans
 from fg_search.queries.entries import LoggedQuery, QueryAction
 from fg_search.review.decisions import ReviewDecision
 from fg_search.web.parameters import DecisionRequest
@@ -144,6 +145,7 @@ def _templates() -> Environment:
     environment.filters["percent"] = lambda share: f"{share:.0%}"
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     environment.filters["clip"] = _clip
+    environment.filters["spans"] = spans
     return environment
 
 

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -111,6 +112,20 @@ def test_confidence_options_reach_the_search(run, made):
     hit = json.loads(out)["hits"][0]
     assert hit["ranking_score"] == pytest.approx(hit["score"] * hit["confidence"] ** 2)
     assert hit["weighted_score"] == hit["ranking_score"]  # its old name
+
+
+def test_search_tells_and_weighs_familiarity(run, made):
+    asked = ("search", "my card", "--index", made / "idx", "--explain")
+    _, out, _ = run(*asked, "--json", "--rank-by", "base", "--familiarity-weight", 2, "--min-familiarity", 0.9)
+    result = json.loads(out)
+    hit = result["hits"][0]
+    assert hit["ranking_score"] == pytest.approx(hit["score"] * hit["familiarity"] ** 2)
+    assert min(hit["familiarity"] for hit in result["hits"]) >= 0.9
+    assert 0 < result["query_familiarity"] <= 1
+    _, out, _ = run(*asked)
+    assert re.search(rf"familiarity +\S+ {result['query_familiarity']:.2f}\n", out)
+    assert f"nearest to: {result['nearest']['text']} (" in out
+    assert "familiar" in out.splitlines()[4]
 
 
 def test_review_lists_the_least_confident_first(run, made):

@@ -143,6 +143,8 @@ def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encod
         ({"confidence_weight": float("inf")}, "confidence_weight"),
         ({"confidence_weight": "1"}, "confidence_weight must be between 0 and 100, got '1'"),
         ({"confidence_weight": None}, "confidence_weight"),
+        ({"min_familiarity": 1.5}, "min_familiarity must be between 0 and 1, got 1.5"),
+        ({"familiarity_weight": 101}, "familiarity_weight must be between 0 and 100, got 101"),
         ({"target_precision": "0.9"}, "target_precision must be greater than 0 and less than 1, got '0.9'"),
         ({"limit": 0}, "limit"),
         ({"limit": 2.5}, "limit"),

@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import normalized_mutual_info_score
 
 from fg_search import FeatureEmbeddings, FeatureGroupEncoder
+from fg_search.arrays import unit_rows
 from fg_search.model.description import describe, group_mutual_information
 
 TEXTS = ["red shoe", "red boot", "red sandal", "blue shoe", "blue boot", "blue hat please"]
@@ -72,6 +73,56 @@ def test_it_prints_well_and_gives_a_dict(embeddings):
     data = json.loads(json.dumps(found.to_dict()))
     assert data["groups"][0]["codes"][1]["terms"][0] == "red"
     assert len(data["mutual_information"]) == 2
+
+
+def test_groups_that_separate_the_same_are_shown_once():
+    codes = np.array([[0, 2, 0, 1], [0, 2, 0, 1], [1, 0, 0, 1], [1, 0, 0, 0], [2, 3, 1, 2], [2, 1, 1, 2]])
+    labels = ["tents", "tents", "stoves", "stoves", "boots", "boots"]
+    found = describe(embeddings_of(codes, np.full(codes.shape, 0.9)), TEXTS, labels)
+    assert found.alike == ((0, 1, 3), (2,))  # a stray item of a label makes no other partition
+    assert found.groups[0].parts == (("tents",), ("stoves",), ("boots",))
+    assert found.groups[2].title == "boots against stoves and tents"
+    text = str(found)
+    assert "groups 0, 1, 3 are alike; group 0 stands for them" in text
+    assert "  3 labels, each with a code of its own: tents, stoves and boots" in text
+    assert "group 1:" not in text
+    assert "group 2: 2 codes in use" in text
+    data = found.to_dict()
+    assert data["groups"][2]["title"] == found.groups[2].title
+    without = describe(embeddings_of(codes, np.full(codes.shape, 0.9)), TEXTS)
+    assert without.alike == ((0,), (1,), (2,), (3,))  # without labels items tell
+    twins = embeddings_of(np.array([[0, 3], [1, 0], [0, 3]]), np.full((3, 2), 0.9))
+    assert describe(twins, TEXTS[:3]).alike == ((0, 1),)
+
+
+def test_a_group_of_an_attribute_is_named_by_its_values(embeddings):
+    colours = ["red"] * 3 + ["blue"] * 3
+    found = describe(embeddings, TEXTS, LABELS, attributes={"colour": colours}, group_names=["colour"])
+    assert found.groups[0].title == "2 values, each with a code of its own: blue and red"
+    assert found.groups[1].parts == (("shoes",), ("hats",))
+
+
+def test_a_code_without_labels_is_named_by_the_text_it_is_nearest_to():
+    codes = [[0, 0, 0], [0, 0, 0], [0, 1, 1], [1, 2, 2]]
+    found = describe(embeddings_of(codes, np.full((4, 3), 0.9)), ["my card", "the card", "a pin", "pizza"])
+    assert found.groups[0].codes[0].nearest in ("my card", "the card")
+    assert found.groups[0].codes[1].nearest == "pizza"
+    assert found.groups[0].title == f"codes nearest to “{found.groups[0].codes[0].nearest}” and “pizza”"
+    assert "nearest to “pizza”" in str(found.groups[0])
+
+
+def test_the_least_familiar_texts_are_named_with_what_they_are_nearest_to(encoder, corpus):
+    texts, labels = corpus
+    found = encoder.describe([*texts, "pizza loan passport", "quantum lattice"], [*labels, None, None])
+    known = encoder.encode([*texts, "pizza loan passport", "quantum lattice"]).familiarity
+    assert found.familiarity == pytest.approx(known.mean(), abs=1e-4)
+    text, familiarity, nearest = found.unfamiliar[[row[0] for row in found.unfamiliar].index("pizza loan passport")]
+    assert familiarity == pytest.approx(known[-2], abs=1e-5)
+    rows = unit_rows(encoder.embed([*texts, text]))
+    assert nearest == texts[int(np.argmax(rows[:-1] @ rows[-1]))]
+    assert f"unfamiliar: “{text}” ({familiarity:.2g}), nearest to “{nearest}”" in str(found)
+    assert json.loads(json.dumps(found.to_dict()))["familiarity"] == found.familiarity
+    assert encoder.describe(["zebra"]).unfamiliar == encoder.describe(texts).unfamiliar == ()
 
 
 def test_texts_without_words_have_no_terms():

@@ -145,7 +145,18 @@ def test_the_api_has_the_defaults_of_the_library(request_model, options):
     }
 
 
-@pytest.mark.parametrize("name", ["limit", "offset", "min_confidence", "confidence_weight", "target_precision"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "limit",
+        "offset",
+        "min_confidence",
+        "confidence_weight",
+        "min_familiarity",
+        "familiarity_weight",
+        "target_precision",
+    ],
+)
 def test_the_api_and_the_library_refuse_the_same_numbers(name):
     for value in (-1, -0.1, 0, 0.5, 1, 1.1, 100, 100.5, float("nan")):
         outcomes = []

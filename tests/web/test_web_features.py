@@ -1,15 +1,21 @@
+import html
 import re
 from threading import Event
 
 import pytest
 
 from fg_search.web.background import Background
+from fg_search.web.survey import describe_sample, read_sample
 
 
 def test_groups_codes_and_what_they_mean(browse, served):
     client = browse(served)
     overview = client.get("/features")
     assert overview.text.count('<a href="/features/') == 4
+    described = describe_sample(served, read_sample(served, None))
+    for same in described.alike:
+        assert described.groups[same[0]].title in html.unescape(overview.text)
+    assert overview.text.count('class="card"') == len(described.alike)
     group = client.get("/features/0")
     codes = re.findall(r'href="/features/0/(\d+)"', group.text)
     assert 1 <= len(codes) <= 3
@@ -21,8 +27,6 @@ def test_groups_codes_and_what_they_mean(browse, served):
 
 
 def test_the_sample_is_described_as_the_encoder_describes_the_texts(served, corpus):
-    from fg_search.web.survey import describe_sample, read_sample
-
     sample = read_sample(served, None)
     found = describe_sample(served, sample)
     wanted = served.encoder.describe(sample.texts, sample.labels)

@@ -24,6 +24,9 @@ PATHS = {
 }
 NAMES = ["query", "limit", "offset", "min_confidence", "confidence_weight", "target_precision", "min_query_confidence"]
 NAMES += [
+    "min_familiarity",
+    "familiarity_weight",
+    "explain",
     "on_uncertain",
     "rank_by",
     "id",

@@ -23,7 +23,7 @@ def test_hits_have_label_confidence_and_agreement(browse, served):
     text = shown(page)
     assert text.count("Groups agree") == 3
     assert "4 of 4" in text
-    assert page.text.count('<span class="label">card</span>') == 3
+    assert page.text.partition('<ol class="hits')[2].count('<span class="label">card</span>') == 3
     assert "Answer, not checked" in text  # nothing was asked for that it could fail
 
 
@@ -70,6 +70,24 @@ def test_the_least_confidence_of_items_reaches_the_engine(browse, served):
     assert '<h2 id="decision">No answer</h2>' in page.text
 
 
+def test_familiarity_is_shown_and_asked_for(browse, served, encoder):
+    client = browse(served)
+    page = client.get("/", params={"q": "zebra my pizza", "limit": 3})
+    familiarity = encoder.encode(["zebra my pizza"]).familiarity[0]
+    assert f"Familiarity of the question {familiarity:.2f}" in shown(page)
+    assert shown(page).count(" Familiarity 1.00") == 3
+    least = client.get("/", params={"q": "card", "min_familiarity": "1", "familiarity_weight": "2"})
+    assert 'value="2"' in least.text
+    assert len(re.findall('class="card hit"', client.get("/", params={"q": "card", "min_familiarity": "0"}).text)) == 10
+
+
+def test_a_question_without_an_answer_is_shown_what_it_is_nearest_to(browse, served):
+    page = browse(served).get("/", params={"q": "zebra my pizza", "min_query_confidence": "1"})
+    assert '<h2 id="decision">No answer</h2>' in page.text
+    nearest = served.search("zebra my pizza", explain=True).nearest
+    assert f"Nearest to {nearest.text} {nearest.label} cosine {nearest.score:.2f}" in shown(page)
+
+
 def test_an_unclear_question_is_not_answered_where_clear_ones_are_asked_for(browse, served):
     page = browse(served).get("/", params={"q": "zebra", "min_query_confidence": "0.99"})
     assert '<h2 id="decision">No answer</h2>' in page.text
@@ -94,6 +112,8 @@ def test_pages_of_hits(browse, served):
         ({"target_precision": "1"}, "target precision"),
         ({"rank_by": "luck"}, "rank by"),
         ({"confidence_weight": "-1"}, "confidence weight"),
+        ({"min_familiarity": "2"}, "min familiarity"),
+        ({"familiarity_weight": "x"}, "familiarity weight"),
         ({"offset": "1001"}, "offset"),
         ({"q": "x" * 2001}, "query"),
     ],
