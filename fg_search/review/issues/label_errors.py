@@ -62,7 +62,7 @@ class LabelScorer:
         labels: The L known labels, sorted.
         counts: ``(L,)`` int64, the number of fitted examples of each label.
         temperature: Temperature of the posterior ``softmax(regression / temperature)``.
-        noise: Estimated share of wrong labels among the fitted ones.
+        noise: Estimated share of wrong labels among the fitted ones that are scored.
     """
 
     labels: tuple[str, ...] = field(repr=False)
