@@ -104,7 +104,7 @@ def test_queries_that_are_given_are_not_chosen_by_their_time(index, questions):
 
 def test_the_log_is_no_sample_of_the_traffic_unless_all_queries_are_logged(index, questions):
     texts = questions(40, 3)[0]
-    with pytest.raises(ValueError, match="log all .*, give queries, or state the share"):
+    with pytest.raises(ValueError, match=r"log all .*, give queries, or state the share"):
         index.adapt()
     assert index.adapt(expected_unanswerable=0.2).share.source == "stated"
     assert index.adapt(texts).share.queries == 40
