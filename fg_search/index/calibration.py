@@ -66,6 +66,11 @@ class Calibration:
         return self.promise.queries
 
     @property
+    def pretended(self) -> bool:
+        """Whether it is an estimate from the items themselves, taken for queries."""
+        return self.promise.judged.pretended
+
+    @property
     def share(self) -> UnanswerableShare:
         """Share of unanswerable queries for which precisions are promised."""
         return self.promise.share
@@ -151,6 +156,7 @@ def calibrate(
     correct: npt.ArrayLike,
     answerable: npt.ArrayLike,
     *,
+    pretended: bool = False,
     seed: int,
     **about: Any,
 ) -> Calibration:
@@ -160,13 +166,15 @@ def calibrate(
         features: ``(n,)`` floats by name, see :func:`fg_search.confidence.result_features`.
         correct: ``(n,)`` booleans, whether the result is right.
         answerable: ``(n,)`` booleans, whether the index has an answer.
+        pretended: Whether these are items taken for queries.
         seed: Random seed of the folds.
         about: Other attributes of the :class:`Calibration`.
 
     Raises:
         ValueError: If there are fewer than two right or two wrong results.
     """
-    return Calibration(promise=PrecisionPromise.learn(features, correct, answerable, seed=seed), **about)
+    promise = PrecisionPromise.learn(features, correct, answerable, pretended=pretended, seed=seed)
+    return Calibration(promise=promise, **about)
 
 
 def required(calibration: Calibration | None, options: SearchOptions, rank_by: RankBy, name: str) -> Calibration:
