@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +16,9 @@ from typing_extensions import Self
 
 from fg_search.confidence import Calibrator, PrecisionThreshold, threshold_for_precision
 from fg_search.errors import FormatVersionError, NotCalibratedError
+from fg_search.index.audited_threshold import AuditedThreshold, raised
 from fg_search.index.search_options import RankBy, SearchOptions
+from fg_search.layout.keys import AUDIT_KEY, CALIBRATION_KEY
 from fg_search.validation import check_booleans
 
 RelevantBy = Literal["label", "id"]
@@ -47,6 +51,7 @@ class Calibration:
         correct: ``(m,)`` booleans, whether their top hit is right.
         min_familiarity: Points less familiar than this were excluded.
         familiarity_weight: Weight of the points' familiarity in the order of the hits.
+        audited: Thresholds that judged answers have raised since.
     """
 
     fingerprint: str
@@ -61,10 +66,25 @@ class Calibration:
     correct: npt.NDArray[np.bool_] = field(repr=False)
     min_familiarity: float | None = None
     familiarity_weight: float = 0.0
+    audited: tuple[AuditedThreshold, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of all that decides which confidence a result gets: what the encoder is called is no part of it."""
+        data = {name: value for name, value in self.to_metadata().items() if name != "fingerprint"}
+        return hashlib.sha256(json.dumps(_as_text(data), sort_keys=True).encode()).hexdigest()[:16]
 
     def threshold(self, target: float, delta: float = 0.1) -> PrecisionThreshold:
-        """Threshold of the confidence for a target precision, see :func:`fg_search.threshold_for_precision`."""
-        return _threshold(self, target, delta)
+        """Threshold of the confidence for a target precision, see :func:`fg_search.threshold_for_precision`.
+
+        Judged answers may have raised it since, see :meth:`fg_search.ConfidenceIndex.judge_answer`.
+        """
+        return raised(_threshold(self, target, delta), self.audited, self._answered)
+
+    def _answered(self, threshold: float) -> tuple[float, float]:
+        """Coverage and precision of the held-out queries from a threshold up."""
+        above = self.confidence >= threshold
+        return float(above.mean()), float(self.correct[above].mean()) if above.any() else float("nan")
 
     def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
         """Probability that each result is right, rounded like the confidences that thresholds are chosen from."""
@@ -170,6 +190,33 @@ def calibrate(
     )
 
 
+def stored_calibration(metadata: Mapping[str, Any] | None, fingerprint: str) -> Calibration | None:
+    """The calibration of a collection with this metadata, with the thresholds that judged answers have raised.
+
+    ``None`` if there is none, or it belongs to another encoder.
+
+    Raises:
+        FormatVersionError: If a newer release wrote it.
+    """
+    known = metadata or {}
+    calibration = Calibration.of_metadata(known.get(CALIBRATION_KEY), fingerprint)
+    audit = known.get(AUDIT_KEY)
+    if calibration is None or audit is None or audit["calibration"] != calibration.key:
+        return calibration
+    return replace(calibration, audited=tuple(map(AuditedThreshold.of_metadata, audit["thresholds"])))
+
+
+def calibration_metadata(calibration: Calibration) -> dict[str, Any]:
+    """Metadata of a collection from which :func:`stored_calibration` rebuilds a calibration."""
+    return {CALIBRATION_KEY: calibration.to_metadata(), **audit_metadata(calibration)}
+
+
+def audit_metadata(calibration: Calibration) -> dict[str, Any]:
+    """The part of it that tells of raised thresholds. They hold for one calibration, and go with it."""
+    thresholds = [one.to_metadata() for one in calibration.audited]
+    return {AUDIT_KEY: {"calibration": calibration.key, "thresholds": thresholds}}
+
+
 def required(calibration: Calibration | None, options: SearchOptions, rank_by: RankBy, name: str) -> Calibration:
     """Return the calibration for a search with a target precision.
 
@@ -187,6 +234,15 @@ def required(calibration: Calibration | None, options: SearchOptions, rank_by: R
             "with the options of this search: index.calibrate(queries, relevant=…, rank_by=…)"
         )
     return calibration
+
+
+def _as_text(data: Any) -> Any:
+    """JSON values with numbers as text, to nine digits: an engine may change the last ones."""
+    if isinstance(data, Mapping):
+        return {name: _as_text(value) for name, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_as_text(value) for value in data]
+    return f"{data:.9g}" if isinstance(data, (int, float)) else data
 
 
 def _rounded(calibrator: Calibrator, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ from qdrant_client import models
 
 from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
-from fg_search.index.calibration import Calibration, RelevantBy, calibrate
+from fg_search.index.calibration import Calibration, RelevantBy, calibrate, calibration_metadata
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.result_evidence import evidence
@@ -22,7 +22,7 @@ from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
-from fg_search.layout.keys import CALIBRATION_KEY, LABEL_KEY
+from fg_search.layout.keys import LABEL_KEY
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.validation import check_list, is_missing
 
@@ -147,7 +147,7 @@ async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions
 
     calibration = await state.engine.work(work)
     try:
-        await state.engine.update_collection(state.points, metadata={CALIBRATION_KEY: calibration.to_metadata()})
+        await state.engine.update_collection(state.points, metadata=calibration_metadata(calibration))
         await acknowledge(state, [])
     except Exception as error:
         if isinstance(error, IndexMovedError) or is_not_found(error):
