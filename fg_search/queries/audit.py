@@ -284,8 +284,8 @@ async def _keep(state: IndexState, calibration: Calibration, target: float) -> C
         raise
     if not is_current:
         raise NotCalibratedError(
-            f"{state.name} was calibrated by somebody else in this very moment; the judgement is noted, but it is of the "
-            "calibration before"
+            f"{state.name} was calibrated by somebody else in this very moment; the judgement is noted, but it is "
+            "about the calibration before"
         )
     return state.handle.calibrated(calibration)
 
