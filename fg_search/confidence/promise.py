@@ -14,7 +14,7 @@ from typing_extensions import Self
 from fg_search.confidence.answer_model import AnswerEvidence, AnswerModel
 from fg_search.confidence.calibrator import Calibrator
 from fg_search.confidence.likelihood_ratio import LikelihoodRatio
-from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, confidence_at, precision_curve
+from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, Traffic, confidence_at, precision_curve
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError
@@ -44,7 +44,7 @@ class PrecisionPromise:
         judged: Evidence of judged queries, at most 10,000 of them.
         queries: Number of judged queries.
         curve: What can be promised with the usual ``delta`` of .1.
-        traffic: ``(m,)`` evidence of the unjudged queries that the share was estimated from, if it was.
+        traffic: The unjudged queries that the share was estimated from, if it was.
     """
 
     model: AnswerModel
@@ -52,12 +52,14 @@ class PrecisionPromise:
     judged: JudgedEvidence
     queries: int
     curve: PrecisionCurve
-    traffic: npt.NDArray[np.float64] | None = None
+    traffic: Traffic | None = None
 
     @classmethod
     def learn(cls, features: Features, correct: npt.ArrayLike, answerable: npt.ArrayLike, *, seed: int = 0) -> Self:
-        """Learn from judged queries. All of them teach, and all of them bound the precision: the evidence of each is
-        judged by a model fitted without it.
+        """Learn from judged queries.
+
+        All of them teach, and all of them bound the precision: the evidence of each is judged by a model fitted without
+        it.
 
         Args:
             features: ``(n,)`` floats by name, as in :meth:`Calibrator.fit`.
@@ -85,7 +87,7 @@ class PrecisionPromise:
 
     @classmethod
     def of_calibrator(cls, calibrator: Calibrator, confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Self:
-        """The promise of a calibrator fitted elsewhere, on ``(n,)`` confidences of queries that it was not fitted on."""
+        """The promise of a calibrator, by ``(n,)`` confidences of judged queries that it was not fitted on."""
         right = check_booleans(correct, name="correct")
         sure = np.asarray(confidence, dtype=np.float64)
         judged = JudgedEvidence(AnswerEvidence(np.zeros(len(sure)), sure), right, np.ones(len(right), dtype=bool))
@@ -97,11 +99,18 @@ class PrecisionPromise:
         """Share of unanswerable queries for which the promise is made."""
         return self.curve.share
 
-    def adapted(self, features: Features | None = None, *, expected_unanswerable: float | None = None) -> Self:
+    def adapted(
+        self,
+        features: Features | None = None,
+        *,
+        counts: npt.NDArray[np.float64] | None = None,
+        expected_unanswerable: float | None = None,
+    ) -> Self:
         """The promise for traffic with another share of unanswerable queries.
 
         Args:
             features: Features of ``m`` unjudged queries' results; the share is estimated from them.
+            counts: ``(m,)`` number of times that each was asked; by default once.
             expected_unanswerable: The share, in [0, 1), if it is known.
 
         Raises:
@@ -126,9 +135,15 @@ class PrecisionPromise:
                 f"{len(evidence)} queries are too few to estimate the share of those without an answer; give at least "
                 f"{FEWEST_QUERIES}, or state it: expected_unanswerable=0.2"
             )
-        traffic = evidence[np.random.default_rng(0).permutation(len(evidence))[:_MAX_TRAFFIC]]
+        kept = np.random.default_rng(0).permutation(len(evidence))[:_MAX_TRAFFIC]
+        asked = np.ones(len(kept)) if counts is None else np.asarray(counts, dtype=np.float64)[kept]
+        traffic = Traffic(evidence[kept], asked)
         curve = precision_curve(self.judged, self.ratio, traffic=traffic, delta=DELTA)
         return replace(self, curve=curve, traffic=traffic)
+
+    def judged_confidence(self) -> npt.NDArray[np.float32]:
+        """Confidence of the judged queries by models fitted without them, for their own share of unanswerable ones."""
+        return confidence_at(self.judged.share, self.judged.evidence, self.ratio)
 
     def confidence(self, features: Features) -> npt.NDArray[np.float32]:
         """Probability that each of n results is right, ``(n,)`` float32, for the traffic's share of unanswerable ones.
@@ -155,6 +170,7 @@ class PrecisionPromise:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`from_dict`."""
+        traffic = self.traffic
         return {
             "format": _FORMAT,
             "model": self.model.to_dict(),
@@ -165,7 +181,7 @@ class PrecisionPromise:
             "answerable": _bits(self.judged.answerable),
             "queries": self.queries,
             "curve": self.curve.to_dict(),
-            "traffic": None if self.traffic is None else _packed(self.traffic),
+            "traffic": None if traffic is None else [_packed(traffic.answerable), _packed(traffic.counts)],
         }
 
     @classmethod
@@ -186,7 +202,7 @@ class PrecisionPromise:
             judged=JudgedEvidence(evidence, _unbits(data["correct"]), _unbits(data["answerable"])),
             queries=data["queries"],
             curve=PrecisionCurve.from_dict(data["curve"]),
-            traffic=None if data["traffic"] is None else _unpacked(data["traffic"]),
+            traffic=None if data["traffic"] is None else Traffic(*map(_unpacked, data["traffic"])),
         )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 from typing_extensions import Self
 
+from fg_search.confidence.precision_curve import PrecisionCurve
 from fg_search.confidence.thresholds import PrecisionThreshold
 
 
@@ -37,17 +39,13 @@ class AuditedThreshold:
         return asdict(self)
 
 
-def raised(
-    found: PrecisionThreshold,
-    audited: Sequence[AuditedThreshold],
-    answered: Callable[[float], tuple[float, float]],
-) -> PrecisionThreshold:
+def raised(found: PrecisionThreshold, audited: Sequence[AuditedThreshold], curve: PrecisionCurve) -> PrecisionThreshold:
     """The threshold for a target precision, raised to what judged answers have shown to be needed.
 
     Args:
         found: Threshold by the calibration alone.
         audited: Thresholds by judged answers.
-        answered: Coverage and precision of the calibration queries from a threshold up.
+        curve: Coverage and precision of the calibration queries from each threshold up.
     """
     needed = [one for one in audited if one.target <= found.target]
     if found.threshold is None or not needed:
@@ -66,12 +64,15 @@ def raised(
     assert highest.threshold is not None  # noqa: S101  looked at above
     if highest.threshold <= found.threshold:
         return found
-    coverage, precision = answered(highest.threshold)
+    above = np.flatnonzero(curve.thresholds >= highest.threshold)
+    coverage, precision = (
+        (float(curve.coverage[above[-1]]), float(curve.precision[above[-1]])) if len(above) else (0.0, float("nan"))
+    )
     return replace(
         found,
         threshold=highest.threshold,
         coverage=coverage,
         precision=precision,
-        reason=f"at {highest.threshold:.4g} and above, {coverage:.1%} of {found.queries:,} queries are answered; it "
+        reason=f"at {highest.threshold:.4g} and above, {coverage:.1%} of the queries are answered; it "
         f"was {found.threshold:.4g} before only {highest.right} of {highest.judged} judged answers were right",
     )

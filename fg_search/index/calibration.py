@@ -1,4 +1,4 @@
-"""Calibration of an index: how sure results are, and which are right often enough, learned from judged queries."""
+"""Calibration of an index: how sure results are, and which precision they keep, learned from judged queries."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
-from fg_search.confidence import Calibrator, PrecisionThreshold, threshold_for_precision
+from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.promise import DELTA, PrecisionPromise
+from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError, NotCalibratedError
 from fg_search.index.audited_threshold import AuditedThreshold, raised
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.layout.keys import AUDIT_KEY, CALIBRATION_KEY
-from fg_search.validation import check_booleans
 
 RelevantBy = Literal["label", "id"]
 
-_FORMAT = 2
-_WITHOUT_FAMILIARITY = 1  # format where the familiarity of points does not count, which release 0.1 reads, too
+_FORMAT = 3
+_OF_CALIBRATOR = 2  # format up to which a calibration was one calibrator, and the queries that it was not fitted on
+_OF_TRAFFIC = ("curve", "traffic")  # of a promise
 _OF_FAMILIARITY = ("min_familiarity", "familiarity_weight")
 _SAME = ("min_confidence", "confidence_weight", *_OF_FAMILIARITY)  # options that searches have to share with it
-# judged queries kept for thresholds; more would not change these, and fill the collection's metadata
-_MAX_KEPT = 20_000
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """A calibrator, and held-out judged queries to choose thresholds on.
+    """What judged queries tell of an index: how sure results are, and which precision can be promised.
 
     It holds for searches with the same ``rank_by``, ``min_confidence``, ``confidence_weight``, ``min_familiarity`` and
     ``familiarity_weight``.
@@ -44,13 +45,11 @@ class Calibration:
         rank_by: Ranking of the hits.
         min_confidence: Points less confident than this were excluded.
         confidence_weight: Weight of the points' confidence in the order of the hits.
-        calibrator: Model of the probability that a top hit is right.
-        queries: Number of judged queries. Half of them fitted the calibrator.
+        promise: The promise of a precision.
         points: Number of points in the index at that time.
-        confidence: ``(m,)`` float32 calibrated confidence of held-out queries.
-        correct: ``(m,)`` booleans, whether their top hit is right.
         min_familiarity: Points less familiar than this were excluded.
         familiarity_weight: Weight of the points' familiarity in the order of the hits.
+        relevant_within: A result is right if one of its first ``relevant_within`` hits is.
         audited: Thresholds that judged answers have raised since.
     """
 
@@ -59,36 +58,56 @@ class Calibration:
     rank_by: RankBy
     min_confidence: float | None
     confidence_weight: float
-    calibrator: Calibrator
-    queries: int
+    promise: PrecisionPromise = field(repr=False)
     points: int
-    confidence: npt.NDArray[np.float32] = field(repr=False)
-    correct: npt.NDArray[np.bool_] = field(repr=False)
     min_familiarity: float | None = None
     familiarity_weight: float = 0.0
+    relevant_within: int = 1
     audited: tuple[AuditedThreshold, ...] = ()
+
+    @property
+    def queries(self) -> int:
+        """Number of judged queries."""
+        return self.promise.queries
+
+    @property
+    def share(self) -> UnanswerableShare:
+        """Share of unanswerable queries for which precisions are promised."""
+        return self.promise.share
 
     @cached_property
     def key(self) -> str:
-        """Hash of all that decides which confidence a result gets: what the encoder is called is no part of it."""
-        data = {name: value for name, value in self.to_metadata().items() if name != "fingerprint"}
-        return hashlib.sha256(json.dumps(_as_text(data), sort_keys=True).encode()).hexdigest()[:16]
+        """Hash of what was learned: neither of the share that it was adapted to, nor of what the encoder is called."""
+        data = {**self.to_metadata(), "fingerprint": None}
+        learned = {name: value for name, value in data["promise"].items() if name not in _OF_TRAFFIC}
+        text = json.dumps(_as_text({**data, "promise": learned}), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def threshold(self, target: float, delta: float = 0.1) -> PrecisionThreshold:
-        """Threshold of the confidence for a target precision, see :func:`fg_search.threshold_for_precision`.
+    def threshold(self, target: float, delta: float = DELTA) -> PrecisionThreshold:
+        """Threshold of the confidence for a target precision; falsy, with a reason, if none can be promised.
 
         Judged answers may have raised it since, see :meth:`fg_search.ConfidenceIndex.judge_answer`.
-        """
-        return raised(_threshold(self, target, delta), self.audited, self._answered)
 
-    def _answered(self, threshold: float) -> tuple[float, float]:
-        """Coverage and precision of the held-out queries from a threshold up."""
-        above = self.confidence >= threshold
-        return float(above.mean()), float(self.correct[above].mean()) if above.any() else float("nan")
+        Args:
+            target: Target precision, in (0, 1).
+            delta: Allowed probability of missing the target, in (0, 1).
+        """
+        return raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
 
     def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
-        """Probability that each result is right, rounded like the confidences that thresholds are chosen from."""
-        return _rounded(self.calibrator, features)
+        """Probability that each of n results is right, ``(n,)`` float32."""
+        return self.promise.confidence(features)
+
+    def adapted(
+        self,
+        features: Mapping[str, npt.NDArray[np.float64]] | None = None,
+        *,
+        counts: npt.NDArray[np.float64] | None = None,
+        expected_unanswerable: float | None = None,
+    ) -> Self:
+        """The calibration for another share of unanswerable queries, see :meth:`PrecisionPromise.adapted`."""
+        promise = self.promise.adapted(features, counts=counts, expected_unanswerable=expected_unanswerable)
+        return replace(self, promise=promise)
 
     def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:
         """Whether the calibration applies to these options."""
@@ -106,20 +125,11 @@ class Calibration:
 
     def to_metadata(self) -> dict[str, Any]:
         """JSON values of the calibration, for :meth:`of_metadata`."""
-        familiar = self.min_familiarity is not None or self.familiarity_weight
+        names = ("fingerprint", "relevant_by", "rank_by", "points", "relevant_within", *_SAME)
         return {
-            "format": _FORMAT if familiar else _WITHOUT_FAMILIARITY,
-            "fingerprint": self.fingerprint,
-            "relevant_by": self.relevant_by,
-            "rank_by": self.rank_by,
-            "min_confidence": self.min_confidence,
-            "confidence_weight": self.confidence_weight,
-            **({name: getattr(self, name) for name in _OF_FAMILIARITY} if familiar else {}),
-            "calibrator": self.calibrator.to_dict(),
-            "queries": self.queries,
-            "points": self.points,
-            "confidence": base64.b64encode(self.confidence.astype("<f4").tobytes()).decode(),
-            "correct": "".join("1" if right else "0" for right in self.correct),
+            "format": _FORMAT,
+            **{name: getattr(self, name) for name in names},
+            "promise": self.promise.to_dict(),
         }
 
     @classmethod
@@ -136,58 +146,32 @@ class Calibration:
                 f"the index's calibration has format {data['format']}, this release reads up to {_FORMAT}; "
                 "upgrade fg_search"
             )
-        return cls(
-            fingerprint=data["fingerprint"],
-            relevant_by=data["relevant_by"],
-            rank_by=data["rank_by"],
-            min_confidence=data["min_confidence"],
-            confidence_weight=data["confidence_weight"],
-            calibrator=Calibrator.from_dict(data["calibrator"]),
-            queries=data["queries"],
-            points=data["points"],
-            confidence=np.frombuffer(base64.b64decode(data["confidence"]), dtype="<f4").astype(np.float32),
-            correct=np.array([right == "1" for right in data["correct"]], dtype=bool),
-            **{name: data[name] for name in _OF_FAMILIARITY if name in data},
-        )
+        names = ("fingerprint", "relevant_by", "rank_by", "points", "relevant_within", *_SAME)
+        about = {name: data[name] for name in names if name in data}
+        return cls(**about, promise=_of_calibrator(data) if data["format"] <= _OF_CALIBRATOR else _promise(data))
 
 
 def calibrate(
-    features: Mapping[str, npt.NDArray[np.float64]], correct: npt.ArrayLike, *, seed: int, **about: Any
+    features: Mapping[str, npt.NDArray[np.float64]],
+    correct: npt.ArrayLike,
+    answerable: npt.ArrayLike,
+    *,
+    seed: int,
+    **about: Any,
 ) -> Calibration:
-    """Fit a calibrator on a random half of the judged queries, and keep the other half for thresholds.
-
-    Right and wrong results are halved separately. Thresholds chosen on queries that the calibrator was fitted on would
-    promise too much.
+    """Learn from judged queries.
 
     Args:
         features: ``(n,)`` floats by name, see :func:`fg_search.confidence.result_features`.
-        correct: ``(n,)`` booleans, whether the top hit is right.
-        seed: Random seed of the split.
+        correct: ``(n,)`` booleans, whether the result is right.
+        answerable: ``(n,)`` booleans, whether the index has an answer.
+        seed: Random seed of the folds.
         about: Other attributes of the :class:`Calibration`.
 
     Raises:
         ValueError: If there are fewer than two right or two wrong results.
     """
-    right = check_booleans(correct, name="correct")
-    fewest = min(int(right.sum()), int((~right).sum()))
-    if fewest < 2:
-        raise ValueError(
-            f"of {len(right)} judged results {int(right.sum())} are right; calibration needs at least 2 right and 2 "
-            "wrong ones: add held-out queries, including some without an answer in the index"
-        )
-    rng = np.random.default_rng(seed)
-    fitted = np.zeros(len(right), dtype=bool)
-    for rows in (np.flatnonzero(right), np.flatnonzero(~right)):
-        fitted[rng.permutation(rows)[: len(rows) // 2]] = True
-    calibrator = Calibrator().fit({name: values[fitted] for name, values in features.items()}, right[fitted])
-    kept = rng.permutation(np.flatnonzero(~fitted))[:_MAX_KEPT]
-    return Calibration(
-        calibrator=calibrator,
-        queries=len(right),
-        confidence=_rounded(calibrator, {name: values[kept] for name, values in features.items()}),
-        correct=right[kept],
-        **about,
-    )
+    return Calibration(promise=PrecisionPromise.learn(features, correct, answerable, seed=seed), **about)
 
 
 def stored_calibration(metadata: Mapping[str, Any] | None, fingerprint: str) -> Calibration | None:
@@ -245,10 +229,13 @@ def _as_text(data: Any) -> Any:
     return f"{data:.9g}" if isinstance(data, (int, float)) else data
 
 
-def _rounded(calibrator: Calibrator, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
-    return calibrator.predict(features).astype(np.float32)
+def _promise(data: Mapping[str, Any]) -> PrecisionPromise:
+    return PrecisionPromise.from_dict(data["promise"])
 
 
-@lru_cache(maxsize=64)
-def _threshold(calibration: Calibration, target: float, delta: float) -> PrecisionThreshold:
-    return threshold_for_precision(calibration.confidence, calibration.correct, target, delta=delta)
+def _of_calibrator(data: Mapping[str, Any]) -> PrecisionPromise:
+    return PrecisionPromise.of_calibrator(
+        Calibrator.from_dict(data["calibrator"]),
+        np.frombuffer(base64.b64decode(data["confidence"]), dtype="<f4"),
+        [right == "1" for right in data["correct"]],
+    )

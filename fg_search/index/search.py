@@ -8,6 +8,7 @@ from functools import partial
 
 from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.index.abstention import assess_hits, assess_query
 from fg_search.index.calibration import Calibration, required
 from fg_search.index.few_conditions import in_scope
@@ -48,7 +49,7 @@ async def search(state: IndexState, queries: Queries, options: SearchOptions) ->
             confidences = await _confidences(state, vectors, found, policy.calibration, policy.rank_by)
         for i, hits, confidence in zip(chunk, found, confidences, strict=True):
             page = _page(hits, options, policy)
-            results[i] = assess_hits(results[i], page, confidence, policy.threshold, options)
+            results[i] = assess_hits(results[i], page, confidence, policy.threshold, options, policy.share)
     if options.explain:
         results = await _explained(state, queries.vectors, options, results)
     if not any(result.hits for result in results):
@@ -80,7 +81,7 @@ async def group(
         (confidence,) = await _confidences(state, [vectors], best, policy.calibration, policy.rank_by)
     if not hits:
         await check_findable(state, options)
-    result = assess_hits(assessed, hits, confidence, policy.threshold, options)
+    result = assess_hits(assessed, hits, confidence, policy.threshold, options, policy.share)
     if not hits:
         reason = f"{assessed.reason}; no point that passes the filters has a text or an integer in {group_by!r}"
         result = replace(result, reason=reason)
@@ -113,6 +114,11 @@ class _Policy:
     rank_by: RankBy
     calibration: Calibration | None
     threshold: PrecisionThreshold | None
+
+    @property
+    def share(self) -> UnanswerableShare | None:
+        """Share of unanswerable queries that the calibration holds for."""
+        return None if self.calibration is None else self.calibration.share
 
     @classmethod
     def of(cls, state: IndexState, options: SearchOptions) -> _Policy:

@@ -81,6 +81,8 @@ class SearchResult:
             if the encoder does not know its examples.
         nearest: Item nearest to the query by base embeddings, with their cosine as its score, if ``explain`` asked for
             it. It shows what the query is like, found or not; its label need not be right.
+        unanswerable_share: Share of the queries that have no answer, in [0, 1), for which ``confidence`` and the
+            threshold hold; ``None`` without a calibration.
     """
 
     query: str
@@ -92,6 +94,7 @@ class SearchResult:
     confidence: float | None = None
     query_familiarity: float | None = None
     nearest: Hit | None = None
+    unanswerable_share: float | None = None
 
     def __str__(self) -> str:
         lines = [self.query, f"  {self.decision}: {self.reason}"]

@@ -42,7 +42,7 @@ class AuditedAnswer:
     Attributes:
         query_id: Id of the query in the log.
         query: Text of the query.
-        count: Number of times it was asked and logged.
+        count: Number of times it was asked while all queries were logged, so that it stands for the traffic.
         item: User's id of the item that is the answer.
         label: Label of that item.
         text: Text of that item.
@@ -196,7 +196,9 @@ class _Log:
     @classmethod
     async def read(cls, state: IndexState, calibration: Calibration, seed: int) -> _Log:
         queries = await read_queries(state)
-        given = [query for query in queries if query.calibration == calibration.key and not query.was_added]
+        given = [
+            query for query in queries if query.sampled and query.calibration == calibration.key and not query.was_added
+        ]
         if not given:
             raise NothingLoggedError(
                 f"the log of {state.name} has no answer of its present calibration to judge; log all queries for a "
@@ -324,7 +326,7 @@ async def _answers(state: IndexState, queries: Sequence[LoggedQuery]) -> list[Au
             AuditedAnswer(
                 query_id=query.id,
                 query=query.text,
-                count=query.count,
+                count=query.sampled,
                 item=query.nearest.id,
                 label=found.get("label"),
                 text="",
@@ -379,6 +381,11 @@ def _calibration(state: IndexState) -> Calibration:
         raise NotCalibratedError(
             f"{state.name} has no calibration, and promises nothing that could be audited; give it one first: "
             "index.calibrate(held_out_queries, relevant=labels_or_ids) or `fg-search calibrate`"
+        )
+    if state.calibration.relevant_within > 1:
+        raise NotCalibratedError(
+            f"{state.name} was calibrated for the first {state.calibration.relevant_within} hits, and the log has the "
+            "first alone, so that nobody can judge the others; calibrate with relevant_within=1"
         )
     return state.calibration
 

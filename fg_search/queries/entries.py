@@ -114,6 +114,7 @@ class LoggedQuery:
         calibration: Key of the calibration that ``confidence`` is of.
         judgement: What somebody found its answer to be, ``None`` if nobody did.
         judgement_turn: Number of judgements, those taken back included.
+        sampled: Number of times it was asked while all queries were logged, so that it stands for the traffic.
     """
 
     id: str
@@ -133,6 +134,7 @@ class LoggedQuery:
     calibration: str | None = field(default=None, compare=False, repr=False)
     judgement: Judgement | None = field(default=None, compare=False)
     judgement_turn: int = field(default=0, compare=False, repr=False)
+    sampled: int = field(default=0, compare=False, repr=False)
 
     @property
     def is_open(self) -> bool:
@@ -166,6 +168,7 @@ class LoggedQuery:
             calibration=payload.get("calibration"),
             judgement=Judgement.of_payload(payload.get("judgement")),
             judgement_turn=payload.get("judgement_turn", 0),
+            sampled=payload.get("sampled", 0),
         )
 
 
