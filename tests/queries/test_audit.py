@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 from dataclasses import replace
 
 import pytest
@@ -235,6 +236,55 @@ def test_of_two_judges_one_is_told(logged):
     with pytest.raises(DecisionConflictError, match="somebody else has judged it; nothing was noted"):
         logged.judge_answer(answer, "wrong", reviewer="Bob", **TARGET)
     assert [one.judgement.reviewer for one in logged.judged_answers()] == ["Ada"]
+
+
+def test_judges_at_the_same_time_overwrite_nothing(logged):
+    shown = logged.audit(**TARGET, limit=8).following
+    noted = {"Ada": [], "Bob": []}
+
+    def work(judge):
+        for answer in shown:
+            try:
+                logged.judge_answer(answer, "right", reviewer=judge, **TARGET)
+                noted[judge].append(answer.query_id)
+            except DecisionConflictError:
+                pass
+
+    threads = [threading.Thread(target=work, args=(judge,)) for judge in noted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(noted["Ada"] + noted["Bob"]) == sorted(answer.query_id for answer in shown)
+    for answer in logged.judged_answers():
+        assert answer.query_id in noted[answer.judgement.reviewer]
+
+
+def test_judgements_and_decisions_about_a_query_do_not_disturb_each_other(logged):
+    (answer,) = logged.audit(**TARGET).following
+    logged.decide_queries([answer.query_id], "dismiss")
+    logged.judge_answer(answer, "right", **TARGET)
+    (entry,) = logged.decide_queries([answer.query_id], "reopen")
+    assert (entry.resolution, entry.judgement.verdict) == (None, "right")
+    assert logged.audit(**TARGET).bounds.judged == 1
+
+
+def test_what_was_made_an_item_is_not_answered_as_it_was(logged):
+    (answer,) = logged.audit(**TARGET).following
+    logged.judge_answer(answer, "right", **TARGET)
+    logged.decide_queries([answer.query_id], "add", "card")
+    found = logged.audit(**TARGET)
+    assert (found.bounds.judged, found.outdated) == (0, 1)
+
+
+def test_a_share_that_is_followed_changes_nothing_about_what_was_judged(logged):
+    while not logged.calibration.audited:
+        logged.judge_answer(logged.audit(**TARGET).following[0], "wrong", **TARGET)
+    audited = logged.calibration.audited
+    logged.adapt(expected_unanswerable=0.3)
+    assert logged.calibration.audited == audited
+    assert logged.audit(**TARGET).outdated == 0
+    assert logged.calibration.threshold(0.8).threshold is None
 
 
 def test_an_answer_that_has_changed_since_it_was_shown_is_not_judged(logged):
