@@ -16,9 +16,10 @@ _STEPS = 24  # halvings of an interval that holds a bound: to a millionth
 _ROUNDING = 1e-9
 
 _QUANTILES = (np.arange(_STAKES) + 0.5) / _STAKES
-# stakes on a right answer are mostly high, Beta(1, 1/2), as most answers are right; those on a wrong one are uniform
+# most answers are right: stakes on that are mostly high, of Beta(1, 1/2), and stakes on wrong ones mostly low, of
+# Beta(1/2, 1); both were as tight as any other at 20 to 200 judgements, within .01
 _STAKES_ON_RIGHT = 1 - (1 - _QUANTILES) ** 2
-_STAKES_ON_WRONG = _QUANTILES
+_STAKES_ON_WRONG = _QUANTILES**2
 
 
 @dataclass(frozen=True)
