@@ -15,19 +15,18 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from fg_search.confidence.calibrator import Calibrator
-from fg_search.confidence.promise import DELTA, PrecisionPromise
+from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError, NotCalibratedError
 from fg_search.index.audited_threshold import AuditedThreshold, raised
 from fg_search.index.search_options import RankBy, SearchOptions
-from fg_search.layout.keys import AUDIT_KEY, CALIBRATION_KEY
+from fg_search.layout.keys import ADAPTATION_KEY, AUDIT_KEY, CALIBRATION_KEY
 
 RelevantBy = Literal["label", "id"]
 
 _FORMAT = 3
 _OF_CALIBRATOR = 2  # format up to which a calibration was one calibrator, and the queries that it was not fitted on
-_OF_TRAFFIC = ("curve", "traffic")  # of a promise
 _OF_FAMILIARITY = ("min_familiarity", "familiarity_weight")
 _SAME = ("min_confidence", "confidence_weight", *_OF_FAMILIARITY)  # options that searches have to share with it
 
@@ -77,11 +76,8 @@ class Calibration:
 
     @cached_property
     def key(self) -> str:
-        """Hash of what was learned: neither of the share that it was adapted to, nor of what the encoder is called."""
-        data = {**self.to_metadata(), "fingerprint": None}
-        learned = {name: value for name, value in data["promise"].items() if name not in _OF_TRAFFIC}
-        text = json.dumps(_as_text({**data, "promise": learned}), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Which calibration it is, by the evidence of its judged queries, whatever it follows."""
+        return _digest(replace(self.promise, adaptation=None).to_dict())
 
     def threshold(self, target: float, delta: float = DELTA) -> PrecisionThreshold:
         """Threshold of the confidence for a target precision; falsy, with a reason, if none can be promised.
@@ -124,21 +120,30 @@ class Calibration:
         return other is not None and self.to_metadata() == other.to_metadata()
 
     def to_metadata(self) -> dict[str, Any]:
-        """JSON values of the calibration, for :meth:`of_metadata`."""
+        """Metadata of a collection that keep the calibration, and what it follows, for :meth:`of_metadata`.
+
+        What it follows has a key of its own, so that following the traffic overwrites no calibration of somebody else.
+        """
+        judged = replace(self.promise, adaptation=None).to_dict()
         names = ("fingerprint", "relevant_by", "rank_by", "points", "relevant_within", *_SAME)
-        return {
-            "format": _FORMAT,
-            **{name: getattr(self, name) for name in names},
-            "promise": self.promise.to_dict(),
-        }
+        about = {name: getattr(self, name) for name in names}
+        kept: dict[str, Any] = {CALIBRATION_KEY: {"format": _FORMAT, **about, "promise": judged}}
+        if self.promise.adaptation is not None:
+            kept[ADAPTATION_KEY] = {"of": _digest(judged), **self.promise.adaptation.to_dict()}
+        return {**kept, **self.audit_metadata()}
+
+    def audit_metadata(self) -> dict[str, Any]:
+        """The part of it that tells of raised thresholds, which nobody else can overwrite either."""
+        return {AUDIT_KEY: {"of": self.key, "thresholds": [one.to_metadata() for one in self.audited]}}
 
     @classmethod
-    def of_metadata(cls, data: Mapping[str, Any] | None, fingerprint: str) -> Self | None:
-        """Rebuild a calibration. ``None`` if there is none, or it belongs to another encoder.
+    def of_metadata(cls, metadata: Mapping[str, Any] | None, fingerprint: str) -> Self | None:
+        """Rebuild a calibration from a collection's metadata. ``None`` if there is none, or of another encoder.
 
         Raises:
             FormatVersionError: If a newer release wrote it.
         """
+        data = (metadata or {}).get(CALIBRATION_KEY)
         if data is None or data["fingerprint"] != fingerprint:
             return None
         if data["format"] > _FORMAT:
@@ -148,7 +153,17 @@ class Calibration:
             )
         names = ("fingerprint", "relevant_by", "rank_by", "points", "relevant_within", *_SAME)
         about = {name: data[name] for name in names if name in data}
-        return cls(**about, promise=_of_calibrator(data) if data["format"] <= _OF_CALIBRATOR else _promise(data))
+        if data["format"] <= _OF_CALIBRATOR:
+            found = cls(**about, promise=_of_calibrator(data))
+        else:
+            promise, followed = PrecisionPromise.from_dict(data["promise"]), (metadata or {}).get(ADAPTATION_KEY)
+            if followed is not None and followed["of"] == _digest(data["promise"]):
+                promise = replace(promise, adaptation=Adaptation.from_dict(followed))
+            found = cls(**about, promise=promise)
+        audit = (metadata or {}).get(AUDIT_KEY)
+        if audit is None or audit["of"] != found.key:
+            return found
+        return replace(found, audited=tuple(map(AuditedThreshold.of_metadata, audit["thresholds"])))
 
 
 def calibrate(
@@ -174,33 +189,6 @@ def calibrate(
     return Calibration(promise=PrecisionPromise.learn(features, correct, answerable, seed=seed), **about)
 
 
-def stored_calibration(metadata: Mapping[str, Any] | None, fingerprint: str) -> Calibration | None:
-    """The calibration of a collection with this metadata, with the thresholds that judged answers have raised.
-
-    ``None`` if there is none, or it belongs to another encoder.
-
-    Raises:
-        FormatVersionError: If a newer release wrote it.
-    """
-    known = metadata or {}
-    calibration = Calibration.of_metadata(known.get(CALIBRATION_KEY), fingerprint)
-    audit = known.get(AUDIT_KEY)
-    if calibration is None or audit is None or audit["calibration"] != calibration.key:
-        return calibration
-    return replace(calibration, audited=tuple(map(AuditedThreshold.of_metadata, audit["thresholds"])))
-
-
-def calibration_metadata(calibration: Calibration) -> dict[str, Any]:
-    """Metadata of a collection from which :func:`stored_calibration` rebuilds a calibration."""
-    return {CALIBRATION_KEY: calibration.to_metadata(), **audit_metadata(calibration)}
-
-
-def audit_metadata(calibration: Calibration) -> dict[str, Any]:
-    """The part of it that tells of raised thresholds. They hold for one calibration, and go with it."""
-    thresholds = [one.to_metadata() for one in calibration.audited]
-    return {AUDIT_KEY: {"calibration": calibration.key, "thresholds": thresholds}}
-
-
 def required(calibration: Calibration | None, options: SearchOptions, rank_by: RankBy, name: str) -> Calibration:
     """Return the calibration for a search with a target precision.
 
@@ -220,17 +208,10 @@ def required(calibration: Calibration | None, options: SearchOptions, rank_by: R
     return calibration
 
 
-def _as_text(data: Any) -> Any:
-    """JSON values with numbers as text, to nine digits: an engine may change the last ones."""
-    if isinstance(data, Mapping):
-        return {name: _as_text(value) for name, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_as_text(value) for value in data]
-    return f"{data:.9g}" if isinstance(data, (int, float)) else data
-
-
-def _promise(data: Mapping[str, Any]) -> PrecisionPromise:
-    return PrecisionPromise.from_dict(data["promise"])
+def _digest(judged: Mapping[str, Any]) -> str:
+    """Which calibration it is, by the evidence of its judged queries."""
+    content = json.dumps([judged[name] for name in ("evidence_answerable", "evidence_right", "correct", "answerable")])
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 def _of_calibrator(data: Mapping[str, Any]) -> PrecisionPromise:

@@ -14,7 +14,6 @@ from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import Engine
 from fg_search.errors import ModelMismatchError, StorageError
-from fg_search.index.calibration import calibration_metadata
 from fg_search.index.collections import find_collection, physical_collection, want
 from fg_search.index.decision_log import log_decisions
 from fg_search.index.following import followed, on_current_collection
@@ -217,7 +216,7 @@ async def _copy_notes(state: IndexState, destination: Engine, points: str) -> No
     metadata = (await state.engine.get_collection(state.collection)).config.metadata or {}
     kept = await index_scores(destination, points, metadata)
     if state.calibration is not None:
-        kept |= calibration_metadata(state.calibration)
+        kept |= state.calibration.to_metadata()
     if kept:
         await destination.update_collection(points, metadata=kept)
 

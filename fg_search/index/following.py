@@ -11,7 +11,7 @@ from qdrant_client import models
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError, ModelMismatchError, NotCalibratedError
-from fg_search.index.calibration import stored_calibration
+from fg_search.index.calibration import Calibration
 from fg_search.index.collections import find_collection, physical_collection, want
 from fg_search.index.encoders import EncoderSlot
 from fg_search.index.rights import IndexMovedError
@@ -52,7 +52,7 @@ async def followed(state: IndexState) -> IndexState:
     if info is None:
         raise IndexNotFoundError(f"{state.name} is gone: somebody removed it, or its name")
     metadata = IndexMetadata.of_collection(state.collection, info)
-    calibration = stored_calibration(info.config.metadata, metadata.fingerprint)
+    calibration = Calibration.of_metadata(info.config.metadata, metadata.fingerprint)
     encoders = state.encoders
     if metadata.fingerprint != state.metadata.fingerprint:
         encoders = state.handle.coming_encoder(metadata.fingerprint) or EncoderSlot()

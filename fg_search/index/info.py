@@ -8,7 +8,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from fg_search.index.calibration import stored_calibration
+from fg_search.index.calibration import Calibration
 from fg_search.index.following import followed
 from fg_search.index.health import Placement, find_placement
 from fg_search.index.scores import unscored_labels
@@ -101,7 +101,7 @@ async def describe_index(state: IndexState) -> IndexInfo:
     state = replace(state, has_strangers=False)  # they are counted
     metadata = found.config.metadata or {}
     points = await _count(state)
-    calibration = stored_calibration(metadata, state.metadata.fingerprint)
+    calibration = Calibration.of_metadata(metadata, state.metadata.fingerprint)
     counts = await (_counts_of_all(state) if points <= _MOST_READ else _counts(state, points))
     return IndexInfo(
         location=state.location,

@@ -14,7 +14,7 @@ from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import PointId
 from fg_search.errors import StorageError
-from fg_search.index.calibration import Calibration, calibration_metadata, stored_calibration
+from fg_search.index.calibration import Calibration
 from fg_search.index.collections import make_without_vectors
 from fg_search.index.copies import OURS, remove_extra
 from fg_search.index.encoders import EncoderSlot, metadata_of
@@ -273,10 +273,10 @@ class _Migration:
         kept = await index_scores(self.engine, self.new, metadata)
         calibration = None
         if self.finds_the_same:
-            calibration = stored_calibration(metadata, self.state.metadata.fingerprint)
+            calibration = Calibration.of_metadata(metadata, self.state.metadata.fingerprint)
         if calibration is not None:
             calibration = replace(calibration, fingerprint=self.filled.metadata.fingerprint)
-            kept |= calibration_metadata(calibration)
+            kept |= calibration.to_metadata()
         if kept:
             await self.engine.update_collection(self.new, metadata=kept)
         return calibration

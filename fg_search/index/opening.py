@@ -12,7 +12,7 @@ from qdrant_client import models
 from fg_search.engine.answers import FORBIDDEN
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError, ServerError, StorageError
-from fg_search.index.calibration import stored_calibration
+from fg_search.index.calibration import Calibration
 from fg_search.index.collections import index_payload, want
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.filterable import make_filterable
@@ -79,7 +79,7 @@ async def _opened(
     settings: IndexSettings | None,
 ) -> IndexState:
     metadata = IndexMetadata.of_collection(collection, info)
-    calibration = stored_calibration(info.config.metadata, metadata.fingerprint)
+    calibration = Calibration.of_metadata(info.config.metadata, metadata.fingerprint)
     state = IndexState(engine, collection, points, metadata, EncoderSlot(encoder), calibration)
     if encoder is not None:
         state.check_encoder(encoder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from qdrant_client import models
 from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
-from fg_search.index.calibration import Calibration, RelevantBy, calibrate, calibration_metadata
+from fg_search.index.calibration import Calibration, RelevantBy, calibrate
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.result_evidence import evidence
@@ -23,7 +23,7 @@ from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
-from fg_search.layout.keys import CALIBRATION_KEY, LABEL_KEY
+from fg_search.layout.keys import LABEL_KEY
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.validation import check_list, is_missing, is_number
 
@@ -162,15 +162,13 @@ async def learn(
             relevant_within=within,
         )
 
-    return await keep(state, await state.engine.work(work), is_new=True)
+    calibration = await state.engine.work(work)
+    await keep(state, calibration.to_metadata())
+    return calibration
 
 
-async def keep(state: IndexState, calibration: Calibration, *, is_new: bool = False) -> Calibration:
-    """Keep a calibration with the index, where everybody who opens it finds it.
-
-    Thresholds that judged answers have raised stay, unless it is a new one.
-    """
-    metadata = calibration_metadata(calibration) if is_new else {CALIBRATION_KEY: calibration.to_metadata()}
+async def keep(state: IndexState, metadata: dict[str, Any]) -> None:
+    """Keep metadata with the index, where everybody who opens it finds them."""
     try:
         await state.engine.update_collection(state.points, metadata=metadata)
         await acknowledge(state, [])
@@ -178,7 +176,6 @@ async def keep(state: IndexState, calibration: Calibration, *, is_new: bool = Fa
         if isinstance(error, IndexMovedError) or is_not_found(error):
             raise state.was_re_encoded() from error
         raise
-    return calibration
 
 
 def _answers(relevant: Relevant, position: int) -> frozenset[UserId]:

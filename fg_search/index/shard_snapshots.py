@@ -18,7 +18,7 @@ from fg_search.edge.snapshot_archive import is_archive
 from fg_search.engine.answers import FORBIDDEN, NOT_IMPLEMENTED
 from fg_search.engine.port import Engine
 from fg_search.errors import ServerError, StorageError
-from fg_search.index.calibration import stored_calibration
+from fg_search.index.calibration import Calibration
 from fg_search.index.collections import physical_collection
 from fg_search.index.copies import OURS, copy_index, copy_into
 from fg_search.index.progress import unwatched
@@ -79,7 +79,7 @@ async def restore_points(right: Right, file: Path, check: Callable[[IndexMetadat
             info = await local.get_collection(_NAME)
             metadata = IndexMetadata.of_collection(_NAME, info)
             check(metadata)
-            calibration = stored_calibration(info.config.metadata, metadata.fingerprint)
+            calibration = Calibration.of_metadata(info.config.metadata, metadata.fingerprint)
             source = IndexState(local, _NAME, _NAME, metadata, calibration=calibration)
             if not right.engine.is_shared:
                 metadata = replace(metadata, settings=metadata.settings.on_one_machine())

@@ -10,15 +10,13 @@ from typing import Any, Literal, get_args
 
 from fg_search.confidence.precision_audit import PrecisionAudit, PrecisionBounds
 from fg_search.confidence.thresholds import PrecisionThreshold
-from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import pages
 from fg_search.errors import DecisionConflictError, ItemNotFoundError, NotCalibratedError, NothingLoggedError
 from fg_search.ids import UserId
 from fg_search.index.audited_threshold import AuditedThreshold
-from fg_search.index.calibration import Calibration, audit_metadata, stored_calibration
-from fg_search.index.rights import IndexMovedError
+from fg_search.index.calibration import Calibration
+from fg_search.index.relevance import keep
 from fg_search.index.state import IndexState
-from fg_search.index.writes import acknowledge
 from fg_search.layout.history import new_token
 from fg_search.layout.keys import HASH_KEY, LABEL_KEY, SET_ASIDE_KEY, TEXT_KEY
 from fg_search.layout.points import features_of, id_of
@@ -271,24 +269,16 @@ async def _keep(state: IndexState, calibration: Calibration, target: float) -> C
         ModelMismatchError: If the index has moved to another encoder.
         NotCalibratedError: If somebody has calibrated it meanwhile.
     """
-    try:
-        metadata = (await state.engine.get_collection(state.points)).config.metadata
-        stored = stored_calibration(metadata, state.metadata.fingerprint)
-        is_current = stored is not None and stored.key == calibration.key
-        if stored is not None and is_current:
-            own = [one for one in calibration.audited if one.target == target]
-            calibration = replace(calibration, audited=(*_without(stored, target).audited, *own))
-            await state.engine.update_collection(state.points, metadata=audit_metadata(calibration))
-        await acknowledge(state, [])
-    except Exception as error:
-        if isinstance(error, IndexMovedError) or is_not_found(error):
-            raise state.was_re_encoded() from error
-        raise
-    if not is_current:
+    info = await state.engine.get_collection(state.collection)
+    stored = Calibration.of_metadata(info.config.metadata, state.metadata.fingerprint)
+    if stored is None or stored.key != calibration.key:
         raise NotCalibratedError(
             f"{state.name} was calibrated by somebody else in this very moment; the judgement is noted, but it is "
             "about the calibration before"
         )
+    own = [one for one in calibration.audited if one.target == target]
+    calibration = replace(stored, audited=(*_without(stored, target).audited, *own))
+    await keep(state, calibration.audit_metadata())
     return state.handle.calibrated(calibration)
 
 
