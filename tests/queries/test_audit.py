@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 
 import pytest
+from qdrant_client import QdrantClient
 
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, IndexSettings
 from fg_search.confidence.precision_audit import PrecisionAudit
@@ -299,6 +300,27 @@ def test_an_answer_that_has_changed_since_it_was_shown_is_not_judged(logged):
     with pytest.raises(ItemNotFoundError, match="nothing was noted"):
         logged.judge_answer(answer, "right", **TARGET)
     assert logged.judged_answers() == []
+
+
+def test_no_threshold_is_raised_for_a_calibration_that_was_replaced(encoder, rows, questions, asked_about):
+    client = QdrantClient(":memory:")
+    with ConfidenceIndex(client, encoder) as ours, ConfidenceIndex(client, encoder) as theirs:
+        ours.add(**rows)
+        ours.calibrate(*questions(400, 3))
+        ours.search_many(list(asked_about), log="all")
+        found = ours.audit(**TARGET)
+        for _ in range(19):
+            found = ours.judge_answer(found.following[0], "wrong", **TARGET)
+        assert found.is_refuted
+        assert "refuted, and a higher threshold is chosen from 20 judged answers on" in str(found)
+        theirs.calibrate(*questions(400, 4))
+        with pytest.raises(NotCalibratedError, match="the judgement is noted"):
+            ours.judge_answer(found.following[0], "wrong", **TARGET)
+        assert len(ours.judged_answers()) == 20
+    with ConfidenceIndex(client, encoder) as again:
+        assert again.calibration.audited == ()
+        assert again.calibration.key == theirs.calibration.key
+    client.close()
 
 
 def test_judged_answers_are_listed_the_latest_first(logged, asked_about):
