@@ -221,8 +221,9 @@ def calibrate(
 ) -> None:
     """Learn from judged queries, whose right answer is known, how far to trust results.
 
-    Without --queries the labelled items themselves are taken for queries: a first estimate, and so it says. The queries must be new to the encoder and to the index. The calibration is stored with the index. It holds for
-    searches with the same --min-confidence, --confidence-weight, --min-familiarity, --familiarity-weight and --rank-by.
+    Without --queries the labelled items themselves are taken for queries: a first estimate, and so it says. Queries
+    must be new to the encoder and to the index. The calibration is stored with the index. It holds for searches with
+    the same --min-confidence, --confidence-weight, --min-familiarity, --familiarity-weight and --rank-by.
     """
     options = search_options(
         min_confidence=min_confidence,
