@@ -431,7 +431,8 @@ class AsyncConfidenceIndex:
                 own ids; ``HasIdCondition`` takes the engine's).
             target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
                 confidence is too low for it are uncertain. Needs :meth:`calibrate`.
-            min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
+            min_query_confidence: Queries less confident than this are uncertain, in [0, 1]. If it is not given, an
+                index without a calibration takes .2: below it a query hardly looks answerable.
             on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or
                 ``"raise"``.
             rank_by: ``"features"``, ``"base"``, ``"both"`` (the mean of their similarities), or ``"auto"``: as the

@@ -14,6 +14,7 @@ from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
+from fg_search.index.held_out import held_out
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.result_evidence import evidence
@@ -133,6 +134,7 @@ async def calibrate_on(
     show_progress: bool | None,
 ) -> Calibration:
     """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
+    queries, relevant, embeddings = held_out(state, queries, relevant, embeddings)
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     chosen = replace(options, rank_by=uncalibrated_ranking(state, options.rank_by))
     judged = await judge(state, encoded, relevant, relevant_by, chosen, within=relevant_within)

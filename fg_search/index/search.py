@@ -38,7 +38,14 @@ async def search(state: IndexState, queries: Queries, options: SearchOptions) ->
     """
     policy = _Policy.of(state, options)
     results = [
-        assess_query(text, query.answerability, options, familiarity=query.familiarity, unread=query.unread)
+        assess_query(
+            text,
+            query.answerability,
+            options,
+            familiarity=query.familiarity,
+            unread=query.unread,
+            is_calibrated=policy.calibration is not None,
+        )
         for text, query in zip(queries.texts, queries.vectors, strict=True)
     ]
     for chunk in request_chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
@@ -63,14 +70,19 @@ async def group(
     """Search for one encoded query, with hits grouped by the value of a payload field."""
     check_count(group_size, name="group_size")
     (vectors,), (text,) = query.vectors, query.texts
+    policy = _Policy.of(state, options)
     assessed = assess_query(
-        text, vectors.answerability, options, familiarity=vectors.familiarity, unread=vectors.unread
+        text,
+        vectors.answerability,
+        options,
+        familiarity=vectors.familiarity,
+        unread=vectors.unread,
+        is_calibrated=policy.calibration is not None,
     )
     if options.explain:
         (assessed,) = await _explained(state, [vectors], options, [assessed])
     if assessed.decision == "abstain":
         return GroupedResult((), assessed)
-    policy = _Policy.of(state, options)
     find = partial(group_points, state, vectors, options, policy.rank_by, group_by, group_size)
     found = await in_scope(state, options, find)
     groups = tuple(HitGroup(value, ranked_hits(points, vectors)) for value, points in found.items())

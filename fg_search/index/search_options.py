@@ -40,7 +40,8 @@ class SearchOptions:
         familiarity_weight: Weight v of ``score · familiarity^v``, in [0, 100], as ``confidence_weight``. Both together
             multiply the score by both.
         query_filter: Qdrant filter.
-        min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
+        min_query_confidence: Queries less confident than this are uncertain, in [0, 1]. If it is not given, an index
+            without a calibration takes .2.
         target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
             confidence is below the threshold for it are uncertain.
         on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or

@@ -73,7 +73,8 @@ class SearchResult:
         query_confidence: Answerability of the query, in [0, 1]: whether it is something known, and clearly one thing
             (:func:`fg_search.confidence.answerability`). Without familiarity, the confidence of its embedding.
         decision: ``"answer"`` or ``"abstain"``.
-        uncertain: Whether the query's confidence or the calibrated one is below what was asked for.
+        uncertain: Whether the query's confidence or the calibrated one is below what was asked for. If nothing was
+            asked for and nothing is calibrated, whether the query hardly looks answerable.
         reason: Sentence that explains the decision.
         confidence: Calibrated probability that the top hit is right, in [0, 1]. ``None`` if the index was not
             calibrated for this kind of search, or the query was not even searched for.
