@@ -13,6 +13,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from fg_search.confidence import Calibrator, PrecisionThreshold, threshold_for_precision
+from fg_search.confidence.label_sets import LabelCutoff, label_cutoff
 from fg_search.errors import FormatVersionError, NotCalibratedError
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.validation import check_booleans
@@ -25,6 +26,7 @@ _OF_FAMILIARITY = ("min_familiarity", "familiarity_weight")
 _SAME = ("min_confidence", "confidence_weight", *_OF_FAMILIARITY)  # options that searches have to share with it
 # judged queries kept for thresholds; more would not change these, and fill the collection's metadata
 _MAX_KEPT = 20_000
+_RIGHT_LABEL = "right_label"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,8 @@ class Calibration:
         correct: ``(m,)`` booleans, whether their top hit is right.
         min_familiarity: Points less familiar than this were excluded.
         familiarity_weight: Weight of the points' familiarity in the order of the hits.
+        right_label: ``(m,)`` float32 weight of the right label of each held-out query, relative to the most probable
+            label, in [0, 1]; NaN where there is no right label. ``None`` if that is not known.
     """
 
     fingerprint: str
@@ -61,10 +65,20 @@ class Calibration:
     correct: npt.NDArray[np.bool_] = field(repr=False)
     min_familiarity: float | None = None
     familiarity_weight: float = 0.0
+    right_label: npt.NDArray[np.float32] | None = field(default=None, repr=False)
 
     def threshold(self, target: float, delta: float = 0.1) -> PrecisionThreshold:
         """Threshold of the confidence for a target precision, see :func:`fg_search.threshold_for_precision`."""
         return _threshold(self, target, delta)
+
+    def label_cutoff(self, miss: float, threshold: PrecisionThreshold) -> LabelCutoff:
+        """Least probability of the labels that an uncertain query may be about, chosen on uncertain queries.
+
+        Args:
+            miss: Probability with which the right label may be missing, in (0, 1).
+            threshold: Queries less confident than this are uncertain; all of them if there is none.
+        """
+        return _label_cutoff(self, miss, threshold.threshold)
 
     def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
         """Probability that each result is right, rounded like the confidences that thresholds are chosen from."""
@@ -98,8 +112,9 @@ class Calibration:
             "calibrator": self.calibrator.to_dict(),
             "queries": self.queries,
             "points": self.points,
-            "confidence": base64.b64encode(self.confidence.astype("<f4").tobytes()).decode(),
+            "confidence": _packed(self.confidence),
             "correct": "".join("1" if right else "0" for right in self.correct),
+            **({} if self.right_label is None else {_RIGHT_LABEL: _packed(self.right_label)}),
         }
 
     @classmethod
@@ -125,14 +140,20 @@ class Calibration:
             calibrator=Calibrator.from_dict(data["calibrator"]),
             queries=data["queries"],
             points=data["points"],
-            confidence=np.frombuffer(base64.b64decode(data["confidence"]), dtype="<f4").astype(np.float32),
+            confidence=_unpacked(data["confidence"]),
+            right_label=_unpacked(data[_RIGHT_LABEL]) if _RIGHT_LABEL in data else None,
             correct=np.array([right == "1" for right in data["correct"]], dtype=bool),
             **{name: data[name] for name in _OF_FAMILIARITY if name in data},
         )
 
 
 def calibrate(
-    features: Mapping[str, npt.NDArray[np.float64]], correct: npt.ArrayLike, *, seed: int, **about: Any
+    features: Mapping[str, npt.NDArray[np.float64]],
+    correct: npt.ArrayLike,
+    *,
+    right_label: npt.NDArray[np.float32] | None = None,
+    seed: int,
+    **about: Any,
 ) -> Calibration:
     """Fit a calibrator on a random half of the judged queries, and keep the other half for thresholds.
 
@@ -142,6 +163,7 @@ def calibrate(
     Args:
         features: ``(n,)`` floats by name, see :func:`fg_search.confidence.result_features`.
         correct: ``(n,)`` booleans, whether the top hit is right.
+        right_label: ``(n,)`` float32 weight of each query's right label, if it is known.
         seed: Random seed of the split.
         about: Other attributes of the :class:`Calibration`.
 
@@ -166,6 +188,7 @@ def calibrate(
         queries=len(right),
         confidence=_rounded(calibrator, {name: values[kept] for name, values in features.items()}),
         correct=right[kept],
+        right_label=None if right_label is None else right_label[kept],
         **about,
     )
 
@@ -189,6 +212,24 @@ def required(calibration: Calibration | None, options: SearchOptions, rank_by: R
     return calibration
 
 
+def label_sets_required(calibration: Calibration, name: str) -> None:
+    """Check that a calibration knows how probable right labels are.
+
+    Raises:
+        NotCalibratedError: If results were judged by id, or an earlier release calibrated.
+    """
+    if calibration.relevant_by != "label":
+        raise NotCalibratedError(
+            f"{name} was calibrated on right ids, and on_uncertain='clarify' asks for the right label; calibrate on "
+            "right labels: index.calibrate(queries, relevant=labels, relevant_by='label')"
+        )
+    if calibration.right_label is None:
+        raise NotCalibratedError(
+            f"the calibration of {name} does not tell how probable right labels are, as on_uncertain='clarify' needs; "
+            "calibrate again, with the encoder at hand: index.calibrate(held_out_queries, relevant=labels)"
+        )
+
+
 def _rounded(calibrator: Calibrator, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
     return calibrator.predict(features).astype(np.float32)
 
@@ -196,3 +237,21 @@ def _rounded(calibrator: Calibrator, features: Mapping[str, npt.NDArray[np.float
 @lru_cache(maxsize=64)
 def _threshold(calibration: Calibration, target: float, delta: float) -> PrecisionThreshold:
     return threshold_for_precision(calibration.confidence, calibration.correct, target, delta=delta)
+
+
+@lru_cache(maxsize=64)
+def _label_cutoff(calibration: Calibration, miss: float, threshold: float | None) -> LabelCutoff:
+    if calibration.right_label is None:
+        raise ValueError("this calibration does not tell how probable right labels are")
+    counts = ~np.isnan(calibration.right_label)
+    if threshold is not None:
+        counts &= calibration.confidence < threshold
+    return label_cutoff(calibration.confidence[counts].astype(np.float64) * calibration.right_label[counts], miss)
+
+
+def _packed(values: npt.NDArray[np.float32]) -> str:
+    return base64.b64encode(values.astype("<f4").tobytes()).decode()
+
+
+def _unpacked(text: str) -> npt.NDArray[np.float32]:
+    return np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float32)

@@ -13,6 +13,7 @@ from qdrant_client import models
 from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
+from fg_search.index.label_choices import right_label_weights
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.result_evidence import evidence
@@ -46,6 +47,8 @@ class JudgedQueries:
             :func:`fg_search.confidence.result_features`.
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
         found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
+        right_label: ``(n,)`` float32 weight of the right label, NaN where there is none, see
+            :func:`fg_search.index.label_choices.right_label_weights`; ``None`` if it was not asked for, or not found.
     """
 
     relevant_by: RelevantBy
@@ -57,6 +60,7 @@ class JudgedQueries:
     features: dict[str, npt.NDArray[np.float64]]
     wanted: Sequence[UserId | None]
     found: Sequence[UserId | None]
+    right_label: npt.NDArray[np.float32] | None = None
 
 
 async def judge(
@@ -65,6 +69,8 @@ async def judge(
     relevant: Sequence[Relevant],
     relevant_by: Literal["auto", "label", "id"],
     options: SearchOptions,
+    *,
+    with_labels: bool = False,
 ) -> JudgedQueries:
     """Search for queries whose answer is known, and judge their top hits.
 
@@ -74,6 +80,7 @@ async def judge(
         relevant: For each query the label or id of a right answer, several of them, or ``None`` if the index has none.
         relevant_by: Whether these are labels or ids. ``"auto"`` asks the index.
         options: Options of the search.
+        with_labels: Whether to find out how probable the right labels are.
 
     Raises:
         ValueError: If the numbers of queries and answers differ, or the answers could be both labels and ids, or
@@ -93,6 +100,9 @@ async def judge(
     if kind == "label":
         answers = [frozenset(map(_as_label, right)) for right in answers]
     found, features = await evidence(state, queries, options, kind)
+    right_label = None
+    if with_labels and kind == "label":
+        right_label = await right_label_weights(state, queries.vectors, found, answers)
     top = [_answer(hits[0], kind) if hits else None for hits in found]
     return JudgedQueries(
         relevant_by=kind,
@@ -104,6 +114,7 @@ async def judge(
         features=features,
         wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
         found=top,
+        right_label=right_label,
     )
 
 
@@ -122,7 +133,7 @@ async def calibrate_on(
     """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     chosen = replace(options, rank_by=uncalibrated_ranking(state, options.rank_by))
-    judged = await judge(state, encoded, relevant, relevant_by, chosen)
+    judged = await judge(state, encoded, relevant, relevant_by, chosen, with_labels=True)
     return await learn(state, judged, chosen, seed)
 
 
@@ -134,6 +145,7 @@ async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions
         return calibrate(
             judged.features,
             judged.correct[judged.has_hit],
+            right_label=None if judged.right_label is None else judged.right_label[judged.has_hit],
             seed=seed,
             fingerprint=state.metadata.fingerprint,
             relevant_by=judged.relevant_by,
