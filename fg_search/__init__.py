@@ -34,6 +34,7 @@ from fg_search.errors import (
 if TYPE_CHECKING:
     from fg_search.async_confidence_index import AsyncConfidenceIndex
     from fg_search.confidence.calibrator import Calibrator
+    from fg_search.confidence.gate import PrecisionGate
     from fg_search.confidence.thresholds import threshold_for_precision
     from fg_search.confidence_index import ConfidenceIndex
     from fg_search.edge.client import EdgeClient
@@ -61,6 +62,7 @@ _MODULES = {
     "FeatureGroupHead": "model.head",
     "FeatureGroupLoss": "model.loss",
     "IndexSettings": "layout.settings",
+    "PrecisionGate": "confidence.gate",
     "cross_fit": "model.cross_fitting",
     "evaluate": "index.evaluation",
     "fit_head": "model.fit",
@@ -91,6 +93,7 @@ __all__ = [
     "NotFittedError",
     "NotScoredError",
     "NothingToUndoError",
+    "PrecisionGate",
     "StorageError",
     "UncertainQueryError",
     "UnsupportedError",

@@ -21,6 +21,7 @@ from fg_search.engine.blocking import BlockingEngine, drive
 from fg_search.engine.connection import Location, as_written, connect, is_path
 from fg_search.ids import UserId
 from fg_search.index import (
+    adaptation,
     copies,
     evaluation,
     filterable,
@@ -56,7 +57,7 @@ from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.queries import decisions as query_decisions
-from fg_search.queries import logged_search, missing_labels
+from fg_search.queries import logged_search, missing_labels, traffic
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
@@ -710,6 +711,7 @@ class ConfidenceIndex:
         relevant: Sequence[Relevant],
         *,
         relevant_by: Literal["auto", "label", "id"] = "auto",
+        relevant_within: int = 1,
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
         min_familiarity: float | None = None,
@@ -724,14 +726,16 @@ class ConfidenceIndex:
         """Learn from queries with known answers how sure a result is, and keep that with the index.
 
         Afterwards results carry a calibrated ``confidence``, and searches may ask for a ``target_precision``. Both hold
-        for queries like these, searched with these options: calibrate again when the index, the traffic or the options
-        change. A random half of the queries fits the calibrator, the other half is kept to choose thresholds.
+        for queries like these, searched with these options: calibrate again when the index or the options change. When
+        more or fewer queries come that have no answer, :meth:`adapt` follows. Every query teaches, and every query
+        bounds the precision, each by a model fitted without it.
 
         Args:
             queries: Queries that neither the head nor the index has seen; some hundreds, better thousands.
             relevant: For each query the label or id of a right answer, several of them, or ``None`` if the index has
                 none.
             relevant_by: Whether these are labels or ids. By default the index is asked.
+            relevant_within: A result is right if one of its first ``relevant_within`` hits is, 1 to 10.
             min_confidence: As in the searches to come.
             confidence_weight: As in the searches to come.
             min_familiarity: As in the searches to come.
@@ -739,7 +743,7 @@ class ConfidenceIndex:
             query_filter: Qdrant filter for these queries alone. The searches to come may have other filters.
             rank_by: As in the searches to come.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
-            seed: Random seed of the split.
+            seed: Random seed of the folds.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
@@ -764,9 +768,64 @@ class ConfidenceIndex:
                 relevant_by,
                 options,
                 embeddings,
+                relevant_within=relevant_within,
                 seed=seed,
                 batch_size=batch_size,
                 show_progress=show_progress,
+            )
+        )
+        return self._opened.calibrated(learned)
+
+    def adapt(
+        self,
+        queries: Sequence[Query] | None = None,
+        *,
+        expected_unanswerable: float | None = None,
+        since: datetime | None = None,
+        embeddings: FeatureEmbeddings | None = None,
+        batch_size: int | None = None,
+        show_progress: bool | None = None,
+    ) -> Calibration:
+        """Follow the traffic: estimate how many queries have no answer, and move confidence and thresholds.
+
+        A promise that was calibrated where 3 % of the queries have no answer breaks where 20 % have none. What the two
+        kinds of queries look like is known from :meth:`calibrate`; their share is estimated from queries that nobody
+        judged. The calibration with the new share is kept with the index, and results name the share.
+
+        Args:
+            queries: A sample of the traffic, some hundreds. By default the queries in the log that were asked while
+                all were logged (:meth:`log_queries`), each as often as it was asked.
+            expected_unanswerable: The share of queries without an answer, in [0, 1), if you know it; nothing is
+                estimated then.
+            since: Take only queries from the log that were last asked at or after this moment, which must have a time
+                zone.
+            embeddings: Embeddings of the queries by this index's encoder, if you have them.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            The calibration; its ``share`` is what it follows.
+
+        Raises:
+            NotCalibratedError: If the index was not calibrated.
+            ValueError: If queries and a share are both given, or there are too few queries, or fewer than five of the
+                judged queries had no answer.
+        """
+        if expected_unanswerable is not None and (queries is not None or since is not None):
+            raise ValueError("give either queries (or a log) to estimate the share from, or expected_unanswerable")
+        if queries is not None and since is not None:
+            raise ValueError("since chooses queries from the log; leave it out where queries are given")
+        drive(self._connected.check_writable(self.collection))
+        if expected_unanswerable is not None:
+            share = expected_unanswerable
+            return self._opened.calibrated(self._find(lambda state: adaptation.adapt_to_share(state, share)))
+        if queries is None:
+            learned = self._find(lambda state: traffic.adapt_to_log(state, since, batch_size=batch_size))
+            return self._opened.calibrated(learned)
+        given = queries
+        learned = self._find(
+            lambda state: adaptation.adapt_to_queries(
+                state, given, embeddings, batch_size=batch_size, show_progress=show_progress
             )
         )
         return self._opened.calibrated(learned)
@@ -777,6 +836,7 @@ class ConfidenceIndex:
         relevant: Sequence[Relevant],
         *,
         relevant_by: Literal["auto", "label", "id"] = "auto",
+        relevant_within: int = 1,
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
         min_familiarity: float | None = None,
@@ -793,6 +853,8 @@ class ConfidenceIndex:
             queries: Queries that head, index and calibration have not seen.
             relevant: As in :meth:`calibrate`.
             relevant_by: As in :meth:`calibrate`.
+            relevant_within: A result is right if one of its first ``relevant_within`` hits is, 1 to 10. The calibrated
+                confidence is measured if the index was calibrated with the same.
             min_confidence: As in :meth:`search`.
             confidence_weight: As in :meth:`search`.
             min_familiarity: As in :meth:`search`.
@@ -823,6 +885,7 @@ class ConfidenceIndex:
                 relevant_by,
                 options,
                 embeddings,
+                relevant_within=relevant_within,
                 batch_size=batch_size,
                 show_progress=show_progress,
             )

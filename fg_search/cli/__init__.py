@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from fg_search.cli import demo, fit, index, maintenance, queries, review, search, serve
+from fg_search.cli import adapt, demo, fit, index, maintenance, queries, review, search, serve
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
 from fg_search.errors import FgSearchError
 
@@ -32,6 +32,7 @@ for command in (
     fit.fit,
     index.index,
     search.calibrate,
+    adapt.adapt,
     search.search,
     search.evaluate,
     review.score,

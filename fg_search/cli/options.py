@@ -153,6 +153,9 @@ Relevant = Annotated[
     list[str],
     typer.Option(help="Column of the right answer, a label or an id; in JSONL also a list of these. Repeatable."),
 ]
+RelevantWithin = Annotated[
+    int, typer.Option(min=1, max=10, help="A result is right if one of its first so many hits is.")
+]
 RelevantBy = Annotated[Literal["auto", "label", "id"], typer.Option(help="Whether --relevant holds labels or ids.")]
 OutOfScope = Annotated[
     list[str] | None,

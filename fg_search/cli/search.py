@@ -37,6 +37,7 @@ from fg_search.cli.options import (
     RankByOption,
     Relevant,
     RelevantBy,
+    RelevantWithin,
     RetryFor,
     Tenant,
     TextColumn,
@@ -194,6 +195,7 @@ def calibrate(
     queries: QueryFiles,
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
+    relevant_within: RelevantWithin = 1,
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
@@ -244,7 +246,14 @@ def calibrate(
         timed(f"calibrated on {len(texts):,} queries"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)
-        learned = target.calibrate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
+        learned = target.calibrate(
+            texts,
+            answers,
+            relevant_by=relevant_by,
+            relevant_within=relevant_within,
+            batch_size=batch_size,
+            **options,
+        )
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
     if as_json:
         print_json({"queries": learned.queries, "relevant_by": learned.relevant_by, "thresholds": thresholds})
@@ -258,6 +267,7 @@ def evaluate(
     queries: QueryFiles,
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
+    relevant_within: RelevantWithin = 1,
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
@@ -316,7 +326,14 @@ def evaluate(
         timed(f"evaluated {len(texts):,} queries"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)
-        found = target.evaluate(texts, answers, relevant_by=relevant_by, batch_size=batch_size, **options)
+        found = target.evaluate(
+            texts,
+            answers,
+            relevant_by=relevant_by,
+            relevant_within=relevant_within,
+            batch_size=batch_size,
+            **options,
+        )
         histogram = () if plots is None else target.info().confidence_histogram
     if as_json:
         print_json({name: value for name, value in vars(found).items() if name != "outcomes"})

@@ -49,6 +49,15 @@ def serve(
     log_queries: Annotated[
         bool, typer.Option("--log-queries", help="Log queries without a confident answer, for the Queries view.")
     ] = False,
+    adapt_every: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Log all queries, and every so many minutes let the calibration follow the share of those that have "
+            "no answer.",
+            show_default=False,
+        ),
+    ] = None,
     encoder: EncoderFolder = None,
     trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
@@ -59,6 +68,7 @@ def serve(
     """Serve a web page to search and review an index, and a JSON API."""
     check_installed()
     from fg_search.web.app import create_app
+    from fg_search.web.following import following_traffic
     from fg_search.web.security import LOOPBACK_HOSTS
     from fg_search.web.tokens import MIN_TOKEN, checked_token
 
@@ -81,12 +91,16 @@ def serve(
             location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
         ) as opened,
     ):
-        opened.log_queries("uncertain" if log_queries else "none")
+        opened.log_queries("all" if adapt_every is not None else "uncertain" if log_queries else "none")
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)
         _ = opened.encoder  # load it now: if it is missing, fail before the first search
         log.print(f"{address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")  # such as wrong tokens, with their time
-        run_app(app, listener)
+        if adapt_every is None:
+            run_app(app, listener)
+            return
+        with following_traffic(opened if tenant is None else opened.tenant(tenant), adapt_every * 60):
+            run_app(app, listener)
 
 
 def check_installed() -> None:

@@ -40,7 +40,9 @@ class AnswerEvidence:
 
     def rounded(self) -> AnswerEvidence:
         """The evidence as it is stored: in single precision."""
-        return AnswerEvidence(*(values.astype(np.float32).astype(np.float64) for values in (self.answerable, self.right)))
+        return AnswerEvidence(
+            *(values.astype(np.float32).astype(np.float64) for values in (self.answerable, self.right))
+        )
 
 
 class AnswerModel:

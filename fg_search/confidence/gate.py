@@ -96,18 +96,18 @@ class PrecisionGate:
         Raises:
             ValueError: If shapes do not match, a number is not finite, or nearly all results are right or wrong.
         """
-        table, right = _scores(scores), np.asarray(relevant)
-        judged = check_booleans(right.ravel(), name="relevant").reshape(len(right), -1)
-        if len(judged) != len(table) or (right.ndim > 1 and judged.shape != table.shape):
-            raise ValueError(f"relevant has shape {right.shape}, scores has {table.shape}")
+        table, shape = _scores(scores), np.shape(relevant)
+        if shape not in ((len(table),), table.shape):
+            raise ValueError(f"relevant has shape {shape}, scores has {table.shape}")
+        judged = check_booleans(np.ravel(relevant), name="relevant").reshape(len(table), -1)
         if not 1 <= relevant_within <= judged.shape[1]:
             raise ValueError(
                 f"relevant_within must be between 1 and the number of judged results of a query, {judged.shape[1]}, "
                 f"got {relevant_within}"
             )
-        correct = judged[:, :relevant_within].any(axis=1)
+        correct = np.asarray(judged[:, :relevant_within].any(axis=1))
         if answerable is None:
-            answerable = judged.any(axis=1) if right.ndim > 1 else np.ones(len(correct), dtype=bool)
+            answerable = judged.any(axis=1) if len(shape) > 1 else np.ones(len(correct), dtype=bool)
         self._scale = float(np.std(table[:, 0])) or 1.0
         self._promise = PrecisionPromise.learn(self._features(table, evidence), correct, answerable, seed=seed)
         return self

@@ -37,11 +37,14 @@ class JudgedEvidence:
         evidence: The evidence.
         correct: ``(n,)`` booleans, whether the hit is right.
         answerable: ``(n,)`` booleans, whether there is an answer; true where ``correct`` is.
+        right_label: ``(n,)`` weight of the right label relative to the most probable one, in [0, 1]; NaN where there is
+            no right label. ``None`` if nothing is known of labels.
     """
 
     evidence: AnswerEvidence
     correct: BoolArray
     answerable: BoolArray
+    right_label: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.correct)
@@ -50,6 +53,19 @@ class JudgedEvidence:
     def share(self) -> float:
         """Share of the unanswerable queries among them."""
         return float(1 - self.answerable.mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """Evidence of m different queries that nobody judged.
+
+    Attributes:
+        answerable: ``(m,)`` log odds that each has an answer.
+        counts: ``(m,)`` float64 number of times that each was asked.
+    """
+
+    answerable: FloatArray
+    counts: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,15 +123,13 @@ class PrecisionCurve:
         best = float(self.lower.max())
         return (
             f"no threshold reaches a precision of {target:.1%} with a confidence of {1 - self.delta:.0%} by these "
-            f"{self.queries:,} queries, if {self.share}; the most that they can promise is {_floor(best)}: ask for less, "
-            "or calibrate on more queries, with more that have no answer"
+            f"{self.queries:,} queries, if {self.share}; the most that they can promise is {_floor(best)}: ask for "
+            "less, or calibrate on more queries, with more that have no answer"
         )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`from_dict`."""
-        arrays = {
-            name: getattr(self, name).tolist() for name in ("precision", "lower", "coverage")
-        }
+        arrays = {name: getattr(self, name).tolist() for name in ("precision", "lower", "coverage")}
         return {
             "share": self.share.to_dict(),
             "delta": self.delta,
@@ -128,8 +142,7 @@ class PrecisionCurve:
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild a curve from :meth:`to_dict`."""
         arrays = {
-            name: np.asarray(data[name], dtype=np.float64)
-            for name in ("thresholds", "precision", "lower", "coverage")
+            name: np.asarray(data[name], dtype=np.float64) for name in ("thresholds", "precision", "lower", "coverage")
         }
         return cls(UnanswerableShare.from_dict(data["share"]), data["delta"], data["queries"], **arrays)
 
@@ -139,7 +152,7 @@ def precision_curve(
     ratio: LikelihoodRatio | None,
     *,
     stated: float | None = None,
-    traffic: FloatArray | None = None,
+    traffic: Traffic | None = None,
     delta: float = 0.1,
     seed: int = 0,
 ) -> PrecisionCurve:
@@ -160,8 +173,7 @@ def precision_curve(
         judged: Evidence of judged queries.
         ratio: Ratio fitted on it; ``None`` if no query is unanswerable.
         stated: Share of unanswerable queries, if it is known.
-        traffic: ``(m,)`` log odds of unjudged queries to estimate the share from. Without either, it is that of the
-            judged queries.
+        traffic: Unjudged queries to estimate the share from. Without either, it is that of the judged queries.
         delta: Probability with which the precision may fall below the bound, in (0, 1).
         seed: Random seed of the draws.
     """
@@ -173,7 +185,7 @@ def confidence_at(share: float, evidence: AnswerEvidence, ratio: LikelihoodRatio
     if ratio is None:
         return evidence.right.astype(np.float32)
     with_answer = (1 - share) / ((1 - share) + share * ratio(evidence.answerable)[0])
-    return (evidence.right * with_answer).astype(np.float32)
+    return np.asarray(evidence.right * with_answer, dtype=np.float32)
 
 
 class _Bounds:
@@ -184,7 +196,7 @@ class _Bounds:
         judged: JudgedEvidence,
         ratio: LikelihoodRatio | None,
         stated: float | None,
-        traffic: FloatArray | None,
+        traffic: Traffic | None,
     ) -> None:
         self._judged, self._ratio, self._stated, self._traffic = judged, ratio, stated, traffic
         with_answer = judged.answerable
@@ -214,14 +226,14 @@ class _Bounds:
         if self._stated is not None:
             return self._stated
         if self._traffic is not None:
-            return float(shares(self._ratio(self._traffic))[0])
+            return float(shares(self._ratio(self._traffic.answerable), self._traffic.counts[None])[0])
         return self._judged.share
 
     def _described(self, low: float, high: float) -> UnanswerableShare:
         if self._stated is not None:
             return UnanswerableShare(self._stated, self._stated, self._stated, "stated", 0)
         if self._traffic is not None:
-            return UnanswerableShare(self._share, low, high, "estimated", len(self._traffic))
+            return UnanswerableShare(self._share, low, high, "estimated", int(self._traffic.counts.sum()))
         return UnanswerableShare(self._share, low, high, "judged", len(self._judged))
 
     def _candidates(self, yes: FloatArray, no: FloatArray) -> tuple[_Above, _Above, FloatArray]:
@@ -257,7 +269,8 @@ class _Bounds:
         if self._stated is not None:
             return np.full(len(yes), self._stated)
         if self._traffic is not None:
-            return shares(ratio(self._traffic), rng.exponential(size=(len(yes), len(self._traffic))))
+            counts = self._traffic.counts
+            return shares(ratio(self._traffic.answerable), counts * rng.exponential(size=(len(yes), len(counts))))
         without, with_answer = no.sum(axis=1), yes.sum(axis=1)
         return np.asarray(without / (without + with_answer), dtype=np.float64)
 

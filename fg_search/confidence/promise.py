@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from typing_extensions import Self
 
 from fg_search.confidence.answer_model import AnswerEvidence, AnswerModel
 from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.label_sets import LabelCutoff, label_cutoff
 from fg_search.confidence.likelihood_ratio import LikelihoodRatio
-from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, confidence_at, precision_curve
+from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, Traffic, confidence_at, precision_curve
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError
@@ -44,7 +46,7 @@ class PrecisionPromise:
         judged: Evidence of judged queries, at most 10,000 of them.
         queries: Number of judged queries.
         curve: What can be promised with the usual ``delta`` of .1.
-        traffic: ``(m,)`` evidence of the unjudged queries that the share was estimated from, if it was.
+        traffic: The unjudged queries that the share was estimated from, if it was.
     """
 
     model: AnswerModel
@@ -52,18 +54,30 @@ class PrecisionPromise:
     judged: JudgedEvidence
     queries: int
     curve: PrecisionCurve
-    traffic: npt.NDArray[np.float64] | None = None
+    traffic: Traffic | None = None
 
     @classmethod
-    def learn(cls, features: Features, correct: npt.ArrayLike, answerable: npt.ArrayLike, *, seed: int = 0) -> Self:
-        """Learn from judged queries. All of them teach, and all of them bound the precision: the evidence of each is
-        judged by a model fitted without it.
+    def learn(
+        cls,
+        features: Features,
+        correct: npt.ArrayLike,
+        answerable: npt.ArrayLike,
+        *,
+        right_label: npt.ArrayLike | None = None,
+        seed: int = 0,
+    ) -> Self:
+        """Learn from judged queries.
+
+        All of them teach, and all of them bound the precision: the evidence of each is judged by a model fitted without
+        it.
 
         Args:
             features: ``(n,)`` floats by name, as in :meth:`Calibrator.fit`.
             correct: ``(n,)`` booleans, whether the result is right.
             answerable: ``(n,)`` booleans, whether there is an answer at all; true where ``correct`` is. With fewer than
                 five unanswerable queries, these count as answered wrongly.
+            right_label: ``(n,)`` weight of each query's right label relative to the most probable one, in [0, 1], NaN
+                where there is none, for :meth:`label_cutoff`.
             seed: Random seed of the folds.
 
         Raises:
@@ -79,13 +93,14 @@ class PrecisionPromise:
         if not with_answer.all():
             ratio = LikelihoodRatio.fit(evidence.answerable[with_answer], evidence.answerable[~with_answer])
         kept = np.random.default_rng(seed).permutation(len(right))[:_MAX_JUDGED]
-        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept])
+        of_label = None if right_label is None else np.asarray(right_label, dtype=np.float64)[kept]
+        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], of_label)
         model = AnswerModel.fit(features, right, with_answer)
         return cls(model, ratio, judged, len(right), precision_curve(judged, ratio, delta=DELTA))
 
     @classmethod
     def of_calibrator(cls, calibrator: Calibrator, confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Self:
-        """The promise of a calibrator fitted elsewhere, on ``(n,)`` confidences of queries that it was not fitted on."""
+        """The promise of a calibrator, by ``(n,)`` confidences of judged queries that it was not fitted on."""
         right = check_booleans(correct, name="correct")
         sure = np.asarray(confidence, dtype=np.float64)
         judged = JudgedEvidence(AnswerEvidence(np.zeros(len(sure)), sure), right, np.ones(len(right), dtype=bool))
@@ -97,11 +112,18 @@ class PrecisionPromise:
         """Share of unanswerable queries for which the promise is made."""
         return self.curve.share
 
-    def adapted(self, features: Features | None = None, *, expected_unanswerable: float | None = None) -> Self:
+    def adapted(
+        self,
+        features: Features | None = None,
+        *,
+        counts: npt.NDArray[np.float64] | None = None,
+        expected_unanswerable: float | None = None,
+    ) -> Self:
         """The promise for traffic with another share of unanswerable queries.
 
         Args:
             features: Features of ``m`` unjudged queries' results; the share is estimated from them.
+            counts: ``(m,)`` number of times that each was asked; by default once.
             expected_unanswerable: The share, in [0, 1), if it is known.
 
         Raises:
@@ -126,9 +148,15 @@ class PrecisionPromise:
                 f"{len(evidence)} queries are too few to estimate the share of those without an answer; give at least "
                 f"{FEWEST_QUERIES}, or state it: expected_unanswerable=0.2"
             )
-        traffic = evidence[np.random.default_rng(0).permutation(len(evidence))[:_MAX_TRAFFIC]]
+        kept = np.random.default_rng(0).permutation(len(evidence))[:_MAX_TRAFFIC]
+        asked = np.ones(len(kept)) if counts is None else np.asarray(counts, dtype=np.float64)[kept]
+        traffic = Traffic(evidence[kept], asked)
         curve = precision_curve(self.judged, self.ratio, traffic=traffic, delta=DELTA)
         return replace(self, curve=curve, traffic=traffic)
+
+    def judged_confidence(self) -> npt.NDArray[np.float32]:
+        """Confidence of the judged queries by models fitted without them, for their own share of unanswerable ones."""
+        return confidence_at(self.judged.share, self.judged.evidence, self.ratio)
 
     def confidence(self, features: Features) -> npt.NDArray[np.float32]:
         """Probability that each of n results is right, ``(n,)`` float32, for the traffic's share of unanswerable ones.
@@ -153,8 +181,28 @@ class PrecisionPromise:
         curve = precision_curve(self.judged, self.ratio, stated=stated, traffic=self.traffic, delta=delta)
         return curve.threshold(target_precision)
 
+    def label_cutoff(self, miss: float, *, below: float | None = None) -> LabelCutoff:
+        """Least probability of the labels that a query may be about, see :func:`label_cutoff`.
+
+        The probability of a label is the confidence of the result times the label's relative weight. The cutoff is
+        chosen on the uncertain queries among those judged, so that its promise is about queries that are uncertain.
+
+        Args:
+            miss: Probability with which the right label of a query that has one may be missing, in (0, 1).
+            below: Confidence below which queries are uncertain; by default all are.
+
+        Raises:
+            ValueError: If ``miss`` is out of range, or nothing is known of labels.
+        """
+        if self.judged.right_label is None:
+            raise ValueError(
+                "how probable the right labels of the judged queries are is not known; learn from right_label"
+            )
+        return _label_cutoff(self, miss, below)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`from_dict`."""
+        traffic, right_label = self.traffic, self.judged.right_label
         return {
             "format": _FORMAT,
             "model": self.model.to_dict(),
@@ -163,9 +211,10 @@ class PrecisionPromise:
             "evidence_right": _packed(self.judged.evidence.right),
             "correct": _bits(self.judged.correct),
             "answerable": _bits(self.judged.answerable),
+            "right_label": None if right_label is None else _packed(right_label),
             "queries": self.queries,
             "curve": self.curve.to_dict(),
-            "traffic": None if self.traffic is None else _packed(self.traffic),
+            "traffic": None if traffic is None else [_packed(traffic.answerable), _packed(traffic.counts)],
         }
 
     @classmethod
@@ -180,14 +229,31 @@ class PrecisionPromise:
                 f"the promise has format {data['format']}, this release reads up to {_FORMAT}; upgrade fg_search"
             )
         evidence = AnswerEvidence(_unpacked(data["evidence_answerable"]), _unpacked(data["evidence_right"]))
+        right_label = data.get("right_label")  # there is none of judgments by id
         return cls(
             model=AnswerModel.from_dict(data["model"]),
             ratio=None if data["ratio"] is None else LikelihoodRatio.from_dict(data["ratio"]),
-            judged=JudgedEvidence(evidence, _unbits(data["correct"]), _unbits(data["answerable"])),
+            judged=JudgedEvidence(
+                evidence,
+                _unbits(data["correct"]),
+                _unbits(data["answerable"]),
+                None if right_label is None else _unpacked(right_label),
+            ),
             queries=data["queries"],
             curve=PrecisionCurve.from_dict(data["curve"]),
-            traffic=None if data["traffic"] is None else _unpacked(data["traffic"]),
+            traffic=None if data["traffic"] is None else Traffic(*map(_unpacked, data["traffic"])),
         )
+
+
+@lru_cache(maxsize=64)
+def _label_cutoff(promise: PrecisionPromise, miss: float, below: float | None) -> LabelCutoff:
+    judged = promise.judged
+    weights = np.full(len(judged), np.nan) if judged.right_label is None else judged.right_label
+    confidence = confidence_at(promise.share.value, judged.evidence, promise.ratio)
+    counts = ~np.isnan(weights)
+    if below is not None:
+        counts &= confidence < below
+    return label_cutoff(confidence[counts].astype(np.float64) * weights[counts], miss)
 
 
 def _check(right: npt.NDArray[np.bool_], with_answer: npt.NDArray[np.bool_]) -> None:

@@ -73,4 +73,4 @@ def shares(ratio: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         middle = (low + high) / 2
         rises = (weighted * surplus / (1 + middle[:, None] * surplus)).sum(axis=1) > 0
         low, high = np.where(rises, middle, low), np.where(rises, high, middle)
-    return (low + high) / 2
+    return np.asarray((low + high) / 2, dtype=np.float64)

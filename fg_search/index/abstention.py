@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from fg_search.confidence.familiarity import UNFAMILIAR
 from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import UncertainQueryError
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import AnswerDecision, Hit, SearchResult
@@ -58,6 +59,7 @@ def assess_hits(
     confidence: float | None,
     threshold: PrecisionThreshold | None,
     options: SearchOptions,
+    share: UnanswerableShare | None = None,
 ) -> SearchResult:
     """Decide by the hits of a query that :func:`assess_query` did not abstain from.
 
@@ -67,6 +69,7 @@ def assess_hits(
         confidence: Calibrated confidence, ``None`` without a calibration.
         threshold: Threshold for the target precision, ``None`` without a target.
         options: Options of the search.
+        share: Share of unanswerable queries that both hold for.
 
     Raises:
         UncertainQueryError: If the result is uncertain and the options say to raise.
@@ -74,13 +77,16 @@ def assess_hits(
     if not hits:
         reason = f"{assessed.reason}; no point passes the filters" if not options.offset else "no more hits"
         return replace(assessed, decision="abstain", reason=reason, confidence=confidence)
-    result = replace(assessed, hits=hits, confidence=confidence)
+    unanswerable = None if share is None else share.value
+    result = replace(assessed, hits=hits, confidence=confidence, unanswerable_share=unanswerable)
     if confidence is None or threshold is None:
         return result
     before = f"{result.reason}; " if result.uncertain else ""
     if threshold.threshold is None:
         return _doubt(result, before + threshold.reason, options)
     wanted = f"what a precision of {threshold.target:.1%} takes ({threshold.threshold:.3f})"
+    if share is not None and share.source != "judged":
+        wanted += f" if {share.value:.0%} of the queries have no answer"
     if confidence < threshold.threshold:
         return _doubt(result, f"{before}confidence {confidence:.3f} is below {wanted}", options)
     if result.uncertain:  # by the query's own confidence

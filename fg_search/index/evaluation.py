@@ -100,19 +100,21 @@ async def evaluate_on(
     options: SearchOptions,
     embeddings: FeatureEmbeddings | None,
     *,
+    relevant_within: int,
     batch_size: int | None,
     show_progress: bool | None,
 ) -> IndexEvaluation:
     """Evaluate the index, see :meth:`fg_search.ConfidenceIndex.evaluate`."""
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
-    judged = await judge(state, encoded, relevant, relevant_by, options)
-    return _measure(state, judged, options)
+    judged = await judge(state, encoded, relevant, relevant_by, options, within=relevant_within)
+    return _measure(state, judged, options, relevant_within)
 
 
-def _measure(state: IndexState, judged: JudgedQueries, options: SearchOptions) -> IndexEvaluation:
+def _measure(state: IndexState, judged: JudgedQueries, options: SearchOptions, within: int) -> IndexEvaluation:
     rankings = {"score": judged.score, "query confidence": judged.query_confidence}
     calibration = state.calibration
-    if calibration is None or not calibration.fits(options, ranking(state, options.rank_by)):
+    fits = calibration is not None and calibration.fits(options, ranking(state, options.rank_by))
+    if calibration is None or not fits or calibration.relevant_within != within:
         outcomes = _outcomes(rankings, judged)
         return IndexEvaluation(judged.relevant_by, _reports(outcomes), None, None, (), outcomes)
     confidence = np.zeros(len(judged.correct))

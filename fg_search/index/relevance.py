@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
@@ -25,7 +26,7 @@ from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.keys import CALIBRATION_KEY, LABEL_KEY
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.validation import check_list, is_missing
+from fg_search.validation import check_list, is_missing, is_number
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
 
@@ -38,7 +39,7 @@ class JudgedQueries:
 
     Attributes:
         relevant_by: ``"label"`` or ``"id"``, by which hits were judged.
-        correct: ``(n,)`` booleans, whether the top hit is right. False where there is no hit.
+        correct: ``(n,)`` booleans, whether a hit that counts is right: the top hit, or one of the first few.
         in_scope: ``(n,)`` booleans, whether the index has a right answer.
         has_hit: ``(n,)`` booleans, whether there is a hit.
         score: ``(n,)`` float64 score of the top hit, 0 where there is no hit.
@@ -70,9 +71,10 @@ async def judge(
     relevant_by: Literal["auto", "label", "id"],
     options: SearchOptions,
     *,
+    within: int = 1,
     with_labels: bool = False,
 ) -> JudgedQueries:
-    """Search for queries whose answer is known, and judge their top hits.
+    """Search for queries whose answer is known, and judge their hits.
 
     Args:
         state: The index.
@@ -80,6 +82,7 @@ async def judge(
         relevant: For each query the label or id of a right answer, several of them, or ``None`` if the index has none.
         relevant_by: Whether these are labels or ids. ``"auto"`` asks the index.
         options: Options of the search.
+        within: A result is right if one of its first ``within`` hits is, at most ten.
         with_labels: Whether to find out how probable the right labels are.
 
     Raises:
@@ -93,6 +96,8 @@ async def judge(
     if isinstance(relevant, str) or len(relevant) != len(queries.texts):
         given = "one string" if isinstance(relevant, str) else f"{len(relevant)} items"
         raise ValueError(f"relevant has {given}, queries has {len(queries.texts)}; give one for each query")
+    if not is_number(within) or within != int(within) or not 1 <= within <= EVIDENCE_HITS:
+        raise ValueError(f"relevant_within must be a whole number from 1 to {EVIDENCE_HITS}, got {within!r}")
     answers = [_answers(values, i) for i, values in enumerate(relevant)]
     kind = (await _relevant_by(state, answers)) if relevant_by == "auto" else relevant_by
     if relevant_by == "id":
@@ -106,7 +111,13 @@ async def judge(
     top = [_answer(hits[0], kind) if hits else None for hits in found]
     return JudgedQueries(
         relevant_by=kind,
-        correct=np.array([answer in right for answer, right in zip(top, answers, strict=True)], dtype=bool),
+        correct=np.array(
+            [
+                any(_answer(hit, kind) in right for hit in hits[:within])
+                for hits, right in zip(found, answers, strict=True)
+            ],
+            dtype=bool,
+        ),
         in_scope=np.array([bool(right) for right in answers], dtype=bool),
         has_hit=np.array([bool(hits) for hits in found], dtype=bool),
         score=np.array([hits[0].ranking_score if hits else 0.0 for hits in found], dtype=np.float64),
@@ -126,6 +137,7 @@ async def calibrate_on(
     options: SearchOptions,
     embeddings: FeatureEmbeddings | None,
     *,
+    relevant_within: int,
     seed: int,
     batch_size: int | None,
     show_progress: bool | None,
@@ -133,11 +145,13 @@ async def calibrate_on(
     """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     chosen = replace(options, rank_by=uncalibrated_ranking(state, options.rank_by))
-    judged = await judge(state, encoded, relevant, relevant_by, chosen, with_labels=True)
-    return await learn(state, judged, chosen, seed)
+    judged = await judge(state, encoded, relevant, relevant_by, chosen, within=relevant_within, with_labels=True)
+    return await learn(state, judged, chosen, seed, within=relevant_within)
 
 
-async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions, seed: int) -> Calibration:
+async def learn(
+    state: IndexState, judged: JudgedQueries, options: SearchOptions, seed: int, *, within: int = 1
+) -> Calibration:
     """Calibrate on judged queries, and keep the calibration with the index."""
     points = await state.engine.count(state.collection)
 
@@ -145,6 +159,7 @@ async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions
         return calibrate(
             judged.features,
             judged.correct[judged.has_hit],
+            judged.in_scope[judged.has_hit],
             right_label=None if judged.right_label is None else judged.right_label[judged.has_hit],
             seed=seed,
             fingerprint=state.metadata.fingerprint,
@@ -155,9 +170,14 @@ async def learn(state: IndexState, judged: JudgedQueries, options: SearchOptions
             min_familiarity=options.min_familiarity,
             familiarity_weight=options.familiarity_weight,
             points=points,
+            relevant_within=within,
         )
 
-    calibration = await state.engine.work(work)
+    return await keep(state, await state.engine.work(work))
+
+
+async def keep(state: IndexState, calibration: Calibration) -> Calibration:
+    """Keep a calibration with the index, where everybody who opens it finds it."""
     try:
         await state.engine.update_collection(state.points, metadata={CALIBRATION_KEY: calibration.to_metadata()})
         await acknowledge(state, [])

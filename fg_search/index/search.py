@@ -9,8 +9,9 @@ from functools import partial
 from fg_search.confidence.label_sets import LabelCutoff
 from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.index.abstention import assess_hits, assess_query, settle
-from fg_search.index.calibration import Calibration, label_sets_required, required
+from fg_search.index.calibration import Calibration, check_label_sets, required
 from fg_search.index.few_conditions import in_scope
 from fg_search.index.grouped_points import group_points
 from fg_search.index.label_choices import with_choices
@@ -62,7 +63,7 @@ async def _search(state: IndexState, queries: Queries, options: SearchOptions, p
         for i, hits, confidence in zip(chunk, found, confidences, strict=True):
             page = _page(hits, options, policy)
             assessed = results[i]
-            results[i] = assess_hits(assessed, page, confidence, policy.threshold, options)
+            results[i] = assess_hits(assessed, page, confidence, policy.threshold, options, policy.share)
             if hits and results[i].uncertain and not assessed.uncertain:
                 doubtful[i] = hits
     if policy.cutoff is not None:
@@ -129,7 +130,7 @@ async def _group(
         (confidence,) = await _confidences(state, [vectors], best, policy.calibration, policy.rank_by)
     if not hits:
         await check_findable(state, options)
-    result = assess_hits(assessed, hits, confidence, policy.threshold, options)
+    result = assess_hits(assessed, hits, confidence, policy.threshold, options, policy.share)
     if policy.cutoff is not None and best and result.uncertain and not assessed.uncertain:
         (result,) = await with_choices(state, [vectors], best, [result], policy.cutoff, options, policy.rank_by)
     if not hits:
@@ -167,6 +168,11 @@ class _Policy:
     threshold: PrecisionThreshold | None
     cutoff: LabelCutoff | None = None
 
+    @property
+    def share(self) -> UnanswerableShare | None:
+        """Share of unanswerable queries that the calibration holds for."""
+        return None if self.calibration is None else self.calibration.share
+
     @classmethod
     def of(cls, state: IndexState, options: SearchOptions) -> _Policy:
         rank_by = ranking(state, options.rank_by)
@@ -175,7 +181,7 @@ class _Policy:
             known = required(known, options, rank_by, state.name)
             threshold, cutoff = known.threshold(options.target_precision), None
             if options.on_uncertain == "clarify":
-                label_sets_required(known, state.name)
+                check_label_sets(known, state.name)
                 cutoff = known.label_cutoff(options.label_miss, threshold)
             return cls(rank_by, known, threshold, cutoff)
         return cls(rank_by, known if known is not None and known.fits(options, rank_by) else None, None)

@@ -100,6 +100,8 @@ class SearchResult:
             if the encoder does not know its examples.
         nearest: Item nearest to the query by base embeddings, with their cosine as its score, if ``explain`` asked for
             it. It shows what the query is like, found or not; its label need not be right.
+        unanswerable_share: Share of the queries that have no answer, in [0, 1), for which ``confidence`` and the
+            threshold hold; ``None`` without a calibration.
         choices: If ``on_uncertain="clarify"`` was asked for, the labels that an uncertain query may be about, the most
             probable first: several if the decision is to clarify, one if it is to answer, none if it is to abstain.
     """
@@ -113,6 +115,7 @@ class SearchResult:
     confidence: float | None = None
     query_familiarity: float | None = None
     nearest: Hit | None = None
+    unanswerable_share: float | None = None
     choices: tuple[LabelChoice, ...] = ()
 
     def __str__(self) -> str:

@@ -76,6 +76,7 @@ class LoggedQuery:
         resolution: Decision about the query, ``None`` if there is none.
         turn: Number of decisions about the query, reopening included.
         pending: Decision that somebody is carrying out, or was when they were interrupted.
+        sampled: Number of times it was asked while all queries were logged, so that it stands for the traffic.
     """
 
     id: str
@@ -92,6 +93,7 @@ class LoggedQuery:
     resolution: Resolution | None
     turn: int = field(default=0, compare=False, repr=False)
     pending: Resolution | None = field(default=None, compare=False, repr=False)
+    sampled: int = field(default=0, compare=False, repr=False)
 
     @property
     def is_open(self) -> bool:
@@ -122,6 +124,7 @@ class LoggedQuery:
             resolution=Resolution.of_payload(payload.get("resolution")),
             turn=payload.get("turn", 0),
             pending=Resolution.of_payload(payload.get("pending")),
+            sampled=payload.get("sampled", 0),
         )
 
 

@@ -28,6 +28,7 @@ MOST_QUERIES = 10_000  # different queries per tenant, about 2 KiB each
 _KEPT = 9_000  # of a log that is full, so that there is room for a while
 _PAGE = 1_000
 _BASE, _MODEL = "base", "base_model"
+_SAMPLED = "sampled"
 _RESOLUTION, _PENDING, _TURN, _DECIDED_BY = "resolution", "pending", DECISION_TURN, DECIDED_BY
 
 
@@ -45,6 +46,7 @@ class AskedQuery:
         query_confidence: Confidence of the query's embedding, in [1/K, 1].
         confidence: Calibrated confidence of the result, ``None`` without a calibration.
         nearest: Best hit, ``None`` if no item passed the filters.
+        sampled: Whether all queries were logged when it was asked.
     """
 
     text: str
@@ -56,6 +58,7 @@ class AskedQuery:
     query_confidence: float
     confidence: float | None
     nearest: NearestItem | None
+    sampled: bool = False
 
 
 async def write_queries(state: IndexState, asked: Sequence[AskedQuery]) -> None:
@@ -75,21 +78,28 @@ async def write_queries(state: IndexState, asked: Sequence[AskedQuery]) -> None:
 async def _write_queries(state: IndexState, name: str, asked: Sequence[AskedQuery]) -> None:
     ids = await _ids_of(state, name, list(dict.fromkeys(query.text for query in asked)))
     counts: dict[str, int] = {}
+    sampled: dict[str, int] = {}
     earliest: dict[str, AskedQuery] = {}
     latest: dict[str, AskedQuery] = {}
     for query in asked:
         query_id = ids[query.text]
         counts[query_id] = counts.get(query_id, 0) + 1
+        sampled[query_id] = sampled.get(query_id, 0) + query.sampled
         earliest.setdefault(query_id, query)
         latest[query_id] = query
     added = 0
     for page in pages(list(latest), _PAGE):
-        records = await state.engine.retrieve(name, ids=page, with_payload=["count"])
-        known = {str(record.id): int(payload_of(record)["count"]) for record in records}
+        records = await state.engine.retrieve(name, ids=page, with_payload=["count", _SAMPLED])
+        known = {str(record.id): payload_of(record) for record in records}
         operations: list[models.UpdateOperation] = []
         new = []
         for query_id in page:
-            entry = {**_result(latest[query_id], state), "count": known.get(query_id, 0) + counts[query_id]}
+            before = known.get(query_id, {})
+            entry = {
+                **_result(latest[query_id], state),
+                "count": before.get("count", 0) + counts[query_id],
+                _SAMPLED: before.get(_SAMPLED, 0) + sampled[query_id],
+            }
             if query_id in known:
                 operations.append(_setting(query_id, entry))
             else:
@@ -108,7 +118,7 @@ async def _write_queries(state: IndexState, name: str, asked: Sequence[AskedQuer
 async def read_queries(state: IndexState, ids: Sequence[str] | None = None) -> list[LoggedQuery]:
     """Logged queries of the tenant, in no order. If ids are given, only those queries."""
     wanted = ["text", "count", "first", "last", "decision", "uncertain", "reason", "query_confidence", "confidence"]
-    records = await _records(state, [*wanted, "nearest", _RESOLUTION, _PENDING, _TURN], ids)
+    records = await _records(state, [*wanted, "nearest", _SAMPLED, _RESOLUTION, _PENDING, _TURN], ids)
     return [LoggedQuery.of_payload(str(record.id), payload_of(record)) for record in records]
 
 

@@ -78,7 +78,7 @@ async def _log(
         return
     time = now()
     asked = [
-        _asked(result, vectors.base, time, options)
+        _asked(result, vectors.base, time, options, sampled=which == "all")
         for result, vectors in zip(found, queries.vectors, strict=True)
         if which == "all" or result.uncertain or result.decision == "abstain"
     ]
@@ -90,7 +90,9 @@ async def _log(
         _LOG.warning("the log of %s lacks queries (%d) that were answered: %s", state.name, len(asked), error)
 
 
-def _asked(result: SearchResult, base: npt.ArrayLike, time: str, options: SearchOptions) -> AskedQuery:
+def _asked(
+    result: SearchResult, base: npt.ArrayLike, time: str, options: SearchOptions, *, sampled: bool
+) -> AskedQuery:
     top = result.hits[0] if result.hits else None
     return AskedQuery(
         text=result.query,
@@ -102,4 +104,5 @@ def _asked(result: SearchResult, base: npt.ArrayLike, time: str, options: Search
         query_confidence=result.query_confidence,
         confidence=result.confidence,
         nearest=None if top is None else NearestItem(top.id, top.label, top.score),
+        sampled=sampled,
     )

@@ -18,8 +18,8 @@ from fg_search.layout.conditions import is_present
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, LABEL_KEY, PAYLOAD_KEY, TEXT_KEY
 from fg_search.layout.points import features_of
 from fg_search.queries.clusters import MissingLabel, cluster_queries, proposed_name
-from fg_search.queries.entries import LoggedQuery
-from fg_search.queries.log import read_embeddings, sorted_queries, write_embeddings
+from fg_search.queries.embeddings import base_embeddings
+from fg_search.queries.log import sorted_queries
 
 _MAX_CLUSTERED = 5_000
 _BACKGROUND = 2_000  # items whose words the terms of a cluster stand out from
@@ -31,7 +31,7 @@ async def missing_labels(
 ) -> list[MissingLabel]:
     """Cluster the open queries of the log, see :meth:`fg_search.ConfidenceIndex.missing_labels`."""
     queries = (await sorted_queries(state, only_open=True))[:_MAX_CLUSTERED]
-    base = await _embeddings(state, queries, batch_size)
+    base = await base_embeddings(state, queries, batch_size)
     items, _ = await state.engine.scroll(
         state.collection, scroll_filter=state.scope(), limit=_BACKGROUND, with_payload=[TEXT_KEY]
     )
@@ -60,22 +60,6 @@ async def missing_labels(
         )
         for cluster, (label, similar) in zip(clusters, nearest, strict=True)
     ]
-
-
-async def _embeddings(
-    state: IndexState, queries: Sequence[LoggedQuery], batch_size: int | None
-) -> npt.NDArray[np.float32]:
-    """``(n, d)`` base embeddings of queries. Those of another base model are encoded anew, once."""
-    ids = [query.id for query in queries]
-    known = await read_embeddings(state, ids)
-    stale = [i for i, row in enumerate(known) if row is None]
-    if stale:
-        texts = [queries[i].text for i in stale]
-        encoded = await state.engine.work(partial(state.encode, texts, batch_size))
-        for i, row in zip(stale, encoded.base, strict=True):
-            known[i] = row
-        await write_embeddings(state, [ids[i] for i in stale], encoded.base)
-    return np.array(known, dtype=np.float32).reshape(len(known), state.metadata.dimension)
 
 
 async def _nearest_labels(

@@ -23,10 +23,10 @@ TARGETS = (0.8, 0.9, 0.95, 0.99)
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """Quality of a calibration on the judged queries that were held out from it.
+    """Quality of a calibration on its judged queries, each judged by a model that was fitted without it.
 
     Attributes:
-        queries: Number of held-out queries.
+        queries: Number of judged queries.
         error: Expected calibration error.
         brier: Brier score.
         aurc: Area under the risk-coverage curve.
@@ -50,7 +50,7 @@ class CalibrationReport:
     @classmethod
     def of(cls, calibration: Calibration) -> CalibrationReport:
         """Measure a calibration."""
-        confidence, correct = calibration.confidence, calibration.correct
+        confidence, correct = calibration.promise.judged_confidence(), calibration.promise.judged.correct
         bins, curve = reliability_bins(confidence, correct), risk_coverage_curve(confidence, correct)
         return cls(
             queries=len(correct),

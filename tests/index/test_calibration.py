@@ -1,3 +1,4 @@
+import base64
 import json
 
 import numpy as np
@@ -5,8 +6,10 @@ import pytest
 from qdrant_client import models
 from read_only import read_only
 
-from fg_search import ConfidenceIndex
+from fg_search import Calibrator, ConfidenceIndex
 from fg_search.errors import EmptyIndexError, FormatVersionError, NotCalibratedError, UncertainQueryError
+from fg_search.index.abstention import assess_hits
+from fg_search.index.search_options import SearchOptions
 
 QUESTION = "please help my card is stolen"
 UNKNOWN = "my quantum"
@@ -124,12 +127,33 @@ def test_a_precision_that_nothing_can_promise_makes_every_result_uncertain(calib
     assert calibrated.search(QUESTION, target_precision=0.9999, on_uncertain="abstain").hits == ()
 
 
-def test_ties_at_the_threshold_are_answered(corpus_index, questions):
-    texts, labels = questions(400, 0)
-    calibration = corpus_index.calibrate([*texts, *[QUESTION] * 400], [*labels, *["card"] * 400])
-    confidence = corpus_index.search(QUESTION).confidence
-    assert np.isin(np.float32(confidence), calibration.confidence)
-    assert confidence in calibration.confidence.tolist()
+def test_a_result_at_the_threshold_is_answered(calibrated):
+    promised, found = calibrated.calibration.threshold(0.8), calibrated.search(QUESTION)
+    for confidence, uncertain in ((promised.threshold, False), (np.nextafter(promised.threshold, 0), True)):
+        assert assess_hits(found, found.hits, confidence, promised, SearchOptions()).uncertain is uncertain
+
+
+def test_a_calibration_of_the_release_before_is_kept(tmp_path, encoder, rows, questions):
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        index.add(**rows)
+        new = index.calibrate(*questions(400, 0)).to_metadata()
+        calibrator = Calibrator().fit({"similarity": [0.0, 1.0, 2.0, 3.0]}, [False, True, False, True])
+        sure = np.repeat(np.float32([0.3, 0.9]), 200)
+        old = {
+            **{name: value for name, value in new.items() if name not in ("promise", "relevant_within")},
+            "format": 1,
+            "calibrator": calibrator.to_dict(),
+            "queries": 800,
+            "confidence": base64.b64encode(sure.tobytes()).decode(),
+            "correct": "01" * 100 + "1" * 200,
+        }
+        index.client.update_collection(index.collection, metadata={"fg_search_calibration": old})
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        threshold = index.calibration.threshold(0.95)
+        assert (threshold.threshold, threshold.precision) == (pytest.approx(0.9), 1)
+        assert index.search(QUESTION, target_precision=0.95).confidence < 1
+        with pytest.raises(ValueError, match="calibrate on queries that include more of them"):
+            index.adapt(expected_unanswerable=0.2)
 
 
 # the searches it holds for
@@ -214,12 +238,13 @@ def test_a_calibration_of_a_newer_release_is_refused(tmp_path, encoder, rows, qu
         ConfidenceIndex(tmp_path / "i", encoder)
 
 
-def test_another_seed_makes_other_halves_and_the_same_seed_the_same(corpus_index, questions):
-    first, same, other = (corpus_index.calibrate(*questions(200, 0), seed=seed).to_metadata() for seed in (1, 1, 2))
+def test_another_seed_makes_other_folds_and_the_same_seed_the_same(corpus_index, questions):
+    first, same, other = (
+        corpus_index.calibrate(*questions(200, 0), seed=seed).to_metadata()["promise"] for seed in (1, 1, 2)
+    )
     assert first == same
-    assert first["confidence"] != other["confidence"]
-    assert first["queries"] == 200
-    assert len(first["correct"]) in (100, 101)
+    assert first["evidence_right"] != other["evidence_right"]
+    assert first["queries"] == len(first["correct"]) == 200
 
 
 # judging
@@ -232,7 +257,7 @@ def test_labels_and_ids_are_told_apart(corpus_index, rows, questions):
     answers = [*rows["ids"], *[None] * 150]
     by_id = corpus_index.calibrate([*rows["texts"], *texts], answers, rank_by="base")
     assert by_id.relevant_by == "id"
-    assert by_id.correct.sum() > 10
+    assert by_id.promise.judged.correct.sum() > 10
 
 
 def test_ids_may_be_numbers_and_several_may_be_right(local, rows, questions):

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,6 +24,7 @@ from simulated_processes import Process, Run
 
 import fg_search
 from fg_search.confidence import Calibrator
+from fg_search.confidence.promise import PrecisionPromise
 from fg_search.index.calibration import Calibration
 from fg_search.review.issues.label_errors import LabelIssues
 
@@ -106,18 +108,13 @@ async def _connect(location: Any, **_: Any) -> Any:
     return location
 
 
-def _calibrate(features: Any, correct: Any, *, seed: int, **about: Any) -> Calibration:
+def _calibrate(features: Any, correct: Any, answerable: Any, *, seed: int, **about: Any) -> Calibration:
     """A calibration that takes no time to learn, told from others by its number of queries."""
-    calibrator = Calibrator.from_dict(_CALIBRATOR)
-    return Calibration(
-        calibrator=calibrator,
-        confidence=np.array([0.5], dtype=np.float32),
-        correct=np.array([True]),
-        **{**about, "queries": seed},
-    )
+    return Calibration(promise=replace(_PROMISE, queries=seed), **about)
 
 
-_CALIBRATOR = Calibrator().fit({"x": np.array([0.0, 1.0, 2.0, 3.0])}, np.array([False, True, False, True])).to_dict()
+_CALIBRATOR = Calibrator().fit({"x": np.array([0.0, 1.0, 2.0, 3.0])}, np.array([False, True, False, True]))
+_PROMISE = PrecisionPromise.of_calibrator(_CALIBRATOR, [0.5], [True])
 
 
 def _find_label_issues(base: Any, labels: Any, *, seed: int) -> Any:

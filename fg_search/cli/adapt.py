@@ -1,0 +1,94 @@
+"""``adapt``: let the calibration of an index follow the traffic."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fg_search import display
+from fg_search.cli.console import console, print_json, say, timed
+from fg_search.cli.options import (
+    DEFAULT_COLLECTION,
+    ApiKey,
+    AsJson,
+    BatchSize,
+    Collection,
+    Delimiter,
+    EncoderFolder,
+    Encoding,
+    IndexLocation,
+    OnError,
+    RetryFor,
+    Tenant,
+    TextColumn,
+    TrustRemoteCode,
+    open_index,
+    text_form,
+)
+from fg_search.cli.rows import rows_of
+
+
+def adapt(
+    location: IndexLocation,
+    queries: Annotated[
+        list[Path] | None,
+        typer.Option("--queries", help="File of queries that nobody has judged. Repeatable.", show_default=False),
+    ] = None,
+    expected_unanswerable: Annotated[
+        float | None,
+        typer.Option(help="Share of the queries that have no answer, 0 to 1, if you know it.", show_default=False),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="Take only queries of the log that were asked since then, in local time.",
+            show_default=False,
+        ),
+    ] = None,
+    text: TextColumn = "text",
+    delimiter: Delimiter = None,
+    encoding: Encoding = None,
+    on_error: OnError = "skip",
+    encoder: EncoderFolder = None,
+    trust_remote_code: TrustRemoteCode = False,
+    collection: Collection = DEFAULT_COLLECTION,
+    api_key: ApiKey = None,
+    retry_for: RetryFor = None,
+    tenant: Tenant = None,
+    as_json: AsJson = False,
+    batch_size: BatchSize = None,
+) -> None:
+    """Estimate how many queries have no answer, and move confidence and thresholds accordingly.
+
+    Nobody has to judge anything: the share is estimated from the log of queries (`fg-search serve --adapt-every`), or
+    from --queries. The index has to be calibrated once, on queries of which some have no answer.
+    """
+    texts = None
+    if queries is not None:
+        form = text_form(delimiter, encoding)
+        texts = [record.text for path in queries for record in rows_of(path, on_error, text=text, **form)]
+    from fg_search.index.evaluation import TARGETS
+
+    with (
+        open_index(
+            location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
+        ) as opened,
+        timed("adapted"),
+    ):
+        target = opened if tenant is None else opened.tenant(tenant)
+        learned = target.adapt(
+            texts,
+            expected_unanswerable=expected_unanswerable,
+            since=None if since is None else since.astimezone(),
+            batch_size=batch_size,
+        )
+        thresholds = [learned.threshold(wanted) for wanted in TARGETS]
+    if as_json:
+        print_json({"unanswerable_share": learned.share, "thresholds": thresholds})
+        return
+    say(f"{learned.share}; kept with the index")
+    display.thresholds(console, thresholds)

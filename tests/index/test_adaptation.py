@@ -1,0 +1,106 @@
+"""A calibration that follows the share of queries without an answer, through the index."""
+
+from datetime import datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+
+from fg_search import ConfidenceIndex
+from fg_search.errors import NotCalibratedError
+
+QUESTION = "please help my card is stolen"
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory, encoder, corpus, questions):
+    with ConfidenceIndex(tmp_path_factory.mktemp("adapted") / "i", encoder) as index:
+        index.add(corpus[0], labels=corpus[1])
+        index.calibrate(*questions(800, 0))
+        yield index
+
+
+@pytest.fixture
+def traffic(questions):
+    """Queries of which a share has no answer."""
+
+    def draw(count: int, share: float, seed: int) -> list[str]:
+        texts, labels = questions(40 * count, seed)
+        known = [text for text, label in zip(texts, labels, strict=True) if label is not None]
+        unknown = [text for text, label in zip(texts, labels, strict=True) if label is None]
+        without = round(count * share)
+        return [*known[: count - without], *unknown[:without]]
+
+    return draw
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_confidence_and_thresholds_follow_the_queries(calibrated, traffic, share):
+    adapted = calibrated.adapt(traffic(300, share, 3))
+    assert adapted.share.value == pytest.approx(share, abs=0.12)
+    result = calibrated.search(QUESTION, target_precision=0.8)
+    assert result.unanswerable_share == adapted.share.value
+    assert result.confidence == pytest.approx(calibrated.search_many([QUESTION])[0].confidence, abs=1e-6)
+    assert f"if {adapted.share.value:.0%} of the queries have no answer" in result.reason
+
+
+def test_a_stated_share_is_kept_with_the_index_until_it_is_calibrated_anew(tmp_path, encoder, rows, questions):
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        index.add(**rows)
+        index.calibrate(*questions(300, 0))
+        assert index.calibration.share.source == "judged"
+        before = index.search(QUESTION).confidence
+        index.adapt(expected_unanswerable=0.7)
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        assert (index.calibration.share.source, index.calibration.share.value) == ("stated", 0.7)
+        assert index.search(QUESTION).confidence < before
+        index.calibrate(*questions(300, 0))
+        assert index.search(QUESTION).confidence == before
+
+
+def test_the_log_is_the_traffic_if_all_queries_were_logged(tmp_path, encoder, rows, questions, traffic):
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        index.add(**rows)
+        index.calibrate(*questions(800, 0))
+        index.log_queries("uncertain")
+        index.search_many([QUESTION], min_query_confidence=1.0)
+        with pytest.raises(ValueError, match=r"log all \(index.log_queries\('all'\)"):
+            index.adapt()
+        index.log_queries("all")  # as the error says
+        texts = traffic(200, 0.5, 5)
+        index.search_many(texts)
+        learned = index.adapt()
+        assert learned.share.value == pytest.approx(index.adapt(texts).share.value, abs=0.02)
+        assert learned.share.queries == len(texts)
+        index.search_many([QUESTION] * 600)
+        assert index.adapt().share.value < learned.share.value - 0.1  # each as often as it was asked
+        late = datetime.now(timezone.utc) + timedelta(hours=1)
+        with pytest.raises(ValueError, match="holds no queries of a time"):
+            index.adapt(since=late)
+        with pytest.raises(ValueError, match="time zone"):
+            index.adapt(since=datetime.now())
+
+
+def test_what_cannot_be_followed_says_what_to_do(calibrated, local, rows):
+    local.add(**rows)
+    with pytest.raises(NotCalibratedError, match="calibrate it once on judged queries"):
+        local.adapt(expected_unanswerable=0.2)
+    for wrong in ({"queries": [QUESTION], "expected_unanswerable": 0.1}, {"expected_unanswerable": 1.5}):
+        with pytest.raises(ValueError, match="expected_unanswerable"):
+            calibrated.adapt(**wrong)
+    with pytest.raises(ValueError, match="leave it out"):
+        calibrated.adapt([QUESTION], since=datetime.now(timezone.utc))
+    with pytest.raises(ValueError, match="give at least 30"):
+        calibrated.adapt([QUESTION] * 3)
+
+
+def test_one_of_the_first_few_hits_may_be_what_is_right(local, rows, questions):
+    local.add(**rows)
+    texts, labels = questions(300, 0)
+    first, three = (local.calibrate(texts, labels, relevant_within=k) for k in (1, 3))
+    assert three.promise.judged.correct.sum() >= first.promise.judged.correct.sum()
+    assert local.evaluate(texts, labels, relevant_within=3).precisions
+    assert not local.evaluate(texts, labels).precisions  # another question than was calibrated
+    for wrong in (0, 11, 1.5):
+        with pytest.raises(ValueError, match="from 1 to 10"):
+            local.calibrate(texts, labels, relevant_within=wrong)
+    assert np.isfinite(local.search(QUESTION).confidence)
