@@ -77,6 +77,11 @@ class Calibration:
         """
         return self.promise.threshold(target, delta)
 
+    @property
+    def tells_labels(self) -> bool:
+        """Whether it tells which labels an uncertain query may be about."""
+        return self.promise.judged.right_label is not None
+
     def label_cutoff(self, miss: float, threshold: PrecisionThreshold) -> LabelCutoff:
         """Least probability of the labels that an uncertain query may be about.
 
@@ -199,7 +204,7 @@ def check_label_sets(calibration: Calibration, name: str) -> None:
             f"{name} was calibrated on right ids, and on_uncertain='clarify' asks for the right label; calibrate on "
             "right labels: index.calibrate(queries, relevant=labels, relevant_by='label')"
         )
-    if calibration.promise.judged.right_label is None:
+    if not calibration.tells_labels:
         raise NotCalibratedError(
             f"the calibration of {name} does not tell how probable right labels are, as on_uncertain='clarify' needs; "
             "calibrate again, with the encoder at hand: index.calibrate(held_out_queries, relevant=labels)"

@@ -9,7 +9,7 @@ from fg_search.confidence.label_sets import fewest_queries, label_cutoff, label_
 @pytest.mark.parametrize("miss", [0.05, 0.1, 0.3])
 @pytest.mark.parametrize("queries", [19, 60, 200])
 def test_the_right_label_is_missed_as_seldom_as_promised(miss, queries):
-    """Whatever the probabilities are worth: over draws of calibration and new queries, coverage is at least 1 - miss."""
+    """Whatever the probabilities are worth, over draws of the queries of the calibration and of new ones."""
     rng = np.random.default_rng(queries)
     draws = 4_000
     probability = rng.beta(2, 1, size=(draws, queries + 1))
