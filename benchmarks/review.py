@@ -1,7 +1,7 @@
 """Finding wrong labels in CLINC150, and how much correcting them improves search.
 
-    python benchmarks/review.py --data FOLDER [--seeds 3] [--json FILE]
-        [--parts wrong-labels noise few-examples loop other]
+    python benchmarks/review.py --data FOLDER [--curekart FOLDER] [--seeds 3] [--json FILE]
+        [--parts wrong-labels noise few-examples coverage loop other]
 
 FOLDER contains train, test, oos_train and oos_test as JSONL (Larson et al., 2019), one ``{"text", "label"}`` per line.
 A share of the training labels is replaced: half of them by a random other label, half by a nearby one. There are two
@@ -10,7 +10,9 @@ closest to the item itself (harder). The baselines are cleanlab's rankings on th
 normalised margin of cross-validated logistic regression (5 folds). In precision at n, n is the number of wrong labels.
 
 The share of wrong labels is estimated from all examples, and from few of each label, also of the corpus that comes with
-the package. Items with a score of .9 or more would be set aside; right ones among them are lost to the search.
+the package. Items with a score of .9 or more would be set aside; right ones among them are lost to the search. How
+often the interval holds what is planted is counted by noise_coverage.py, also on HINT3's Curekart (Arora et al., 2020)
+if its folder is given.
 
 Next, a reviewer who is always right reviews 500 items, and the head is fitted again on the corrected labels: on all
 items, or without those whose label is still wrong with a probability of at least .9, which are set aside (neither
@@ -26,6 +28,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import noise_coverage
 import numpy as np
 import torch
 from machine import machine
@@ -78,7 +81,7 @@ class Labelled:
 class Bench(Labelled):
     """The data, embedded once; ``train`` and ``truth`` are the training examples."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, curekart: Path | None) -> None:
         encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
         rows = {name: _read(data / f"{name}.jsonl") for name in ("train", "test", "oos_train", "oos_test")}
         base = {name: unit_rows(encoder.embed([text for text, _ in part])) for name, part in rows.items()}
@@ -91,6 +94,10 @@ class Bench(Labelled):
         self.demo = Labelled(
             unit_rows(encoder.embed([row["text"] for row in shipped])), np.array([row["label"] for row in shipped])
         )
+        self.corpora = {"CLINC150": (self.train, self.truth), "demo": (self.demo.train, self.demo.truth)}
+        if curekart is not None:
+            texts, labels = zip(*_read(curekart / "train.jsonl"), strict=True)
+            self.corpora["Curekart"] = unit_rows(encoder.embed(texts)), np.array(labels)
 
 
 def found(
@@ -302,6 +309,14 @@ def show_few_examples(figures: dict[str, Any]) -> None:
     _show("Noise estimate from few examples", header, rows)
 
 
+def show_coverage(figures: dict[str, Any]) -> None:
+    draws = figures["coverage"]
+    _show("Intervals that hold the share of wrong labels, of all that were drawn", *noise_coverage.by_size(draws))
+    _show("Means from five examples a label", *noise_coverage.by_share(draws))
+    for name, share in {draw["population"]: draw["contested"] for draw in draws}.items():
+        print(f"{name}: {share:.2%} of the items were contested and left out")
+
+
 def show_loop(figures: dict[str, Any]) -> None:
     rows = []
     for name in figures["loop"][0]:
@@ -321,14 +336,16 @@ SHOWN = {
     "wrong_labels": show_wrong_labels,
     "noise": show_noise,
     "few_examples": show_few_examples,
+    "coverage": show_coverage,
     "loop": show_loop,
 }
-PARTS = ("wrong-labels", "noise", "few-examples", "loop", "other")
+PARTS = ("wrong-labels", "noise", "few-examples", "coverage", "loop", "other")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--curekart", type=Path, help="folder of HINT3's Curekart, for the coverage")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure; all by default")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
@@ -337,7 +354,7 @@ def main() -> None:
     print("python", *sys.argv)
     ran_on = machine("scikit-learn")
     print(", ".join(f"{name} {value}" for name, value in ran_on.items()), flush=True)
-    bench = Bench(options.data)
+    bench = Bench(options.data, options.curekart)
     figures: dict[str, Any] = {"command": sys.argv, "machine": ran_on}
     if "wrong-labels" in options.parts:
         judged = {nearby: [wrong_labels(bench, nearby, seed) for seed in seeds] for nearby in NEARBY}
@@ -357,6 +374,8 @@ def main() -> None:
             }
             for name, data in {"CLINC150": bench, "demo": bench.demo}.items()
         }
+    if "coverage" in options.parts:
+        figures["coverage"] = noise_coverage.coverage(noise_coverage.populations(bench.corpora), seeds)
     if "loop" in options.parts:
         figures["loop"] = [loop(bench, seed) for seed in seeds]
     if "other" in options.parts:

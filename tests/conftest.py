@@ -6,6 +6,7 @@ pytest-xdist reads this file in a process that runs no test.
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import shutil
@@ -23,12 +24,24 @@ from words import FILLERS, WORDS
 if TYPE_CHECKING:
     from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
-pytest_plugins = ["profiles", "fake_server", "fake_grpc_server", "index_fixtures", "model_fixtures", "schedule_count"]
+pytest_plugins = [
+    "profiles",
+    "fake_server",
+    "fake_grpc_server",
+    "index_fixtures",
+    "made_once",
+    "model_fixtures",
+    "programs",
+    "schedule_count",
+]
 
 # Read when numpy and torch are imported, here and in child processes: what the tests compute is small, and more threads
 # than one a process only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# Whatever is imported while tests are collected stays to the end, and there is nothing to look for.
+gc.disable()
 
 DIMENSION = 24
 
@@ -170,9 +183,14 @@ def questions() -> Callable[[int, int], tuple[list[str], list[str | None]]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
-    """The command line keeps embeddings on disk: not in the cache of whoever runs the tests."""
+    """The command line keeps embeddings on disk: not in the cache of whoever runs the tests.
+
+    The processes of pytest-xdist share one, so that none encodes what another one has encoded.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FG_SEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("FG_SEARCH_CACHE", str(shared / "cache"))
         yield
 
 
@@ -184,6 +202,12 @@ def pytest_configure(config: pytest.Config) -> None:
     memory = Path("/dev/shm")
     if memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2**30:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+def pytest_collection_finish() -> None:
+    """Garbage is collected from now on, but not looked for among all that torch and pytest have made so far."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -16,6 +16,7 @@ RANDOM_UNITS = 2048
 
 _LOGIT = 16.0  # logit of a code that the regression is certain of; the temperature rescales it
 _ROWS = 8192  # rows per pass
+_ROUGHLY = 1024  # rows whose mean is subtracted from units before they are multiplied; what is left of it, afterwards
 _BLOCK = 512  # columns of the Gram matrix per product
 
 
@@ -40,23 +41,29 @@ class OutputRegression:
         codes = _Regressands(head, rows, targets)
         self._codes_of = codes.codes_of
         self._head = _widened(head, rows, None if self._codes_of is None else len(self._codes_of))
-        mean, scale = _standardisation(self._head, rows, head.hidden.out_features)
-        size = len(mean)
-        self._gram = torch.zeros(size, size, dtype=torch.float64)
-        self._moment = torch.zeros(size, codes.columns, dtype=torch.float64)
-        total = torch.zeros(codes.columns, dtype=torch.float64)
+        about = self._head.hidden_units(rows[:: -(-len(rows) // _ROUGHLY)]).mean(dim=0)
+        size = len(about)
+        gram = torch.zeros(size, size, dtype=torch.float64)
+        moment = torch.zeros(size, codes.columns, dtype=torch.float64)
+        drift, total = torch.zeros(size, dtype=torch.float64), torch.zeros(codes.columns, dtype=torch.float64)
         with _full_precision():
             for some in row_slices(len(rows), _ROWS):
-                units = (self._head.hidden_units(rows[some]) - mean) * scale
+                units = self._head.hidden_units(rows[some]) - about
                 for start in range(0, size, _BLOCK):  # only the lower triangle is needed
                     block = slice(start, start + _BLOCK)
-                    self._gram[start:, block] += (units[:, start:].T @ units[:, block]).cpu()
+                    gram[start:, block] += (units[:, start:].T @ units[:, block]).cpu()
                 wanted = codes.of(some)
-                self._moment += (units.T @ wanted).cpu()  # no need to centre the targets: the units are centred
+                moment += (units.T @ wanted).cpu()
+                drift += units.sum(dim=0).cpu()
                 total += wanted.sum(dim=0).cpu()
         self._head.to("cpu")
         self._examples = len(rows)
-        self._mean, self._scale, self._centre = mean.cpu(), scale.cpu(), total / len(rows)
+        about, drift = about.cpu().double(), drift / len(rows)
+        squares = gram.diagonal() / len(rows) + 2 * drift * about + about.square()
+        self._mean, self._scale = about + drift, _scale(squares, head.hidden.out_features)
+        self._gram = gram.addr_(drift, drift, alpha=-len(rows)).mul_(self._scale[:, None]).mul_(self._scale)
+        self._moment = moment.addr_(drift, total, alpha=-1).mul_(self._scale[:, None])
+        self._centre = total / len(rows)
         self._factor = torch.empty(0)
 
     @torch.no_grad()
@@ -67,8 +74,8 @@ class OutputRegression:
             The head with one wide trunk, on the CPU, in evaluation mode, at temperature 1. The next call overwrites it.
         """
         self._factor = torch.linalg.cholesky(self._gram + ridge * torch.eye(len(self._gram), dtype=torch.float64))
-        weights = self._scale.double()[:, None] * torch.cholesky_solve(self._moment, self._factor)
-        offset = self._centre - self._mean.double() @ weights
+        weights = self._scale[:, None] * torch.cholesky_solve(self._moment, self._factor)
+        offset = self._centre - self._mean @ weights
         if self._codes_of is None:
             layer = {"weight": _LOGIT * weights[None], "bias": _LOGIT * offset[None, None]}
         else:
@@ -88,7 +95,7 @@ class OutputRegression:
         Returns:
             ``(m, G, K)`` logits, undefined where a code is unknown.
         """
-        units = ((self._head.hidden_units(rows) - self._mean) * self._scale).double()
+        units = (self._head.hidden_units(rows).double() - self._mean) * self._scale
         leverage = torch.linalg.solve_triangular(self._factor, units.T, upper=False).square().sum(dim=0)
         leverage = (leverage + 1 / self._examples).clamp(max=1 - 1e-6)[:, None, None]
         logits = self._head.logits_of_rows(rows).double()
@@ -168,18 +175,10 @@ def _random_units(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return weight / scale, bias / scale
 
 
-@torch.no_grad()
-def _standardisation(wide: FeatureGroupHead, rows: Tensor, trained: int) -> tuple[Tensor, Tensor]:
-    """Means ``(h,)`` and scales ``(h,)`` of the units; trained and random units each get a mean square norm of one."""
-    total = torch.zeros(wide.hidden.out_features, dtype=torch.float64)
-    squares = torch.zeros_like(total)
-    for some in row_slices(len(rows), _ROWS):
-        units = wide.hidden_units(rows[some])
-        total += units.sum(dim=0).cpu()
-        squares += units.square().sum(dim=0).cpu()
-    norms = [part.sum().div(len(rows)).sqrt().clamp(min=1e-6) for part in (squares[:trained], squares[trained:])]
-    scale = torch.cat([1 / norms[0].expand(trained), 1 / norms[1].expand(len(total) - trained)])
-    return (total / len(rows)).to(rows), scale.to(rows)
+def _scale(squares: Tensor, trained: int) -> Tensor:
+    """Scales ``(h,)`` of units with these mean squares; trained and random ones each get a mean square norm of one."""
+    norms = [part.sum().sqrt().clamp(min=1e-6) for part in (squares[:trained], squares[trained:])]
+    return torch.cat([1 / norms[0].expand(trained), 1 / norms[1].expand(len(squares) - trained)])
 
 
 @contextmanager

@@ -29,8 +29,8 @@ class LabelScores:
         labelled: Number of items with a label.
         listed: Number of items that :meth:`ConfidenceIndex.review` lists as contradicted, however improbable.
         suggested: Number of items for which another label is more probable than not.
-        wrong: Share of the labels that are probably wrong, in [0, 1].
-        lower: Lower end of its 95 % interval.
+        wrong: Share of the scored labels that are probably wrong, in [0, 1].
+        lower: Lower end of its 95 % interval, zero where the contradictions may be the model's own errors.
         upper: Upper end of its 95 % interval.
         unscored: Number of labelled items that were not scored: fewer than three others have their label, too few to
             judge. They are in no list, and are never set aside.

@@ -46,7 +46,8 @@ def made(files):
 
 def test_in_a_process_of_its_own_it_loads_no_more_than_it_needs(made):
     script = "import runpy, sys\ntry: runpy.run_module('fg_search', run_name='__main__', alter_sys=True)\n"
-    script += "finally: print([name for name in ('torch', 'sentence_transformers') if name in sys.modules])"
+    large = ["torch", "sentence_transformers", "scipy", "sklearn"]
+    script += f"finally: print([name for name in {large} if name in sys.modules])"
     command = [sys.executable, "-c", script, "info", "--index", str(made / "idx"), "--json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     found, loaded = done.stdout.splitlines()

@@ -3,9 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +14,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
+from programs import Programs
 from qdrant_client import QdrantClient, models
 
 from fg_search.edge.client import EdgeClient
@@ -109,18 +107,16 @@ CHILD = textwrap.dedent("""
 """)
 
 
-def test_no_acknowledged_point_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
+def test_no_acknowledged_point_is_lost_when_the_process_is_killed(tmp_path: Path, programs: Programs) -> None:
     with EdgeClient(tmp_path) as client:
         create(client)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
+    child = programs.start(CHILD, tmp_path)
     acknowledged = 0
     while acknowledged < 400:
         acknowledged = int(child.stdout.readline())
-    child.send_signal(signal.SIGKILL)
+    child.kill()
     last_words = child.stdout.read().split()
     child.wait()
-    child.stdout.close()
     acknowledged = int(last_words[-1]) if last_words else acknowledged
     with EdgeClient(tmp_path) as client:
         found = client.retrieve(C, range(acknowledged), with_vectors=True)
@@ -223,10 +219,11 @@ asyncio.run(main())""",
 
 
 @pytest.mark.parametrize("script", UNCLOSED.values(), ids=UNCLOSED.keys())
-def test_a_client_that_is_not_closed_prints_nothing_and_loses_nothing(tmp_path: Path, script: str) -> None:
+def test_a_client_that_is_not_closed_prints_nothing_and_loses_nothing(
+    tmp_path: Path, programs: Programs, script: str
+) -> None:
     folder = tmp_path / "store"
-    code = SCRIPT_HEAD + script
-    ended = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=False)
+    ended = programs.run(SCRIPT_HEAD + script, folder)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
     if "fill(client" in script or "fill(Edge" in script:
         with EdgeClient(folder) as client:
@@ -243,9 +240,9 @@ def test_a_second_client_of_the_same_process_is_refused(client: EdgeClient, tmp_
     EdgeClient(tmp_path / "store").close()
 
 
-def test_a_second_process_is_refused(client: EdgeClient, tmp_path: Path) -> None:
-    code = f"from fg_search.edge.client import EdgeClient; EdgeClient({str(tmp_path / 'store')!r})"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+def test_a_second_process_is_refused(client: EdgeClient, tmp_path: Path, programs: Programs) -> None:
+    code = "import sys; from fg_search.edge.client import EdgeClient; EdgeClient(sys.argv[1])"
+    other = programs.run(code, tmp_path / "store")
     assert other.returncode == 1
     assert "FolderLockedError" in other.stderr
     assert client.count(C).count == 5

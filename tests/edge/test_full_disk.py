@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 import textwrap
 from collections import namedtuple
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from programs import Programs
 from qdrant_client import models
 
 from fg_search.edge.client import EdgeClient
@@ -153,11 +153,10 @@ CHILD = textwrap.dedent("""
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="RLIMIT_FSIZE is of POSIX")
-def test_files_that_cannot_grow_lose_no_acknowledged_point(tmp_path: Path) -> None:
+def test_files_that_cannot_grow_lose_no_acknowledged_point(tmp_path: Path, programs: Programs) -> None:
     with EdgeClient(tmp_path) as client:
         create(client)
-    child = subprocess.run([sys.executable, "-c", CHILD, tmp_path], capture_output=True, text=True, check=True)
-    acknowledged, errors = json.loads(child.stdout)
+    acknowledged, errors = json.loads(programs.run(CHILD, tmp_path).stdout)
     assert acknowledged >= 500
     assert len(errors) >= 4
     assert all("space" in error for error in errors)

@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tarfile
 import textwrap
 import threading
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from programs import Programs
 from qdrant_client import models
 
 from fg_search.edge.client import EdgeClient
@@ -262,13 +261,12 @@ CHILD = textwrap.dedent("""
 
 @pytest.mark.parametrize(("renames", "count"), [(0, 30), (1, 30), (2, 20)])
 def test_a_process_killed_while_it_recovers_leaves_the_old_or_the_new_collection(
-    client: EdgeClient, snapshot: Path, renames: int, count: int
+    client: EdgeClient, snapshot: Path, programs: Programs, renames: int, count: int
 ) -> None:
     folder = snapshot.parent / "store"
     client.upsert(C, points(range(20, 30)))
     client.close()
-    child = subprocess.run([sys.executable, "-c", CHILD, folder, snapshot, str(renames)], check=False)
-    assert child.returncode == -signal.SIGKILL
+    assert programs.run(CHILD, folder, snapshot, renames).returncode == -signal.SIGKILL
     with EdgeClient(folder) as reopened:
         assert reopened.count(C).count == count
         assert {path.name for path in folder.iterdir()} == {".lock", ".snapshots", C}

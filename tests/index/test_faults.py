@@ -1,6 +1,4 @@
 import signal
-import subprocess
-import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +12,7 @@ from fg_search.errors import FolderLockedError, StorageError
 QUESTION = "please help my card is stolen"
 
 
-def test_a_folder_open_in_another_process_is_refused(tmp_path, encoder):
+def test_a_folder_open_in_another_process_is_refused(tmp_path, encoder, programs):
     script = textwrap.dedent("""
         import sys
         from fg_search import ConfidenceIndex
@@ -25,9 +23,8 @@ def test_a_folder_open_in_another_process_is_refused(tmp_path, encoder):
             print(error)
     """)
     with ConfidenceIndex(tmp_path / "i", encoder):
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(tmp_path / "i")], capture_output=True, text=True, check=True
-        )
+        done = programs.run(script, tmp_path / "i")
+        assert done.returncode == 0, done.stderr
         assert str(tmp_path / "i") in done.stdout
         with pytest.raises(FolderLockedError):
             ConfidenceIndex(tmp_path / "i")
@@ -84,9 +81,9 @@ with ConfidenceIndex(sys.argv[1]) as index:
 
 
 def test_a_killed_process_loses_no_acknowledged_item_and_the_next_one_goes_on(
-    tmp_path, embedded, encoder, encoded, points_of
+    tmp_path, embedded, encoder, encoded, programs
 ):
-    process = subprocess.Popen([sys.executable, "-c", WRITER, *embedded], stdout=subprocess.PIPE, text=True)
+    process = programs.start(WRITER, *embedded)
     acknowledged = 0
     for line in process.stdout:
         acknowledged = int(line)
@@ -96,7 +93,6 @@ def test_a_killed_process_loses_no_acknowledged_item_and_the_next_one_goes_on(
     rest = [int(line) for line in process.stdout.read().split()]  # printed before the signal came
     acknowledged = max([acknowledged, *rest])
     assert process.wait() == -signal.SIGKILL
-    process.stdout.close()
     assert 150 <= acknowledged < 40_000
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         there = len(index)
@@ -114,7 +110,7 @@ def test_a_killed_process_loses_no_acknowledged_item_and_the_next_one_goes_on(
         assert len(index) == total
 
 
-def test_nothing_of_a_killed_process_keeps_the_folder_locked(tmp_path, embedded, encoder):
+def test_nothing_of_a_killed_process_keeps_the_folder_locked(tmp_path, embedded, encoder, programs):
     script = """
 import os, signal, sys
 from fg_search import ConfidenceIndex, FeatureEmbeddings
@@ -122,8 +118,7 @@ index = ConfidenceIndex(sys.argv[1])
 index.add(["my card"], embeddings=FeatureEmbeddings.load(sys.argv[2]))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", script, *embedded], check=False)
-    assert done.returncode == -signal.SIGKILL
+    assert programs.run(script, *embedded).returncode == -signal.SIGKILL
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         assert len(index) == 1
         assert index.search("my card").hits

@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 import uuid
 
 import pytest
+from programs import Programs
 from qdrant_client import QdrantClient
 
 from fg_search import ConfidenceIndex
@@ -82,8 +81,8 @@ with ConfidenceIndex(url, collection=collection) as index:
 class Place:
     """Where the processes meet."""
 
-    def __init__(self, url: str, api_key: str | None) -> None:
-        self.url, self.api_key = url, api_key
+    def __init__(self, url: str, api_key: str | None, programs: Programs) -> None:
+        self.url, self.api_key, self.programs = url, api_key, programs
         self.collection = f"fg_search_test_{uuid.uuid4().hex}"
 
     def open(self, encoder=None):
@@ -100,33 +99,25 @@ class Place:
 
     def run(self, *programs):
         """Results of programs that start at the same moment."""
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", PROLOGUE + program, self.url, self.collection, str(i), *map(str, arguments)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                env=environment,
-            )
+            self.programs.start(PROLOGUE + program, self.url, self.collection, i, *arguments)
             for i, (program, *arguments) in enumerate(programs)
         ]
         for process in processes:
             assert process.stdout.readline() == "ready\n"
         for process in processes:
             process.stdin.write("go\n")
-            process.stdin.flush()
-        results = [json.loads(process.communicate(timeout=120)[0]) for process in processes]
-        assert [process.returncode for process in processes] == [0] * len(processes)
+        results = [json.loads(process.stdout.read()) for process in processes]
+        assert [process.wait() for process in processes] == [0] * len(processes)
         return results
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.server)])
-def place(request):
+def place(request, programs):
     if request.param == "fake":
-        yield Place(request.getfixturevalue("fake_server").url, None)
+        yield Place(request.getfixturevalue("fake_server").url, None, programs)
         return
-    found = Place(os.environ["QDRANT_URL"], os.environ.get("QDRANT_API_KEY"))
+    found = Place(os.environ["QDRANT_URL"], os.environ.get("QDRANT_API_KEY"), programs)
     yield found
     client = QdrantClient(url=found.url, api_key=found.api_key, check_compatibility=False)
     for name in found.collections()[0]:

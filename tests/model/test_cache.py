@@ -1,7 +1,5 @@
 import logging
 import sqlite3
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -63,23 +61,12 @@ for i in range(30):
 """
 
 
-def test_two_processes_write_at_the_same_time(tmp_path):
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in "ab"
-    ]
+def test_two_processes_write_at_the_same_time(tmp_path, programs):
+    writers = [programs.start(WRITER, tmp_path, name) for name in "ab"]
     assert [writer.stdout.readline() for writer in writers] == ["ready\n"] * 2
     for writer in writers:
         writer.stdin.write("go\n")
-        writer.stdin.flush()
-    for writer in writers:
-        writer.communicate()
-    assert [writer.returncode for writer in writers] == [0, 0]
+    assert [writer.wait() for writer in writers] == [0, 0]
     _, found = EmbeddingCache(tmp_path, "m", 2).get([f"{name} {i}" for name in "ab" for i in range(30)])
     assert found.all()
 

@@ -4,9 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -122,28 +119,27 @@ def test_any_damage_is_loaded_or_refused(parts, data):
         file.write_bytes(content)
 
 
-FULL = textwrap.dedent("""
-    import resource, signal, sys
-    from fg_search import FeatureGroupEncoder
-    from fg_search.errors import StorageError
+@contextlib.contextmanager
+def largest_file(size):
+    """No file of this process can grow past so many bytes; Python ignores the signal, so that writing fails."""
+    import resource
 
-    encoder = FeatureGroupEncoder.load(sys.argv[1], device="cpu")
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
-        encoder.save(sys.argv[2])
-    except StorageError as error:
-        print(error)
-""")
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no limit on the size of files")
 @pytest.mark.parametrize("room", [0, 1000])
 def test_an_encoder_that_does_not_fit_on_the_disk_leaves_the_old_one(saved_encoder, copied, room):
+    encoder = FeatureGroupEncoder.load(saved_encoder, device="cpu")
     before = {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()}
-    command = [sys.executable, "-c", FULL, saved_encoder, copied, str(room)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert f"the encoder cannot be saved in {os.fspath(copied)!r}" in done.stdout
+    with largest_file(room), pytest.raises(StorageError) as refused:
+        encoder.save(copied)
+    assert f"the encoder cannot be saved in {os.fspath(copied)!r}" in str(refused.value)
     assert {path: path.read_bytes() for path in copied.rglob("*") if path.is_file()} == before
     assert [path.name for path in copied.parent.iterdir()] == ["copy"]
 

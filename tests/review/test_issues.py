@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from profiles import examples
+from scipy.special import softmax
 
 from fg_search.review import issues as review
 from fg_search.review.issues import (
@@ -248,6 +249,40 @@ def test_the_interval_holds_what_is_planted(noise, labels):
         share = estimate_noise([(label, posterior)], labels).share
         held += share.low <= wrong.mean() <= share.high
     assert held >= 18
+
+
+def misread(seed, noise, doubtful):
+    """As ``planted``, with labels of which three each are alike, and items of which the posterior is twice too sure."""
+    rng = np.random.default_rng(seed)
+    items, labels = 1500, 30
+    rows, read = np.arange(items), rng.integers(labels, size=items)
+    odds = rng.standard_normal((items, labels))
+    odds[rows[:, None], (read // 3 * 3)[:, None] + np.arange(3)] += 4
+    odds[rows, read] += rng.normal(4, 3, items)
+    truth = (softmax(odds, axis=1).cumsum(axis=1) > rng.random(items)[:, None]).argmax(axis=1)
+    wrong = rng.random(items) < noise
+    odds[rng.random(items) < doubtful] *= 2
+    label = np.where(wrong, (truth + rng.integers(1, labels, size=items)) % labels, truth)
+    return label, wrong, softmax(odds, axis=1)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_items_that_are_misread_too_surely_are_not_taken_for_noise(noise):
+    held, low = 0, []
+    for seed in range(10):
+        label, wrong, posterior = misread(seed, noise, doubtful=0.1)
+        share = estimate_noise([(label, posterior)], 30).share
+        held += share.low <= wrong.mean() <= share.high
+        low.append(share.low)
+    assert held >= 9
+    assert np.mean(low) > 0.5 * noise or not noise
+
+
+def test_less_than_one_wrong_label_is_none():
+    label, wrong, posterior = planted(3, 0.05, 20, labels=30, items=500)
+    low = estimate_noise([(label, posterior)], 30).share.low
+    assert 0 < low < wrong.mean()
+    assert low * 500 == pytest.approx(round(low * 500))
 
 
 def test_noise_of_bad_input_is_refused():

@@ -55,6 +55,17 @@ def test_few_examples_make_for_a_wide_interval_and_not_for_wrong_labels(noise):
     assert scorer.noise.share.high - scorer.noise.share.low > 0.05
 
 
+def test_the_interval_is_that_of_the_scored_labels_however_few_these_are():
+    held = []
+    for each in (1, 3, 5, 20):
+        for noise in (0.0, 0.1, 0.2):
+            rows, given, truth = draw(each, labels=12, each=each, noise=noise, spread=0.7)
+            found, scorer = find_label_issues(rows, given)
+            wrong = np.mean((np.array(given) != np.array(truth))[found.scored]) if found.scored.any() else noise
+            held.append(scorer.noise.share.low <= wrong <= scorer.noise.share.high)
+    assert sum(held) >= 11
+
+
 def test_a_label_is_scored_as_if_it_had_not_been_seen():
     rows, given, _ = draw(each=8, spread=0.8)
     scorer = fit_label_scorer(rows, given)

@@ -3,8 +3,6 @@
 import asyncio
 import re
 import signal
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -334,10 +332,12 @@ with ConfidenceIndex(sys.argv[1]) as index:
 
 
 @pytest.mark.parametrize("after", [20, 31, 44])
-def test_a_killed_process_loses_no_decision_and_none_is_done_by_half(tmp_path, encoder, rows, points_of, after):
+def test_a_killed_process_loses_no_decision_and_none_is_done_by_half(
+    tmp_path, encoder, rows, points_of, programs, after
+):
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         index.add(**rows)
-    process = subprocess.Popen([sys.executable, "-c", DECIDER, str(tmp_path / "i")], stdout=subprocess.PIPE, text=True)
+    process = programs.start(DECIDER, tmp_path / "i")
     acknowledged = set()
     for line in process.stdout:
         acknowledged.add(int(line))
@@ -346,7 +346,6 @@ def test_a_killed_process_loses_no_decision_and_none_is_done_by_half(tmp_path, e
             break
     acknowledged |= set(map(int, re.findall(r"\d+\n", process.stdout.read())))  # printed before the signal came
     assert process.wait() == -signal.SIGKILL
-    process.stdout.close()
     with ConfidenceIndex(tmp_path / "i") as index:
         log = index.decisions()
         assert acknowledged <= {entry.number for entry in log}

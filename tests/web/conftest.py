@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from read_only import read_only
 
 from fg_search import ConfidenceIndex
 from fg_search.web.app import create_app
@@ -46,8 +47,17 @@ def served(empty, corpus) -> ConfidenceIndex:
 @pytest.fixture
 def calibrated(served, questions) -> ConfidenceIndex:
     """The same, calibrated."""
-    served.calibrate(*questions(600, 3))
+    served.calibrate(*questions(200, 3))
     return served
+
+
+@pytest.fixture(scope="module")
+def common(tmp_path_factory, encoder, corpus) -> Iterator[ConfidenceIndex]:
+    """The same as ``served``, which the tests of a module share and none may change."""
+    texts, labels = corpus
+    with ConfidenceIndex(tmp_path_factory.mktemp("common") / "support", encoder) as index:
+        index.add(texts, ids=[f"d{i}" for i in range(len(texts))], labels=labels)
+        yield read_only(index)
 
 
 class Browser(TestClient):

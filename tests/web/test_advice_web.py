@@ -25,8 +25,8 @@ def clock(monkeypatch):
     return now
 
 
-def test_after_wrong_tokens_one_tries_again_when_it_is_said(browse, served, clock):
-    client = browse(served, token=_TOKEN)
+def test_after_wrong_tokens_one_tries_again_when_it_is_said(browse, common, clock):
+    client = browse(common, token=_TOKEN)
     for _ in range(50):
         answer = client.get("/api/review", headers={"authorization": "Bearer a guess"})
         if answer.status_code == 429:
@@ -38,8 +38,8 @@ def test_after_wrong_tokens_one_tries_again_when_it_is_said(browse, served, cloc
     assert client.submit("/login", "/login", token=_TOKEN).status_code == 303
 
 
-def test_a_form_that_is_out_of_date_is_reloaded_and_sent_again(browse, served):
-    client = browse(served, token=_TOKEN)
+def test_a_form_that_is_out_of_date_is_reloaded_and_sent_again(browse, common):
+    client = browse(common, token=_TOKEN)
     client.get("/login")
     stale = client.post("/login", data={"token": _TOKEN, "csrf": "old"})
     assert Advice("This form is out of date. Go back, reload the page, and send it again.").is_in(stale.text)

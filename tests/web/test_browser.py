@@ -108,6 +108,12 @@ def press(page: Any, key: str) -> None:
         page.keyboard.press(key)
 
 
+def click(page: Any, name: str) -> None:
+    """A button that leads to another page."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=name).click()
+
+
 def mark_copies(index: ConfidenceIndex) -> None:
     """Add a copy of an item, with another label, and something odd, and let every list be there."""
     text = index.review(limit=1)[0].text
@@ -121,7 +127,7 @@ def test_a_whole_round(serve, open_page, calibrated):
     page = open_page(serve(calibrated))
     page.get_by_label("Right answers, at least").select_option("0.8")
     page.get_by_label("Question", exact=True).fill("my card stolen pin")
-    page.get_by_role("button", name="Search").click()
+    click(page, "Search")
     assert page.locator("#decision").inner_text() == "Answer"
     assert page.locator(".hit .label").first.inner_text() == "card"
 
@@ -253,13 +259,13 @@ def test_the_slider_shows_its_number(serve, open_page, served):
 def test_a_round_without_javascript(serve, open_page, served):
     page = open_page(serve(served), java_script_enabled=False)
     page.locator("#q").fill("card blocked")
-    page.get_by_role("button", name="Search").click()
+    click(page, "Search")
     assert page.locator(".hit").count() == 10
     follow(page, "Review")
     first = page.locator("#text").inner_text()
-    page.get_by_role("button", name="Keep label").click()
+    click(page, "Keep label")
     assert page.locator("#text").inner_text() != first
-    page.get_by_role("button", name="Undo the last").click()
+    click(page, "Undo the last")
     assert page.locator("#text").inner_text() == first
     follow(page, "Features")
     page.get_by_role("link", name=re.compile("^Groups? 0")).click()
@@ -270,8 +276,7 @@ def test_a_round_without_javascript(serve, open_page, served):
 def test_logging_in(serve, open_page, served):
     page = open_page(serve(served, token=TOKEN))
     page.get_by_label("Token").fill(TOKEN)
-    with page.expect_navigation():
-        page.get_by_role("button", name="Log in").click()
+    click(page, "Log in")
     follow(page, "Review")
     press(page, "k")
     assert served.decisions()[0].action == "keep"
@@ -353,7 +358,7 @@ def test_the_pages_of_errors_and_of_nothing_are_accessible_too(serve, open_page,
         page.emulate_media(color_scheme=scheme)
         assert axe.Axe().run(page).violations_count == 0, page.url
     page.get_by_label("Token").fill(TOKEN)
-    page.get_by_role("button", name="Log in").click()
+    click(page, "Log in")
     for address in (
         "/?q=card",
         "/?q=card&limit=999",

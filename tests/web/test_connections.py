@@ -85,16 +85,16 @@ def impatient(monkeypatch):
         monkeypatch.setattr(connections, name, 0.7)
 
 
-def test_many_searches_at_once_are_all_answered(served):
-    with serving(create_app(served)) as address, ThreadPoolExecutor(200) as users:
+def test_many_searches_at_once_are_all_answered(common):
+    with serving(create_app(common)) as address, ThreadPoolExecutor(200) as users:
         answers = list(users.map(lambda i: ask(address, searching(f"my card {i}")), range(200)))
     assert answers == [b"HTTP/1.1 200 OK"] * 200
 
 
-def test_idle_connections_keep_nobody_out(served):
+def test_idle_connections_keep_nobody_out(common):
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = min(1000, (soft - 200) // 2)  # each has a file at both ends, and both ends are here
-    with serving(create_app(served)) as address, ExitStack() as idle:
+    with serving(create_app(common)) as address, ExitStack() as idle:
         for _ in range(wanted):
             idle.enter_context(socket.create_connection(address, 30))
         with ThreadPoolExecutor(20) as users:

@@ -8,31 +8,31 @@ from fg_search.review.queue import ReviewOptions
 from fg_search.web.parameters import ReviewRequest, SearchRequest
 
 
-def test_search(browse, served):
-    found = browse(served).post("/api/search", json={"query": "card blocked", "limit": 2}).json()
-    wanted = served.search("card blocked", limit=2)
+def test_search(browse, common):
+    found = browse(common).post("/api/search", json={"query": "card blocked", "limit": 2}).json()
+    wanted = common.search("card blocked", limit=2)
     assert found["decision"] == wanted.decision
     assert found["query_confidence"] == pytest.approx(wanted.query_confidence)
     assert [hit["id"] for hit in found["hits"]] == [hit.id for hit in wanted.hits]
     assert found["hits"][0]["agreement"] == list(wanted.hits[0].agreement)
 
 
-def test_the_old_name_of_the_ranking_score_is_there_for_one_release(browse, served):
-    client = browse(served)
+def test_the_old_name_of_the_ranking_score_is_there_for_one_release(browse, common):
+    client = browse(common)
     (hit,) = client.post("/api/search", json={"query": "card blocked", "limit": 1}).json()["hits"]
     assert hit["weighted_score"] == hit["ranking_score"]
     described = client.get("/api/openapi.json").json()["components"]["schemas"]["HitBody"]["properties"]
     assert [name for name, field in described.items() if field.get("deprecated")] == ["weighted_score"]
 
 
-def test_several_phrasings(browse, served):
-    response = browse(served).post("/api/search", json={"query": ["card", "pin"]})
+def test_several_phrasings(browse, common):
+    response = browse(common).post("/api/search", json={"query": ["card", "pin"]})
     assert response.json()["query"] == "card / pin"
 
 
-def test_abstaining(browse, served):
+def test_abstaining(browse, common):
     asked = {"query": "zebra", "min_query_confidence": 0.99, "on_uncertain": "abstain"}
-    found = browse(served).post("/api/search", json=asked).json()
+    found = browse(common).post("/api/search", json=asked).json()
     assert (found["decision"], found["hits"]) == ("abstain", [])
 
 
@@ -109,12 +109,12 @@ def test_a_program_says_what_it_saw(browse, served):
         ("GET", "/api/nothing", None, 404),
     ],
 )
-def test_bad_requests_get_a_status_and_one_sentence(browse, served, method, path, body, status):
+def test_bad_requests_get_a_status_and_one_sentence(browse, common, method, path, body, status):
     import json
 
     # with surrogates as escapes, which is how they can reach a server
     content = None if body is None else json.dumps(body).encode()
-    response = browse(served).request(method, path, content=content, headers={"content-type": "application/json"})
+    response = browse(common).request(method, path, content=content, headers={"content-type": "application/json"})
     assert response.status_code == status
     assert isinstance(response.json()["error"], str)
 
@@ -125,8 +125,8 @@ def test_an_empty_index(browse, empty):
     assert client.get("/api/review").status_code == 409
 
 
-def test_openapi_describes_the_api_and_no_documentation_loads_scripts_from_elsewhere(browse, served):
-    client = browse(served)
+def test_openapi_describes_the_api_and_no_documentation_loads_scripts_from_elsewhere(browse, common):
+    client = browse(common)
     described = client.get("/api/openapi.json").json()
     assert set(described["paths"]) == {
         "/api/search",

@@ -8,11 +8,11 @@ from fg_search.web.background import Background
 from fg_search.web.survey import describe_sample, read_sample
 
 
-def test_groups_codes_and_what_they_mean(browse, served):
-    client = browse(served)
+def test_groups_codes_and_what_they_mean(browse, common):
+    client = browse(common)
     overview = client.get("/features")
     assert overview.text.count('<a href="/features/') == 4
-    described = describe_sample(served, read_sample(served, None))
+    described = describe_sample(common, read_sample(common, None))
     for same in described.alike:
         assert described.groups[same[0]].title in html.unescape(overview.text)
     assert overview.text.count('class="card"') == len(described.alike)
@@ -26,10 +26,10 @@ def test_groups_codes_and_what_they_mean(browse, served):
     assert "Typical words" in code.text
 
 
-def test_the_sample_is_described_as_the_encoder_describes_the_texts(served, corpus):
-    sample = read_sample(served, None)
-    found = describe_sample(served, sample)
-    wanted = served.encoder.describe(sample.texts, sample.labels)
+def test_the_sample_is_described_as_the_encoder_describes_the_texts(common, corpus):
+    sample = read_sample(common, None)
+    found = describe_sample(common, sample)
+    wanted = common.encoder.describe(sample.texts, sample.labels)
     assert sorted(sample.texts) == sorted(corpus[0])
     for one, other in zip(found.groups, wanted.groups, strict=True):
         assert [(code.code, code.usage, code.labels) for code in one.codes] == [
@@ -38,8 +38,8 @@ def test_the_sample_is_described_as_the_encoder_describes_the_texts(served, corp
 
 
 @pytest.mark.parametrize("path", ["/features/4", "/features/-1", "/features/0/3", "/features/0/x", "/features/x"])
-def test_what_there_is_not(browse, served, path):
-    assert browse(served).get(path).status_code in (404, 422)
+def test_what_there_is_not(browse, common, path):
+    assert browse(common).get(path).status_code in (404, 422)
 
 
 def test_an_empty_index(browse, empty):
@@ -57,14 +57,14 @@ def test_a_decision_has_the_sample_read_again(browse, served):
     assert any("brand_new" in client.get(address).text for address in codes)
 
 
-def test_a_long_computation_does_not_hold_up_the_page(browse, served, monkeypatch):
+def test_a_long_computation_does_not_hold_up_the_page(browse, common, monkeypatch):
     from fg_search.web import features_view, survey
 
     go_on = Event()
     describe = survey.describe_sample
     monkeypatch.setattr(features_view, "_PATIENCE", 0.01)
     monkeypatch.setattr(survey, "describe_sample", lambda *given: (go_on.wait(30), describe(*given))[1])
-    client = browse(served)
+    client = browse(common)
     page = client.get("/features")
     assert "Reading the items" in page.text
     assert page.headers["refresh"] == "2"

@@ -7,8 +7,8 @@ from fg_search.evaluation import risk_coverage_curve
 from fg_search.web import charts
 
 
-def test_without_a_calibration_it_says_how(browse, served):
-    page = browse(served).get("/health")
+def test_without_a_calibration_it_says_how(browse, common):
+    page = browse(common).get("/health")
     assert "fg-search calibrate" in page.text
     assert "Confidence of the items" in page.text
     assert "Does the chance come true?" not in page.text
@@ -22,11 +22,11 @@ def test_with_a_calibration_there_are_diagrams_and_their_tables(browse, calibrat
         assert name in page.text or name == "600"
 
 
-def test_what_was_not_looked_at_is_not_shown(browse, served):
-    page = browse(served).get("/health")
+def test_what_was_not_looked_at_is_not_shown(browse, common):
+    page = browse(common).get("/health")
     assert "Labels by confusion" not in page.text
     assert "Duplicates</h2>" not in page.text
-    assert f"fg-search score --index {served.location}" in page.text
+    assert f"fg-search score --index {common.location}" in page.text
 
 
 def test_copies_and_confused_labels_are_those_of_the_lists(browse, served):

@@ -14,9 +14,9 @@ def item_on(page):
     return re.search(r'<h2 id="text" class="text">([^<]*)</h2>', page.text)[1]
 
 
-def test_the_least_confident_item_comes_first_with_evidence_on_both_sides(browse, served):
-    page = browse(served).get("/review")
-    first = served.review(limit=1)[0]
+def test_the_least_confident_item_comes_first_with_evidence_on_both_sides(browse, common):
+    page = browse(common).get("/review")
+    first = common.review(limit=1)[0]
     assert item_on(page) == first.text
     same, other = page.text.split("Nearest with other labels")
     assert f'<span class="label">{first.label}</span>' in same.split("Nearest with the same label")[1]
@@ -57,9 +57,9 @@ def test_a_deleted_item_comes_back(browse, served):
     assert len(served) == 48
 
 
-def test_next_goes_on_without_a_decision_and_starts_again_at_the_end(browse, served):
-    client = browse(served)
-    items = served.review(limit=LISTED)
+def test_next_goes_on_without_a_decision_and_starts_again_at_the_end(browse, common):
+    client = browse(common)
+    items = common.review(limit=LISTED)
     page = client.get("/review?skip=1")
     assert item_on(page) == items[1].text
     assert 'href="/review?kind=ambiguous&amp;skip=2#item" data-key="n"' in page.text
@@ -127,11 +127,11 @@ def test_nothing_to_accept_and_nothing_to_undo_are_told(browse, served):
         ({"action": "keep", "item": "9" * 30}, 422),
     ],
 )
-def test_bad_decisions_are_refused_and_not_logged(browse, served, fields, status):
-    refused = browse(served).submit("/review", "/review/decide", **fields)
+def test_bad_decisions_are_refused_and_not_logged(browse, common, fields, status):
+    refused = browse(common).submit("/review", "/review/decide", **fields)
     assert refused.status_code == status
     assert 'class="card problem"' in refused.text
-    assert served.decisions() == []
+    assert common.decisions() == []
 
 
 def test_integer_ids_stay_integers(browse, empty, corpus):
@@ -148,8 +148,8 @@ def test_items_without_a_label(browse, empty, corpus):
     assert "The item has no label." in page.text
 
 
-def test_an_unknown_list_is_not_there(browse, served):
-    assert browse(served).get("/review?kind=nonsense").status_code == 404
+def test_an_unknown_list_is_not_there(browse, common):
+    assert browse(common).get("/review?kind=nonsense").status_code == 404
 
 
 def test_an_empty_index_and_a_finished_list(browse, empty, corpus):
@@ -238,8 +238,8 @@ def test_filters_stay_while_one_decides_and_goes_on(browse, scored):
 
 
 @pytest.mark.parametrize("query", ["min_score=2", "min_score=x", "diverse=perhaps", f"label={'x' * 201}"])
-def test_bad_filters_are_refused(browse, served, query):
-    page = browse(served).get(f"/review?{query}")
+def test_bad_filters_are_refused(browse, common, query):
+    page = browse(common).get(f"/review?{query}")
     assert page.status_code == 422
     assert 'class="card problem"' in page.text
 
@@ -351,6 +351,6 @@ def test_a_decision_that_cannot_be_carried_out_does_not_stop_the_page(browse, se
     assert client.submit("/review", "/review/decide", action="keep").status_code == 303
 
 
-def test_a_reviewer_has_a_name(browse, served):
+def test_a_reviewer_has_a_name(browse, common):
     with pytest.raises(ValueError, match="reviewer is empty"):
-        browse(served, reviewer=" ")
+        browse(common, reviewer=" ")

@@ -181,8 +181,8 @@ def test_methods_that_there_are_not_say_which_there_are(api, path, method):
         assert {name.lower() for name in response.headers["allow"].split(", ")} == set(known)
 
 
-def test_the_schema_says_that_the_token_is_needed(api, browse, served):
+def test_the_schema_says_that_the_token_is_needed(api, browse, common):
     _, schema = api
     assert schema["components"]["securitySchemes"]["HTTPBearer"]["scheme"] == "bearer"
     assert all(route["security"] for routes in schema["paths"].values() for route in routes.values())
-    assert "securitySchemes" not in browse(served).get("/api/openapi.json").json()["components"]
+    assert "securitySchemes" not in browse(common).get("/api/openapi.json").json()["components"]

@@ -11,15 +11,15 @@ def shown(page):
     return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page.text)))
 
 
-def test_the_first_page_asks(browse, served):
-    page = browse(served).get("/")
+def test_the_first_page_asks(browse, common):
+    page = browse(common).get("/")
     assert page.status_code == 200
     assert 'name="q"' in page.text
     assert "48 items" in shown(page)
 
 
-def test_hits_have_label_confidence_and_agreement(browse, served):
-    page = browse(served).get("/", params={"q": "card blocked", "limit": 3})
+def test_hits_have_label_confidence_and_agreement(browse, common):
+    page = browse(common).get("/", params={"q": "card blocked", "limit": 3})
     text = shown(page)
     assert text.count("Groups agree") == 3
     assert "4 of 4" in text
@@ -27,8 +27,8 @@ def test_hits_have_label_confidence_and_agreement(browse, served):
     assert "Answer, not checked" in text  # nothing was asked for that it could fail
 
 
-def test_the_question_is_in_its_field_again(browse, served):
-    assert 'value="card &#34;blocked&#34;"' in browse(served).get("/", params={"q": 'card "blocked"'}).text
+def test_the_question_is_in_its_field_again(browse, common):
+    assert 'value="card &#34;blocked&#34;"' in browse(common).get("/", params={"q": 'card "blocked"'}).text
 
 
 def test_a_clear_question_is_answered_and_one_about_nothing_is_not(browse, calibrated):
@@ -64,14 +64,14 @@ def test_settings_that_nothing_is_promised_for_say_so_and_show_hits(browse, cali
     assert 'class="card hit"' in page.text
 
 
-def test_the_least_confidence_of_items_reaches_the_engine(browse, served):
-    page = browse(served).get("/", params={"q": "card", "min_confidence": "1"})
+def test_the_least_confidence_of_items_reaches_the_engine(browse, common):
+    page = browse(common).get("/", params={"q": "card", "min_confidence": "1"})
     assert "No point passes the filters" not in shown(page)
     assert '<h2 id="decision">No answer</h2>' in page.text
 
 
-def test_familiarity_is_shown_and_asked_for(browse, served, encoder):
-    client = browse(served)
+def test_familiarity_is_shown_and_asked_for(browse, common, encoder):
+    client = browse(common)
     page = client.get("/", params={"q": "zebra my pizza", "limit": 3})
     familiarity = encoder.encode(["zebra my pizza"]).familiarity[0]
     assert f"Familiarity of the question {familiarity:.2f}" in shown(page)
@@ -81,20 +81,20 @@ def test_familiarity_is_shown_and_asked_for(browse, served, encoder):
     assert len(re.findall('class="card hit"', client.get("/", params={"q": "card", "min_familiarity": "0"}).text)) == 10
 
 
-def test_a_question_without_an_answer_is_shown_what_it_is_nearest_to(browse, served):
-    page = browse(served).get("/", params={"q": "zebra my pizza", "min_query_confidence": "1"})
+def test_a_question_without_an_answer_is_shown_what_it_is_nearest_to(browse, common):
+    page = browse(common).get("/", params={"q": "zebra my pizza", "min_query_confidence": "1"})
     assert '<h2 id="decision">No answer</h2>' in page.text
-    nearest = served.search("zebra my pizza", explain=True).nearest
+    nearest = common.search("zebra my pizza", explain=True).nearest
     assert f"Nearest to {nearest.text} {nearest.label} cosine {nearest.score:.2f}" in shown(page)
 
 
-def test_an_unclear_question_is_not_answered_where_clear_ones_are_asked_for(browse, served):
-    page = browse(served).get("/", params={"q": "zebra", "min_query_confidence": "0.99"})
+def test_an_unclear_question_is_not_answered_where_clear_ones_are_asked_for(browse, common):
+    page = browse(common).get("/", params={"q": "zebra", "min_query_confidence": "0.99"})
     assert '<h2 id="decision">No answer</h2>' in page.text
 
 
-def test_pages_of_hits(browse, served):
-    client = browse(served)
+def test_pages_of_hits(browse, common):
+    client = browse(common)
     first = client.get("/", params={"q": "card", "limit": 5, "target_precision": ""})
     address = html.unescape(re.search(r'rel="next" href="([^"]*)"', first.text)[1])
     second = client.get(address)
@@ -118,14 +118,14 @@ def test_pages_of_hits(browse, served):
         ({"q": "x" * 2001}, "query"),
     ],
 )
-def test_bad_settings_are_named(browse, served, parameters, wrong):
-    page = browse(served).get("/", params={"q": "card", **parameters})
+def test_bad_settings_are_named(browse, common, parameters, wrong):
+    page = browse(common).get("/", params={"q": "card", **parameters})
     assert page.status_code == 422
     assert f"<li>{wrong}: " in page.text
 
 
-def test_half_a_character_is_no_crash(browse, served):
-    assert browse(served).get("/?q=%ED%A0%80").status_code in (200, 422)
+def test_half_a_character_is_no_crash(browse, common):
+    assert browse(common).get("/?q=%ED%A0%80").status_code in (200, 422)
 
 
 def test_an_empty_index_says_how_to_fill_it(browse, empty):

@@ -23,8 +23,8 @@ def csrf_of(page):
 
 
 @pytest.mark.parametrize("path", [*VIEWS, "/nothing", "/static/page.css", "/api/openapi.json"])
-def test_every_response_has_the_headers(browse, served, path):
-    headers = browse(served).get(path).headers
+def test_every_response_has_the_headers(browse, common, path):
+    headers = browse(common).get(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "script-src 'self'" in policy
@@ -35,14 +35,14 @@ def test_every_response_has_the_headers(browse, served, path):
     assert headers["cache-control"] == ("no-cache" if path.startswith("/static") else "no-store")
 
 
-def test_an_unexpected_error_tells_nothing_and_has_the_headers(served, monkeypatch):
+def test_an_unexpected_error_tells_nothing_and_has_the_headers(common, monkeypatch):
     from fastapi.testclient import TestClient
 
     def fail(*_, **__):
         raise RuntimeError("secret of the house")
 
-    client = TestClient(create_app(served), base_url="http://localhost", raise_server_exceptions=False)
-    monkeypatch.setattr(served, "review", fail)
+    client = TestClient(create_app(common), base_url="http://localhost", raise_server_exceptions=False)
+    monkeypatch.setattr(common, "review", fail)
     for path in ("/review", "/api/review"):
         response = client.get(path)
         assert response.status_code == 500
@@ -84,8 +84,8 @@ def test_a_hostile_item_can_be_decided_about(browse, hostile):
 
 
 @pytest.mark.parametrize("path", ["/review/decide", "/review/undo"])
-def test_a_form_without_its_token_is_refused(browse, served, path):
-    client = browse(served)
+def test_a_form_without_its_token_is_refused(browse, common, path):
+    client = browse(common)
     item = '"d0"'
     assert client.post(path, data={"item": item, "action": "keep"}).status_code == 403
     token = csrf_of(client.get("/review"))
@@ -94,11 +94,11 @@ def test_a_form_without_its_token_is_refused(browse, served, path):
     assert client.post(path, data={"item": item, "action": "keep", "csrf": token}).status_code == 403
     client.cookies.set(CSRF_COOKIE, "x" * 32)  # one that another site might plant
     assert client.post(path, data={"item": item, "action": "keep", "csrf": "x" * 32}).status_code == 403
-    assert served.decisions() == []
+    assert common.decisions() == []
 
 
-def test_the_cookie_of_a_form_is_hidden_from_scripts_and_other_sites(browse, served):
-    cookie = browse(served).get("/").headers["set-cookie"]
+def test_the_cookie_of_a_form_is_hidden_from_scripts_and_other_sites(browse, common):
+    cookie = browse(common).get("/").headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
 
@@ -137,39 +137,39 @@ def test_requests_that_a_browser_says_come_from_elsewhere_are_refused(browse, se
         "",
     ],
 )
-def test_the_api_takes_nothing_that_a_form_can_send(browse, served, kind):
+def test_the_api_takes_nothing_that_a_form_can_send(browse, common, kind):
     body = b'{"id": "d0", "action": "keep"}'
-    response = browse(served).post("/api/decisions", content=body, headers={"content-type": kind})
+    response = browse(common).post("/api/decisions", content=body, headers={"content-type": kind})
     assert response.status_code == 415
-    assert browse(served).post("/api/undo").status_code == 415
-    assert served.decisions() == []
+    assert browse(common).post("/api/undo").status_code == 415
+    assert common.decisions() == []
 
 
 # whom a request is for
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "", "[::2]"])
-def test_another_name_is_not_served(browse, served, host):
+def test_another_name_is_not_served(browse, common, host):
     for path in ("/", "/api/review", "/static/page.css"):
-        assert browse(served).get(path, headers={"host": host}).status_code == 421
+        assert browse(common).get(path, headers={"host": host}).status_code == 421
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8000", "[::1]:8000", "localhost."])
-def test_the_own_names_are(browse, served, host):
-    assert browse(served).get("/", headers={"host": host}).status_code == 200
+def test_the_own_names_are(browse, common, host):
+    assert browse(common).get("/", headers={"host": host}).status_code == 200
 
 
-def test_other_names_can_be_allowed(browse, served):
-    client = browse(served, token=TOKEN, allowed_hosts={"search.example"})
+def test_other_names_can_be_allowed(browse, common):
+    client = browse(common, token=TOKEN, allowed_hosts={"search.example"})
     assert client.get("/login", headers={"host": "search.example"}).status_code == 200
     assert client.get("/login").status_code == 421
-    assert browse(served, token=TOKEN, allowed_hosts=None).get("/login", headers={"host": "any"}).status_code == 200
+    assert browse(common, token=TOKEN, allowed_hosts=None).get("/login", headers={"host": "any"}).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["[::", "[", "a]b", "[::1]x:y", "a:b:c", ":"])
 @pytest.mark.parametrize("path", ["/login", "/review", "/api/review", "/nothing", "/api/nothing", "/review/"])
-def test_odd_host_names_are_no_error_where_all_are_served(browse, served, host, path):
-    client = browse(served, token=TOKEN, allowed_hosts=None)
+def test_odd_host_names_are_no_error_where_all_are_served(browse, common, host, path):
+    client = browse(common, token=TOKEN, allowed_hosts=None)
     headers = {"host": host, "authorization": f"Bearer {TOKEN}"}
     assert client.get(path, headers=headers, follow_redirects=False).status_code in (200, 307, 404)
 
@@ -181,8 +181,8 @@ def test_names_in_a_host_header():
 # the token
 
 
-def test_nothing_but_the_way_in_is_open(browse, served):
-    client = browse(served, token=TOKEN)
+def test_nothing_but_the_way_in_is_open(browse, common):
+    client = browse(common, token=TOKEN)
     for path in VIEWS:
         response = client.get(path, follow_redirects=False)
         assert response.status_code == 303
@@ -195,15 +195,15 @@ def test_nothing_but_the_way_in_is_open(browse, served):
     assert client.get("/static/page.css").status_code == 200
 
 
-def test_programs_send_the_token(browse, served):
-    client = browse(served, token=TOKEN)
+def test_programs_send_the_token(browse, common):
+    client = browse(common, token=TOKEN)
     assert client.get("/api/review", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
     for wrong in (f"Bearer {TOKEN}x", "Bearer", "Bearer ", f"Basic {TOKEN}", "", "Bearer \xe9"):
         assert client.get("/api/review", headers={"authorization": wrong.encode("latin-1")}).status_code == 401
 
 
-def test_people_log_in_and_out(browse, served):
-    client = browse(served, token=TOKEN)
+def test_people_log_in_and_out(browse, common):
+    client = browse(common, token=TOKEN)
     client.get("/review?skip=3")
     refused = client.submit("/login", "/login", token="guess")
     assert refused.status_code == 403
@@ -220,8 +220,8 @@ def test_people_log_in_and_out(browse, served):
     assert client.get("/review", follow_redirects=False).status_code == 303
 
 
-def test_the_way_in_leads_nowhere_else(browse, served):
-    client = browse(served, token=TOKEN)
+def test_the_way_in_leads_nowhere_else(browse, common):
+    client = browse(common, token=TOKEN)
     entered = client.submit("/login?next=//evil.example", "/login", token=TOKEN)
     assert entered.headers["location"] == "/"
 
@@ -231,8 +231,8 @@ def test_only_paths_of_this_page_are_gone_to(wanted):
     assert local_path(wanted) == "/"
 
 
-def test_logging_in_takes_the_forms_own_token(browse, served):
-    assert browse(served, token=TOKEN).post("/login", data={"token": TOKEN}).status_code == 403
+def test_logging_in_takes_the_forms_own_token(browse, common):
+    assert browse(common, token=TOKEN).post("/login", data={"token": TOKEN}).status_code == 403
 
 
 def test_a_session_ends_and_is_of_one_process(monkeypatch):
@@ -247,8 +247,8 @@ def test_a_session_ends_and_is_of_one_process(monkeypatch):
     assert not sessions.stands(session)
 
 
-def test_logging_out_ends_the_session_and_no_other(browse, served):
-    client = browse(served, token=TOKEN)
+def test_logging_out_ends_the_session_and_no_other(browse, common):
+    client = browse(common, token=TOKEN)
     cookies = []
     for _ in range(2):  # in the same second
         client.submit("/login", "/login", token=TOKEN)
@@ -264,8 +264,8 @@ def test_logging_out_ends_the_session_and_no_other(browse, served):
         assert client.get("/api/review").status_code == status
 
 
-def test_logging_in_again_ends_the_session_before(browse, served):
-    client = browse(served, token=TOKEN)
+def test_logging_in_again_ends_the_session_before(browse, common):
+    client = browse(common, token=TOKEN)
     client.submit("/login", "/login", token=TOKEN)
     before = client.cookies[SESSION_COOKIE]
     client.submit("/login", "/login", token=TOKEN)
@@ -278,8 +278,8 @@ def test_logging_in_again_ends_the_session_before(browse, served):
 # wrong tokens
 
 
-def test_wrong_tokens_are_logged_without_being_told(browse, served, caplog):
-    client = browse(served, token=TOKEN)
+def test_wrong_tokens_are_logged_without_being_told(browse, common, caplog):
+    client = browse(common, token=TOKEN)
     client.get("/api/review", headers={"authorization": "Bearer a guess"})
     client.submit("/login", "/login", token="another guess")
     assert [record.getMessage() for record in caplog.records if record.name == "fg_search.web"] == [
@@ -302,9 +302,9 @@ def clock(monkeypatch):
     return now
 
 
-def test_wrong_tokens_are_slowed_and_then_refused_unread(browse, served, monkeypatch, clock):
+def test_wrong_tokens_are_slowed_and_then_refused_unread(browse, common, monkeypatch, clock):
     monkeypatch.setattr(guesses, "FIRST_PAUSE", 0.3)
-    client = browse(served, token=TOKEN)
+    client = browse(common, token=TOKEN)
     wrong = {"authorization": "Bearer a guess"}
     assert [client.get("/api/review", headers=wrong).status_code for _ in range(3)] == [401] * 3
     assert clock[0] == pytest.approx(1000.9)
@@ -321,11 +321,11 @@ def test_wrong_tokens_are_slowed_and_then_refused_unread(browse, served, monkeyp
     assert client.get("/api/review", headers=wrong).status_code == 401  # the right one ended the pauses
 
 
-def test_sessions_are_not_slowed_by_others_guesses(browse, served):
-    client = browse(served, token=TOKEN)
+def test_sessions_are_not_slowed_by_others_guesses(browse, common):
+    client = browse(common, token=TOKEN)
     client.submit("/login", "/login", token=TOKEN)
     cookies = dict(client.cookies)
-    other = browse(served, token=TOKEN)
+    other = browse(common, token=TOKEN)
     for _ in range(4):
         other.get("/api/review", headers={"authorization": "Bearer a guess"})
     client.cookies.update(cookies)
@@ -390,21 +390,21 @@ def test_guesses_are_forgotten(monkeypatch):
 
 
 @pytest.mark.parametrize("token", ["", "short", f"short{' ' * 20}", "ümläuts do not fit a header", "a\nb" * 9])
-def test_a_token_that_is_short_or_fits_no_header_is_refused(served, token):
+def test_a_token_that_is_short_or_fits_no_header_is_refused(common, token):
     with pytest.raises(ValueError, match="at least 16"):
-        create_app(served, token=token)
+        create_app(common, token=token)
 
 
-def test_white_space_around_a_token_is_not_part_of_it(browse, served):
-    client = browse(served, token=f"{TOKEN}\n")
+def test_white_space_around_a_token_is_not_part_of_it(browse, common):
+    client = browse(common, token=f"{TOKEN}\n")
     assert client.get("/api/review", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
 
 
 # bounds
 
 
-def test_a_long_body_is_refused_however_it_is_sent(browse, served):
-    client = browse(served)
+def test_a_long_body_is_refused_however_it_is_sent(browse, common):
+    client = browse(common)
 
     def pieces():
         for _ in range(MAX_BODY // 1000 + 2):
@@ -416,10 +416,10 @@ def test_a_long_body_is_refused_however_it_is_sent(browse, served):
     assert client.post("/api/search", content=b"x" * MAX_BODY, headers=headers).status_code == 422
 
 
-def test_refusals_of_the_api_are_json(browse, served):
+def test_refusals_of_the_api_are_json(browse, common):
     headers = {"content-type": "application/json"}
-    assert "bytes" in browse(served).post("/api/search", content=b"x" * (MAX_BODY + 1), headers=headers).json()["error"]
-    assert browse(served).get("/api/review", headers={"host": "evil.example"}).json()["error"]
+    assert "bytes" in browse(common).post("/api/search", content=b"x" * (MAX_BODY + 1), headers=headers).json()["error"]
+    assert browse(common).get("/api/review", headers={"host": "evil.example"}).json()["error"]
 
 
 def test_long_texts_and_payloads_are_shown_in_part(browse, empty):
@@ -430,12 +430,12 @@ def test_long_texts_and_payloads_are_shown_in_part(browse, empty):
     assert "(25,000 characters)" in client.get("/review").text
 
 
-def test_many_fields_are_refused(browse, served):
-    client = browse(served)
+def test_many_fields_are_refused(browse, common):
+    client = browse(common)
     fields = {f"f{i}": "x" for i in range(30)}
     assert client.post("/review/decide", data=fields).status_code == 422
 
 
-def test_methods_that_there_are_not(browse, served):
-    assert browse(served).delete("/review").status_code == 405
-    assert browse(served).get("/review/decide").status_code == 405
+def test_methods_that_there_are_not(browse, common):
+    assert browse(common).delete("/review").status_code == 405
+    assert browse(common).get("/review/decide").status_code == 405

@@ -76,5 +76,12 @@ class Page:
         return self.is_merged or self.asked < _MAX_EXTENSION
 
     def of(self, hits: Sequence[edge.ScoredPoint]) -> Sequence[edge.ScoredPoint]:
-        """Return the page."""
-        return _by_score_and_id(hits)[self.start : self.end]
+        """Return the page. Only hits that share a score with its first or its last one are looked at besides."""
+        if self.start >= len(hits):
+            return []
+        first, last = self.start, min(self.end, len(hits))
+        while first > 0 and hits[first - 1].score == hits[first].score:
+            first -= 1
+        while 0 < last < len(hits) and hits[last].score == hits[last - 1].score:
+            last += 1
+        return _by_score_and_id(hits[first:last])[self.start - first : self.end - first]

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq, minimize_scalar
-from scipy.special import expit, logsumexp, softmax
 
 from fg_search._deprecation import warn_renamed
 from fg_search.review.issues.noise import NoiseEstimate, estimate_noise
@@ -64,7 +62,7 @@ class LabelScorer:
         labels: The L known labels, sorted.
         counts: ``(L,)`` int64, the number of fitted examples of each label.
         temperature: Temperature of the posterior ``softmax(regression / temperature)``.
-        noise: Estimated share of wrong labels among the fitted ones.
+        noise: Estimated share of wrong labels among the fitted ones that are scored.
     """
 
     labels: tuple[str, ...] = field(repr=False)
@@ -117,6 +115,8 @@ class LabelScorer:
     def _score(
         self, rows: FloatArray, given: IntArray, seen: npt.NDArray[np.bool_], leverage: FloatArray | None
     ) -> LabelIssues:
+        from scipy.special import expit, logsumexp, softmax
+
         scored = given != _UNKNOWN
         scored[scored] = self.counts[given[scored]] - seen[scored] >= LEAST_EXAMPLES - 1
         score, probability, margin = np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(rows))
@@ -209,6 +209,8 @@ def find_label_issues(
 
 def _fit(rows: FloatArray, labels: Sequence[str | None], seed: int) -> tuple[LabelScorer, FloatArray]:
     """The scorer, and the leverage of each labelled row."""
+    from scipy.special import softmax
+
     names = tuple(sorted({label for label in labels if label is not None}))
     given = _numbers(labels, names)
     known = np.flatnonzero(given != _UNKNOWN)
@@ -239,6 +241,9 @@ def _fit(rows: FloatArray, labels: Sequence[str | None], seed: int) -> tuple[Lab
 
 def _temperature(blocks: list[tuple[IntArray, FloatArray]]) -> float:
     """The temperature that maximises the likelihood of the given labels (Guo et al., 2017)."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
     count = sum(len(given) for given, _ in blocks)
 
     def loss(log_temperature: float) -> float:
@@ -261,6 +266,9 @@ def _margin(given: IntArray, scores: FloatArray) -> npt.NDArray[np.float64]:
 
 def _log_odds(margins: npt.NDArray[np.float64], share: float) -> float:
     """The offset at which the mean probability of being wrong, ``expit(margin + offset)``, equals ``share``."""
+    from scipy.optimize import brentq
+    from scipy.special import expit
+
     least = 0.5 / len(margins)  # finding no wrong label does not prove that there is none
     wanted = min(max(share, least), 1 - least)
     limit = _LARGEST_LOG_ODDS + float(np.abs(margins).max())

@@ -18,7 +18,8 @@ _LARGEST_LOG_ODDS = 60  # between two labels: a probability of 1e-26 and one of 
 _HALVINGS = 20  # of an interval within [0, 1]: to a millionth
 # Where labels are wrong, a posterior whose temperature took all of them to be right is up to three times too soft; one
 # from elsewhere may be too sharp.
-_POWERS = 2 ** np.arange(-2, 3.01, 1 / 8)
+_STEPS = 8  # powers from one to its double
+_POWERS = 2 ** np.arange(-2, 3.01, 1 / _STEPS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,15 @@ class LabelMixture:
             np.concatenate([np.stack([one[kind] for one in part], axis=1) for part in parts]) for kind in range(3)
         )
         return cls(right, anywhere, nearby)
+
+    def right_in_doubt(self, share: float) -> FloatArray:
+        """``(n, K)`` likelihood of the label if it is right, and the model half as sure of this share of the items.
+
+        Items of few examples, or at the edge of their label, are misread with more confidence than a single temperature
+        allows for. Two temperatures give the posterior the heavier tail that such items need.
+        """
+        softer = self.right[:, np.maximum(np.arange(len(_POWERS)) - _STEPS, 0)]
+        return np.asarray(self.right + np.float32(share) * (softer - self.right))
 
     def wrong(self, anywhere: float) -> FloatArray:
         """``(n, K)`` likelihood of the label if it is wrong, where this share of the wrong labels may be any."""

@@ -17,6 +17,15 @@ _DROP = 1.92  # half the 95 % quantile of the chi-squared distribution with one 
 # latter, the more of the model's own errors look like wrong labels.
 _ANYWHERE = 0.9
 _ANYWHERE_FOR_LOW, _ANYWHERE_FOR_HIGH = 1.0, 0.5
+_IN_DOUBT = (
+    0.0,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+)  # shares of the items of which the model may be half as sure as it says
 _SEEN_RIGHT = 2.0  # labels: where posteriors say nothing, no label is called wrong
 
 
@@ -26,6 +35,7 @@ class NoiseEstimate:
 
     Attributes:
         share: Share of wrong labels, in [0, 1], with an interval that covers sampling error and the model's own error.
+            It is that of the labels that could be scored.
         by_label: ``(L,)`` float64 in [0, 1], the share of wrong labels among the items given each label; 0 for a label
             that no item has.
         examples: Number of items the estimate is based on.
@@ -59,9 +69,11 @@ def estimate_noise(blocks: Iterable[Block], labels: int) -> NoiseEstimate:
     for wrong labels: they make the interval wide.
 
     The interval is that of the profile likelihood. Its lower end is for wrong labels that are all of the first kind,
-    its upper end for half of them of the second. The upper end is at least the exact one-sided bound for zero events
-    among n items, 1 - 0.05^(1/n) (Clopper & Pearson, 1934), or about 3/n, the rule of three (Hanley & Lippman-Hand,
-    1983).
+    and for a model that may be half as sure as it says of any share of the items: what it misreads explains a few sure
+    contradictions in a corpus without an error, but not those of wrong labels. It is a whole number of labels, as less
+    than one is none. The upper end is for half of the wrong labels of the second kind, and at least the exact one-sided
+    bound for zero events among n items, 1 - 0.05^(1/n) (Clopper & Pearson, 1934), or about 3/n, the rule of three
+    (Hanley & Lippman-Hand, 1983).
 
     Args:
         blocks: The items in blocks: ``(b,)`` given labels, integers in [0, L), and their ``(b, L)`` posterior, rows
@@ -85,10 +97,15 @@ def estimate_noise(blocks: Iterable[Block], labels: int) -> NoiseEstimate:
     examples = len(mixture.right)
     wrong = mixture.wrong(_ANYWHERE)
     estimate, column = most_likely_share(mixture.right, wrong, _SEEN_RIGHT)
-    low, _ = likely_shares(mixture.right, mixture.wrong(_ANYWHERE_FOR_LOW), _DROP)
+    low, _ = likely_shares(
+        np.concatenate([mixture.right_in_doubt(share) for share in _IN_DOUBT], axis=1),
+        np.tile(mixture.wrong(_ANYWHERE_FOR_LOW), len(_IN_DOUBT)),
+        _DROP,
+    )
     _, high = likely_shares(mixture.right, mixture.wrong(_ANYWHERE_FOR_HIGH), _DROP)
     unseen = 1 - (1 - _LEVEL) ** (1 / examples)
-    interval = Interval(estimate, min(low, estimate), max(high, estimate, unseen), _LEVEL)
+    low = float(np.floor(min(low, estimate) * examples) / examples)
+    interval = Interval(estimate, low, max(high, estimate, unseen), _LEVEL)
     doubt = estimate * wrong[:, column]
     doubt = doubt / ((1 - estimate) * mixture.right[:, column] + doubt)
     return NoiseEstimate(interval, _means(np.concatenate(given), doubt, labels), examples)

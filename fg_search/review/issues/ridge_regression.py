@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_solve, cholesky, solve_triangular
-from scipy.sparse import csr_array
 
 from fg_search.arrays import row_slices, unit_rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -44,6 +46,8 @@ class LabelRegression:
     @classmethod
     def fit(cls, embeddings: FloatArray, given: IntArray, labels: int, seed: int) -> LabelRegression:
         """Fit ``(n,)`` labels ``given``, integers in [0, labels), to ``(n, d)`` embeddings, block by block."""
+        from scipy.linalg import cho_solve, cholesky
+
         rows = unit_rows(embeddings)
         weight, bias = _random_units(rows, min(_UNITS, _UNITS_PER_EXAMPLE * len(rows)), np.random.default_rng(seed))
         sample = _activations(rows[:: -(-len(rows) // _STATISTICS_ROWS)], weight, bias)
@@ -112,6 +116,8 @@ class LabelRegression:
         return np.asarray(units @ self._solution + self._centre, dtype=np.float32)
 
     def _leverage(self, units: FloatArray) -> FloatArray:
+        from scipy.linalg import solve_triangular
+
         solved = solve_triangular(self._factor, units.T, lower=True, check_finite=False)
         own = np.einsum("ij,ij->j", solved, solved) + np.float32(1 / self._examples)
         return np.asarray(np.minimum(own, _MOST_LEVERAGE), dtype=np.float32)
@@ -129,6 +135,8 @@ def _activations(unit: FloatArray, weight: FloatArray, bias: FloatArray) -> Floa
 
 
 def _one_hot(given: IntArray, labels: int) -> csr_array:
+    from scipy.sparse import csr_array
+
     ones = np.ones(len(given), dtype=np.float32)
     return csr_array((ones, given, np.arange(len(given) + 1)), shape=(len(given), labels))
 
