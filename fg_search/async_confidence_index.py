@@ -431,9 +431,9 @@ class AsyncConfidenceIndex:
                 confidence is too low for it are uncertain. Needs :meth:`calibrate`.
             min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
             on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits), ``"raise"``,
-                or ``"clarify"``: the smallest set of labels that holds the right one, each with an example
-                (``result.choices``). One label is an answer, several are a question; without any, or with more than
-                ``limit``, it abstains. Needs ``target_precision``, and an index calibrated on right labels.
+                or ``"clarify"``: no hits, but the smallest set of labels that holds the right one, each with an example
+                (``result.choices``), to ask which of them is meant. Without any, or with more than ``limit``, it
+                abstains. Needs ``target_precision``, and an index calibrated on right labels.
             label_miss: Share of the uncertain queries with an answer whose right label ``"clarify"`` may miss, in
                 (0, 1), if these are like those of the calibration.
             rank_by: ``"features"``, ``"base"``, ``"both"`` (the mean of their similarities), or ``"auto"``: as the

@@ -119,7 +119,7 @@ def decision_on(flagged: SearchResult, options: SearchOptions) -> AnswerDecision
     if not flagged.uncertain or options.on_uncertain == "flag":
         return flagged.decision
     if options.on_uncertain == "clarify" and flagged.choices:
-        return "answer" if len(flagged.choices) == 1 else "clarify"
+        return "clarify"
     return "abstain"
 
 
@@ -129,9 +129,4 @@ def _doubt(result: SearchResult, reason: str, options: SearchOptions) -> SearchR
     doubted = replace(result, uncertain=True, reason=reason)
     if options.on_uncertain == "flag":
         return doubted
-    decision = decision_on(doubted, options)
-    if decision != "answer":
-        return replace(doubted, hits=(), decision=decision)
-    (only,) = doubted.choices
-    of_label = tuple(hit for hit in doubted.hits if hit.label == only.label)
-    return replace(doubted, hits=of_label or (() if options.offset else (only.example,)))
+    return replace(doubted, hits=(), decision=decision_on(doubted, options))

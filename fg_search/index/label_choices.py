@@ -98,8 +98,8 @@ def _explained(result: SearchResult, choices: tuple[LabelChoice, ...], reason: s
 def _reason(count: int, cutoff: LabelCutoff) -> str:
     held = f"of such queries that have an answer, {1 - cutoff.miss:.0%} have its label"
     if not count:
-        return f"no label is probable enough: {held} among those that are"
-    return f"{held} among these {count}" if count > 1 else f"one label is probable enough: {held} among those that are"
+        return f"no label is probable enough: {held} among those that are so"
+    return f"{held} among these {count}" if count > 1 else f"one label is probable enough: {held} among such labels"
 
 
 @dataclass(frozen=True)

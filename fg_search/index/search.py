@@ -103,8 +103,7 @@ def settle_groups(found: GroupedResult, options: SearchOptions) -> GroupedResult
         UncertainQueryError: If it is uncertain and the options say to raise.
     """
     (result,) = settle([found.result], options)
-    groups = [HitGroup(group.value, tuple(hit for hit in group.hits if hit in result.hits)) for group in found.groups]
-    return GroupedResult(tuple(group for group in groups if group.hits), result)
+    return GroupedResult(found.groups if result.hits else (), result)
 
 
 async def _group(

@@ -103,7 +103,7 @@ class SearchResult:
         unanswerable_share: Share of the queries that have no answer, in [0, 1), for which ``confidence`` and the
             threshold hold; ``None`` without a calibration.
         choices: If ``on_uncertain="clarify"`` was asked for, the labels that an uncertain query may be about, the most
-            probable first: several if the decision is to clarify, one if it is to answer, none if it is to abstain.
+            probable first. There are some if the decision is to clarify, and none if it is to abstain.
     """
 
     query: str
