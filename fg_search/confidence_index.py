@@ -812,7 +812,9 @@ class ConfidenceIndex:
                 judged queries had no answer.
         """
         if expected_unanswerable is not None and (queries is not None or since is not None):
-            raise ValueError("give either queries (or a log) to estimate the share from, or expected_unanswerable")
+            raise ValueError(
+                "queries or a log to estimate the share from, and expected_unanswerable, exclude each other"
+            )
         if queries is not None and since is not None:
             raise ValueError("since chooses queries from the log; leave it out where queries are given")
         drive(self._connected.check_writable(self.collection))

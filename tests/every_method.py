@@ -52,6 +52,7 @@ def walk(
     index.log_queries("all")
     index.search_many([text for text in many["texts"][:45] if text])
     seen.append(len(index.logged_queries(limit=100, only_open=False)))
+    seen.append(round(index.adapt().share.value, 3))
     seen.append(len(index.missing_labels()))
     first = index.logged_queries(limit=100, only_open=False)
     index.decide_queries([query.id for query in first], "dismiss")

@@ -37,6 +37,33 @@ _MAX_TRAFFIC = 5_000  # likewise, of unjudged queries
 
 
 @dataclass(frozen=True, eq=False)
+class Adaptation:
+    """What a promise follows: another share of unanswerable queries than among the judged ones.
+
+    Attributes:
+        curve: What can be promised for that share, with the usual ``delta`` of .1.
+        traffic: The unjudged queries that the share was estimated from; ``None`` if it was stated.
+    """
+
+    curve: PrecisionCurve
+    traffic: Traffic | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values; the inverse of :meth:`from_dict`."""
+        traffic = self.traffic
+        return {
+            "curve": self.curve.to_dict(),
+            "traffic": None if traffic is None else [_packed(traffic.answerable), _packed(traffic.counts)],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild an adaptation from :meth:`to_dict`."""
+        traffic = None if data["traffic"] is None else Traffic(*map(_unpacked, data["traffic"]))
+        return cls(PrecisionCurve.from_dict(data["curve"]), traffic)
+
+
+@dataclass(frozen=True, eq=False)
 class PrecisionPromise:
     """How sure results are, and at which confidence answers keep a precision.
 
@@ -45,16 +72,17 @@ class PrecisionPromise:
         ratio: How much more often evidence is seen of unanswerable queries; ``None`` if too few were judged.
         judged: Evidence of judged queries, at most 10,000 of them.
         queries: Number of judged queries.
-        curve: What can be promised with the usual ``delta`` of .1.
-        traffic: The unjudged queries that the share was estimated from, if it was.
+        judged_curve: What can be promised for the share of unanswerable queries among the judged ones, with the usual
+            ``delta`` of .1.
+        adaptation: The share that is followed in its place, if there is one.
     """
 
     model: AnswerModel
     ratio: LikelihoodRatio | None
     judged: JudgedEvidence
     queries: int
-    curve: PrecisionCurve
-    traffic: Traffic | None = None
+    judged_curve: PrecisionCurve
+    adaptation: Adaptation | None = None
 
     @classmethod
     def learn(
@@ -108,6 +136,11 @@ class PrecisionPromise:
         return cls(model, None, judged, len(right), precision_curve(judged, None, delta=DELTA))
 
     @property
+    def curve(self) -> PrecisionCurve:
+        """What can be promised, with the usual ``delta`` of .1."""
+        return self.judged_curve if self.adaptation is None else self.adaptation.curve
+
+    @property
     def share(self) -> UnanswerableShare:
         """Share of unanswerable queries for which the promise is made."""
         return self.curve.share
@@ -141,7 +174,7 @@ class PrecisionPromise:
             if not is_number(share) or not 0 <= share < 1:  # type: ignore[operator]  # checked
                 raise ValueError(f"expected_unanswerable must be at least 0 and less than 1, got {share!r}")
             curve = precision_curve(self.judged, self.ratio, stated=float(share), delta=DELTA)  # type: ignore[arg-type]
-            return replace(self, curve=curve, traffic=None)
+            return replace(self, adaptation=Adaptation(curve, None))
         evidence = self.model.evidence(features).rounded().answerable
         if len(evidence) < FEWEST_QUERIES:
             raise ValueError(
@@ -152,7 +185,7 @@ class PrecisionPromise:
         asked = np.ones(len(kept)) if counts is None else np.asarray(counts, dtype=np.float64)[kept]
         traffic = Traffic(evidence[kept], asked)
         curve = precision_curve(self.judged, self.ratio, traffic=traffic, delta=DELTA)
-        return replace(self, curve=curve, traffic=traffic)
+        return replace(self, adaptation=Adaptation(curve, traffic))
 
     def judged_confidence(self) -> npt.NDArray[np.float32]:
         """Confidence of the judged queries by models fitted without them, for their own share of unanswerable ones."""
@@ -178,7 +211,8 @@ class PrecisionPromise:
         if delta == self.curve.delta:
             return self.curve.threshold(target_precision)
         stated = self.share.value if self.share.source == "stated" else None
-        curve = precision_curve(self.judged, self.ratio, stated=stated, traffic=self.traffic, delta=delta)
+        traffic = None if self.adaptation is None else self.adaptation.traffic
+        curve = precision_curve(self.judged, self.ratio, stated=stated, traffic=traffic, delta=delta)
         return curve.threshold(target_precision)
 
     def label_cutoff(self, miss: float, *, below: float | None = None) -> LabelCutoff:
@@ -202,7 +236,7 @@ class PrecisionPromise:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`from_dict`."""
-        traffic, right_label = self.traffic, self.judged.right_label
+        right_label = self.judged.right_label
         return {
             "format": _FORMAT,
             "model": self.model.to_dict(),
@@ -213,8 +247,8 @@ class PrecisionPromise:
             "answerable": _bits(self.judged.answerable),
             "right_label": None if right_label is None else _packed(right_label),
             "queries": self.queries,
-            "curve": self.curve.to_dict(),
-            "traffic": None if traffic is None else [_packed(traffic.answerable), _packed(traffic.counts)],
+            "curve": self.judged_curve.to_dict(),
+            "adaptation": None if self.adaptation is None else self.adaptation.to_dict(),
         }
 
     @classmethod
@@ -240,8 +274,8 @@ class PrecisionPromise:
                 None if right_label is None else _unpacked(right_label),
             ),
             queries=data["queries"],
-            curve=PrecisionCurve.from_dict(data["curve"]),
-            traffic=None if data["traffic"] is None else Traffic(*map(_unpacked, data["traffic"])),
+            judged_curve=PrecisionCurve.from_dict(data["curve"]),
+            adaptation=None if data["adaptation"] is None else Adaptation.from_dict(data["adaptation"]),
         )
 
 

@@ -15,6 +15,7 @@ from fg_search.index.relevance import keep
 from fg_search.index.result_evidence import evidence
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.state import IndexState
+from fg_search.layout.keys import ADAPTATION_KEY
 from fg_search.model.embeddings import FeatureEmbeddings
 
 
@@ -27,7 +28,7 @@ async def adapt_to_queries(
     show_progress: bool | None,
 ) -> Calibration:
     """Estimate the share of unanswerable queries from unjudged ones, and keep the calibration for that share."""
-    calibration = adaptable(state)
+    calibration = await adaptable(state)
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     return await adapt_to_encoded(state, calibration, encoded, None)
 
@@ -45,24 +46,31 @@ async def adapt_to_encoded(
     )
     found, features = await evidence(state, queries, options, calibration.relevant_by)
     asked = None if counts is None else counts[[bool(hits) for hits in found]]
-    return await keep(state, await state.engine.work(partial(calibration.adapted, features, counts=asked)))
+    return await _keep(state, await state.engine.work(partial(calibration.adapted, features, counts=asked)))
 
 
 async def adapt_to_share(state: IndexState, share: float) -> Calibration:
     """Keep the calibration for a share of unanswerable queries that is known."""
-    calibration = adaptable(state)
-    return await keep(state, await state.engine.work(partial(calibration.adapted, expected_unanswerable=share)))
+    calibration = await adaptable(state)
+    return await _keep(state, await state.engine.work(partial(calibration.adapted, expected_unanswerable=share)))
 
 
-def adaptable(state: IndexState) -> Calibration:
-    """The index's calibration.
+async def adaptable(state: IndexState) -> Calibration:
+    """The index's calibration as it is now: somebody else may have calibrated it since it was opened here.
 
     Raises:
         NotCalibratedError: If there is none.
     """
-    if state.calibration is None:
+    info = await state.engine.get_collection(state.collection)
+    calibration = Calibration.of_metadata(info.config.metadata, state.metadata.fingerprint)
+    if calibration is None:
         raise NotCalibratedError(
             f"{state.name} has no calibration that could follow the traffic; calibrate it once on judged queries: "
             "index.calibrate(held_out_queries, relevant=labels_or_ids) or `fg-search calibrate`"
         )
-    return state.calibration
+    return calibration
+
+
+async def _keep(state: IndexState, adapted: Calibration) -> Calibration:
+    await keep(state, {ADAPTATION_KEY: adapted.to_metadata()[ADAPTATION_KEY]})
+    return adapted

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -13,11 +15,12 @@ from typing_extensions import Self
 
 from fg_search.confidence.calibrator import Calibrator
 from fg_search.confidence.label_sets import LabelCutoff
-from fg_search.confidence.promise import DELTA, PrecisionPromise
+from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError, NotCalibratedError
 from fg_search.index.search_options import RankBy, SearchOptions
+from fg_search.layout.keys import ADAPTATION_KEY, CALIBRATION_KEY
 
 RelevantBy = Literal["label", "id"]
 
@@ -121,21 +124,26 @@ class Calibration:
         return other is not None and self.to_metadata() == other.to_metadata()
 
     def to_metadata(self) -> dict[str, Any]:
-        """JSON values of the calibration, for :meth:`of_metadata`."""
+        """Metadata of a collection that keep the calibration, and what it follows, for :meth:`of_metadata`.
+
+        What it follows has a key of its own, so that following the traffic overwrites no calibration of somebody else.
+        """
+        judged = replace(self.promise, adaptation=None).to_dict()
         names = ("fingerprint", "relevant_by", "rank_by", "points", "relevant_within", *_SAME)
-        return {
-            "format": _FORMAT,
-            **{name: getattr(self, name) for name in names},
-            "promise": self.promise.to_dict(),
-        }
+        about = {name: getattr(self, name) for name in names}
+        kept: dict[str, Any] = {CALIBRATION_KEY: {"format": _FORMAT, **about, "promise": judged}}
+        if self.promise.adaptation is not None:
+            kept[ADAPTATION_KEY] = {"of": _digest(judged), **self.promise.adaptation.to_dict()}
+        return kept
 
     @classmethod
-    def of_metadata(cls, data: Mapping[str, Any] | None, fingerprint: str) -> Self | None:
-        """Rebuild a calibration. ``None`` if there is none, or it belongs to another encoder.
+    def of_metadata(cls, metadata: Mapping[str, Any] | None, fingerprint: str) -> Self | None:
+        """Rebuild a calibration from a collection's metadata. ``None`` if there is none, or of another encoder.
 
         Raises:
             FormatVersionError: If a newer release wrote it.
         """
+        data = (metadata or {}).get(CALIBRATION_KEY)
         if data is None or data["fingerprint"] != fingerprint:
             return None
         if data["format"] > _FORMAT:
@@ -145,7 +153,12 @@ class Calibration:
             )
         names = ("fingerprint", "relevant_by", "rank_by", "points", "relevant_within", *_SAME)
         about = {name: data[name] for name in names if name in data}
-        return cls(**about, promise=_of_calibrator(data) if data["format"] <= _OF_CALIBRATOR else _promise(data))
+        if data["format"] <= _OF_CALIBRATOR:
+            return cls(**about, promise=_of_calibrator(data))
+        promise, followed = PrecisionPromise.from_dict(data["promise"]), (metadata or {}).get(ADAPTATION_KEY)
+        if followed is not None and followed["of"] == _digest(data["promise"]):
+            promise = replace(promise, adaptation=Adaptation.from_dict(followed))
+        return cls(**about, promise=promise)
 
 
 def calibrate(
@@ -211,8 +224,10 @@ def check_label_sets(calibration: Calibration, name: str) -> None:
         )
 
 
-def _promise(data: Mapping[str, Any]) -> PrecisionPromise:
-    return PrecisionPromise.from_dict(data["promise"])
+def _digest(judged: Mapping[str, Any]) -> str:
+    """Which calibration it is, by the evidence of its judged queries."""
+    content = json.dumps([judged[name] for name in ("evidence_answerable", "evidence_right", "correct", "answerable")])
+    return hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
 
 
 def _of_calibrator(data: Mapping[str, Any]) -> PrecisionPromise:

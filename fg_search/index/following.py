@@ -16,7 +16,7 @@ from fg_search.index.collections import find_collection, physical_collection, wa
 from fg_search.index.encoders import EncoderSlot
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import CALIBRATION_KEY, PAYLOAD_KEY
+from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.layout.points import payload_of
 from fg_search.layout.schema import IndexMetadata
 
@@ -52,7 +52,7 @@ async def followed(state: IndexState) -> IndexState:
     if info is None:
         raise IndexNotFoundError(f"{state.name} is gone: somebody removed it, or its name")
     metadata = IndexMetadata.of_collection(state.collection, info)
-    calibration = Calibration.of_metadata((info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint)
+    calibration = Calibration.of_metadata(info.config.metadata, metadata.fingerprint)
     encoders = state.encoders
     if metadata.fingerprint != state.metadata.fingerprint:
         encoders = state.handle.coming_encoder(metadata.fingerprint) or EncoderSlot()

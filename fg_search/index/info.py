@@ -16,7 +16,6 @@ from fg_search.index.set_aside import SET_ASIDE, is_set_aside
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, is_present
 from fg_search.layout.keys import (
-    CALIBRATION_KEY,
     CONFIDENCE_KEY,
     GIVEN_LABEL_KEY,
     LABEL_KEY,
@@ -102,7 +101,7 @@ async def describe_index(state: IndexState) -> IndexInfo:
     state = replace(state, has_strangers=False)  # they are counted
     metadata = found.config.metadata or {}
     points = await _count(state)
-    calibration = Calibration.of_metadata(metadata.get(CALIBRATION_KEY), state.metadata.fingerprint)
+    calibration = Calibration.of_metadata(metadata, state.metadata.fingerprint)
     counts = await (_counts_of_all(state) if points <= _MOST_READ else _counts(state, points))
     return IndexInfo(
         location=state.location,

@@ -28,7 +28,7 @@ from fg_search.index.scores import index_scores
 from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import IndexState, OpenIndex
 from fg_search.layout.items import Item
-from fg_search.layout.keys import BASE_VECTOR, CALIBRATION_KEY
+from fg_search.layout.keys import BASE_VECTOR
 from fg_search.layout.operations import CHANGED_POINT
 from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
 from fg_search.layout.schema import SCHEMA_VERSION, IndexMetadata
@@ -273,10 +273,10 @@ class _Migration:
         kept = await index_scores(self.engine, self.new, metadata)
         calibration = None
         if self.finds_the_same:
-            calibration = Calibration.of_metadata(metadata.get(CALIBRATION_KEY), self.state.metadata.fingerprint)
+            calibration = Calibration.of_metadata(metadata, self.state.metadata.fingerprint)
         if calibration is not None:
             calibration = replace(calibration, fingerprint=self.filled.metadata.fingerprint)
-            kept[CALIBRATION_KEY] = calibration.to_metadata()
+            kept |= calibration.to_metadata()
         if kept:
             await self.engine.update_collection(self.new, metadata=kept)
         return calibration

@@ -23,7 +23,6 @@ from fg_search.index.recovery import check_nothing_to_recover
 from fg_search.index.rights import IndexMovedError, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import CALIBRATION_KEY
 from fg_search.layout.logs import decision_log, query_log
 from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.schema import IndexMetadata, payload_indexes
@@ -80,7 +79,7 @@ async def _opened(
     settings: IndexSettings | None,
 ) -> IndexState:
     metadata = IndexMetadata.of_collection(collection, info)
-    calibration = Calibration.of_metadata((info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint)
+    calibration = Calibration.of_metadata(info.config.metadata, metadata.fingerprint)
     state = IndexState(engine, collection, points, metadata, EncoderSlot(encoder), calibration)
     if encoder is not None:
         state.check_encoder(encoder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
-from fg_search.layout.keys import CALIBRATION_KEY, LABEL_KEY
+from fg_search.layout.keys import LABEL_KEY
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.validation import check_list, is_missing, is_number
 
@@ -173,19 +173,20 @@ async def learn(
             relevant_within=within,
         )
 
-    return await keep(state, await state.engine.work(work))
+    calibration = await state.engine.work(work)
+    await keep(state, calibration.to_metadata())
+    return calibration
 
 
-async def keep(state: IndexState, calibration: Calibration) -> Calibration:
-    """Keep a calibration with the index, where everybody who opens it finds it."""
+async def keep(state: IndexState, metadata: dict[str, Any]) -> None:
+    """Keep metadata with the index, where everybody who opens it finds them."""
     try:
-        await state.engine.update_collection(state.points, metadata={CALIBRATION_KEY: calibration.to_metadata()})
+        await state.engine.update_collection(state.points, metadata=metadata)
         await acknowledge(state, [])
     except Exception as error:
         if isinstance(error, IndexMovedError) or is_not_found(error):
             raise state.was_re_encoded() from error
         raise
-    return calibration
 
 
 def _answers(relevant: Relevant, position: int) -> frozenset[UserId]:

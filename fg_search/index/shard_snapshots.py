@@ -24,7 +24,6 @@ from fg_search.index.copies import OURS, copy_index, copy_into
 from fg_search.index.progress import unwatched
 from fg_search.index.rights import Right, make_target
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import CALIBRATION_KEY
 from fg_search.layout.schema import IndexMetadata
 
 _NAME = "restored"
@@ -80,9 +79,7 @@ async def restore_points(right: Right, file: Path, check: Callable[[IndexMetadat
             info = await local.get_collection(_NAME)
             metadata = IndexMetadata.of_collection(_NAME, info)
             check(metadata)
-            calibration = Calibration.of_metadata(
-                (info.config.metadata or {}).get(CALIBRATION_KEY), metadata.fingerprint
-            )
+            calibration = Calibration.of_metadata(info.config.metadata, metadata.fingerprint)
             source = IndexState(local, _NAME, _NAME, metadata, calibration=calibration)
             if not right.engine.is_shared:
                 metadata = replace(metadata, settings=metadata.settings.on_one_machine())

@@ -25,7 +25,7 @@ async def adapt_to_log(state: IndexState, since: datetime | None, *, batch_size:
         NotCalibratedError: If the index has no calibration.
         ValueError: If the log holds too few such queries, or ``since`` has no time zone.
     """
-    calibration = adaptable(state)
+    calibration = await adaptable(state)
     queries = [query for query in await read_queries(state) if query.sampled and _is_late(query, since)]
     if not queries:
         raise ValueError(

@@ -293,7 +293,7 @@ def test_calibrate_then_search_at_a_precision_then_evaluate(run, own_index, corp
     code, out, _ = run("calibrate", *judged, "--relevant", "label", "--relevant", "also")
     assert code == 0
     assert "68 queries judged by label" in out
-    search = ("--index", own_index / "idx", "--target-precision", 0.8, "--on-uncertain", "abstain", "--json")
+    search = ("--index", own_index / "idx", "--target-precision", 0.9, "--on-uncertain", "abstain", "--json")
     decisions = [json.loads(run("search", text, *search)[1])["decision"] for text in corpus[0][::12]]
     assert decisions.count("answer") >= 2
     refused = json.loads(run("search", "please zzz", *search)[1])

@@ -57,6 +57,21 @@ def test_a_stated_share_is_kept_with_the_index_until_it_is_calibrated_anew(tmp_p
         assert index.search(QUESTION).confidence == before
 
 
+def test_following_the_traffic_overwrites_no_calibration_of_somebody_else(encoder, rows, questions):
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add(**rows)
+        index.calibrate(*questions(300, 0))
+        index.adapt(expected_unanswerable=0.5)
+        before = index.client.get_collection(index.collection).config.metadata
+        index.calibrate(*questions(400, 0))  # what was followed was another calibration's
+        assert index.calibration.share.source == "judged"
+        stale = {name: before[name] for name in ("fg_search_adaptation",)}
+        index.client.update_collection(index.collection, metadata=stale)
+        index.adapt(expected_unanswerable=0.3)
+        assert index.calibration.queries == 400
+        assert index.calibration.share.value == 0.3
+
+
 def test_the_log_is_the_traffic_if_all_queries_were_logged(tmp_path, encoder, rows, questions, traffic):
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         index.add(**rows)

@@ -412,8 +412,8 @@ def test_labels_to_choose_from_take_a_calibration_on_right_labels(full, rows, qu
     calibration = full.calibrate(queries, relevant=relevant, relevant_by="label")
     full.search("my card", **asking)
     earlier = calibration.to_metadata()
-    del earlier["promise"]["right_label"]
-    full.client.update_collection(full.collection, metadata={"fg_search_calibration": earlier})
+    del earlier["fg_search_calibration"]["promise"]["right_label"]
+    full.client.update_collection(full.collection, metadata=earlier)
     again = Advice(
         "does not tell how probable right labels are, as on_uncertain='clarify' needs; calibrate again, with the "
         "encoder at hand: index.calibrate(held_out_queries, relevant=labels)"

@@ -136,7 +136,7 @@ def test_a_result_at_the_threshold_is_answered(calibrated):
 def test_a_calibration_of_the_release_before_is_kept(tmp_path, encoder, rows, questions):
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         index.add(**rows)
-        new = index.calibrate(*questions(400, 0)).to_metadata()
+        new = index.calibrate(*questions(400, 0)).to_metadata()["fg_search_calibration"]
         calibrator = Calibrator().fit({"similarity": [0.0, 1.0, 2.0, 3.0]}, [False, True, False, True])
         sure = np.repeat(np.float32([0.3, 0.9]), 200)
         old = {
@@ -231,7 +231,7 @@ def test_info_says_what_the_calibration_was_made_on(calibrated):
 def test_a_calibration_of_a_newer_release_is_refused(tmp_path, encoder, rows, questions):
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         index.add(**rows)
-        stored = index.calibrate(*questions(100, 0)).to_metadata()
+        stored = index.calibrate(*questions(100, 0)).to_metadata()["fg_search_calibration"]
         assert json.loads(json.dumps(stored)) == stored
         index.client.update_collection(index.collection, metadata={"fg_search_calibration": {**stored, "format": 99}})
     with pytest.raises(FormatVersionError, match="upgrade fg_search"):
@@ -240,7 +240,8 @@ def test_a_calibration_of_a_newer_release_is_refused(tmp_path, encoder, rows, qu
 
 def test_another_seed_makes_other_folds_and_the_same_seed_the_same(corpus_index, questions):
     first, same, other = (
-        corpus_index.calibrate(*questions(200, 0), seed=seed).to_metadata()["promise"] for seed in (1, 1, 2)
+        corpus_index.calibrate(*questions(200, 0), seed=seed).to_metadata()["fg_search_calibration"]["promise"]
+        for seed in (1, 1, 2)
     )
     assert first == same
     assert first["evidence_right"] != other["evidence_right"]

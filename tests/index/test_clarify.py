@@ -189,8 +189,8 @@ def test_a_calibration_of_before_is_to_be_made_again(tmp_path, encoder, rows, qu
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         index.add(**rows)
         stored = index.calibrate(*questions(200, 0)).to_metadata()
-        stored["promise"].pop("right_label")
-        index.client.update_collection(index.collection, metadata={"fg_search_calibration": stored})
+        stored["fg_search_calibration"]["promise"].pop("right_label")
+        index.client.update_collection(index.collection, metadata=stored)
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         assert index.search(CLEAR, target_precision=0.8).decision == "answer"
         with pytest.raises(NotCalibratedError, match="calibrate again, with the encoder at hand"):

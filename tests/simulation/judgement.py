@@ -191,7 +191,7 @@ def look(run: Run, name: str = NAME) -> Found:
     found.registers["encoder",] = encoder.name
     calibration = metadata.get("fg_search_calibration")
     if calibration and calibration["fingerprint"] == fingerprint:
-        found.registers["calibration",] = calibration["queries"]
+        found.registers["calibration",] = calibration["promise"]["queries"]
     for record in run.server.records(physical):
         _look_at(record, encoder, found)
     return found

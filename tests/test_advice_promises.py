@@ -1,0 +1,113 @@
+"""Advice about promises: what a calibration needs before it can promise a precision or follow the traffic."""
+
+from datetime import datetime, timezone
+
+import numpy as np
+import pytest
+from advising import Advice
+
+from fg_search import ConfidenceIndex, PrecisionGate
+from fg_search.confidence.promise import PrecisionPromise
+from fg_search.errors import FormatVersionError, NotCalibratedError, NotFittedError
+
+
+def _judged(count, unanswerable, seed=0):
+    rng = np.random.default_rng(seed)
+    answerable = rng.uniform(size=count) >= unanswerable
+    known = rng.normal(np.where(answerable, 2.0, -1.0))
+    return {"known": known}, answerable & (rng.uniform(size=count) < 0.9), answerable
+
+
+@pytest.fixture
+def index(encoder, rows, questions):
+    with ConfidenceIndex(":memory:", encoder) as new:
+        new.add(**rows)
+        new.calibrate(*questions(300, 0))
+        yield new
+
+
+def test_more_of_the_judged_queries_have_no_answer():
+    advice = Advice(
+        "fewer than … of the judged queries have no answer, so that it is not known what such queries look like; "
+        "calibrate on queries that include more of them"
+    )
+    with advice.raised():
+        PrecisionPromise.learn(*_judged(200, 0.01)).adapted(expected_unanswerable=0.2)
+    assert PrecisionPromise.learn(*_judged(200, 0.2)).adapted(expected_unanswerable=0.2).share.value == 0.2
+
+
+def test_the_share_is_estimated_from_enough_queries_or_stated():
+    advice = Advice(
+        "… queries are too few to estimate the share of those without an answer; give at least …, or state it: "
+        "expected_unanswerable=0.2"
+    )
+    promise = PrecisionPromise.learn(*_judged(200, 0.2))
+    with advice.raised():
+        promise.adapted(_judged(29, 0.2)[0])
+    assert promise.adapted(_judged(30, 0.2)[0]).share.queries == 30
+    assert promise.adapted(expected_unanswerable=0.2).share.queries == 0
+
+
+def test_a_precision_that_cannot_be_promised_is_asked_for_lower_or_calibrated_on_more():
+    advice = Advice(
+        "no threshold reaches a precision of … with a confidence of … by these … queries, if …; the most that they can "
+        "promise is …: ask for less, or calibrate on more queries, with more that have no answer"
+    )
+    few = PrecisionPromise.learn(*_judged(150, 0.1)).adapted(expected_unanswerable=0.6)
+    found = few.threshold(0.85)
+    assert advice.is_in(found.reason)
+    assert few.threshold(float(found.reason.split("promise is ")[1].split("%")[0]) / 100)
+    assert PrecisionPromise.learn(*_judged(3000, 0.3)).adapted(expected_unanswerable=0.6).threshold(0.85)
+
+
+def test_a_promise_of_a_newer_release_is_read_by_a_release_that_knows_its_format():
+    stored = PrecisionPromise.learn(*_judged(100, 0.2)).to_dict()
+    with Advice("the promise has format …, this release reads up to …; upgrade fg_search").raised(FormatVersionError):
+        PrecisionPromise.from_dict({**stored, "format": 99})
+    assert PrecisionPromise.from_dict(stored).queries == 100
+
+
+def test_a_gate_is_fitted_before_it_decides():
+    gate, scores, relevant = PrecisionGate(), np.linspace(1, 0, 100), np.arange(100) < 70
+    with Advice("this gate was not fitted; call fit(scores, relevant) with judged results").raised(NotFittedError):
+        gate.decide(scores, 0.8)
+    assert gate.fit(scores, relevant).decide(scores, 0.8).answer.any()
+
+
+def test_queries_without_a_result_are_left_out_of_a_gate():
+    scores, relevant = np.linspace(1, 0, 100), np.arange(100) < 70
+    scores[50] = np.nan
+    with Advice("scores[…] has no result; leave such queries out: abstain").raised():
+        PrecisionGate().fit(scores, relevant)
+    assert PrecisionGate().fit(np.delete(scores, 50), np.delete(relevant, 50)).threshold(0.8)
+
+
+def test_what_follows_the_traffic_was_calibrated_once(index, encoder, rows, questions):
+    advice = Advice(
+        "… has no calibration that could follow the traffic; calibrate it once on judged queries: "
+        "index.calibrate(held_out_queries, relevant=labels_or_ids) or `fg-search calibrate`"
+    )
+    with ConfidenceIndex(":memory:", encoder) as new:
+        new.add(**rows)
+        with advice.raised(NotCalibratedError):
+            new.adapt(expected_unanswerable=0.2)
+        new.calibrate(*questions(300, 0))
+        assert new.adapt(expected_unanswerable=0.2).share.value == 0.2
+
+
+def test_queries_that_are_given_are_not_chosen_by_their_time(index, questions):
+    texts = questions(40, 3)[0]
+    with Advice("since chooses queries from the log; leave it out where queries are given").raised():
+        index.adapt(texts, since=datetime.now(timezone.utc))
+    assert index.adapt(texts).share.queries == 40
+
+
+def test_the_log_is_no_sample_of_the_traffic_unless_all_queries_are_logged(index, questions):
+    texts = questions(40, 3)[0]
+    with pytest.raises(ValueError, match=r"log all .*, give queries, or state the share"):
+        index.adapt()
+    assert index.adapt(expected_unanswerable=0.2).share.source == "stated"
+    assert index.adapt(texts).share.queries == 40
+    index.log_queries("all")
+    index.search_many(texts)
+    assert index.adapt().share.queries == 40
