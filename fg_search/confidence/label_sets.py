@@ -97,20 +97,23 @@ def fewest_queries(miss: float) -> int:
     return int(np.ceil(1 / miss - 1 - 1e-9))
 
 
-def label_weights(posterior: npt.ArrayLike | None, votes: npt.ArrayLike) -> FloatArray:
+def label_weights(posterior: npt.ArrayLike, votes: npt.ArrayLike) -> FloatArray:
     """How probable labels are, relative to the most probable one.
 
     Args:
-        posterior: ``(n, L)`` posterior over the labels by the query alone; ``None`` if nothing is known.
-        votes: ``(n, L)`` numbers from 0 on, votes of the hits for their labels.
+        posterior: ``(n, k)`` posterior over the labels that the head knows, by the query alone; k may be 0.
+        votes: ``(n, L)`` numbers from 0 on, votes of the hits for their labels; the first k are those that the head
+            knows, the others came after it was fitted.
 
     Returns:
-        ``(n, L)`` weights in [0, 1]: the mean of the posterior and the shares of the votes, over the largest of the
-        row. Of a row without any vote, the posterior alone.
+        ``(n, L)`` weights in [0, 1], over the largest of the row. A label that the head does not know has the share of
+        its votes; the rest is shared as the posterior says.
     """
+    known = np.asarray(posterior, dtype=np.float64)
     cast = np.asarray(votes, dtype=np.float64)
     total = cast.sum(axis=1, keepdims=True)
     shares = np.divide(cast, total, out=np.zeros_like(cast), where=total > 0)
-    mixed = shares if posterior is None else np.asarray(posterior, dtype=np.float64) + shares
+    new = shares[:, known.shape[1] :]
+    mixed = np.concatenate([known * (1 - new.sum(axis=1, keepdims=True)), new], axis=1)
     largest = mixed.max(axis=1, keepdims=True, initial=0)
     return np.asarray(np.divide(mixed, largest, out=np.zeros_like(mixed), where=largest > 0), dtype=np.float64)

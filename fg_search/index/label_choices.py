@@ -133,7 +133,7 @@ async def _weights(state: IndexState, vectors: Sequence[QueryVectors], found: Se
 
 
 def _weigh(state: IndexState, vectors: Sequence[QueryVectors], found: Sequence[tuple[Hit, ...]]) -> _Weights:
-    """Weights by the labels' codes, which the head has learned, and by the votes of the best hits."""
+    """Weights by the codes of the labels that the head has learned, and of others by the votes of the best hits."""
     codebook = state.encoder.codebook
     learned = () if codebook is None else codebook.labels
     voted = (hit.label for hits in found for hit in hits[:EVIDENCE_HITS] if hit.label is not None)
@@ -143,10 +143,9 @@ def _weigh(state: IndexState, vectors: Sequence[QueryVectors], found: Sequence[t
         for hit in hits[:EVIDENCE_HITS]:
             if hit.label is not None:
                 votes[row, columns[hit.label]] += max(hit.ranking_score, 0.0)
-    posterior = None
+    posterior = np.empty((len(vectors), 0))
     if codebook is not None and learned:
-        decoded = codebook.decode(np.stack([query.probabilities for query in vectors]))
-        posterior = np.pad(decoded, ((0, 0), (0, len(columns) - len(learned))))
+        posterior = codebook.decode(np.stack([query.probabilities for query in vectors]))
     return _Weights(columns, label_weights(posterior, votes).astype(np.float32))
 
 

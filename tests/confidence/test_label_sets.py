@@ -50,6 +50,11 @@ def test_what_is_no_probability_is_refused(probability, miss, message):
 
 
 def test_weights_are_relative_to_the_most_probable_label():
-    weights = label_weights([[0.6, 0.4, 0.0], [0.2, 0.2, 0.6]], [[1.0, 3.0, 0.0], [0.0, 0.0, 0.0]])
-    assert weights == pytest.approx(np.array([[0.85 / 1.15, 1, 0], [1 / 3, 1 / 3, 1]]))
-    assert label_weights(None, [[1.0, 3.0], [0.0, 0.0]]) == pytest.approx(np.array([[1 / 3, 1], [0, 0]]))
+    posterior = np.array([[0.6, 0.4], [0.2, 0.8]])
+    assert label_weights(posterior, [[1.0, 3.0], [0.0, 0.0]]) == pytest.approx(np.array([[1, 2 / 3], [1 / 4, 1]]))
+    assert label_weights(np.empty((2, 0)), [[1.0, 3.0], [0.0, 0.0]]) == pytest.approx(np.array([[1 / 3, 1], [0, 0]]))
+
+
+def test_labels_that_the_head_does_not_know_have_the_share_of_their_votes():
+    weights = label_weights([[0.8, 0.2], [0.8, 0.2]], [[1.0, 0.0, 3.0], [0.0, 0.0, 2.0]])
+    assert weights == pytest.approx(np.array([[0.2 / 0.75, 0.05 / 0.75, 1], [0, 0, 1]]))

@@ -166,6 +166,18 @@ def test_what_was_asked_back_is_in_the_log_as_open(local, rows, questions):
     assert "clarify" in {query.decision for query in logged.values()}
 
 
+def test_labels_that_the_head_has_never_seen_are_choices_too(local, rows, questions):
+    local.add(rows["texts"], labels=[f"new {label}" for label in rows["labels"]])
+    texts, labels = questions(400, 0)
+    local.calibrate(texts, [label and f"new {label}" for label in labels])
+    texts, labels = questions(100, 1)
+    results = local.search_many(texts, label_miss=0.4, **ASKING)
+    asked = [(one, label) for one, label in zip(results, labels, strict=True) if one.decision == "clarify"]
+    assert {choice.label[:4] for one, _ in asked for choice in one.choices} == {"new "}
+    held = [f"new {label}" in {choice.label for choice in one.choices} for one, label in asked if label]
+    assert np.mean(held) > 0.5
+
+
 # what it takes
 
 
