@@ -16,7 +16,7 @@ GROUPS = {
     "Learn and index": ["fit", "describe", "index", "filterable", "info", "delete"],
     "Search": ["calibrate", "search", "evaluate"],
     "Review": ["score", "review", "confused", "relabel", "export", "import"],
-    "Logged queries": ["missing-labels", "decide-queries", "forget-queries"],
+    "Logged queries": ["audit", "missing-labels", "decide-queries", "forget-queries"],
     "Operate": ["check", "migrate", "copy", "snapshot", "restore", "recover", "serve", "demo"],
 }
 INTRODUCTION = """# Command line

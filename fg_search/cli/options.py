@@ -82,6 +82,10 @@ Filterable = Annotated[
     ),
 ]
 EncoderFolder = Annotated[Path | None, typer.Option("--encoder", help="Folder of the encoder, if it has moved.")]
+LogAll = Annotated[
+    bool,
+    typer.Option("--log-all", help="Log all queries, those with a confident answer as well, for `fg-search audit`."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Cache = Annotated[
     Path | None,

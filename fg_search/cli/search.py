@@ -28,6 +28,7 @@ from fg_search.cli.options import (
     FamiliarityWeight,
     Ids,
     IndexLocation,
+    LogAll,
     MinConfidence,
     MinFamiliarity,
     OnBadRow,
@@ -107,6 +108,7 @@ def search(
         bool,
         typer.Option("--log", help="Log queries without a confident answer, for `fg-search review --kind abstained`."),
     ] = False,
+    log_all: LogAll = False,
     encoder: EncoderFolder = None,
     trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
@@ -142,7 +144,7 @@ def search(
         location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
     ) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        target.log_queries("uncertain" if log_queries else "none")
+        target.log_queries("all" if log_all else "uncertain" if log_queries else "none")
         found = False
         if query is not None:
             found = _print_result(target.search([query, *(also or [])], **options), as_json=as_json)

@@ -31,6 +31,8 @@ FEWEST_QUERIES = 30
 DELTA = 0.1
 """Probability with which the precision may fall below the target, unless said otherwise."""
 
+PRETENDED = "an estimate from the items themselves, taken for queries: judge some hundreds of real ones to be sure"
+
 _FORMAT = 1
 _MAX_JUDGED = 10_000  # judged queries that bounds are taken from; more would hardly narrow them
 _MAX_TRAFFIC = 5_000  # likewise, of unjudged queries
@@ -92,6 +94,7 @@ class PrecisionPromise:
         answerable: npt.ArrayLike,
         *,
         right_label: npt.ArrayLike | None = None,
+        pretended: bool = False,
         seed: int = 0,
     ) -> Self:
         """Learn from judged queries.
@@ -106,6 +109,7 @@ class PrecisionPromise:
                 five unanswerable queries, these count as answered wrongly.
             right_label: ``(n,)`` weight of each query's right label relative to the most probable one, in [0, 1], NaN
                 where there is none, for :meth:`label_cutoff`.
+            pretended: Whether these are no queries of users, but items taken for queries.
             seed: Random seed of the folds.
 
         Raises:
@@ -122,7 +126,7 @@ class PrecisionPromise:
             ratio = LikelihoodRatio.fit(evidence.answerable[with_answer], evidence.answerable[~with_answer])
         kept = np.random.default_rng(seed).permutation(len(right))[:_MAX_JUDGED]
         of_label = None if right_label is None else np.asarray(right_label, dtype=np.float64)[kept]
-        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], of_label)
+        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], pretended, of_label)
         model = AnswerModel.fit(features, right, with_answer)
         return cls(model, ratio, judged, len(right), precision_curve(judged, ratio, delta=DELTA))
 
@@ -208,6 +212,9 @@ class PrecisionPromise:
         for name, value in (("target_precision", target_precision), ("delta", delta)):
             if not is_number(value) or not 0 < value < 1:
                 raise ValueError(f"{name} must be greater than 0 and less than 1, got {value!r}")
+        return self._marked(self._threshold(target_precision, delta))
+
+    def _threshold(self, target_precision: float, delta: float) -> PrecisionThreshold:
         if delta == self.curve.delta:
             return self.curve.threshold(target_precision)
         stated = self.share.value if self.share.source == "stated" else None
@@ -234,6 +241,11 @@ class PrecisionPromise:
             )
         return _label_cutoff(self, miss, below)
 
+    def _marked(self, threshold: PrecisionThreshold) -> PrecisionThreshold:
+        if not self.judged.pretended:
+            return threshold
+        return replace(threshold, reason=f"{threshold.reason}; {PRETENDED}")
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`from_dict`."""
         right_label = self.judged.right_label
@@ -246,6 +258,7 @@ class PrecisionPromise:
             "correct": _bits(self.judged.correct),
             "answerable": _bits(self.judged.answerable),
             "right_label": None if right_label is None else _packed(right_label),
+            "pretended": self.judged.pretended,
             "queries": self.queries,
             "curve": self.judged_curve.to_dict(),
             "adaptation": None if self.adaptation is None else self.adaptation.to_dict(),
@@ -271,6 +284,7 @@ class PrecisionPromise:
                 evidence,
                 _unbits(data["correct"]),
                 _unbits(data["answerable"]),
+                data.get("pretended", False),
                 None if right_label is None else _unpacked(right_label),
             ),
             queries=data["queries"],
