@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 from read_only import read_only
 
 from fg_search import ConfidenceIndex
@@ -208,6 +208,18 @@ def test_a_calibration_of_before_is_to_be_made_again(tmp_path, encoder, rows, qu
         assert index.search(CLEAR, target_precision=0.8).decision == "answer"
         with pytest.raises(NotCalibratedError, match="calibrate again, with the encoder at hand"):
             index.search(CLEAR, **ASKING)
+
+
+def test_a_calibration_without_the_encoder_at_hand_promises_precision_alone(other_encoder, rows, questions):
+    texts, labels = questions(200, 0)
+    client = QdrantClient(":memory:")
+    ConfidenceIndex(client, other_encoder).add(**rows)
+    index = ConfidenceIndex(client)  # the encoder was never saved
+    index.calibrate(texts, labels, embeddings=other_encoder.encode(texts))
+    question = {"embeddings": other_encoder.encode([CLEAR])}
+    assert index.search(CLEAR, target_precision=0.8, **question).confidence is not None
+    with pytest.raises(NotCalibratedError, match="calibrate again, with the encoder at hand"):
+        index.search(CLEAR, **ASKING, **question)
 
 
 @pytest.mark.parametrize(
