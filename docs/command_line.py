@@ -14,7 +14,7 @@ from fg_search import cli
 
 GROUPS = {
     "Learn and index": ["fit", "describe", "index", "filterable", "info", "delete"],
-    "Search": ["calibrate", "search", "evaluate"],
+    "Search": ["calibrate", "adapt", "search", "evaluate"],
     "Review": ["score", "review", "confused", "relabel", "export", "import"],
     "Logged queries": ["audit", "missing-labels", "decide-queries", "forget-queries"],
     "Operate": ["check", "migrate", "copy", "snapshot", "restore", "recover", "serve", "demo"],

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.model.encoder import FeatureGroupEncoder
+
+if TYPE_CHECKING:
+    from fg_search.model.encoder import FeatureGroupEncoder  # it loads torch
 
 _FOLDS = 3
 _LEFT_OUT = 5  # of so many labels, one is left out in each fold

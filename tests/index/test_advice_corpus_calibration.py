@@ -48,16 +48,17 @@ def test_the_estimate_is_for_the_ranking_that_was_asked_for(encoder, rows):
 
 
 def test_what_needs_judged_queries_says_so(encoder, rows, questions):
-    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(store_base=False)) as index:
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(base_vectors="none")) as index:
         index.add(rows["texts"][:20], labels=["one"] * 10 + ["two"] * 10)
         with Advice("… keeps no base embeddings to take items for queries; calibrate on judged queries").raised():
             index.calibrate()
-        assert not index.calibrate(["my card", "my loan", "zzz", "my"], ["one", "two", None, None]).pretended
+        judged = index.calibrate([*rows["texts"][:20], "zzz", "my"], ["one"] * 10 + ["two"] * 10 + [None] * 2)
+        assert not judged.pretended
     with ConfidenceIndex(":memory:", encoder) as index:
         index.add(rows["texts"][:20], labels=["one"] * 10 + ["two"] * 10)
         advice = Advice(
-            "… labels are too few to pretend that some are unknown, or none has two items; calibrate on judged queries: "
-            "index.calibrate(queries, relevant=labels_or_ids)"
+            "… labels are too few to pretend that some are unknown, or none has two items; calibrate on judged "
+            "queries: index.calibrate(queries, relevant=labels_or_ids)"
         )
         with advice.raised():
             index.calibrate()
