@@ -1,4 +1,4 @@
-"""Decision to answer or to abstain: an uncertain query is flagged, abstained from, or raised."""
+"""Decision to answer, to abstain or to clarify: an uncertain query is flagged, held back, asked back, or raised."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import UncertainQueryError
 from fg_search.index.search_options import SearchOptions
-from fg_search.index.search_results import Hit, SearchResult
+from fg_search.index.search_results import AnswerDecision, Hit, SearchResult
 from fg_search.model.reading import MOSTLY
 
 
@@ -120,9 +120,19 @@ def settle(flagged: Sequence[SearchResult], options: SearchOptions) -> list[Sear
     ]
 
 
+def decision_on(flagged: SearchResult, options: SearchOptions) -> AnswerDecision:
+    """Decision that the options ask for about a result of a search that flags uncertain queries."""
+    if not flagged.uncertain or options.on_uncertain == "flag":
+        return flagged.decision
+    if options.on_uncertain == "clarify" and flagged.choices:
+        return "clarify"
+    return "abstain"
+
+
 def _doubt(result: SearchResult, reason: str, options: SearchOptions) -> SearchResult:
     if options.on_uncertain == "raise":
         raise UncertainQueryError(f"{reason}: {result.query!r}")
-    if options.on_uncertain == "abstain":
-        return replace(result, hits=(), decision="abstain", uncertain=True, reason=reason)
-    return replace(result, uncertain=True, reason=reason)
+    doubted = replace(result, uncertain=True, reason=reason)
+    if options.on_uncertain == "flag":
+        return doubted
+    return replace(doubted, hits=(), decision=decision_on(doubted, options))
