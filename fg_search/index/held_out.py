@@ -8,9 +8,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from fg_search.errors import EncoderNotFoundError, ModelMismatchError, UntrustedCodeError
 from fg_search.index.query_vectors import Query
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.learned_texts import LearnedTexts
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -35,7 +37,7 @@ def held_out(
     Raises:
         ValueError: If no query is left.
     """
-    learned = state.encoder.learned
+    learned = _learned(state)
     if learned is None or len(queries) != len(relevant) or not all(map(_is_query, queries)):
         return queries, relevant, embeddings  # what is wrong is said where they are read
     phrasings = [[query] if isinstance(query, str) else query for query in queries]
@@ -66,3 +68,11 @@ def _is_query(query: object) -> bool:
     if isinstance(query, str):
         return True
     return isinstance(query, (list, tuple)) and bool(query) and all(isinstance(text, str) for text in query)
+
+
+def _learned(state: IndexState) -> LearnedTexts | None:
+    """What the encoder has learned from; ``None`` if it is not at hand, since embeddings were given in its place."""
+    try:
+        return state.encoder.learned
+    except (EncoderNotFoundError, ModelMismatchError, UntrustedCodeError):
+        return None

@@ -118,7 +118,6 @@ async def _group(
 ) -> GroupedResult:
     check_count(group_size, name="group_size")
     (vectors,), (text,) = query.vectors, query.texts
-    policy = _Policy.of(state, options)
     assessed = assess_query(
         text,
         vectors.answerability,

@@ -191,7 +191,8 @@ def test_too_few_uncertain_queries_promise_no_set(local, rows, questions):
 
 def test_labels_are_asked_for_of_a_calibration_on_labels(local, rows, questions):
     local.add(**rows)
-    local.calibrate([*rows["texts"], *questions(30, 0)[0]], [*rows["ids"], *[None] * 30])
+    like_items = [f"{text} please" for text in rows["texts"]]
+    local.calibrate([*like_items, *questions(30, 0)[0]], [*rows["ids"], *[None] * 30])
     with pytest.raises(NotCalibratedError, match="calibrated on right ids, and on_uncertain='clarify' asks for"):
         local.search(CLEAR, **ASKING)
     with pytest.raises(NotCalibratedError, match="calibrated on right ids"):
