@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.evaluation import SelectiveReport, brier_score, expected_calibration_error, selective_report
+from fg_search.evaluation import (
+    Proportion,
+    SelectiveIntervals,
+    SelectiveReport,
+    Slice,
+    brier_score,
+    expected_calibration_error,
+    selective_intervals,
+    selective_report,
+    slices_of,
+)
 from fg_search.ids import UserId
 from fg_search.index.calibration import RelevantBy
 from fg_search.index.query_vectors import Query, encode_queries
 from fg_search.index.relevance import JudgedQueries, Relevant, judge
 from fg_search.index.retrieval import ranking
 from fg_search.index.search_options import SearchOptions
+from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.validation import check_list, check_mapping, is_missing, is_number
 
 TARGETS = (0.9, 0.95, 0.99)
+OWN_ATTRIBUTES = ("label", "length", "tenant")
+PAYLOAD_PREFIX = "hit."
 
 
 @dataclass(frozen=True)
@@ -31,12 +45,38 @@ class ReachedPrecision:
         threshold: Queries with at least this confidence are answered. ``None`` if no threshold can promise the target.
         coverage: Share of the queries that are answered, in [0, 1].
         precision: Share of right answers among the answered queries, ``nan`` if none is answered.
+        answered: Answered queries among all of them, with an interval.
+        right: Right answers among the answered queries, with an interval.
+        answerable: Answered queries among those that have an answer in the index.
+        unanswerable: Answered queries among those that have none.
     """
 
     target: float
     threshold: float | None
     coverage: float
     precision: float
+    answered: Proportion
+    right: Proportion
+    answerable: Proportion
+    unanswerable: Proportion
+
+    @classmethod
+    def of(
+        cls, target: float, threshold: float | None, confidence: npt.NDArray[np.float64], judged: JudgedQueries
+    ) -> ReachedPrecision:
+        """Answer the judged queries of at least this confidence."""
+        given = _answered(threshold, confidence)
+        answered, right = Proportion.of(given), Proportion.of(judged.correct[given])
+        return cls(
+            target=target,
+            threshold=threshold,
+            coverage=answered.share,
+            precision=right.share,
+            answered=answered,
+            right=right,
+            answerable=Proportion.of(given[judged.in_scope]),
+            unanswerable=Proportion.of(given[~judged.in_scope]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +89,9 @@ class Outcomes:
         in_scope: ``(n,)`` booleans, whether the index has a right answer.
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
         found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
+        attributes: ``(n,)`` values by the name they can be sliced by: ``"label"`` of the top hit, ``"length"`` of the
+            query in words, ``"tenant"`` in an index with tenants, and those that were handed in.
+        top: ``(n,)`` top hits, ``None`` where there is none.
     """
 
     rankings: dict[str, npt.NDArray[np.float64]]
@@ -56,6 +99,8 @@ class Outcomes:
     in_scope: npt.NDArray[np.bool_]
     wanted: Sequence[UserId | None]
     found: Sequence[UserId | None]
+    attributes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    top: Sequence[Hit | None] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +124,94 @@ class IndexEvaluation:
     precisions: tuple[ReachedPrecision, ...]
     outcomes: Outcomes = field(repr=False, compare=False)
 
+    def slices(self, by: str = "label", *, target: float | None = None) -> tuple[Slice, ...]:
+        """Precision and coverage of the queries that share a value, and whether a target precision holds in each.
+
+        Args:
+            by: ``"label"`` of the top hit, ``"length"`` of the query in words (of the first phrasing), ``"tenant"``,
+                the name of values that were handed in as ``slices``, or ``"hit.KEY"`` for a payload key of the top hit.
+            target: Target precision, one of those in ``precisions``. By default every query counts as answered.
+
+        Returns:
+            The slices, see :func:`fg_search.evaluation.slices_of`.
+
+        Raises:
+            ValueError: If there is nothing of that name, or no such target.
+        """
+        outcomes = self.outcomes
+        if target is None:
+            answered = np.ones(len(outcomes.correct), dtype=bool)
+        else:
+            answered = _answered(self._threshold(target), outcomes.rankings["confidence"])
+        return slices_of(by, self._values(by), answered, outcomes.correct, outcomes.in_scope, target)
+
+    def intervals(self, *, resamples: int = 500, seed: int = 0) -> dict[str, SelectiveIntervals]:
+        """Bootstrap confidence intervals of the metrics in ``reports``, by the same names.
+
+        Args:
+            resamples: Number of resamples of the queries, at least 1.
+            seed: Random seed.
+        """
+        correct = self.outcomes.correct
+        return {
+            name: selective_intervals(ranking, correct, resamples=resamples, seed=seed)
+            for name, ranking in self.outcomes.rankings.items()
+        }
+
+    def _threshold(self, target: float) -> float | None:
+        known = {reached.target: reached.threshold for reached in self.precisions}
+        if not known:
+            raise ValueError(
+                "the index is not calibrated for these searches, and no target can be kept; leave target out"
+            )
+        if target not in known:
+            raise ValueError(f"target must be one of {', '.join(map(str, known))}, got {target!r}")
+        return known[target]
+
+    def _values(self, by: str) -> Sequence[Any]:
+        known, key = self.outcomes.attributes, by.removeprefix(PAYLOAD_PREFIX)
+        if by in known:
+            return known[by]
+        if key == by:
+            raise ValueError(
+                f"there is nothing called {by!r} to slice by, only {', '.join(map(repr, known))}; "
+                f"hand its values in as slices, or name a payload key of the top hit: {PAYLOAD_PREFIX + by!r}"
+            )
+        values = [None if hit is None else hit.payload.get(key) for hit in self.outcomes.top]
+        if all(value is None for value in values):
+            raise ValueError(f"no top hit has the payload key {key!r}")
+        return _checked(values, by)
+
+
+def check_slices(slices: Mapping[str, Sequence[Any]] | None, queries: int) -> dict[str, Sequence[Any]]:
+    """Check values to slice by, one a query.
+
+    Raises:
+        TypeError: If they are no mapping of lists, or a value is neither a text, nor a number, nor a list of these.
+        ValueError: If their number is not that of the queries, or a name is taken.
+    """
+    if slices is None:
+        return {}
+    check_mapping(slices, "slices", example="{'colour': ['red', 'blue']}")
+    checked: dict[str, Sequence[Any]] = {}
+    for name, values in slices.items():
+        if name in OWN_ATTRIBUTES or name.startswith(PAYLOAD_PREFIX):
+            raise ValueError(f"slices[{name!r}] has a name that the evaluation uses itself; give it another")
+        check_list(values, f"slices[{name!r}]", ordered=True)
+        own = values.tolist() if isinstance(values, np.ndarray) else list(values)
+        if len(own) != queries:
+            raise ValueError(f"slices[{name!r}] has {len(own)} items, queries has {queries}; give one for each query")
+        checked[name] = _checked(own, f"slices[{name!r}]")
+    return checked
+
+
+def _checked(values: Sequence[Any], name: str) -> Sequence[Any]:
+    for i, value in enumerate(values):
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        if not all(isinstance(part, str) or is_missing(part) or is_number(part) for part in parts):
+            raise TypeError(f"{name}[{i}] is {type(value).__name__}, neither a text nor a number nor a list of these")
+    return values
+
 
 class _Evaluates(Protocol):
     def evaluate(self, queries: Sequence[Query], relevant: Sequence[Relevant], **options: Any) -> IndexEvaluation:
@@ -101,51 +234,48 @@ async def evaluate_on(
     embeddings: FeatureEmbeddings | None,
     *,
     relevant_within: int,
+    slices: Mapping[str, Sequence[Any]] | None,
     batch_size: int | None,
     show_progress: bool | None,
 ) -> IndexEvaluation:
     """Evaluate the index, see :meth:`fg_search.ConfidenceIndex.evaluate`."""
+    check_list(queries, "queries", ordered=True)
+    handed_in = check_slices(slices, len(queries))
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     judged = await judge(state, encoded, relevant, relevant_by, options, within=relevant_within)
-    return _measure(state, judged, options, relevant_within)
+    attributes: dict[str, Sequence[Any]] = {
+        "label": [None if hit is None else hit.label for hit in judged.top],
+        "length": [len((query if isinstance(query, str) else query[0]).split()) for query in queries],
+    }
+    if state.chosen_tenant is not None:
+        attributes["tenant"] = [state.chosen_tenant] * len(queries)
+    return _measure(state, judged, options, relevant_within, {**attributes, **handed_in})
 
 
-def _measure(state: IndexState, judged: JudgedQueries, options: SearchOptions, within: int) -> IndexEvaluation:
+def _measure(
+    state: IndexState,
+    judged: JudgedQueries,
+    options: SearchOptions,
+    within: int,
+    attributes: Mapping[str, Sequence[Any]],
+) -> IndexEvaluation:
     rankings = {"score": judged.score, "query confidence": judged.query_confidence}
+    ece = brier = None
+    precisions: tuple[ReachedPrecision, ...] = ()
     calibration = state.calibration
     fits = calibration is not None and calibration.fits(options, ranking(state, options.rank_by))
-    if calibration is None or not fits or calibration.relevant_within != within:
-        outcomes = _outcomes(rankings, judged)
-        return IndexEvaluation(judged.relevant_by, _reports(outcomes), None, None, (), outcomes)
-    confidence = np.zeros(len(judged.correct))
-    confidence[judged.has_hit] = calibration.confidences(judged.features)
-    precisions = []
-    for target in TARGETS:
-        threshold = calibration.threshold(target).threshold
-        answered = confidence >= threshold if threshold is not None else np.zeros(len(confidence), dtype=bool)
-        right = judged.correct[answered]
-        precisions.append(
-            ReachedPrecision(
-                target, threshold, float(answered.mean()), float(right.mean()) if len(right) else float("nan")
-            )
-        )
-    outcomes = _outcomes({"confidence": confidence, **rankings}, judged)
-    return IndexEvaluation(
-        judged.relevant_by,
-        _reports(outcomes),
-        expected_calibration_error(confidence, judged.correct),
-        brier_score(confidence, judged.correct),
-        tuple(precisions),
-        outcomes,
-    )
+    if calibration is not None and fits and calibration.relevant_within == within:
+        confidence = np.zeros(len(judged.correct))
+        confidence[judged.has_hit] = calibration.confidences(judged.features)
+        rankings = {"confidence": confidence, **rankings}
+        ece = expected_calibration_error(confidence, judged.correct)
+        brier = brier_score(confidence, judged.correct)
+        thresholds = [(target, calibration.threshold(target).threshold) for target in TARGETS]
+        precisions = tuple(ReachedPrecision.of(*chosen, confidence, judged) for chosen in thresholds)
+    reports = {name: selective_report(values, judged.correct, judged.in_scope) for name, values in rankings.items()}
+    outcomes = Outcomes(rankings, judged.correct, judged.in_scope, judged.wanted, judged.found, attributes, judged.top)
+    return IndexEvaluation(judged.relevant_by, reports, ece, brier, precisions, outcomes)
 
 
-def _outcomes(rankings: dict[str, npt.NDArray[np.float64]], judged: JudgedQueries) -> Outcomes:
-    return Outcomes(rankings, judged.correct, judged.in_scope, judged.wanted, judged.found)
-
-
-def _reports(outcomes: Outcomes) -> dict[str, SelectiveReport]:
-    return {
-        name: selective_report(values, outcomes.correct, outcomes.in_scope)
-        for name, values in outcomes.rankings.items()
-    }
+def _answered(threshold: float | None, confidence: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    return np.zeros(len(confidence), dtype=bool) if threshold is None else confidence >= threshold

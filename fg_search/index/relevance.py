@@ -47,6 +47,7 @@ class JudgedQueries:
             :func:`fg_search.confidence.result_features`.
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
         found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
+        top: ``(n,)`` top hits, ``None`` where there is none.
     """
 
     relevant_by: RelevantBy
@@ -58,6 +59,7 @@ class JudgedQueries:
     features: dict[str, npt.NDArray[np.float64]]
     wanted: Sequence[UserId | None]
     found: Sequence[UserId | None]
+    top: Sequence[Hit | None]
 
 
 async def judge(
@@ -99,7 +101,7 @@ async def judge(
     if kind == "label":
         answers = [frozenset(map(_as_label, right)) for right in answers]
     found, features = await evidence(state, queries, options, kind)
-    top = [_answer(hits[0], kind) if hits else None for hits in found]
+    top = [hits[0] if hits else None for hits in found]
     return JudgedQueries(
         relevant_by=kind,
         correct=np.array(
@@ -115,7 +117,8 @@ async def judge(
         query_confidence=np.array([query.answerability for query in queries.vectors], dtype=np.float64),
         features=features,
         wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
-        found=top,
+        found=[None if hit is None else _answer(hit, kind) for hit in top],
+        top=top,
     )
 
 
