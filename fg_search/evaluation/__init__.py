@@ -9,6 +9,7 @@ from fg_search.evaluation.calibration_error import (
 )
 from fg_search.evaluation.out_of_scope import fpr_at_tpr, out_of_scope_auroc
 from fg_search.evaluation.proportions import Proportion, wilson_interval
+from fg_search.evaluation.reached_precision import ReachedPrecision, answered_at
 from fg_search.evaluation.report import SelectiveIntervals, SelectiveReport, selective_intervals, selective_report
 from fg_search.evaluation.retrieval import r_auroc, recall_at_k
 from fg_search.evaluation.selective import (
@@ -22,17 +23,19 @@ from fg_search.evaluation.selective import (
     excess_aurc,
     risk_coverage_curve,
 )
-from fg_search.evaluation.slices import Slice, slices_of
+from fg_search.evaluation.slices import Slice, foremost, slices_of
 
 __all__ = [
     "CurvePoint",
     "Interval",
     "Proportion",
+    "ReachedPrecision",
     "ReliabilityBin",
     "SelectiveIntervals",
     "SelectiveReport",
     "Slice",
     "abstention_nauc",
+    "answered_at",
     "at_coverages",
     "aurc",
     "auroc",
@@ -42,6 +45,7 @@ __all__ = [
     "coverage_at_precision",
     "excess_aurc",
     "expected_calibration_error",
+    "foremost",
     "fpr_at_tpr",
     "out_of_scope_auroc",
     "r_auroc",

@@ -107,6 +107,12 @@ def slices_of(
     )
 
 
+def foremost(slices: Sequence[Slice], most: int) -> list[Slice]:
+    """At most ``most`` slices, those that fall short and then the largest, in the order in which they are."""
+    urgent = sorted(range(len(slices)), key=lambda i: (not slices[i].falls_short, -slices[i].queries))
+    return [slices[i] for i in sorted(urgent[:most])]
+
+
 def _members(values: Sequence[Any]) -> Iterator[tuple[SliceValue, npt.NDArray[np.bool_]]]:
     """Each slice's value and the queries in it, as ``(n,)`` booleans."""
     lists = [list(value) if isinstance(value, (list, tuple, set, frozenset)) else [value] for value in values]

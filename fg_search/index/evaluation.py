@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.evaluation import (
-    Proportion,
+    ReachedPrecision,
     SelectiveIntervals,
     SelectiveReport,
     Slice,
+    answered_at,
     brier_score,
     expected_calibration_error,
+    reliability_bins,
+    risk_coverage_curve,
     selective_intervals,
     selective_report,
     slices_of,
@@ -34,49 +37,6 @@ from fg_search.validation import check_list, check_mapping, is_missing, is_numbe
 TARGETS = (0.9, 0.95, 0.99)
 OWN_ATTRIBUTES = ("label", "length", "tenant")
 PAYLOAD_PREFIX = "hit."
-
-
-@dataclass(frozen=True)
-class ReachedPrecision:
-    """Coverage and precision that a target precision gives on the evaluated queries.
-
-    Attributes:
-        target: Target precision.
-        threshold: Queries with at least this confidence are answered. ``None`` if no threshold can promise the target.
-        coverage: Share of the queries that are answered, in [0, 1].
-        precision: Share of right answers among the answered queries, ``nan`` if none is answered.
-        answered: Answered queries among all of them, with an interval.
-        right: Right answers among the answered queries, with an interval.
-        answerable: Answered queries among those that have an answer in the index.
-        unanswerable: Answered queries among those that have none.
-    """
-
-    target: float
-    threshold: float | None
-    coverage: float
-    precision: float
-    answered: Proportion
-    right: Proportion
-    answerable: Proportion
-    unanswerable: Proportion
-
-    @classmethod
-    def of(
-        cls, target: float, threshold: float | None, confidence: npt.NDArray[np.float64], judged: JudgedQueries
-    ) -> ReachedPrecision:
-        """Answer the judged queries of at least this confidence."""
-        given = _answered(threshold, confidence)
-        answered, right = Proportion.of(given), Proportion.of(judged.correct[given])
-        return cls(
-            target=target,
-            threshold=threshold,
-            coverage=answered.share,
-            precision=right.share,
-            answered=answered,
-            right=right,
-            answerable=Proportion.of(given[judged.in_scope]),
-            unanswerable=Proportion.of(given[~judged.in_scope]),
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +84,11 @@ class IndexEvaluation:
     precisions: tuple[ReachedPrecision, ...]
     outcomes: Outcomes = field(repr=False, compare=False)
 
+    @property
+    def lowest_promise(self) -> float | None:
+        """The lowest target precision that can be promised, ``None`` without one or without a calibration."""
+        return next((each.target for each in self.precisions if each.threshold is not None), None)
+
     def slices(self, by: str = "label", *, target: float | None = None) -> tuple[Slice, ...]:
         """Precision and coverage of the queries that share a value, and whether a target precision holds in each.
 
@@ -142,7 +107,7 @@ class IndexEvaluation:
         if target is None:
             answered = np.ones(len(outcomes.correct), dtype=bool)
         else:
-            answered = _answered(self._threshold(target), outcomes.rankings["confidence"])
+            answered = answered_at(self._threshold(target), outcomes.rankings["confidence"])
         return slices_of(by, self._values(by), answered, outcomes.correct, outcomes.in_scope, target)
 
     def intervals(self, *, resamples: int = 500, seed: int = 0) -> dict[str, SelectiveIntervals]:
@@ -157,6 +122,58 @@ class IndexEvaluation:
             name: selective_intervals(ranking, correct, resamples=resamples, seed=seed)
             for name, ranking in self.outcomes.rankings.items()
         }
+
+    def to_html(
+        self, *, title: str = "Evaluation", by: Sequence[str] | None = None, target: float | None = None
+    ) -> str:
+        """A report as one HTML page that needs no network: its styles and charts are in it, for light and dark.
+
+        Args:
+            title: Title of the page.
+            by: What to slice by, see :meth:`slices`. By default the length of the query, the label and what was handed
+                in as ``slices``.
+            target: Target precision of the slices that are drawn, one of those in ``precisions``. By default the lowest
+                that can be promised. What falls short of any of them is named.
+
+        Raises:
+            ValueError: If there is nothing of a name to slice by, or no such target.
+        """
+        from fg_search.report.evaluation_page import EvaluationPage
+
+        chosen = self._sliceable() if by is None else by
+        target = self.lowest_promise if target is None else target
+        correct, rankings = self.outcomes.correct, self.outcomes.rankings
+        return EvaluationPage(
+            title=title,
+            judged_by=self.relevant_by,
+            reports=self.reports,
+            intervals=self.intervals(),
+            curves={name: risk_coverage_curve(ranking, correct) for name, ranking in rankings.items()},
+            bins=[] if self.ece is None else reliability_bins(rankings["confidence"], correct),
+            ece=self.ece,
+            brier=self.brier,
+            precisions=self.precisions,
+            target=target,
+            slices={name: self.slices(name, target=target) for name in chosen},
+            short=self.falling_short(chosen),
+        ).to_html()
+
+    def falling_short(self, by: Sequence[str]) -> tuple[Slice, ...]:
+        """Slices whose precision is below a target by more than chance, target by target.
+
+        Args:
+            by: What to slice by, see :meth:`slices`.
+
+        Raises:
+            ValueError: If there is nothing of a name to slice by.
+        """
+        targets = [each.target for each in self.precisions]
+        found = [each for target in targets for name in by for each in self.slices(name, target=target)]
+        return tuple(each for each in found if each.falls_short)
+
+    def _sliceable(self) -> list[str]:
+        """What slices differ by: not labels where there are none, nor the one tenant."""
+        return [name for name, values in self.outcomes.attributes.items() if len({str(value) for value in values}) > 1]
 
     def _threshold(self, target: float) -> float | None:
         known = {reached.target: reached.threshold for reached in self.precisions}
@@ -183,6 +200,11 @@ class IndexEvaluation:
         return _checked(values, by)
 
 
+def is_known(by: str) -> bool:
+    """Whether slices by this name need no values to be handed in."""
+    return by in OWN_ATTRIBUTES or by.startswith(PAYLOAD_PREFIX)
+
+
 def check_slices(slices: Mapping[str, Sequence[Any]] | None, queries: int) -> dict[str, Sequence[Any]]:
     """Check values to slice by, one a query.
 
@@ -195,7 +217,7 @@ def check_slices(slices: Mapping[str, Sequence[Any]] | None, queries: int) -> di
     check_mapping(slices, "slices", example="{'colour': ['red', 'blue']}")
     checked: dict[str, Sequence[Any]] = {}
     for name, values in slices.items():
-        if name in OWN_ATTRIBUTES or name.startswith(PAYLOAD_PREFIX):
+        if is_known(name):
             raise ValueError(f"slices[{name!r}] has a name that the evaluation uses itself; give it another")
         check_list(values, f"slices[{name!r}]", ordered=True)
         own = values.tolist() if isinstance(values, np.ndarray) else list(values)
@@ -271,11 +293,9 @@ def _measure(
         ece = expected_calibration_error(confidence, judged.correct)
         brier = brier_score(confidence, judged.correct)
         thresholds = [(target, calibration.threshold(target).threshold) for target in TARGETS]
-        precisions = tuple(ReachedPrecision.of(*chosen, confidence, judged) for chosen in thresholds)
+        precisions = tuple(
+            ReachedPrecision.of(*chosen, confidence, judged.correct, judged.in_scope) for chosen in thresholds
+        )
     reports = {name: selective_report(values, judged.correct, judged.in_scope) for name, values in rankings.items()}
     outcomes = Outcomes(rankings, judged.correct, judged.in_scope, judged.wanted, judged.found, attributes, judged.top)
     return IndexEvaluation(judged.relevant_by, reports, ece, brier, precisions, outcomes)
-
-
-def _answered(threshold: float | None, confidence: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    return np.zeros(len(confidence), dtype=bool) if threshold is None else confidence >= threshold
