@@ -226,7 +226,6 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
     """Print the quality of an index for each way to rank its answers, and slices by what is named."""
     table = _table(
         ("ranked by", "left"),
-        ("queries", "right"),
         ("R@1", "right"),
         ("AUROC", "right"),
         ("AURC·10³", "right"),
@@ -238,7 +237,6 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
     for name, report in found.reports.items():
         table.add_row(
             name,
-            f"{report.queries:,}",
             f"{report.recall_at_1:.3f}",
             f"{report.auroc:.3f}",
             f"{report.aurc * 1000:.1f}",
@@ -261,7 +259,7 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
         console.print(_reached(found.precisions))
     for name in by:
         _slices(console, name, found.slices(name, target=found.lowest_promise))
-    if by and found.precisions:
+    if by and found.lowest_promise is not None:
         _falling_short(console, found.falling_short(by))
 
 
@@ -279,7 +277,7 @@ def _intervals(found: IndexEvaluation) -> Table:
 
 def _reached(precisions: Sequence[ReachedPrecision]) -> Table:
     table = _table(
-        ("target precision", "right"),
+        ("target", "right"),
         ("threshold", "right"),
         ("right", "right"),
         ("95% interval", "right"),
@@ -302,7 +300,7 @@ def _slices(console: Console, by: str, found: Sequence[Slice]) -> None:
     target = found[0].target
     console.print(f"by {_shown(by)}, " + ("every query answered" if target is None else f"target {target:.0%}"))
     table = _table(
-        ("text", "left"),
+        ("", "left"),
         ("queries", "right"),
         ("right", "right"),
         ("95% interval", "right"),
@@ -343,7 +341,7 @@ def _percent(part: Proportion) -> str:
 
 
 def _span(part: Proportion) -> str:
-    return f"{part.low:.1%} to {part.high:.1%}" if part.total else "-"
+    return f"{100 * part.low:.1f} to {part.high:.1%}" if part.total else "-"
 
 
 def bar(fraction: float) -> str:

@@ -173,7 +173,9 @@ def slice_plot(slices: Sequence[Slice]) -> Figure:
             below = [found.share - found.low for _, found in some]
             above = [found.high - found.share for _, found in some]
             places = [i for i, _ in some]
-            bars = axes.errorbar(shares, places, xerr=(below, above), fmt=marker, color=colour, label=name)
+            bars = axes.errorbar(
+                shares, places, xerr=(below, above), fmt=marker, color=colour, label=name, clip_on=False
+            )
             drawn.append(bars)
     names = [f"{_short(each.name)}  ({each.precision.total:,})" for each in slices]
     axes.set_yticks(range(len(slices)), names, parse_math=False)

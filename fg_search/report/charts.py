@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fg_search.evaluation import CurvePoint, ReliabilityBin, Slice, at_coverages
+from typing_extensions import Self
+
+from fg_search.evaluation import CurvePoint, Proportion, ReliabilityBin, Slice, at_coverages
 
 WIDTH, HEIGHT = 360, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 26, 40
 _SMALLEST, _LARGEST = 3.0, 8.0  # radius of a dot
 _ROW = 22  # height of a slice
-_NAMES, _COUNTS = 118, 62  # width of the names and of the counts of slices
+_NAMES, _COUNTS = 112, 84  # width of the names and of the counts of slices
 _LONGEST_NAME = 20  # characters
 _SOME = 0.05  # coverage below which the risk is that of a few queries, and would flatten the rest of the curve
 _STEPS = 200  # points of a curve
@@ -84,7 +86,7 @@ class RowFrame:
 
     def x(self, share: float) -> float:
         """Horizontal coordinate of a share in [low, 1]."""
-        return round(self.left + (max(share, self.low) - self.low) / (1 - self.low) * (self.right - self.left), 2)
+        return round(self.left + (share - self.low) / (1 - self.low) * (self.right - self.left), 2)
 
     def y(self, row: int) -> float:
         """Vertical coordinate of the middle of a row."""
@@ -178,25 +180,41 @@ class RiskCoverages:
 
 
 @dataclass(frozen=True)
+class RowDot:
+    """A dot in a row, with a whisker; all three are horizontal coordinates.
+
+    Attributes:
+        x: The dot.
+        low: Lower end of the whisker.
+        high: Upper end of the whisker.
+    """
+
+    x: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, frame: RowFrame, found: Proportion) -> Self:
+        """Draw a share and its interval."""
+        return cls(frame.x(found.share), frame.x(found.low), frame.x(found.high))
+
+
+@dataclass(frozen=True)
 class SliceRow:
-    """A slice: the dot is its precision.
+    """A slice.
 
     Attributes:
         name: Its value, shortened.
         figure: Its precision and of how many answers, as a text.
         y: Vertical coordinate.
-        x: Horizontal coordinate of the precision; ``None`` if nothing is answered.
-        low: Horizontal coordinate of the lower end of the whisker.
-        high: Horizontal coordinate of the upper end of the whisker.
+        dot: Its precision; ``None`` if nothing is answered.
         falls_short: Whether the precision is below the target by more than chance.
     """
 
     name: str
     figure: str
     y: float
-    x: float | None
-    low: float
-    high: float
+    dot: RowDot | None
     falls_short: bool
 
 
@@ -255,19 +273,17 @@ def risk_coverages(curves: Mapping[str, Sequence[CurvePoint]]) -> RiskCoverages:
 
 
 def precisions(slices: Sequence[Slice]) -> Precisions:
-    """Draw a dot with a whisker for each slice, on an axis that begins below the lowest dot."""
-    known = [each.precision.share for each in slices if each.precision.total]
+    """Draw a dot with a whisker for each slice, on an axis that begins below the lowest whisker and the target."""
     target = slices[0].target
-    lowest = min([*known, *([] if target is None else [target])], default=0.0)
-    frame = RowFrame(len(slices), next((start for start in (0.8, 0.6, 0.4, 0.2) if start <= lowest - 0.05), 0.0))
+    ends = [each.precision.low for each in slices if each.precision.total]
+    lowest = min(ends + ([] if target is None else [target]), default=0.0)
+    frame = RowFrame(len(slices), next((start for start in (0.8, 0.6, 0.4, 0.2) if start < lowest), 0.0))
     rows = [
         SliceRow(
             name=each.name if len(each.name) <= _LONGEST_NAME else f"{each.name[: _LONGEST_NAME - 1]}…",
             figure=f"{each.precision.share:.0%} of {each.precision.total:,}" if each.precision.total else "no answer",
             y=frame.y(i),
-            x=frame.x(each.precision.share) if each.precision.total else None,
-            low=frame.x(each.precision.low),
-            high=frame.x(each.precision.high),
+            dot=RowDot.of(frame, each.precision) if each.precision.total else None,
             falls_short=each.falls_short,
         )
         for i, each in enumerate(slices)
