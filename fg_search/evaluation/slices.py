@@ -125,11 +125,11 @@ def _members(values: Sequence[Any]) -> Iterator[tuple[SliceValue, npt.NDArray[np
     for i, own in enumerate(several):
         for value in own:
             rows.setdefault(ranges.get(value, value), np.zeros(len(values), dtype=bool))[i] = True
-    if ranges or (known and all(map(is_number, known))):
-        order = {value: place for place, value in enumerate(ranges.values() if ranges else sorted(known))}
-        names = sorted(rows, key=lambda value: order.get(value, len(order)))
+    if all(map(is_number, known)):
+        ordered = list(dict.fromkeys(ranges.values())) if ranges else sorted(known)
+        names = [*ordered, *(name for name in rows if name is None)]
     else:
-        names = sorted(rows, key=lambda value: (value is None, -rows[value].sum(), str(value)))
+        names = sorted(rows, key=lambda name: (name is None, -rows[name].sum(), str(name)))
     for name in names:
         yield name, rows[name]
 
