@@ -27,7 +27,7 @@ from fg_search import demo
 WRONG = 20  # labels of 384
 DESK = {"width": 1000, "height": 760}
 SHARPNESS = 1.25  # dots a pixel: as sharp as stays below 200 kB
-REPORT_HEIGHT = 1480
+REPORT_HEIGHT = 1790
 VIEWS = {
     "search": ("/", {"q": "Can I see the courier's route for my parcel?", "target_precision": 0.8}, 760),
     "abstention": ("/", {"q": "Will it rain in Lisbon tomorrow?", "target_precision": 0.8}, 560),
@@ -51,7 +51,7 @@ def main() -> None:
                 page.set_viewport_size({**DESK, "height": height})
                 page.goto(f"{address}{path}?{urlencode(query)}", wait_until="networkidle")
                 take(page, output / f"{name}.png")
-            page.set_viewport_size({**DESK, "height": REPORT_HEIGHT})
+            page = chromium.new_page(viewport={**DESK, "height": REPORT_HEIGHT}, color_scheme="light")
             page.goto((work / "report.html").as_uri())
             take(page, output / "report.png")
 
