@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -283,7 +284,7 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
 
 def _intervals(found: IndexEvaluation) -> Table:
     table = _table(("95% intervals", "left"), ("AUROC", "right"), ("AURC·10³", "right"), ("nAUC", "right"))
-    for name, each in found.intervals().items():
+    for name, each in found.intervals.items():
         table.add_row(
             name,
             f"{each.auroc.low:.3f} to {each.auroc.high:.3f}",
@@ -333,7 +334,7 @@ def _slices(console: Console, by: str, found: Sequence[Slice]) -> None:
             _percent(each.precision),
             _span(each.precision),
             _percent(each.coverage),
-            "[yellow]falls short[/yellow]" if each.falls_short else "",
+            "[yellow]falls short[/yellow]" if each.falls_short else "below, maybe by chance" if each.is_below else "",
         )
     console.print(table)
     if len(shown) < len(found):
@@ -344,14 +345,18 @@ def _falling_short(console: Console, found: Sequence[Slice]) -> None:
     """Name slices whose precision is below a target."""
     if not found:
         console.print("no slice falls short of a target precision by more than chance", style="green")
-    for each in found:
-        right = each.precision
-        console.print(
-            f"falls short of {each.target:.0%}: {_shown(each.by)} {_shown(each.name)}, "
-            f"{right.count:,} of {right.total:,} answers right ({_percent(right)}, {_span(right)})",
-            style="yellow",
-            soft_wrap=True,
-        )
+    for target, short in groupby(found, lambda each: each.target):
+        named = list(short)
+        for each in named[:_MOST_SLICES]:
+            right = each.precision
+            console.print(
+                f"falls short of {target:.0%}: {_shown(each.by)} {_shown(each.name)}, "
+                f"{right.count:,} of {right.total:,} answers right ({_percent(right)}, {_span(right)})",
+                style="yellow",
+                soft_wrap=True,
+            )
+        if len(named) > _MOST_SLICES:
+            console.print(f"{len(named) - _MOST_SLICES:,} more fall short of {target:.0%}", style="yellow")
 
 
 def _percent(part: Proportion) -> str:

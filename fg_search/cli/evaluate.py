@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -144,13 +145,14 @@ def evaluate(
         )
         histogram = () if plots is None else target.info().confidence_histogram
     if as_json:
-        figures = {name: value for name, value in vars(found).items() if name != "outcomes"}
-        print_json({**figures, "intervals": found.intervals(), "slices": _slices(found, by)})
+        figures = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "outcomes"}
+        print_json({**figures, "intervals": found.intervals, "slices": _slices(found, by)})
     else:
         display.evaluation(console, found, by)
     if report is not None:
-        name = location.rstrip("/").rpartition("/")[2] + ("" if tenant is None else f", {tenant}")
-        report.write_text(found.to_html(title=f"Evaluation of {name}", by=by or None), encoding="utf-8")
+        name = collection if "://" in location else Path(location).resolve().name  # a URL may hold a password
+        title = f"Evaluation of {name}" + ("" if tenant is None else f", {tenant}")
+        report.write_text(found.to_html(title=title, by=by or None), encoding="utf-8")
         log.print(f"report in {report}", markup=False, soft_wrap=True)
     if plots is not None:
         _draw(found, histogram, by, plots)

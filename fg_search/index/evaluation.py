@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -110,18 +111,14 @@ class IndexEvaluation:
             answered = answered_at(self._threshold(target), outcomes.rankings["confidence"])
         return slices_of(by, self._values(by), answered, outcomes.correct, outcomes.in_scope, target)
 
-    def intervals(self, *, resamples: int = 500, seed: int = 0) -> dict[str, SelectiveIntervals]:
+    @cached_property
+    def intervals(self) -> dict[str, SelectiveIntervals]:
         """Bootstrap confidence intervals of the metrics in ``reports``, by the same names.
 
-        Args:
-            resamples: Number of resamples of the queries, at least 1.
-            seed: Random seed.
+        They are computed when they are first asked for: 500 resamples, four seconds for 5,500 queries.
         """
         correct = self.outcomes.correct
-        return {
-            name: selective_intervals(ranking, correct, resamples=resamples, seed=seed)
-            for name, ranking in self.outcomes.rankings.items()
-        }
+        return {name: selective_intervals(ranking, correct) for name, ranking in self.outcomes.rankings.items()}
 
     def to_html(
         self, *, title: str = "Evaluation", by: Sequence[str] | None = None, target: float | None = None
@@ -147,7 +144,7 @@ class IndexEvaluation:
             title=title,
             judged_by=self.relevant_by,
             reports=self.reports,
-            intervals=self.intervals(),
+            intervals=self.intervals,
             curves={name: risk_coverage_curve(ranking, correct) for name, ranking in rankings.items()},
             bins=[] if self.ece is None else reliability_bins(rankings["confidence"], correct),
             ece=self.ece,

@@ -25,6 +25,7 @@ from fg_search.evaluation import (
 from fg_search.report import charts
 from fg_search.report.environment import environment_of
 
+_MOST_NAMED = 10  # slices that fall short, before the rest is folded
 _MOST_ROWS = 20  # of the chart of slices
 _NOTHING = "-"  # where there is no number
 
@@ -66,6 +67,7 @@ class EvaluationPage:
         shown = {by: foremost(found, _MOST_ROWS) for by, found in self.slices.items()}
         return _template().render(
             page=self,
+            most_named=_MOST_NAMED,
             first=next(iter(self.reports.values())),
             style=files("fg_search.report").joinpath("static/style.css").read_text(encoding="utf-8"),
             risk=charts.risk_coverages(self.curves),
