@@ -183,7 +183,7 @@ def test_without_a_calibration_there_is_no_reliability(evaluated):
 def test_answers_judged_by_id_confuse_no_labels(tmp_path, encoder, corpus):
     with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(corpus[0], ids=[f"d{i}" for i in range(len(corpus[0]))], labels=corpus[1])
-        found = index.evaluate(corpus[0][:9], [f"d{i}" for i in range(1, 10)])
+        found = index.evaluate([f"{text}?" for text in corpus[0][:9]], [f"d{i}" for i in range(1, 10)])
     assert found.relevant_by == "id"
     assert set(plots.evaluation_figures(found)) == {"risk_coverage"}
 

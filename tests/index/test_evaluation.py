@@ -159,6 +159,16 @@ def test_intervals_are_those_of_the_reports(uncalibrated):
 def test_an_index_that_is_always_right_has_a_page(encoder, corpus):
     with ConfidenceIndex(":memory:", encoder) as index:
         index.add(corpus[0], labels=corpus[1])
-        found = index.evaluate(corpus[0][:3], corpus[1][:3])
+        found = index.evaluate([f"{text} card" for text in corpus[0][:3]], corpus[1][:3])
     assert found.outcomes.correct.all()
     assert "100.0%" in found.to_html()
+
+
+def test_slices_are_those_of_the_queries_that_were_not_learned_from(encoder, corpus, caplog):
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add(corpus[0], labels=corpus[1])
+        queries = ["my card", corpus[0][0], "pizza oven", corpus[0][1], "the loan"]
+        found = index.evaluate(queries, ["card", "card", "food", "card", "loan"], slices={"nth": list("abcde")})
+    assert "2 of 5 queries are left out" in caplog.text
+    assert [each.value for each in found.slices("nth")] == ["a", "c", "e"]
+    assert [each.queries for each in found.slices("length")] == [3]
