@@ -495,3 +495,25 @@ def test_a_copy_is_made_again_after_a_migration(tmp_path, encoder, other_encoder
             index.copy_to(tmp_path / "copy")
         with ConfidenceIndex(index.client, other_encoder) as again:
             assert again.copy_to(tmp_path / "another").points == 48
+
+
+def test_what_is_sliced_by_is_handed_in_or_named(in_memory):
+    judged = (["my card", "pizza oven"], ["card", "food"])
+    with Advice("slices[…] has a name that the evaluation uses itself; give it another").raised(ValueError):
+        in_memory.evaluate(*judged, slices={"label": ["red", "blue"]})
+    with Advice("slices[…] has … items, queries has …; give one for each query").raised(ValueError):
+        in_memory.evaluate(*judged, slices={"colour": ["red"]})
+    found = in_memory.evaluate(*judged)
+    advice = Advice("to slice by, only …; hand its values in as slices, or name a payload key of the top hit: …")
+    with advice.raised(ValueError):
+        found.slices("parity")
+    assert found.slices("hit.parity")
+    assert in_memory.evaluate(*judged, slices={"parity": [0, 1]}).slices("parity")
+
+
+def test_without_a_calibration_slices_have_no_target(in_memory):
+    found = in_memory.evaluate(["my card", "pizza oven"], ["card", "food"])
+    advice = Advice("the index is not calibrated for these searches, and no target can be kept; leave target out")
+    with advice.raised(ValueError):
+        found.slices("length", target=0.9)
+    assert found.slices("length")
