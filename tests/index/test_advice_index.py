@@ -402,7 +402,7 @@ def test_a_precision_is_asked_for_after_a_calibration_of_such_searches(full, que
 def test_labels_to_choose_from_take_a_calibration_on_right_labels(full, rows, questions):
     queries, relevant = questions(60, 1)
     asking = {"target_precision": 0.9, "on_uncertain": "clarify"}
-    full.calibrate([*rows["texts"], *queries], [*rows["ids"], *[None] * 60])
+    full.calibrate([*(f"{text} please" for text in rows["texts"]), *queries], [*rows["ids"], *[None] * 60])
     by_label = Advice(
         "was calibrated on right ids, and on_uncertain='clarify' asks for the right label; calibrate on right labels: "
         "index.calibrate(queries, relevant=labels, relevant_by='label')"
