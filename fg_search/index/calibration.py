@@ -147,10 +147,13 @@ class Calibration:
         judged = replace(self.promise, adaptation=None).to_dict()
         names = ("fingerprint", "relevant_by", "rank_by", "points", "relevant_within", *_SAME)
         about = {name: getattr(self, name) for name in names}
-        kept: dict[str, Any] = {CALIBRATION_KEY: {"format": _FORMAT, **about, "promise": judged}}
-        if self.promise.adaptation is not None:
-            kept[ADAPTATION_KEY] = {"of": _digest(judged), **self.promise.adaptation.to_dict()}
-        return {**kept, **self.audit_metadata()}
+        followed = self.promise.adaptation
+        return {
+            CALIBRATION_KEY: {"format": _FORMAT, **about, "promise": judged},
+            # nothing, where nothing is followed: a calibration on the same queries as before ends that, too
+            ADAPTATION_KEY: None if followed is None else {"of": _digest(judged), **followed.to_dict()},
+            **self.audit_metadata(),
+        }
 
     def audit_metadata(self) -> dict[str, Any]:
         """The part of it that tells of raised thresholds, which nobody else can overwrite either."""

@@ -28,7 +28,7 @@ from fg_search.ids import UserId
 from fg_search.index.calibration import RelevantBy
 from fg_search.index.held_out import held_out
 from fg_search.index.query_vectors import Query, encode_queries
-from fg_search.index.relevance import JudgedQueries, Relevant, judge
+from fg_search.index.relevance import JudgedQueries, Relevant, in_pairs, judge
 from fg_search.index.retrieval import ranking
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit
@@ -259,12 +259,10 @@ async def evaluate_on(
     show_progress: bool | None,
 ) -> IndexEvaluation:
     """Evaluate the index, see :meth:`fg_search.ConfidenceIndex.evaluate`."""
-    check_list(queries, "queries", ordered=True)
+    queries, relevant = in_pairs(queries, relevant)
     handed_in = check_slices(slices, len(queries))
-    rows: Sequence[int] = range(len(queries))
-    if len(relevant) == len(queries):
-        queries, rows, embeddings = held_out(state, queries, rows, embeddings)
-        relevant = [relevant[i] for i in rows]
+    queries, rows, embeddings = held_out(state, queries, range(len(queries)), embeddings)
+    relevant = [relevant[i] for i in rows]
     handed_in = {name: [values[i] for i in rows] for name, values in handed_in.items()}
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     judged = await judge(state, encoded, relevant, relevant_by, options, within=relevant_within)

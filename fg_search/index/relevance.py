@@ -67,6 +67,23 @@ class JudgedQueries:
     right_label: npt.NDArray[np.float32] | None = None
 
 
+def in_pairs(queries: Sequence[Query], relevant: Sequence[Relevant]) -> tuple[list[Query], list[Relevant]]:
+    """Queries and what is right for each, as two lists: columns of a data frame are looked up by their index.
+
+    Raises:
+        TypeError: If one of them is no list.
+        ValueError: If their numbers differ.
+    """
+    check_list(queries, "queries", ordered=True)
+    if not isinstance(relevant, str):
+        check_list(relevant, "relevant", ordered=True)
+    asked, right = list(queries), list(relevant)
+    if isinstance(relevant, str) or len(right) != len(asked):
+        given = "one string" if isinstance(relevant, str) else f"{len(right)} items"
+        raise ValueError(f"relevant has {given}, queries has {len(asked)}; give one for each query")
+    return asked, right
+
+
 async def judge(
     state: IndexState,
     queries: Queries,
@@ -89,16 +106,10 @@ async def judge(
         with_labels: Whether to find out how probable the right labels are.
 
     Raises:
-        ValueError: If the numbers of queries and answers differ, or the answers could be both labels and ids, or
-            neither.
+        ValueError: If the answers could be both labels and ids, or neither.
     """
     if relevant_by not in ("auto", "label", "id"):
         raise ValueError(f"relevant_by must be one of 'auto', 'label', 'id', got {relevant_by!r}")
-    if not isinstance(relevant, str):
-        check_list(relevant, "relevant", ordered=True)
-    if isinstance(relevant, str) or len(relevant) != len(queries.texts):
-        given = "one string" if isinstance(relevant, str) else f"{len(relevant)} items"
-        raise ValueError(f"relevant has {given}, queries has {len(queries.texts)}; give one for each query")
     if not is_number(within) or within != int(within) or not 1 <= within <= EVIDENCE_HITS:
         raise ValueError(f"relevant_within must be a whole number from 1 to {EVIDENCE_HITS}, got {within!r}")
     answers = [_answers(values, i) for i, values in enumerate(relevant)]
@@ -147,6 +158,7 @@ async def calibrate_on(
     show_progress: bool | None,
 ) -> Calibration:
     """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
+    queries, relevant = in_pairs(queries, relevant)
     queries, relevant, embeddings = held_out(state, queries, relevant, embeddings)
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     chosen = replace(options, rank_by=uncalibrated_ranking(state, options.rank_by))

@@ -55,6 +55,9 @@ def test_a_stated_share_is_kept_with_the_index_until_it_is_calibrated_anew(tmp_p
         assert index.search(QUESTION).confidence < before
         index.calibrate(*questions(300, 0))
         assert index.search(QUESTION).confidence == before
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:  # on the same queries as before, and kept
+        assert index.calibration.share.source == "judged"
+        assert index.search(QUESTION).confidence == before
 
 
 def test_following_the_traffic_overwrites_no_calibration_of_somebody_else(encoder, rows, questions):

@@ -172,3 +172,21 @@ def test_slices_are_those_of_the_queries_that_were_not_learned_from(encoder, cor
     assert "2 of 5 queries are left out" in caplog.text
     assert [each.value for each in found.slices("nth")] == ["a", "c", "e"]
     assert [each.queries for each in found.slices("length")] == [3]
+
+
+def test_columns_of_a_data_frame_are_paired_in_their_order(local, rows, questions):
+    pandas = pytest.importorskip("pandas")
+    local.add(**rows)
+    texts, labels = questions(60, 1)
+    local.calibrate(*questions(200, 0))
+    frame = pandas.DataFrame({"text": texts, "label": labels, "at": range(60)}, dtype=object)
+    shuffled = frame.sample(frac=1, random_state=0)
+    expected = local.evaluate(texts, labels).reports["score"]
+    found = local.evaluate(shuffled["text"], shuffled["label"], slices={"at": shuffled["at"]})
+    assert found.reports["score"].recall_at_1 == expected.recall_at_1
+    assert list(found.outcomes.attributes["at"]) == list(shuffled["at"])
+    later = frame[30:]  # its index does not begin at 0
+    assert local.evaluate(later["text"], later["label"]).reports["score"].queries == 30
+    assert local.calibrate(iter(texts), iter(labels)).queries == 60
+    with pytest.raises(TypeError, match="relevant must be a list"):
+        local.evaluate(texts, None)
