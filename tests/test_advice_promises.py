@@ -82,6 +82,15 @@ def test_queries_without_a_result_are_left_out_of_a_gate():
     assert PrecisionGate().fit(np.delete(scores, 50), np.delete(relevant, 50)).threshold(0.8)
 
 
+def test_evidence_of_a_gate_has_names_of_its_own():
+    features, correct, answerable = _judged(200, 0.2)
+    scores, options = features["known"], {"answerable": answerable}
+    advice = Advice("evidence[…] has the name of a number that scores have themselves; rename it")
+    with advice.raised(ValueError):
+        PrecisionGate().fit(scores, correct, evidence={"score": scores}, **options)
+    assert PrecisionGate().fit(scores, correct, evidence={"known": scores}, **options).threshold(0.7)
+
+
 def test_what_follows_the_traffic_was_calibrated_once(index, encoder, rows, questions):
     advice = Advice(
         "… has no calibration that could follow the traffic; calibrate it once on judged queries: "

@@ -13,10 +13,12 @@ from typing_extensions import Self
 from fg_search.confidence.promise import DELTA, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.errors import NotFittedError
-from fg_search.validation import check_booleans
+from fg_search.validation import check_booleans, check_count, check_mapping
 
 FloatArray = npt.NDArray[np.float64]
 Evidence = Mapping[str, npt.ArrayLike]
+
+_SAME = 1e-12  # scores that differ by a smaller part of themselves differ only by rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,22 +96,25 @@ class PrecisionGate:
             seed: Random seed of the folds.
 
         Raises:
-            ValueError: If shapes do not match, a number is not finite, or nearly all results are right or wrong.
+            ValueError: If shapes do not match, a number is not finite, evidence has the name of a number that scores
+                have themselves (``"score"``, ``"lead"``, ``"spread"``), or nearly all results are right or wrong.
         """
         table, shape = _scores(scores), np.shape(relevant)
         if shape not in ((len(table),), table.shape):
             raise ValueError(f"relevant has shape {shape}, scores has {table.shape}")
         judged = check_booleans(np.ravel(relevant), name="relevant").reshape(len(table), -1)
-        if not 1 <= relevant_within <= judged.shape[1]:
+        if check_count(relevant_within, name="relevant_within") > judged.shape[1]:
             raise ValueError(
-                f"relevant_within must be between 1 and the number of judged results of a query, {judged.shape[1]}, "
+                f"relevant_within must be at most the number of judged results of a query, {judged.shape[1]}, "
                 f"got {relevant_within}"
             )
         correct = np.asarray(judged[:, :relevant_within].any(axis=1))
         if answerable is None:
             answerable = judged.any(axis=1) if len(shape) > 1 else np.ones(len(correct), dtype=bool)
-        self._scale = float(np.std(table[:, 0])) or 1.0
-        self._promise = PrecisionPromise.learn(self._features(table, evidence), correct, answerable, seed=seed)
+        scale = _scale(table[:, 0])
+        features = _features(table / scale, evidence)
+        self._promise = PrecisionPromise.learn(features, correct, answerable, seed=seed)
+        self._scale = scale
         return self
 
     def adapt(
@@ -130,7 +135,7 @@ class PrecisionGate:
             NotFittedError: Before :meth:`fit`.
             ValueError: If both or neither are given, or there are too few queries.
         """
-        features = None if scores is None else self._features(_scores(scores), evidence)
+        features = None if scores is None else self._evidence(scores, evidence)
         adapted = PrecisionGate()
         adapted._scale = self._scale
         adapted._promise = self.promise.adapted(features, expected_unanswerable=expected_unanswerable)
@@ -138,7 +143,7 @@ class PrecisionGate:
 
     def confidence(self, scores: npt.ArrayLike, *, evidence: Evidence | None = None) -> npt.NDArray[np.float32]:
         """Probability that each query is answered rightly, ``(n,)`` float32; arguments as in :meth:`fit`."""
-        return self.promise.confidence(self._features(_scores(scores), evidence))
+        return self.promise.confidence(self._evidence(scores, evidence))
 
     def threshold(self, target_precision: float, delta: float = DELTA) -> PrecisionThreshold:
         """The lowest confidence at which answers reach a precision; falsy, with a reason, if there is none."""
@@ -158,7 +163,7 @@ class PrecisionGate:
             scores: ``(n, k)`` scores, as in :meth:`fit`.
             target_precision: Precision that the answers are to reach, in (0, 1).
             evidence: Further numbers, as in :meth:`fit`.
-            delta: Probability with which the precision may fall below the target.
+            delta: Probability with which the precision may fall below the target, in [0.01, 1).
 
         Raises:
             NotFittedError: Before :meth:`fit`.
@@ -184,21 +189,43 @@ class PrecisionGate:
         gate._scale, gate._promise = float(data["scale"]), PrecisionPromise.from_dict(data["promise"])
         return gate
 
-    def _features(self, table: FloatArray, evidence: Evidence | None) -> dict[str, FloatArray]:
-        """Top score, its lead over the second result, and over the mean of the others; in units of the top scores."""
-        scaled = table / self._scale
-        top, others = scaled[:, 0], scaled[:, 1:]
-        features = {"score": top}
-        if others.shape[1]:
-            found = ~np.isnan(others)
-            listed = np.where(found, others, 0)
-            worst = np.nanmin(scaled, axis=1)
-            features["lead"] = top - np.where(found[:, 0], listed[:, 0], worst)
-            mean = listed.sum(axis=1) / np.maximum(found.sum(axis=1), 1)
-            features["spread"] = top - np.where(found.any(axis=1), mean, worst)
-        for name, values in (evidence or {}).items():
-            features[name] = np.asarray(values, dtype=np.float64)
+    def _evidence(self, scores: npt.ArrayLike, evidence: Evidence | None) -> dict[str, FloatArray]:
+        return _features(_scores(scores) / self._scale, evidence)
+
+
+def _scale(top: FloatArray) -> float:
+    """Standard deviation of the top scores, or their size if they are all the same."""
+    size = float(np.abs(top).max()) or 1.0
+    spread = float(np.std(top / size))  # of large numbers, the squares would not be finite
+    return size * spread if spread > _SAME else size
+
+
+def _features(scaled: FloatArray, evidence: Evidence | None) -> dict[str, FloatArray]:
+    """Top score, its lead over the second result, and over the mean of the others; then the evidence."""
+    top, others = scaled[:, 0], scaled[:, 1:]
+    features = {"score": top}
+    if others.shape[1]:
+        found = ~np.isnan(others)
+        listed = np.where(found, others, 0)
+        worst = np.nanmin(scaled, axis=1)
+        features["lead"] = top - np.where(found[:, 0], listed[:, 0], worst)
+        mean = listed.sum(axis=1) / np.maximum(found.sum(axis=1), 1)
+        features["spread"] = top - np.where(found.any(axis=1), mean, worst)
+    if evidence is None:
         return features
+    check_mapping(evidence, "evidence", example="{'familiarity': [0.2, 0.9]}")
+    return features | {name: _further(name, values, len(top)) for name, values in evidence.items()}
+
+
+def _further(name: str, values: npt.ArrayLike, queries: int) -> FloatArray:
+    if name in ("score", "lead", "spread"):
+        raise ValueError(f"evidence[{name!r}] has the name of a number that scores have themselves; rename it")
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.shape != (queries,):
+        raise ValueError(f"evidence[{name!r}] has shape {numbers.shape}, scores has {queries} queries")
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"evidence[{name!r}] is not finite at position {int((~np.isfinite(numbers)).argmax())}")
+    return numbers
 
 
 def _scores(scores: npt.ArrayLike) -> FloatArray:

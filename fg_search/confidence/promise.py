@@ -30,6 +30,8 @@ FEWEST_QUERIES = 30
 """Number of unjudged queries from which the share of unanswerable ones is estimated."""
 DELTA = 0.1
 """Probability with which the precision may fall below the target, unless said otherwise."""
+LEAST_DELTA = 0.01
+"""Smallest such probability: bounds are taken from some hundreds of draws, which tell nothing of rarer events."""
 
 PRETENDED = "an estimate from the items themselves, taken for queries: judge some hundreds of real ones to be sure"
 
@@ -207,11 +209,12 @@ class PrecisionPromise:
         """The lowest confidence at which answers reach a precision; falsy, with a reason, if there is none.
 
         Raises:
-            ValueError: If a number is not in (0, 1).
+            ValueError: If the target is not in (0, 1), or ``delta`` not in [0.01, 1).
         """
-        for name, value in (("target_precision", target_precision), ("delta", delta)):
-            if not is_number(value) or not 0 < value < 1:
-                raise ValueError(f"{name} must be greater than 0 and less than 1, got {value!r}")
+        if not is_number(target_precision) or not 0 < target_precision < 1:
+            raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target_precision!r}")
+        if not is_number(delta) or not LEAST_DELTA <= delta < 1:
+            raise ValueError(f"delta must be at least {LEAST_DELTA} and less than 1, got {delta!r}")
         return self._marked(self._threshold(target_precision, delta))
 
     def _threshold(self, target_precision: float, delta: float) -> PrecisionThreshold:

@@ -92,7 +92,7 @@ class Calibration:
 
         Args:
             target: Target precision, in (0, 1).
-            delta: Allowed probability of missing the target, in (0, 1).
+            delta: Allowed probability of missing the target, in [0.01, 1).
         """
         return raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
 

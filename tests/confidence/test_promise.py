@@ -139,7 +139,7 @@ def test_bad_traffic_is_refused(promise, change, message):
         promise.adapted(**change)
 
 
-@pytest.mark.parametrize(("target", "delta"), [(0, 0.1), (1, 0.1), (0.9, 0), ("all", 0.1)])
+@pytest.mark.parametrize(("target", "delta"), [(0, 0.1), (1, 0.1), ("all", 0.1)])
 def test_a_target_that_is_no_probability_is_refused(promise, target, delta):
     with pytest.raises(ValueError, match="greater than 0 and less than 1"):
         promise.threshold(target, delta)
@@ -220,7 +220,11 @@ def test_a_target_out_of_reach_answers_nothing():
         ([[[0.9]]], [[True]], {}, "shape"),
         ([0.9, 0.8], [True], {}, "relevant has shape"),
         ([0.9, 0.8], [True, 0.5], {}, "not a boolean"),
-        ([0.9, 0.8], [True, False], {"relevant_within": 2}, "relevant_within"),
+        ([0.9, 0.8], [True, False], {"relevant_within": 2}, "relevant_within must be at most"),
+        ([0.9, 0.8], [True, False], {"relevant_within": 0}, "relevant_within must be an integer"),
+        ([0.9, 0.8], [True, False], {"relevant_within": 1.0}, "relevant_within must be an integer"),
+        ([0.9, 0.8], [True, False], {"evidence": {"known": [0.1]}}, "'known'. has shape .1,., scores has 2"),
+        ([0.9, 0.8], [True, False], {"evidence": {"known": [0.1, np.nan]}}, "'known'. is not finite at position 1"),
         ([0.9, 0.8, 0.7], [True, True, True], {}, "needs at least 2 right and 2"),
         ([0.9, 0.8], [True, False], {"answerable": [False, True]}, "has no answer"),
         ([0.9, 0.8], [True, False], {"answerable": [True]}, "answerable has 1"),
@@ -229,3 +233,39 @@ def test_a_target_out_of_reach_answers_nothing():
 def test_bad_results_are_refused(scores, relevant, options, message):
     with pytest.raises(ValueError, match=message):
         PrecisionGate().fit(scores, relevant, **options)
+
+
+def test_evidence_has_names():
+    with pytest.raises(TypeError, match="evidence must be a mapping such as"):
+        PrecisionGate().fit([0.9, 0.8], [True, False], evidence=[[0.1, 0.2]])
+
+
+def test_a_gate_is_as_it_was_after_a_fit_that_failed():
+    scores, relevant, _ = results(np.random.default_rng(1), 400, 0.1)
+    gate = PrecisionGate().fit(scores, relevant)
+    before = gate.confidence(scores)
+    with pytest.raises(ValueError, match="at least 2 right"):
+        gate.fit(100 * scores, np.ones(400, dtype=bool))
+    assert np.array_equal(gate.confidence(scores), before)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e300])
+def test_scores_have_any_unit(unit):
+    scores, relevant, _ = results(np.random.default_rng(1), 400, 0.1)
+    expected = PrecisionGate().fit(scores, relevant).confidence(scores)
+    assert PrecisionGate().fit(unit * scores, relevant).confidence(unit * scores) == pytest.approx(expected, abs=1e-4)
+
+
+def test_equal_scores_are_equally_sure():
+    relevant = np.random.default_rng(1).uniform(size=300) < 0.8
+    gate = PrecisionGate().fit(np.full(300, 0.1), relevant)
+    assert gate.confidence([0.1, 0.1]) == pytest.approx([relevant.mean()] * 2, abs=0.01)
+    assert gate.decide([0.1], 0.7).answer.all()
+
+
+def test_rarer_misses_than_draws_can_show_are_not_promised():
+    gate = PrecisionGate().fit(*results(np.random.default_rng(1), 400, 0.1)[:2])
+    assert gate.threshold(0.8, delta=0.01)
+    for delta in (0.001, 0, 1):
+        with pytest.raises(ValueError, match="delta must be at least"):
+            gate.threshold(0.8, delta)
