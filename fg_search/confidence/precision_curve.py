@@ -48,6 +48,9 @@ class JudgedEvidence:
     def __len__(self) -> int:
         return len(self.correct)
 
+    def __getitem__(self, rows: npt.NDArray[Any]) -> JudgedEvidence:
+        return replace(self, evidence=self.evidence[rows], correct=self.correct[rows], answerable=self.answerable[rows])
+
     @property
     def kind(self) -> Literal["judged", "pretended"]:
         """What kind of queries they are."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from typing_extensions import Self
 
 from fg_search.confidence.answer_model import AnswerEvidence, AnswerModel
 from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.group_bounds import GroupBounds, group_bounds, group_offsets
+from fg_search.confidence.group_promise import GroupThresholds, JudgedGroups
 from fg_search.confidence.likelihood_ratio import LikelihoodRatio
 from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, Traffic, confidence_at, precision_curve
 from fg_search.confidence.thresholds import PrecisionThreshold
@@ -75,6 +78,7 @@ class PrecisionPromise:
         judged_curve: What can be promised for the share of unanswerable queries among the judged ones, with the usual
             ``delta`` of .1.
         adaptation: The share that is followed in its place, if there is one.
+        groups: Groups of the judged queries in ``judged``, if something is promised to each.
     """
 
     model: AnswerModel
@@ -83,6 +87,7 @@ class PrecisionPromise:
     queries: int
     judged_curve: PrecisionCurve
     adaptation: Adaptation | None = None
+    groups: JudgedGroups | None = None
 
     @classmethod
     def learn(
@@ -91,6 +96,7 @@ class PrecisionPromise:
         correct: npt.ArrayLike,
         answerable: npt.ArrayLike,
         *,
+        groups: JudgedGroups | None = None,
         pretended: bool = False,
         seed: int = 0,
     ) -> Self:
@@ -104,6 +110,7 @@ class PrecisionPromise:
             correct: ``(n,)`` booleans, whether the result is right.
             answerable: ``(n,)`` booleans, whether there is an answer at all; true where ``correct`` is. With fewer than
                 five unanswerable queries, these count as answered wrongly.
+            groups: Groups of the ``n`` queries, if something is to be promised to each.
             pretended: Whether these are no queries of users, but items taken for queries.
             seed: Random seed of the folds.
 
@@ -122,7 +129,8 @@ class PrecisionPromise:
         kept = np.random.default_rng(seed).permutation(len(right))[:_MAX_JUDGED]
         judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], pretended)
         model = AnswerModel.fit(features, right, with_answer)
-        return cls(model, ratio, judged, len(right), precision_curve(judged, ratio, delta=DELTA))
+        learned = cls(model, ratio, judged, len(right), precision_curve(judged, ratio, delta=DELTA))
+        return learned if groups is None else replace(learned, groups=groups[kept])
 
     @classmethod
     def of_calibrator(cls, calibrator: Calibrator, confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Self:
@@ -206,15 +214,46 @@ class PrecisionPromise:
         for name, value in (("target_precision", target_precision), ("delta", delta)):
             if not is_number(value) or not 0 < value < 1:
                 raise ValueError(f"{name} must be greater than 0 and less than 1, got {value!r}")
-        return self._marked(self._threshold(target_precision, delta))
+        return self._marked(self._curve(delta).threshold(target_precision))
 
-    def _threshold(self, target_precision: float, delta: float) -> PrecisionThreshold:
+    def group_thresholds(self, pooled: PrecisionThreshold) -> GroupThresholds:
+        """Thresholds of the groups, none of them below the one of all queries together.
+
+        Each group is promised the target by itself, not all at once: of those that are promised it, about a share
+        ``delta`` may fall short, see :func:`fg_search.confidence.group_bounds.group_bounds`.
+
+        Raises:
+            ValueError: If the judged queries have no groups.
+        """
+        if self.groups is None:
+            raise ValueError("nothing is promised by label or tenant; calibrate with promise_by='label' or 'tenant'")
+        bounds = self._usual_bounds if pooled.delta == DELTA else self._bounds(pooled.delta)
+        return GroupThresholds(self.groups, bounds, pooled)
+
+    @cached_property
+    def _usual_bounds(self) -> GroupBounds:
+        return self._bounds(DELTA)
+
+    def _bounds(self, delta: float) -> GroupBounds:
+        assert self.groups is not None  # noqa: S101  looked at by the caller
+        share, rows = self.share.value, np.flatnonzero(self.groups.codes >= 0)
+        judged, codes = self.judged[rows], self.groups.codes[rows]
+        # an offset in log odds is the same for any share of unanswerable queries, so it is learned where it was judged
+        before = self.judged_confidence()[rows].astype(np.float64)
+        offsets = group_offsets(before, judged.correct, codes, len(self.groups.names) + 1)
+        weights = np.ones(len(rows))
+        if self.ratio is not None:
+            others = self.judged.share
+            weights = np.where(judged.answerable, (1 - share) / (1 - others), share / others)
+        now = confidence_at(share, judged.evidence, self.ratio).astype(np.float64)
+        return group_bounds(offsets, now, judged.correct, weights, codes, self.curve.thresholds, delta)
+
+    def _curve(self, delta: float) -> PrecisionCurve:
         if delta == self.curve.delta:
-            return self.curve.threshold(target_precision)
+            return self.curve
         stated = self.share.value if self.share.source == "stated" else None
         traffic = None if self.adaptation is None else self.adaptation.traffic
-        curve = precision_curve(self.judged, self.ratio, stated=stated, traffic=traffic, delta=delta)
-        return curve.threshold(target_precision)
+        return precision_curve(self.judged, self.ratio, stated=stated, traffic=traffic, delta=delta)
 
     def _marked(self, threshold: PrecisionThreshold) -> PrecisionThreshold:
         if not self.judged.pretended:
@@ -235,6 +274,7 @@ class PrecisionPromise:
             "queries": self.queries,
             "curve": self.judged_curve.to_dict(),
             "adaptation": None if self.adaptation is None else self.adaptation.to_dict(),
+            **({} if self.groups is None else {"groups": self.groups.to_dict()}),
         }
 
     @classmethod
@@ -258,6 +298,7 @@ class PrecisionPromise:
             queries=data["queries"],
             judged_curve=PrecisionCurve.from_dict(data["curve"]),
             adaptation=None if data["adaptation"] is None else Adaptation.from_dict(data["adaptation"]),
+            groups=None if data.get("groups") is None else JudgedGroups.from_dict(data["groups"]),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.group_promise import GroupPromise, JudgedGroups, PromiseBy
 from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.unanswerable_share import UnanswerableShare
@@ -79,12 +80,18 @@ class Calibration:
         """Share of unanswerable queries for which precisions are promised."""
         return self.promise.share
 
+    @property
+    def promise_by(self) -> PromiseBy | None:
+        """Whether something is promised to each ``"label"`` or each ``"tenant"``; ``None`` if to all together."""
+        groups = self.promise.groups
+        return None if groups is None or groups.by == "group" else groups.by
+
     @cached_property
     def key(self) -> str:
         """Which calibration it is, by the evidence of its judged queries, whatever it follows."""
         return _digest(replace(self.promise, adaptation=None).to_dict())
 
-    def threshold(self, target: float, delta: float = DELTA) -> PrecisionThreshold:
+    def threshold(self, target: float, delta: float = DELTA, *, group: str | None = None) -> PrecisionThreshold:
         """Threshold of the confidence for a target precision; falsy, with a reason, if none can be promised.
 
         Judged answers may have raised it since, see :meth:`fg_search.ConfidenceIndex.judge_answer`.
@@ -92,8 +99,34 @@ class Calibration:
         Args:
             target: Target precision, in (0, 1).
             delta: Allowed probability of missing the target, in (0, 1).
+            group: A label of best hits, or a tenant, by which the index was calibrated: threshold of these queries
+                alone. It is never below that of all. By default that of all queries together.
+
+        Raises:
+            ValueError: If a number is not in (0, 1), or there is a group and nothing is promised by group.
         """
-        return raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
+        pooled = raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
+        return pooled if group is None else self.promise.group_thresholds(pooled).promise(group).threshold
+
+    def groups(self, target: float, delta: float = DELTA) -> list[GroupPromise]:
+        """What is promised to each label or tenant, the least precise one first.
+
+        The target is promised to each of them by itself, not to all at once: of those that it is promised to, about a
+        share ``delta`` may fall short.
+
+        Raises:
+            ValueError: If a number is not in (0, 1), or nothing is promised by label or tenant.
+        """
+        return self.promise.group_thresholds(self.threshold(target, delta)).table()
+
+    def group_of(self, label: str | None, tenant: str | None) -> str | None:
+        """Group of a query, by the label of its best hit and by its tenant; ``None`` if it is in none."""
+        return {"label": label, "tenant": tenant, None: None}[self.promise_by]
+
+    def least(self, target: float, groups: Sequence[str | None]) -> npt.NDArray[np.float64]:
+        """Lowest confidence to answer for each of ``n`` groups of queries, ``(n,)``; infinite where none is."""
+        known = {group: self.threshold(target, group=group).threshold for group in set(groups)}
+        return np.array([np.inf if (least := known[group]) is None else least for group in groups], dtype=np.float64)
 
     def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
         """Probability that each of n results is right, ``(n,)`` float32."""
@@ -176,6 +209,7 @@ def calibrate(
     correct: npt.ArrayLike,
     answerable: npt.ArrayLike,
     *,
+    groups: JudgedGroups | None = None,
     pretended: bool = False,
     seed: int,
     **about: Any,
@@ -186,6 +220,7 @@ def calibrate(
         features: ``(n,)`` floats by name, see :func:`fg_search.confidence.result_features`.
         correct: ``(n,)`` booleans, whether the result is right.
         answerable: ``(n,)`` booleans, whether the index has an answer.
+        groups: Groups of the ``n`` queries, if something is to be promised to each.
         pretended: Whether these are items taken for queries.
         seed: Random seed of the folds.
         about: Other attributes of the :class:`Calibration`.
@@ -193,7 +228,7 @@ def calibrate(
     Raises:
         ValueError: If there are fewer than two right or two wrong results.
     """
-    promise = PrecisionPromise.learn(features, correct, answerable, pretended=pretended, seed=seed)
+    promise = PrecisionPromise.learn(features, correct, answerable, groups=groups, pretended=pretended, seed=seed)
     return Calibration(promise=promise, **about)
 
 

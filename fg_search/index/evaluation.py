@@ -120,9 +120,10 @@ def _measure(state: IndexState, judged: JudgedQueries, options: SearchOptions, w
     confidence = np.zeros(len(judged.correct))
     confidence[judged.has_hit] = calibration.confidences(judged.features)
     precisions = []
+    groups = [calibration.group_of(label, state.chosen_tenant) for label in judged.labels]
     for target in TARGETS:
         threshold = calibration.threshold(target).threshold
-        answered = confidence >= threshold if threshold is not None else np.zeros(len(confidence), dtype=bool)
+        answered = confidence >= calibration.least(target, groups)
         right = judged.correct[answered]
         precisions.append(
             ReachedPrecision(

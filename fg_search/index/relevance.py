@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from fg_search.confidence.group_promise import JudgedGroups, PromiseBy
 from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
@@ -47,6 +48,7 @@ class JudgedQueries:
             :func:`fg_search.confidence.result_features`.
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
         found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
+        labels: ``(n,)`` labels of the top hits.
     """
 
     relevant_by: RelevantBy
@@ -58,6 +60,7 @@ class JudgedQueries:
     features: dict[str, npt.NDArray[np.float64]]
     wanted: Sequence[UserId | None]
     found: Sequence[UserId | None]
+    labels: Sequence[str | None]
 
 
 async def judge(
@@ -116,6 +119,7 @@ async def judge(
         features=features,
         wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
         found=top,
+        labels=[hits[0].label if hits else None for hits in found],
     )
 
 
@@ -128,26 +132,124 @@ async def calibrate_on(
     embeddings: FeatureEmbeddings | None,
     *,
     relevant_within: int,
+    promise_by: PromiseBy | None,
+    tenants: Sequence[str] | None,
     seed: int,
     batch_size: int | None,
     show_progress: bool | None,
 ) -> Calibration:
     """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
+    check_promise_by(promise_by, tenants)
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     chosen = replace(options, rank_by=uncalibrated_ranking(state, options.rank_by))
-    judged = await judge(state, encoded, relevant, relevant_by, chosen, within=relevant_within)
-    return await learn(state, judged, chosen, seed, within=relevant_within)
+    if tenants is None:
+        judged = await judge(state, encoded, relevant, relevant_by, chosen, within=relevant_within)
+        groups = None if promise_by is None else JudgedGroups.of(promise_by, judged.labels)
+        return await learn(state, judged, chosen, seed, within=relevant_within, groups=groups)
+    judged, of_tenant = await judge_by_tenant(
+        state, encoded, relevant, tenants, relevant_by, chosen, within=relevant_within
+    )
+    groups = None
+    if promise_by is not None:
+        groups = JudgedGroups.of(promise_by, of_tenant if promise_by == "tenant" else judged.labels)
+    return await learn(state, judged, chosen, seed, within=relevant_within, groups=groups)
+
+
+def check_promise_by(promise_by: PromiseBy | None, tenants: Sequence[str] | None) -> None:
+    """Check by what a precision is to be promised.
+
+    Raises:
+        ValueError: If it is neither labels nor tenants, or the tenants are missing.
+    """
+    if promise_by not in (None, "label", "tenant"):
+        raise ValueError(f"promise_by must be 'label', 'tenant' or None, got {promise_by!r}")
+    if promise_by == "tenant" and tenants is None:
+        raise ValueError("promise_by='tenant' takes the tenant of each query; give tenants=[…]")
+
+
+async def judge_by_tenant(
+    state: IndexState,
+    queries: Queries,
+    relevant: Sequence[Relevant],
+    tenants: Sequence[str],
+    relevant_by: Literal["auto", "label", "id"],
+    options: SearchOptions,
+    *,
+    within: int,
+) -> tuple[JudgedQueries, list[str]]:
+    """Judge each query among the items of its tenant, see :func:`judge`.
+
+    Returns:
+        The judged queries, those of a tenant together, and their tenants.
+
+    Raises:
+        ValueError: If a tenant was chosen already, or lists differ in length.
+    """
+    if state.chosen_tenant is not None:
+        raise ValueError(f"the tenant {state.chosen_tenant!r} was chosen already; give tenants to the index of all")
+    check_list(tenants, "tenants", ordered=True)
+    check_list(relevant, "relevant", ordered=True)
+    if not len(tenants) == len(relevant) == len(queries.texts):
+        raise ValueError(
+            f"tenants has {len(tenants)} items, relevant {len(relevant)}, queries {len(queries.texts)}; give one of "
+            "each for each query"
+        )
+    rows: dict[str, list[int]] = {}
+    for i, tenant in enumerate(tenants):
+        rows.setdefault(tenant, []).append(i)
+    kind, parts = relevant_by, []
+    # a tenant whose queries have no answer does not tell labels from ids
+    for tenant in sorted(rows, key=lambda name: all(not _answers(relevant[i], i) for i in rows[name])):
+        own = Queries([queries.texts[i] for i in rows[tenant]], [queries.vectors[i] for i in rows[tenant]])
+        part = await judge(
+            state.of_tenant(tenant), own, [relevant[i] for i in rows[tenant]], kind, options, within=within
+        )
+        kind = part.relevant_by
+        parts.append((part, [tenant] * len(own.texts)))
+    return _joined([part for part, _ in parts]), [tenant for _, names in parts for tenant in names]
+
+
+def _joined(parts: Sequence[JudgedQueries]) -> JudgedQueries:
+    def each(name: str) -> npt.NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    def listed(name: str) -> list[Any]:
+        return [value for part in parts for value in getattr(part, name)]
+
+    return JudgedQueries(
+        parts[0].relevant_by,
+        correct=each("correct"),
+        in_scope=each("in_scope"),
+        has_hit=each("has_hit"),
+        score=each("score"),
+        query_confidence=each("query_confidence"),
+        features={name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features},
+        wanted=listed("wanted"),
+        found=listed("found"),
+        labels=listed("labels"),
+    )
 
 
 async def learn(
-    state: IndexState, judged: JudgedQueries, options: SearchOptions, seed: int, *, within: int = 1
+    state: IndexState,
+    judged: JudgedQueries,
+    options: SearchOptions,
+    seed: int,
+    *,
+    within: int = 1,
+    groups: JudgedGroups | None = None,
 ) -> Calibration:
     """Calibrate on judged queries, and keep the calibration with the index."""
     about = {**await described(state, options), "relevant_by": judged.relevant_by, "relevant_within": within}
 
     def work() -> Calibration:
         return calibrate(
-            judged.features, judged.correct[judged.has_hit], judged.in_scope[judged.has_hit], seed=seed, **about
+            judged.features,
+            judged.correct[judged.has_hit],
+            judged.in_scope[judged.has_hit],
+            groups=None if groups is None else groups[judged.has_hit],
+            seed=seed,
+            **about,
         )
 
     calibration = await state.engine.work(work)
