@@ -25,6 +25,7 @@ _NARROWER = 0.75  # a share of delta, as of precision_curve
 _SHAPE = 10.0  # weight of all groups' confidences among those of one
 _INTERVAL = (0.1, 0.9)
 _LEAST = 1e-6
+_TINY = 1e-200
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ def group_offsets(confidence: FloatArray, correct: BoolArray, codes: IntArray, g
     likelihood = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
     priors = np.exp(-(((_OFFSETS - _MEANS[:, None, None]) / _SPREADS[:, None]) ** 2) / 2).reshape(-1, len(_OFFSETS))
     priors /= priors.sum(axis=1, keepdims=True)
-    seen = priors @ likelihood.T  # (priors, groups)
+    seen = np.maximum(priors @ likelihood.T, _TINY)  # (priors, groups)
     plausible = (-((_MEANS[:, None] / _MEAN_SCALE) ** 2) / 2 - (_SPREADS / _SPREAD_SCALE) ** 2 / 2).ravel()
     evidence = np.log(seen).sum(axis=1) + plausible
     weights = np.exp(evidence - evidence.max())

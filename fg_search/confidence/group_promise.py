@@ -13,7 +13,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from fg_search.confidence.group_bounds import GroupBounds
-from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.thresholds import GroupBasis, PrecisionThreshold, fewest_answers
 
 PromiseBy = Literal["label", "tenant"]
 GroupedBy = Literal["label", "tenant", "group"]
@@ -70,10 +70,11 @@ class GroupPromise:
     Attributes:
         group: Name of the group: a label, or a tenant.
         judged: Number of its judged queries.
-        answered: Number of those that the threshold of all would answer.
-        precision: Estimated precision of the answers at the threshold of all, in [0, 1]; NaN if there is none.
+        answered: Number of those that the threshold of all answers; of all of them, if there is no such threshold.
+        precision: Estimated precision of these answers, in [0, 1].
         low: Lower end of its 80 % interval.
         high: Upper end.
+        falls_short: Whether the target is shown to be missed at the threshold of all; if there is none, at any.
         threshold: The group's threshold; its ``basis`` says where it comes from.
     """
 
@@ -83,12 +84,8 @@ class GroupPromise:
     precision: float
     low: float
     high: float
+    falls_short: bool
     threshold: PrecisionThreshold
-
-    @property
-    def falls_short(self) -> bool:
-        """Whether the threshold of all is shown to be too low for this group."""
-        return self.high < self.threshold.target
 
     @property
     def is_promised(self) -> bool:
@@ -100,65 +97,76 @@ class GroupPromise:
 class GroupThresholds:
     """Thresholds of the groups for one target precision.
 
+    None is below the threshold of all queries, so that what is promised to all of them holds as well. If nothing can be
+    promised to all, a group has a threshold by itself only if it has enough judged answers to show the target alone.
+
     Attributes:
         groups: The groups.
         bounds: Precisions of their answers.
         pooled: The threshold of all queries together.
+        least: No threshold is below this, whatever the groups say.
     """
 
     groups: JudgedGroups
     bounds: GroupBounds
     pooled: PrecisionThreshold
+    least: float
 
     def table(self) -> list[GroupPromise]:
         """What is promised to each group, the least precise one first."""
         rows = [self.promise(name) for name in self.groups.names]
-        return sorted(rows, key=lambda row: (np.nan_to_num(row.precision), row.group))
+        return sorted(rows, key=lambda row: (row.precision, row.group))
 
     def promise(self, name: str) -> GroupPromise:
         """What is promised to a group, judged or not."""
-        row, bounds, least = self.groups.number(name), self.bounds, self.pooled.threshold
-        is_known = row < len(self.groups.names)
-        judged = int((self.groups.codes == row).sum()) if is_known else 0
-        at = np.flatnonzero(bounds.thresholds >= least) if least is not None else np.empty(0, dtype=np.int64)
-        if not len(at):
-            nothing = replace(self.pooled, queries=judged, group=name, grouped_by=self.groups.by, basis="none")
-            return GroupPromise(name, judged, 0, float("nan"), float("nan"), float("nan"), nothing)
-        precision, low, high = (float(values[row, at[-1]]) for values in (bounds.precision, bounds.low, bounds.high))
-        found = GroupPromise(name, judged, int(bounds.answered[row, at[-1]]), precision, low, high, self.pooled)
-        return replace(found, threshold=self._threshold(found, row, int(at[-1])))
+        row, bounds, pooled = self.groups.number(name), self.bounds, self.pooled
+        judged = int((self.groups.codes == row).sum())
+        allowed = bounds.thresholds >= max(pooled.threshold or 0.0, self.least)
+        reached = allowed & (bounds.lower[row] >= pooled.target)
+        if pooled.threshold is None:
+            reached &= bounds.answered[row] >= fewest_answers(pooled.target, pooled.delta)
+        at = int(allowed.sum()) - 1 if pooled.threshold is not None else -1
+        high = float(bounds.high[row, at])
+        falls_short = (high if pooled.threshold is not None else float(bounds.high[row].max())) < pooled.target
+        found = GroupPromise(
+            group=name,
+            judged=judged,
+            answered=int(bounds.answered[row, at]),
+            precision=float(bounds.precision[row, at]),
+            low=float(bounds.low[row, at]),
+            high=high,
+            falls_short=falls_short,
+            threshold=replace(pooled, queries=judged, group=name, grouped_by=self.groups.by),
+        )
+        own = int(np.flatnonzero(reached)[-1]) if reached.any() else None
+        if own is not None and pooled.threshold is not None and own == at:
+            return self._with(found, "pooled", "keeps the threshold of all", precision=found.precision)
+        if own is not None:
+            return self._own(found, float(bounds.thresholds[own]), row, own)
+        if falls_short:
+            said = f"falls short of a precision of {pooled.target:.1%}, and no threshold of its own reaches it"
+            return self._with(found, "none", said, threshold=None, coverage=0.0, precision=float("nan"))
+        if pooled.threshold is None:
+            return self._with(found, "none", f"has no threshold, as all together have none ({pooled.reason})")
+        said = "has the threshold of all, and no promise by itself"
+        return self._with(found, "not promised", said, precision=found.precision)
 
-    def _threshold(self, found: GroupPromise, row: int, at: int) -> PrecisionThreshold:
-        bounds, pooled, named = self.bounds, self.pooled, f"{self.groups.by} {found.group}"
-        reached = np.flatnonzero(bounds.lower[row, : at + 1] >= pooled.target)
-        told = f"{found.judged:,} judged queries"
-        seen = f"{found.precision:.1%} of its answers are right ({found.low:.1%} to {found.high:.1%}) at that of all"
-        about = replace(
-            pooled, queries=found.judged, group=found.group, grouped_by=self.groups.by, precision=found.precision
-        )
-        if not len(reached):
-            if found.falls_short:
-                return replace(
-                    about,
-                    threshold=None,
-                    coverage=0.0,
-                    precision=float("nan"),
-                    basis="none",
-                    reason=f"{named} falls short of a precision of {pooled.target:.1%}, and no threshold of its own "
-                    f"reaches it: {seen}, by {told}",
-                )
-            reason = f"{named} has the threshold of all, and no promise by itself: {seen}, by {told}; {pooled.reason}"
-            return replace(about, basis="not promised", reason=reason)
-        own = int(reached[-1])
-        if own == at:
-            return replace(about, basis="pooled", reason=f"{named} keeps the threshold of all: {seen}, by {told}")
-        threshold = float(bounds.thresholds[own])
-        return replace(
-            about,
+    def _own(self, found: GroupPromise, threshold: float, row: int, at: int) -> GroupPromise:
+        before = self.pooled.threshold
+        place = "where all together have none" if before is None else f"in place of {before:.4g}"
+        return self._with(
+            found,
+            "own",
+            f"has its own threshold, {threshold:.4g} {place}",
             threshold=threshold,
-            precision=float(bounds.precision[row, own]),
-            coverage=float(bounds.answered[row, own] / found.judged) if found.judged else 0.0,
-            basis="own",
-            reason=f"{named} has its own threshold, {threshold:.4g} in place of {pooled.threshold:.4g}: {seen}, "
-            f"by {told}",
+            precision=float(self.bounds.precision[row, at]),
+            coverage=float(self.bounds.answered[row, at] / found.judged) if found.judged else 0.0,
         )
+
+    def _with(self, found: GroupPromise, basis: GroupBasis, said: str, **changes: Any) -> GroupPromise:
+        where = "if all are given" if self.pooled.threshold is None else "at the threshold of all"
+        reason = (
+            f"{self.groups.by} {found.group} {said}: {found.precision:.1%} of its answers are right ({found.low:.1%} "
+            f"to {found.high:.1%}) {where}, by {found.judged:,} judged queries"
+        )
+        return replace(found, threshold=replace(found.threshold, basis=basis, reason=reason, **changes))

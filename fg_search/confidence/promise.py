@@ -216,8 +216,8 @@ class PrecisionPromise:
                 raise ValueError(f"{name} must be greater than 0 and less than 1, got {value!r}")
         return self._marked(self._curve(delta).threshold(target_precision))
 
-    def group_thresholds(self, pooled: PrecisionThreshold) -> GroupThresholds:
-        """Thresholds of the groups, none of them below the one of all queries together.
+    def group_thresholds(self, pooled: PrecisionThreshold, *, least: float = 0.0) -> GroupThresholds:
+        """Thresholds of the groups, none of them below the one of all queries together, or below ``least``.
 
         Each group is promised the target by itself, not all at once: of those that are promised it, about a share
         ``delta`` may fall short, see :func:`fg_search.confidence.group_bounds.group_bounds`.
@@ -228,7 +228,7 @@ class PrecisionPromise:
         if self.groups is None:
             raise ValueError("nothing is promised by label or tenant; calibrate with promise_by='label' or 'tenant'")
         bounds = self._usual_bounds if pooled.delta == DELTA else self._bounds(pooled.delta)
-        return GroupThresholds(self.groups, bounds, pooled)
+        return GroupThresholds(self.groups, bounds, pooled, least)
 
     @cached_property
     def _usual_bounds(self) -> GroupBounds:

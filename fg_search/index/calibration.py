@@ -15,7 +15,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from fg_search.confidence.calibrator import Calibrator
-from fg_search.confidence.group_promise import GroupPromise, JudgedGroups, PromiseBy
+from fg_search.confidence.group_promise import GroupPromise, GroupThresholds, JudgedGroups, PromiseBy
 from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.unanswerable_share import UnanswerableShare
@@ -105,8 +105,9 @@ class Calibration:
         Raises:
             ValueError: If a number is not in (0, 1), or there is a group and nothing is promised by group.
         """
-        pooled = raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
-        return pooled if group is None else self.promise.group_thresholds(pooled).promise(group).threshold
+        if group is not None:
+            return self._by_group(target, delta).promise(group).threshold
+        return raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
 
     def groups(self, target: float, delta: float = DELTA) -> list[GroupPromise]:
         """What is promised to each label or tenant, the least precise one first.
@@ -117,7 +118,12 @@ class Calibration:
         Raises:
             ValueError: If a number is not in (0, 1), or nothing is promised by label or tenant.
         """
-        return self.promise.group_thresholds(self.threshold(target, delta)).table()
+        return self._by_group(target, delta).table()
+
+    def _by_group(self, target: float, delta: float) -> GroupThresholds:
+        audited = [one.threshold for one in self.audited if one.target <= target]
+        least = max((np.inf if one is None else one for one in audited), default=0.0)
+        return self.promise.group_thresholds(self.threshold(target, delta), least=least)
 
     def group_of(self, label: str | None, tenant: str | None) -> str | None:
         """Group of a query, by the label of its best hit and by its tenant; ``None`` if it is in none."""
