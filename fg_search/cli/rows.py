@@ -274,11 +274,28 @@ def queries_of(
     Raises:
         RecordError: If the first row of a file lacks a column, or any row does and ``on_error`` is ``"stop"``.
     """
+    records = judged_records(paths, on_error, text=text, columns=relevant, form=form)
+    return [record.text for record in records], right_answers(records, relevant, out_of_scope, ids)
+
+
+def judged_records(
+    paths: Sequence[Path],
+    on_error: OnBadRow,
+    *,
+    text: str,
+    columns: Sequence[str],
+    form: Mapping[str, str | None],
+) -> list[Record]:
+    """Rows of judged queries that have all these columns.
+
+    Raises:
+        RecordError: If the first row of a file lacks a column, or any row does and ``on_error`` is ``"stop"``.
+    """
     records: list[Record] = []
     for path in paths:
         skipped = SkippedRows(report=warn)
         for i, record in enumerate(rows_of(path, on_error, text=text, **form)):
-            missing = [column for column in relevant if column not in record.payload]
+            missing = [column for column in columns if column not in record.payload]
             if not missing:
                 records.append(record)
                 continue
@@ -289,6 +306,13 @@ def queries_of(
                 raise error
             skipped(error)
         _summarise(path, skipped)
+    return records
+
+
+def right_answers(
+    records: Sequence[Record], relevant: Sequence[str], out_of_scope: Sequence[str], ids: IdsAs | None
+) -> list[list[Any]]:
+    """Right answers of each judged query, by the columns that name them."""
     answers = []
     for record in records:
         values = [record.payload[column] for column in relevant]
@@ -300,7 +324,7 @@ def queries_of(
                 if answer is not None and answer != "" and answer not in out_of_scope
             ]
         )
-    return [record.text for record in records], answers
+    return answers
 
 
 def _summarise(path: Path, skipped: SkippedRows) -> None:

@@ -35,6 +35,7 @@ from fg_search.cli.options import (
     OnError,
     OptionalQueryFiles,
     OutOfScope,
+    PromiseBy,
     QueryFiles,
     RankByOption,
     Relevant,
@@ -42,13 +43,14 @@ from fg_search.cli.options import (
     RelevantWithin,
     RetryFor,
     Tenant,
+    TenantColumn,
     TextColumn,
     TrustRemoteCode,
     open_index,
     search_options,
     text_form,
 )
-from fg_search.cli.rows import queries_of, rows_of
+from fg_search.cli.rows import judged_records, queries_of, right_answers, rows_of
 from fg_search.records import RecordError, SkippedRows, stop
 from fg_search.records.json_value import is_unicode
 
@@ -199,6 +201,8 @@ def calibrate(
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
     relevant_within: RelevantWithin = 1,
+    promise_by: PromiseBy = None,
+    tenants: TenantColumn = None,
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
@@ -232,17 +236,14 @@ def calibrate(
         familiarity_weight=familiarity_weight,
         rank_by=rank_by,
     )
-    texts = answers = None
+    texts = answers = of_tenants = None
     if queries is not None:
-        texts, answers = queries_of(
-            queries,
-            on_error,
-            text=text,
-            relevant=relevant,
-            out_of_scope=out_of_scope or (),
-            ids=ids,
-            form=text_form(delimiter, encoding),
-        )
+        columns = [*relevant, *([] if tenants is None else [tenants])]
+        form = text_form(delimiter, encoding)
+        records = judged_records(queries, on_error, text=text, columns=columns, form=form)
+        texts = [record.text for record in records]
+        answers = right_answers(records, relevant, out_of_scope or (), ids)
+        of_tenants = None if tenants is None else [str(record.payload[tenants]) for record in records]
     from fg_search.index.evaluation import TARGETS
 
     with (
@@ -257,10 +258,13 @@ def calibrate(
             answers,
             relevant_by=relevant_by,
             relevant_within=relevant_within,
+            promise_by=promise_by,
+            tenants=of_tenants,
             batch_size=batch_size,
             **options,
         )
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
+        groups = {} if promise_by is None else {wanted: learned.groups(wanted) for wanted in TARGETS}
     if as_json:
         print_json(
             {
@@ -269,12 +273,16 @@ def calibrate(
                 "pretended": learned.pretended,
                 "unanswerable_share": learned.share,
                 "thresholds": thresholds,
+                "promise_by": promise_by,
+                "groups": [row for rows in groups.values() for row in rows],
             }
         )
         return
     what = "items taken for queries" if learned.pretended else "queries"
     say(f"{learned.queries:,} {what} judged by {learned.relevant_by}; kept with the index")
     display.thresholds(console, thresholds)
+    if promise_by is not None:
+        display.groups(console, promise_by, groups)
 
 
 def evaluate(

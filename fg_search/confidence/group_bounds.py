@@ -21,6 +21,8 @@ _MEAN_SCALE, _SPREAD_SCALE = 0.5, 1.0
 # (benchmarks/promise_by_label.py).
 _AGREEING = 20.0
 _QUARTILE = 0.25
+# Where a group falls short, the offset is not believed, and its surest answers have to stand against the others.
+_DOUBT = 10.0
 _NARROWER = 0.75  # a share of delta, as of precision_curve
 _SHAPE = 10.0  # weight of all groups' confidences among those of one
 _INTERVAL = (0.1, 0.9)
@@ -35,6 +37,8 @@ class GroupBounds:
     Attributes:
         thresholds: ``(t,)`` float64 confidences, decreasing.
         lower: ``(g + 1, t)`` lower bounds of the precision, in [0, 1].
+        right: ``(g + 1, t)`` numbers of right answers, weighted.
+        counted: ``(g + 1, t)`` numbers of all answers, weighted likewise.
         precision: ``(g + 1, t)`` estimates.
         low: ``(g + 1, t)`` lower ends of their 80 % intervals.
         high: ``(g + 1, t)`` upper ends.
@@ -43,10 +47,29 @@ class GroupBounds:
 
     thresholds: FloatArray
     lower: FloatArray
+    right: FloatArray
+    counted: FloatArray
     precision: FloatArray
     low: FloatArray
     high: FloatArray
     answered: IntArray
+
+    def own(self, row: int, delta: float) -> FloatArray:
+        """Lower bounds ``(t,)`` of a group's precision by its own answers alone (Clopper & Pearson, 1934)."""
+        from scipy.special import betaincinv
+
+        right = np.maximum(self.right[row], _LEAST)
+        return np.asarray(
+            betaincinv(right, self.counted[row] - self.right[row] + 1, _NARROWER * delta), dtype=np.float64
+        )
+
+    def doubted(self, row: int, precision: float) -> FloatArray:
+        """Lower quartiles ``(t,)`` of its precision, if ten more answers were as right as with this precision."""
+        from scipy.special import betaincinv
+
+        wrong = self.counted[row] - self.right[row]
+        parts = self.right[row] + _DOUBT * precision, wrong + _DOUBT * (1 - precision)
+        return np.asarray(betaincinv(*parts, _QUARTILE), dtype=np.float64)
 
 
 def group_offsets(confidence: FloatArray, correct: BoolArray, codes: IntArray, groups: int) -> FloatArray:
@@ -132,6 +155,8 @@ def group_bounds(
     return GroupBounds(
         thresholds,
         np.minimum(modelled(_quantile(offsets, _NARROWER * delta)), betaincinv(rights, wrongs + 0.5, _QUARTILE)),
+        right,
+        counted,
         rights / (rights + wrongs),
         np.minimum(modelled(low), betaincinv(rights, wrongs, _QUARTILE)),
         np.maximum(modelled(high), betaincinv(rights, wrongs, 1 - _QUARTILE)),

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from fg_search.confidence.group_bounds import GroupBounds
-from fg_search.confidence.thresholds import GroupBasis, PrecisionThreshold, fewest_answers
+from fg_search.confidence.thresholds import GroupBasis, PrecisionThreshold
 
 PromiseBy = Literal["label", "tenant"]
 GroupedBy = Literal["label", "tenant", "group"]
@@ -70,11 +70,11 @@ class GroupPromise:
     Attributes:
         group: Name of the group: a label, or a tenant.
         judged: Number of its judged queries.
-        answered: Number of those that the threshold of all answers; of all of them, if there is no such threshold.
+        answered: Number of those that the threshold of all answers. If there is none, all are looked at.
         precision: Estimated precision of these answers, in [0, 1].
         low: Lower end of its 80 % interval.
         high: Upper end.
-        falls_short: Whether the target is shown to be missed at the threshold of all; if there is none, at any.
+        falls_short: Whether these answers are shown to miss the target.
         threshold: The group's threshold; its ``basis`` says where it comes from.
     """
 
@@ -97,8 +97,9 @@ class GroupPromise:
 class GroupThresholds:
     """Thresholds of the groups for one target precision.
 
-    None is below the threshold of all queries, so that what is promised to all of them holds as well. If nothing can be
-    promised to all, a group has a threshold by itself only if it has enough judged answers to show the target alone.
+    None is below the threshold of all queries, so that what is promised to all of them holds as well. A group that
+    falls short there has a higher one only if its surest answers are better than the others of it. Where nothing can be
+    promised to all, its own answers alone have to show the target.
 
     Attributes:
         groups: The groups.
@@ -123,16 +124,18 @@ class GroupThresholds:
         judged = int((self.groups.codes == row).sum())
         allowed = bounds.thresholds >= max(pooled.threshold or 0.0, self.least)
         reached = allowed & (bounds.lower[row] >= pooled.target)
-        if pooled.threshold is None:
-            reached &= bounds.answered[row] >= fewest_answers(pooled.target, pooled.delta)
         at = int(allowed.sum()) - 1 if pooled.threshold is not None else -1
         high = float(bounds.high[row, at])
-        falls_short = (high if pooled.threshold is not None else float(bounds.high[row].max())) < pooled.target
+        precision, falls_short = float(bounds.precision[row, at]), high < pooled.target
+        if pooled.threshold is None:
+            reached &= bounds.own(row, pooled.delta) >= pooled.target
+        elif falls_short:
+            reached &= bounds.doubted(row, precision) >= pooled.target
         found = GroupPromise(
             group=name,
             judged=judged,
             answered=int(bounds.answered[row, at]),
-            precision=float(bounds.precision[row, at]),
+            precision=precision,
             low=float(bounds.low[row, at]),
             high=high,
             falls_short=falls_short,

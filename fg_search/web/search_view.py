@@ -121,7 +121,8 @@ def _find(site: Site, asked: SearchRequest, log: Logging | None) -> Found:
         return Found(result, None, lenient.min_query_confidence is not None, notice)
     if calibration is None or asked.target_precision is None:
         return Found(result, None, asked.min_query_confidence is not None, None)
-    return Found(result, calibration.threshold(asked.target_precision).threshold, True, None)
+    label = result.hits[0].label if result.hits and calibration.promise_by == "label" else None
+    return Found(result, calibration.threshold(asked.target_precision, group=label).threshold, True, None)
 
 
 def _thresholds(site: Site) -> list[PrecisionThreshold]:
