@@ -22,7 +22,7 @@ _MEAN_SCALE, _SPREAD_SCALE = 0.5, 1.0
 _AGREEING = 20.0
 _QUARTILE = 0.25
 # Where a group falls short, the offset is not believed, and its surest answers have to stand against the others.
-_DOUBT = 10.0
+_DOUBT = 3.0
 _NARROWER = 0.75  # a share of delta, as of precision_curve
 _SHAPE = 10.0  # weight of all groups' confidences among those of one
 _INTERVAL = (0.1, 0.9)
@@ -64,7 +64,7 @@ class GroupBounds:
         )
 
     def doubted(self, row: int, precision: float) -> FloatArray:
-        """Lower quartiles ``(t,)`` of its precision, if ten more answers were as right as with this precision."""
+        """Lower quartiles ``(t,)`` of its precision, if three more answers were as right as with this precision."""
         from scipy.special import betaincinv
 
         wrong = self.counted[row] - self.right[row]

@@ -22,6 +22,20 @@ def test_with_a_calibration_there_are_diagrams_and_their_tables(browse, calibrat
         assert name in page.text or name == "600"
 
 
+def test_labels_that_fall_short_are_named(browse, served, questions):
+    texts, labels = questions(500, 3)
+    meant = ["card" if label == "loan" and i % 3 else label for i, label in enumerate(labels)]
+    served.calibrate(texts, meant, promise_by="label")
+    page = browse(served).get("/health").text
+    part = page.split("Which labels fall short?")[1].split("</section>")[0]
+    assert re.search(r"loan.*never answered", part)
+    assert "travel" not in part
+    found = browse(served).get("/", params={"q": "my loan mortgage", "target_precision": 0.8, "doubtful": "hide"}).text
+    assert "label loan falls short" in found
+    served.calibrate(texts, meant)
+    assert "Which labels fall short?" not in browse(served).get("/health").text
+
+
 def test_what_was_not_looked_at_is_not_shown(browse, common):
     page = browse(common).get("/health")
     assert "Labels by confusion" not in page.text
