@@ -140,7 +140,7 @@ def summarise(rows: list[list[Any]]) -> dict[tuple[str, float, float], dict[str,
             "precision": float(precision[coverage > 0].mean()) if (coverage > 0).any() else float("nan"),
             "coverage": float(coverage.mean()),
             "oracle": float(oracle.mean()),
-            "share": float(share.mean()),
+            "followed_share": float(share.mean()),
         }
     return summary
 

@@ -29,11 +29,11 @@ from fg_search.index import (
     health,
     info,
     ingestion,
+    judged_calibration,
     migration,
     opening,
     recovery,
     refit,
-    relevance,
     removal,
     snapshots,
 )
@@ -399,7 +399,8 @@ class ConfidenceIndex:
         query_filter: models.Filter | None = None,
         target_precision: float | None = None,
         min_query_confidence: float | None = None,
-        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        on_uncertain: Literal["flag", "abstain", "clarify", "raise"] = "flag",
+        label_miss: float = 0.1,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         explain: bool = False,
         embeddings: FeatureEmbeddings | None = None,
@@ -422,9 +423,14 @@ class ConfidenceIndex:
                 own ids; ``HasIdCondition`` takes the engine's).
             target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
                 confidence is too low for it are uncertain. Needs :meth:`calibrate`.
-            min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
-            on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or
-                ``"raise"``.
+            min_query_confidence: Queries less confident than this are uncertain, in [0, 1]. If it is not given, an
+                index without a calibration takes .2: below it a query hardly looks answerable.
+            on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits), ``"raise"``,
+                or ``"clarify"``: no hits, but the smallest set of labels that holds the right one, each with an example
+                (``result.choices``), to ask which of them is meant. Without any, or with more than ``limit``, it
+                abstains. Needs ``target_precision``, and an index calibrated on right labels.
+            label_miss: Share of the uncertain queries with an answer whose right label ``"clarify"`` may miss, in
+                (0, 1), if these are like those of the calibration.
             rank_by: ``"features"``, ``"base"``, ``"both"`` (the mean of their similarities), or ``"auto"``: as the
                 index was calibrated, otherwise by how the head was trained.
             explain: Also find the item nearest to the query by base embeddings (``result.nearest``), with hits or
@@ -434,7 +440,8 @@ class ConfidenceIndex:
 
         Raises:
             EmptyIndexError: If the index is empty.
-            NotCalibratedError: If a target precision is asked for and the index was not calibrated for such searches.
+            NotCalibratedError: If a target precision is asked for and the index was not calibrated for such searches;
+                for ``"clarify"``, on right labels.
             NotScoredError: If familiarity counts, and the items have none: the encoder does not know its examples.
             UncertainQueryError: If the query is uncertain and ``on_uncertain`` is ``"raise"``.
             TypeError, ValueError: If an argument is out of range.
@@ -450,6 +457,7 @@ class ConfidenceIndex:
             target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
+            label_miss=label_miss,
             rank_by=rank_by,
             explain=explain,
         )
@@ -470,7 +478,8 @@ class ConfidenceIndex:
         query_filter: models.Filter | None = None,
         target_precision: float | None = None,
         min_query_confidence: float | None = None,
-        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        on_uncertain: Literal["flag", "abstain", "clarify", "raise"] = "flag",
+        label_miss: float = 0.1,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         explain: bool = False,
         embeddings: FeatureEmbeddings | None = None,
@@ -492,6 +501,7 @@ class ConfidenceIndex:
             target_precision: As in :meth:`search`.
             min_query_confidence: As in :meth:`search`.
             on_uncertain: As in :meth:`search`. ``"raise"`` raises at the first uncertain query.
+            label_miss: As in :meth:`search`.
             rank_by: As in :meth:`search`.
             explain: As in :meth:`search`.
             embeddings: Embeddings of all phrasings in order by this index's encoder, if you have them.
@@ -516,6 +526,7 @@ class ConfidenceIndex:
             target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
+            label_miss=label_miss,
             rank_by=rank_by,
             explain=explain,
         )
@@ -541,7 +552,8 @@ class ConfidenceIndex:
         query_filter: models.Filter | None = None,
         target_precision: float | None = None,
         min_query_confidence: float | None = None,
-        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        on_uncertain: Literal["flag", "abstain", "clarify", "raise"] = "flag",
+        label_miss: float = 0.1,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         explain: bool = False,
         embeddings: FeatureEmbeddings | None = None,
@@ -562,6 +574,7 @@ class ConfidenceIndex:
             target_precision: As in :meth:`search`.
             min_query_confidence: As in :meth:`search`.
             on_uncertain: As in :meth:`search`.
+            label_miss: As in :meth:`search`.
             rank_by: As in :meth:`search`.
             explain: As in :meth:`search`.
             embeddings: As in :meth:`search`.
@@ -580,6 +593,7 @@ class ConfidenceIndex:
             target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
+            label_miss=label_miss,
             rank_by=rank_by,
             explain=explain,
         )
@@ -843,7 +857,7 @@ class ConfidenceIndex:
             raise ValueError("give queries and relevant, or neither to estimate from the items themselves")
         judged, right = queries, relevant
         learned = self._find(
-            lambda state: relevance.calibrate_on(
+            lambda state: judged_calibration.calibrate_on(
                 state,
                 judged,
                 right,

@@ -33,7 +33,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def result(console: Console, found: SearchResult) -> None:
-    """Print the decision and the hits for a query."""
+    """Print the decision and the hits for a query, or the labels to choose from."""
     console.print(f"[bold]{_shown(found.query)}[/bold]")
     style = "green" if found.decision == "answer" and not found.uncertain else "yellow"
     flag = " (uncertain)" if found.uncertain and found.decision == "answer" else ""
@@ -45,6 +45,12 @@ def result(console: Console, found: SearchResult) -> None:
     if found.nearest is not None:
         near = found.nearest
         console.print(f"  nearest to: {_shown(near.text)} ({_shown(near.label or '-')}, cosine {near.score:.2f})")
+    if found.decision == "clarify":
+        console.print("  [bold]Did you mean:[/bold]")
+        choices = _table(("chance", "left"), ("label", "left"), ("text", "left"))
+        for choice in found.choices:
+            choices.add_row(bar(choice.probability), _shown(choice.label), _shown(choice.example.text))
+        console.print(choices)
     if found.hits:
         weighted = any(hit.score != hit.ranking_score for hit in found.hits)
         scores = (("ranking", "right"), ("score", "right")) if weighted else (("score", "right"),)

@@ -86,8 +86,15 @@ def search(
         float | None, typer.Option(help="Treat queries less confident than this as uncertain, 0 to 1.")
     ] = None,
     on_uncertain: Annotated[
-        str, typer.Option(help="What to do with an uncertain query: flag, abstain or raise.")
+        str,
+        typer.Option(
+            help="What to do with an uncertain query: flag, abstain, clarify (which of a few labels is it?) or raise."
+        ),
     ] = "flag",
+    label_miss: Annotated[
+        float,
+        typer.Option(help="Share of the uncertain queries whose right label `clarify` may miss, 0 to 1."),
+    ] = 0.1,
     rank_by: RankByOption = "auto",
     payload_filter: Annotated[
         str | None,
@@ -129,6 +136,7 @@ def search(
         target_precision=target_precision,
         min_query_confidence=min_query_confidence,
         on_uncertain=on_uncertain,
+        label_miss=label_miss,
         rank_by=rank_by,
         explain=explain,
         query_filter=None if payload_filter is None else _filter_of(payload_filter),

@@ -38,18 +38,27 @@ class JudgedEvidence:
         correct: ``(n,)`` booleans, whether the hit is right.
         answerable: ``(n,)`` booleans, whether there is an answer; true where ``correct`` is.
         pretended: Whether they are items taken for queries, since nobody has judged a query yet.
+        right_label: ``(n,)`` weight of the right label relative to the most probable one, in [0, 1]; NaN where there is
+            no right label. ``None`` if nothing is known of labels.
     """
 
     evidence: AnswerEvidence
     correct: BoolArray
     answerable: BoolArray
     pretended: bool = False
+    right_label: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.correct)
 
     def __getitem__(self, rows: npt.NDArray[Any]) -> JudgedEvidence:
-        return replace(self, evidence=self.evidence[rows], correct=self.correct[rows], answerable=self.answerable[rows])
+        return replace(
+            self,
+            evidence=self.evidence[rows],
+            correct=self.correct[rows],
+            answerable=self.answerable[rows],
+            right_label=None if self.right_label is None else self.right_label[rows],
+        )
 
     @property
     def kind(self) -> Literal["judged", "pretended"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from fg_search.confidence.answer_model import AnswerEvidence, AnswerModel
 from fg_search.confidence.calibrator import Calibrator
 from fg_search.confidence.group_bounds import GroupBounds, group_bounds, group_offsets
 from fg_search.confidence.group_promise import GroupThresholds, JudgedGroups
+from fg_search.confidence.label_sets import LabelCutoff, label_cutoff
 from fg_search.confidence.likelihood_ratio import LikelihoodRatio
 from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, Traffic, confidence_at, precision_curve
 from fg_search.confidence.thresholds import PrecisionThreshold
@@ -97,6 +98,7 @@ class PrecisionPromise:
         answerable: npt.ArrayLike,
         *,
         groups: JudgedGroups | None = None,
+        right_label: npt.ArrayLike | None = None,
         pretended: bool = False,
         seed: int = 0,
     ) -> Self:
@@ -111,6 +113,8 @@ class PrecisionPromise:
             answerable: ``(n,)`` booleans, whether there is an answer at all; true where ``correct`` is. With fewer than
                 five unanswerable queries, these count as answered wrongly.
             groups: Groups of the ``n`` queries, if something is to be promised to each.
+            right_label: ``(n,)`` weight of each query's right label relative to the most probable one, in [0, 1], NaN
+                where there is none, for :meth:`label_cutoff`.
             pretended: Whether these are no queries of users, but items taken for queries.
             seed: Random seed of the folds.
 
@@ -127,7 +131,8 @@ class PrecisionPromise:
         if not with_answer.all():
             ratio = LikelihoodRatio.fit(evidence.answerable[with_answer], evidence.answerable[~with_answer])
         kept = np.random.default_rng(seed).permutation(len(right))[:_MAX_JUDGED]
-        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], pretended)
+        of_label = None if right_label is None else np.asarray(right_label, dtype=np.float64)[kept]
+        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], pretended, of_label)
         model = AnswerModel.fit(features, right, with_answer)
         learned = cls(model, ratio, judged, len(right), precision_curve(judged, ratio, delta=DELTA))
         return learned if groups is None else replace(learned, groups=groups[kept])
@@ -255,6 +260,25 @@ class PrecisionPromise:
         traffic = None if self.adaptation is None else self.adaptation.traffic
         return precision_curve(self.judged, self.ratio, stated=stated, traffic=traffic, delta=delta)
 
+    def label_cutoff(self, miss: float, *, below: float | None = None) -> LabelCutoff:
+        """Least probability of the labels that a query may be about, see :func:`label_cutoff`.
+
+        The probability of a label is the confidence of the result times the label's relative weight. The cutoff is
+        chosen on the uncertain queries among those judged, so that its promise is about queries that are uncertain.
+
+        Args:
+            miss: Probability with which the right label of a query that has one may be missing, in (0, 1).
+            below: Confidence below which queries are uncertain; by default all are.
+
+        Raises:
+            ValueError: If ``miss`` is out of range, or nothing is known of labels.
+        """
+        if self.judged.right_label is None:
+            raise ValueError(
+                "how probable the right labels of the judged queries are is not known; learn from right_label"
+            )
+        return _label_cutoff(self, miss, below)
+
     def _marked(self, threshold: PrecisionThreshold) -> PrecisionThreshold:
         if not self.judged.pretended:
             return threshold
@@ -262,6 +286,7 @@ class PrecisionPromise:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`from_dict`."""
+        right_label = self.judged.right_label
         return {
             "format": _FORMAT,
             "model": self.model.to_dict(),
@@ -270,6 +295,7 @@ class PrecisionPromise:
             "evidence_right": _packed(self.judged.evidence.right),
             "correct": _bits(self.judged.correct),
             "answerable": _bits(self.judged.answerable),
+            "right_label": None if right_label is None else _packed(right_label),
             "pretended": self.judged.pretended,
             "queries": self.queries,
             "curve": self.judged_curve.to_dict(),
@@ -289,17 +315,33 @@ class PrecisionPromise:
                 f"the promise has format {data['format']}, this release reads up to {_FORMAT}; upgrade fg_search"
             )
         evidence = AnswerEvidence(_unpacked(data["evidence_answerable"]), _unpacked(data["evidence_right"]))
+        right_label = data.get("right_label")  # there is none of judgments by id
         return cls(
             model=AnswerModel.from_dict(data["model"]),
             ratio=None if data["ratio"] is None else LikelihoodRatio.from_dict(data["ratio"]),
             judged=JudgedEvidence(
-                evidence, _unbits(data["correct"]), _unbits(data["answerable"]), data.get("pretended", False)
+                evidence,
+                _unbits(data["correct"]),
+                _unbits(data["answerable"]),
+                data.get("pretended", False),
+                None if right_label is None else _unpacked(right_label),
             ),
             queries=data["queries"],
             judged_curve=PrecisionCurve.from_dict(data["curve"]),
             adaptation=None if data["adaptation"] is None else Adaptation.from_dict(data["adaptation"]),
             groups=None if data.get("groups") is None else JudgedGroups.from_dict(data["groups"]),
         )
+
+
+@lru_cache(maxsize=64)
+def _label_cutoff(promise: PrecisionPromise, miss: float, below: float | None) -> LabelCutoff:
+    judged = promise.judged
+    weights = np.full(len(judged), np.nan) if judged.right_label is None else judged.right_label
+    confidence = confidence_at(promise.share.value, judged.evidence, promise.ratio)
+    counts = ~np.isnan(weights)
+    if below is not None:
+        counts &= confidence < below
+    return label_cutoff(confidence[counts].astype(np.float64) * weights[counts], miss)
 
 
 def _check(right: npt.NDArray[np.bool_], with_answer: npt.NDArray[np.bool_]) -> None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from fg_search.evaluation import SelectiveReport, brier_score, expected_calibration_error, selective_report
 from fg_search.ids import UserId
 from fg_search.index.calibration import RelevantBy
+from fg_search.index.held_out import held_out
 from fg_search.index.query_vectors import Query, encode_queries
 from fg_search.index.relevance import JudgedQueries, Relevant, judge
 from fg_search.index.retrieval import ranking
@@ -105,6 +106,7 @@ async def evaluate_on(
     show_progress: bool | None,
 ) -> IndexEvaluation:
     """Evaluate the index, see :meth:`fg_search.ConfidenceIndex.evaluate`."""
+    queries, relevant, embeddings = held_out(state, queries, relevant, embeddings)
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     judged = await judge(state, encoded, relevant, relevant_by, options, within=relevant_within)
     return _measure(state, judged, options, relevant_within)

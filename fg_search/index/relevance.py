@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
-from fg_search.confidence.group_promise import JudgedGroups, PromiseBy
+from fg_search.confidence.group_promise import JudgedGroups
 from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
+from fg_search.index.label_choices import right_label_weights
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
-from fg_search.index.query_vectors import Queries, Query, encode_queries
+from fg_search.index.query_vectors import Queries
 from fg_search.index.result_evidence import evidence
 from fg_search.index.retrieval import uncalibrated_ranking
 from fg_search.index.rights import IndexMovedError
@@ -25,7 +26,6 @@ from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.keys import LABEL_KEY
-from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.validation import check_list, is_missing, is_number
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
@@ -49,6 +49,8 @@ class JudgedQueries:
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
         found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
         labels: ``(n,)`` labels of the top hits.
+        right_label: ``(n,)`` float32 weight of the right label, NaN where there is none, see
+            :func:`fg_search.index.label_choices.right_label_weights`; ``None`` if it was not asked for, or not found.
     """
 
     relevant_by: RelevantBy
@@ -61,6 +63,7 @@ class JudgedQueries:
     wanted: Sequence[UserId | None]
     found: Sequence[UserId | None]
     labels: Sequence[str | None]
+    right_label: npt.NDArray[np.float32] | None = None
 
 
 async def judge(
@@ -71,6 +74,7 @@ async def judge(
     options: SearchOptions,
     *,
     within: int = 1,
+    with_labels: bool = False,
 ) -> JudgedQueries:
     """Search for queries whose answer is known, and judge their hits.
 
@@ -81,6 +85,7 @@ async def judge(
         relevant_by: Whether these are labels or ids. ``"auto"`` asks the index.
         options: Options of the search.
         within: A result is right if one of its first ``within`` hits is, at most ten.
+        with_labels: Whether to find out how probable the right labels are.
 
     Raises:
         ValueError: If the numbers of queries and answers differ, or the answers could be both labels and ids, or
@@ -102,6 +107,9 @@ async def judge(
     if kind == "label":
         answers = [frozenset(map(_as_label, right)) for right in answers]
     found, features = await evidence(state, queries, options, kind)
+    right_label = None
+    if with_labels and kind == "label":
+        right_label = await right_label_weights(state, queries.vectors, found, answers)
     top = [_answer(hits[0], kind) if hits else None for hits in found]
     return JudgedQueries(
         relevant_by=kind,
@@ -120,113 +128,7 @@ async def judge(
         wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
         found=top,
         labels=[hits[0].label if hits else None for hits in found],
-    )
-
-
-async def calibrate_on(
-    state: IndexState,
-    queries: Sequence[Query],
-    relevant: Sequence[Relevant],
-    relevant_by: Literal["auto", "label", "id"],
-    options: SearchOptions,
-    embeddings: FeatureEmbeddings | None,
-    *,
-    relevant_within: int,
-    promise_by: PromiseBy | None,
-    tenants: Sequence[str] | None,
-    seed: int,
-    batch_size: int | None,
-    show_progress: bool | None,
-) -> Calibration:
-    """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
-    check_promise_by(promise_by, tenants)
-    encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
-    chosen = replace(options, rank_by=uncalibrated_ranking(state, options.rank_by))
-    if tenants is None:
-        judged = await judge(state, encoded, relevant, relevant_by, chosen, within=relevant_within)
-        groups = None if promise_by is None else JudgedGroups.of(promise_by, judged.labels)
-        return await learn(state, judged, chosen, seed, within=relevant_within, groups=groups)
-    judged, of_tenant = await judge_by_tenant(
-        state, encoded, relevant, tenants, relevant_by, chosen, within=relevant_within
-    )
-    groups = None
-    if promise_by is not None:
-        groups = JudgedGroups.of(promise_by, of_tenant if promise_by == "tenant" else judged.labels)
-    return await learn(state, judged, chosen, seed, within=relevant_within, groups=groups)
-
-
-def check_promise_by(promise_by: PromiseBy | None, tenants: Sequence[str] | None) -> None:
-    """Check by what a precision is to be promised.
-
-    Raises:
-        ValueError: If it is neither labels nor tenants, or the tenants are missing.
-    """
-    if promise_by not in (None, "label", "tenant"):
-        raise ValueError(f"promise_by must be 'label', 'tenant' or None, got {promise_by!r}")
-    if promise_by == "tenant" and tenants is None:
-        raise ValueError("promise_by='tenant' takes the tenant of each query; give tenants=[…]")
-
-
-async def judge_by_tenant(
-    state: IndexState,
-    queries: Queries,
-    relevant: Sequence[Relevant],
-    tenants: Sequence[str],
-    relevant_by: Literal["auto", "label", "id"],
-    options: SearchOptions,
-    *,
-    within: int,
-) -> tuple[JudgedQueries, list[str]]:
-    """Judge each query among the items of its tenant, see :func:`judge`.
-
-    Returns:
-        The judged queries, those of a tenant together, and their tenants.
-
-    Raises:
-        ValueError: If a tenant was chosen already, or lists differ in length.
-    """
-    if state.chosen_tenant is not None:
-        raise ValueError(f"the tenant {state.chosen_tenant!r} was chosen already; give tenants to the index of all")
-    check_list(tenants, "tenants", ordered=True)
-    check_list(relevant, "relevant", ordered=True)
-    if not len(tenants) == len(relevant) == len(queries.texts):
-        raise ValueError(
-            f"tenants has {len(tenants)} items, relevant {len(relevant)}, queries {len(queries.texts)}; give one of "
-            "each for each query"
-        )
-    rows: dict[str, list[int]] = {}
-    for i, tenant in enumerate(tenants):
-        rows.setdefault(tenant, []).append(i)
-    kind, parts = relevant_by, []
-    # a tenant whose queries have no answer does not tell labels from ids
-    for tenant in sorted(rows, key=lambda name: all(not _answers(relevant[i], i) for i in rows[name])):
-        own = Queries([queries.texts[i] for i in rows[tenant]], [queries.vectors[i] for i in rows[tenant]])
-        part = await judge(
-            state.of_tenant(tenant), own, [relevant[i] for i in rows[tenant]], kind, options, within=within
-        )
-        kind = part.relevant_by
-        parts.append((part, [tenant] * len(own.texts)))
-    return _joined([part for part, _ in parts]), [tenant for _, names in parts for tenant in names]
-
-
-def _joined(parts: Sequence[JudgedQueries]) -> JudgedQueries:
-    def each(name: str) -> npt.NDArray[Any]:
-        return np.concatenate([getattr(part, name) for part in parts])
-
-    def listed(name: str) -> list[Any]:
-        return [value for part in parts for value in getattr(part, name)]
-
-    return JudgedQueries(
-        parts[0].relevant_by,
-        correct=each("correct"),
-        in_scope=each("in_scope"),
-        has_hit=each("has_hit"),
-        score=each("score"),
-        query_confidence=each("query_confidence"),
-        features={name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features},
-        wanted=listed("wanted"),
-        found=listed("found"),
-        labels=listed("labels"),
+        right_label=right_label,
     )
 
 
@@ -248,6 +150,7 @@ async def learn(
             judged.correct[judged.has_hit],
             judged.in_scope[judged.has_hit],
             groups=None if groups is None else groups[judged.has_hit],
+            right_label=None if judged.right_label is None else judged.right_label[judged.has_hit],
             seed=seed,
             **about,
         )

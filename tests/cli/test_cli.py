@@ -339,6 +339,26 @@ def test_calibrate_by_label_names_those_that_fall_short(run, own_index, corpus, 
     assert "was made without tenants" in err
 
 
+def test_a_query_in_doubt_is_asked_back(run, own_index, questions):
+    with ConfidenceIndex(own_index / "idx") as index:
+        index.calibrate(*questions(300, 3))
+        texts = questions(60, 5)[0]
+        both = zip(texts, index.search_many(texts, target_precision=0.9, on_uncertain="clarify"), strict=True)
+        question, result = next((text, found) for text, found in both if found.decision == "clarify")
+    asked = ["search", question, "--index", own_index / "idx", "--target-precision", "0.9", "--on-uncertain", "clarify"]
+    code, out, _ = run(*asked)
+    assert code == 0
+    assert "clarify: " in out
+    assert "Did you mean:" in out
+    for choice in result.choices:
+        assert choice.example.text in out
+    found = json.loads(run(*asked, "--json")[1])
+    assert found["decision"] == "clarify"
+    assert [choice["label"] for choice in found["choices"]] == [choice.label for choice in result.choices]
+    assert found["choices"][0]["example"]["id"] == result.choices[0].example.id
+    assert len(json.loads(run(*asked, "--json", "--label-miss", "0.9")[1])["choices"]) < len(result.choices)
+
+
 def test_a_calibration_without_right_answers_says_what_is_missing(run, own_index):
     code, _, err = run("calibrate", "--queries", own_index / "judged.jsonl", "--relevant", "no", "--index", "x")
     assert code == 1
