@@ -952,6 +952,7 @@ class AsyncConfidenceIndex:
         familiarity_weight: float = 0.0,
         query_filter: models.Filter | None = None,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        slices: Mapping[str, Sequence[Any]] | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -970,6 +971,8 @@ class AsyncConfidenceIndex:
             familiarity_weight: As in :meth:`search`.
             query_filter: As in :meth:`search`.
             rank_by: As in :meth:`search`.
+            slices: By name, ``(n,)`` values of the queries for :meth:`IndexEvaluation.slices
+                <fg_search.index.evaluation.IndexEvaluation.slices>`: texts, numbers, ``None``, or lists of these.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -995,6 +998,7 @@ class AsyncConfidenceIndex:
                 options,
                 embeddings,
                 relevant_within=relevant_within,
+                slices=slices,
                 batch_size=batch_size,
                 show_progress=show_progress,
             )

@@ -132,6 +132,6 @@ def _joined(parts: Sequence[JudgedQueries]) -> JudgedQueries:
         features={name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features},
         wanted=listed("wanted"),
         found=listed("found"),
-        labels=listed("labels"),
+        top=listed("top"),
         right_label=None if any(part.right_label is None for part in parts) else each("right_label"),
     )

@@ -48,7 +48,7 @@ class JudgedQueries:
             :func:`fg_search.confidence.result_features`.
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
         found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
-        labels: ``(n,)`` labels of the top hits.
+        top: ``(n,)`` top hits, ``None`` where there is none.
         right_label: ``(n,)`` float32 weight of the right label, NaN where there is none, see
             :func:`fg_search.index.label_choices.right_label_weights`; ``None`` if it was not asked for, or not found.
     """
@@ -62,8 +62,13 @@ class JudgedQueries:
     features: dict[str, npt.NDArray[np.float64]]
     wanted: Sequence[UserId | None]
     found: Sequence[UserId | None]
-    labels: Sequence[str | None]
+    top: Sequence[Hit | None]
     right_label: npt.NDArray[np.float32] | None = None
+
+    @property
+    def labels(self) -> list[str | None]:
+        """``(n,)`` labels of the top hits."""
+        return [None if hit is None else hit.label for hit in self.top]
 
 
 async def judge(
@@ -110,7 +115,7 @@ async def judge(
     right_label = None
     if with_labels and kind == "label":
         right_label = await right_label_weights(state, queries.vectors, found, answers)
-    top = [_answer(hits[0], kind) if hits else None for hits in found]
+    top = [hits[0] if hits else None for hits in found]
     return JudgedQueries(
         relevant_by=kind,
         correct=np.array(
@@ -126,8 +131,8 @@ async def judge(
         query_confidence=np.array([query.answerability for query in queries.vectors], dtype=np.float64),
         features=features,
         wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
-        found=top,
-        labels=[hits[0].label if hits else None for hits in found],
+        found=[None if hit is None else _answer(hit, kind) for hit in top],
+        top=top,
         right_label=right_label,
     )
 

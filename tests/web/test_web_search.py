@@ -58,7 +58,8 @@ def test_a_precision_is_asked_for_unasked_but_none_is_a_choice(browse, calibrate
 
 
 def test_settings_that_nothing_is_promised_for_say_so_and_show_hits(browse, calibrated):
-    page = browse(calibrated).get("/", params={"q": "card", "target_precision": "0.8", "min_confidence": "0.3"})
+    settings = {"target_precision": "0.8", "min_confidence": "0.3"}
+    page = browse(calibrated).get("/", params={"q": "please help my card is stolen", **settings})
     assert "is not promised for these settings" in shown(page)
     assert "Answer, not checked" in shown(page)
     assert 'class="card hit"' in page.text
@@ -183,5 +184,6 @@ def test_a_question_in_doubt_is_asked_back_with_a_button_for_each_label(browse, 
 
 def test_an_index_that_knows_no_right_labels_does_not_offer_to_ask(browse, served, rows, questions):
     assert "ask what is meant" not in shown(browse(served).get("/"))
-    served.calibrate([*rows["texts"], *questions(30, 0)[0]], [*rows["ids"], *[None] * 30])
+    like_items = [f"{text} please" for text in rows["texts"]]
+    served.calibrate([*like_items, *questions(30, 0)[0]], [*rows["ids"], *[None] * 30])
     assert "ask what is meant" not in shown(browse(served).get("/"))
