@@ -260,7 +260,9 @@ class PrecisionPromise:
         traffic = None if self.adaptation is None else self.adaptation.traffic
         return precision_curve(self.judged, self.ratio, stated=stated, traffic=traffic, delta=delta)
 
-    def label_cutoff(self, miss: float, *, below: float | None = None) -> LabelCutoff:
+    def label_cutoff(
+        self, miss: float, *, below: float | None = None, below_of_groups: tuple[float, ...] | None = None
+    ) -> LabelCutoff:
         """Least probability of the labels that a query may be about, see :func:`label_cutoff`.
 
         The probability of a label is the confidence of the result times the label's relative weight. The cutoff is
@@ -269,6 +271,7 @@ class PrecisionPromise:
         Args:
             miss: Probability with which the right label of a query that has one may be missing, in (0, 1).
             below: Confidence below which queries are uncertain; by default all are.
+            below_of_groups: The same for each of the groups of judged queries, in their order.
 
         Raises:
             ValueError: If ``miss`` is out of range, or nothing is known of labels.
@@ -277,7 +280,7 @@ class PrecisionPromise:
             raise ValueError(
                 "how probable the right labels of the judged queries are is not known; learn from right_label"
             )
-        return _label_cutoff(self, miss, below)
+        return _label_cutoff(self, miss, below, below_of_groups)
 
     def _marked(self, threshold: PrecisionThreshold) -> PrecisionThreshold:
         if not self.judged.pretended:
@@ -334,13 +337,18 @@ class PrecisionPromise:
 
 
 @lru_cache(maxsize=64)
-def _label_cutoff(promise: PrecisionPromise, miss: float, below: float | None) -> LabelCutoff:
+def _label_cutoff(
+    promise: PrecisionPromise, miss: float, below: float | None, below_of_groups: tuple[float, ...] | None
+) -> LabelCutoff:
     judged = promise.judged
     weights = np.full(len(judged), np.nan) if judged.right_label is None else judged.right_label
     confidence = confidence_at(promise.share.value, judged.evidence, promise.ratio)
     counts = ~np.isnan(weights)
-    if below is not None:
-        counts &= confidence < below
+    least = np.full(len(judged), np.inf if below is None else below)
+    if below_of_groups is not None and promise.groups is not None:
+        grouped = promise.groups.codes >= 0
+        least[grouped] = np.array(below_of_groups)[promise.groups.codes[grouped]]
+    counts &= confidence < least
     return label_cutoff(confidence[counts].astype(np.float64) * weights[counts], miss)
 
 

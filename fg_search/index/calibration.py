@@ -121,6 +121,17 @@ class Calibration:
         """
         return self._by_group(target, delta).table()
 
+    def _least_of_groups(self, target: float, delta: float) -> tuple[float, ...]:
+        if (target, delta) not in self._known_least:
+            found = sorted(self.groups(target, delta), key=lambda row: row.group)
+            least = (row.threshold.threshold for row in found)
+            self._known_least[target, delta] = tuple(np.inf if one is None else one for one in least)
+        return self._known_least[target, delta]
+
+    @cached_property
+    def _known_least(self) -> dict[tuple[float, float], tuple[float, ...]]:
+        return {}
+
     def _by_group(self, target: float, delta: float) -> GroupThresholds:
         audited = [one.threshold for one in self.audited if one.target <= target]
         least = max((np.inf if one is None else one for one in audited), default=0.0)
@@ -147,7 +158,9 @@ class Calibration:
             miss: Probability with which the right label may be missing, in (0, 1).
             threshold: Threshold below which queries are uncertain; all of them if there is none.
         """
-        return self.promise.label_cutoff(miss, below=threshold.threshold)
+        groups = self.promise.groups
+        of_groups = None if groups is None else self._least_of_groups(threshold.target, threshold.delta)
+        return self.promise.label_cutoff(miss, below=threshold.threshold, below_of_groups=of_groups)
 
     def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
         """Probability that each of n results is right, ``(n,)`` float32."""

@@ -87,6 +87,18 @@ def test_one_query_alone_and_grouped_hits_are_decided_likewise(by_label):
         assert alone.reason == among.reason == grouped.reason
 
 
+def test_a_query_whose_label_falls_short_is_asked_back(by_label, questions):
+    texts, labels = confused(questions, 600, 7)
+    results = by_label.search_many(texts, limit=4, target_precision=TARGET, on_uncertain="clarify")
+    asked = [
+        (label, [choice.label for choice in result.choices])
+        for result, label in zip(results, labels, strict=True)
+        if result.uncertain and label is not None
+    ]
+    assert sum("loan" in choices for _, choices in asked) > 60
+    assert np.mean([label in choices for label, choices in asked]) >= 0.85
+
+
 def test_thresholds_by_label_are_kept_with_the_index(tmp_path, encoder, rows, questions):
     with ConfidenceIndex(tmp_path / "i", encoder) as index:
         index.add(**rows)
