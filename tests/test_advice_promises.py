@@ -38,8 +38,8 @@ def test_more_of_the_judged_queries_have_no_answer():
 
 def test_the_share_is_estimated_from_enough_queries_or_stated():
     advice = Advice(
-        "… queries are too few to estimate the share of those without an answer; give at least …, or state it: "
-        "expected_unanswerable=0.2"
+        "… different queries are too few to estimate the share of those without an answer; give at least …, or state "
+        "it: expected_unanswerable=0.2"
     )
     promise = PrecisionPromise.learn(*_judged(200, 0.2))
     with advice.raised():

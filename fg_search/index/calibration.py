@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +17,7 @@ from typing_extensions import Self
 from fg_search.confidence.calibrator import Calibrator
 from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError, NotCalibratedError
 from fg_search.index.search_options import RankBy, SearchOptions
@@ -70,6 +72,17 @@ class Calibration:
         """Share of unanswerable queries for which precisions are promised."""
         return self.promise.share
 
+    @property
+    def shift(self) -> TrafficShift | None:
+        """Whether the traffic that is followed differs in another way than by that share; ``None`` if not looked at."""
+        return None if self.promise.adaptation is None else self.promise.adaptation.shift
+
+    @property
+    def followed_at(self) -> datetime | None:
+        """When the share was estimated or stated; ``None`` if it is that of the judged queries."""
+        adaptation = self.promise.adaptation
+        return None if adaptation is None or adaptation.at is None else datetime.fromisoformat(adaptation.at)
+
     def threshold(self, target: float, delta: float = DELTA) -> PrecisionThreshold:
         """Threshold of the confidence for a target precision; falsy, with a reason, if none can be promised.
 
@@ -89,9 +102,11 @@ class Calibration:
         *,
         counts: npt.NDArray[np.float64] | None = None,
         expected_unanswerable: float | None = None,
+        at: datetime,
     ) -> Self:
         """The calibration for another share of unanswerable queries, see :meth:`PrecisionPromise.adapted`."""
-        promise = self.promise.adapted(features, counts=counts, expected_unanswerable=expected_unanswerable)
+        when = at.isoformat(timespec="seconds")
+        promise = self.promise.adapted(features, counts=counts, expected_unanswerable=expected_unanswerable, at=when)
         return replace(self, promise=promise)
 
     def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:
