@@ -1,6 +1,6 @@
 """Is traffic recognised that differs from the judged queries in another way than by its share of unanswerable ones?
 
-    python benchmarks/shift.py --data FOLDER [--curekart FOLDER] [--draws 20] [--evidence FILE] [--shifts FILE]
+    python benchmarks/shift.py --data FOLDER [--curekart FOLDER] [--draws 10] [--evidence FILE] [--shifts FILE]
         [--json FILE]
 
 False alarms: from each population of promise.py, judged queries are drawn (500 or 2,000, of which 3 % or 10 % have no
@@ -36,6 +36,7 @@ JUDGED_SHARES = (0.03, 0.1)
 WINDOWS = (300, 1000)
 SHARES = (0.0, 0.1, 0.2, 0.4)
 TARGET = 0.95
+_MORE = 4
 _CHANGED = 1000  # queries of each changed kind
 _LATIN, _CYRILLIC = "abcdefghijklmnopqrstuvwxyz", "абцдефгхийклмнопярстувшхыз"
 _OPENINGS = ("hello there, ", "i was wondering, ", "quick question: ", "hi, sorry to bother you but ", "um so ")
@@ -245,13 +246,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of CLINC150")
     parser.add_argument("--curekart", type=Path, help="folder of HINT3 Curekart")
-    parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--draws", type=int, default=10, help="of judged queries, and four times as many for alarms")
     parser.add_argument("--split", choices=("choose", "report"), default="report")
     parser.add_argument("--evidence", type=Path, help="file that keeps the populations of promise.py")
     parser.add_argument("--shifts", type=Path, help="file that keeps the other kinds of traffic")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    alarms, found = false_alarms(populations_of(options), options.draws), powers(kinds_of(options), options.draws)
+    alarms = false_alarms(populations_of(options), _MORE * options.draws)
+    found = powers(kinds_of(options), options.draws)
     show_false_alarms(alarms)
     show_powers(found)
     if options.json is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -170,7 +171,11 @@ def info(console: Console, found: IndexInfo) -> None:
 
 
 def _add_promise(facts: Table, known: CalibrationInfo) -> None:
-    when = "" if known.followed_at is None else f", {known.followed_at.astimezone():%Y-%m-%d %H:%M}"
+    when = (
+        ""
+        if known.followed_at is None
+        else f", {datetime.fromisoformat(known.followed_at).astimezone():%Y-%m-%d %H:%M}"
+    )
     facts.add_row("promised if", f"{known.share}{when}")
     if known.shift is not None:
         facts.add_row("traffic", _shown(known.shift.reason))

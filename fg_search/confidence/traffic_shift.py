@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,24 +19,30 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Features = Mapping[str, npt.NDArray[np.float64]]
 
-LEVEL = 0.01
-"""Probability below which what is seen is no chance: a shift is reported."""
+LEVEL = 0.02
+"""P-value below which a shift is reported."""
 
 _MAX_JUDGED = 2_000  # judged queries whose features are kept; up to half of them have no answer
 _DRAWS = 400  # weightings of the queries
 _STEPS = np.linspace(0.02, 0.98, 25)  # quantiles of either kind of judged query at which distributions are compared
 _PRIOR = 0.5  # weight, in queries, of one below and of one above all that were seen (Jeffreys)
+_MOST_OF_ONE = 0.02  # share of the traffic that one query counts at most: draws of a few tell nothing of chance
+_LEAST = 1e-9
 _LARGEST = float(np.finfo(np.float16).max)
 
-_WORDS = {  # what fewer and what more queries with a low value are
-    "similarity": ("less similar to their best hit than", "more similar to their best hit than"),
-    "query_confidence": ("more ambiguous than", "less ambiguous than"),
-    "hit_ambiguity": ("answered by less ambiguous hits than", "answered by more ambiguous hits than"),
-    "spread": ("found with less outstanding hits than those of", "found with more outstanding hits than those of"),
-    "lead": ("found with hits that agree less than those of", "found with hits that agree more than those of"),
-    "rival_gap": ("nearer to a second answer than", "farther from a second answer than"),
-    "familiarity": ("less familiar than", "more familiar than"),
+_WORDS = {  # what queries are that have much of a feature
+    "similarity": "similar to their best hits",
+    "query_confidence": "unambiguous",
+    "hit_ambiguity": "near to ambiguous items",
+    "spread": "close to one hit alone",
+    "lead": "supported by hits of one label",
+    "rival_gap": "far from a second answer",
+    "familiarity": "familiar",
 }
+# Their differences are compared as well: new intents and other scripts are too familiar for how similar they are to
+# anything, or not enough, while more unanswerable queries explain any change of one of them (benchmarks/shift.py).
+_CONTRASTED = ("familiarity", "similarity", "query_confidence", "lead")
+_AGAINST = " - "
 
 
 @dataclass(frozen=True)
@@ -47,8 +54,9 @@ class TrafficShift:
             share of unanswerable ones.
         reason: The same in words, and what differs most.
         p_value: Probability that chance makes queries differ as much that do not.
-        feature: Feature that differs most, see :func:`fg_search.confidence.result_features`.
-        value: Value of that feature at which the two differ most.
+        feature: Feature that differs most, see :func:`fg_search.confidence.result_features`, or the difference of two,
+            such as ``"familiarity - similarity"``, each in standard deviations from the mean of the judged queries.
+        value: Value of it at which the two differ most.
         observed: Share of the traffic at or below it.
         expected: Share that was to be expected.
         unanswerable: Estimated share of the traffic that has no answer; ``None`` if too few such queries were judged,
@@ -126,12 +134,13 @@ def traffic_shift(
 
     For each feature, the distribution of the traffic is compared with ``(1 - s) A + s U``: A and U are those of the
     judged queries with and without an answer, s is the share that makes the log odds of the traffic most likely, as in
-    :func:`fg_search.confidence.unanswerable_share.shares`. The statistic is the largest difference of the distribution
-    functions at quantiles of A and U over all features, in standard errors: a Kolmogorov-Smirnov statistic.
+    :func:`fg_search.confidence.unanswerable_share.shares`. The difference of the two distribution functions is squared,
+    in standard errors, and averaged over quantiles of A and U, much as by Anderson & Darling (1952). The statistic is
+    the largest such average, in units of what chance makes of it, over all features and some differences of two.
 
     What chance does is drawn by a Bayesian bootstrap (Rubin, 1981) of judged queries and traffic together, in which
     the share is estimated anew. So it allows for few judged queries without an answer, and for queries that are asked
-    again and again. The standard errors are those of the draws.
+    again and again. The log odds themselves are not compared: those of the judged queries are by other models.
 
     Args:
         judged: Features of n judged queries.
@@ -154,11 +163,15 @@ class _Draws:
         self, rng: np.random.Generator, features: dict[str, FloatArray], log_odds: FloatArray, answerable: BoolArray
     ) -> None:
         self._rng = rng
+        self._scales = {name: (float(values.mean()), float(values.std()) + _LEAST) for name, values in features.items()}
+        features = self._with_contrasts(features)
         kinds = [kind for kind in (answerable, ~answerable) if kind.any()]
         self._points = {
             name: np.unique(np.concatenate([np.quantile(values[kind], _STEPS, method="lower") for kind in kinds]))
             for name, values in features.items()
         }
+        self._sizes = np.array([len(points) for points in self._points.values()])
+        self._first = np.cumsum(self._sizes) - self._sizes
         below = self._below(features)
         weights = [rng.exponential(size=(_DRAWS, int(kind.sum()))) for kind in kinds]
         self._expected = [below[kind].mean(axis=0) for kind in kinds]
@@ -170,7 +183,9 @@ class _Draws:
             self._ratios = LikelihoodRatio.fit(*evidence, (weights[0], weights[1]))
 
     def compare(self, features: dict[str, FloatArray], log_odds: FloatArray, counts: FloatArray) -> TrafficShift:
-        below, weights = self._below(features), counts / counts.mean()
+        below = self._below(self._with_contrasts(features))
+        weights = np.minimum(counts, _MOST_OF_ONE * counts.sum())
+        weights = weights / weights.mean()
         drawn_weights = weights * self._rng.exponential(size=(_DRAWS, len(weights)))
         observed = weights @ below / weights.sum()
         drawn = self._shares_below(drawn_weights, below)
@@ -183,14 +198,31 @@ class _Draws:
             expected_drawn = _mixed(shares(self._ratios(log_odds), drawn_weights)[:, None], *self._drawn)
         difference = drawn - expected_drawn
         error = difference.std(axis=0)
-        by_chance = np.abs(difference - difference.mean(axis=0)) / error
-        seen = np.abs(observed - expected) / error
-        p_value = float((1 + (by_chance.max(axis=1) >= seen.max()).sum()) / (1 + _DRAWS))
-        at = int(seen.argmax())
+        by_chance = self._averages(((difference - difference.mean(axis=0)) / error) ** 2)
+        errors = ((observed - expected) / error) ** 2
+        seen = self._averages(errors[None]) / by_chance.mean(axis=0)
+        most = (by_chance / by_chance.mean(axis=0)).max(axis=1)
+        p_value = float((1 + (most >= seen.max()).sum()) / (1 + _DRAWS))
+        feature = int(seen.argmax())
+        first, size = self._first[feature], self._sizes[feature]
+        at = int(first + errors[first : first + size].argmax())
         name, value = [(name, value) for name, values in self._points.items() for value in values.tolist()][at]
         return _described(
             p_value, name, value, float(observed[at]), float(expected[at]), share, round(float(counts.sum()))
         )
+
+    def _with_contrasts(self, features: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        standard = {
+            name: (features[name] - self._scales[name][0]) / self._scales[name][1]
+            for name in _CONTRASTED
+            if name in features
+        }
+        pairs = itertools.combinations(standard, 2)
+        return features | {f"{one}{_AGAINST}{other}": standard[one] - standard[other] for one, other in pairs}
+
+    def _averages(self, values: FloatArray) -> FloatArray:
+        """Mean over the points of each feature, ``(B, features)``, of ``(B, points)``."""
+        return np.asarray(np.add.reduceat(values, self._first, axis=1) / self._sizes)
 
     def _below(self, features: dict[str, FloatArray]) -> FloatArray:
         """Whether each query is at or below each point of each feature, ``(n, points)`` zeros and ones."""
@@ -223,14 +255,24 @@ def _described(
         reason = f"the queries are like those judged{known} ({chance})"
     else:
         lower = observed > expected
-        words = _WORDS.get(name, (f"lower in {name} than", f"higher in {name} than"))[0 if lower else 1]
         seen, awaited = (observed, expected) if lower else (1 - observed, 1 - expected)
         known = "" if share is None else f", even if {share:.1%} of them have no answer"
         reason = (
-            f"the promise no longer holds, since queries are {words} those judged{known}: {seen:.1%} of them are where "
-            f"{awaited:.1%} were to be expected ({chance}); calibrate again on queries of today"
+            f"the promise no longer holds, since queries are {_words(name, lower)} than those judged{known}: "
+            f"{seen:.1%} of them are where {awaited:.1%} were to be expected ({chance}); calibrate again on queries of "
+            "today"
         )
     return TrafficShift(holds, reason, p_value, name, value, observed, expected, share, queries)
+
+
+def _words(name: str, lower: bool) -> str:
+    """What queries are that have less of a feature, or more."""
+    one, _, other = name.partition(_AGAINST)
+    if name in _WORDS:
+        return f"{'less' if lower else 'more'} {_WORDS[name]}"
+    if one in _CONTRASTED and other in _CONTRASTED:
+        return f"{'less' if lower else 'more'} {_WORDS[one]}, for how {_WORDS[other]} they are,"
+    return f"{'lower' if lower else 'higher'} in {name}"
 
 
 def _kept(answerable: BoolArray) -> npt.NDArray[np.int64]:

@@ -78,10 +78,9 @@ class Calibration:
         return None if self.promise.adaptation is None else self.promise.adaptation.shift
 
     @property
-    def followed_at(self) -> datetime | None:
-        """When the share was estimated or stated; ``None`` if it is that of the judged queries."""
-        adaptation = self.promise.adaptation
-        return None if adaptation is None or adaptation.at is None else datetime.fromisoformat(adaptation.at)
+    def followed_at(self) -> str | None:
+        """When the share was estimated or stated, in ISO 8601; ``None`` if it is that of the judged queries."""
+        return None if self.promise.adaptation is None else self.promise.adaptation.at
 
     def threshold(self, target: float, delta: float = DELTA) -> PrecisionThreshold:
         """Threshold of the confidence for a target precision; falsy, with a reason, if none can be promised.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from qdrant_client import models
@@ -46,7 +45,7 @@ class CalibrationInfo:
         search: Options of the searches it holds for, in words.
         points: Number of points in the index at that time.
         share: Share of unanswerable queries for which precisions are promised.
-        followed_at: When that share was estimated or stated; ``None`` if it is that of the judged queries.
+        followed_at: When that share was estimated or stated, in ISO 8601; ``None`` if it is that of the judged queries.
         shift: Whether the queries it was estimated from differ from those judged in another way, too, so that the
             promise no longer holds; ``None`` if that was not looked at.
     """
@@ -56,7 +55,7 @@ class CalibrationInfo:
     search: str
     points: int
     share: UnanswerableShare
-    followed_at: datetime | None
+    followed_at: str | None
     shift: TrafficShift | None
 
 
