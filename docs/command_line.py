@@ -14,9 +14,9 @@ from fg_search import cli
 
 GROUPS = {
     "Learn and index": ["fit", "describe", "index", "filterable", "info", "delete"],
-    "Search": ["calibrate", "search", "evaluate"],
+    "Search": ["calibrate", "adapt", "search", "evaluate"],
     "Review": ["score", "review", "confused", "relabel", "export", "import"],
-    "Logged queries": ["missing-labels", "decide-queries", "forget-queries"],
+    "Logged queries": ["audit", "missing-labels", "decide-queries", "forget-queries"],
     "Operate": ["check", "migrate", "copy", "snapshot", "restore", "recover", "serve", "demo"],
 }
 INTRODUCTION = """# Command line

@@ -24,6 +24,7 @@ from fg_search.ids import UserId
 from fg_search.index import (
     adaptation,
     copies,
+    corpus_calibration,
     evaluation,
     filterable,
     health,
@@ -57,8 +58,10 @@ from fg_search.layout.names import index_name
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.queries import audit as answer_audit
 from fg_search.queries import decisions as query_decisions
 from fg_search.queries import logged_search, missing_labels, traffic
+from fg_search.queries.audit import TARGET, AnswerAudit, AuditedAnswer, JudgeAction
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
@@ -693,10 +696,79 @@ class ConfidenceIndex:
         """
         return drive(query_decisions.forget_queries(self._state, ids, before))
 
+    def audit(self, *, target_precision: float = TARGET, limit: int = 1, seed: int = 0) -> AnswerAudit:
+        """Say what judged answers prove of the precision that is promised, and which answers to judge next.
+
+        Answers are drawn from the log without replacement, each next query in proportion to how often it was asked, so
+        that the precision is that over the traffic in the log. It takes a log of all queries (:meth:`log_queries`). An
+        answer is the best hit that the query had when it was last asked, if its confidence reaches the threshold of the
+        target precision. The bounds of the precision hold after every judgement, see
+        :class:`fg_search.confidence.precision_audit.PrecisionAudit`: judge as long as you like, and stop when you like.
+        They are about the queries that the log has now.
+
+        A judgement counts while what was judged is the answer: not once the query, when asked again, has another best
+        hit, or the hit has another label or is gone.
+
+        Args:
+            target_precision: The promised precision, in (0, 1).
+            limit: Maximum number of answers to judge next that are returned.
+            seed: Random seed of the draws. With another one, other answers come first, and judgements out of its order
+                wait until their turn.
+
+        Raises:
+            NotCalibratedError: If the index was not calibrated, so that it promises nothing.
+            NothingLoggedError: If the log has no answers since the index was calibrated.
+            ValueError: If a number is out of range.
+        """
+        return drive(answer_audit.audit(self._state, target_precision, limit, seed))
+
+    def judge_answer(
+        self,
+        answer: AuditedAnswer,
+        action: JudgeAction,
+        *,
+        reviewer: str = "anonymous",
+        target_precision: float = TARGET,
+        limit: int = 1,
+        seed: int = 0,
+    ) -> AnswerAudit:
+        """Note whether an answer is right, and say what that proves.
+
+        If the answers at hand refute the promised precision, the threshold is raised, for searches with this target
+        precision and with higher ones: to the lowest confidence from which the judged answers, ten at least, reach the
+        target. If there is none, no query is answered with this precision any more. The next :meth:`calibrate` ends
+        that. Other processes learn of it when they open the index. In an index with tenants, it holds for all of them.
+
+        Args:
+            answer: The answer as :meth:`audit` returned it.
+            action: ``"right"``, ``"wrong"``, ``"skip"`` (it cannot be told; the query is left out) or ``"reopen"``
+                (take the judgement back, and what it has raised).
+            reviewer: Name of who judges.
+            target_precision: As in :meth:`audit`.
+            limit: As in :meth:`audit`.
+            seed: As in :meth:`audit`.
+
+        Raises:
+            DecisionConflictError: If the answer has changed since, or somebody else has judged it. Nothing is noted
+                then.
+            ItemNotFoundError: If the query is not in the log any more.
+            NotCalibratedError: If the index was not calibrated, or somebody calibrates it in this moment.
+            ValueError: If the action is unknown or a number is out of range.
+        """
+        drive(self._connected.check_writable(self.collection))
+        return drive(answer_audit.judge_answer(self._state, answer, action, reviewer, target_precision, limit, seed))
+
+    def judged_answers(self) -> list[AuditedAnswer]:
+        """Answers that people judged right or wrong and that are still the answers, the latest first.
+
+        They can be added to the queries of :meth:`calibrate`, not replace them: they are of answered queries alone.
+        """
+        return drive(answer_audit.judged_answers(self._state))
+
     def calibrate(
         self,
-        queries: Sequence[Query],
-        relevant: Sequence[Relevant],
+        queries: Sequence[Query] | None = None,
+        relevant: Sequence[Relevant] | None = None,
         *,
         relevant_by: Literal["auto", "label", "id"] = "auto",
         relevant_within: int = 1,
@@ -718,8 +790,14 @@ class ConfidenceIndex:
         more or fewer queries come that have no answer, :meth:`adapt` follows. Every query teaches, and every query
         bounds the precision, each by a model fitted without it.
 
+        Without queries, the labelled items are taken for queries, each asked of a head and of items that do not know
+        it, while a fifth of the labels is left out and pretended to have no answer. That is an estimate, and says so:
+        on five sets of real queries, precisions of 80 to 95 % came out within four points or above. It serves until
+        some hundreds of real queries are judged.
+
         Args:
-            queries: Queries that neither the head nor the index has seen; some hundreds, better thousands.
+            queries: Queries that neither the head nor the index has seen; some hundreds, better thousands. By default
+                the items themselves.
             relevant: For each query the label or id of a right answer, several of them, or ``None`` if the index has
                 none.
             relevant_by: Whether these are labels or ids. By default the index is asked.
@@ -748,11 +826,19 @@ class ConfidenceIndex:
             rank_by=rank_by,
         )
         drive(self._connected.check_writable(self.collection))
+        if queries is None and relevant is None:
+            if relevant_by == "id" or relevant_within != 1 or query_filter is not None or embeddings is not None:
+                raise ValueError("without judged queries, all items are taken for queries, and judged by their labels")
+            learned = self._find(lambda state: corpus_calibration.calibrate_on_corpus(state, options, seed=seed))
+            return self._opened.calibrated(learned)
+        if queries is None or relevant is None:
+            raise ValueError("give queries and relevant, or neither to estimate from the items themselves")
+        judged, right = queries, relevant
         learned = self._find(
             lambda state: relevance.calibrate_on(
                 state,
-                queries,
-                relevant,
+                judged,
+                right,
                 relevant_by,
                 options,
                 embeddings,

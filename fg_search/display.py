@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fg_search.index.health import IndexHealth, Placement
     from fg_search.index.info import CalibrationInfo, IndexInfo
     from fg_search.index.search_results import SearchResult
+    from fg_search.queries.audit import AnswerAudit, AuditedAnswer
     from fg_search.queries.clusters import MissingLabel
     from fg_search.queries.entries import LoggedQuery
     from fg_search.review.issues.confusion import ConfusedLabels
@@ -106,6 +107,23 @@ def logged_queries(console: Console, queries: Sequence[LoggedQuery]) -> None:
         flag = " (uncertain)" if query.uncertain and query.decision == "answer" else ""
         console.print(f"  [yellow]{query.decision}{flag}[/yellow]: {_shown(query.reason + label)}", soft_wrap=True)
         console.print(f"  asked: {query.count:,}, last {query.last[:10]}; {query.id}", style="dim", soft_wrap=True)
+
+
+def audited_answer(console: Console, answer: AuditedAnswer) -> None:
+    """Print a query with the answer to judge."""
+    asked = "" if answer.count == 1 else f" [dim](asked {answer.count:,} times)[/dim]"
+    console.print(f"[bold]{_shown(answer.query)}[/bold]{asked}")
+    console.print(f"  {_shown(answer.label or '-')}: {_shown(answer.text)}")
+    console.print(f"  chance to be right {bar(answer.confidence)}")
+
+
+def audit(console: Console, found: AnswerAudit) -> None:
+    """Print what judged answers prove."""
+    console.print(_shown(str(found)), soft_wrap=True)
+    if found.bounds.judged:
+        console.print(f"  at least  {bar(found.bounds.lower)}")
+        console.print(f"  estimate  {bar(min(max(found.bounds.estimate, 0.0), 1.0))}")
+        console.print(f"  at most   {bar(found.bounds.upper)}")
 
 
 def missing_labels(console: Console, found: Sequence[MissingLabel]) -> None:

@@ -19,6 +19,7 @@ __all__ = [
     "NotCalibratedError",
     "NotFittedError",
     "NotScoredError",
+    "NothingLoggedError",
     "NothingToUndoError",
     "ServerError",
     "StorageError",
@@ -78,6 +79,10 @@ class ItemNotFoundError(FgSearchError, LookupError):
 
 class NothingToUndoError(FgSearchError, LookupError):
     """There is no decision to undo."""
+
+
+class NothingLoggedError(FgSearchError, LookupError):
+    """The log has no answers that could be judged."""
 
 
 class DecisionConflictError(FgSearchError, RuntimeError):

@@ -54,6 +54,10 @@ def walk(
     seen.append(len(index.logged_queries(limit=100, only_open=False)))
     seen.append(round(index.adapt().share.value, 3))
     seen.append(len(index.missing_labels()))
+    audited = index.audit(target_precision=0.3, limit=40)
+    seen.append(len(audited.following))
+    seen += [index.judge_answer(one, "right", target_precision=0.3).bounds.judged for one in audited.following[:3]]
+    seen.append(len(index.judged_answers()))
     first = index.logged_queries(limit=100, only_open=False)
     index.decide_queries([query.id for query in first], "dismiss")
     seen.append(index.forget_queries([query.id for query in first[:3]]))

@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from fg_search.cli import adapt, demo, fit, index, maintenance, queries, review, search, serve
+from fg_search.cli import adapt, audit, demo, fit, index, maintenance, queries, review, search, serve
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
 from fg_search.errors import FgSearchError
 
@@ -40,6 +40,7 @@ for command in (
     review.confused,
     review.export,
     review.import_,
+    audit.audit,
     queries.missing_labels,
     queries.decide_queries,
     queries.forget_queries,

@@ -84,6 +84,10 @@ Filterable = Annotated[
     ),
 ]
 EncoderFolder = Annotated[Path | None, typer.Option("--encoder", help="Folder of the encoder, if it has moved.")]
+LogAll = Annotated[
+    bool,
+    typer.Option("--log-all", help="Log all queries, those with a confident answer as well, for `fg-search audit`."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 Cache = Annotated[
     Path | None,
@@ -150,6 +154,9 @@ ConfidenceWeight = Annotated[float, typer.Option(help="Order hits by score * con
 MinFamiliarity = Annotated[float | None, typer.Option(help="Exclude items less familiar than this, 0 to 1.")]
 FamiliarityWeight = Annotated[float, typer.Option(help="Order hits by score * familiarity^weight, 0 to 100.")]
 RankByOption = Annotated[str, typer.Option("--rank-by", help="Rank by auto, features, base or both.")]
+OptionalQueryFiles = Annotated[
+    list[Path] | None, typer.Option("--queries", help="File of queries. Repeatable.", show_default=False)
+]
 QueryFiles = Annotated[list[Path], typer.Option("--queries", help="File of queries. Repeatable.", show_default=False)]
 Relevant = Annotated[
     list[str],

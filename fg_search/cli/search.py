@@ -28,10 +28,12 @@ from fg_search.cli.options import (
     FamiliarityWeight,
     Ids,
     IndexLocation,
+    LogAll,
     MinConfidence,
     MinFamiliarity,
     OnBadRow,
     OnError,
+    OptionalQueryFiles,
     OutOfScope,
     QueryFiles,
     RankByOption,
@@ -100,6 +102,7 @@ def search(
         bool,
         typer.Option("--log", help="Log queries without a confident answer, for `fg-search review --kind abstained`."),
     ] = False,
+    log_all: LogAll = False,
     encoder: EncoderFolder = None,
     trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
@@ -134,7 +137,7 @@ def search(
         location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
     ) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        target.log_queries("uncertain" if log_queries else "none")
+        target.log_queries("all" if log_all else "uncertain" if log_queries else "none")
         found = False
         if query is not None:
             found = _print_result(target.search([query, *(also or [])], **options), as_json=as_json)
@@ -192,7 +195,7 @@ def _filter_of(written: str) -> models.Filter:
 
 def calibrate(
     location: IndexLocation,
-    queries: QueryFiles,
+    queries: OptionalQueryFiles = None,
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
     relevant_within: RelevantWithin = 1,
@@ -218,8 +221,9 @@ def calibrate(
 ) -> None:
     """Learn from judged queries, whose right answer is known, how far to trust results.
 
-    The queries must be new to the encoder and to the index. The calibration is stored with the index. It holds for
-    searches with the same --min-confidence, --confidence-weight, --min-familiarity, --familiarity-weight and --rank-by.
+    Without --queries the labelled items themselves are taken for queries: a first estimate, and so it says. Queries
+    must be new to the encoder and to the index. The calibration is stored with the index. It holds for searches with
+    the same --min-confidence, --confidence-weight, --min-familiarity, --familiarity-weight and --rank-by.
     """
     options = search_options(
         min_confidence=min_confidence,
@@ -228,22 +232,24 @@ def calibrate(
         familiarity_weight=familiarity_weight,
         rank_by=rank_by,
     )
-    texts, answers = queries_of(
-        queries,
-        on_error,
-        text=text,
-        relevant=relevant,
-        out_of_scope=out_of_scope or (),
-        ids=ids,
-        form=text_form(delimiter, encoding),
-    )
+    texts = answers = None
+    if queries is not None:
+        texts, answers = queries_of(
+            queries,
+            on_error,
+            text=text,
+            relevant=relevant,
+            out_of_scope=out_of_scope or (),
+            ids=ids,
+            form=text_form(delimiter, encoding),
+        )
     from fg_search.index.evaluation import TARGETS
 
     with (
         open_index(
             location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
         ) as opened,
-        timed(f"calibrated on {len(texts):,} queries"),
+        timed("calibrated on the items themselves" if texts is None else f"calibrated on {len(texts):,} queries"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)
         learned = target.calibrate(
@@ -256,9 +262,18 @@ def calibrate(
         )
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
     if as_json:
-        print_json({"queries": learned.queries, "relevant_by": learned.relevant_by, "thresholds": thresholds})
+        print_json(
+            {
+                "queries": learned.queries,
+                "relevant_by": learned.relevant_by,
+                "pretended": learned.pretended,
+                "unanswerable_share": learned.share,
+                "thresholds": thresholds,
+            }
+        )
         return
-    say(f"{learned.queries:,} queries judged by {learned.relevant_by}; kept with the index")
+    what = "items taken for queries" if learned.pretended else "queries"
+    say(f"{learned.queries:,} {what} judged by {learned.relevant_by}; kept with the index")
     display.thresholds(console, thresholds)
 
 

@@ -16,6 +16,7 @@ from fg_search.cli.options import (
     Collection,
     EncoderFolder,
     IndexLocation,
+    LogAll,
     RetryFor,
     Tenant,
     TrustRemoteCode,
@@ -49,6 +50,7 @@ def serve(
     log_queries: Annotated[
         bool, typer.Option("--log-queries", help="Log queries without a confident answer, for the Queries view.")
     ] = False,
+    log_all: LogAll = False,
     adapt_every: Annotated[
         float | None,
         typer.Option(
@@ -91,7 +93,7 @@ def serve(
             location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
         ) as opened,
     ):
-        opened.log_queries("all" if adapt_every is not None else "uncertain" if log_queries else "none")
+        opened.log_queries("all" if log_all or adapt_every is not None else "uncertain" if log_queries else "none")
         app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)
         _ = opened.encoder  # load it now: if it is missing, fail before the first search
         log.print(f"{address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)

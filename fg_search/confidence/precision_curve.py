@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -37,14 +37,21 @@ class JudgedEvidence:
         evidence: The evidence.
         correct: ``(n,)`` booleans, whether the hit is right.
         answerable: ``(n,)`` booleans, whether there is an answer; true where ``correct`` is.
+        pretended: Whether they are items taken for queries, since nobody has judged a query yet.
     """
 
     evidence: AnswerEvidence
     correct: BoolArray
     answerable: BoolArray
+    pretended: bool = False
 
     def __len__(self) -> int:
         return len(self.correct)
+
+    @property
+    def kind(self) -> Literal["judged", "pretended"]:
+        """What kind of queries they are."""
+        return "pretended" if self.pretended else "judged"
 
     @property
     def share(self) -> float:
@@ -231,7 +238,7 @@ class _Bounds:
             return UnanswerableShare(self._stated, self._stated, self._stated, "stated", 0)
         if self._traffic is not None:
             return UnanswerableShare(self._share, low, high, "estimated", int(self._traffic.counts.sum()))
-        return UnanswerableShare(self._share, low, high, "judged", len(self._judged))
+        return UnanswerableShare(self._share, low, high, self._judged.kind, len(self._judged))
 
     def _candidates(self, yes: FloatArray, no: FloatArray) -> tuple[_Above, _Above, FloatArray]:
         steps = np.linspace(0, 1, _CANDIDATES)

@@ -30,6 +30,8 @@ FEWEST_QUERIES = 30
 DELTA = 0.1
 """Probability with which the precision may fall below the target, unless said otherwise."""
 
+PRETENDED = "an estimate from the items themselves, taken for queries: judge some hundreds of real ones to be sure"
+
 _FORMAT = 1
 _MAX_JUDGED = 10_000  # judged queries that bounds are taken from; more would hardly narrow them
 _MAX_TRAFFIC = 5_000  # likewise, of unjudged queries
@@ -81,7 +83,8 @@ class PrecisionPromise:
         judged_curve: What can be promised for the share of unanswerable queries among the judged ones, with the usual
             ``delta`` of .1.
         adaptation: The share that is followed in its place, if there is one.
-        judged_features: Features of judged queries to compare the traffic with; ``None`` if they were not kept.
+        judged_features: Features of judged queries to compare the traffic with; ``None`` if they were not kept, as by
+            earlier releases, or are those of items.
     """
 
     model: AnswerModel
@@ -93,7 +96,15 @@ class PrecisionPromise:
     judged_features: JudgedFeatures | None = None
 
     @classmethod
-    def learn(cls, features: Features, correct: npt.ArrayLike, answerable: npt.ArrayLike, *, seed: int = 0) -> Self:
+    def learn(
+        cls,
+        features: Features,
+        correct: npt.ArrayLike,
+        answerable: npt.ArrayLike,
+        *,
+        pretended: bool = False,
+        seed: int = 0,
+    ) -> Self:
         """Learn from judged queries.
 
         All of them teach, and all of them bound the precision: the evidence of each is judged by a model fitted without
@@ -104,6 +115,7 @@ class PrecisionPromise:
             correct: ``(n,)`` booleans, whether the result is right.
             answerable: ``(n,)`` booleans, whether there is an answer at all; true where ``correct`` is. With fewer than
                 five unanswerable queries, these count as answered wrongly.
+            pretended: Whether these are no queries of users, but items taken for queries.
             seed: Random seed of the folds.
 
         Raises:
@@ -119,15 +131,18 @@ class PrecisionPromise:
         if not with_answer.all():
             ratio = LikelihoodRatio.fit(evidence.answerable[with_answer], evidence.answerable[~with_answer])
         kept = np.random.default_rng(seed).permutation(len(right))[:_MAX_JUDGED]
-        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept])
+        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], pretended)
         model = AnswerModel.fit(features, right, with_answer)
+        looked = None  # users' queries differ from items in any case
+        if not pretended:
+            looked = JudgedFeatures.of({name: features[name][kept] for name in features}, judged.answerable)
         return cls(
             model,
             ratio,
             judged,
             len(right),
             precision_curve(judged, ratio, delta=DELTA),
-            judged_features=JudgedFeatures.of({name: features[name][kept] for name in features}, judged.answerable),
+            judged_features=looked,
         )
 
     @classmethod
@@ -202,8 +217,13 @@ class PrecisionPromise:
             counts: ``(m,)`` number of times that each was asked; by default once.
 
         Raises:
-            ValueError: If there are too few queries, or no features of the judged ones were kept.
+            ValueError: If there are too few queries, or no queries were judged, or nothing was kept of them.
         """
+        if self.judged.pretended:
+            raise ValueError(
+                "the index was calibrated on its own items, which users' queries differ from in any case; judge some "
+                "queries and calibrate on them"
+            )
         if self.judged_features is None:
             raise ValueError(
                 "an earlier release calibrated, and kept nothing of the judged queries to compare others with; "
@@ -249,12 +269,20 @@ class PrecisionPromise:
         for name, value in (("target_precision", target_precision), ("delta", delta)):
             if not is_number(value) or not 0 < value < 1:
                 raise ValueError(f"{name} must be greater than 0 and less than 1, got {value!r}")
+        return self._marked(self._threshold(target_precision, delta))
+
+    def _threshold(self, target_precision: float, delta: float) -> PrecisionThreshold:
         if delta == self.curve.delta:
             return self.curve.threshold(target_precision)
         stated = self.share.value if self.share.source == "stated" else None
         traffic = None if self.adaptation is None else self.adaptation.traffic
         curve = precision_curve(self.judged, self.ratio, stated=stated, traffic=traffic, delta=delta)
         return curve.threshold(target_precision)
+
+    def _marked(self, threshold: PrecisionThreshold) -> PrecisionThreshold:
+        if not self.judged.pretended:
+            return threshold
+        return replace(threshold, reason=f"{threshold.reason}; {PRETENDED}")
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`from_dict`."""
@@ -266,6 +294,7 @@ class PrecisionPromise:
             "evidence_right": _packed(self.judged.evidence.right),
             "correct": _bits(self.judged.correct),
             "answerable": _bits(self.judged.answerable),
+            "pretended": self.judged.pretended,
             "queries": self.queries,
             "curve": self.judged_curve.to_dict(),
             "adaptation": None if self.adaptation is None else self.adaptation.to_dict(),
@@ -288,7 +317,7 @@ class PrecisionPromise:
         return cls(
             model=AnswerModel.from_dict(data["model"]),
             ratio=None if data["ratio"] is None else LikelihoodRatio.from_dict(data["ratio"]),
-            judged=JudgedEvidence(evidence, _unbits(data["correct"]), answerable),
+            judged=JudgedEvidence(evidence, _unbits(data["correct"]), answerable, data.get("pretended", False)),
             queries=data["queries"],
             judged_curve=PrecisionCurve.from_dict(data["curve"]),
             adaptation=None if data["adaptation"] is None else Adaptation.from_dict(data["adaptation"]),

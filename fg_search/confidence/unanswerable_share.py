@@ -10,7 +10,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 FloatArray = npt.NDArray[np.float64]
-ShareSource = Literal["judged", "stated", "estimated"]
+ShareSource = Literal["judged", "pretended", "stated", "estimated"]
 
 _HALVINGS = 22  # of the interval that holds the share
 _MOST = 0.999
@@ -24,7 +24,8 @@ class UnanswerableShare:
         value: The share, in [0, 1).
         low: Lower end of its 80 % interval; the value itself if it was stated.
         high: Upper end.
-        source: ``"judged"`` (as among the judged queries), ``"stated"``, or ``"estimated"`` from unjudged queries.
+        source: ``"judged"`` (as among the judged queries), ``"pretended"`` (as among items taken for queries),
+            ``"stated"``, or ``"estimated"`` from unjudged queries.
         queries: Number of queries that it was taken from; 0 if it was stated.
     """
 
@@ -38,8 +39,8 @@ class UnanswerableShare:
         share = f"{self.value:.1%} of the queries have no answer"
         if self.source == "stated":
             return f"{share}, as stated"
-        if self.source == "judged":
-            return f"{share}, as of the judged ones"
+        if self.source in ("judged", "pretended"):
+            return f"{share}, as of the {self.source} ones"
         return f"{share} ({self.low:.1%} to {self.high:.1%}), as estimated from {self.queries:,} queries"
 
     def to_dict(self) -> dict[str, Any]:

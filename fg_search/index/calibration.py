@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -20,8 +21,9 @@ from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError, NotCalibratedError
+from fg_search.index.audited_threshold import AuditedThreshold, raised
 from fg_search.index.search_options import RankBy, SearchOptions
-from fg_search.layout.keys import ADAPTATION_KEY, CALIBRATION_KEY
+from fg_search.layout.keys import ADAPTATION_KEY, AUDIT_KEY, CALIBRATION_KEY
 
 RelevantBy = Literal["label", "id"]
 
@@ -49,6 +51,7 @@ class Calibration:
         min_familiarity: Points less familiar than this were excluded.
         familiarity_weight: Weight of the points' familiarity in the order of the hits.
         relevant_within: A result is right if one of its first ``relevant_within`` hits is.
+        audited: Thresholds that judged answers have raised since.
     """
 
     fingerprint: str
@@ -61,11 +64,17 @@ class Calibration:
     min_familiarity: float | None = None
     familiarity_weight: float = 0.0
     relevant_within: int = 1
+    audited: tuple[AuditedThreshold, ...] = ()
 
     @property
     def queries(self) -> int:
         """Number of judged queries."""
         return self.promise.queries
+
+    @property
+    def pretended(self) -> bool:
+        """Whether it is an estimate from the items themselves, taken for queries."""
+        return self.promise.judged.pretended
 
     @property
     def share(self) -> UnanswerableShare:
@@ -82,14 +91,21 @@ class Calibration:
         """When the share was estimated or stated, in ISO 8601; ``None`` if it is that of the judged queries."""
         return None if self.promise.adaptation is None else self.promise.adaptation.at
 
+    @cached_property
+    def key(self) -> str:
+        """Which calibration it is, by the evidence of its judged queries, whatever it follows."""
+        return _digest(replace(self.promise, adaptation=None).to_dict())
+
     def threshold(self, target: float, delta: float = DELTA) -> PrecisionThreshold:
         """Threshold of the confidence for a target precision; falsy, with a reason, if none can be promised.
+
+        Judged answers may have raised it since, see :meth:`fg_search.ConfidenceIndex.judge_answer`.
 
         Args:
             target: Target precision, in (0, 1).
             delta: Allowed probability of missing the target, in (0, 1).
         """
-        return self.promise.threshold(target, delta)
+        return raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
 
     def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
         """Probability that each of n results is right, ``(n,)`` float32."""
@@ -133,7 +149,11 @@ class Calibration:
         kept: dict[str, Any] = {CALIBRATION_KEY: {"format": _FORMAT, **about, "promise": judged}}
         if self.promise.adaptation is not None:
             kept[ADAPTATION_KEY] = {"of": _digest(judged), **self.promise.adaptation.to_dict()}
-        return kept
+        return {**kept, **self.audit_metadata()}
+
+    def audit_metadata(self) -> dict[str, Any]:
+        """The part of it that tells of raised thresholds, which nobody else can overwrite either."""
+        return {AUDIT_KEY: {"of": self.key, "thresholds": [one.to_metadata() for one in self.audited]}}
 
     @classmethod
     def of_metadata(cls, metadata: Mapping[str, Any] | None, fingerprint: str) -> Self | None:
@@ -153,11 +173,16 @@ class Calibration:
         names = ("fingerprint", "relevant_by", "rank_by", "points", "relevant_within", *_SAME)
         about = {name: data[name] for name in names if name in data}
         if data["format"] <= _OF_CALIBRATOR:
-            return cls(**about, promise=_of_calibrator(data))
-        promise, followed = PrecisionPromise.from_dict(data["promise"]), (metadata or {}).get(ADAPTATION_KEY)
-        if followed is not None and followed["of"] == _digest(data["promise"]):
-            promise = replace(promise, adaptation=Adaptation.from_dict(followed))
-        return cls(**about, promise=promise)
+            found = cls(**about, promise=_of_calibrator(data))
+        else:
+            promise, followed = PrecisionPromise.from_dict(data["promise"]), (metadata or {}).get(ADAPTATION_KEY)
+            if followed is not None and followed["of"] == _digest(data["promise"]):
+                promise = replace(promise, adaptation=Adaptation.from_dict(followed))
+            found = cls(**about, promise=promise)
+        audit = (metadata or {}).get(AUDIT_KEY)
+        if audit is None or audit["of"] != found.key:
+            return found
+        return replace(found, audited=tuple(map(AuditedThreshold.of_metadata, audit["thresholds"])))
 
 
 def calibrate(
@@ -165,6 +190,7 @@ def calibrate(
     correct: npt.ArrayLike,
     answerable: npt.ArrayLike,
     *,
+    pretended: bool = False,
     seed: int,
     **about: Any,
 ) -> Calibration:
@@ -174,13 +200,15 @@ def calibrate(
         features: ``(n,)`` floats by name, see :func:`fg_search.confidence.result_features`.
         correct: ``(n,)`` booleans, whether the result is right.
         answerable: ``(n,)`` booleans, whether the index has an answer.
+        pretended: Whether these are items taken for queries.
         seed: Random seed of the folds.
         about: Other attributes of the :class:`Calibration`.
 
     Raises:
         ValueError: If there are fewer than two right or two wrong results.
     """
-    return Calibration(promise=PrecisionPromise.learn(features, correct, answerable, seed=seed), **about)
+    promise = PrecisionPromise.learn(features, correct, answerable, pretended=pretended, seed=seed)
+    return Calibration(promise=promise, **about)
 
 
 def required(calibration: Calibration | None, options: SearchOptions, rank_by: RankBy, name: str) -> Calibration:

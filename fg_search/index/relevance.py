@@ -143,28 +143,29 @@ async def learn(
     state: IndexState, judged: JudgedQueries, options: SearchOptions, seed: int, *, within: int = 1
 ) -> Calibration:
     """Calibrate on judged queries, and keep the calibration with the index."""
-    points = await state.engine.count(state.collection)
+    about = {**await described(state, options), "relevant_by": judged.relevant_by, "relevant_within": within}
 
     def work() -> Calibration:
         return calibrate(
-            judged.features,
-            judged.correct[judged.has_hit],
-            judged.in_scope[judged.has_hit],
-            seed=seed,
-            fingerprint=state.metadata.fingerprint,
-            relevant_by=judged.relevant_by,
-            rank_by=uncalibrated_ranking(state, options.rank_by),
-            min_confidence=options.min_confidence,
-            confidence_weight=options.confidence_weight,
-            min_familiarity=options.min_familiarity,
-            familiarity_weight=options.familiarity_weight,
-            points=points,
-            relevant_within=within,
+            judged.features, judged.correct[judged.has_hit], judged.in_scope[judged.has_hit], seed=seed, **about
         )
 
     calibration = await state.engine.work(work)
     await keep(state, {ADAPTATION_KEY: None, **calibration.to_metadata()})
     return calibration
+
+
+async def described(state: IndexState, options: SearchOptions) -> dict[str, Any]:
+    """What a calibration says of the index and of the searches that it is for."""
+    return {
+        "fingerprint": state.metadata.fingerprint,
+        "points": await state.engine.count(state.collection),
+        "rank_by": uncalibrated_ranking(state, options.rank_by),
+        "min_confidence": options.min_confidence,
+        "confidence_weight": options.confidence_weight,
+        "min_familiarity": options.min_familiarity,
+        "familiarity_weight": options.familiarity_weight,
+    }
 
 
 async def keep(state: IndexState, metadata: dict[str, Any]) -> None:

@@ -49,6 +49,7 @@ STORED_KEYS = (  # read to find out whether an item has changed, and what of it 
 METADATA_KEY = "fg_search"
 CALIBRATION_KEY = "fg_search_calibration"
 ADAPTATION_KEY = "fg_search_adaptation"  # the share of unanswerable queries that the calibration follows
+AUDIT_KEY = "fg_search_audit"  # thresholds that judged answers have raised
 LABELS_SCORED_KEY = "review"  # present once labels were scored
 UNSCORED_KEY = "unscored"  # in its value: number of labelled items whose label has too few examples to judge
 ITEMS_SCORED_KEY = "review_items"  # present once items were scored as outliers, duplicates and conflicting

@@ -12,6 +12,7 @@ NO_VECTOR = "none"  # the embedded engine wants every collection to have a vecto
 # payload keys of an entry
 STAGE, ITEM, NUMBER, TENANT, TIME, UNDOES = "stage", "item", "number", "tenant", "time", "undoes"
 DECISION_TURN, DECIDED_BY = "turn", "decided_by"  # of a query
+JUDGEMENT_TURN, JUDGED_BY = "judgement_turn", "judged_by"  # of its answer
 KEY = "key"  # of an entry that is not in the log yet: the id of its point there
 
 DECISION_LOG_INDEXES: PayloadIndexes = {
@@ -38,6 +39,8 @@ def query_log_indexes(settings: IndexSettings) -> PayloadIndexes:
     indexes: dict[str, PayloadIndex] = {
         DECISION_TURN: models.PayloadSchemaType.INTEGER,
         DECIDED_BY: models.PayloadSchemaType.KEYWORD,
+        JUDGEMENT_TURN: models.PayloadSchemaType.INTEGER,
+        JUDGED_BY: models.PayloadSchemaType.KEYWORD,
     }
     if settings.tenant_key is None:
         return indexes

@@ -11,6 +11,7 @@ from fg_search.index.search_results import AnswerDecision
 
 Logging = Literal["none", "uncertain", "all"]
 QueryAction = Literal["add", "dismiss", "reopen"]
+Verdict = Literal["right", "wrong", "skip"]
 
 # defaults of fg_search.queries.clusters, kept here for callers that do not load numpy; chosen on validation data for
 # all-MiniLM-L6-v2 (docs/benchmarks.md), other base models have other cosines
@@ -58,6 +59,40 @@ class Resolution:
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """What somebody found an answer to be.
+
+    Attributes:
+        verdict: ``"right"``, ``"wrong"``, or ``"skip"`` if the judge could not tell.
+        item: User's id of the item that was the answer.
+        label: Label that it had.
+        reviewer: Name of the judge.
+        time: Time in UTC, ISO 8601.
+        target: Target precision that was audited.
+        threshold: Lowest confidence to answer at that time.
+    """
+
+    verdict: Verdict
+    item: UserId
+    label: str | None
+    reviewer: str
+    time: str
+    target: float
+    threshold: float
+
+    @classmethod
+    def of_payload(cls, payload: Mapping[str, Any] | None) -> Judgement | None:
+        """Rebuild a judgement from its payload. ``None`` if there is none."""
+        if not payload:
+            return None
+        return cls(**{"label": None, **payload})
+
+    def is_about(self, item: UserId, label: str | None) -> bool:
+        """Whether this is the answer that was judged."""
+        return (self.item, self.label) == (item, label)
+
+
+@dataclass(frozen=True)
 class LoggedQuery:
     """A logged query, however often it was asked. Its result is that of the last time.
 
@@ -76,6 +111,9 @@ class LoggedQuery:
         resolution: Decision about the query, ``None`` if there is none.
         turn: Number of decisions about the query, reopening included.
         pending: Decision that somebody is carrying out, or was when they were interrupted.
+        calibration: Key of the calibration that ``confidence`` is of.
+        judgement: What somebody found its answer to be, ``None`` if nobody did.
+        judgement_turn: Number of judgements, those taken back included.
         sampled: Number of times it was asked while all queries were logged, so that it stands for the traffic.
     """
 
@@ -93,6 +131,9 @@ class LoggedQuery:
     resolution: Resolution | None
     turn: int = field(default=0, compare=False, repr=False)
     pending: Resolution | None = field(default=None, compare=False, repr=False)
+    calibration: str | None = field(default=None, compare=False, repr=False)
+    judgement: Judgement | None = field(default=None, compare=False)
+    judgement_turn: int = field(default=0, compare=False, repr=False)
     sampled: int = field(default=0, compare=False, repr=False)
 
     @property
@@ -124,6 +165,9 @@ class LoggedQuery:
             resolution=Resolution.of_payload(payload.get("resolution")),
             turn=payload.get("turn", 0),
             pending=Resolution.of_payload(payload.get("pending")),
+            calibration=payload.get("calibration"),
+            judgement=Judgement.of_payload(payload.get("judgement")),
+            judgement_turn=payload.get("judgement_turn", 0),
             sampled=payload.get("sampled", 0),
         )
 

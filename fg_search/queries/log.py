@@ -19,7 +19,15 @@ from fg_search.index.logs import in_log, to_log
 from fg_search.index.search_results import AnswerDecision
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import equals, has_ids, is_empty
-from fg_search.layout.logs import DECIDED_BY, DECISION_TURN, TENANT, query_log, query_log_indexes
+from fg_search.layout.logs import (
+    DECIDED_BY,
+    DECISION_TURN,
+    JUDGED_BY,
+    JUDGEMENT_TURN,
+    TENANT,
+    query_log,
+    query_log_indexes,
+)
 from fg_search.layout.points import payload_of
 from fg_search.queries.entries import LoggedQuery, NearestItem
 from fg_search.review.issues.duplicates import earlier_normalised_text, normalised_text
@@ -30,6 +38,7 @@ _PAGE = 1_000
 _BASE, _MODEL = "base", "base_model"
 _SAMPLED = "sampled"
 _RESOLUTION, _PENDING, _TURN, _DECIDED_BY = "resolution", "pending", DECISION_TURN, DECIDED_BY
+_CALIBRATION, _JUDGEMENT = "calibration", "judgement"
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,8 @@ async def _write_queries(state: IndexState, name: str, asked: Sequence[AskedQuer
 async def read_queries(state: IndexState, ids: Sequence[str] | None = None) -> list[LoggedQuery]:
     """Logged queries of the tenant, in no order. If ids are given, only those queries."""
     wanted = ["text", "count", "first", "last", "decision", "uncertain", "reason", "query_confidence", "confidence"]
-    records = await _records(state, [*wanted, "nearest", _SAMPLED, _RESOLUTION, _PENDING, _TURN], ids)
+    people = [_RESOLUTION, _PENDING, _TURN, _JUDGEMENT, JUDGEMENT_TURN]
+    records = await _records(state, [*wanted, "nearest", _SAMPLED, _CALIBRATION, *people], ids)
     return [LoggedQuery.of_payload(str(record.id), payload_of(record)) for record in records]
 
 
@@ -170,7 +180,7 @@ async def claim_queries(
     for turn, ids in by_turn.items():
         values = {_PENDING: dict(pending), _TURN: turn + 1, _DECIDED_BY: token}
         seen = equals(_TURN, turn) if turn else is_empty(_TURN)
-        lost |= await _write_if(state, ids, values, seen, token)
+        lost |= await _write_if(state, ids, values, seen, _DECIDED_BY, token)
     return lost
 
 
@@ -184,11 +194,36 @@ async def settle_queries(
     """
     # the engine drops a key that is set to null
     values = {_RESOLUTION: None if resolution is None else dict(resolution), _PENDING: None}
-    return await _write_if(state, ids, values, equals(_DECIDED_BY, token), token)
+    return await _write_if(state, ids, values, equals(_DECIDED_BY, token), _DECIDED_BY, token)
+
+
+async def note_judgement(
+    state: IndexState, query_id: str, turn: int, token: str, judgement: Mapping[str, Any] | None
+) -> bool:
+    """Note what somebody found an answer to be, unless somebody else has judged it meanwhile.
+
+    Args:
+        state: The index.
+        query_id: Id of the query.
+        turn: Number of judgements that were seen.
+        token: Token of the judgement.
+        judgement: The judgement, ``None`` to take it back.
+
+    Returns:
+        Whether it was noted.
+    """
+    values = {_JUDGEMENT: None if judgement is None else dict(judgement), JUDGEMENT_TURN: turn + 1, JUDGED_BY: token}
+    seen = equals(JUDGEMENT_TURN, turn) if turn else is_empty(JUDGEMENT_TURN)
+    return not await _write_if(state, [query_id], values, seen, JUDGED_BY, token)
 
 
 async def _write_if(
-    state: IndexState, ids: Sequence[str], values: Mapping[str, Any], condition: models.Condition, token: str
+    state: IndexState,
+    ids: Sequence[str],
+    values: Mapping[str, Any],
+    condition: models.Condition,
+    key: str,
+    token: str,
 ) -> set[str]:
     """Write to the entries that match, and return the ids of those that do not have this token afterwards."""
     name = query_log(state.collection)
@@ -198,12 +233,12 @@ async def _write_if(
         setting = models.SetPayload(payload=dict(values), filter=matching)
         try:
             await state.engine.batch_update_points(name, [models.SetPayloadOperation(set_payload=setting)])
-            records = await state.engine.retrieve(name, page, with_payload=[_DECIDED_BY], copies="most")
+            records = await state.engine.retrieve(name, page, with_payload=[key], copies="most")
         except Exception as error:
             if not is_not_found(error):
                 raise
             return lost  # somebody has removed the log
-        lost -= {str(record.id) for record in records if payload_of(record).get(_DECIDED_BY) == token}
+        lost -= {str(record.id) for record in records if payload_of(record).get(key) == token}
     return lost
 
 
@@ -279,6 +314,7 @@ def _result(asked: AskedQuery, state: IndexState) -> dict[str, Any]:
         "reason": asked.reason,
         "query_confidence": asked.query_confidence,
         "confidence": asked.confidence,
+        _CALIBRATION: None if asked.confidence is None or state.calibration is None else state.calibration.key,
         "nearest": None if asked.nearest is None else vars(asked.nearest),
         **_embedding(asked.base, state),
     }

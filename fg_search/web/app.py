@@ -16,6 +16,7 @@ from fg_search.confidence_index import ConfidenceIndex
 from fg_search.review.decisions import check_reviewer
 from fg_search.web import (
     api,
+    audit_view,
     errors,
     features_view,
     health_view,
@@ -79,6 +80,7 @@ def create_app(
         search_view.router(site),
         review_view.router(site),
         queries_view.router(site, clusters),
+        audit_view.router(site),
         features_view.router(site),
         health_view.router(site),
         *([] if guesses is None else [login.router(site, guesses, sessions)]),

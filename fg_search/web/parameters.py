@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from fg_search.index.search_options import Fraction, Limit, Offset, Precision, RankBy, SearchOptions, Weight
+from fg_search.queries.audit import JudgeAction
 from fg_search.queries.entries import QueryAction
 from fg_search.review.items import Kind
 from fg_search.review.review_options import ReviewOptions
@@ -111,6 +112,19 @@ class UndoRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     number: DecisionNumber | None = Field(None, description="Number of the decision; the latest one by default.")
+
+
+class JudgementRequest(BaseModel):
+    """A judgement of an answer, as in ``ConfidenceIndex.judge_answer``, with what the reviewer saw."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query_id: Annotated[str, StringConstraints(max_length=MAX_ID)]
+    item: ItemId
+    label: str | None
+    turn: DecisionNumber
+    action: JudgeAction
+    target: Precision
 
 
 class QueriesRequest(BaseModel):

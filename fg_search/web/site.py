@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, Response
 
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.model.partition import spans
+from fg_search.queries.audit import AnswerAudit, AuditedAnswer, JudgeAction
 from fg_search.queries.entries import LoggedQuery, QueryAction
 from fg_search.review.decisions import ReviewDecision
 from fg_search.web.parameters import DecisionRequest
@@ -84,6 +85,11 @@ class Site:
             decided = self.index.decide_queries(ids, action, label, reviewer=self.reviewer)
         self.survey.forget()
         return decided
+
+    def judge_answer(self, answer: AuditedAnswer, action: JudgeAction, target: float) -> AnswerAudit:
+        """Call ``ConfidenceIndex.judge_answer`` as the reviewer."""
+        with self.deciding:
+            return self.index.judge_answer(answer, action, reviewer=self.reviewer, target_precision=target)
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> Response:
         """Render a page, with the CSRF token for its forms."""

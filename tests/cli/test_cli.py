@@ -914,3 +914,59 @@ def test_a_query_that_is_not_in_the_log_is_an_error(run, made):
     code, _, err = run("decide-queries", "dismiss", "nobody", "--index", made / "idx")
     assert code == 1
     assert "has no query 'nobody'" in err
+
+
+@pytest.fixture
+def audited(run, own_index, corpus, questions):
+    """A calibrated index with a log of all queries."""
+    place = ("--index", own_index / "idx")
+    queries, judged = own_index / "asked.csv", own_index / "judged.jsonl"
+    texts, labels = questions(400, 3)
+    rows = [json.dumps({"text": text, "label": label}) for text, label in zip(texts, labels, strict=True)]
+    judged.write_text("\n".join(rows), encoding="utf-8")
+    assert run("calibrate", *place, "--queries", judged, "--relevant", "label")[0] == 0
+    queries.write_text("\n".join(["text", *questions(80, 8)[0]]), encoding="utf-8")
+    assert run("search", "--queries", queries, *place, "--log-all", "--json")[0] == 0
+    return place
+
+
+def test_answers_are_judged_by_one_key_each(run, audited, own_index):
+    code, out, err = run("audit", *audited, "--target", 0.8, stdin=b"y\nx\n\ny\nn\nz\ny\ns\nq\n")
+    assert code == 0, err
+    assert "chance to be right" in out
+    assert "2 of 2 judged answers are right" in out
+    assert "2 of 3 judged answers are right" in out
+    assert out.count("3 of 3 judged answers are right") >= 2  # after the third and in the end
+    assert "1 answers were skipped" in out
+    code, out, _ = run("audit", *audited, "--target", 0.8, "--json", stdin=b"")
+    status = json.loads(out)
+    assert (code, status["bounds"]["judged"], status["is_proved"]) == (0, 3, False)
+    assert status["following"][0]["query"]
+
+    judged = own_index / "audited.jsonl"
+    code, out, err = run("audit", *audited, "--export", judged, stdin=b"")
+    assert (code, "3 judged answers written" in out) == (0, True)
+    rows = [json.loads(line) for line in judged.read_text(encoding="utf-8").splitlines()]
+    assert {row["verdict"] for row in rows} == {"right"}
+    assert all(row["label"] == row["answer"] for row in rows)
+    assert run("audit", *audited, "--export", judged, stdin=b"")[0] == 2
+    both = ("--queries", own_index / "judged.jsonl", "--queries", judged)
+    code, _, err = run("calibrate", *audited, *both, "--relevant", "label", stdin=b"")
+    assert code == 0, err
+
+
+def test_an_audit_ends_with_its_limit_and_says_when_the_promise_is_broken(run, audited):
+    code, out, err = run("audit", *audited, "--target", 0.8, "--limit", 2, stdin=b"z\ny\ny\n")
+    assert "1 of 1 judged" in out
+    assert "2 of 2" not in out
+    assert "nothing was judged that could be taken back" in err
+    code, out, err = run("audit", *audited, "--target", 0.8, stdin=b"n\n" * 30)
+    assert code == 0, err
+    assert "nothing is answered at a precision of 80.0%" in out
+    assert "calibrate again" in out
+    assert run("audit", *audited, "--target", 1.5, stdin=b"")[0] == 1
+
+
+def test_an_audit_without_a_log_says_how_to_make_one(run, own_index, questions):
+    code, _, err = run("audit", "--index", own_index / "idx")
+    assert (code, "has no calibration" in err) == (1, True)

@@ -144,3 +144,12 @@ def test_an_earlier_calibration_is_followed_but_not_compared_with(promise):
     assert read.adapted(features).share == replace(promise, judged_features=None).adapted(features).share
     with pytest.raises(ValueError, match="calibrate again"):
         read.shift(features)
+
+
+def test_items_that_were_taken_for_queries_are_not_compared_with():
+    rng = np.random.default_rng(10)
+    learned = PrecisionPromise.learn(*draw(rng, 300, 0.2), pretended=True)
+    features, _, _ = draw(rng, 100, 0.3)
+    assert learned.adapted(features).adaptation.shift is None
+    with pytest.raises(ValueError, match="judge some queries and calibrate on them"):
+        learned.shift(features)

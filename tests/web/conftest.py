@@ -63,12 +63,12 @@ def common(tmp_path_factory, encoder, corpus) -> Iterator[ConfidenceIndex]:
 class Browser(TestClient):
     """A client that sends forms as the page gives them."""
 
-    def submit(self, page: str, form: str, **fields: str) -> Any:
-        """Send the form of this address, found on a page, with all its hidden fields."""
+    def submit(self, page: str, form: str, which: int = 0, **fields: str) -> Any:
+        """Send the form of this address, found on a page, the first by default, with all its hidden fields."""
         html = self.get(page).text
-        wanted = re.search(rf'<form[^>]*action="{re.escape(form)}".*?</form>', html, re.DOTALL)
+        wanted = re.findall(rf'<form[^>]*action="{re.escape(form)}".*?</form>', html, re.DOTALL)
         assert wanted, f"{page} has no form to {form}"
-        inputs = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', wanted[0])
+        inputs = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)"', wanted[which])
         hidden = {name: unescape(value) for name, value in inputs}
         return self.post(form, data={**hidden, **fields}, follow_redirects=False)
 

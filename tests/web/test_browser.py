@@ -322,6 +322,18 @@ def test_queries_without_javascript(serve, open_page, calibrated):
     assert page.locator("#open").inner_text() == "4"
 
 
+def test_answers_are_judged_by_keys(serve, open_page, calibrated):
+    calibrated.search_many(["my card blocked", "my card pin", "the loan rate", "pizza oven"], log="all")
+    page = open_page(serve(calibrated))
+    page.goto(page.url.rstrip("/") + "/audit?target=0.8")
+    for key in "ysn":
+        press(page, key)
+    assert page.locator("#judged").inner_text() == "2"
+    assert {one.judgement.verdict for one in calibrated.judged_answers()} == {"right", "wrong"}
+    press(page, "z")
+    assert page.locator("#judged").inner_text() == "1"
+
+
 @pytest.mark.parametrize(
     "look",
     [
@@ -341,7 +353,9 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(serve, open_page
     served = ["/", "/?q=card+stolen+pin&target_precision=0.8", "/?q=zebra&target_precision=0.8"]
     served += ["/?q=zebra&target_precision=0.8&doubtful=show", "/?q=card&target_precision=", "/review"]
     served += [f"/review?kind={kind}&diverse=1" for kind in ("contradicted", "conflicting", "duplicate", "outlier")]
-    served += ["/queries", "/features", "/features/0", "/features/0/0", "/health"]
+    calibrated.search_many(["my card blocked", "the loan", "pizza oven"], log="all")
+    calibrated.judge_answer(calibrated.audit(target_precision=0.8).following[0], "right", target_precision=0.8)
+    served += ["/queries", "/audit?target=0.8", "/features", "/features/0", "/features/0/0", "/health"]
     for address in served:
         page.goto(address)
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
@@ -364,6 +378,7 @@ def test_the_pages_of_errors_and_of_nothing_are_accessible_too(serve, open_page,
         "/?q=card&limit=999",
         "/review",
         "/queries",
+        "/audit",
         "/features",
         "/health",
         "/review?kind=nonsense",
