@@ -30,6 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fg_search.confidence.promise import PrecisionPromise
+from fg_search.confidence.traffic_shift import LEVEL
 
 JUDGED = (500, 2000)
 JUDGED_SHARES = (0.03, 0.1)
@@ -89,7 +90,8 @@ def false_alarms(populations: dict[str, Population], draws: int) -> list[dict[st
                     shift = promise.shift(population.rows(rows), counts=counts)
                     about = {"set": name, "judged": count, "judged_share": judged_share, "window": window}
                     found.append(about | {"share": share, "often": counts is not None, "p": shift.p_value})
-        print(f"draw {seed}: {np.mean([row['p'] < 0.05 for row in found]):.3f} of p-values below .05", flush=True)
+        rates = [_rate([row["p"] for row in found if row["often"] == often]) for often in (False, True)]
+        print(f"draw {seed}: {rates[0]} false alarms, {rates[1] or 'none'} where queries are repeated", flush=True)
     return found
 
 
@@ -172,8 +174,6 @@ def show_powers(found: list[dict[str, Any]]) -> None:
 
 
 def _rate(p_values: list[float]) -> str:
-    from fg_search.confidence.traffic_shift import LEVEL
-
     return f"{np.mean(np.asarray(p_values) < LEVEL):.1%}" if p_values else ""
 
 

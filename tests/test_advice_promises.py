@@ -102,8 +102,8 @@ def test_queries_are_compared_with_enough_that_were_judged():
         "an earlier release calibrated, and kept nothing of the judged queries to compare others with; calibrate again"
     )
     items = Advice(
-        "the index was calibrated on its own items, which users' queries differ from in any case; judge some queries "
-        "and calibrate on them"
+        "the index was calibrated on its own items, which users' queries differ from in any case; calibrate on judged "
+        "queries"
     )
     promise = PrecisionPromise.learn(*_judged(300, 0.2))
     with few.raised():

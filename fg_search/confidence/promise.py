@@ -221,8 +221,8 @@ class PrecisionPromise:
         """
         if self.judged.pretended:
             raise ValueError(
-                "the index was calibrated on its own items, which users' queries differ from in any case; judge some "
-                "queries and calibrate on them"
+                "the index was calibrated on its own items, which users' queries differ from in any case; calibrate on "
+                "judged queries"
             )
         if self.judged_features is None:
             raise ValueError(

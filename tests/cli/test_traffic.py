@@ -50,9 +50,3 @@ def test_the_exit_code_tells_whether_the_promise_holds(run, folder):
     code, out, _ = run(*adapt, "--queries", folder / "alike.jsonl", "--json")
     assert json.loads(out)["shift"]["holds"] is True
     assert run(*kept)[0] == 0
-
-
-def test_a_share_that_is_stated_is_compared_with_nothing(run, folder):
-    code, _, err = run("adapt", "--index", folder / "index", "--check", "--expected-unanswerable", "0.2")
-    assert code == 2
-    assert "leave out" in " ".join(err.split())
