@@ -926,8 +926,8 @@ class ConfidenceIndex:
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Returns:
-            Whether the promise ``holds``, and the ``reason``. Where nothing differs but the share, it wrongly says that
-            the promise does not hold in one of a hundred samples, or few more.
+            Whether the promise ``holds``, and the ``reason``. Where nothing differs but the share, one or two of a hundred
+            samples are wrongly said to (``benchmarks/shift.py``).
 
         Raises:
             NotCalibratedError: If the index was not calibrated.

@@ -19,14 +19,14 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 Features = Mapping[str, npt.NDArray[np.float64]]
 
-LEVEL = 0.02
+LEVEL = 0.01
 """P-value below which a shift is reported."""
 
 _MAX_JUDGED = 2_000  # judged queries whose features are kept; up to half of them have no answer
 _DRAWS = 400  # weightings of the queries
 _STEPS = np.linspace(0.02, 0.98, 25)  # quantiles of either kind of judged query at which distributions are compared
 _PRIOR = 0.5  # weight, in queries, of one below and of one above all that were seen (Jeffreys)
-_MOST_OF_ONE = 0.02  # share of the traffic that one query counts at most: draws of a few tell nothing of chance
+_MOST_OF_ONE = 1 / 400  # share of the traffic that a query counts at most: draws of few heavy ones say little of chance
 _LEAST = 1e-9
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -59,8 +59,8 @@ class TrafficShift:
         value: Value of it at which the two differ most.
         observed: Share of the traffic at or below it.
         expected: Share that was to be expected.
-        unanswerable: Estimated share of the traffic that has no answer; ``None`` if too few such queries were judged,
-            so that another share is a shift as well.
+        unanswerable: Estimated share of the traffic that has no answer, where no query counts for more than a 400th;
+            ``None`` if too few such queries were judged, so that another share is a shift as well.
         queries: Number of queries, each as often as it was asked.
     """
 
