@@ -2,6 +2,7 @@
 
     python benchmarks/promise.py --data FOLDER [--curekart FOLDER] [--draws 500] [--jobs 2] [--split report]
         [--queries 1000] [--evidence FILE] [--json FILE]
+    python benchmarks/promise.py --data FOLDER [--curekart FOLDER] --first [--split report]
 
 The sets are those of quality_sets.py: CLINC150 (also with ten and five examples an intent), CLINC150 with a third of
 the intents left out, HINT3 Curekart. Each is indexed; the evidence of its queries' hits is the population. A draw takes
@@ -15,7 +16,8 @@ both with replacement, so that the population's precision and coverage at a thre
 
 Printed are the share of draws whose precision is below the target (10 % may be, at a delta of .1), and the coverage
 as a share of an oracle's, who chooses the lowest threshold of the same confidence that reaches the target. Defaults
-were chosen with --split choose; --evidence keeps the populations for another run.
+were chosen with --split choose; --evidence keeps the populations for another run. --first looks at the calibration on
+the items themselves, before anybody has judged a query.
 """
 
 from __future__ import annotations
@@ -137,7 +139,7 @@ def summarise(rows: list[list[Any]]) -> dict[tuple[str, float, float], dict[str,
             "precision": float(precision[coverage > 0].mean()) if (coverage > 0).any() else float("nan"),
             "coverage": float(coverage.mean()),
             "oracle": float(oracle.mean()),
-            "share": float(share.mean()),
+            "followed_share": float(share.mean()),
         }
     return summary
 
@@ -164,7 +166,7 @@ def show(found: dict[str, list[list[Any]]]) -> None:
 def populations_of(options: argparse.Namespace) -> dict[str, Population]:
     """Index every set and collect the evidence of its queries, or read it where an earlier run kept it."""
     if options.evidence is None or not options.evidence.exists():
-        kept = _collect(options)
+        kept = {name: population for name, _, population in _indexed(options)}
         if options.evidence is None:
             return kept
         arrays = {
@@ -183,26 +185,43 @@ def populations_of(options: argparse.Namespace) -> dict[str, Population]:
     return {name: Population(values, values.pop("correct"), values.pop("answerable")) for name, values in read.items()}
 
 
-def _collect(options: argparse.Namespace) -> dict[str, Population]:
+def _indexed(options: argparse.Namespace) -> Iterator[tuple[str, Any, Population]]:
+    """Name, index and population of every set."""
     import quality_sets
 
     from fg_search import ConfidenceIndex, FeatureGroupEncoder
 
     encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
     corpora = quality_sets.Corpora(encoder, options.data, options.curekart)
-    found = {}
     for queries in corpora.sets(0):
         train, asked = queries.train, getattr(queries, options.split)
         encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=0, show_progress=False)
         embeddings, answers = encoder.features(asked.base), [label or None for label in asked.labels.tolist()]
-
         with tempfile.TemporaryDirectory() as folder, ConfidenceIndex(Path(folder) / "index", encoder) as index:
             known = encoder.features(train.base)
             index.add(train.texts, labels=train.labels.tolist(), embeddings=known, show_progress=False)
-            of_queries = index._find(partial(_judged, asked.texts, answers, embeddings))  # what calibrate() learns from
-        print(f"{queries.name}: R@1 {of_queries.correct[of_queries.in_scope].mean():.4f}", flush=True)
-        found[queries.name] = Population(of_queries.features, of_queries.correct, of_queries.in_scope)
-    return found
+            found = index._find(partial(_judged, asked.texts, answers, embeddings))  # what calibrate() learns from
+            print(f"{queries.name}: R@1 {found.correct[found.in_scope].mean():.4f}", flush=True)
+            yield queries.name, index, Population(found.features, found.correct, found.in_scope)
+
+
+def first_promises(options: argparse.Namespace) -> None:
+    """What a calibration on the items themselves promises, and what real queries make of it, for several shares."""
+    shares, targets = (0.05, 0.2, 0.4), (0.8, 0.9, 0.95)
+    columns = (f"{target:.0%}, {share:.0%} unanswerable" for target in targets for share in shares)
+    table = Table("queries", *columns, title="precision, coverage (of the oracle's)")
+    for name, index, population in _indexed(options):
+        index.calibrate()
+        cells = []
+        for target in targets:
+            for share in shares:
+                promise = index.adapt(expected_unanswerable=share).promise
+                threshold = promise.threshold(target, DELTA).threshold
+                found = population.realised(promise.confidence(population.features), threshold, target, share)
+                cells.append(f"{found[0]:.3f}, {found[1] / found[2] if found[2] else 0:.2f}")
+        print(name, *cells, sep="; ", flush=True)
+        table.add_row(name, *cells)
+    Console(width=200).print(table)
 
 
 async def _judged(texts: list[str], answers: list[str | None], embeddings: Any, state: Any) -> Any:
@@ -225,7 +244,11 @@ def main() -> None:
     parser.add_argument("--evidence", type=Path, help="file that keeps the populations")
     parser.add_argument("--only", nargs="*", help="names of sets; by default all")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--first", action="store_true", help="only the first promise, without a judged query")
     options = parser.parse_args()
+    if options.first:
+        first_promises(options)
+        return
     populations = populations_of(options)
     if options.only:
         populations = {name: populations[name] for name in options.only}

@@ -27,6 +27,7 @@ from fg_search import demo
 WRONG = 20  # labels of 384
 DESK = {"width": 1000, "height": 760}
 SHARPNESS = 1.25  # dots a pixel: as sharp as stays below 200 kB
+REPORT_HEIGHT = 1790
 VIEWS = {
     "search": ("/", {"q": "Can I see the courier's route for my parcel?", "target_precision": 0.8}, 760),
     "abstention": ("/", {"q": "Will it rain in Lisbon tomorrow?", "target_precision": 0.8}, 560),
@@ -49,8 +50,15 @@ def main() -> None:
             for name, (path, query, height) in VIEWS.items():
                 page.set_viewport_size({**DESK, "height": height})
                 page.goto(f"{address}{path}?{urlencode(query)}", wait_until="networkidle")
-                size = len(page.screenshot(path=output / f"{name}.png"))
-                print(f"{output / name}.png, {size / 1000:.0f} kB")
+                take(page, output / f"{name}.png")
+            page = chromium.new_page(viewport={**DESK, "height": REPORT_HEIGHT}, color_scheme="light")
+            page.goto((work / "report.html").as_uri())
+            take(page, output / "report.png")
+
+
+def take(page: Any, path: Path) -> None:
+    size = len(page.screenshot(path=path))
+    print(f"{path}, {size / 1000:.0f} kB")
 
 
 def make_index(work: Path) -> None:
@@ -59,10 +67,12 @@ def make_index(work: Path) -> None:
     write_rows(work / "corpus.jsonl", demo.with_wrong_labels(WRONG))
     write_rows(work / "queries.jsonl", demo.queries())
     index = ("--index", "support-index")
+    judged = ("--queries", "queries.jsonl", "--relevant", "label", "--relevant", "also")
     fg_search(work, "fit", "learned.jsonl", "--label", "label", "-o", "support-encoder")
     fg_search(work, "index", "corpus.jsonl", "--encoder", "support-encoder", *index, "--id", "id", "--label", "label")
-    fg_search(work, "calibrate", *index, "--queries", "queries.jsonl", "--relevant", "label", "--relevant", "also")
+    fg_search(work, "calibrate", *index, *judged)
     fg_search(work, "score", *index)
+    fg_search(work, "evaluate", *index, *judged, "--slice", "length", "--slice", "kind", "--report", "report.html")
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -400,7 +400,8 @@ class ConfidenceIndex:
         query_filter: models.Filter | None = None,
         target_precision: float | None = None,
         min_query_confidence: float | None = None,
-        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        on_uncertain: Literal["flag", "abstain", "clarify", "raise"] = "flag",
+        label_miss: float = 0.1,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         explain: bool = False,
         embeddings: FeatureEmbeddings | None = None,
@@ -423,9 +424,14 @@ class ConfidenceIndex:
                 own ids; ``HasIdCondition`` takes the engine's).
             target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
                 confidence is too low for it are uncertain. Needs :meth:`calibrate`.
-            min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
-            on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or
-                ``"raise"``.
+            min_query_confidence: Queries less confident than this are uncertain, in [0, 1]. If it is not given, an
+                index without a calibration takes .2: below it a query hardly looks answerable.
+            on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits), ``"raise"``,
+                or ``"clarify"``: no hits, but the smallest set of labels that holds the right one, each with an example
+                (``result.choices``), to ask which of them is meant. Without any, or with more than ``limit``, it
+                abstains. Needs ``target_precision``, and an index calibrated on right labels.
+            label_miss: Share of the uncertain queries with an answer whose right label ``"clarify"`` may miss, in
+                (0, 1), if these are like those of the calibration.
             rank_by: ``"features"``, ``"base"``, ``"both"`` (the mean of their similarities), or ``"auto"``: as the
                 index was calibrated, otherwise by how the head was trained.
             explain: Also find the item nearest to the query by base embeddings (``result.nearest``), with hits or
@@ -435,7 +441,8 @@ class ConfidenceIndex:
 
         Raises:
             EmptyIndexError: If the index is empty.
-            NotCalibratedError: If a target precision is asked for and the index was not calibrated for such searches.
+            NotCalibratedError: If a target precision is asked for and the index was not calibrated for such searches;
+                for ``"clarify"``, on right labels.
             NotScoredError: If familiarity counts, and the items have none: the encoder does not know its examples.
             UncertainQueryError: If the query is uncertain and ``on_uncertain`` is ``"raise"``.
             TypeError, ValueError: If an argument is out of range.
@@ -451,6 +458,7 @@ class ConfidenceIndex:
             target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
+            label_miss=label_miss,
             rank_by=rank_by,
             explain=explain,
         )
@@ -471,7 +479,8 @@ class ConfidenceIndex:
         query_filter: models.Filter | None = None,
         target_precision: float | None = None,
         min_query_confidence: float | None = None,
-        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        on_uncertain: Literal["flag", "abstain", "clarify", "raise"] = "flag",
+        label_miss: float = 0.1,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         explain: bool = False,
         embeddings: FeatureEmbeddings | None = None,
@@ -493,6 +502,7 @@ class ConfidenceIndex:
             target_precision: As in :meth:`search`.
             min_query_confidence: As in :meth:`search`.
             on_uncertain: As in :meth:`search`. ``"raise"`` raises at the first uncertain query.
+            label_miss: As in :meth:`search`.
             rank_by: As in :meth:`search`.
             explain: As in :meth:`search`.
             embeddings: Embeddings of all phrasings in order by this index's encoder, if you have them.
@@ -517,6 +527,7 @@ class ConfidenceIndex:
             target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
+            label_miss=label_miss,
             rank_by=rank_by,
             explain=explain,
         )
@@ -542,7 +553,8 @@ class ConfidenceIndex:
         query_filter: models.Filter | None = None,
         target_precision: float | None = None,
         min_query_confidence: float | None = None,
-        on_uncertain: Literal["flag", "abstain", "raise"] = "flag",
+        on_uncertain: Literal["flag", "abstain", "clarify", "raise"] = "flag",
+        label_miss: float = 0.1,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         explain: bool = False,
         embeddings: FeatureEmbeddings | None = None,
@@ -563,6 +575,7 @@ class ConfidenceIndex:
             target_precision: As in :meth:`search`.
             min_query_confidence: As in :meth:`search`.
             on_uncertain: As in :meth:`search`.
+            label_miss: As in :meth:`search`.
             rank_by: As in :meth:`search`.
             explain: As in :meth:`search`.
             embeddings: As in :meth:`search`.
@@ -581,6 +594,7 @@ class ConfidenceIndex:
             target_precision=target_precision,
             min_query_confidence=min_query_confidence,
             on_uncertain=on_uncertain,
+            label_miss=label_miss,
             rank_by=rank_by,
             explain=explain,
         )
@@ -926,8 +940,8 @@ class ConfidenceIndex:
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Returns:
-            Whether the promise ``holds``, and the ``reason``. Where nothing differs but the share, one or two of a hundred
-            samples are wrongly said to (``benchmarks/shift.py``).
+            Whether the promise ``holds``, and the ``reason``. Where nothing differs but the share, that is wrongly
+            denied of one or two samples in a hundred (``benchmarks/shift.py``).
 
         Raises:
             NotCalibratedError: If the index was not calibrated.
@@ -954,6 +968,7 @@ class ConfidenceIndex:
         familiarity_weight: float = 0.0,
         query_filter: models.Filter | None = None,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        slices: Mapping[str, Sequence[Any]] | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -972,6 +987,8 @@ class ConfidenceIndex:
             familiarity_weight: As in :meth:`search`.
             query_filter: As in :meth:`search`.
             rank_by: As in :meth:`search`.
+            slices: By name, ``(n,)`` values of the queries for :meth:`IndexEvaluation.slices
+                <fg_search.index.evaluation.IndexEvaluation.slices>`: texts, numbers, ``None``, or lists of these.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -997,6 +1014,7 @@ class ConfidenceIndex:
                 options,
                 embeddings,
                 relevant_within=relevant_within,
+                slices=slices,
                 batch_size=batch_size,
                 show_progress=show_progress,
             )

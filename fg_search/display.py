@@ -6,16 +6,19 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from fg_search.evaluation import foremost
 from fg_search.review.issues.reasons import confusion_reason, too_few_reason
 
 if TYPE_CHECKING:
     from fg_search.confidence.thresholds import PrecisionThreshold
+    from fg_search.evaluation import Proportion, ReachedPrecision, Slice
     from fg_search.index.evaluation import IndexEvaluation
     from fg_search.index.health import IndexHealth, Placement
     from fg_search.index.info import CalibrationInfo, IndexInfo
@@ -28,11 +31,12 @@ if TYPE_CHECKING:
 
 _BAR_WIDTH = 10
 _EXAMPLES = 3
+_MOST_SLICES = 15
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def result(console: Console, found: SearchResult) -> None:
-    """Print the decision and the hits for a query."""
+    """Print the decision and the hits for a query, or the labels to choose from."""
     console.print(f"[bold]{_shown(found.query)}[/bold]")
     style = "green" if found.decision == "answer" and not found.uncertain else "yellow"
     flag = " (uncertain)" if found.uncertain and found.decision == "answer" else ""
@@ -44,6 +48,12 @@ def result(console: Console, found: SearchResult) -> None:
     if found.nearest is not None:
         near = found.nearest
         console.print(f"  nearest to: {_shown(near.text)} ({_shown(near.label or '-')}, cosine {near.score:.2f})")
+    if found.decision == "clarify":
+        console.print("  [bold]Did you mean:[/bold]")
+        choices = _table(("chance", "left"), ("label", "left"), ("text", "left"))
+        for choice in found.choices:
+            choices.add_row(bar(choice.probability), _shown(choice.label), _shown(choice.example.text))
+        console.print(choices)
     if found.hits:
         weighted = any(hit.score != hit.ranking_score for hit in found.hits)
         scores = (("ranking", "right"), ("score", "right")) if weighted else (("score", "right"),)
@@ -251,14 +261,14 @@ def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:
     console.print(table)
 
 
-def evaluation(console: Console, found: IndexEvaluation) -> None:
-    """Print the quality of an index for each way to rank its answers."""
+def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ()) -> None:
+    """Print the quality of an index for each way to rank its answers, and slices by what is named."""
     table = _table(
         ("ranked by", "left"),
-        ("queries", "right"),
         ("R@1", "right"),
         ("AUROC", "right"),
         ("AURC·10³", "right"),
+        ("nAUC", "right"),
         ("cov@95", "right"),
         ("cov@99", "right"),
         ("AUROC oos", "right"),
@@ -266,25 +276,115 @@ def evaluation(console: Console, found: IndexEvaluation) -> None:
     for name, report in found.reports.items():
         table.add_row(
             name,
-            f"{report.queries:,}",
             f"{report.recall_at_1:.3f}",
             f"{report.auroc:.3f}",
             f"{report.aurc * 1000:.1f}",
+            f"{report.abstention_nauc:.3f}",
             f"{report.coverage_at_95:.3f}",
             f"{report.coverage_at_99:.3f}",
             f"{report.out_of_scope_auroc:.3f}",
         )
     console.print(table)
+    first = next(iter(found.reports.values()))
+    console.print(
+        f"R@1 is over the {first.in_scope:,} queries that have an answer, the rest over all {first.queries:,}",
+        style="dim",
+    )
+    console.print(_intervals(found))
     if found.ece is None or found.brier is None:
         console.print("not calibrated for these searches; see `fg-search calibrate`", style="dim")
-        return
-    console.print(f"confidence: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
-    reached = _table(("target precision", "right"), ("threshold", "right"), ("answered", "right"), ("right", "right"))
-    for each in found.precisions:
-        threshold = "none" if each.threshold is None else f"{each.threshold:.3f}"
-        right = "-" if math.isnan(each.precision) else f"{each.precision:.1%}"
-        reached.add_row(f"{each.target:.0%}", threshold, f"{each.coverage:.1%}", right)
-    console.print(reached)
+    else:
+        console.print(f"confidence: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
+        console.print(_reached(found.precisions))
+    for name in by:
+        _slices(console, name, found.slices(name, target=found.lowest_promise))
+    if by and found.lowest_promise is not None:
+        _falling_short(console, found.falling_short(by))
+
+
+def _intervals(found: IndexEvaluation) -> Table:
+    table = _table(("95% intervals", "left"), ("AUROC", "right"), ("AURC·10³", "right"), ("nAUC", "right"))
+    for name, each in found.intervals.items():
+        table.add_row(
+            name,
+            f"{each.auroc.low:.3f} to {each.auroc.high:.3f}",
+            f"{each.aurc.low * 1000:.1f} to {each.aurc.high * 1000:.1f}",
+            f"{each.abstention_nauc.low:.3f} to {each.abstention_nauc.high:.3f}",
+        )
+    return table
+
+
+def _reached(precisions: Sequence[ReachedPrecision]) -> Table:
+    table = _table(
+        ("target", "right"),
+        ("threshold", "right"),
+        ("right", "right"),
+        ("95% interval", "right"),
+        ("answered", "right"),
+        ("answerable", "right"),
+        ("unanswerable", "right"),
+    )
+    for each in precisions:
+        table.add_row(
+            f"{each.target:.0%}",
+            "none" if each.threshold is None else f"{each.threshold:.3f}",
+            _percent(each.right),
+            _span(each.right),
+            *(_percent(part) for part in (each.answered, each.answerable, each.unanswerable)),
+        )
+    return table
+
+
+def _slices(console: Console, by: str, found: Sequence[Slice]) -> None:
+    target = found[0].target
+    console.print(f"by {_shown(by)}, " + ("every query answered" if target is None else f"target {target:.0%}"))
+    table = _table(
+        ("", "left"),
+        ("queries", "right"),
+        ("right", "right"),
+        ("95% interval", "right"),
+        ("answered", "right"),
+        ("why", "left"),
+    )
+    shown = foremost(found, _MOST_SLICES)
+    for each in shown:
+        table.add_row(
+            _shown(each.name),
+            f"{each.queries:,}",
+            _percent(each.precision),
+            _span(each.precision),
+            _percent(each.coverage),
+            "[yellow]falls short[/yellow]" if each.falls_short else "below, maybe by chance" if each.is_below else "",
+        )
+    console.print(table)
+    if len(shown) < len(found):
+        console.print(f"{len(found) - len(shown):,} more; --json and --report have all", style="dim")
+
+
+def _falling_short(console: Console, found: Sequence[Slice]) -> None:
+    """Name slices whose precision is below a target."""
+    if not found:
+        console.print("no slice falls short of a target precision by more than chance", style="green")
+    for target, short in groupby(found, lambda each: each.target):
+        named = list(short)
+        for each in named[:_MOST_SLICES]:
+            right = each.precision
+            console.print(
+                f"falls short of {target:.0%}: {_shown(each.by)} {_shown(each.name)}, "
+                f"{right.count:,} of {right.total:,} answers right ({_percent(right)}, {_span(right)})",
+                style="yellow",
+                soft_wrap=True,
+            )
+        if len(named) > _MOST_SLICES:
+            console.print(f"{len(named) - _MOST_SLICES:,} more fall short of {target:.0%}", style="yellow")
+
+
+def _percent(part: Proportion) -> str:
+    return "-" if math.isnan(part.share) else f"{part.share:.1%}"
+
+
+def _span(part: Proportion) -> str:
+    return f"{100 * part.low:.1f} to {part.high:.1%}" if part.total else "-"
 
 
 def bar(fraction: float) -> str:

@@ -12,6 +12,7 @@ Example:
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from fg_search.errors import FgSearchError
-from fg_search.evaluation import CurvePoint, ReliabilityBin, reliability_bins, risk_coverage_curve
+from fg_search.evaluation import CurvePoint, ReliabilityBin, Slice, foremost, reliability_bins, risk_coverage_curve
 from fg_search.review.issues.confusion import ConfusedLabels, confused_labels
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _DOTS_PER_INCH = 150
 _SMALLEST, _LARGEST = 20.0, 140.0  # area of a dot, in points²
 _MIN_COVERAGE = 0.05  # below it, the risk is too noisy to scale the axis by
 _MOST_PAIRS = 12
+_MOST_SLICES = 20
 
 
 def confidence_histogram(counts: Sequence[int], *, what: str = "items") -> Figure:
@@ -139,6 +141,51 @@ def risk_coverage_plot(curves: Mapping[str, Sequence[CurvePoint]], *, note: str 
     return figure
 
 
+def slice_plot(slices: Sequence[Slice]) -> Figure:
+    """Draw the precision of slices with their intervals, from top to bottom.
+
+    Args:
+        slices: Slices from :meth:`IndexEvaluation.slices <fg_search.index.evaluation.IndexEvaluation.slices>` or
+            :func:`fg_search.evaluation.slices_of`. Those without an answered query have no dot.
+
+    Raises:
+        FgSearchError: If matplotlib is missing.
+        ValueError: If there are no slices.
+    """
+    if not slices:
+        raise ValueError("slices is empty; there is nothing to draw")
+    by, target = slices[0].by, slices[0].target
+    note = "every query answered" if target is None else f"answers at a target precision of {100 * target:.3g}%"
+    figure, axes = _figure(f"Precision by {_short(by)}", note)
+    rows = max(len(slices), 3)
+    figure.set_figheight(1.8 + 0.3 * rows)
+    drawn: list[Artist | Container] = []
+    if target is not None:
+        drawn.append(axes.axvline(target, linestyle="--", color=_SOFT, linewidth=1, label="target"))
+    for short, colour, marker, name in (
+        (False, _COLOURS[0], "o", "precision, 95% interval"),
+        (True, _COLOURS[1], "s", "falls short of the target"),
+    ):
+        some = [(i, each.precision) for i, each in enumerate(slices) if each.falls_short is short]
+        some = [(i, found) for i, found in some if found.total]
+        if some:
+            shares = [found.share for _, found in some]
+            below = [found.share - found.low for _, found in some]
+            above = [found.high - found.share for _, found in some]
+            places = [i for i, _ in some]
+            bars = axes.errorbar(
+                shares, places, xerr=(below, above), fmt=marker, color=colour, label=name, clip_on=False
+            )
+            drawn.append(bars)
+    names = [f"{_short(each.name)}  ({each.precision.total:,})" for each in slices]
+    axes.set_yticks(range(len(slices)), names, parse_math=False)
+    axes.set_ylim(rows - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    _label_axes(axes, "right among the answered", "", shares="x", counts=None)
+    _legend(figure, drawn, loc="outside lower left", ncols=3)
+    return figure
+
+
 def confusion_plot(pairs: Sequence[ConfusedLabels], *, what: str = "items") -> Figure:
     """Draw pairs of confused labels.
 
@@ -174,15 +221,22 @@ def confusion_plot(pairs: Sequence[ConfusedLabels], *, what: str = "items") -> F
     return figure
 
 
-def evaluation_figures(evaluation: IndexEvaluation) -> dict[str, Figure]:
+def evaluation_figures(evaluation: IndexEvaluation, by: Sequence[str] = ()) -> dict[str, Figure]:
     """Draw all diagrams of the result of :meth:`ConfidenceIndex.evaluate <fg_search.ConfidenceIndex.evaluate>`.
+
+    Args:
+        evaluation: The evaluation.
+        by: What to draw slices by, see :meth:`IndexEvaluation.slices
+            <fg_search.index.evaluation.IndexEvaluation.slices>`; at the lowest target precision that can be promised.
 
     Returns:
         Figures by file name: ``"risk_coverage"``; ``"reliability"`` if the index is calibrated for these searches;
-        ``"confused_labels"`` if answers were judged by label and some were wrong.
+        ``"confused_labels"`` if answers were judged by label and some were wrong; ``"slices_NAME"`` for each of ``by``,
+        with what is no letter, digit or underscore replaced.
 
     Raises:
         FgSearchError: If matplotlib is missing.
+        ValueError: If there is nothing of a name to slice by.
     """
     outcomes = evaluation.outcomes
     curves = {
@@ -200,6 +254,9 @@ def evaluation_figures(evaluation: IndexEvaluation) -> dict[str, Figure]:
         pairs = confused_labels([a for a, _ in known], [b for _, b in known], limit=_MOST_PAIRS)
         if pairs:
             figures["confused_labels"] = confusion_plot(pairs, what="queries")
+    for name in by:
+        found = foremost(evaluation.slices(name, target=evaluation.lowest_promise), _MOST_SLICES)
+        figures[f"slices_{re.sub(r'[^A-Za-z0-9_]', '_', name)}"] = slice_plot(found)
     return figures
 
 

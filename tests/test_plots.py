@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from fg_search import ConfidenceIndex, plots
 from fg_search.cli import app
 from fg_search.errors import FgSearchError
-from fg_search.evaluation import ReliabilityBin, reliability_bins, risk_coverage_curve
+from fg_search.evaluation import ReliabilityBin, reliability_bins, risk_coverage_curve, slices_of
 from fg_search.review.issues import confused_labels
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -124,6 +124,7 @@ def test_confused_labels_are_counted_both_ways():
         (lambda: plots.risk_coverage_plot({}), "curves is empty"),
         (lambda: plots.risk_coverage_plot({"score": []}), r"curves\['score'\] is empty"),
         (lambda: plots.confusion_plot([]), "pairs is empty"),
+        (lambda: plots.slice_plot([]), "slices is empty"),
     ],
 )
 def test_nothing_to_draw_is_told(draw, message):
@@ -182,7 +183,7 @@ def test_without_a_calibration_there_is_no_reliability(evaluated):
 def test_answers_judged_by_id_confuse_no_labels(tmp_path, encoder, corpus):
     with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(corpus[0], ids=[f"d{i}" for i in range(len(corpus[0]))], labels=corpus[1])
-        found = index.evaluate(corpus[0][:9], [f"d{i}" for i in range(1, 10)])
+        found = index.evaluate([f"{text}?" for text in corpus[0][:9]], [f"d{i}" for i in range(1, 10)])
     assert found.relevant_by == "id"
     assert set(plots.evaluation_figures(found)) == {"risk_coverage"}
 
@@ -193,6 +194,30 @@ def test_a_query_with_several_right_answers_confuses_no_labels(tmp_path, encoder
         found = index.evaluate(["my card", "zzz"], [["loan", "travel"], None])
     assert list(found.outcomes.wanted) == [None, None]
     assert "confused_labels" not in plots.evaluation_figures(found)
+
+
+def test_slices_have_a_dot_at_their_precision_with_its_interval():
+    every, correct = np.ones(100, dtype=bool), [True] * 95 + [False] * 5
+    slices = slices_of("x", ["$a$"] * 90 + ["b"] * 10, every, correct, every, 0.9)
+    axes = plots.slice_plot(slices).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["$a$  (90)", "b  (10)"]
+    assert not any(text.get_parse_math() for text in axes.get_yticklabels())
+    drawn = {bars.get_label(): bars for bars in axes.containers}
+    for name, place, one in (("precision, 95% interval", 0, slices[0]), ("falls short of the target", 1, slices[1])):
+        dots, _, (whisker,) = drawn[name]
+        assert (dots.get_xdata()[0], dots.get_ydata()[0]) == (one.precision.share, place)
+        assert whisker.get_segments()[0][:, 0] == pytest.approx([one.precision.low, one.precision.high])
+    (target,) = [line for line in axes.lines if line.get_label() == "target"]
+    assert set(target.get_xdata()) == {0.9}
+
+
+def test_an_evaluation_is_drawn_by_what_it_is_sliced_by(evaluated):
+    found = evaluated(calibrated=True)
+    figures = plots.evaluation_figures(found, ["label", "length"])
+    assert {"slices_label", "slices_length"} <= set(figures)
+    names = [text.get_text() for text in figures["slices_label"].axes[0].get_yticklabels()]
+    slices = found.slices("label", target=found.lowest_promise)
+    assert names == [f"{each.name}  ({each.precision.total})" for each in slices]
 
 
 @pytest.mark.parametrize("ending", plots.FORMATS)

@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from fg_search.cli import adapt, audit, demo, fit, index, maintenance, queries, review, search, serve
+from fg_search.cli import adapt, audit, demo, evaluate, fit, index, maintenance, queries, review, search, serve
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
 from fg_search.errors import FgSearchError
 
@@ -34,7 +34,7 @@ for command in (
     search.calibrate,
     adapt.adapt,
     search.search,
-    search.evaluate,
+    evaluate.evaluate,
     review.score,
     review.review,
     review.confused,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _MOST_LOOKED_UP = 100_000  # ids of a file that are looked for in the other type
 _PAGE = 1_000
+_NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d{1,15})?")  # as a cell of a table has it
 
 
 def read_id(user_id: UserId, ids: IdsAs | None) -> UserId:
@@ -259,6 +261,36 @@ def attributes_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, 
     return columns or None
 
 
+@dataclass(frozen=True)
+class JudgedRows:
+    """Queries whose right answers are known, from files.
+
+    Attributes:
+        texts: The queries.
+        answers: For each, its right answers; an empty list where the index has no answer.
+        records: The rows.
+    """
+
+    texts: list[str]
+    answers: list[list[Any]]
+    records: list[Record]
+
+    def column(self, name: str) -> list[Any]:
+        """A column, as numbers if it holds nothing else.
+
+        Raises:
+            RecordError: If no row has it.
+        """
+        values = [record.payload.get(name) for record in self.records]
+        if all(value is None for value in values):
+            first = self.records[0]
+            raise RecordError(first.place, f"no column {name!r}; beside the text there are {listed(first.payload)}")
+        known = [value for value in values if value not in (None, "")]
+        if not all(isinstance(value, str) and _NUMBER.fullmatch(value) for value in known):
+            return values
+        return [float(value) if value not in (None, "") else None for value in values]
+
+
 def queries_of(
     paths: Sequence[Path],
     on_error: OnBadRow,
@@ -268,8 +300,8 @@ def queries_of(
     out_of_scope: Sequence[str],
     ids: IdsAs | None,
     form: Mapping[str, str | None],
-) -> tuple[list[str], list[list[Any]]]:
-    """The queries and, for each, its right answers; an empty list where the index has no answer.
+) -> JudgedRows:
+    """The queries and, for each, its right answers.
 
     Raises:
         RecordError: If the first row of a file lacks a column, or any row does and ``on_error`` is ``"stop"``.
@@ -300,7 +332,7 @@ def queries_of(
                 if answer is not None and answer != "" and answer not in out_of_scope
             ]
         )
-    return [record.text for record in records], answers
+    return JudgedRows([record.text for record in records], answers, records)
 
 
 def _summarise(path: Path, skipped: SkippedRows) -> None:

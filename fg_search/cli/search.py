@@ -1,4 +1,4 @@
-"""``search``, ``calibrate`` and ``evaluate``: query an index and measure how far to trust it."""
+"""``search`` and ``calibrate``: query an index and let it learn how far to trust it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +35,6 @@ from fg_search.cli.options import (
     OnError,
     OptionalQueryFiles,
     OutOfScope,
-    QueryFiles,
     RankByOption,
     Relevant,
     RelevantBy,
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
     from qdrant_client import models
 
     from fg_search.confidence_index import ConfidenceIndex
-    from fg_search.index.evaluation import IndexEvaluation
 
 
 def search(
@@ -84,8 +82,15 @@ def search(
         float | None, typer.Option(help="Treat queries less confident than this as uncertain, 0 to 1.")
     ] = None,
     on_uncertain: Annotated[
-        str, typer.Option(help="What to do with an uncertain query: flag, abstain or raise.")
+        str,
+        typer.Option(
+            help="What to do with an uncertain query: flag, abstain, clarify (which of a few labels is it?) or raise."
+        ),
     ] = "flag",
+    label_miss: Annotated[
+        float,
+        typer.Option(help="Share of the uncertain queries whose right label `clarify` may miss, 0 to 1."),
+    ] = 0.1,
     rank_by: RankByOption = "auto",
     payload_filter: Annotated[
         str | None,
@@ -127,6 +132,7 @@ def search(
         target_precision=target_precision,
         min_query_confidence=min_query_confidence,
         on_uncertain=on_uncertain,
+        label_miss=label_miss,
         rank_by=rank_by,
         explain=explain,
         query_filter=None if payload_filter is None else _filter_of(payload_filter),
@@ -232,9 +238,9 @@ def calibrate(
         familiarity_weight=familiarity_weight,
         rank_by=rank_by,
     )
-    texts = answers = None
+    judged = None
     if queries is not None:
-        texts, answers = queries_of(
+        judged = queries_of(
             queries,
             on_error,
             text=text,
@@ -245,16 +251,17 @@ def calibrate(
         )
     from fg_search.index.evaluation import TARGETS
 
+    taught = "the items themselves" if judged is None else f"{len(judged.texts):,} queries"
     with (
         open_index(
             location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
         ) as opened,
-        timed("calibrated on the items themselves" if texts is None else f"calibrated on {len(texts):,} queries"),
+        timed(f"calibrated on {taught}"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)
         learned = target.calibrate(
-            texts,
-            answers,
+            None if judged is None else judged.texts,
+            None if judged is None else judged.answers,
             relevant_by=relevant_by,
             relevant_within=relevant_within,
             batch_size=batch_size,
@@ -275,98 +282,6 @@ def calibrate(
     what = "items taken for queries" if learned.pretended else "queries"
     say(f"{learned.queries:,} {what} judged by {learned.relevant_by}; kept with the index")
     display.thresholds(console, thresholds)
-
-
-def evaluate(
-    location: IndexLocation,
-    queries: QueryFiles,
-    relevant: Relevant = ["label"],  # noqa: B006  typer copies it
-    relevant_by: RelevantBy = "auto",
-    relevant_within: RelevantWithin = 1,
-    ids: Ids = None,
-    out_of_scope: OutOfScope = None,
-    text: TextColumn = "text",
-    delimiter: Delimiter = None,
-    encoding: Encoding = None,
-    on_error: OnError = "skip",
-    min_confidence: MinConfidence = None,
-    confidence_weight: ConfidenceWeight = 0.0,
-    min_familiarity: MinFamiliarity = None,
-    familiarity_weight: FamiliarityWeight = 0.0,
-    rank_by: RankByOption = "auto",
-    encoder: EncoderFolder = None,
-    trust_remote_code: TrustRemoteCode = False,
-    collection: Collection = DEFAULT_COLLECTION,
-    api_key: ApiKey = None,
-    retry_for: RetryFor = None,
-    tenant: Tenant = None,
-    plots: Annotated[
-        Path | None,
-        typer.Option(
-            file_okay=False,
-            help="Draw diagrams into this folder, as PNG and SVG: risk_coverage, reliability (of a calibrated index), "
-            "confused_labels (of queries judged by label) and confidence (of the items). Existing files are replaced.",
-            show_default=False,
-        ),
-    ] = None,
-    as_json: AsJson = False,
-    batch_size: BatchSize = None,
-) -> None:
-    """Measure on judged queries how often an index is right and how well its confidence shows it."""
-    options = search_options(
-        min_confidence=min_confidence,
-        confidence_weight=confidence_weight,
-        min_familiarity=min_familiarity,
-        familiarity_weight=familiarity_weight,
-        rank_by=rank_by,
-    )
-    texts, answers = queries_of(
-        queries,
-        on_error,
-        text=text,
-        relevant=relevant,
-        out_of_scope=out_of_scope or (),
-        ids=ids,
-        form=text_form(delimiter, encoding),
-    )
-    if plots is not None:
-        from fg_search.plots import check_matplotlib
-
-        check_matplotlib()
-        plots.mkdir(parents=True, exist_ok=True)
-    with (
-        open_index(
-            location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
-        ) as opened,
-        timed(f"evaluated {len(texts):,} queries"),
-    ):
-        target = opened if tenant is None else opened.tenant(tenant)
-        found = target.evaluate(
-            texts,
-            answers,
-            relevant_by=relevant_by,
-            relevant_within=relevant_within,
-            batch_size=batch_size,
-            **options,
-        )
-        histogram = () if plots is None else target.info().confidence_histogram
-    if as_json:
-        print_json({name: value for name, value in vars(found).items() if name != "outcomes"})
-    else:
-        display.evaluation(console, found)
-    if plots is not None:
-        _draw(found, histogram, plots)
-
-
-def _draw(found: IndexEvaluation, histogram: Sequence[int], folder: Path) -> None:
-    """Draw all diagrams and write them to files."""
-    from fg_search.plots import confidence_histogram, evaluation_figures, save
-
-    figures = {**evaluation_figures(found), "confidence": confidence_histogram(histogram)}
-    for name, figure in figures.items():
-        for ending in ("png", "svg"):
-            save(figure, folder / f"{name}.{ending}")
-    log.print(f"diagrams in {folder}: {', '.join(figures)} (.png, .svg)", markup=False, soft_wrap=True)
 
 
 def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> bool:

@@ -17,6 +17,10 @@ _LEAST_DOUBT = 1e-3
 
 _LEAST_FAMILIARITY = 1e-6
 
+HARDLY_ANSWERABLE = 0.2
+"""Answerability below which a query is uncertain as long as nothing is calibrated. On five sets of queries, 1 to 6 % of
+those that are answered rightly are below it, and 60 to 92 % of those that have no answer."""
+
 
 def answerability(recognition: FloatArray, familiarity: FloatArray) -> npt.NDArray[np.float32]:
     """Confidence for decisions: *which* of the known things an input is, and *whether* it is any of them.

@@ -38,12 +38,15 @@ class JudgedEvidence:
         correct: ``(n,)`` booleans, whether the hit is right.
         answerable: ``(n,)`` booleans, whether there is an answer; true where ``correct`` is.
         pretended: Whether they are items taken for queries, since nobody has judged a query yet.
+        right_label: ``(n,)`` weight of the right label relative to the most probable one, in [0, 1]; NaN where there is
+            no right label. ``None`` if nothing is known of labels.
     """
 
     evidence: AnswerEvidence
     correct: BoolArray
     answerable: BoolArray
     pretended: bool = False
+    right_label: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.correct)

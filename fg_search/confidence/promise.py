@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from typing_extensions import Self
 
 from fg_search.confidence.answer_model import AnswerEvidence, AnswerModel
 from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.label_sets import LabelCutoff, label_cutoff
 from fg_search.confidence.likelihood_ratio import LikelihoodRatio
 from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, Traffic, confidence_at, precision_curve
 from fg_search.confidence.thresholds import PrecisionThreshold
@@ -102,6 +104,7 @@ class PrecisionPromise:
         correct: npt.ArrayLike,
         answerable: npt.ArrayLike,
         *,
+        right_label: npt.ArrayLike | None = None,
         pretended: bool = False,
         seed: int = 0,
     ) -> Self:
@@ -115,6 +118,8 @@ class PrecisionPromise:
             correct: ``(n,)`` booleans, whether the result is right.
             answerable: ``(n,)`` booleans, whether there is an answer at all; true where ``correct`` is. With fewer than
                 five unanswerable queries, these count as answered wrongly.
+            right_label: ``(n,)`` weight of each query's right label relative to the most probable one, in [0, 1], NaN
+                where there is none, for :meth:`label_cutoff`.
             pretended: Whether these are no queries of users, but items taken for queries.
             seed: Random seed of the folds.
 
@@ -131,7 +136,8 @@ class PrecisionPromise:
         if not with_answer.all():
             ratio = LikelihoodRatio.fit(evidence.answerable[with_answer], evidence.answerable[~with_answer])
         kept = np.random.default_rng(seed).permutation(len(right))[:_MAX_JUDGED]
-        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], pretended)
+        of_label = None if right_label is None else np.asarray(right_label, dtype=np.float64)[kept]
+        judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], pretended, of_label)
         model = AnswerModel.fit(features, right, with_answer)
         looked = None  # users' queries differ from items in any case
         if not pretended:
@@ -279,6 +285,25 @@ class PrecisionPromise:
         curve = precision_curve(self.judged, self.ratio, stated=stated, traffic=traffic, delta=delta)
         return curve.threshold(target_precision)
 
+    def label_cutoff(self, miss: float, *, below: float | None = None) -> LabelCutoff:
+        """Least probability of the labels that a query may be about, see :func:`label_cutoff`.
+
+        The probability of a label is the confidence of the result times the label's relative weight. The cutoff is
+        chosen on the uncertain queries among those judged, so that its promise is about queries that are uncertain.
+
+        Args:
+            miss: Probability with which the right label of a query that has one may be missing, in (0, 1).
+            below: Confidence below which queries are uncertain; by default all are.
+
+        Raises:
+            ValueError: If ``miss`` is out of range, or nothing is known of labels.
+        """
+        if self.judged.right_label is None:
+            raise ValueError(
+                "how probable the right labels of the judged queries are is not known; learn from right_label"
+            )
+        return _label_cutoff(self, miss, below)
+
     def _marked(self, threshold: PrecisionThreshold) -> PrecisionThreshold:
         if not self.judged.pretended:
             return threshold
@@ -286,6 +311,7 @@ class PrecisionPromise:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`from_dict`."""
+        right_label = self.judged.right_label
         return {
             "format": _FORMAT,
             "model": self.model.to_dict(),
@@ -294,6 +320,7 @@ class PrecisionPromise:
             "evidence_right": _packed(self.judged.evidence.right),
             "correct": _bits(self.judged.correct),
             "answerable": _bits(self.judged.answerable),
+            "right_label": None if right_label is None else _packed(right_label),
             "pretended": self.judged.pretended,
             "queries": self.queries,
             "curve": self.judged_curve.to_dict(),
@@ -314,10 +341,17 @@ class PrecisionPromise:
             )
         evidence = AnswerEvidence(_unpacked(data["evidence_answerable"]), _unpacked(data["evidence_right"]))
         answerable, features = _unbits(data["answerable"]), data.get("judged_features")
+        right_label = data.get("right_label")  # there is none of judgments by id
         return cls(
             model=AnswerModel.from_dict(data["model"]),
             ratio=None if data["ratio"] is None else LikelihoodRatio.from_dict(data["ratio"]),
-            judged=JudgedEvidence(evidence, _unbits(data["correct"]), answerable, data.get("pretended", False)),
+            judged=JudgedEvidence(
+                evidence,
+                _unbits(data["correct"]),
+                answerable,
+                data.get("pretended", False),
+                None if right_label is None else _unpacked(right_label),
+            ),
             queries=data["queries"],
             judged_curve=PrecisionCurve.from_dict(data["curve"]),
             adaptation=None if data["adaptation"] is None else Adaptation.from_dict(data["adaptation"]),
@@ -332,6 +366,17 @@ def _sampled(
     kept = np.random.default_rng(0).permutation(len(evidence))[:_MAX_TRAFFIC]
     asked = np.ones(len(kept)) if counts is None else np.asarray(counts, dtype=np.float64)[kept]
     return kept, Traffic(evidence[kept], asked)
+
+
+@lru_cache(maxsize=64)
+def _label_cutoff(promise: PrecisionPromise, miss: float, below: float | None) -> LabelCutoff:
+    judged = promise.judged
+    weights = np.full(len(judged), np.nan) if judged.right_label is None else judged.right_label
+    confidence = confidence_at(promise.share.value, judged.evidence, promise.ratio)
+    counts = ~np.isnan(weights)
+    if below is not None:
+        counts &= confidence < below
+    return label_cutoff(confidence[counts].astype(np.float64) * weights[counts], miss)
 
 
 def _check(right: npt.NDArray[np.bool_], with_answer: npt.NDArray[np.bool_]) -> None:

@@ -6,10 +6,11 @@ from fg_search.evaluation.calibration_error import (
     brier_score,
     expected_calibration_error,
     reliability_bins,
-    wilson_interval,
 )
 from fg_search.evaluation.out_of_scope import fpr_at_tpr, out_of_scope_auroc
-from fg_search.evaluation.report import SelectiveReport, selective_report
+from fg_search.evaluation.proportions import Proportion, wilson_interval
+from fg_search.evaluation.reached_precision import ReachedPrecision, answered_at
+from fg_search.evaluation.report import SelectiveIntervals, SelectiveReport, selective_intervals, selective_report
 from fg_search.evaluation.retrieval import r_auroc, recall_at_k
 from fg_search.evaluation.selective import (
     CurvePoint,
@@ -22,13 +23,19 @@ from fg_search.evaluation.selective import (
     excess_aurc,
     risk_coverage_curve,
 )
+from fg_search.evaluation.slices import Slice, foremost, slices_of
 
 __all__ = [
     "CurvePoint",
     "Interval",
+    "Proportion",
+    "ReachedPrecision",
     "ReliabilityBin",
+    "SelectiveIntervals",
     "SelectiveReport",
+    "Slice",
     "abstention_nauc",
+    "answered_at",
     "at_coverages",
     "aurc",
     "auroc",
@@ -38,12 +45,15 @@ __all__ = [
     "coverage_at_precision",
     "excess_aurc",
     "expected_calibration_error",
+    "foremost",
     "fpr_at_tpr",
     "out_of_scope_auroc",
     "r_auroc",
     "recall_at_k",
     "reliability_bins",
     "risk_coverage_curve",
+    "selective_intervals",
     "selective_report",
+    "slices_of",
     "wilson_interval",
 ]

@@ -41,6 +41,7 @@ def bootstrap_interval(
 
     Args:
         metric: Function from the columns to a number; resamples for which it is NaN (only one class) are ignored.
+            If it is NaN for all, so are the ends of the interval.
         columns: Arrays with one row per item, resampled together.
         level: Confidence level, in (0, 1).
         resamples: Number of resamples, at least 1.
@@ -63,6 +64,7 @@ def bootstrap_interval(
     rng = np.random.default_rng(seed)
     n = len(arrays[0])
     drawn = (rng.integers(n, size=n) for _ in range(resamples))
-    values = [metric(*(array[rows] for array in arrays)) for rows in drawn]
-    low, high = np.nanpercentile(values, [50 * (1 - level), 50 * (1 + level)])
+    values = np.array([metric(*(array[rows] for array in arrays)) for rows in drawn])
+    known = values[~np.isnan(values)]
+    low, high = np.percentile(known, [50 * (1 - level), 50 * (1 + level)]) if len(known) else (np.nan, np.nan)
     return Interval(float(metric(*arrays)), float(low), float(high), level)

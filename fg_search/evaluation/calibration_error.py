@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.evaluation.proportions import wilson_interval
 from fg_search.validation import check_count, check_outcomes
-
-_Z = 1.96  # normal quantile of a 95 % interval
 
 
 @dataclass(frozen=True)
@@ -104,23 +103,6 @@ def brier_score(probability: npt.ArrayLike, correct: npt.ArrayLike) -> float:
 
     promised, right = _check_probability(probability, correct)
     return float(brier_score_loss(right, promised, labels=[False, True]))
-
-
-def wilson_interval(share: float, count: int) -> tuple[float, float]:
-    """95 % confidence interval of a proportion (Wilson, 1927).
-
-    Args:
-        share: Observed proportion, in [0, 1].
-        count: Number of observations, at least 1.
-
-    Returns:
-        Lower and upper end, in [0, 1].
-    """
-    square = _Z * _Z
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = _Z * ((share * (1 - share) + square / (4 * count)) / count) ** 0.5 / (1 + square / count)
-    # for shares of 0 and 1 one end is the share itself, which rounding would miss
-    return min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half))
 
 
 def _bins(promised: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.int64]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.evaluation.bootstrap import Interval, bootstrap_interval
 from fg_search.evaluation.out_of_scope import fpr_at_tpr, out_of_scope_auroc
 from fg_search.evaluation.selective import (
     abstention_nauc,
@@ -16,7 +18,7 @@ from fg_search.evaluation.selective import (
     coverage_at_precision,
     excess_aurc,
 )
-from fg_search.validation import check_booleans
+from fg_search.validation import check_booleans, check_outcomes
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class SelectiveReport:
 
     Attributes:
         queries: Number of queries.
+        in_scope: Number of in-scope queries, which ``recall_at_1`` is over; everything else is over all queries.
         recall_at_1: Share of in-scope queries whose top hit is right; NaN without in-scope queries.
         auroc: AUROC of the confidence for right against wrong answers.
         average_precision: Average precision of the confidence for right answers.
@@ -39,6 +42,7 @@ class SelectiveReport:
     """
 
     queries: int
+    in_scope: int
     recall_at_1: float
     auroc: float
     average_precision: float
@@ -49,6 +53,21 @@ class SelectiveReport:
     abstention_nauc: float
     out_of_scope_auroc: float
     fpr_at_95_tpr: float
+
+
+@dataclass(frozen=True)
+class SelectiveIntervals:
+    """Bootstrap confidence intervals of the metrics of :class:`SelectiveReport` that rank answers.
+
+    Attributes:
+        auroc: Interval of the AUROC.
+        aurc: Interval of the area under the risk-coverage curve.
+        abstention_nauc: Interval of the normalised area under the abstention curve.
+    """
+
+    auroc: Interval
+    aurc: Interval
+    abstention_nauc: Interval
 
 
 def selective_report(confidence: npt.ArrayLike, correct: npt.ArrayLike, in_scope: npt.ArrayLike) -> SelectiveReport:
@@ -69,6 +88,7 @@ def selective_report(confidence: npt.ArrayLike, correct: npt.ArrayLike, in_scope
         raise ValueError(f"correct[{int((right & ~inside).argmax())}] is true, but the query is out of scope")
     return SelectiveReport(
         queries=len(right),
+        in_scope=int(inside.sum()),
         recall_at_1=float(right[inside].mean()) if inside.any() else float("nan"),
         auroc=auroc(confidence, right),
         average_precision=average_precision(confidence, right),
@@ -80,3 +100,25 @@ def selective_report(confidence: npt.ArrayLike, correct: npt.ArrayLike, in_scope
         out_of_scope_auroc=out_of_scope_auroc(confidence, inside),
         fpr_at_95_tpr=fpr_at_tpr(confidence, inside),
     )
+
+
+def selective_intervals(
+    confidence: npt.ArrayLike, correct: npt.ArrayLike, *, resamples: int = 500, seed: int = 0
+) -> SelectiveIntervals:
+    """Compute 95 % bootstrap confidence intervals (:func:`bootstrap_interval`) for the top hits of n queries.
+
+    Args:
+        confidence: ``(n,)`` finite numbers, higher is more confident.
+        correct: ``(n,)`` booleans, whether the top hit is right.
+        resamples: Number of resamples, at least 1.
+        seed: Random seed.
+
+    Raises:
+        ValueError: If lengths differ or are zero, a confidence is not finite, or a number is out of range.
+    """
+    scores, right = check_outcomes(confidence, correct)
+
+    def interval(metric: Callable[..., float]) -> Interval:
+        return bootstrap_interval(metric, scores, right, resamples=resamples, seed=seed)
+
+    return SelectiveIntervals(interval(auroc), interval(aurc), interval(abstention_nauc))

@@ -1,16 +1,17 @@
-"""Decision to answer or to abstain: an uncertain query is flagged, abstained from, or raised."""
+"""Decision to answer, to abstain or to clarify: an uncertain query is flagged, held back, asked back, or raised."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
+from fg_search.confidence.answerability import HARDLY_ANSWERABLE
 from fg_search.confidence.familiarity import UNFAMILIAR
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import UncertainQueryError
 from fg_search.index.search_options import SearchOptions
-from fg_search.index.search_results import Hit, SearchResult
+from fg_search.index.search_results import AnswerDecision, Hit, SearchResult
 from fg_search.model.reading import MOSTLY
 
 
@@ -21,6 +22,7 @@ def assess_query(
     *,
     familiarity: float | None = None,
     unread: float = 0.0,
+    is_calibrated: bool = True,
 ) -> SearchResult:
     """Decide by the query alone. The result has no hits yet.
 
@@ -30,6 +32,8 @@ def assess_query(
         options: Of the search.
         familiarity: Its familiarity, ``None`` if not known.
         unread: Share of its tokens that the model does not know; with most of them the query is uncertain.
+        is_calibrated: Whether a calibrated confidence will tell more. Without, and without a threshold, the query is
+            uncertain if it hardly looks answerable.
 
     Raises:
         UncertainQueryError: If the query is uncertain and the options say to raise.
@@ -47,7 +51,9 @@ def assess_query(
         reason = f"the model can read {read} of the query (another script, or no words); {reason}{below}"
         return _doubt(result, reason, options)
     if threshold is None:
-        return result
+        if is_calibrated or familiarity is None or confidence >= HARDLY_ANSWERABLE:
+            return result
+        return replace(result, uncertain=True, reason=f"{reason}: it looks as if there is no answer")
     if confidence >= threshold:
         return replace(result, reason=f"{reason} reaches {threshold:.2f}")
     return _doubt(result, f"{reason} is below {threshold:.2f}", options)
@@ -114,9 +120,19 @@ def settle(flagged: Sequence[SearchResult], options: SearchOptions) -> list[Sear
     ]
 
 
+def decision_on(flagged: SearchResult, options: SearchOptions) -> AnswerDecision:
+    """Decision that the options ask for about a result of a search that flags uncertain queries."""
+    if not flagged.uncertain or options.on_uncertain == "flag":
+        return flagged.decision
+    if options.on_uncertain == "clarify" and flagged.choices:
+        return "clarify"
+    return "abstain"
+
+
 def _doubt(result: SearchResult, reason: str, options: SearchOptions) -> SearchResult:
     if options.on_uncertain == "raise":
         raise UncertainQueryError(f"{reason}: {result.query!r}")
-    if options.on_uncertain == "abstain":
-        return replace(result, hits=(), decision="abstain", uncertain=True, reason=reason)
-    return replace(result, uncertain=True, reason=reason)
+    doubted = replace(result, uncertain=True, reason=reason)
+    if options.on_uncertain == "flag":
+        return doubted
+    return replace(doubted, hits=(), decision=decision_on(doubted, options))

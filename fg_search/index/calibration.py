@@ -16,6 +16,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.label_sets import LabelCutoff
 from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.traffic_shift import TrafficShift
@@ -107,6 +108,20 @@ class Calibration:
         """
         return raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
 
+    @property
+    def tells_labels(self) -> bool:
+        """Whether it tells which labels an uncertain query may be about."""
+        return self.promise.judged.right_label is not None
+
+    def label_cutoff(self, miss: float, threshold: PrecisionThreshold) -> LabelCutoff:
+        """Least probability of the labels that an uncertain query may be about.
+
+        Args:
+            miss: Probability with which the right label may be missing, in (0, 1).
+            threshold: Threshold below which queries are uncertain; all of them if there is none.
+        """
+        return self.promise.label_cutoff(miss, below=threshold.threshold)
+
     def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
         """Probability that each of n results is right, ``(n,)`` float32."""
         return self.promise.confidence(features)
@@ -190,6 +205,7 @@ def calibrate(
     correct: npt.ArrayLike,
     answerable: npt.ArrayLike,
     *,
+    right_label: npt.NDArray[np.float32] | None = None,
     pretended: bool = False,
     seed: int,
     **about: Any,
@@ -200,6 +216,7 @@ def calibrate(
         features: ``(n,)`` floats by name, see :func:`fg_search.confidence.result_features`.
         correct: ``(n,)`` booleans, whether the result is right.
         answerable: ``(n,)`` booleans, whether the index has an answer.
+        right_label: ``(n,)`` weights of the right labels, see :meth:`PrecisionPromise.learn`.
         pretended: Whether these are items taken for queries.
         seed: Random seed of the folds.
         about: Other attributes of the :class:`Calibration`.
@@ -207,7 +224,9 @@ def calibrate(
     Raises:
         ValueError: If there are fewer than two right or two wrong results.
     """
-    promise = PrecisionPromise.learn(features, correct, answerable, pretended=pretended, seed=seed)
+    promise = PrecisionPromise.learn(
+        features, correct, answerable, right_label=right_label, pretended=pretended, seed=seed
+    )
     return Calibration(promise=promise, **about)
 
 
@@ -228,6 +247,24 @@ def required(calibration: Calibration | None, options: SearchOptions, rank_by: R
             "with the options of this search: index.calibrate(queries, relevant=…, rank_by=…)"
         )
     return calibration
+
+
+def check_label_sets(calibration: Calibration, name: str) -> None:
+    """Check that a calibration tells which labels an uncertain query may be about.
+
+    Raises:
+        NotCalibratedError: If results were judged by id, or an earlier release calibrated.
+    """
+    if calibration.relevant_by != "label":
+        raise NotCalibratedError(
+            f"{name} was calibrated on right ids, and on_uncertain='clarify' asks for the right label; calibrate on "
+            "right labels: index.calibrate(queries, relevant=labels, relevant_by='label')"
+        )
+    if not calibration.tells_labels:
+        raise NotCalibratedError(
+            f"the calibration of {name} does not tell how probable right labels are, as on_uncertain='clarify' needs; "
+            "calibrate again, with the encoder at hand: index.calibrate(held_out_queries, relevant=labels)"
+        )
 
 
 def _digest(judged: Mapping[str, Any]) -> str:

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.evaluation import SelectiveReport, brier_score, expected_calibration_error, selective_report
+from fg_search.evaluation import (
+    ReachedPrecision,
+    SelectiveIntervals,
+    SelectiveReport,
+    Slice,
+    answered_at,
+    brier_score,
+    expected_calibration_error,
+    reliability_bins,
+    risk_coverage_curve,
+    selective_intervals,
+    selective_report,
+    slices_of,
+)
 from fg_search.ids import UserId
 from fg_search.index.calibration import RelevantBy
+from fg_search.index.held_out import held_out
 from fg_search.index.query_vectors import Query, encode_queries
 from fg_search.index.relevance import JudgedQueries, Relevant, judge
 from fg_search.index.retrieval import ranking
 from fg_search.index.search_options import SearchOptions
+from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.validation import check_list, check_mapping, is_missing, is_number
 
 TARGETS = (0.9, 0.95, 0.99)
-
-
-@dataclass(frozen=True)
-class ReachedPrecision:
-    """Coverage and precision that a target precision gives on the evaluated queries.
-
-    Attributes:
-        target: Target precision.
-        threshold: Queries with at least this confidence are answered. ``None`` if no threshold can promise the target.
-        coverage: Share of the queries that are answered, in [0, 1].
-        precision: Share of right answers among the answered queries, ``nan`` if none is answered.
-    """
-
-    target: float
-    threshold: float | None
-    coverage: float
-    precision: float
+OWN_ATTRIBUTES = ("label", "length", "tenant")
+PAYLOAD_PREFIX = "hit."
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,9 @@ class Outcomes:
         in_scope: ``(n,)`` booleans, whether the index has a right answer.
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
         found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
+        attributes: ``(n,)`` values by the name they can be sliced by: ``"label"`` of the top hit, ``"length"`` of the
+            query in words, ``"tenant"`` in an index with tenants, and those that were handed in.
+        top: ``(n,)`` top hits, ``None`` where there is none.
     """
 
     rankings: dict[str, npt.NDArray[np.float64]]
@@ -56,6 +61,8 @@ class Outcomes:
     in_scope: npt.NDArray[np.bool_]
     wanted: Sequence[UserId | None]
     found: Sequence[UserId | None]
+    attributes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    top: Sequence[Hit | None] = ()
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,152 @@ class IndexEvaluation:
     precisions: tuple[ReachedPrecision, ...]
     outcomes: Outcomes = field(repr=False, compare=False)
 
+    @property
+    def lowest_promise(self) -> float | None:
+        """The lowest target precision that can be promised, ``None`` without one or without a calibration."""
+        return next((each.target for each in self.precisions if each.threshold is not None), None)
+
+    def slices(self, by: str = "label", *, target: float | None = None) -> tuple[Slice, ...]:
+        """Precision and coverage of the queries that share a value, and whether a target precision holds in each.
+
+        Args:
+            by: ``"label"`` of the top hit, ``"length"`` of the query in words (of the first phrasing), ``"tenant"``,
+                the name of values that were handed in as ``slices``, or ``"hit.KEY"`` for a payload key of the top hit.
+            target: Target precision, one of those in ``precisions``. By default every query counts as answered.
+
+        Returns:
+            The slices, see :func:`fg_search.evaluation.slices_of`.
+
+        Raises:
+            ValueError: If there is nothing of that name, or no such target.
+        """
+        outcomes = self.outcomes
+        if target is None:
+            answered = np.ones(len(outcomes.correct), dtype=bool)
+        else:
+            answered = answered_at(self._threshold(target), outcomes.rankings["confidence"])
+        return slices_of(by, self._values(by), answered, outcomes.correct, outcomes.in_scope, target)
+
+    @cached_property
+    def intervals(self) -> dict[str, SelectiveIntervals]:
+        """Bootstrap confidence intervals of the metrics in ``reports``, by the same names.
+
+        They are computed when they are first asked for: 500 resamples, four seconds for 5,500 queries.
+        """
+        correct = self.outcomes.correct
+        return {name: selective_intervals(ranking, correct) for name, ranking in self.outcomes.rankings.items()}
+
+    def to_html(
+        self, *, title: str = "Evaluation", by: Sequence[str] | None = None, target: float | None = None
+    ) -> str:
+        """A report as one HTML page that needs no network: its styles and charts are in it, for light and dark.
+
+        Args:
+            title: Title of the page.
+            by: What to slice by, see :meth:`slices`. By default the length of the query, the label and what was handed
+                in as ``slices``.
+            target: Target precision of the slices that are drawn, one of those in ``precisions``. By default the lowest
+                that can be promised. What falls short of any of them is named.
+
+        Raises:
+            ValueError: If there is nothing of a name to slice by, or no such target.
+        """
+        from fg_search.report.evaluation_page import EvaluationPage
+
+        chosen = self._sliceable() if by is None else by
+        target = self.lowest_promise if target is None else target
+        correct, rankings = self.outcomes.correct, self.outcomes.rankings
+        return EvaluationPage(
+            title=title,
+            judged_by=self.relevant_by,
+            reports=self.reports,
+            intervals=self.intervals,
+            curves={name: risk_coverage_curve(ranking, correct) for name, ranking in rankings.items()},
+            bins=[] if self.ece is None else reliability_bins(rankings["confidence"], correct),
+            ece=self.ece,
+            brier=self.brier,
+            precisions=self.precisions,
+            target=target,
+            slices={name: self.slices(name, target=target) for name in chosen},
+            short=self.falling_short(chosen),
+        ).to_html()
+
+    def falling_short(self, by: Sequence[str]) -> tuple[Slice, ...]:
+        """Slices whose precision is below a target by more than chance, target by target.
+
+        Args:
+            by: What to slice by, see :meth:`slices`.
+
+        Raises:
+            ValueError: If there is nothing of a name to slice by.
+        """
+        targets = [each.target for each in self.precisions]
+        found = [each for target in targets for name in by for each in self.slices(name, target=target)]
+        return tuple(each for each in found if each.falls_short)
+
+    def _sliceable(self) -> list[str]:
+        """What slices differ by: not labels where there are none, nor the one tenant."""
+        return [name for name, values in self.outcomes.attributes.items() if len({str(value) for value in values}) > 1]
+
+    def _threshold(self, target: float) -> float | None:
+        known = {reached.target: reached.threshold for reached in self.precisions}
+        if not known:
+            raise ValueError(
+                "the index is not calibrated for these searches, and no target can be kept; leave target out"
+            )
+        if target not in known:
+            raise ValueError(f"target must be one of {', '.join(map(str, known))}, got {target!r}")
+        return known[target]
+
+    def _values(self, by: str) -> Sequence[Any]:
+        known, key = self.outcomes.attributes, by.removeprefix(PAYLOAD_PREFIX)
+        if by in known:
+            return known[by]
+        if key == by:
+            raise ValueError(
+                f"there is nothing called {by!r} to slice by, only {', '.join(map(repr, known))}; "
+                f"hand its values in as slices, or name a payload key of the top hit: {PAYLOAD_PREFIX + by!r}"
+            )
+        values = [None if hit is None else hit.payload.get(key) for hit in self.outcomes.top]
+        if all(value is None for value in values):
+            raise ValueError(f"no top hit has the payload key {key!r}")
+        return _checked(values, by)
+
+
+def is_known(by: str) -> bool:
+    """Whether slices by this name need no values to be handed in."""
+    return by in OWN_ATTRIBUTES or by.startswith(PAYLOAD_PREFIX)
+
+
+def check_slices(slices: Mapping[str, Sequence[Any]] | None, queries: int) -> dict[str, Sequence[Any]]:
+    """Check values to slice by, one a query.
+
+    Raises:
+        TypeError: If they are no mapping of lists, or a value is neither a text, nor a number, nor a list of these.
+        ValueError: If their number is not that of the queries, or a name is taken.
+    """
+    if slices is None:
+        return {}
+    check_mapping(slices, "slices", example="{'colour': ['red', 'blue']}")
+    checked: dict[str, Sequence[Any]] = {}
+    for name, values in slices.items():
+        if is_known(name):
+            raise ValueError(f"slices[{name!r}] has a name that the evaluation uses itself; give it another")
+        check_list(values, f"slices[{name!r}]", ordered=True)
+        own = values.tolist() if isinstance(values, np.ndarray) else list(values)
+        if len(own) != queries:
+            raise ValueError(f"slices[{name!r}] has {len(own)} items, queries has {queries}; give one for each query")
+        checked[name] = _checked(own, f"slices[{name!r}]")
+    return checked
+
+
+def _checked(values: Sequence[Any], name: str) -> Sequence[Any]:
+    for i, value in enumerate(values):
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        if not all(isinstance(part, str) or is_missing(part) or is_number(part) for part in parts):
+            raise TypeError(f"{name}[{i}] is {type(value).__name__}, neither a text nor a number nor a list of these")
+    return values
+
 
 class _Evaluates(Protocol):
     def evaluate(self, queries: Sequence[Query], relevant: Sequence[Relevant], **options: Any) -> IndexEvaluation:
@@ -101,51 +254,51 @@ async def evaluate_on(
     embeddings: FeatureEmbeddings | None,
     *,
     relevant_within: int,
+    slices: Mapping[str, Sequence[Any]] | None,
     batch_size: int | None,
     show_progress: bool | None,
 ) -> IndexEvaluation:
     """Evaluate the index, see :meth:`fg_search.ConfidenceIndex.evaluate`."""
+    check_list(queries, "queries", ordered=True)
+    handed_in = check_slices(slices, len(queries))
+    rows: Sequence[int] = range(len(queries))
+    if len(relevant) == len(queries):
+        queries, rows, embeddings = held_out(state, queries, rows, embeddings)
+        relevant = [relevant[i] for i in rows]
+    handed_in = {name: [values[i] for i in rows] for name, values in handed_in.items()}
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     judged = await judge(state, encoded, relevant, relevant_by, options, within=relevant_within)
-    return _measure(state, judged, options, relevant_within)
+    attributes: dict[str, Sequence[Any]] = {
+        "label": [None if hit is None else hit.label for hit in judged.top],
+        "length": [len((query if isinstance(query, str) else query[0]).split()) for query in queries],
+    }
+    if state.chosen_tenant is not None:
+        attributes["tenant"] = [state.chosen_tenant] * len(queries)
+    return _measure(state, judged, options, relevant_within, {**attributes, **handed_in})
 
 
-def _measure(state: IndexState, judged: JudgedQueries, options: SearchOptions, within: int) -> IndexEvaluation:
+def _measure(
+    state: IndexState,
+    judged: JudgedQueries,
+    options: SearchOptions,
+    within: int,
+    attributes: Mapping[str, Sequence[Any]],
+) -> IndexEvaluation:
     rankings = {"score": judged.score, "query confidence": judged.query_confidence}
+    ece = brier = None
+    precisions: tuple[ReachedPrecision, ...] = ()
     calibration = state.calibration
     fits = calibration is not None and calibration.fits(options, ranking(state, options.rank_by))
-    if calibration is None or not fits or calibration.relevant_within != within:
-        outcomes = _outcomes(rankings, judged)
-        return IndexEvaluation(judged.relevant_by, _reports(outcomes), None, None, (), outcomes)
-    confidence = np.zeros(len(judged.correct))
-    confidence[judged.has_hit] = calibration.confidences(judged.features)
-    precisions = []
-    for target in TARGETS:
-        threshold = calibration.threshold(target).threshold
-        answered = confidence >= threshold if threshold is not None else np.zeros(len(confidence), dtype=bool)
-        right = judged.correct[answered]
-        precisions.append(
-            ReachedPrecision(
-                target, threshold, float(answered.mean()), float(right.mean()) if len(right) else float("nan")
-            )
+    if calibration is not None and fits and calibration.relevant_within == within:
+        confidence = np.zeros(len(judged.correct))
+        confidence[judged.has_hit] = calibration.confidences(judged.features)
+        rankings = {"confidence": confidence, **rankings}
+        ece = expected_calibration_error(confidence, judged.correct)
+        brier = brier_score(confidence, judged.correct)
+        thresholds = [(target, calibration.threshold(target).threshold) for target in TARGETS]
+        precisions = tuple(
+            ReachedPrecision.of(*chosen, confidence, judged.correct, judged.in_scope) for chosen in thresholds
         )
-    outcomes = _outcomes({"confidence": confidence, **rankings}, judged)
-    return IndexEvaluation(
-        judged.relevant_by,
-        _reports(outcomes),
-        expected_calibration_error(confidence, judged.correct),
-        brier_score(confidence, judged.correct),
-        tuple(precisions),
-        outcomes,
-    )
-
-
-def _outcomes(rankings: dict[str, npt.NDArray[np.float64]], judged: JudgedQueries) -> Outcomes:
-    return Outcomes(rankings, judged.correct, judged.in_scope, judged.wanted, judged.found)
-
-
-def _reports(outcomes: Outcomes) -> dict[str, SelectiveReport]:
-    return {
-        name: selective_report(values, outcomes.correct, outcomes.in_scope)
-        for name, values in outcomes.rankings.items()
-    }
+    reports = {name: selective_report(values, judged.correct, judged.in_scope) for name, values in rankings.items()}
+    outcomes = Outcomes(rankings, judged.correct, judged.in_scope, judged.wanted, judged.found, attributes, judged.top)
+    return IndexEvaluation(judged.relevant_by, reports, ece, brier, precisions, outcomes)

@@ -26,6 +26,7 @@ class QueryVectors:
     Attributes:
         base: ``(d,)`` float32 base embedding.
         features: Sparse vector of the feature groups.
+        probabilities: ``(G, K)`` float32 probabilities that it is made of, with those that are too small for it.
         codes: Most probable code of each group.
         confidence: Confidence of the query's embedding, in [1/K, 1].
         answerability: Answerability of the query, in [0, 1], by which it is decided.
@@ -35,6 +36,7 @@ class QueryVectors:
 
     base: npt.NDArray[np.float32]
     features: models.SparseVector
+    probabilities: npt.NDArray[np.float32]
     codes: list[int]
     confidence: float
     answerability: float
@@ -102,6 +104,7 @@ def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
                 models.SparseVector,
                 {"indices": columns[starts[i] : starts[i + 1]], "values": values[starts[i] : starts[i + 1]]},
             ),
+            embeddings.probabilities[i],
             codes[i],
             confidences[i],
             answerability[i],

@@ -14,6 +14,8 @@ from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
+from fg_search.index.held_out import held_out
+from fg_search.index.label_choices import right_label_weights
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.result_evidence import evidence
@@ -47,6 +49,9 @@ class JudgedQueries:
             :func:`fg_search.confidence.result_features`.
         wanted: ``(n,)`` right labels or ids, ``None`` where there is none or more than one.
         found: ``(n,)`` labels or ids of the top hits, ``None`` where there is no hit or the top hit has no label.
+        top: ``(n,)`` top hits, ``None`` where there is none.
+        right_label: ``(n,)`` float32 weight of the right label, NaN where there is none, see
+            :func:`fg_search.index.label_choices.right_label_weights`; ``None`` if it was not asked for, or not found.
     """
 
     relevant_by: RelevantBy
@@ -58,6 +63,8 @@ class JudgedQueries:
     features: dict[str, npt.NDArray[np.float64]]
     wanted: Sequence[UserId | None]
     found: Sequence[UserId | None]
+    top: Sequence[Hit | None]
+    right_label: npt.NDArray[np.float32] | None = None
 
 
 async def judge(
@@ -68,6 +75,7 @@ async def judge(
     options: SearchOptions,
     *,
     within: int = 1,
+    with_labels: bool = False,
 ) -> JudgedQueries:
     """Search for queries whose answer is known, and judge their hits.
 
@@ -78,6 +86,7 @@ async def judge(
         relevant_by: Whether these are labels or ids. ``"auto"`` asks the index.
         options: Options of the search.
         within: A result is right if one of its first ``within`` hits is, at most ten.
+        with_labels: Whether to find out how probable the right labels are.
 
     Raises:
         ValueError: If the numbers of queries and answers differ, or the answers could be both labels and ids, or
@@ -99,7 +108,10 @@ async def judge(
     if kind == "label":
         answers = [frozenset(map(_as_label, right)) for right in answers]
     found, features = await evidence(state, queries, options, kind)
-    top = [_answer(hits[0], kind) if hits else None for hits in found]
+    right_label = None
+    if with_labels and kind == "label":
+        right_label = await right_label_weights(state, queries.vectors, found, answers)
+    top = [hits[0] if hits else None for hits in found]
     return JudgedQueries(
         relevant_by=kind,
         correct=np.array(
@@ -115,7 +127,9 @@ async def judge(
         query_confidence=np.array([query.answerability for query in queries.vectors], dtype=np.float64),
         features=features,
         wanted=[next(iter(right)) if len(right) == 1 else None for right in answers],
-        found=top,
+        found=[None if hit is None else _answer(hit, kind) for hit in top],
+        top=top,
+        right_label=right_label,
     )
 
 
@@ -133,9 +147,10 @@ async def calibrate_on(
     show_progress: bool | None,
 ) -> Calibration:
     """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
+    queries, relevant, embeddings = held_out(state, queries, relevant, embeddings)
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     chosen = replace(options, rank_by=uncalibrated_ranking(state, options.rank_by))
-    judged = await judge(state, encoded, relevant, relevant_by, chosen, within=relevant_within)
+    judged = await judge(state, encoded, relevant, relevant_by, chosen, within=relevant_within, with_labels=True)
     return await learn(state, judged, chosen, seed, within=relevant_within)
 
 
@@ -147,7 +162,12 @@ async def learn(
 
     def work() -> Calibration:
         return calibrate(
-            judged.features, judged.correct[judged.has_hit], judged.in_scope[judged.has_hit], seed=seed, **about
+            judged.features,
+            judged.correct[judged.has_hit],
+            judged.in_scope[judged.has_hit],
+            right_label=None if judged.right_label is None else judged.right_label[judged.has_hit],
+            seed=seed,
+            **about,
         )
 
     calibration = await state.engine.work(work)

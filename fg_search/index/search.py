@@ -1,4 +1,4 @@
-"""Results of encoded queries: hits, confidence, and the decision to answer or to abstain."""
+"""Results of encoded queries: hits, confidence, and the decision to answer, to abstain or to clarify."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from fg_search.confidence.label_sets import LabelCutoff
 from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.unanswerable_share import UnanswerableShare
-from fg_search.index.abstention import assess_hits, assess_query
-from fg_search.index.calibration import Calibration, required
+from fg_search.index.abstention import assess_hits, assess_query, settle
+from fg_search.index.calibration import Calibration, check_label_sets, required
 from fg_search.index.few_conditions import in_scope
 from fg_search.index.grouped_points import group_points
+from fg_search.index.label_choices import with_choices
 from fg_search.index.query_vectors import Queries, QueryVectors
 from fg_search.index.result_evidence import top_hit_features
 from fg_search.index.retrieval import (
@@ -36,11 +38,29 @@ async def search(state: IndexState, queries: Queries, options: SearchOptions) ->
         NotCalibratedError: If a target precision is asked for and the index was not calibrated for such searches.
         UncertainQueryError: At the first uncertain query, if the options say so.
     """
-    policy = _Policy.of(state, options)
+    if options.on_uncertain == "clarify":
+        return settle(await flagged(state, queries, options), options)
+    return await _search(state, queries, options, _Policy.of(state, options))
+
+
+async def flagged(state: IndexState, queries: Queries, options: SearchOptions) -> list[SearchResult]:
+    """Results whose uncertain ones are only flagged, with labels to choose from if the options are to clarify."""
+    return await _search(state, queries, replace(options, on_uncertain="flag"), _Policy.of(state, options))
+
+
+async def _search(state: IndexState, queries: Queries, options: SearchOptions, policy: _Policy) -> list[SearchResult]:
     results = [
-        assess_query(text, query.answerability, options, familiarity=query.familiarity, unread=query.unread)
+        assess_query(
+            text,
+            query.answerability,
+            options,
+            familiarity=query.familiarity,
+            unread=query.unread,
+            is_calibrated=policy.calibration is not None,
+        )
         for text, query in zip(queries.texts, queries.vectors, strict=True)
     ]
+    doubtful: dict[int, tuple[Hit, ...]] = {}
     for chunk in request_chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
         vectors = [queries.vectors[i] for i in chunk]
         found = await find_hits(state, vectors, _with_evidence(options, policy), policy.rank_by)
@@ -49,7 +69,16 @@ async def search(state: IndexState, queries: Queries, options: SearchOptions) ->
             confidences = await _confidences(state, vectors, found, policy.calibration, policy.rank_by)
         for i, hits, confidence in zip(chunk, found, confidences, strict=True):
             page = _page(hits, options, policy)
-            results[i] = assess_hits(results[i], page, confidence, policy.threshold, options, policy.share)
+            assessed = results[i]
+            results[i] = assess_hits(assessed, page, confidence, policy.threshold, options, policy.share)
+            if hits and results[i].uncertain and not assessed.uncertain:
+                doubtful[i] = hits
+    if policy.cutoff is not None:
+        for chunk in request_chunks(list(doubtful)):
+            asked = [queries.vectors[i] for i in chunk], [doubtful[i] for i in chunk], [results[i] for i in chunk]
+            chosen = await with_choices(state, *asked, policy.cutoff, options, policy.rank_by)
+            for i, result in zip(chunk, chosen, strict=True):
+                results[i] = result
     if options.explain:
         results = await _explained(state, queries.vectors, options, results)
     if not any(result.hits for result in results):
@@ -61,27 +90,60 @@ async def group(
     state: IndexState, query: Queries, options: SearchOptions, group_by: str, group_size: int
 ) -> GroupedResult:
     """Search for one encoded query, with hits grouped by the value of a payload field."""
+    if options.on_uncertain == "clarify":
+        return settle_groups(await flagged_groups(state, query, options, group_by, group_size), options)
+    return await _group(state, query, options, _Policy.of(state, options), group_by, group_size)
+
+
+async def flagged_groups(
+    state: IndexState, query: Queries, options: SearchOptions, group_by: str, group_size: int
+) -> GroupedResult:
+    """A grouped result that is only flagged if it is uncertain, see :func:`flagged`."""
+    lenient = replace(options, on_uncertain="flag")
+    return await _group(state, query, lenient, _Policy.of(state, options), group_by, group_size)
+
+
+def settle_groups(found: GroupedResult, options: SearchOptions) -> GroupedResult:
+    """Turn a flagged result into the one that the options ask for.
+
+    Raises:
+        UncertainQueryError: If it is uncertain and the options say to raise.
+    """
+    (result,) = settle([found.result], options)
+    return GroupedResult(found.groups if result.hits else (), result)
+
+
+async def _group(
+    state: IndexState, query: Queries, options: SearchOptions, policy: _Policy, group_by: str, group_size: int
+) -> GroupedResult:
     check_count(group_size, name="group_size")
     (vectors,), (text,) = query.vectors, query.texts
     assessed = assess_query(
-        text, vectors.answerability, options, familiarity=vectors.familiarity, unread=vectors.unread
+        text,
+        vectors.answerability,
+        options,
+        familiarity=vectors.familiarity,
+        unread=vectors.unread,
+        is_calibrated=policy.calibration is not None,
     )
     if options.explain:
         (assessed,) = await _explained(state, [vectors], options, [assessed])
     if assessed.decision == "abstain":
         return GroupedResult((), assessed)
-    policy = _Policy.of(state, options)
     find = partial(group_points, state, vectors, options, policy.rank_by, group_by, group_size)
     found = await in_scope(state, options, find)
     groups = tuple(HitGroup(value, ranked_hits(points, vectors)) for value, points in found.items())
     hits = tuple(hit for group in groups for hit in group.hits)
     confidence: float | None = None
+    best: list[tuple[Hit, ...]] = []
     if policy.calibration is not None and hits:  # the calibration is about the best hits, whatever their group
         best = await find_hits(state, [vectors], replace(options, limit=EVIDENCE_HITS, offset=0), policy.rank_by)
         (confidence,) = await _confidences(state, [vectors], best, policy.calibration, policy.rank_by)
     if not hits:
         await check_findable(state, options)
     result = assess_hits(assessed, hits, confidence, policy.threshold, options, policy.share)
+    if policy.cutoff is not None and best and result.uncertain and not assessed.uncertain:
+        (result,) = await with_choices(state, [vectors], best, [result], policy.cutoff, options, policy.rank_by)
     if not hits:
         reason = f"{assessed.reason}; no point that passes the filters has a text or an integer in {group_by!r}"
         result = replace(result, reason=reason)
@@ -109,11 +171,13 @@ class _Policy:
         rank_by: Ranking, ``"auto"`` resolved.
         calibration: Calibration that fits the search, ``None`` if there is none.
         threshold: Threshold for the target precision, ``None`` without a target.
+        cutoff: Least probability of the labels that an uncertain query may be about, ``None`` unless it is to clarify.
     """
 
     rank_by: RankBy
     calibration: Calibration | None
     threshold: PrecisionThreshold | None
+    cutoff: LabelCutoff | None = None
 
     @property
     def share(self) -> UnanswerableShare | None:
@@ -126,7 +190,11 @@ class _Policy:
         known = state.calibration
         if options.target_precision is not None:
             known = required(known, options, rank_by, state.name)
-            return cls(rank_by, known, known.threshold(options.target_precision))
+            threshold, cutoff = known.threshold(options.target_precision), None
+            if options.on_uncertain == "clarify":
+                check_label_sets(known, state.name)
+                cutoff = known.label_cutoff(options.label_miss, threshold)
+            return cls(rank_by, known, threshold, cutoff)
         return cls(rank_by, known if known is not None and known.fits(options, rank_by) else None, None)
 
 

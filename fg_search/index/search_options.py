@@ -12,7 +12,7 @@ from fg_search.layout.json_paths import check_filter
 from fg_search.validation import check_count, check_fraction, is_number
 
 RankBy = Literal["auto", "features", "base", "both"]
-OnUncertain = Literal["flag", "abstain", "raise"]
+OnUncertain = Literal["flag", "abstain", "clarify", "raise"]
 
 _CHOICES = {"rank_by": get_args(RankBy), "on_uncertain": get_args(OnUncertain)}
 _MAX_WEIGHT = 100  # beyond it, confidence^w is zero in the engine's arithmetic
@@ -40,11 +40,13 @@ class SearchOptions:
         familiarity_weight: Weight v of ``score · familiarity^v``, in [0, 100], as ``confidence_weight``. Both together
             multiply the score by both.
         query_filter: Qdrant filter.
-        min_query_confidence: Queries less confident than this are uncertain, in [0, 1].
+        min_query_confidence: Queries less confident than this are uncertain, in [0, 1]. If it is not given, an index
+            without a calibration takes .2.
         target_precision: Precision that the answered queries are to reach, in (0, 1). Queries whose calibrated
             confidence is below the threshold for it are uncertain.
-        on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits) or
-            ``"raise"`` (:class:`UncertainQueryError`).
+        on_uncertain: What an uncertain query gets: ``"flag"`` (hits, marked), ``"abstain"`` (no hits), ``"clarify"``
+            (a few labels to choose from, which hold the right one) or ``"raise"`` (:class:`UncertainQueryError`).
+        label_miss: Probability with which ``"clarify"`` may miss the right label of an uncertain query, in (0, 1).
         rank_by: ``"features"`` (FG similarity), ``"base"`` (cosine of the base embeddings), ``"both"`` (their mean, in
             which the cosine counts half as much), or ``"auto"``: as the index was calibrated, otherwise by how the head
             was trained (``"both"`` with labels or attributes, ``"base"`` without).
@@ -54,7 +56,7 @@ class SearchOptions:
 
     Raises:
         TypeError, ValueError: If an option is out of range, or queries are never uncertain but ``on_uncertain`` says
-            to abstain or to raise.
+            to abstain or to raise, or ``"clarify"`` is to do without a target precision.
     """
 
     limit: Limit = 10
@@ -66,6 +68,7 @@ class SearchOptions:
     min_query_confidence: Fraction | None = None
     target_precision: Precision | None = None
     on_uncertain: OnUncertain = "flag"
+    label_miss: Precision = 0.1
     rank_by: RankBy = "auto"
     offset: Offset = 0
     explain: bool = False
@@ -83,13 +86,19 @@ class SearchOptions:
             if not (is_number(weight) and 0 <= weight <= _MAX_WEIGHT):
                 raise ValueError(f"{name} must be between 0 and {_MAX_WEIGHT}, got {weight!r}")
             self._keep(name, float(weight))
-        target = self.target_precision
-        if target is not None and not (is_number(target) and 0 < target < 1):
-            raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target!r}")
+        for name in ("target_precision", "label_miss"):
+            share = getattr(self, name)
+            if share is not None and not (is_number(share) and 0 < share < 1):
+                raise ValueError(f"{name} must be greater than 0 and less than 1, got {share!r}")
         _check_choice(self.on_uncertain, "on_uncertain")
         _check_choice(self.rank_by, "rank_by")
         if isinstance(self.query_filter, models.Filter):
             check_filter(self.query_filter)
+        self._check_doubt()
+
+    def _check_doubt(self) -> None:
+        if self.on_uncertain == "clarify" and self.target_precision is None:
+            raise ValueError("on_uncertain='clarify' needs target_precision: when is a query uncertain?")
         if self.on_uncertain != "flag" and self.min_query_confidence is None and self.target_precision is None:
             raise ValueError(
                 f"on_uncertain={self.on_uncertain!r} needs target_precision or min_query_confidence: "

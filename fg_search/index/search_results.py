@@ -12,7 +12,7 @@ from fg_search._deprecation import warn_renamed
 from fg_search.ids import UserId
 
 _new, _set = object.__new__, object.__setattr__
-AnswerDecision = Literal["answer", "abstain"]
+AnswerDecision = Literal["answer", "abstain", "clarify"]
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,36 @@ class Hit:
 
 
 @dataclass(frozen=True)
+class LabelChoice:
+    """A label that an uncertain query may be about.
+
+    Attributes:
+        label: The label.
+        probability: How probable it is that the label is right, in [0, 1]: that of the most probable label is the
+            result's confidence, and the others' are in proportion. They need not add up to anything.
+        example: The best hit with this label.
+    """
+
+    label: str
+    probability: float
+    example: Hit
+
+    def __str__(self) -> str:
+        return f"{self.probability:.2f}  [{self.label}] {self.example.text}"
+
+
+@dataclass(frozen=True)
 class SearchResult:
     """Result of one query.
 
     Attributes:
         query: Text of the query. Several phrasings are joined by ``" / "``.
-        hits: Hits, best first. Empty if the decision is to abstain.
+        hits: Hits, best first. Empty if the decision is to abstain or to clarify.
         query_confidence: Answerability of the query, in [0, 1]: whether it is something known, and clearly one thing
             (:func:`fg_search.confidence.answerability`). Without familiarity, the confidence of its embedding.
-        decision: ``"answer"`` or ``"abstain"``.
-        uncertain: Whether the query's confidence or the calibrated one is below what was asked for.
+        decision: ``"answer"``, ``"abstain"`` or ``"clarify"``.
+        uncertain: Whether the query's confidence or the calibrated one is below what was asked for. If nothing was
+            asked for and nothing is calibrated, whether the query hardly looks answerable.
         reason: Sentence that explains the decision.
         confidence: Calibrated probability that the top hit is right, in [0, 1]. ``None`` if the index was not
             calibrated for this kind of search, or the query was not even searched for.
@@ -83,6 +103,8 @@ class SearchResult:
             it. It shows what the query is like, found or not; its label need not be right.
         unanswerable_share: Share of the queries that have no answer, in [0, 1), for which ``confidence`` and the
             threshold hold; ``None`` without a calibration.
+        choices: If ``on_uncertain="clarify"`` was asked for, the labels that an uncertain query may be about, the most
+            probable first. There are some if the decision is to clarify, and none if it is to abstain.
     """
 
     query: str
@@ -95,11 +117,14 @@ class SearchResult:
     query_familiarity: float | None = None
     nearest: Hit | None = None
     unanswerable_share: float | None = None
+    choices: tuple[LabelChoice, ...] = ()
 
     def __str__(self) -> str:
         lines = [self.query, f"  {self.decision}: {self.reason}"]
         if self.nearest is not None:
             lines.append(f"  nearest to: {self.nearest}")
+        if self.decision == "clarify":
+            lines += ["  did you mean:", *(f"    {choice}" for choice in self.choices)]
         return "\n".join([*lines, *(f"  {hit}" for hit in self.hits)])
 
 
@@ -121,7 +146,7 @@ class GroupedResult:
     """Result of one query whose hits are grouped by a payload field.
 
     Attributes:
-        groups: Groups, the one with the best hit first. Empty if the decision is to abstain.
+        groups: Groups, the one with the best hit first. Empty if the decision is to abstain or to clarify.
         result: Decision, confidences and the hits of all groups.
     """
 

@@ -26,6 +26,7 @@ from fg_search.model.familiarity import Familiarity
 from fg_search.model.fingerprint import Fingerprints, combined
 from fg_search.model.fit import HIDDEN, calibrate_temperature, fit_head, trained_sizes
 from fg_search.model.head import FeatureGroupHead
+from fg_search.model.learned_texts import LearnedTexts
 from fg_search.model.pipeline import as_base, with_head, without_head
 from fg_search.model.pretrained import DEFAULT_MODEL, load_sentence_transformer
 from fg_search.model.reading import MOSTLY, Reading, warn_about
@@ -86,6 +87,7 @@ class FeatureGroupEncoder:
     ) -> None:
         self.head: FeatureGroupHead | None = None
         self.codebook: Codebook | None = None
+        self.learned: LearnedTexts | None = None
         self.cache_folder = cache_folder
         self.tf32 = tf32
         self._fingerprints = Fingerprints()
@@ -106,6 +108,7 @@ class FeatureGroupEncoder:
             saved = saved_encoder.read(model, device, trust_remote_code=trust_remote_code)
             self.model, self.model_name = saved.model, saved.model_name
             self.head, self.codebook, self._fingerprints = saved.head, saved.codebook, saved.fingerprints
+            self.learned = saved.learned
             self._saved = (Path(model).resolve(), self.fingerprint)
             if self.head.familiarity is None:
                 logger.warning(
@@ -354,6 +357,7 @@ class FeatureGroupEncoder:
             show_progress=show_progress,
         )
         self.codebook = codebook
+        self.learned = LearnedTexts.of(data.texts)
         self._saved = None
         return self
 
@@ -613,7 +617,7 @@ class FeatureGroupEncoder:
             StorageError: If the folder cannot be written, or what was written does not load as this encoder.
             ValueError: If a module's class is defined where no other process finds it.
         """
-        saved = SavedEncoder(self.model, self.model_name, *self._fitted(), self._fingerprints)
+        saved = SavedEncoder(self.model, self.model_name, *self._fitted(), self._fingerprints, self.learned)
         self._saved = (saved_encoder.write(folder, saved), self.fingerprint)
 
     def _fitted(self) -> tuple[FeatureGroupHead, Codebook]:

@@ -19,6 +19,7 @@ from fg_search.errors import EncoderNotFoundError, FgSearchError, FormatVersionE
 from fg_search.model.codebook import Codebook
 from fg_search.model.fingerprint import Fingerprints, combined, short_parts
 from fg_search.model.head import FeatureGroupHead
+from fg_search.model.learned_texts import LearnedTexts
 from fg_search.model.module_list import ModuleEntry, read_module_list
 from fg_search.model.own_code import (
     ModuleClasses,
@@ -56,6 +57,7 @@ class SavedEncoder:
         head: Head in evaluation mode.
         codebook: Codebook without training targets.
         fingerprints: What has been hashed of them.
+        learned: Texts that were learned from; ``None`` if an earlier release saved the encoder.
     """
 
     model: SentenceTransformer
@@ -63,6 +65,7 @@ class SavedEncoder:
     head: FeatureGroupHead
     codebook: Codebook
     fingerprints: Fingerprints = field(default_factory=Fingerprints, repr=False)
+    learned: LearnedTexts | None = field(default=None, repr=False)
 
     def parts(self) -> dict[str, str]:
         """Digests of what makes the encoder what it is, see :meth:`Fingerprints.parts`."""
@@ -162,6 +165,8 @@ def _write_all(staged: Path, saved: SavedEncoder) -> None:
     pipeline[-1].float().load_state_dict(saved.head.state_dict())  # a base model in half precision rounds its modules
     pipeline.save(os.fspath(staged), create_model_card=False)
     copy_code_up(staged)
+    if saved.learned is not None:
+        saved.learned.write(staged)
     parts = saved.parts()
     config = {
         "format": _WITHOUT_FAMILIARITY if saved.head.familiarity is None else _FORMAT,
@@ -222,7 +227,7 @@ def _load(
         prompts=settings.get("prompts"),
         default_prompt_name=settings.get("default_prompt_name"),
     )
-    return SavedEncoder(model, str(config["model_name"]), head.eval(), codebook)
+    return SavedEncoder(model, str(config["model_name"]), head.eval(), codebook, learned=LearnedTexts.read(path))
 
 
 @contextmanager

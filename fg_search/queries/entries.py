@@ -102,7 +102,7 @@ class LoggedQuery:
         count: Number of times it was asked and logged.
         first: Time it was first asked, in UTC, ISO 8601.
         last: Time it was last asked, in UTC, ISO 8601.
-        decision: ``"answer"``, or ``"abstain"`` if no hits were given.
+        decision: ``"answer"``, ``"abstain"`` if no hits were given, or ``"clarify"`` if labels were to choose from.
         uncertain: Whether the query's confidence or the calibrated one was below what was asked for.
         reason: Sentence that explains the decision.
         query_confidence: Confidence of the query's embedding, in [1/K, 1].

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy.typing as npt
 
-from fg_search.index.abstention import settle
+from fg_search.index.abstention import decision_on, settle
 from fg_search.index.query_vectors import Queries, Query, encode_queries
-from fg_search.index.search import group, search
+from fg_search.index.search import flagged, flagged_groups, group, search, settle_groups
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
 from fg_search.index.state import IndexState
@@ -48,7 +47,7 @@ async def search_texts(
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     if which == "none":
         return await search(state, encoded, options)
-    found = await search(state, encoded, replace(options, on_uncertain="flag"))
+    found = await flagged(state, encoded, options)
     await _log(state, encoded, found, options, which)
     return settle(found, options)
 
@@ -66,10 +65,9 @@ async def search_groups(
     encoded = await encode_queries(state, [query], embeddings, batch_size=None)
     if which == "none":
         return await group(state, encoded, options, group_by, group_size)
-    found = await group(state, encoded, replace(options, on_uncertain="flag"), group_by, group_size)
+    found = await flagged_groups(state, encoded, options, group_by, group_size)
     await _log(state, encoded, [found.result], options, which)
-    (result,) = settle([found.result], options)
-    return GroupedResult(found.groups if result.hits else (), result)
+    return settle_groups(found, options)
 
 
 async def _log(
@@ -95,13 +93,12 @@ async def _log(
 def _asked(
     result: SearchResult, base: npt.ArrayLike, time: str, options: SearchOptions, *, sampled: bool
 ) -> AskedQuery:
-    is_held_back = result.uncertain and options.on_uncertain != "flag"
     top = result.hits[0] if result.hits else None
     return AskedQuery(
         text=result.query,
         base=base,
         time=time,
-        decision="abstain" if is_held_back else result.decision,
+        decision=decision_on(result, options),
         uncertain=result.uncertain,
         reason=result.reason,
         query_confidence=result.query_confidence,

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from fg_search.ids import UserId
-from fg_search.index.search_results import Hit, SearchResult
+from fg_search.index.search_results import Hit, LabelChoice, SearchResult
 from fg_search.review.decisions import ReviewDecision
 from fg_search.review.items import ReviewItem
 from fg_search.review.review_options import ReviewOptions
@@ -44,11 +44,24 @@ class HitBody(BaseModel):
         return cls.model_validate({**asdict(hit), "weighted_score": hit.ranking_score})
 
 
+class ChoiceBody(BaseModel):
+    """A label that an uncertain query may be about."""
+
+    label: str
+    probability: float = Field(description="How probable the label is, next to the others; they need not add up to 1.")
+    example: HitBody = Field(description="The best hit with this label.")
+
+    @classmethod
+    def of(cls, choice: LabelChoice) -> ChoiceBody:
+        """Convert a choice."""
+        return cls(label=choice.label, probability=choice.probability, example=HitBody.of(choice.example))
+
+
 class ResultBody(BaseModel):
     """The result of a search."""
 
     query: str
-    decision: str = Field(description="`answer` or `abstain`.")
+    decision: str = Field(description="`answer`, `abstain` or `clarify`.")
     uncertain: bool
     reason: str
     confidence: float | None = Field(description="Calibrated probability that the first hit is right.")
@@ -60,6 +73,9 @@ class ResultBody(BaseModel):
         description="Item nearest to the query by base embeddings, with their cosine as its score, if `explain` asked "
         "for it."
     )
+    choices: list[ChoiceBody] = Field(
+        description="Labels that an uncertain query may be about, if `on_uncertain` was `clarify`."
+    )
     hits: list[HitBody]
 
     @classmethod
@@ -67,7 +83,8 @@ class ResultBody(BaseModel):
         """Convert a search result."""
         hits = [HitBody.of(hit) for hit in result.hits]
         nearest = None if result.nearest is None else HitBody.of(result.nearest)
-        return cls.model_validate({**vars(result), "hits": hits, "nearest": nearest})
+        choices = [ChoiceBody.of(choice) for choice in result.choices]
+        return cls.model_validate({**vars(result), "hits": hits, "nearest": nearest, "choices": choices})
 
 
 class ExampleBody(BaseModel):

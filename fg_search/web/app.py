@@ -109,7 +109,7 @@ def create_app(
         app.include_router(routes)
     for routes in for_programs:
         app.include_router(routes, dependencies=[] if guesses is None else [Depends(_BEARER)])
-    app.mount(STATIC_PATH, StaticFiles(directory=_STATIC), name="static")
+    app.mount(STATIC_PATH, StaticFiles(directory=_STATIC, packages=[("fg_search.report", "static")]), name="static")
     return SecureHeaders(app)  # outermost, so that responses to unexpected errors have them too
 
 

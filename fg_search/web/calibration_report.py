@@ -16,7 +16,7 @@ from fg_search.evaluation import (
     risk_coverage_curve,
 )
 from fg_search.index.calibration import Calibration
-from fg_search.web import charts
+from fg_search.report import charts
 
 TARGETS = (0.8, 0.9, 0.95, 0.99)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fg_search.web import charts
+from fg_search.report import charts
 from fg_search.web.calibration_report import CalibrationReport
 from fg_search.web.data_issues import DataIssues
 from fg_search.web.site import Site

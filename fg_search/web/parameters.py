@@ -57,7 +57,13 @@ class SearchRequest(BaseModel):
     min_query_confidence: Fraction | None = Field(
         SearchOptions.min_query_confidence, description="Treat a query less confident than this as uncertain."
     )
-    on_uncertain: Literal["flag", "abstain"] = Field("flag", description="What to do with an uncertain query.")
+    on_uncertain: Literal["flag", "abstain", "clarify"] = Field(
+        "flag", description="What to do with an uncertain query. `clarify` needs `target_precision`."
+    )
+    label_miss: Precision = Field(
+        SearchOptions.label_miss,
+        description="Share of the uncertain queries with an answer whose right label `clarify` may miss.",
+    )
     rank_by: RankBy = SearchOptions.rank_by
     explain: bool = Field(
         SearchOptions.explain, description="Also find the item nearest to the query by base embeddings."

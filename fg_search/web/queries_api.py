@@ -46,7 +46,7 @@ class QueryBody(BaseModel):
     count: int = Field(description="How often the query was asked.")
     first: str
     last: str
-    decision: str = Field(description="`answer` or `abstain`.")
+    decision: str = Field(description="`answer`, `abstain` or `clarify`.")
     uncertain: bool
     reason: str
     query_confidence: float

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import ValidationError
+from qdrant_client import models
 from starlette.requests import Request
 from starlette.responses import Response
 
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.errors import NotCalibratedError
 from fg_search.index.search_results import SearchResult
+from fg_search.layout.conditions import equals
+from fg_search.layout.keys import LABEL_KEY
 from fg_search.queries.entries import Logging
 from fg_search.web.calibration_report import TARGETS
 from fg_search.web.parameters import MAX_OFFSET, MAX_QUERY, SearchRequest, problems
@@ -21,6 +24,7 @@ from fg_search.web.security import is_foreign
 from fg_search.web.site import Site, link
 
 _DEFAULT_TARGET = 0.9
+_DOUBTFUL: dict[str, Literal["flag", "clarify"]] = {"show": "flag", "ask": "clarify"}
 _FIELDS = (
     "limit",
     "offset",
@@ -68,7 +72,8 @@ def router(site: Site) -> APIRouter:
         items = len(site.index)
         if asked is not None and items:
             # a repeated query is in the log already; one sent by another site is not a user's
-            found = _find(site, asked, "none" if given["again"] or is_foreign(request.headers) else None)
+            log: Logging | None = "none" if given["again"] or is_foreign(request.headers) else None
+            found = _find(site, asked, given["label"], log)
         return site.page(
             request,
             "search.html",
@@ -79,6 +84,7 @@ def router(site: Site) -> APIRouter:
             found=found,
             items=items,
             thresholds=thresholds,
+            can_ask=_can_ask(site),
             most=MAX_QUERY,
             pages=_pages(given, asked, found),
         )
@@ -88,7 +94,7 @@ def router(site: Site) -> APIRouter:
 
 def _given(parameters: Mapping[str, str], target: str) -> dict[str, str]:
     """All form fields, empty by default except for the target precision."""
-    empty = dict.fromkeys(("q", *_FIELDS, "doubtful", "again"), "")
+    empty = dict.fromkeys(("q", *_FIELDS, "doubtful", "label", "again"), "")
     return {**empty, "target_precision": target, **{name: parameters[name] for name in empty if name in parameters}}
 
 
@@ -96,20 +102,27 @@ def _request(given: Mapping[str, str]) -> SearchRequest:
     """The search that the form describes. Empty fields are left out, and minimums of 0 count as none."""
     chosen: dict[str, Any] = {name: given[name] for name in _FIELDS if given[name].strip()}
     request = SearchRequest(query=given["q"].strip(), **chosen)
-    can_doubt = request.target_precision is not None or request.min_query_confidence is not None
-    return request.model_copy(
-        update={
-            "min_confidence": request.min_confidence or None,
-            "min_familiarity": request.min_familiarity or None,
-            "explain": True,
-            "on_uncertain": "abstain" if can_doubt and given["doubtful"] != "show" else "flag",
-        }
-    )
+    on_uncertain: Literal["flag", "abstain", "clarify"] = _DOUBTFUL.get(given["doubtful"], "abstain")
+    if request.target_precision is None and (request.min_query_confidence is None or on_uncertain == "clarify"):
+        on_uncertain = "flag"  # nothing is in doubt, or not known to be
+    changes: dict[str, Any] = {
+        "min_confidence": request.min_confidence or None,
+        "min_familiarity": request.min_familiarity or None,
+        "explain": True,
+        "on_uncertain": on_uncertain,
+    }
+    if given["label"]:  # the user has said what is meant
+        changes |= {"target_precision": None, "min_query_confidence": None, "on_uncertain": "flag"}
+    return request.model_copy(update=changes)
 
 
-def _find(site: Site, asked: SearchRequest, log: Logging | None) -> Found:
-    """Search; ``log`` overrides what the index logs."""
+def _find(site: Site, asked: SearchRequest, label: str, log: Logging | None) -> Found:
+    """Search, among the items with a label if one was chosen; ``log`` overrides what the index logs."""
     calibration = site.index.calibration
+    if label:
+        chosen = models.Filter(must=[equals(LABEL_KEY, label)])
+        result = site.index.search(asked.query, query_filter=chosen, log="none", **asked.options())
+        return Found(result, None, False, f"Only items with the label {label}, which you chose.")
     try:
         result = site.index.search(asked.query, log=log, **asked.options())
     except NotCalibratedError:
@@ -124,6 +137,12 @@ def _find(site: Site, asked: SearchRequest, log: Logging | None) -> Found:
     return Found(result, calibration.threshold(asked.target_precision).threshold, True, None)
 
 
+def _can_ask(site: Site) -> bool:
+    """Whether the calibration tells which labels an uncertain query may be about."""
+    calibration = site.index.calibration
+    return calibration is not None and calibration.tells_labels
+
+
 def _thresholds(site: Site) -> list[PrecisionThreshold]:
     calibration = site.index.calibration
     return [] if calibration is None else [calibration.threshold(target) for target in TARGETS]
@@ -135,16 +154,17 @@ def _default_target(thresholds: list[PrecisionThreshold]) -> str:
     return f"{max(reached):g}" if reached else ""
 
 
-def _pages(given: Mapping[str, str], asked: SearchRequest | None, found: Found | None) -> dict[str, str | None]:
-    """URLs of the previous and the next page, and of the same search with uncertain hits shown."""
+def _pages(given: Mapping[str, str], asked: SearchRequest | None, found: Found | None) -> dict[str, Any]:
+    """URLs of the previous and the next page, of the same search with uncertain hits shown, and of each choice."""
     if asked is None or found is None:
-        return {"before": None, "after": None, "anyway": None}
+        return {"before": None, "after": None, "anyway": None, "choices": []}
     after, before = asked.offset + asked.limit, asked.offset - asked.limit
     has_more = len(found.result.hits) == asked.limit and after <= MAX_OFFSET
     return {
         "before": _again(given, offset=max(before, 0) or "") if asked.offset else None,
         "after": _again(given, offset=after) if has_more else None,
         "anyway": _again(given, offset="", doubtful="show", again=1) if found.result.uncertain else None,
+        "choices": [_again(given, offset="", label=choice.label, again=1) for choice in found.result.choices],
     }
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, HTTPException
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
@@ -19,6 +19,7 @@ from fg_search.confidence_index import ConfidenceIndex
 from fg_search.model.partition import spans
 from fg_search.queries.audit import AnswerAudit, AuditedAnswer, JudgeAction
 from fg_search.queries.entries import LoggedQuery, QueryAction
+from fg_search.report.environment import environment_of
 from fg_search.review.decisions import ReviewDecision
 from fg_search.web.parameters import DecisionRequest
 from fg_search.web.security import STATIC_PATH
@@ -140,15 +141,8 @@ def _fields(body: str) -> dict[str, str]:
 
 
 def _templates() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("fg_search.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = environment_of("fg_search.web")
     environment.globals.update(link=link, static=STATIC_PATH)
-    environment.filters["percent"] = lambda share: f"{share:.0%}"
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     environment.filters["clip"] = _clip
     environment.filters["spans"] = spans

@@ -313,6 +313,64 @@ def test_calibrate_then_search_at_a_precision_then_evaluate(run, own_index, corp
     assert "expected calibration error" in out
 
 
+def test_evaluate_slices_and_writes_a_report(run, own_index, tmp_path):
+    lines = (own_index / "judged.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [{**json.loads(line), "colour": ("red", "blue")[i % 2]} for i, line in enumerate(lines)]
+    (tmp_path / "judged.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    evaluate = ("evaluate", "--queries", tmp_path / "judged.jsonl", "--out-of-scope", "none of these")
+    evaluate += ("--index", own_index / "idx", "--slice", "colour", "--slice", "length")
+    code, out, _ = run(*evaluate, "--json", "--report", tmp_path / "new" / "report.html")
+    assert code == 0
+    found = json.loads(out)
+    assert set(found["intervals"]["score"]) == {"auroc", "aurc", "abstention_nauc"}
+    assert found["reports"]["score"]["in_scope"] < found["reports"]["score"]["queries"] == 68
+    counts = {(each["by"], each["value"]): each["queries"] for each in found["slices"]}
+    assert (counts["colour", "red"], counts["colour", "blue"]) == (34, 34)
+    assert "Precision by colour" in (tmp_path / "new" / "report.html").read_text(encoding="utf-8")
+    run("calibrate", *evaluate[1:-4])
+    code, out, err = run(*evaluate)
+    assert code == 0, err
+    assert "R@1 is over the" in out
+    for name in ("nAUC", "unanswerable", "by colour", "blue"):
+        assert name in out
+    assert "short of" in out
+    targets = {each["target"] for each in json.loads(run(*evaluate, "--json")[1])["slices"]}
+    assert targets == {None, 0.9, 0.95, 0.99}
+    code, _, err = run(*evaluate[:-4], "--slice", "shape")
+    assert code == 1
+    assert "judged.jsonl:1: no column 'shape'" in err
+
+
+def test_a_column_of_numbers_in_a_table_is_sliced_as_numbers(run, own_index, tmp_path):
+    rows = [f"my card,card,{age}" for age in range(20, 40)]
+    (tmp_path / "judged.csv").write_text("\n".join(["text,label,age", *rows, "pizza oven,food,"]), encoding="utf-8")
+    evaluate = ("evaluate", "--queries", tmp_path / "judged.csv", "--index", own_index / "idx", "--slice", "age")
+    code, out, err = run(*evaluate, "--json")
+    assert code == 0, err
+    values = [each["value"] for each in json.loads(out)["slices"] if each["target"] is None]
+    assert values == ["20 to 24", "25 to 29", "30 to 34", "35 to 39", None]
+
+
+def test_a_query_in_doubt_is_asked_back(run, own_index, questions):
+    with ConfidenceIndex(own_index / "idx") as index:
+        index.calibrate(*questions(300, 3))
+        texts = questions(60, 5)[0]
+        both = zip(texts, index.search_many(texts, target_precision=0.9, on_uncertain="clarify"), strict=True)
+        question, result = next((text, found) for text, found in both if found.decision == "clarify")
+    asked = ["search", question, "--index", own_index / "idx", "--target-precision", "0.9", "--on-uncertain", "clarify"]
+    code, out, _ = run(*asked)
+    assert code == 0
+    assert "clarify: " in out
+    assert "Did you mean:" in out
+    for choice in result.choices:
+        assert choice.example.text in out
+    found = json.loads(run(*asked, "--json")[1])
+    assert found["decision"] == "clarify"
+    assert [choice["label"] for choice in found["choices"]] == [choice.label for choice in result.choices]
+    assert found["choices"][0]["example"]["id"] == result.choices[0].example.id
+    assert len(json.loads(run(*asked, "--json", "--label-miss", "0.9")[1])["choices"]) < len(result.choices)
+
+
 def test_a_calibration_without_right_answers_says_what_is_missing(run, own_index):
     code, _, err = run("calibrate", "--queries", own_index / "judged.jsonl", "--relevant", "no", "--index", "x")
     assert code == 1

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, roc_auc_score, roc_curve
 
 from fg_search.evaluation import (
+    auroc,
     bootstrap_interval,
     brier_score,
     expected_calibration_error,
@@ -17,6 +18,8 @@ from fg_search.evaluation import (
     r_auroc,
     recall_at_k,
     reliability_bins,
+    selective_intervals,
+    selective_report,
     wilson_interval,
 )
 
@@ -120,6 +123,25 @@ def test_bootstrap_interval_covers_the_truth_as_often_as_it_says():
         interval = bootstrap_interval(np.mean, rng.random(80) < 0.7, level=0.9, resamples=200, seed=seed)
         covered += interval.low <= 0.7 <= interval.high
     assert 0.82 < covered / 200 < 0.96
+
+
+def test_a_metric_that_no_resample_has_leaves_the_interval_open():
+    found = bootstrap_interval(auroc, [0.1, 0.5, 0.9], [True, True, True], resamples=20)
+    assert np.isnan([found.estimate, found.low, found.high]).all()
+    some = bootstrap_interval(auroc, [0.1, 0.5, 0.9], [False, True, True], resamples=50)  # some resamples lack a class
+    assert 0 <= some.low <= some.high <= 1
+
+
+def test_intervals_of_a_report_hold_its_metrics():
+    rng = np.random.default_rng(0)
+    confidence = rng.random(200)
+    correct = rng.random(200) < confidence
+    report = selective_report(confidence, correct, np.ones(200, dtype=bool))
+    found = selective_intervals(confidence, correct, resamples=100)
+    for name in ("auroc", "aurc", "abstention_nauc"):
+        interval = getattr(found, name)
+        assert interval.low < interval.estimate == getattr(report, name) < interval.high
+    assert found == selective_intervals(confidence, correct, resamples=100)
 
 
 def test_bootstrap_resamples_columns_together_and_repeats_by_seed():

@@ -106,8 +106,20 @@ def test_abstention_nauc_is_the_share_of_the_oracle_area_above_a_flat_curve():
     assert np.isnan(abstention_nauc(confidence, np.ones(10)))
 
 
+def test_abstention_nauc_is_that_of_mteb():
+    # what mteb 2's nauc gives for the same numbers: ties in their order, rates that are rounded to whole queries
+    numbers = np.arange(37)
+    confidence = numbers * 7 % 37 % 10 / 10
+    assert abstention_nauc(confidence, numbers**2 % 11 > 4) == pytest.approx(0.11241901638070581, rel=1e-12)
+    assert abstention_nauc(confidence, 1 / (1 + numbers * 5 % 13)) == pytest.approx(0.033775792438004396, rel=1e-12)
+    almost = np.ones(100_000)
+    almost[0] = 0
+    assert abstention_nauc(np.arange(100_000), almost) == pytest.approx(1)  # one wrong answer of very many is enough
+
+
 def test_report_counts_recall_in_scope_and_everything_else_over_all():
     report = selective_report([0.9, 0.8, 0.4, 0.1], [True, True, False, False], [True, True, True, False])
+    assert (report.queries, report.in_scope) == (4, 3)
     assert report.queries == 4
     assert report.recall_at_1 == pytest.approx(2 / 3)
     assert report.auroc == report.average_precision == report.out_of_scope_auroc == 1.0

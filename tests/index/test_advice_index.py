@@ -399,6 +399,35 @@ def test_a_precision_is_asked_for_after_a_calibration_of_such_searches(full, que
     full.search(queries[0], target_precision=0.6, rank_by="base")
 
 
+def test_labels_to_choose_from_take_a_calibration_on_right_labels(full, rows, questions):
+    queries, relevant = questions(60, 1)
+    asking = {"target_precision": 0.9, "on_uncertain": "clarify"}
+    full.calibrate([*(f"{text} please" for text in rows["texts"]), *queries], [*rows["ids"], *[None] * 60])
+    by_label = Advice(
+        "was calibrated on right ids, and on_uncertain='clarify' asks for the right label; calibrate on right labels: "
+        "index.calibrate(queries, relevant=labels, relevant_by='label')"
+    )
+    with by_label.raised(NotCalibratedError):
+        full.search("my card", **asking)
+    calibration = full.calibrate(queries, relevant=relevant, relevant_by="label")
+    full.search("my card", **asking)
+    earlier = calibration.to_metadata()
+    del earlier["fg_search_calibration"]["promise"]["right_label"]
+    full.client.update_collection(full.collection, metadata=earlier)
+    again = Advice(
+        "does not tell how probable right labels are, as on_uncertain='clarify' needs; calibrate again, with the "
+        "encoder at hand: index.calibrate(held_out_queries, relevant=labels)"
+    )
+    with ConfidenceIndex(full.client, full.encoder) as opened:
+        with again.raised(NotCalibratedError):
+            opened.search("my card", **asking)
+        opened.calibrate(queries, relevant=relevant)
+        found = opened.search("my card", label_miss=0.001, target_precision=0.9999, on_uncertain="clarify")
+    more = Advice("of them; calibrate on more, or allow more misses")
+    assert more.is_in(found.reason)
+    assert not more.is_in(full.search("my card", label_miss=0.5, **asking).reason)
+
+
 def test_a_calibration_needs_wrong_answers_too(full, questions):
     queries, relevant = questions(100, 1)
     advice = Advice(
@@ -466,3 +495,25 @@ def test_a_copy_is_made_again_after_a_migration(tmp_path, encoder, other_encoder
             index.copy_to(tmp_path / "copy")
         with ConfidenceIndex(index.client, other_encoder) as again:
             assert again.copy_to(tmp_path / "another").points == 48
+
+
+def test_what_is_sliced_by_is_handed_in_or_named(in_memory):
+    judged = (["my card", "pizza oven"], ["card", "food"])
+    with Advice("slices[…] has a name that the evaluation uses itself; give it another").raised(ValueError):
+        in_memory.evaluate(*judged, slices={"label": ["red", "blue"]})
+    with Advice("slices[…] has … items, queries has …; give one for each query").raised(ValueError):
+        in_memory.evaluate(*judged, slices={"colour": ["red"]})
+    found = in_memory.evaluate(*judged)
+    advice = Advice("to slice by, only …; hand its values in as slices, or name a payload key of the top hit: …")
+    with advice.raised(ValueError):
+        found.slices("parity")
+    assert found.slices("hit.parity")
+    assert in_memory.evaluate(*judged, slices={"parity": [0, 1]}).slices("parity")
+
+
+def test_without_a_calibration_slices_have_no_target(in_memory):
+    found = in_memory.evaluate(["my card", "pizza oven"], ["card", "food"])
+    advice = Advice("the index is not calibrated for these searches, and no target can be kept; leave target out")
+    with advice.raised(ValueError):
+        found.slices("length", target=0.9)
+    assert found.slices("length")

@@ -256,7 +256,8 @@ def test_labels_and_ids_are_told_apart(corpus_index, rows, questions):
     assert corpus_index.calibrate(texts, labels).relevant_by == "label"
     assert corpus_index.calibrate(texts, [None if label is None else [label, "other"] for label in labels])
     answers = [*rows["ids"], *[None] * 150]
-    by_id = corpus_index.calibrate([*rows["texts"], *texts], answers, rank_by="base")
+    like_items = [f"{text} please" for text in rows["texts"]]
+    by_id = corpus_index.calibrate([*like_items, *texts], answers, rank_by="base")
     assert by_id.relevant_by == "id"
     assert by_id.promise.judged.correct.sum() > 10
 
@@ -264,7 +265,8 @@ def test_labels_and_ids_are_told_apart(corpus_index, rows, questions):
 def test_ids_may_be_numbers_and_several_may_be_right(local, rows, questions):
     local.add(rows["texts"], ids=range(48), labels=rows["labels"])
     relevant = [{i, (i + 1) % 48} for i in range(48)]
-    calibration = local.calibrate([*rows["texts"], *questions(30, 0)[0]], [*relevant, *[None] * 30])
+    like_items = [f"{text} please" for text in rows["texts"]]
+    calibration = local.calibrate([*like_items, *questions(30, 0)[0]], [*relevant, *[None] * 30])
     assert calibration.relevant_by == "id"
 
 

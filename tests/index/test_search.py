@@ -149,7 +149,7 @@ def test_search_many_answers_in_order_across_requests(filled, monkeypatch, encod
         ({"limit": 0}, "limit"),
         ({"limit": 2.5}, "limit"),
         ({"rank_by": "magic"}, "'auto', 'features', 'base', 'both'"),
-        ({"on_uncertain": "cry"}, "'flag', 'abstain', 'raise'"),
+        ({"on_uncertain": "cry"}, "'flag', 'abstain', 'clarify', 'raise'"),
         ({"on_uncertain": "abstain"}, "needs target_precision or min_query_confidence"),
     ],
 )

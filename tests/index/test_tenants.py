@@ -169,10 +169,11 @@ def test_relevant_ids_are_those_of_the_tenant(shared, corpus, questions):
     one, two = shared.tenant("one"), shared.tenant("two")
     one.add(texts, ids=range(48))
     two.add(texts[:30], ids=range(100, 130))
-    calibration = two.calibrate([*texts, *questions(40, 1)[0]], [*range(100, 148), *[None] * 40])
+    like_items = [f"{text} please" for text in texts]
+    calibration = two.calibrate([*like_items, *questions(40, 1)[0]], [*range(100, 148), *[None] * 40])
     assert calibration.relevant_by == "id"
     with pytest.raises(ValueError, match="none of the relevant values"):
-        two.calibrate(texts, [*range(48)])
+        two.calibrate(like_items, [*range(48)])
 
 
 def test_migrating_one_tenants_index_migrates_all(shared, other_encoder, corpus):

@@ -25,6 +25,7 @@ class SimulatedEncoder:
     """
 
     supervision = "labels"
+    learned = None
     attributes: tuple[str, ...] = ()
     dimension, groups, codes_per_group = DIMENSION, GROUPS, CODES
 

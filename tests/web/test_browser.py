@@ -364,6 +364,29 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(serve, open_page
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
 
 
+def test_the_report_of_an_evaluation_is_accessible_and_needs_no_network(chromium, calibrated, questions, tmp_path):
+    import axe_playwright_python.sync_playwright as axe
+
+    texts, labels = questions(120, 4)
+    colours = [("red", "blue", None)[i % 3] for i in range(120)]
+    page_file = tmp_path / "report.html"
+    page_file.write_text(calibrated.evaluate(texts, labels, slices={"colour": colours}).to_html(), encoding="utf-8")
+    for look in ({"color_scheme": "light", "viewport": DESK}, {"color_scheme": "dark", "viewport": PHONE}):
+        context = chromium.new_context(offline=True, **look)
+        page, complaints = context.new_page(), []
+        page.on("console", lambda message, seen=complaints: seen.append(message.text))
+        page.on("request", lambda request, seen=complaints: seen.append(request.url))
+        page.goto(page_file.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        violations = axe.Axe().run(page).response["violations"]
+        assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.get_by_role("heading", name="Precision by colour").is_visible()
+        assert page.evaluate("getComputedStyle(document.querySelector('.charts')).display") == "grid"  # has its styles
+        assert complaints == [page_file.as_uri()]
+        context.close()
+
+
 def test_the_pages_of_errors_and_of_nothing_are_accessible_too(serve, open_page, empty):
     import axe_playwright_python.sync_playwright as axe
 

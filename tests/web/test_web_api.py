@@ -36,6 +36,21 @@ def test_abstaining(browse, common):
     assert (found["decision"], found["hits"]) == ("abstain", [])
 
 
+def test_clarifying(browse, calibrated, questions):
+    client = browse(calibrated)
+    asked = {"target_precision": 0.9, "on_uncertain": "clarify", "label_miss": 0.2}
+    kinds = set()
+    for question in questions(40, 5)[0]:
+        found = client.post("/api/search", json={"query": question, **asked}).json()
+        expected = calibrated.search(question, **asked)
+        assert (found["decision"], len(found["hits"])) == (expected.decision, len(expected.hits))
+        told = [(one["label"], one["probability"], one["example"]["id"]) for one in found["choices"]]
+        assert told == [(one.label, one.probability, one.example.id) for one in expected.choices]
+        kinds.add(found["decision"])
+    assert "clarify" in kinds
+    assert client.post("/api/search", json={"query": "card", "on_uncertain": "clarify"}).status_code == 422
+
+
 def test_review_decide_and_undo(browse, served):
     client = browse(served, reviewer="Ada")
     items = client.get("/api/review", params={"limit": 2}).json()

@@ -4,7 +4,7 @@ from html import unescape
 import numpy as np
 
 from fg_search.evaluation import risk_coverage_curve
-from fg_search.web import charts
+from fg_search.report import charts
 from fg_search.web.following import adapt_once
 
 

@@ -58,7 +58,8 @@ def test_a_precision_is_asked_for_unasked_but_none_is_a_choice(browse, calibrate
 
 
 def test_settings_that_nothing_is_promised_for_say_so_and_show_hits(browse, calibrated):
-    page = browse(calibrated).get("/", params={"q": "card", "target_precision": "0.8", "min_confidence": "0.3"})
+    settings = {"target_precision": "0.8", "min_confidence": "0.3"}
+    page = browse(calibrated).get("/", params={"q": "please help my card is stolen", **settings})
     assert "is not promised for these settings" in shown(page)
     assert "Answer, not checked" in shown(page)
     assert 'class="card hit"' in page.text
@@ -159,3 +160,30 @@ def test_an_index_with_tenants_needs_one(browse, tmp_path, encoder):
         pytest.raises(ValueError, match="tenants"),
     ):
         browse(index)
+
+
+def test_a_question_in_doubt_is_asked_back_with_a_button_for_each_label(browse, calibrated, questions):
+    client = browse(calibrated)
+    assert "ask what is meant" in shown(client.get("/"))
+    asking = {"target_precision": 0.9, "on_uncertain": "clarify"}
+    texts = questions(60, 5)[0]
+    both = zip(texts, calibrated.search_many(texts, **asking), strict=True)
+    question, result = next((text, found) for text, found in both if found.decision == "clarify")
+    page = client.get("/", params={"q": question, "target_precision": "0.9", "doubtful": "ask"})
+    assert '<h2 id="decision">What do you mean?</h2>' in page.text
+    assert 'class="card hit"' not in page.text
+    buttons = re.findall(r'<a class="button" rel="nofollow" href="([^"]*)">([^<]*)</a>', page.text)
+    assert [name for _, name in buttons] == [choice.label for choice in result.choices]
+    for (address, label), choice in zip(buttons, result.choices, strict=True):
+        chosen = client.get(html.unescape(address))
+        hits = chosen.text.partition('<ol class="hits')[2]
+        assert set(re.findall(r'<span class="label">([^<]*)</span>', hits)) == {label}
+        assert choice.example.text in shown(chosen)
+        assert f"Only items with the label {label}, which you chose." in shown(chosen)
+
+
+def test_an_index_that_knows_no_right_labels_does_not_offer_to_ask(browse, served, rows, questions):
+    assert "ask what is meant" not in shown(browse(served).get("/"))
+    like_items = [f"{text} please" for text in rows["texts"]]
+    served.calibrate([*like_items, *questions(30, 0)[0]], [*rows["ids"], *[None] * 30])
+    assert "ask what is meant" not in shown(browse(served).get("/"))
