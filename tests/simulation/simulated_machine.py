@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -110,7 +110,8 @@ async def _connect(location: Any, **_: Any) -> Any:
 
 def _calibrate(features: Any, correct: Any, answerable: Any, *, seed: int, **about: Any) -> Calibration:
     """A calibration that takes no time to learn, told from others by its number of queries."""
-    return Calibration(promise=replace(_PROMISE, queries=seed), **about)
+    named = {field.name: about[field.name] for field in fields(Calibration) if field.name in about}
+    return Calibration(promise=replace(_PROMISE, queries=seed), **named)
 
 
 _CALIBRATOR = Calibrator().fit({"x": np.array([0.0, 1.0, 2.0, 3.0])}, np.array([False, True, False, True]))
