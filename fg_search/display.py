@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from fg_search.evaluation import Proportion, ReachedPrecision, Slice
     from fg_search.index.evaluation import IndexEvaluation
     from fg_search.index.health import IndexHealth, Placement
-    from fg_search.index.info import IndexInfo
+    from fg_search.index.info import CalibrationInfo, IndexInfo
     from fg_search.index.search_results import SearchResult
     from fg_search.queries.audit import AnswerAudit, AuditedAnswer
     from fg_search.queries.clusters import MissingLabel
@@ -188,6 +189,8 @@ def info(console: Console, found: IndexInfo) -> None:
         if known is None
         else f"on {known.queries:,} queries judged by {known.relevant_by}, for {known.search}",
     )
+    if known is not None:
+        _add_promise(facts, known)
     console.print(facts)
     most = max(found.confidence_histogram) or 1
     histogram = _table(("confidence", "left"), ("points", "right"), ("", "left"))
@@ -195,6 +198,17 @@ def info(console: Console, found: IndexInfo) -> None:
         width = round(count / most * 4 * _BAR_WIDTH)
         histogram.add_row(f"{i / 10:.1f} to {(i + 1) / 10:.1f}", f"{count:,}", "█" * width)
     console.print(histogram)
+
+
+def _add_promise(facts: Table, known: CalibrationInfo) -> None:
+    when = (
+        ""
+        if known.followed_at is None
+        else f", {datetime.fromisoformat(known.followed_at).astimezone():%Y-%m-%d %H:%M}"
+    )
+    facts.add_row("promised if", f"{known.share}{when}")
+    if known.shift is not None:
+        facts.add_row("traffic", _shown(known.shift.reason))
 
 
 def health(console: Console, found: IndexHealth) -> None:

@@ -1,5 +1,6 @@
 """Advice about promises: what a calibration needs before it can promise a precision or follow the traffic."""
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import numpy as np
@@ -38,8 +39,8 @@ def test_more_of_the_judged_queries_have_no_answer():
 
 def test_the_share_is_estimated_from_enough_queries_or_stated():
     advice = Advice(
-        "… queries are too few to estimate the share of those without an answer; give at least …, or state it: "
-        "expected_unanswerable=0.2"
+        "… different queries are too few to estimate the share of those without an answer; give at least …, or state "
+        "it: expected_unanswerable=0.2"
     )
     promise = PrecisionPromise.learn(*_judged(200, 0.2))
     with advice.raised():
@@ -93,6 +94,37 @@ def test_what_follows_the_traffic_was_calibrated_once(index, encoder, rows, ques
             new.adapt(expected_unanswerable=0.2)
         new.calibrate(*questions(300, 0))
         assert new.adapt(expected_unanswerable=0.2).share.value == 0.2
+
+
+def test_queries_are_compared_with_enough_that_were_judged():
+    few = Advice("… different queries are too few to compare with those judged; give at least …")
+    earlier = Advice(
+        "an earlier release calibrated, and kept nothing of the judged queries to compare others with; calibrate again"
+    )
+    items = Advice(
+        "the index was calibrated on its own items, which users' queries differ from in any case; calibrate on judged "
+        "queries"
+    )
+    promise = PrecisionPromise.learn(*_judged(300, 0.2))
+    with few.raised():
+        promise.shift(_judged(29, 0.2)[0])
+    with earlier.raised():
+        replace(promise, judged_features=None).shift(_judged(30, 0.2)[0])
+    with items.raised():
+        PrecisionPromise.learn(*_judged(300, 0.2), pretended=True).shift(_judged(30, 0.2)[0])
+    assert promise.shift(_judged(30, 0.2, seed=3)[0]).holds
+
+
+def test_queries_of_another_kind_are_calibrated_on():
+    advice = Advice(
+        "the promise no longer holds, since queries are … than those judged…: … of them are where … were to be "
+        "expected (…); calibrate again on queries of today"
+    )
+    other = {"known": np.random.default_rng(5).uniform(-0.5, 0.5, size=400)}
+    found = PrecisionPromise.learn(*_judged(300, 0.2)).shift(other)
+    assert advice.is_in(found.reason)
+    again = PrecisionPromise.learn(other, other["known"] > -0.3, other["known"] > -0.4)
+    assert again.shift({"known": np.random.default_rng(6).uniform(-0.5, 0.5, size=400)}).holds
 
 
 def test_queries_that_are_given_are_not_chosen_by_their_time(index, questions):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DEFAULT_COLLECTION = "fg_search"
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
+NEEDS_ATTENTION = 3  # exit code: nothing failed, but something is wrong
+
 OnBadRow = Literal["skip", "stop"]
 IdsAs = Literal["text", "json"]
 

@@ -13,6 +13,7 @@ from typing_extensions import Self
 from fg_search.confidence.group_promise import JudgedGroups
 from fg_search.confidence.promise import DELTA, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.errors import NotFittedError
 from fg_search.validation import check_booleans
 
@@ -147,6 +148,21 @@ class PrecisionGate:
         adapted._scale = self._scale
         adapted._promise = self.promise.adapted(features, expected_unanswerable=expected_unanswerable)
         return adapted
+
+    def check_traffic(self, scores: npt.ArrayLike, *, evidence: Evidence | None = None) -> TrafficShift:
+        """Whether unjudged queries are like the judged ones, in whatever mixture of those with and without an answer.
+
+        If not, what is promised need not hold, even after :meth:`adapt`.
+
+        Args:
+            scores: ``(m, k)`` scores of unjudged queries, as in :meth:`fit`.
+            evidence: Further numbers, as in :meth:`fit`.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If there are too few queries.
+        """
+        return self.promise.shift(self._features(_scores(scores), evidence))
 
     def confidence(self, scores: npt.ArrayLike, *, evidence: Evidence | None = None) -> npt.NDArray[np.float32]:
         """Probability that each query is answered rightly, ``(n,)`` float32; arguments as in :meth:`fit`."""

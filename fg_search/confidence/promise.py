@@ -20,6 +20,7 @@ from fg_search.confidence.label_sets import LabelCutoff, label_cutoff
 from fg_search.confidence.likelihood_ratio import LikelihoodRatio
 from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, Traffic, confidence_at, precision_curve
 from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.traffic_shift import JudgedFeatures, TrafficShift, traffic_shift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError
 from fg_search.validation import check_booleans, is_number
@@ -47,10 +48,14 @@ class Adaptation:
     Attributes:
         curve: What can be promised for that share, with the usual ``delta`` of .1.
         traffic: The unjudged queries that the share was estimated from; ``None`` if it was stated.
+        shift: Whether these queries differ in another way as well; ``None`` if that was not looked at.
+        at: When they were looked at, or the share was stated, in ISO 8601; ``None`` if that is not known.
     """
 
     curve: PrecisionCurve
     traffic: Traffic | None
+    shift: TrafficShift | None = None
+    at: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`from_dict`."""
@@ -58,13 +63,16 @@ class Adaptation:
         return {
             "curve": self.curve.to_dict(),
             "traffic": None if traffic is None else [_packed(traffic.answerable), _packed(traffic.counts)],
+            "shift": None if self.shift is None else self.shift.to_dict(),
+            "at": self.at,
         }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild an adaptation from :meth:`to_dict`."""
         traffic = None if data["traffic"] is None else Traffic(*map(_unpacked, data["traffic"]))
-        return cls(PrecisionCurve.from_dict(data["curve"]), traffic)
+        shift = None if data.get("shift") is None else TrafficShift.from_dict(data["shift"])
+        return cls(PrecisionCurve.from_dict(data["curve"]), traffic, shift, data.get("at"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +88,8 @@ class PrecisionPromise:
             ``delta`` of .1.
         adaptation: The share that is followed in its place, if there is one.
         groups: Groups of the judged queries in ``judged``, if something is promised to each.
+        judged_features: Features of judged queries to compare the traffic with; ``None`` if they were not kept, as by
+            earlier releases, or are those of items.
     """
 
     model: AnswerModel
@@ -89,6 +99,7 @@ class PrecisionPromise:
     judged_curve: PrecisionCurve
     adaptation: Adaptation | None = None
     groups: JudgedGroups | None = None
+    judged_features: JudgedFeatures | None = None
 
     @classmethod
     def learn(
@@ -134,8 +145,18 @@ class PrecisionPromise:
         of_label = None if right_label is None else np.asarray(right_label, dtype=np.float64)[kept]
         judged = JudgedEvidence(evidence[kept].rounded(), right[kept], with_answer[kept], pretended, of_label)
         model = AnswerModel.fit(features, right, with_answer)
-        learned = cls(model, ratio, judged, len(right), precision_curve(judged, ratio, delta=DELTA))
-        return learned if groups is None else replace(learned, groups=groups[kept])
+        looked = None  # users' queries differ from items in any case
+        if not pretended:
+            looked = JudgedFeatures.of({name: features[name][kept] for name in features}, judged.answerable)
+        return cls(
+            model,
+            ratio,
+            judged,
+            len(right),
+            precision_curve(judged, ratio, delta=DELTA),
+            groups=None if groups is None else groups[kept],
+            judged_features=looked,
+        )
 
     @classmethod
     def of_calibrator(cls, calibrator: Calibrator, confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Self:
@@ -162,6 +183,7 @@ class PrecisionPromise:
         *,
         counts: npt.NDArray[np.float64] | None = None,
         expected_unanswerable: float | None = None,
+        at: str | None = None,
     ) -> Self:
         """The promise for traffic with another share of unanswerable queries.
 
@@ -169,6 +191,7 @@ class PrecisionPromise:
             features: Features of ``m`` unjudged queries' results; the share is estimated from them.
             counts: ``(m,)`` number of times that each was asked; by default once.
             expected_unanswerable: The share, in [0, 1), if it is known.
+            at: When that is, in ISO 8601; it is kept.
 
         Raises:
             ValueError: If both or neither are given, or there are too few queries.
@@ -185,18 +208,58 @@ class PrecisionPromise:
             if not is_number(share) or not 0 <= share < 1:  # type: ignore[operator]  # checked
                 raise ValueError(f"expected_unanswerable must be at least 0 and less than 1, got {share!r}")
             curve = precision_curve(self.judged, self.ratio, stated=float(share), delta=DELTA)  # type: ignore[arg-type]
-            return replace(self, adaptation=Adaptation(curve, None))
+            return replace(self, adaptation=Adaptation(curve, None, at=at))
         evidence = self.model.evidence(features).rounded().answerable
         if len(evidence) < FEWEST_QUERIES:
             raise ValueError(
-                f"{len(evidence)} queries are too few to estimate the share of those without an answer; give at least "
-                f"{FEWEST_QUERIES}, or state it: expected_unanswerable=0.2"
+                f"{len(evidence)} different queries are too few to estimate the share of those without an answer; give "
+                f"at least {FEWEST_QUERIES}, or state it: expected_unanswerable=0.2"
             )
-        kept = np.random.default_rng(0).permutation(len(evidence))[:_MAX_TRAFFIC]
-        asked = np.ones(len(kept)) if counts is None else np.asarray(counts, dtype=np.float64)[kept]
-        traffic = Traffic(evidence[kept], asked)
+        kept, traffic = _sampled(evidence, counts)
         curve = precision_curve(self.judged, self.ratio, traffic=traffic, delta=DELTA)
-        return replace(self, adaptation=Adaptation(curve, traffic))
+        judged, shift = self.judged_features, None
+        if judged is not None:
+            shift = self._shift(judged, {name: values[kept] for name, values in features.items()}, traffic)
+        return replace(self, adaptation=Adaptation(curve, traffic, shift, at))
+
+    def shift(self, features: Features, *, counts: npt.NDArray[np.float64] | None = None) -> TrafficShift:
+        """Whether traffic differs from the judged queries in another way than by its share of unanswerable ones.
+
+        Args:
+            features: Features of ``m`` unjudged queries' results.
+            counts: ``(m,)`` number of times that each was asked; by default once.
+
+        Raises:
+            ValueError: If there are too few queries, or no queries were judged, or nothing was kept of them.
+        """
+        if self.judged.pretended:
+            raise ValueError(
+                "the index was calibrated on its own items, which users' queries differ from in any case; calibrate on "
+                "judged queries"
+            )
+        if self.judged_features is None:
+            raise ValueError(
+                "an earlier release calibrated, and kept nothing of the judged queries to compare others with; "
+                "calibrate again"
+            )
+        evidence = self.model.evidence(features).rounded().answerable
+        if len(evidence) < FEWEST_QUERIES:
+            raise ValueError(
+                f"{len(evidence)} different queries are too few to compare with those judged; give at least "
+                f"{FEWEST_QUERIES}"
+            )
+        kept, traffic = _sampled(evidence, counts)
+        return self._shift(self.judged_features, {name: values[kept] for name, values in features.items()}, traffic)
+
+    def _shift(self, judged: JudgedFeatures, features: Features, traffic: Traffic) -> TrafficShift:
+        return traffic_shift(
+            judged,
+            self.judged.evidence.answerable[judged.rows],
+            self.judged.answerable[judged.rows],
+            features,
+            traffic.answerable,
+            traffic.counts,
+        )
 
     def judged_confidence(self) -> npt.NDArray[np.float32]:
         """Confidence of the judged queries by models fitted without them, for their own share of unanswerable ones."""
@@ -304,6 +367,7 @@ class PrecisionPromise:
             "curve": self.judged_curve.to_dict(),
             "adaptation": None if self.adaptation is None else self.adaptation.to_dict(),
             **({} if self.groups is None else {"groups": self.groups.to_dict()}),
+            "judged_features": None if self.judged_features is None else self.judged_features.to_dict(),
         }
 
     @classmethod
@@ -318,6 +382,7 @@ class PrecisionPromise:
                 f"the promise has format {data['format']}, this release reads up to {_FORMAT}; upgrade fg_search"
             )
         evidence = AnswerEvidence(_unpacked(data["evidence_answerable"]), _unpacked(data["evidence_right"]))
+        answerable, features = _unbits(data["answerable"]), data.get("judged_features")
         right_label = data.get("right_label")  # there is none of judgments by id
         return cls(
             model=AnswerModel.from_dict(data["model"]),
@@ -325,7 +390,7 @@ class PrecisionPromise:
             judged=JudgedEvidence(
                 evidence,
                 _unbits(data["correct"]),
-                _unbits(data["answerable"]),
+                answerable,
                 data.get("pretended", False),
                 None if right_label is None else _unpacked(right_label),
             ),
@@ -333,7 +398,17 @@ class PrecisionPromise:
             judged_curve=PrecisionCurve.from_dict(data["curve"]),
             adaptation=None if data["adaptation"] is None else Adaptation.from_dict(data["adaptation"]),
             groups=None if data.get("groups") is None else JudgedGroups.from_dict(data["groups"]),
+            judged_features=None if features is None else JudgedFeatures.from_dict(features, answerable),
         )
+
+
+def _sampled(
+    evidence: npt.NDArray[np.float64], counts: npt.NDArray[np.float64] | None
+) -> tuple[npt.NDArray[np.int64], Traffic]:
+    """Rows of the queries that the traffic is judged by, and their evidence."""
+    kept = np.random.default_rng(0).permutation(len(evidence))[:_MAX_TRAFFIC]
+    asked = np.ones(len(kept)) if counts is None else np.asarray(counts, dtype=np.float64)[kept]
+    return kept, Traffic(evidence[kept], asked)
 
 
 @lru_cache(maxsize=64)

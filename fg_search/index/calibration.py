@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from fg_search.confidence.group_promise import GroupPromise, GroupThresholds, Ju
 from fg_search.confidence.label_sets import LabelCutoff
 from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError, NotCalibratedError
 from fg_search.index.audited_threshold import AuditedThreshold, raised
@@ -86,6 +88,16 @@ class Calibration:
         """Whether something is promised to each ``"label"`` or each ``"tenant"``; ``None`` if to all together."""
         groups = self.promise.groups
         return None if groups is None or groups.by == "group" else groups.by
+
+    @property
+    def shift(self) -> TrafficShift | None:
+        """Whether the traffic that is followed differs in another way than by that share; ``None`` if not looked at."""
+        return None if self.promise.adaptation is None else self.promise.adaptation.shift
+
+    @property
+    def followed_at(self) -> str | None:
+        """When the share was estimated or stated, in ISO 8601; ``None`` if it is that of the judged queries."""
+        return None if self.promise.adaptation is None else self.promise.adaptation.at
 
     @cached_property
     def key(self) -> str:
@@ -172,9 +184,11 @@ class Calibration:
         *,
         counts: npt.NDArray[np.float64] | None = None,
         expected_unanswerable: float | None = None,
+        at: datetime,
     ) -> Self:
         """The calibration for another share of unanswerable queries, see :meth:`PrecisionPromise.adapted`."""
-        promise = self.promise.adapted(features, counts=counts, expected_unanswerable=expected_unanswerable)
+        when = at.isoformat(timespec="seconds")
+        promise = self.promise.adapted(features, counts=counts, expected_unanswerable=expected_unanswerable, at=when)
         return replace(self, promise=promise)
 
     def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:

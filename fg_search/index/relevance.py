@@ -25,7 +25,7 @@ from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
-from fg_search.layout.keys import LABEL_KEY
+from fg_search.layout.keys import ADAPTATION_KEY, LABEL_KEY
 from fg_search.validation import check_list, is_missing, is_number
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
@@ -161,7 +161,7 @@ async def learn(
         )
 
     calibration = await state.engine.work(work)
-    await keep(state, calibration.to_metadata())
+    await keep(state, {ADAPTATION_KEY: None, **calibration.to_metadata()})
     return calibration
 
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -112,7 +112,8 @@ def _calibrate(
     features: Any, correct: Any, answerable: Any, *, groups: Any, right_label: Any, seed: int, **about: Any
 ) -> Calibration:
     """A calibration that takes no time to learn, told from others by its number of queries."""
-    return Calibration(promise=replace(_PROMISE, queries=seed), **about)
+    named = {field.name: about[field.name] for field in fields(Calibration) if field.name in about}
+    return Calibration(promise=replace(_PROMISE, queries=seed), **named)
 
 
 async def _right_label_weights(*_: Any) -> None:
