@@ -30,11 +30,11 @@ from fg_search.index import (
     health,
     info,
     ingestion,
+    judged_calibration,
     migration,
     opening,
     recovery,
     refit,
-    relevance,
     removal,
     snapshots,
 )
@@ -786,6 +786,8 @@ class ConfidenceIndex:
         *,
         relevant_by: Literal["auto", "label", "id"] = "auto",
         relevant_within: int = 1,
+        promise_by: Literal["label", "tenant"] | None = None,
+        tenants: Sequence[str] | None = None,
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
         min_familiarity: float | None = None,
@@ -816,6 +818,11 @@ class ConfidenceIndex:
                 none.
             relevant_by: Whether these are labels or ids. By default the index is asked.
             relevant_within: A result is right if one of its first ``relevant_within`` hits is, 1 to 10.
+            promise_by: ``"label"`` promises a precision to the answers of each label by itself, the label of the best
+                hit, and ``"tenant"`` to those of each tenant: one that is right less often than the others gets a
+                higher threshold of its own, or none. By default to all answers together.
+            tenants: Tenant of each query, in an index with tenants of which none was chosen; each query is searched
+                among the items of its own.
             min_confidence: As in the searches to come.
             confidence_weight: As in the searches to come.
             min_familiarity: As in the searches to come.
@@ -843,13 +850,15 @@ class ConfidenceIndex:
         if queries is None and relevant is None:
             if relevant_by == "id" or relevant_within != 1 or query_filter is not None or embeddings is not None:
                 raise ValueError("without judged queries, all items are taken for queries, and judged by their labels")
+            if promise_by is not None or tenants is not None:
+                raise ValueError("items taken for queries promise nothing to single labels or tenants; give queries")
             learned = self._find(lambda state: corpus_calibration.calibrate_on_corpus(state, options, seed=seed))
             return self._opened.calibrated(learned)
         if queries is None or relevant is None:
             raise ValueError("give queries and relevant, or neither to estimate from the items themselves")
         judged, right = queries, relevant
         learned = self._find(
-            lambda state: relevance.calibrate_on(
+            lambda state: judged_calibration.calibrate_on(
                 state,
                 judged,
                 right,
@@ -857,6 +866,8 @@ class ConfidenceIndex:
                 options,
                 embeddings,
                 relevant_within=relevant_within,
+                promise_by=promise_by,
+                tenants=tenants,
                 seed=seed,
                 batch_size=batch_size,
                 show_progress=show_progress,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from advising import Advice
 
-from fg_search import ConfidenceIndex, PrecisionGate
+from fg_search import ConfidenceIndex, IndexSettings, PrecisionGate
 from fg_search.confidence.promise import PrecisionPromise
 from fg_search.errors import FormatVersionError, NotCalibratedError, NotFittedError
 
@@ -143,3 +143,32 @@ def test_the_log_is_no_sample_of_the_traffic_unless_all_queries_are_logged(index
     index.log_queries("all")
     index.search_many(texts)
     assert index.adapt().share.queries == 40
+
+
+def test_what_is_promised_by_label_is_calibrated_so(index, questions):
+    advice = Advice("nothing is promised by label or tenant; calibrate with promise_by='label' or 'tenant'")
+    with advice.raised():
+        index.calibration.groups(0.8)
+    assert index.calibrate(*questions(300, 0), promise_by="label").groups(0.8)
+
+
+def test_items_taken_for_queries_promise_nothing_by_label(index, questions):
+    with Advice("items taken for queries promise nothing to single labels or tenants; give queries").raised():
+        index.calibrate(promise_by="label")
+    assert index.calibrate(*questions(300, 0), promise_by="label").promise_by == "label"
+
+
+def test_a_promise_by_tenant_takes_the_tenant_of_each_query(encoder, rows, questions):
+    texts, labels = questions(200, 0)
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="owner")) as index:
+        index.tenant("one").add(**rows)
+        with Advice("promise_by='tenant' takes the tenant of each query; give tenants=[…]").raised():
+            index.calibrate(texts, labels, promise_by="tenant")
+        few = Advice("tenants has … items, relevant …, queries …; give one of each for each query")
+        with few.raised():
+            index.calibrate(texts, labels, promise_by="tenant", tenants=["one"])
+        chosen = Advice("the tenant … was chosen already; give tenants to the index of all")
+        with chosen.raised():
+            index.tenant("one").calibrate(texts, labels, promise_by="tenant", tenants=["one"] * 200)
+        calibration = index.calibrate(texts, labels, promise_by="tenant", tenants=["one"] * 200)
+        assert [row.group for row in calibration.groups(0.8)] == ["one"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from typing_extensions import Self
 
 from fg_search.confidence.answer_model import AnswerEvidence, AnswerModel
 from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.group_bounds import GroupBounds, group_bounds, group_offsets
+from fg_search.confidence.group_promise import GroupThresholds, JudgedGroups
 from fg_search.confidence.label_sets import LabelCutoff, label_cutoff
 from fg_search.confidence.likelihood_ratio import LikelihoodRatio
 from fg_search.confidence.precision_curve import JudgedEvidence, PrecisionCurve, Traffic, confidence_at, precision_curve
@@ -87,6 +89,7 @@ class PrecisionPromise:
         adaptation: The share that is followed in its place, if there is one.
         judged_features: Features of judged queries to compare the traffic with; ``None`` if they were not kept, as by
             earlier releases, or are those of items.
+        groups: Groups of the judged queries in ``judged``, if something is promised to each.
     """
 
     model: AnswerModel
@@ -96,6 +99,7 @@ class PrecisionPromise:
     judged_curve: PrecisionCurve
     adaptation: Adaptation | None = None
     judged_features: JudgedFeatures | None = None
+    groups: JudgedGroups | None = None
 
     @classmethod
     def learn(
@@ -104,6 +108,7 @@ class PrecisionPromise:
         correct: npt.ArrayLike,
         answerable: npt.ArrayLike,
         *,
+        groups: JudgedGroups | None = None,
         right_label: npt.ArrayLike | None = None,
         pretended: bool = False,
         seed: int = 0,
@@ -118,6 +123,7 @@ class PrecisionPromise:
             correct: ``(n,)`` booleans, whether the result is right.
             answerable: ``(n,)`` booleans, whether there is an answer at all; true where ``correct`` is. With fewer than
                 five unanswerable queries, these count as answered wrongly.
+            groups: Groups of the ``n`` queries, if something is to be promised to each.
             right_label: ``(n,)`` weight of each query's right label relative to the most probable one, in [0, 1], NaN
                 where there is none, for :meth:`label_cutoff`.
             pretended: Whether these are no queries of users, but items taken for queries.
@@ -142,7 +148,7 @@ class PrecisionPromise:
         looked = None  # users' queries differ from items in any case
         if not pretended:
             looked = JudgedFeatures.of({name: features[name][kept] for name in features}, judged.answerable)
-        return cls(
+        learned = cls(
             model,
             ratio,
             judged,
@@ -150,6 +156,7 @@ class PrecisionPromise:
             precision_curve(judged, ratio, delta=DELTA),
             judged_features=looked,
         )
+        return learned if groups is None else replace(learned, groups=groups[kept])
 
     @classmethod
     def of_calibrator(cls, calibrator: Calibrator, confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Self:
@@ -275,17 +282,50 @@ class PrecisionPromise:
         for name, value in (("target_precision", target_precision), ("delta", delta)):
             if not is_number(value) or not 0 < value < 1:
                 raise ValueError(f"{name} must be greater than 0 and less than 1, got {value!r}")
-        return self._marked(self._threshold(target_precision, delta))
+        return self._marked(self._curve(delta).threshold(target_precision))
 
-    def _threshold(self, target_precision: float, delta: float) -> PrecisionThreshold:
+    def group_thresholds(self, pooled: PrecisionThreshold, *, least: float = 0.0) -> GroupThresholds:
+        """Thresholds of the groups, none of them below the one of all queries together, or below ``least``.
+
+        Each group is promised the target by itself, not all at once: of those that are promised it, about a share
+        ``delta`` may fall short, see :func:`fg_search.confidence.group_bounds.group_bounds`.
+
+        Raises:
+            ValueError: If the judged queries have no groups.
+        """
+        if self.groups is None:
+            raise ValueError("nothing is promised by label or tenant; calibrate with promise_by='label' or 'tenant'")
+        bounds = self._usual_bounds if pooled.delta == DELTA else self._bounds(pooled.delta)
+        return GroupThresholds(self.groups, bounds, pooled, least)
+
+    @cached_property
+    def _usual_bounds(self) -> GroupBounds:
+        return self._bounds(DELTA)
+
+    def _bounds(self, delta: float) -> GroupBounds:
+        assert self.groups is not None  # noqa: S101  looked at by the caller
+        share, rows = self.share.value, np.flatnonzero(self.groups.codes >= 0)
+        judged, codes = self.judged[rows], self.groups.codes[rows]
+        # an offset in log odds is the same for any share of unanswerable queries, so it is learned where it was judged
+        before = self.judged_confidence()[rows].astype(np.float64)
+        offsets = group_offsets(before, judged.correct, codes, len(self.groups.names) + 1)
+        weights = np.ones(len(rows))
+        if self.ratio is not None:
+            others = self.judged.share
+            weights = np.where(judged.answerable, (1 - share) / (1 - others), share / others)
+        now = confidence_at(share, judged.evidence, self.ratio).astype(np.float64)
+        return group_bounds(offsets, now, judged.correct, weights, codes, self.curve.thresholds, delta)
+
+    def _curve(self, delta: float) -> PrecisionCurve:
         if delta == self.curve.delta:
-            return self.curve.threshold(target_precision)
+            return self.curve
         stated = self.share.value if self.share.source == "stated" else None
         traffic = None if self.adaptation is None else self.adaptation.traffic
-        curve = precision_curve(self.judged, self.ratio, stated=stated, traffic=traffic, delta=delta)
-        return curve.threshold(target_precision)
+        return precision_curve(self.judged, self.ratio, stated=stated, traffic=traffic, delta=delta)
 
-    def label_cutoff(self, miss: float, *, below: float | None = None) -> LabelCutoff:
+    def label_cutoff(
+        self, miss: float, *, below: float | None = None, below_of_groups: tuple[float, ...] | None = None
+    ) -> LabelCutoff:
         """Least probability of the labels that a query may be about, see :func:`label_cutoff`.
 
         The probability of a label is the confidence of the result times the label's relative weight. The cutoff is
@@ -294,6 +334,7 @@ class PrecisionPromise:
         Args:
             miss: Probability with which the right label of a query that has one may be missing, in (0, 1).
             below: Confidence below which queries are uncertain; by default all are.
+            below_of_groups: The same for each of the groups of judged queries, in their order.
 
         Raises:
             ValueError: If ``miss`` is out of range, or nothing is known of labels.
@@ -302,7 +343,7 @@ class PrecisionPromise:
             raise ValueError(
                 "how probable the right labels of the judged queries are is not known; learn from right_label"
             )
-        return _label_cutoff(self, miss, below)
+        return _label_cutoff(self, miss, below, below_of_groups)
 
     def _marked(self, threshold: PrecisionThreshold) -> PrecisionThreshold:
         if not self.judged.pretended:
@@ -326,6 +367,7 @@ class PrecisionPromise:
             "curve": self.judged_curve.to_dict(),
             "adaptation": None if self.adaptation is None else self.adaptation.to_dict(),
             "judged_features": None if self.judged_features is None else self.judged_features.to_dict(),
+            **({} if self.groups is None else {"groups": self.groups.to_dict()}),
         }
 
     @classmethod
@@ -356,6 +398,7 @@ class PrecisionPromise:
             judged_curve=PrecisionCurve.from_dict(data["curve"]),
             adaptation=None if data["adaptation"] is None else Adaptation.from_dict(data["adaptation"]),
             judged_features=None if features is None else JudgedFeatures.from_dict(features, answerable),
+            groups=None if data.get("groups") is None else JudgedGroups.from_dict(data["groups"]),
         )
 
 
@@ -369,13 +412,18 @@ def _sampled(
 
 
 @lru_cache(maxsize=64)
-def _label_cutoff(promise: PrecisionPromise, miss: float, below: float | None) -> LabelCutoff:
+def _label_cutoff(
+    promise: PrecisionPromise, miss: float, below: float | None, below_of_groups: tuple[float, ...] | None
+) -> LabelCutoff:
     judged = promise.judged
     weights = np.full(len(judged), np.nan) if judged.right_label is None else judged.right_label
     confidence = confidence_at(promise.share.value, judged.evidence, promise.ratio)
     counts = ~np.isnan(weights)
-    if below is not None:
-        counts &= confidence < below
+    least = np.full(len(judged), np.inf if below is None else below)
+    if below_of_groups is not None and promise.groups is not None:
+        grouped = promise.groups.codes >= 0
+        least[grouped] = np.array(below_of_groups)[promise.groups.codes[grouped]]
+    counts &= confidence < least
     return label_cutoff(confidence[counts].astype(np.float64) * weights[counts], miss)
 
 
