@@ -87,9 +87,9 @@ class PrecisionPromise:
         judged_curve: What can be promised for the share of unanswerable queries among the judged ones, with the usual
             ``delta`` of .1.
         adaptation: The share that is followed in its place, if there is one.
-        groups: Groups of the judged queries in ``judged``, if something is promised to each.
         judged_features: Features of judged queries to compare the traffic with; ``None`` if they were not kept, as by
             earlier releases, or are those of items.
+        groups: Groups of the judged queries in ``judged``, if something is promised to each.
     """
 
     model: AnswerModel
@@ -98,8 +98,8 @@ class PrecisionPromise:
     queries: int
     judged_curve: PrecisionCurve
     adaptation: Adaptation | None = None
-    groups: JudgedGroups | None = None
     judged_features: JudgedFeatures | None = None
+    groups: JudgedGroups | None = None
 
     @classmethod
     def learn(
@@ -148,15 +148,15 @@ class PrecisionPromise:
         looked = None  # users' queries differ from items in any case
         if not pretended:
             looked = JudgedFeatures.of({name: features[name][kept] for name in features}, judged.answerable)
-        return cls(
+        learned = cls(
             model,
             ratio,
             judged,
             len(right),
             precision_curve(judged, ratio, delta=DELTA),
-            groups=None if groups is None else groups[kept],
             judged_features=looked,
         )
+        return learned if groups is None else replace(learned, groups=groups[kept])
 
     @classmethod
     def of_calibrator(cls, calibrator: Calibrator, confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Self:
@@ -366,8 +366,8 @@ class PrecisionPromise:
             "queries": self.queries,
             "curve": self.judged_curve.to_dict(),
             "adaptation": None if self.adaptation is None else self.adaptation.to_dict(),
-            **({} if self.groups is None else {"groups": self.groups.to_dict()}),
             "judged_features": None if self.judged_features is None else self.judged_features.to_dict(),
+            **({} if self.groups is None else {"groups": self.groups.to_dict()}),
         }
 
     @classmethod
@@ -397,8 +397,8 @@ class PrecisionPromise:
             queries=data["queries"],
             judged_curve=PrecisionCurve.from_dict(data["curve"]),
             adaptation=None if data["adaptation"] is None else Adaptation.from_dict(data["adaptation"]),
-            groups=None if data.get("groups") is None else JudgedGroups.from_dict(data["groups"]),
             judged_features=None if features is None else JudgedFeatures.from_dict(features, answerable),
+            groups=None if data.get("groups") is None else JudgedGroups.from_dict(data["groups"]),
         )
 
 

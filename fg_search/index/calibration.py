@@ -84,12 +84,6 @@ class Calibration:
         return self.promise.share
 
     @property
-    def promise_by(self) -> PromiseBy | None:
-        """Whether something is promised to each ``"label"`` or each ``"tenant"``; ``None`` if to all together."""
-        groups = self.promise.groups
-        return None if groups is None or groups.by == "group" else groups.by
-
-    @property
     def shift(self) -> TrafficShift | None:
         """Whether the traffic that is followed differs in another way than by that share; ``None`` if not looked at."""
         return None if self.promise.adaptation is None else self.promise.adaptation.shift
@@ -98,6 +92,12 @@ class Calibration:
     def followed_at(self) -> str | None:
         """When the share was estimated or stated, in ISO 8601; ``None`` if it is that of the judged queries."""
         return None if self.promise.adaptation is None else self.promise.adaptation.at
+
+    @property
+    def promise_by(self) -> PromiseBy | None:
+        """Whether something is promised to each ``"label"`` or each ``"tenant"``; ``None`` if to all together."""
+        groups = self.promise.groups
+        return None if groups is None or groups.by == "group" else groups.by
 
     @cached_property
     def key(self) -> str:

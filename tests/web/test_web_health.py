@@ -23,20 +23,6 @@ def test_with_a_calibration_there_are_diagrams_and_their_tables(browse, calibrat
         assert name in page.text or name == "600"
 
 
-def test_labels_that_fall_short_are_named(browse, served, questions):
-    texts, labels = questions(500, 3)
-    meant = ["card" if label == "loan" and i % 3 else label for i, label in enumerate(labels)]
-    served.calibrate(texts, meant, promise_by="label")
-    page = browse(served).get("/health").text
-    part = page.split("Which labels fall short?")[1].split("</section>")[0]
-    assert re.search(r"loan.*never answered", part)
-    assert "travel" not in part
-    found = browse(served).get("/", params={"q": "my loan mortgage", "target_precision": 0.8}).text
-    assert re.search(r'class="reason">Label loan falls short', found)
-    served.calibrate(texts, meant)
-    assert "Which labels fall short?" not in browse(served).get("/health").text
-
-
 def test_it_says_when_the_promise_no_longer_holds(browse, calibrated, questions, other_questions, caplog):
     page = browse(calibrated).get("/health").text
     assert "as of the judged ones" in page
@@ -53,6 +39,20 @@ def test_it_says_when_the_promise_no_longer_holds(browse, calibrated, questions,
     warning = unescape(browse(calibrated).get("/health").text).split("The traffic is not what was judged")[1]
     assert "The promise no longer holds, since queries are" in warning
     assert "the promise no longer holds, since queries are" in caplog.text
+
+
+def test_labels_that_fall_short_are_named(browse, served, questions):
+    texts, labels = questions(500, 3)
+    meant = ["card" if label == "loan" and i % 3 else label for i, label in enumerate(labels)]
+    served.calibrate(texts, meant, promise_by="label")
+    page = browse(served).get("/health").text
+    part = page.split("Which labels fall short?")[1].split("</section>")[0]
+    assert re.search(r"loan.*never answered", part)
+    assert "travel" not in part
+    found = browse(served).get("/", params={"q": "my loan mortgage", "target_precision": 0.8}).text
+    assert re.search(r'class="reason">Label loan falls short', found)
+    served.calibrate(texts, meant)
+    assert "Which labels fall short?" not in browse(served).get("/health").text
 
 
 def test_what_was_not_looked_at_is_not_shown(browse, common):
