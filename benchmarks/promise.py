@@ -43,15 +43,18 @@ TARGETS = (0.9, 0.95, 0.98)
 JUDGED_SHARES = (0.03, 0.1)
 SHARES = (0.0, 0.03, 0.1, 0.2, 0.4)
 METHODS = ("adapted", "stated", "judged", "half")
+OUTCOMES = ("correct", "answerable", "found")
 DELTA = 0.1
 _AT_A_TIME = 10  # draws a task
 
 
 class Population:
-    """Evidence of all queries of a set: features (n,) by name, and what is right."""
+    """Evidence of all queries of a set: features (n,) by name, what is right, and the labels of the best hits."""
 
-    def __init__(self, features: dict[str, np.ndarray], correct: np.ndarray, answerable: np.ndarray) -> None:
-        self.features, self.correct, self.answerable = features, correct, answerable
+    def __init__(
+        self, features: dict[str, np.ndarray], correct: np.ndarray, answerable: np.ndarray, found: np.ndarray
+    ) -> None:
+        self.features, self.correct, self.answerable, self.found = features, correct, answerable, found
         self._kinds = np.flatnonzero(answerable), np.flatnonzero(~answerable)
 
     def draw(self, rng: np.random.Generator, count: int, share: float) -> np.ndarray:
@@ -173,7 +176,7 @@ def populations_of(options: argparse.Namespace) -> dict[str, Population]:
             f"{name}|{key}": values
             for name, population in kept.items()
             for key, values in (
-                *population.features.items(), ("correct", population.correct), ("answerable", population.answerable)
+                *population.features.items(), *((kind, getattr(population, kind)) for kind in OUTCOMES)
             )
         }  # fmt: skip
         np.savez_compressed(options.evidence, **arrays)
@@ -182,7 +185,7 @@ def populations_of(options: argparse.Namespace) -> dict[str, Population]:
         for entry in arrays:
             name, key = entry.split("|")
             read.setdefault(name, {})[key] = arrays[entry]
-    return {name: Population(values, values.pop("correct"), values.pop("answerable")) for name, values in read.items()}
+    return {name: Population(values, *(values.pop(kind) for kind in OUTCOMES)) for name, values in read.items()}
 
 
 def _indexed(options: argparse.Namespace) -> Iterator[tuple[str, Any, Population]]:
@@ -202,7 +205,8 @@ def _indexed(options: argparse.Namespace) -> Iterator[tuple[str, Any, Population
             index.add(train.texts, labels=train.labels.tolist(), embeddings=known, show_progress=False)
             found = index._find(partial(_judged, asked.texts, answers, embeddings))  # what calibrate() learns from
             print(f"{queries.name}: R@1 {found.correct[found.in_scope].mean():.4f}", flush=True)
-            yield queries.name, index, Population(found.features, found.correct, found.in_scope)
+            labels = np.array([label or "" for label in found.labels])
+            yield queries.name, index, Population(found.features, found.correct, found.in_scope, labels)
 
 
 def first_promises(options: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ from qdrant_client import models
 from typing_extensions import Self
 
 from fg_search._deprecation import renamed_parameters
+from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.engine.asynchronous import AsyncEngine
 from fg_search.engine.connection import AsyncLocation, as_written, connect_async, is_path
 from fg_search.ids import UserId
@@ -29,11 +30,11 @@ from fg_search.index import (
     health,
     info,
     ingestion,
+    judged_calibration,
     migration,
     opening,
     recovery,
     refit,
-    relevance,
     removal,
     snapshots,
 )
@@ -794,6 +795,8 @@ class AsyncConfidenceIndex:
         *,
         relevant_by: Literal["auto", "label", "id"] = "auto",
         relevant_within: int = 1,
+        promise_by: Literal["label", "tenant"] | None = None,
+        tenants: Sequence[str] | None = None,
         min_confidence: float | None = None,
         confidence_weight: float = 0.0,
         min_familiarity: float | None = None,
@@ -824,6 +827,11 @@ class AsyncConfidenceIndex:
                 none.
             relevant_by: Whether these are labels or ids. By default the index is asked.
             relevant_within: A result is right if one of its first ``relevant_within`` hits is, 1 to 10.
+            promise_by: ``"label"`` promises a precision to the answers of each label by itself, the label of the best
+                hit, and ``"tenant"`` to those of each tenant: one that is right less often than the others gets a
+                higher threshold of its own, or none. By default to all answers together.
+            tenants: Tenant of each query, in an index with tenants of which none was chosen; each query is searched
+                among the items of its own.
             min_confidence: As in the searches to come.
             confidence_weight: As in the searches to come.
             min_familiarity: As in the searches to come.
@@ -851,13 +859,15 @@ class AsyncConfidenceIndex:
         if queries is None and relevant is None:
             if relevant_by == "id" or relevant_within != 1 or query_filter is not None or embeddings is not None:
                 raise ValueError("without judged queries, all items are taken for queries, and judged by their labels")
+            if promise_by is not None or tenants is not None:
+                raise ValueError("items taken for queries promise nothing to single labels or tenants; give queries")
             learned = await self._find(lambda state: corpus_calibration.calibrate_on_corpus(state, options, seed=seed))
             return self._opened.calibrated(learned)
         if queries is None or relevant is None:
             raise ValueError("give queries and relevant, or neither to estimate from the items themselves")
         judged, right = queries, relevant
         learned = await self._find(
-            lambda state: relevance.calibrate_on(
+            lambda state: judged_calibration.calibrate_on(
                 state,
                 judged,
                 right,
@@ -865,6 +875,8 @@ class AsyncConfidenceIndex:
                 options,
                 embeddings,
                 relevant_within=relevant_within,
+                promise_by=promise_by,
+                tenants=tenants,
                 seed=seed,
                 batch_size=batch_size,
                 show_progress=show_progress,
@@ -900,7 +912,8 @@ class AsyncConfidenceIndex:
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Returns:
-            The calibration; its ``share`` is what it follows.
+            The calibration; its ``share`` is what it follows. Its ``shift`` says whether the queries differ from the
+            judged ones in another way, too, so that the promise no longer holds (:meth:`check_traffic`).
 
         Raises:
             NotCalibratedError: If the index was not calibrated.
@@ -917,16 +930,50 @@ class AsyncConfidenceIndex:
         if expected_unanswerable is not None:
             share = expected_unanswerable
             return self._opened.calibrated(await self._find(lambda state: adaptation.adapt_to_share(state, share)))
-        if queries is None:
-            learned = await self._find(lambda state: traffic.adapt_to_log(state, since, batch_size=batch_size))
-            return self._opened.calibrated(learned)
-        given = queries
         learned = await self._find(
-            lambda state: adaptation.adapt_to_queries(
-                state, given, embeddings, batch_size=batch_size, show_progress=show_progress
+            lambda state: traffic.adapt_to_traffic(
+                state, queries, since, embeddings, batch_size=batch_size, show_progress=show_progress
             )
         )
         return self._opened.calibrated(learned)
+
+    async def check_traffic(
+        self,
+        queries: Sequence[Query] | None = None,
+        *,
+        since: datetime | None = None,
+        embeddings: FeatureEmbeddings | None = None,
+        batch_size: int | None = None,
+        show_progress: bool | None = None,
+    ) -> TrafficShift:
+        """Does the promise hold for the traffic? Compare its queries with the judged ones; nothing is changed.
+
+        A promise holds for queries with and without an answer as they were judged, in whatever mixture
+        (:meth:`adapt`). It does not for other ones: new intents, another language, an index that has changed much.
+        :meth:`adapt` looks at the same, and keeps what it has found for :meth:`info` and :meth:`check`.
+
+        Args:
+            queries: As in :meth:`adapt`; by default those of the log.
+            since: As in :meth:`adapt`.
+            embeddings: Embeddings of the queries by this index's encoder, if you have them.
+            batch_size: Number of texts the base model encodes at once; by default what suits its device.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            Whether the promise ``holds``, and the ``reason``. Where nothing differs but the share, that is wrongly
+            denied of one or two samples in a hundred (``benchmarks/shift.py``).
+
+        Raises:
+            NotCalibratedError: If the index was not calibrated.
+            ValueError: If there are too few queries, or an earlier release calibrated the index.
+        """
+        if queries is not None and since is not None:
+            raise ValueError("since chooses queries from the log; leave it out where queries are given")
+        return await self._find(
+            lambda state: traffic.check_traffic(
+                state, queries, since, embeddings, batch_size=batch_size, show_progress=show_progress
+            )
+        )
 
     async def evaluate(
         self,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,12 @@ from fg_search.evaluation import foremost
 from fg_search.review.issues.reasons import confusion_reason, too_few_reason
 
 if TYPE_CHECKING:
+    from fg_search.confidence.group_promise import GroupPromise
     from fg_search.confidence.thresholds import PrecisionThreshold
     from fg_search.evaluation import Proportion, ReachedPrecision, Slice
     from fg_search.index.evaluation import IndexEvaluation
     from fg_search.index.health import IndexHealth, Placement
-    from fg_search.index.info import IndexInfo
+    from fg_search.index.info import CalibrationInfo, IndexInfo
     from fg_search.index.search_results import SearchResult
     from fg_search.queries.audit import AnswerAudit, AuditedAnswer
     from fg_search.queries.clusters import MissingLabel
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from fg_search.review.items import ReviewItem
 
 _BAR_WIDTH = 10
+_MOST_GROUPS = 20  # listed for a target precision
 _EXAMPLES = 3
 _MOST_SLICES = 15
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -186,6 +189,8 @@ def info(console: Console, found: IndexInfo) -> None:
         if known is None
         else f"on {known.queries:,} queries judged by {known.relevant_by}, for {known.search}",
     )
+    if known is not None:
+        _add_promise(facts, known)
     console.print(facts)
     most = max(found.confidence_histogram) or 1
     histogram = _table(("confidence", "left"), ("points", "right"), ("", "left"))
@@ -193,6 +198,17 @@ def info(console: Console, found: IndexInfo) -> None:
         width = round(count / most * 4 * _BAR_WIDTH)
         histogram.add_row(f"{i / 10:.1f} to {(i + 1) / 10:.1f}", f"{count:,}", "█" * width)
     console.print(histogram)
+
+
+def _add_promise(facts: Table, known: CalibrationInfo) -> None:
+    when = (
+        ""
+        if known.followed_at is None
+        else f", {datetime.fromisoformat(known.followed_at).astimezone():%Y-%m-%d %H:%M}"
+    )
+    facts.add_row("promised if", f"{known.share}{when}")
+    if known.shift is not None:
+        facts.add_row("traffic", _shown(known.shift.reason))
 
 
 def health(console: Console, found: IndexHealth) -> None:
@@ -245,6 +261,35 @@ def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:
         threshold = "none" if each.threshold is None else f"{each.threshold:.3f}"
         table.add_row(f"{each.target:.1%}", threshold, f"{each.coverage:.1%}", _shown(each.reason))
     console.print(table)
+
+
+def groups(console: Console, by: str, found: Mapping[float, Sequence[GroupPromise]]) -> None:
+    """Print the labels or tenants that fall short of each target precision, and how many are not promised it."""
+    table = _table(
+        ("precision", "right"), (by, "left"), ("judged", "right"), ("right at the threshold of all", "left"),
+        ("confidence", "right"),
+    )  # fmt: skip
+    for target, rows in found.items():
+        short = [row for row in rows if row.falls_short]
+        unknown = sum(row.threshold.basis == "not promised" for row in rows)
+        console.print(
+            f"at {target:.1%}, {len(short):,} of {len(rows):,} {by}s fall short; {unknown:,} are promised nothing by "
+            "themselves, as too few of their queries were judged",
+            soft_wrap=True,
+        )
+        for row in short[:_MOST_GROUPS]:
+            own = row.threshold.threshold
+            table.add_row(
+                f"{target:.1%}",
+                _shown(row.group),
+                f"{row.judged:,}",
+                f"{row.precision:.1%} ({row.low:.1%} to {row.high:.1%})",
+                "none, never answered" if own is None else f"{own:.3f}",
+            )
+        if len(short) > _MOST_GROUPS:
+            table.add_row(f"{target:.1%}", f"and {len(short) - _MOST_GROUPS:,} more, see --json", "", "", "")
+    if table.row_count:
+        console.print(table)
 
 
 def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ()) -> None:

@@ -181,6 +181,13 @@ def questions() -> Callable[[int, int], tuple[list[str], list[str | None]]]:
     return draw
 
 
+@pytest.fixture(scope="session")
+def other_questions(questions) -> list[str]:
+    """200 questions of another kind: three at once."""
+    texts = [text for text, label in zip(*questions(1000, 21), strict=True) if label]
+    return [" ".join(texts[3 * i : 3 * i + 3]) for i in range(200)]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory):
     """The command line keeps embeddings on disk: not in the cache of whoever runs the tests.

@@ -53,6 +53,7 @@ def walk(
     index.search_many([text for text in many["texts"][:45] if text])
     seen.append(len(index.logged_queries(limit=100, only_open=False)))
     seen.append(round(index.adapt().share.value, 3))
+    seen.append(index.check_traffic().holds)
     seen.append(len(index.missing_labels()))
     audited = index.audit(target_precision=0.3, limit=40)
     seen.append(len(audited.following))

@@ -1,12 +1,13 @@
 """Advice about promises: what a calibration needs before it can promise a precision or follow the traffic."""
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import numpy as np
 import pytest
 from advising import Advice
 
-from fg_search import ConfidenceIndex, PrecisionGate
+from fg_search import ConfidenceIndex, IndexSettings, PrecisionGate
 from fg_search.confidence.promise import PrecisionPromise
 from fg_search.errors import FormatVersionError, NotCalibratedError, NotFittedError
 
@@ -38,8 +39,8 @@ def test_more_of_the_judged_queries_have_no_answer():
 
 def test_the_share_is_estimated_from_enough_queries_or_stated():
     advice = Advice(
-        "… queries are too few to estimate the share of those without an answer; give at least …, or state it: "
-        "expected_unanswerable=0.2"
+        "… different queries are too few to estimate the share of those without an answer; give at least …, or state "
+        "it: expected_unanswerable=0.2"
     )
     promise = PrecisionPromise.learn(*_judged(200, 0.2))
     with advice.raised():
@@ -104,6 +105,37 @@ def test_what_follows_the_traffic_was_calibrated_once(index, encoder, rows, ques
         assert new.adapt(expected_unanswerable=0.2).share.value == 0.2
 
 
+def test_queries_are_compared_with_enough_that_were_judged():
+    few = Advice("… different queries are too few to compare with those judged; give at least …")
+    earlier = Advice(
+        "an earlier release calibrated, and kept nothing of the judged queries to compare others with; calibrate again"
+    )
+    items = Advice(
+        "the index was calibrated on its own items, which users' queries differ from in any case; calibrate on judged "
+        "queries"
+    )
+    promise = PrecisionPromise.learn(*_judged(300, 0.2))
+    with few.raised():
+        promise.shift(_judged(29, 0.2)[0])
+    with earlier.raised():
+        replace(promise, judged_features=None).shift(_judged(30, 0.2)[0])
+    with items.raised():
+        PrecisionPromise.learn(*_judged(300, 0.2), pretended=True).shift(_judged(30, 0.2)[0])
+    assert promise.shift(_judged(30, 0.2, seed=3)[0]).holds
+
+
+def test_queries_of_another_kind_are_calibrated_on():
+    advice = Advice(
+        "the promise no longer holds, since queries are … than those judged…: … of them are where … were to be "
+        "expected (…); calibrate again on queries of today"
+    )
+    other = {"known": np.random.default_rng(5).uniform(-0.5, 0.5, size=400)}
+    found = PrecisionPromise.learn(*_judged(300, 0.2)).shift(other)
+    assert advice.is_in(found.reason)
+    again = PrecisionPromise.learn(other, other["known"] > -0.3, other["known"] > -0.4)
+    assert again.shift({"known": np.random.default_rng(6).uniform(-0.5, 0.5, size=400)}).holds
+
+
 def test_queries_that_are_given_are_not_chosen_by_their_time(index, questions):
     texts = questions(40, 3)[0]
     with Advice("since chooses queries from the log; leave it out where queries are given").raised():
@@ -120,3 +152,32 @@ def test_the_log_is_no_sample_of_the_traffic_unless_all_queries_are_logged(index
     index.log_queries("all")
     index.search_many(texts)
     assert index.adapt().share.queries == 40
+
+
+def test_what_is_promised_by_label_is_calibrated_so(index, questions):
+    advice = Advice("nothing is promised by label or tenant; calibrate with promise_by='label' or 'tenant'")
+    with advice.raised():
+        index.calibration.groups(0.8)
+    assert index.calibrate(*questions(300, 0), promise_by="label").groups(0.8)
+
+
+def test_items_taken_for_queries_promise_nothing_by_label(index, questions):
+    with Advice("items taken for queries promise nothing to single labels or tenants; give queries").raised():
+        index.calibrate(promise_by="label")
+    assert index.calibrate(*questions(300, 0), promise_by="label").promise_by == "label"
+
+
+def test_a_promise_by_tenant_takes_the_tenant_of_each_query(encoder, rows, questions):
+    texts, labels = questions(200, 0)
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="owner")) as index:
+        index.tenant("one").add(**rows)
+        with Advice("promise_by='tenant' takes the tenant of each query; give tenants=[…]").raised():
+            index.calibrate(texts, labels, promise_by="tenant")
+        few = Advice("tenants has … items, relevant …, queries …; give one of each for each query")
+        with few.raised():
+            index.calibrate(texts, labels, promise_by="tenant", tenants=["one"])
+        chosen = Advice("the tenant … was chosen already; give tenants to the index of all")
+        with chosen.raised():
+            index.tenant("one").calibrate(texts, labels, promise_by="tenant", tenants=["one"] * 200)
+        calibration = index.calibrate(texts, labels, promise_by="tenant", tenants=["one"] * 200)
+        assert [row.group for row in calibration.groups(0.8)] == ["one"]

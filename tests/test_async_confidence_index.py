@@ -25,7 +25,8 @@ def location(request, tmp_path):
 
 
 def test_every_method_gives_what_the_synchronous_one_gives(location, encoder, rows, tmp_path, tiny_model):
-    judged = [*rows["texts"], *(f"zzz {i}" for i in range(12))], [*rows["labels"], *([None] * 12)]
+    like_items = [f"{text} please" for text in rows["texts"]]
+    judged = [*like_items, *(f"zzz {i}" for i in range(12))], [*rows["labels"], *([None] * 12)]
 
     async def asynchronous():
         async with AsyncConfidenceIndex(location, encoder) as index:

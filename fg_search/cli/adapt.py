@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from fg_search import display
 from fg_search.cli.console import console, print_json, say, timed
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
+    NEEDS_ATTENTION,
     ApiKey,
     AsJson,
     BatchSize,
@@ -29,6 +30,9 @@ from fg_search.cli.options import (
     text_form,
 )
 from fg_search.cli.rows import rows_of
+
+if TYPE_CHECKING:
+    from fg_search.confidence.traffic_shift import TrafficShift
 
 
 def adapt(
@@ -59,6 +63,9 @@ def adapt(
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
     tenant: Tenant = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing: say whether the promise holds; exit code 3 if not.")
+    ] = False,
     as_json: AsJson = False,
     batch_size: BatchSize = None,
 ) -> None:
@@ -66,7 +73,12 @@ def adapt(
 
     Nobody has to judge anything: the share is estimated from the log of queries (`fg-search serve --adapt-every`), or
     from --queries. The index has to be calibrated once, on queries of which some have no answer.
+
+    If the queries differ in another way as well (other intents, another language), the promise no longer holds, and
+    you are told so.
     """
+    if check and expected_unanswerable is not None:
+        raise typer.BadParameter("--check compares queries; leave out --expected-unanswerable")
     texts = None
     if queries is not None:
         form = text_form(delimiter, encoding)
@@ -77,18 +89,28 @@ def adapt(
         open_index(
             location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
         ) as opened,
-        timed("adapted"),
+        timed("compared" if check else "adapted"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)
-        learned = target.adapt(
-            texts,
-            expected_unanswerable=expected_unanswerable,
-            since=None if since is None else since.astimezone(),
-            batch_size=batch_size,
-        )
+        start = None if since is None else since.astimezone()
+        if check:
+            _report(target.check_traffic(texts, since=start, batch_size=batch_size), as_json)
+            return
+        learned = target.adapt(texts, expected_unanswerable=expected_unanswerable, since=start, batch_size=batch_size)
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
     if as_json:
-        print_json({"unanswerable_share": learned.share, "thresholds": thresholds})
+        print_json({"unanswerable_share": learned.share, "thresholds": thresholds, "shift": learned.shift})
         return
     say(f"{learned.share}; kept with the index")
+    if learned.shift is not None:
+        say(learned.shift.reason)
     display.thresholds(console, thresholds)
+
+
+def _report(shift: TrafficShift, as_json: bool) -> None:
+    if as_json:
+        print_json(shift)
+    else:
+        say(shift.reason)
+    if not shift.holds:
+        raise typer.Exit(NEEDS_ATTENTION)

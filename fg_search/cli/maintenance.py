@@ -13,6 +13,7 @@ from fg_search import display
 from fg_search.cli.console import console, print_json, say, timed
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
+    NEEDS_ATTENTION,
     ApiKey,
     AsJson,
     Collection,
@@ -32,8 +33,6 @@ from fg_search.cli.options import (
 )
 from fg_search.engine.address import is_url
 from fg_search.layout.settings import BaseVectors, Quantization
-
-_NEEDS_ATTENTION = 3  # exit code
 
 
 def info(
@@ -85,7 +84,11 @@ def check(
     retry_for: RetryFor = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show nodes, shards and copies of an index, and what is wrong with them: exit code 3 if anything is."""
+    """Show nodes, shards and copies of an index, and what is wrong: exit code 3 if anything is.
+
+    It is wrong, too, if the traffic that the calibration follows (`fg-search adapt`, `serve --adapt-every`) is of
+    another kind than the judged queries, so that precisions are no longer what was promised.
+    """
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         found = opened.check()
     if as_json:
@@ -93,7 +96,7 @@ def check(
     else:
         display.health(console, found)
     if found.problems:
-        raise typer.Exit(_NEEDS_ATTENTION)
+        raise typer.Exit(NEEDS_ATTENTION)
 
 
 def copy(

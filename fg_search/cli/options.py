@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 DEFAULT_COLLECTION = "fg_search"
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
+NEEDS_ATTENTION = 3  # exit code: nothing failed, but something is wrong
+
 OnBadRow = Literal["skip", "stop"]
 IdsAs = Literal["text", "json"]
 
@@ -162,6 +164,16 @@ Relevant = Annotated[
 ]
 RelevantWithin = Annotated[
     int, typer.Option(min=1, max=10, help="A result is right if one of its first so many hits is.")
+]
+PromiseBy = Annotated[
+    Literal["label", "tenant"] | None,
+    typer.Option(
+        help="Promise a precision to the answers of each label, or of each tenant, by itself; by default to all."
+    ),
+]
+TenantColumn = Annotated[
+    str | None,
+    typer.Option(help="Column with the tenant of each query, in an index with tenants.", metavar="COLUMN"),
 ]
 RelevantBy = Annotated[Literal["auto", "label", "id"], typer.Option(help="Whether --relevant holds labels or ids.")]
 OutOfScope = Annotated[

@@ -35,12 +35,14 @@ from fg_search.cli.options import (
     OnError,
     OptionalQueryFiles,
     OutOfScope,
+    PromiseBy,
     RankByOption,
     Relevant,
     RelevantBy,
     RelevantWithin,
     RetryFor,
     Tenant,
+    TenantColumn,
     TextColumn,
     TrustRemoteCode,
     open_index,
@@ -205,6 +207,8 @@ def calibrate(
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
     relevant_by: RelevantBy = "auto",
     relevant_within: RelevantWithin = 1,
+    promise_by: PromiseBy = None,
+    tenants: TenantColumn = None,
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
@@ -238,7 +242,7 @@ def calibrate(
         familiarity_weight=familiarity_weight,
         rank_by=rank_by,
     )
-    judged = None
+    judged = of_tenants = None
     if queries is not None:
         judged = queries_of(
             queries,
@@ -249,6 +253,7 @@ def calibrate(
             ids=ids,
             form=text_form(delimiter, encoding),
         )
+        of_tenants = None if tenants is None else list(map(str, judged.column(tenants)))
     from fg_search.index.evaluation import TARGETS
 
     taught = "the items themselves" if judged is None else f"{len(judged.texts):,} queries"
@@ -264,10 +269,13 @@ def calibrate(
             None if judged is None else judged.answers,
             relevant_by=relevant_by,
             relevant_within=relevant_within,
+            promise_by=promise_by,
+            tenants=of_tenants,
             batch_size=batch_size,
             **options,
         )
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
+        groups = {} if promise_by is None else {wanted: learned.groups(wanted) for wanted in TARGETS}
     if as_json:
         print_json(
             {
@@ -276,12 +284,16 @@ def calibrate(
                 "pretended": learned.pretended,
                 "unanswerable_share": learned.share,
                 "thresholds": thresholds,
+                "promise_by": promise_by,
+                "groups": [row for rows in groups.values() for row in rows],
             }
         )
         return
     what = "items taken for queries" if learned.pretended else "queries"
     say(f"{learned.queries:,} {what} judged by {learned.relevant_by}; kept with the index")
     display.thresholds(console, thresholds)
+    if promise_by is not None:
+        display.groups(console, promise_by, groups)
 
 
 def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> bool:

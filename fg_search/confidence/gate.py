@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
+from fg_search.confidence.group_promise import JudgedGroups
 from fg_search.confidence.promise import DELTA, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.errors import NotFittedError
-from fg_search.validation import check_booleans, check_count, check_mapping
+from fg_search.validation import check_booleans, check_count, check_mapping, is_missing
 
 FloatArray = npt.NDArray[np.float64]
 Evidence = Mapping[str, npt.ArrayLike]
@@ -29,11 +31,13 @@ class GateDecisions:
         answer: ``(n,)`` booleans, whether to answer.
         confidence: ``(n,)`` float32 probability that each query is answered rightly.
         threshold: The threshold that decided, with the reason for it.
+        by_group: Thresholds of the groups that decided in its place, by name; empty without groups.
     """
 
     answer: npt.NDArray[np.bool_]
     confidence: npt.NDArray[np.float32]
     threshold: PrecisionThreshold
+    by_group: Mapping[str, PrecisionThreshold] = field(default_factory=dict)
 
 
 class PrecisionGate:
@@ -80,6 +84,7 @@ class PrecisionGate:
         answerable: npt.ArrayLike | None = None,
         relevant_within: int = 1,
         evidence: Evidence | None = None,
+        groups: Sequence[object] | None = None,
         seed: int = 0,
     ) -> Self:
         """Learn from judged results.
@@ -93,6 +98,8 @@ class PrecisionGate:
             relevant_within: A query is answered rightly if one of its first ``relevant_within`` results is right.
             evidence: ``(n,)`` further numbers by name, higher for results that are more likely right (familiarity of
                 the query, say), on the scale of similarities, shares or log odds.
+            groups: ``(n,)`` values, such as the labels of the first results, to each of which the precision is promised
+                by itself: thresholds go up where answers are right less often. ``None`` is no group.
             seed: Random seed of the folds.
 
         Raises:
@@ -112,8 +119,13 @@ class PrecisionGate:
         if answerable is None:
             answerable = judged.any(axis=1) if len(shape) > 1 else np.ones(len(correct), dtype=bool)
         scale = _scale(table[:, 0])
-        features = _features(table / scale, evidence)
-        self._promise = PrecisionPromise.learn(features, correct, answerable, seed=seed)
+        self._promise = PrecisionPromise.learn(
+            _features(table / scale, evidence),
+            correct,
+            answerable,
+            groups=None if groups is None else JudgedGroups.of("group", _grouped(groups, len(table))),
+            seed=seed,
+        )
         self._scale = scale
         return self
 
@@ -141,13 +153,37 @@ class PrecisionGate:
         adapted._promise = self.promise.adapted(features, expected_unanswerable=expected_unanswerable)
         return adapted
 
+    def check_traffic(self, scores: npt.ArrayLike, *, evidence: Evidence | None = None) -> TrafficShift:
+        """Whether unjudged queries are like the judged ones, in whatever mixture of those with and without an answer.
+
+        If not, what is promised need not hold, even after :meth:`adapt`.
+
+        Args:
+            scores: ``(m, k)`` scores of unjudged queries, as in :meth:`fit`.
+            evidence: Further numbers, as in :meth:`fit`.
+
+        Raises:
+            NotFittedError: Before :meth:`fit`.
+            ValueError: If there are too few queries.
+        """
+        return self.promise.shift(self._evidence(scores, evidence))
+
     def confidence(self, scores: npt.ArrayLike, *, evidence: Evidence | None = None) -> npt.NDArray[np.float32]:
         """Probability that each query is answered rightly, ``(n,)`` float32; arguments as in :meth:`fit`."""
         return self.promise.confidence(self._evidence(scores, evidence))
 
-    def threshold(self, target_precision: float, delta: float = DELTA) -> PrecisionThreshold:
-        """The lowest confidence at which answers reach a precision; falsy, with a reason, if there is none."""
-        return self.promise.threshold(target_precision, delta)
+    def threshold(
+        self, target_precision: float, delta: float = DELTA, *, group: object | None = None
+    ) -> PrecisionThreshold:
+        """The lowest confidence at which answers reach a precision; falsy, with a reason, if there is none.
+
+        Args:
+            target_precision: The precision, in (0, 1).
+            delta: Probability with which the precision may fall below it, in [0.01, 1).
+            group: One of the groups given to :meth:`fit`, or a new one: its threshold, never below that of all.
+        """
+        pooled = self.promise.threshold(target_precision, delta)
+        return pooled if group is None else self.promise.group_thresholds(pooled).promise(str(group)).threshold
 
     def decide(
         self,
@@ -155,6 +191,7 @@ class PrecisionGate:
         target_precision: float,
         *,
         evidence: Evidence | None = None,
+        groups: Sequence[object] | None = None,
         delta: float = DELTA,
     ) -> GateDecisions:
         """Answer, or abstain. If the target cannot be promised, no query is answered.
@@ -163,16 +200,21 @@ class PrecisionGate:
             scores: ``(n, k)`` scores, as in :meth:`fit`.
             target_precision: Precision that the answers are to reach, in (0, 1).
             evidence: Further numbers, as in :meth:`fit`.
+            groups: ``(n,)`` values as in :meth:`fit`: each query is decided by the threshold of its group.
             delta: Probability with which the precision may fall below the target, in [0.01, 1).
 
         Raises:
             NotFittedError: Before :meth:`fit`.
-            ValueError: If an argument is out of range.
+            ValueError: If an argument is out of range, or there are groups and :meth:`fit` had none.
         """
         threshold = self.threshold(target_precision, delta)
         confidence = self.confidence(scores, evidence=evidence)
-        least = np.inf if threshold.threshold is None else threshold.threshold
-        return GateDecisions(confidence >= least, confidence, threshold)
+        if groups is None:
+            return GateDecisions(confidence >= _least(threshold), confidence, threshold)
+        of_groups, names = self.promise.group_thresholds(threshold), _grouped(groups, len(confidence))
+        known = {name: of_groups.promise(name).threshold for name in dict.fromkeys(names) if name is not None}
+        least = np.array([_least(threshold if name is None else known[name]) for name in names])
+        return GateDecisions(confidence >= least, confidence, threshold, known)
 
     def to_dict(self) -> dict[str, Any]:
         """The fitted gate as JSON values; the inverse of :meth:`from_dict`."""
@@ -226,6 +268,17 @@ def _further(name: str, values: npt.ArrayLike, queries: int) -> FloatArray:
     if not np.isfinite(numbers).all():
         raise ValueError(f"evidence[{name!r}] is not finite at position {int((~np.isfinite(numbers)).argmax())}")
     return numbers
+
+
+def _least(threshold: PrecisionThreshold) -> float:
+    return np.inf if threshold.threshold is None else threshold.threshold
+
+
+def _grouped(groups: Sequence[object], queries: int) -> list[str | None]:
+    """Names of groups."""
+    if len(groups) != queries:
+        raise ValueError(f"groups has {len(groups)} values, scores has {queries} queries")
+    return [None if is_missing(value) else str(value) for value in groups]
 
 
 def _scores(scores: npt.ArrayLike) -> FloatArray:

@@ -51,6 +51,15 @@ class JudgedEvidence:
     def __len__(self) -> int:
         return len(self.correct)
 
+    def __getitem__(self, rows: npt.NDArray[Any]) -> JudgedEvidence:
+        return replace(
+            self,
+            evidence=self.evidence[rows],
+            correct=self.correct[rows],
+            answerable=self.answerable[rows],
+            right_label=None if self.right_label is None else self.right_label[rows],
+        )
+
     @property
     def kind(self) -> Literal["judged", "pretended"]:
         """What kind of queries they are."""

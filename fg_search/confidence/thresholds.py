@@ -5,12 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.validation import check_outcomes
+
+GroupBasis = Literal["own", "pooled", "not promised", "none"]
 
 _CANDIDATES = 100  # maximum number of thresholds tried; more would only add chances to stop early
 
@@ -28,6 +31,12 @@ class PrecisionThreshold:
         queries: Number n of calibration queries.
         reason: One sentence that explains the result.
         share: Share of unanswerable queries that it is about; ``None`` if that was not looked at.
+        group: Label or tenant whose threshold it is; ``None`` if it is that of all queries together. With a group,
+            ``queries``, ``coverage`` and ``precision`` are about its own queries.
+        grouped_by: What the group is: ``"label"``, ``"tenant"`` or ``"group"``.
+        basis: Where a group's threshold comes from: ``"own"`` (higher than that of all), ``"pooled"`` (that of all,
+            which the group reaches the target with), ``"not promised"`` (that of all, and too few judged queries to
+            tell), ``"none"`` (no threshold: the group falls short, or nothing can be promised at all).
     """
 
     threshold: float | None
@@ -38,6 +47,18 @@ class PrecisionThreshold:
     queries: int
     reason: str
     share: UnanswerableShare | None = None
+    group: str | None = None
+    grouped_by: str | None = None
+    basis: GroupBasis | None = None
+
+    @property
+    def of_group(self) -> str:
+        """How a decision by a group's threshold is told from one by that of all; empty if it is that of all."""
+        if self.basis == "own":
+            return f", the own threshold of {self.grouped_by} {self.group}"
+        if self.basis == "not promised":
+            return f", which is not promised for {self.grouped_by} {self.group} by itself"
+        return ""
 
     def __bool__(self) -> bool:
         return self.threshold is not None

@@ -9,7 +9,7 @@ from fg_search.evaluation.calibration_error import (
 )
 from fg_search.evaluation.out_of_scope import fpr_at_tpr, out_of_scope_auroc
 from fg_search.evaluation.proportions import Proportion, wilson_interval
-from fg_search.evaluation.reached_precision import ReachedPrecision, answered_at
+from fg_search.evaluation.reached_precision import ReachedPrecision
 from fg_search.evaluation.report import SelectiveIntervals, SelectiveReport, selective_intervals, selective_report
 from fg_search.evaluation.retrieval import r_auroc, recall_at_k
 from fg_search.evaluation.selective import (
@@ -35,7 +35,6 @@ __all__ = [
     "SelectiveReport",
     "Slice",
     "abstention_nauc",
-    "answered_at",
     "at_coverages",
     "aurc",
     "auroc",

@@ -40,12 +40,11 @@ class ReachedPrecision:
         cls,
         target: float,
         threshold: float | None,
-        confidence: npt.NDArray[np.float64],
+        given: npt.NDArray[np.bool_],
         correct: npt.NDArray[np.bool_],
         in_scope: npt.NDArray[np.bool_],
     ) -> Self:
-        """Answer the n queries of at least this confidence."""
-        given = answered_at(threshold, confidence)
+        """Of n queries, some of which are answered: those of ``given``."""
         answered, right = Proportion.of(given), Proportion.of(correct[given])
         return cls(
             target=target,
@@ -57,8 +56,3 @@ class ReachedPrecision:
             answerable=Proportion.of(given[in_scope]),
             unanswerable=Proportion.of(given[~in_scope]),
         )
-
-
-def answered_at(threshold: float | None, confidence: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """``(n,)`` booleans, whether each query is answered: none of them if there is no threshold."""
-    return np.zeros(len(confidence), dtype=bool) if threshold is None else confidence >= threshold

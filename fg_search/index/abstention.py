@@ -93,6 +93,7 @@ def assess_hits(
     wanted = f"what a precision of {threshold.target:.1%} takes ({threshold.threshold:.3f})"
     if share is not None and share.source != "judged":
         wanted += f" if {share.value:.0%} of the queries have no answer"
+    wanted += threshold.of_group
     if confidence < threshold.threshold:
         return _doubt(result, f"{before}confidence {confidence:.3f} is below {wanted}", options)
     if result.uncertain:  # by the query's own confidence

@@ -1,42 +1,62 @@
-"""Adaptation of a calibration to the traffic: to the share of queries that have no answer."""
+"""Adaptation of a calibration to the traffic: to the share of queries that have no answer, and what else differs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.errors import NotCalibratedError
 from fg_search.index.calibration import Calibration
-from fg_search.index.query_vectors import Queries, Query, encode_queries
+from fg_search.index.query_vectors import Queries
 from fg_search.index.relevance import keep
 from fg_search.index.result_evidence import evidence
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import ADAPTATION_KEY
-from fg_search.model.embeddings import FeatureEmbeddings
 
 
-async def adapt_to_queries(
-    state: IndexState,
-    queries: Sequence[Query],
-    embeddings: FeatureEmbeddings | None,
-    *,
-    batch_size: int | None,
-    show_progress: bool | None,
-) -> Calibration:
-    """Estimate the share of unanswerable queries from unjudged ones, and keep the calibration for that share."""
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A sample of the traffic that nobody judged.
+
+    Attributes:
+        queries: Different queries.
+        counts: ``(m,)`` float64 number of times that each was asked.
+    """
+
+    queries: Queries
+    counts: npt.NDArray[np.float64]
+
+
+async def adapt_to_sample(state: IndexState, calibration: Calibration, sample: Sample) -> Calibration:
+    """Estimate the share of unanswerable queries from a sample, and keep the calibration for that share."""
+    features, counts = await _features(state, calibration, sample)
+    work = partial(calibration.adapted, features, counts=counts, at=datetime.now(timezone.utc))
+    return await _keep(state, await state.engine.work(work))
+
+
+async def shift_of_sample(state: IndexState, calibration: Calibration, sample: Sample) -> TrafficShift:
+    """Whether a sample differs from the judged queries in another way than by that share."""
+    features, counts = await _features(state, calibration, sample)
+    return await state.engine.work(partial(calibration.promise.shift, features, counts=counts))
+
+
+async def adapt_to_share(state: IndexState, share: float) -> Calibration:
+    """Keep the calibration for a share of unanswerable queries that is known."""
     calibration = await adaptable(state)
-    encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
-    return await adapt_to_encoded(state, calibration, encoded, None)
+    work = partial(calibration.adapted, expected_unanswerable=share, at=datetime.now(timezone.utc))
+    return await _keep(state, await state.engine.work(work))
 
 
-async def adapt_to_encoded(
-    state: IndexState, calibration: Calibration, queries: Queries, counts: npt.NDArray[np.float64] | None
-) -> Calibration:
-    """The same for encoded queries, with the number of times that each was asked."""
+async def _features(
+    state: IndexState, calibration: Calibration, sample: Sample
+) -> tuple[dict[str, npt.NDArray[np.float64]], npt.NDArray[np.float64]]:
+    """Features of the queries that have hits, and how often each was asked."""
     options = SearchOptions(
         rank_by=calibration.rank_by,
         min_confidence=calibration.min_confidence,
@@ -44,15 +64,8 @@ async def adapt_to_encoded(
         min_familiarity=calibration.min_familiarity,
         familiarity_weight=calibration.familiarity_weight,
     )
-    found, features = await evidence(state, queries, options, calibration.relevant_by)
-    asked = None if counts is None else counts[[bool(hits) for hits in found]]
-    return await _keep(state, await state.engine.work(partial(calibration.adapted, features, counts=asked)))
-
-
-async def adapt_to_share(state: IndexState, share: float) -> Calibration:
-    """Keep the calibration for a share of unanswerable queries that is known."""
-    calibration = await adaptable(state)
-    return await _keep(state, await state.engine.work(partial(calibration.adapted, expected_unanswerable=share)))
+    found, features = await evidence(state, sample.queries, options, calibration.relevant_by)
+    return features, sample.counts[[bool(hits) for hits in found]]
 
 
 async def adaptable(state: IndexState) -> Calibration:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,9 +16,11 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 from fg_search.confidence.calibrator import Calibrator
+from fg_search.confidence.group_promise import GroupPromise, GroupThresholds, JudgedGroups, PromiseBy
 from fg_search.confidence.label_sets import LabelCutoff
 from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
+from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError, NotCalibratedError
 from fg_search.index.audited_threshold import AuditedThreshold, raised
@@ -80,12 +83,28 @@ class Calibration:
         """Share of unanswerable queries for which precisions are promised."""
         return self.promise.share
 
+    @property
+    def shift(self) -> TrafficShift | None:
+        """Whether the traffic that is followed differs in another way than by that share; ``None`` if not looked at."""
+        return None if self.promise.adaptation is None else self.promise.adaptation.shift
+
+    @property
+    def followed_at(self) -> str | None:
+        """When the share was estimated or stated, in ISO 8601; ``None`` if it is that of the judged queries."""
+        return None if self.promise.adaptation is None else self.promise.adaptation.at
+
+    @property
+    def promise_by(self) -> PromiseBy | None:
+        """Whether something is promised to each ``"label"`` or each ``"tenant"``; ``None`` if to all together."""
+        groups = self.promise.groups
+        return None if groups is None or groups.by == "group" else groups.by
+
     @cached_property
     def key(self) -> str:
         """Which calibration it is, by the evidence of its judged queries, whatever it follows."""
         return _digest(replace(self.promise, adaptation=None).to_dict())
 
-    def threshold(self, target: float, delta: float = DELTA) -> PrecisionThreshold:
+    def threshold(self, target: float, delta: float = DELTA, *, group: str | None = None) -> PrecisionThreshold:
         """Threshold of the confidence for a target precision; falsy, with a reason, if none can be promised.
 
         Judged answers may have raised it since, see :meth:`fg_search.ConfidenceIndex.judge_answer`.
@@ -93,8 +112,51 @@ class Calibration:
         Args:
             target: Target precision, in (0, 1).
             delta: Allowed probability of missing the target, in [0.01, 1).
+            group: A label of best hits, or a tenant, by which the index was calibrated: threshold of these queries
+                alone. It is never below that of all. By default that of all queries together.
+
+        Raises:
+            ValueError: If a number is out of range, or there is a group and nothing is promised by group.
         """
+        if group is not None:
+            return self._by_group(target, delta).promise(group).threshold
         return raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
+
+    def groups(self, target: float, delta: float = DELTA) -> list[GroupPromise]:
+        """What is promised to each label or tenant, the least precise one first.
+
+        The target is promised to each of them by itself, not to all at once: of those that it is promised to, about a
+        share ``delta`` may fall short.
+
+        Raises:
+            ValueError: If a number is not in (0, 1), or nothing is promised by label or tenant.
+        """
+        return self._by_group(target, delta).table()
+
+    def _least_of_groups(self, target: float, delta: float) -> tuple[float, ...]:
+        if (target, delta) not in self._known_least:
+            found = sorted(self.groups(target, delta), key=lambda row: row.group)
+            least = (row.threshold.threshold for row in found)
+            self._known_least[target, delta] = tuple(np.inf if one is None else one for one in least)
+        return self._known_least[target, delta]
+
+    @cached_property
+    def _known_least(self) -> dict[tuple[float, float], tuple[float, ...]]:
+        return {}
+
+    def _by_group(self, target: float, delta: float) -> GroupThresholds:
+        audited = [one.threshold for one in self.audited if one.target <= target]
+        least = max((np.inf if one is None else one for one in audited), default=0.0)
+        return self.promise.group_thresholds(self.threshold(target, delta), least=least)
+
+    def group_of(self, label: str | None, tenant: str | None) -> str | None:
+        """Group of a query, by the label of its best hit and by its tenant; ``None`` if it is in none."""
+        return {"label": label, "tenant": tenant, None: None}[self.promise_by]
+
+    def least(self, target: float, groups: Sequence[str | None]) -> npt.NDArray[np.float64]:
+        """Lowest confidence to answer for each of ``n`` groups of queries, ``(n,)``; infinite where none is."""
+        known = {group: self.threshold(target, group=group).threshold for group in set(groups)}
+        return np.array([np.inf if (least := known[group]) is None else least for group in groups], dtype=np.float64)
 
     @property
     def tells_labels(self) -> bool:
@@ -108,7 +170,9 @@ class Calibration:
             miss: Probability with which the right label may be missing, in (0, 1).
             threshold: Threshold below which queries are uncertain; all of them if there is none.
         """
-        return self.promise.label_cutoff(miss, below=threshold.threshold)
+        groups = self.promise.groups
+        of_groups = None if groups is None else self._least_of_groups(threshold.target, threshold.delta)
+        return self.promise.label_cutoff(miss, below=threshold.threshold, below_of_groups=of_groups)
 
     def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
         """Probability that each of n results is right, ``(n,)`` float32."""
@@ -120,9 +184,11 @@ class Calibration:
         *,
         counts: npt.NDArray[np.float64] | None = None,
         expected_unanswerable: float | None = None,
+        at: datetime,
     ) -> Self:
         """The calibration for another share of unanswerable queries, see :meth:`PrecisionPromise.adapted`."""
-        promise = self.promise.adapted(features, counts=counts, expected_unanswerable=expected_unanswerable)
+        when = at.isoformat(timespec="seconds")
+        promise = self.promise.adapted(features, counts=counts, expected_unanswerable=expected_unanswerable, at=when)
         return replace(self, promise=promise)
 
     def fits(self, options: SearchOptions, rank_by: RankBy) -> bool:
@@ -194,6 +260,7 @@ def calibrate(
     correct: npt.ArrayLike,
     answerable: npt.ArrayLike,
     *,
+    groups: JudgedGroups | None = None,
     right_label: npt.NDArray[np.float32] | None = None,
     pretended: bool = False,
     seed: int,
@@ -205,6 +272,7 @@ def calibrate(
         features: ``(n,)`` floats by name, see :func:`fg_search.confidence.result_features`.
         correct: ``(n,)`` booleans, whether the result is right.
         answerable: ``(n,)`` booleans, whether the index has an answer.
+        groups: Groups of the ``n`` queries, if something is to be promised to each.
         right_label: ``(n,)`` weights of the right labels, see :meth:`PrecisionPromise.learn`.
         pretended: Whether these are items taken for queries.
         seed: Random seed of the folds.
@@ -214,7 +282,7 @@ def calibrate(
         ValueError: If there are fewer than two right or two wrong results.
     """
     promise = PrecisionPromise.learn(
-        features, correct, answerable, right_label=right_label, pretended=pretended, seed=seed
+        features, correct, answerable, groups=groups, right_label=right_label, pretended=pretended, seed=seed
     )
     return Calibration(promise=promise, **about)
 

@@ -15,7 +15,6 @@ from fg_search.evaluation import (
     SelectiveIntervals,
     SelectiveReport,
     Slice,
-    answered_at,
     brier_score,
     expected_calibration_error,
     reliability_bins,
@@ -54,6 +53,7 @@ class Outcomes:
         attributes: ``(n,)`` values by the name they can be sliced by: ``"label"`` of the top hit, ``"length"`` of the
             query in words, ``"tenant"`` in an index with tenants, and those that were handed in.
         top: ``(n,)`` top hits, ``None`` where there is none.
+        answered: ``(n,)`` booleans by target precision, whether a query is answered at it; empty without a calibration.
     """
 
     rankings: dict[str, npt.NDArray[np.float64]]
@@ -63,6 +63,7 @@ class Outcomes:
     found: Sequence[UserId | None]
     attributes: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     top: Sequence[Hit | None] = ()
+    answered: Mapping[float, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,7 @@ class IndexEvaluation:
             ValueError: If there is nothing of that name, or no such target.
         """
         outcomes = self.outcomes
-        if target is None:
-            answered = np.ones(len(outcomes.correct), dtype=bool)
-        else:
-            answered = answered_at(self._threshold(target), outcomes.rankings["confidence"])
+        answered = np.ones(len(outcomes.correct), dtype=bool) if target is None else self._answered(target)
         return slices_of(by, self._values(by), answered, outcomes.correct, outcomes.in_scope, target)
 
     @cached_property
@@ -173,8 +171,8 @@ class IndexEvaluation:
         """What slices differ by: not labels where there are none, nor the one tenant."""
         return [name for name, values in self.outcomes.attributes.items() if len({str(value) for value in values}) > 1]
 
-    def _threshold(self, target: float) -> float | None:
-        known = {reached.target: reached.threshold for reached in self.precisions}
+    def _answered(self, target: float) -> npt.NDArray[np.bool_]:
+        known = self.outcomes.answered
         if not known:
             raise ValueError(
                 "the index is not calibrated for these searches, and no target can be kept; leave target out"
@@ -267,7 +265,7 @@ async def evaluate_on(
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     judged = await judge(state, encoded, relevant, relevant_by, options, within=relevant_within)
     attributes: dict[str, Sequence[Any]] = {
-        "label": [None if hit is None else hit.label for hit in judged.top],
+        "label": judged.labels,
         "length": [len((query if isinstance(query, str) else query[0]).split()) for query in queries],
     }
     if state.chosen_tenant is not None:
@@ -285,6 +283,7 @@ def _measure(
     rankings = {"score": judged.score, "query confidence": judged.query_confidence}
     ece = brier = None
     precisions: tuple[ReachedPrecision, ...] = ()
+    answered: dict[float, npt.NDArray[np.bool_]] = {}
     calibration = state.calibration
     fits = calibration is not None and calibration.fits(options, ranking(state, options.rank_by))
     if calibration is not None and fits and calibration.relevant_within == within:
@@ -293,10 +292,16 @@ def _measure(
         rankings = {"confidence": confidence, **rankings}
         ece = expected_calibration_error(confidence, judged.correct)
         brier = brier_score(confidence, judged.correct)
-        thresholds = [(target, calibration.threshold(target).threshold) for target in TARGETS]
+        groups = [calibration.group_of(label, state.chosen_tenant) for label in judged.labels]
+        answered = {target: confidence >= calibration.least(target, groups) for target in TARGETS}
         precisions = tuple(
-            ReachedPrecision.of(*chosen, confidence, judged.correct, judged.in_scope) for chosen in thresholds
+            ReachedPrecision.of(
+                target, calibration.threshold(target).threshold, answered[target], judged.correct, judged.in_scope
+            )
+            for target in TARGETS
         )
     reports = {name: selective_report(values, judged.correct, judged.in_scope) for name, values in rankings.items()}
-    outcomes = Outcomes(rankings, judged.correct, judged.in_scope, judged.wanted, judged.found, attributes, judged.top)
+    outcomes = Outcomes(
+        rankings, judged.correct, judged.in_scope, judged.wanted, judged.found, attributes, judged.top, answered
+    )
     return IndexEvaluation(judged.relevant_by, reports, ece, brier, precisions, outcomes)

@@ -1,4 +1,4 @@
-"""Health of an index on a server: nodes, shards and copies as they are placed, and what is wrong with them."""
+"""Health of an index: nodes, shards and copies as they are placed, its promise, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from qdrant_client import models
 
+from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.engine.answers import FORBIDDEN, NOT_FOUND, NOT_IMPLEMENTED
 from fg_search.engine.cluster import Cluster, Shard
 from fg_search.engine.port import Engine
@@ -85,6 +86,7 @@ class IndexHealth:
         silent: Those that do not answer.
         has_majority: Whether enough nodes answer to change collections and aliases.
         placements: Shards and copies of the points and of the logs that are there.
+        shift: What the index has found out about its traffic when it last followed it; ``None`` if nothing.
         problems: What is wrong, a line each.
     """
 
@@ -96,6 +98,7 @@ class IndexHealth:
     silent: tuple[str, ...]
     has_majority: bool
     placements: tuple[Placement, ...]
+    shift: TrafficShift | None
     problems: tuple[str, ...]
 
 
@@ -122,6 +125,9 @@ async def check_health(state: IndexState) -> IndexHealth:
     info = await engine.get_collection(state.points)
     if INCOMPLETE_KEY in (info.config.metadata or {}):
         problems.append(f"{state.collection} lacks a part of what was being copied to it; run the copy again")
+    shift = None if state.calibration is None else state.calibration.shift
+    if shift is not None and not shift.holds:
+        problems.append(f"{state.collection}: {shift}")
     return IndexHealth(
         location=state.location,
         collection=state.collection,
@@ -131,6 +137,7 @@ async def check_health(state: IndexState) -> IndexHealth:
         silent=silent,
         has_majority=has_majority,
         placements=tuple(found),
+        shift=shift,
         problems=tuple(problems),
     )
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from qdrant_client import models
 
+from fg_search.confidence.traffic_shift import TrafficShift
+from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.index.calibration import Calibration
 from fg_search.index.following import followed
 from fg_search.index.health import Placement, find_placement
@@ -42,12 +44,19 @@ class CalibrationInfo:
         relevant_by: ``"label"`` or ``"id"``, by which hits were judged.
         search: Options of the searches it holds for, in words.
         points: Number of points in the index at that time.
+        share: Share of unanswerable queries for which precisions are promised.
+        followed_at: When that share was estimated or stated, in ISO 8601; ``None`` if it is that of the judged queries.
+        shift: Whether the queries it was estimated from differ from those judged in another way, too, so that the
+            promise no longer holds; ``None`` if that was not looked at.
     """
 
     queries: int
     relevant_by: str
     search: str
     points: int
+    share: UnanswerableShare
+    followed_at: str | None
+    shift: TrafficShift | None
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,13 @@ async def describe_index(state: IndexState) -> IndexInfo:
         calibration=None
         if calibration is None
         else CalibrationInfo(
-            calibration.queries, calibration.relevant_by, calibration.describe_search(), calibration.points
+            calibration.queries,
+            calibration.relevant_by,
+            calibration.describe_search(),
+            calibration.points,
+            calibration.share,
+            calibration.followed_at,
+            calibration.shift,
         ),
         **counts,
     )

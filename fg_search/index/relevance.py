@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from fg_search.confidence.group_promise import JudgedGroups
 from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.engine.answers import is_not_found
 from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
-from fg_search.index.held_out import held_out
 from fg_search.index.label_choices import right_label_weights
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
-from fg_search.index.query_vectors import Queries, Query, encode_queries
+from fg_search.index.query_vectors import Queries, Query
 from fg_search.index.result_evidence import evidence
 from fg_search.index.retrieval import uncalibrated_ranking
 from fg_search.index.rights import IndexMovedError
@@ -26,7 +26,6 @@ from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.keys import LABEL_KEY
-from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.validation import check_list, is_missing, is_number
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
@@ -65,6 +64,11 @@ class JudgedQueries:
     found: Sequence[UserId | None]
     top: Sequence[Hit | None]
     right_label: npt.NDArray[np.float32] | None = None
+
+    @property
+    def labels(self) -> list[str | None]:
+        """``(n,)`` labels of the top hits."""
+        return [None if hit is None else hit.label for hit in self.top]
 
 
 def in_pairs(queries: Sequence[Query], relevant: Sequence[Relevant]) -> tuple[list[Query], list[Relevant]]:
@@ -144,30 +148,14 @@ async def judge(
     )
 
 
-async def calibrate_on(
-    state: IndexState,
-    queries: Sequence[Query],
-    relevant: Sequence[Relevant],
-    relevant_by: Literal["auto", "label", "id"],
-    options: SearchOptions,
-    embeddings: FeatureEmbeddings | None,
-    *,
-    relevant_within: int,
-    seed: int,
-    batch_size: int | None,
-    show_progress: bool | None,
-) -> Calibration:
-    """Calibrate the index, see :meth:`fg_search.ConfidenceIndex.calibrate`."""
-    queries, relevant = in_pairs(queries, relevant)
-    queries, relevant, embeddings = held_out(state, queries, relevant, embeddings)
-    encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
-    chosen = replace(options, rank_by=uncalibrated_ranking(state, options.rank_by))
-    judged = await judge(state, encoded, relevant, relevant_by, chosen, within=relevant_within, with_labels=True)
-    return await learn(state, judged, chosen, seed, within=relevant_within)
-
-
 async def learn(
-    state: IndexState, judged: JudgedQueries, options: SearchOptions, seed: int, *, within: int = 1
+    state: IndexState,
+    judged: JudgedQueries,
+    options: SearchOptions,
+    seed: int,
+    *,
+    within: int = 1,
+    groups: JudgedGroups | None = None,
 ) -> Calibration:
     """Calibrate on judged queries, and keep the calibration with the index."""
     about = {**await described(state, options), "relevant_by": judged.relevant_by, "relevant_within": within}
@@ -177,6 +165,7 @@ async def learn(
             judged.features,
             judged.correct[judged.has_hit],
             judged.in_scope[judged.has_hit],
+            groups=None if groups is None else groups[judged.has_hit],
             right_label=None if judged.right_label is None else judged.right_label[judged.has_hit],
             seed=seed,
             **about,

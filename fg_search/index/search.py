@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from fg_search.confidence.label_sets import LabelCutoff
@@ -70,7 +70,8 @@ async def _search(state: IndexState, queries: Queries, options: SearchOptions, p
         for i, hits, confidence in zip(chunk, found, confidences, strict=True):
             page = _page(hits, options, policy)
             assessed = results[i]
-            results[i] = assess_hits(assessed, page, confidence, policy.threshold, options, policy.share)
+            threshold = policy.threshold_of(hits, state.chosen_tenant)
+            results[i] = assess_hits(assessed, page, confidence, threshold, options, policy.share)
             if hits and results[i].uncertain and not assessed.uncertain:
                 doubtful[i] = hits
     if policy.cutoff is not None:
@@ -134,14 +135,15 @@ async def _group(
     found = await in_scope(state, options, find)
     groups = tuple(HitGroup(value, ranked_hits(points, vectors)) for value, points in found.items())
     hits = tuple(hit for group in groups for hit in group.hits)
-    confidence: float | None = None
+    confidence, threshold = None, policy.threshold
     best: list[tuple[Hit, ...]] = []
     if policy.calibration is not None and hits:  # the calibration is about the best hits, whatever their group
         best = await find_hits(state, [vectors], replace(options, limit=EVIDENCE_HITS, offset=0), policy.rank_by)
         (confidence,) = await _confidences(state, [vectors], best, policy.calibration, policy.rank_by)
+        threshold = policy.threshold_of(best[0], state.chosen_tenant)
     if not hits:
         await check_findable(state, options)
-    result = assess_hits(assessed, hits, confidence, policy.threshold, options, policy.share)
+    result = assess_hits(assessed, hits, confidence, threshold, options, policy.share)
     if policy.cutoff is not None and best and result.uncertain and not assessed.uncertain:
         (result,) = await with_choices(state, [vectors], best, [result], policy.cutoff, options, policy.rank_by)
     if not hits:
@@ -172,12 +174,25 @@ class _Policy:
         calibration: Calibration that fits the search, ``None`` if there is none.
         threshold: Threshold for the target precision, ``None`` without a target.
         cutoff: Least probability of the labels that an uncertain query may be about, ``None`` unless it is to clarify.
+        by_group: Thresholds of labels or tenants that were asked for already.
     """
 
     rank_by: RankBy
     calibration: Calibration | None
     threshold: PrecisionThreshold | None
     cutoff: LabelCutoff | None = None
+    by_group: dict[str, PrecisionThreshold] = field(default_factory=dict)
+
+    def threshold_of(self, best: Sequence[Hit], tenant: str | None) -> PrecisionThreshold | None:
+        """Threshold for a query with these best hits: that of its group, if the promise is by group."""
+        if self.threshold is None or self.calibration is None or not best:
+            return self.threshold
+        group = self.calibration.group_of(best[0].label, tenant)
+        if group is None:
+            return self.threshold
+        if group not in self.by_group:
+            self.by_group[group] = self.calibration.threshold(self.threshold.target, group=group)
+        return self.by_group[group]
 
     @property
     def share(self) -> UnanswerableShare | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fg_search.confidence.group_promise import GroupPromise, PromiseBy
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.evaluation import (
     CurvePoint,
@@ -19,6 +20,38 @@ from fg_search.index.calibration import Calibration
 from fg_search.report import charts
 
 TARGETS = (0.8, 0.9, 0.95, 0.99)
+_USUAL = 0.95
+
+
+@dataclass(frozen=True)
+class GroupReport:
+    """Labels or tenants that fall short of a precision.
+
+    Attributes:
+        by: ``"label"`` or ``"tenant"``.
+        target: The strictest precision, up to 95 %, that all answers together are promised; otherwise 95 %.
+        groups: Number of groups.
+        short: Those that fall short, the least precise one first.
+        not_promised: Number of groups of which too few queries were judged.
+    """
+
+    by: PromiseBy
+    target: float
+    groups: int
+    short: list[GroupPromise]
+    not_promised: int
+
+    @classmethod
+    def of(cls, calibration: Calibration) -> GroupReport | None:
+        """What is promised by group, ``None`` if nothing is."""
+        if calibration.promise_by is None:
+            return None
+        usual = [target for target in TARGETS if target <= _USUAL]
+        target = max((target for target in usual if calibration.threshold(target)), default=_USUAL)
+        rows = calibration.groups(target)
+        short = [row for row in rows if row.falls_short]
+        unknown = sum(row.threshold.basis == "not promised" for row in rows)
+        return cls(calibration.promise_by, target, len(rows), short, unknown)
 
 
 @dataclass(frozen=True)
@@ -35,6 +68,7 @@ class CalibrationReport:
         reliability: The reliability diagram to draw.
         risk: The risk-coverage curve to draw.
         thresholds: Threshold for each of :data:`TARGETS`.
+        groups: What is promised by label or tenant, ``None`` if nothing is.
     """
 
     queries: int
@@ -46,6 +80,7 @@ class CalibrationReport:
     reliability: charts.Reliability
     risk: charts.RiskCoverage
     thresholds: list[PrecisionThreshold]
+    groups: GroupReport | None
 
     @classmethod
     def of(cls, calibration: Calibration) -> CalibrationReport:
@@ -62,4 +97,5 @@ class CalibrationReport:
             reliability=charts.reliability(bins),
             risk=charts.risk_coverage(curve),
             thresholds=[calibration.threshold(target) for target in TARGETS],
+            groups=GroupReport.of(calibration),
         )

@@ -32,10 +32,12 @@ def following_traffic(index: ConfidenceIndex, seconds: float) -> Iterator[None]:
 
 
 def adapt_once(index: ConfidenceIndex) -> None:
-    """Adapt the index to its log. If that cannot be done, such as with too few queries, the log says why."""
+    """Adapt the index to its log. If that cannot be done, or the promise no longer holds, the log says why."""
     try:
-        share = index.adapt(show_progress=False).share
+        learned = index.adapt(show_progress=False)
     except (FgSearchError, ValueError) as error:
         _LOG.warning("the calibration does not follow the traffic: %s", error)
     else:
-        _LOG.info("%s", share)
+        _LOG.info("%s", learned.share)
+        if learned.shift is not None and not learned.shift.holds:
+            _LOG.warning("%s", learned.shift)

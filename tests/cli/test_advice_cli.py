@@ -246,6 +246,11 @@ def test_scores_queries_and_calibrations_are_made_by_the_commands_that_are_named
     shown = _done(run("evaluate", *judged))[0]
     assert Advice("not calibrated for these searches; see `fg-search calibrate`").is_in(shown)
     _done(run("calibrate", *judged))
+    both = ("--check", "--expected-unanswerable", 0.2)
+    assert Advice("--check compares queries; leave out --expected-unanswerable").is_in(
+        _failed(run("adapt", *judged, *both))
+    )
+    _done(run("adapt", *judged, "--check"))
     assert "see `fg-search calibrate`" not in _done(run("info", "--index", own))[0]
     assert "see `fg-search calibrate`" not in _done(run("evaluate", *judged))[0]
 

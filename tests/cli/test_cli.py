@@ -313,6 +313,32 @@ def test_calibrate_then_search_at_a_precision_then_evaluate(run, own_index, corp
     assert "expected calibration error" in out
 
 
+def test_calibrate_by_label_names_those_that_fall_short(run, own_index, corpus, questions):
+    texts, labels = questions(600, 0)
+    with (own_index / "confused.jsonl").open("w", encoding="utf-8") as file:
+        for i, (text, label) in enumerate(zip(texts, labels, strict=True)):
+            meant = "card" if label == "loan" and i % 3 else label
+            file.write(json.dumps({"text": text, "label": meant, "owner": "all"}) + "\n")
+    judged = ("--queries", own_index / "confused.jsonl", "--index", own_index / "idx", "--promise-by")
+    code, out, err = run("calibrate", *judged, "label", "--json")
+    assert code == 0, err
+    learned = json.loads(out)
+    assert learned["promise_by"] == "label"
+    short = {row["group"] for row in learned["groups"] if row["falls_short"] and row["threshold"]["target"] == 0.9}
+    assert "loan" in short
+    code, out, _ = run("calibrate", *judged, "label")
+    assert code == 0
+    assert "labels fall short" in out
+    assert "loan" in out
+    assert "none, never answered" in out
+    code, _, err = run("calibrate", *judged, "tenant")
+    assert code == 1
+    assert "give tenants" in err
+    code, _, err = run("calibrate", *judged, "tenant", "--tenants", "owner")
+    assert code == 1
+    assert "was made without tenants" in err
+
+
 def test_evaluate_slices_and_writes_a_report(run, own_index, tmp_path):
     lines = (own_index / "judged.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [{**json.loads(line), "colour": ("red", "blue")[i % 2]} for i, line in enumerate(lines)]

@@ -161,7 +161,7 @@ def test_import_takes_a_table_of_ones_own(run, made):
 
 def test_right_answers_of_a_table_may_be_numbers(run, made, corpus):
     texts = corpus[0]
-    file = table(made / "queries.csv", [["text", "answer"], [texts[0], "1"], [texts[1], "2"]])
+    file = table(made / "queries.csv", [["text", "answer"], [f"{texts[0]} please", "1"], [f"{texts[1]} please", "2"]])
     options = ["--queries", file, "--relevant", "answer", "--index", made / "idx", "--json"]
     code, _, err = run("evaluate", *options)
     assert code == 1

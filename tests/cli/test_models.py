@@ -35,7 +35,9 @@ def rows(corpus, tmp_path):
 def test_code_of_a_model_has_to_be_trusted_by_every_command(run, rows, model_with_code, tmp_path):
     enc, idx, trust = tmp_path / "enc", tmp_path / "idx", "--trust-remote-code"
     fit = ("fit", rows, "--label", "label", "--model", model_with_code, "-o", enc, "--groups", 4)
-    queries = ("--queries", rows)
+    like_rows = tmp_path / "queries.jsonl"
+    like_rows.write_text(rows.read_text().replace('", "label"', ' please", "label"'))
+    queries = ("--queries", like_rows)
     for command in (
         fit,
         ("index", rows, "--label", "label", "--encoder", enc, "--index", idx),

@@ -52,7 +52,8 @@ def test_what_needs_judged_queries_says_so(encoder, rows, questions):
         index.add(rows["texts"][:20], labels=["one"] * 10 + ["two"] * 10)
         with Advice("… keeps no base embeddings to take items for queries; calibrate on judged queries").raised():
             index.calibrate()
-        judged = index.calibrate([*rows["texts"][:20], "zzz", "my"], ["one"] * 10 + ["two"] * 10 + [None] * 2)
+        like_items = [f"{text} please" for text in rows["texts"][:20]]
+        judged = index.calibrate([*like_items, "zzz", "my"], ["one"] * 10 + ["two"] * 10 + [None] * 2)
         assert not judged.pretended
     with ConfidenceIndex(":memory:", encoder) as index:
         index.add(rows["texts"][:20], labels=["one"] * 10 + ["two"] * 10)

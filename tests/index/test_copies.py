@@ -14,7 +14,8 @@ def source(local, rows):
 
 
 def test_a_copy_has_points_settings_and_calibration(source, tmp_path, points_of, rows):
-    source.calibrate([*rows["texts"], *(f"zzz {i}" for i in range(12))], [*rows["labels"], *([None] * 12)])
+    like_items = [f"{text} please" for text in rows["texts"]]
+    source.calibrate([*like_items, *(f"zzz {i}" for i in range(12))], [*rows["labels"], *([None] * 12)])
     report = source.copy_to(tmp_path / "copy")
     assert (report.points, report.written, report.compared) == (48, 48, 48)
     with ConfidenceIndex(tmp_path / "copy") as copy:

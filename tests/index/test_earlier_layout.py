@@ -52,7 +52,8 @@ def test_what_is_added_to_it_has_its_layout(earlier, encoder):
 
 
 def test_migrating_to_its_own_encoder_brings_the_new_layout_and_keeps_the_rest(earlier, encoder, rows, monkeypatch):
-    earlier.calibrate(rows["texts"], relevant=["nothing", *["card", "loan"] * 23, "nothing"][: len(rows["texts"])])
+    like_items = [f"{text} please" for text in rows["texts"]]
+    earlier.calibrate(like_items, relevant=["nothing", *["card", "loan"] * 23, "nothing"][: len(rows["texts"])])
     earlier.relabel({"d1": "corrected"})
     before = earlier.search(QUESTION, limit=20)
     told = earlier.review(limit=5)

@@ -25,7 +25,7 @@ class SimulatedEncoder:
     """
 
     supervision = "labels"
-    learned = None
+    learned = codebook = None
     attributes: tuple[str, ...] = ()
     dimension, groups, codes_per_group = DIMENSION, GROUPS, CODES
 

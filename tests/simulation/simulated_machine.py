@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
@@ -108,9 +108,16 @@ async def _connect(location: Any, **_: Any) -> Any:
     return location
 
 
-def _calibrate(features: Any, correct: Any, answerable: Any, *, seed: int, **about: Any) -> Calibration:
+def _calibrate(
+    features: Any, correct: Any, answerable: Any, *, groups: Any, right_label: Any, seed: int, **about: Any
+) -> Calibration:
     """A calibration that takes no time to learn, told from others by its number of queries."""
-    return Calibration(promise=replace(_PROMISE, queries=seed), **about)
+    named = {field.name: about[field.name] for field in fields(Calibration) if field.name in about}
+    return Calibration(promise=replace(_PROMISE, queries=seed), **named)
+
+
+async def _right_label_weights(*_: Any) -> None:
+    """Nothing is known of labels: there is no head."""
 
 
 _CALIBRATOR = Calibrator().fit({"x": np.array([0.0, 1.0, 2.0, 3.0])}, np.array([False, True, False, True]))
@@ -168,6 +175,7 @@ def simulated_machine() -> Iterator[None]:
         patch.setattr(faces, "asyncio", SimpleNamespace(to_thread=_inline, Lock=_NoLock))
         patch.setattr(faces, "connect_async", _connect)
         patch.setattr("fg_search.index.relevance.calibrate", _calibrate)
+        patch.setattr("fg_search.index.relevance.right_label_weights", _right_label_weights)
         patch.setattr("fg_search.review.issues.label_errors.find_label_issues", _find_label_issues)
         saved = ModuleType("fg_search.model.saved_encoder")
         saved.check_target = lambda folder: None  # type: ignore[attr-defined]

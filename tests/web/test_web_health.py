@@ -5,6 +5,7 @@ import numpy as np
 
 from fg_search.evaluation import risk_coverage_curve
 from fg_search.report import charts
+from fg_search.web.following import adapt_once
 
 
 def test_without_a_calibration_it_says_how(browse, common):
@@ -20,6 +21,38 @@ def test_with_a_calibration_there_are_diagrams_and_their_tables(browse, calibrat
     assert page.text.count("As a table") == 3
     for name in ("Reliability diagram", "Risk-coverage curve", "What can be promised?", "600"):
         assert name in page.text or name == "600"
+
+
+def test_it_says_when_the_promise_no_longer_holds(browse, calibrated, questions, other_questions, caplog):
+    page = browse(calibrated).get("/health").text
+    assert "as of the judged ones" in page
+    assert "The traffic is not what was judged" not in page
+    calibrated.log_queries("all")
+    calibrated.search_many(questions(200, 5)[0])
+    adapt_once(calibrated)
+    page = browse(calibrated).get("/health").text
+    assert "In all else the queries are like those judged" in page
+    assert "as estimated from" in page
+    assert "no longer holds" not in caplog.text
+    calibrated.search_many(other_questions * 4)
+    adapt_once(calibrated)
+    warning = unescape(browse(calibrated).get("/health").text).split("The traffic is not what was judged")[1]
+    assert "The promise no longer holds, since queries are" in warning
+    assert "the promise no longer holds, since queries are" in caplog.text
+
+
+def test_labels_that_fall_short_are_named(browse, served, questions):
+    texts, labels = questions(500, 3)
+    meant = ["card" if label == "loan" and i % 3 else label for i, label in enumerate(labels)]
+    served.calibrate(texts, meant, promise_by="label")
+    page = browse(served).get("/health").text
+    part = page.split("Which labels fall short?")[1].split("</section>")[0]
+    assert re.search(r"loan.*never answered", part)
+    assert "travel" not in part
+    found = browse(served).get("/", params={"q": "my loan mortgage", "target_precision": 0.8}).text
+    assert re.search(r'class="reason">Label loan falls short', found)
+    served.calibrate(texts, meant)
+    assert "Which labels fall short?" not in browse(served).get("/health").text
 
 
 def test_what_was_not_looked_at_is_not_shown(browse, common):
