@@ -187,7 +187,8 @@ def info(console: Console, found: IndexInfo) -> None:
         "calibration",
         "none; see `fg-search calibrate`"
         if known is None
-        else f"on {known.queries:,} queries judged by {known.relevant_by}, for {known.search}",
+        else f"on {known.queries:,} {'items taken for queries' if known.pretended else 'queries'} judged by "
+        f"{known.relevant_by}, for {known.search}",
     )
     if known is not None:
         _add_promise(facts, known)
@@ -207,6 +208,8 @@ def _add_promise(facts: Table, known: CalibrationInfo) -> None:
         else f", {datetime.fromisoformat(known.followed_at).astimezone():%Y-%m-%d %H:%M}"
     )
     facts.add_row("promised if", f"{known.share}{when}")
+    if known.relevant_within > 1:
+        facts.add_row("right if", f"one of the first {known.relevant_within} hits is")
     if known.shift is not None:
         facts.add_row("traffic", _shown(known.shift.reason))
 

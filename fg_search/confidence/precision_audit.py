@@ -122,13 +122,15 @@ class PrecisionAudit:
             weight: Its weight, greater than 0. It counts only if the audit has a ``total``.
 
         Raises:
-            ValueError: If the weight is out of range, or the weights exceed the total.
+            ValueError: If ``right`` is no boolean, the weight is out of range, or the weights exceed the total.
         """
         self.add(right, weight)
         return self.bounds
 
     def add(self, right: bool, weight: float = 1.0) -> None:
         """As :meth:`observe`, where the bounds in between are of no interest. They count nevertheless."""
+        if right not in (0, 1):
+            raise ValueError(f"right must be a boolean, got {right!r}")
         if not is_number(weight) or not 0 < weight < np.inf:
             raise ValueError(f"weight must be a number greater than 0, got {weight!r}")
         if self._total is not None and sum(self._weights) + weight > self._total * (1 + _ROUNDING):

@@ -40,7 +40,9 @@ class CalibrationInfo:
     """Summary of a calibration.
 
     Attributes:
-        queries: Number of judged queries.
+        queries: Number of judged queries, or of items taken for queries.
+        pretended: Whether it is an estimate from the items themselves.
+        relevant_within: A result is right if one of its first ``relevant_within`` hits is.
         relevant_by: ``"label"`` or ``"id"``, by which hits were judged.
         search: Options of the searches it holds for, in words.
         points: Number of points in the index at that time.
@@ -57,6 +59,8 @@ class CalibrationInfo:
     share: UnanswerableShare
     followed_at: str | None
     shift: TrafficShift | None
+    pretended: bool
+    relevant_within: int
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,8 @@ async def describe_index(state: IndexState) -> IndexInfo:
             calibration.share,
             calibration.followed_at,
             calibration.shift,
+            calibration.pretended,
+            calibration.relevant_within,
         ),
         **counts,
     )

@@ -106,3 +106,11 @@ def test_weights_out_of_range_are_refused():
     with pytest.raises(ValueError, match="more than the total of 3"):
         audit.observe(True, 2)
     assert audit.judged == 1
+
+
+def test_a_judgement_is_right_or_wrong():
+    audit = PrecisionAudit()
+    for unknown in (float("nan"), "wrong", None):
+        with pytest.raises(ValueError, match="right must be a boolean"):
+            audit.observe(unknown)
+    assert audit.judged == 0

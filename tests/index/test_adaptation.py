@@ -116,6 +116,7 @@ def test_one_of_the_first_few_hits_may_be_what_is_right(local, rows, questions):
     texts, labels = questions(300, 0)
     first, three = (local.calibrate(texts, labels, relevant_within=k) for k in (1, 3))
     assert three.promise.judged.correct.sum() >= first.promise.judged.correct.sum()
+    assert local.info().calibration.relevant_within == 3
     assert local.evaluate(texts, labels, relevant_within=3).precisions
     assert not local.evaluate(texts, labels).precisions  # another question than was calibrated
     for wrong in (0, 11, 1.5):

@@ -1,10 +1,13 @@
 """A first calibration without a judged query, from the items themselves."""
 
+from io import StringIO
+
 import numpy as np
 import pytest
 from advising import Advice
+from rich.console import Console
 
-from fg_search import ConfidenceIndex, IndexSettings
+from fg_search import ConfidenceIndex, IndexSettings, display
 
 UNKNOWN = "my quantum"
 
@@ -22,6 +25,9 @@ def test_a_first_search_answers_what_is_known_and_says_that_it_is_an_estimate(es
     assert calibration.pretended
     assert calibration.share.source == "pretended"
     assert "judge some hundreds of real ones" in calibration.threshold(0.7).reason
+    printed = Console(width=200, record=True, file=StringIO())
+    display.info(printed, estimated.info())
+    assert f"on {calibration.queries} items taken for queries judged by label" in printed.export_text()
     texts, labels = questions(300, 1)
     results = estimated.search_many(texts, limit=1, target_precision=0.7, on_uncertain="abstain")
     right = [result.hits[0].label == label for result, label in zip(results, labels, strict=True) if result.hits]
