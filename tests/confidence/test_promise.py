@@ -41,17 +41,17 @@ def promise():
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
 def test_a_promise_is_kept_when_more_queries_have_no_answer(share):
-    """Of 25 draws, five may miss at a delta of 10 % (more than that happens once in thirty such tests)."""
+    """Of 15 draws, four may miss at a delta of 10 % (more than that happens once in eighty such tests)."""
     rng = np.random.default_rng(7)
     missed, answered, best = 0, [], []
-    for _ in range(25):
+    for _ in range(15):
         learned = PrecisionPromise.learn(*draw(rng, 1000, 0.08))
         adapted = learned.adapted(draw(rng, 800, share)[0])
         precision, coverage, oracle = realised(adapted, 0.95, share, rng)
         missed += precision < 0.95
         answered.append(coverage)
         best.append(oracle)
-    assert missed <= 5
+    assert missed <= 4
     assert np.mean(answered) >= 0.75 * np.mean(best)
 
 

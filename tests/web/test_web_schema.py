@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from profiles import examples
 
 from fg_search import ConfidenceIndex
 from fg_search.web.app import create_app
@@ -106,7 +107,7 @@ def check(schema, path, method, response):
         assert isinstance(response.json()["error"], str)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(path=st.sampled_from([path for path, method in PATHS.items() if method == "post"]), body=bodies)
 def test_any_json_gets_a_documented_answer(api, path, body):
     assume(path != "/api/queries/decisions" or not isinstance(body, dict) or body.get("action") != "add")
@@ -115,7 +116,7 @@ def test_any_json_gets_a_documented_answer(api, path, body):
     check(schema, path, "post", response)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     path=st.sampled_from([path for path, method in PATHS.items() if method == "get"]),
     query=st.dictionaries(st.sampled_from(NAMES), scalars.map(lambda value: str(value)[:50]), max_size=4),
