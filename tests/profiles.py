@@ -1,4 +1,4 @@
-"""How far hypothesis looks: HYPOTHESIS_PROFILE=nightly looks at thirty times as many examples, others each time."""
+"""How far hypothesis looks: HYPOTHESIS_PROFILE=nightly looks at forty times as many examples, others each time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 _MODERATE = 100
-_BRIEF = 65  # all tests together are to take less than five minutes
+_BRIEF = 45  # all tests together are to take less than five minutes
 
 ANY_PACE = [HealthCheck.too_slow]  # no test measures time
 WITH_FIXTURES = [*ANY_PACE, HealthCheck.function_scoped_fixture]  # for fixtures that examples may share

@@ -52,7 +52,7 @@ def test_a_promise_is_kept_when_more_queries_have_no_answer(share):
         answered.append(coverage)
         best.append(oracle)
     assert missed <= 4
-    assert np.mean(answered) >= 0.75 * np.mean(best)
+    assert np.mean(answered) >= 0.7 * np.mean(best)
 
 
 def test_without_following_the_traffic_the_promise_breaks(promise):

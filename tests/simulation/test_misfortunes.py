@@ -24,7 +24,7 @@ def at_each_request(simulation: Simulation, beginning: Beginning, operation: Ope
     perform = partial(simulation.perform, beginning, [operation])
     alone = perform(Schedule())
     yield alone
-    yield from struck(perform, alone, share=1.0 if EVERYTHING else 0.3)
+    yield from struck(perform, alone, share=1.0 if EVERYTHING else 0.2)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)
