@@ -808,8 +808,8 @@ class ConfidenceIndex:
 
         Without queries, the labelled items are taken for queries, each asked of a head and of items that do not know
         it, while a fifth of the labels is left out and pretended to have no answer. That is an estimate, and says so:
-        on three sets of queries (docs/how-to/calibrate.md), precisions of 80 to 95 % came out within four points or above.
-        It serves until some hundreds of real queries are judged.
+        on three sets of queries, precisions of 80 to 95 % came out within four points or above. It serves until some
+        hundreds of real queries are judged.
 
         Args:
             queries: Queries that neither the head nor the index has seen; some hundreds, better thousands. By default
