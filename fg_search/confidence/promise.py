@@ -150,15 +150,15 @@ class PrecisionPromise:
         looked = None  # users' queries differ from items in any case
         if not pretended:
             looked = JudgedFeatures.of({name: features[name][kept] for name in features}, judged.answerable)
-        learned = cls(
+        return cls(
             model,
             ratio,
             judged,
             len(right),
             precision_curve(judged, ratio, delta=DELTA),
             judged_features=looked,
+            groups=None if groups is None else groups[kept],
         )
-        return learned if groups is None else replace(learned, groups=groups[kept])
 
     @classmethod
     def of_calibrator(cls, calibrator: Calibrator, confidence: npt.ArrayLike, correct: npt.ArrayLike) -> Self:

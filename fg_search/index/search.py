@@ -49,17 +49,7 @@ async def flagged(state: IndexState, queries: Queries, options: SearchOptions) -
 
 
 async def _search(state: IndexState, queries: Queries, options: SearchOptions, policy: _Policy) -> list[SearchResult]:
-    results = [
-        assess_query(
-            text,
-            query.answerability,
-            options,
-            familiarity=query.familiarity,
-            unread=query.unread,
-            is_calibrated=policy.calibration is not None,
-        )
-        for text, query in zip(queries.texts, queries.vectors, strict=True)
-    ]
+    results = _assessed(queries, options, policy)
     doubtful: dict[int, tuple[Hit, ...]] = {}
     for chunk in request_chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
         vectors = [queries.vectors[i] for i in chunk]
@@ -118,15 +108,7 @@ async def _group(
     state: IndexState, query: Queries, options: SearchOptions, policy: _Policy, group_by: str, group_size: int
 ) -> GroupedResult:
     check_count(group_size, name="group_size")
-    (vectors,), (text,) = query.vectors, query.texts
-    assessed = assess_query(
-        text,
-        vectors.answerability,
-        options,
-        familiarity=vectors.familiarity,
-        unread=vectors.unread,
-        is_calibrated=policy.calibration is not None,
-    )
+    (vectors,), (assessed,) = query.vectors, _assessed(query, options, policy)
     if options.explain:
         (assessed,) = await _explained(state, [vectors], options, [assessed])
     if assessed.decision == "abstain":
@@ -150,6 +132,21 @@ async def _group(
         reason = f"{assessed.reason}; no point that passes the filters has a text or an integer in {group_by!r}"
         result = replace(result, reason=reason)
     return GroupedResult(groups if result.hits else (), result)
+
+
+def _assessed(queries: Queries, options: SearchOptions, policy: _Policy) -> list[SearchResult]:
+    """Decisions by the queries alone. The results have no hits yet."""
+    return [
+        assess_query(
+            text,
+            query.answerability,
+            options,
+            familiarity=query.familiarity,
+            unread=query.unread,
+            is_calibrated=policy.calibration is not None,
+        )
+        for text, query in zip(queries.texts, queries.vectors, strict=True)
+    ]
 
 
 async def _explained(
