@@ -217,11 +217,11 @@ class PrecisionPromise:
                 f"{len(evidence)} different queries are too few to estimate the share of those without an answer; give "
                 f"at least {FEWEST_QUERIES}, or state it: expected_unanswerable=0.2"
             )
-        kept, traffic = _sampled(evidence, counts)
+        looked, traffic = _sampled(features, evidence, counts)
         curve = precision_curve(self.judged, self.ratio, traffic=traffic, delta=DELTA)
         judged, shift = self.judged_features, None
         if judged is not None:
-            shift = self._shift(judged, {name: values[kept] for name, values in features.items()}, traffic)
+            shift = self._shift(judged, looked, traffic)
         return replace(self, adaptation=Adaptation(curve, traffic, shift, at))
 
     def shift(self, features: Features, *, counts: npt.NDArray[np.float64] | None = None) -> TrafficShift:
@@ -250,8 +250,7 @@ class PrecisionPromise:
                 f"{len(evidence)} different queries are too few to compare with those judged; give at least "
                 f"{FEWEST_QUERIES}"
             )
-        kept, traffic = _sampled(evidence, counts)
-        return self._shift(self.judged_features, {name: values[kept] for name, values in features.items()}, traffic)
+        return self._shift(self.judged_features, *_sampled(features, evidence, counts))
 
     def _shift(self, judged: JudgedFeatures, features: Features, traffic: Traffic) -> TrafficShift:
         return traffic_shift(
@@ -406,12 +405,12 @@ class PrecisionPromise:
 
 
 def _sampled(
-    evidence: npt.NDArray[np.float64], counts: npt.NDArray[np.float64] | None
-) -> tuple[npt.NDArray[np.int64], Traffic]:
-    """Rows of the queries that the traffic is judged by, and their evidence."""
+    features: Features, evidence: npt.NDArray[np.float64], counts: npt.NDArray[np.float64] | None
+) -> tuple[Features, Traffic]:
+    """Features and evidence of the queries that the traffic is judged by."""
     kept = np.random.default_rng(0).permutation(len(evidence))[:_MAX_TRAFFIC]
     asked = np.ones(len(kept)) if counts is None else np.asarray(counts, dtype=np.float64)[kept]
-    return kept, Traffic(evidence[kept], asked)
+    return {name: values[kept] for name, values in features.items()}, Traffic(evidence[kept], asked)
 
 
 @lru_cache(maxsize=64)
