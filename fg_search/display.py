@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from fg_search.index.health import IndexHealth, Placement
     from fg_search.index.info import CalibrationInfo, IndexInfo
     from fg_search.index.search_results import SearchResult
-    from fg_search.queries.audit import AnswerAudit, AuditedAnswer
+    from fg_search.queries.audit import AnswerAudit
+    from fg_search.queries.audited_answers import AuditedAnswer
     from fg_search.queries.clusters import MissingLabel
     from fg_search.queries.entries import LoggedQuery
     from fg_search.review.issues.confusion import ConfusedLabels

@@ -272,7 +272,11 @@ class PrecisionPromise:
         Raises:
             ValueError: If a feature is missing or a number is not finite.
         """
-        return confidence_at(self.share.value, self.model.evidence(features), self.ratio)
+        return self.confidence_of(self.model.evidence(features))
+
+    def confidence_of(self, evidence: AnswerEvidence) -> npt.NDArray[np.float32]:
+        """The same by the evidence in n results."""
+        return confidence_at(self.share.value, evidence, self.ratio)
 
     def threshold(self, target_precision: float, delta: float = DELTA) -> PrecisionThreshold:
         """The lowest confidence at which answers reach a precision; falsy, with a reason, if there is none.

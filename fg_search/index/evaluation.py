@@ -288,16 +288,16 @@ def _measure(
     fits = calibration is not None and calibration.fits(options, ranking(state, options.rank_by))
     if calibration is not None and fits and calibration.relevant_within == within:
         confidence = np.zeros(len(judged.correct))
-        confidence[judged.has_hit] = calibration.confidences(judged.features)
+        confidence[judged.has_hit] = calibration.confidences(calibration.evidence(judged.features))
         rankings = {"confidence": confidence, **rankings}
         ece = expected_calibration_error(confidence, judged.correct)
         brier = brier_score(confidence, judged.correct)
         groups = [calibration.group_of(label, state.chosen_tenant) for label in judged.labels]
-        answered = {target: confidence >= calibration.least(target, groups) for target in TARGETS}
+        tenant = state.chosen_tenant
+        answered = {target: confidence >= calibration.least(target, groups, tenant=tenant) for target in TARGETS}
+        least = {target: calibration.threshold(target, tenant=tenant).threshold for target in TARGETS}
         precisions = tuple(
-            ReachedPrecision.of(
-                target, calibration.threshold(target).threshold, answered[target], judged.correct, judged.in_scope
-            )
+            ReachedPrecision.of(target, least[target], answered[target], judged.correct, judged.in_scope)
             for target in TARGETS
         )
     reports = {name: selective_report(values, judged.correct, judged.in_scope) for name, values in rankings.items()}
