@@ -327,7 +327,7 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
     )
     console.print(_intervals(found))
     if found.ece is None or found.brier is None:
-        console.print("not calibrated for these searches; see `fg-search calibrate`", style="dim")
+        console.print(f"nothing is promised for these searches: {found.no_promise}", style="dim")
     else:
         console.print(f"confidence: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
         console.print(_reached(found.precisions))

@@ -90,10 +90,10 @@ def assess_hits(
     before = f"{result.reason}; " if result.uncertain else ""
     if threshold.threshold is None:
         return _doubt(result, before + threshold.reason, options)
-    wanted = f"what a precision of {threshold.target:.1%} takes ({threshold.threshold:.3f})"
-    if calibration is not None and calibration.relevant_within > 1:
-        wanted += f" of one of the first {calibration.relevant_within} hits"
-    if share is not None and share.source not in ("judged", "unknown"):
+    within = 1 if calibration is None else calibration.relevant_within
+    of_hits = "" if within == 1 else f" of one of the first {within} hits"
+    wanted = f"what a precision of {threshold.target:.1%}{of_hits} takes ({threshold.threshold:.3f})"
+    if share is not None and share.value is not None and share.source != "judged":
         wanted += f" if {share.value:.0%} of the queries have no answer"
     wanted += threshold.of_group
     if calibration is not None and calibration.pretended:

@@ -102,7 +102,7 @@ class SearchResult:
         nearest: Item nearest to the query by base embeddings, with their cosine as its score, if ``explain`` asked for
             it. It shows what the query is like, found or not; its label need not be right.
         unanswerable_share: Share of the queries that have no answer, in [0, 1), for which ``confidence`` and the
-            threshold hold; ``None`` without a calibration.
+            threshold hold; ``None`` without a calibration, or if it is unknown.
         choices: If ``on_uncertain="clarify"`` was asked for, the labels that an uncertain query may be about, the most
             probable first. There are some if the decision is to clarify, and none if it is to abstain.
         threshold: Lowest confidence to answer at the target precision that was asked for, ``None`` if none was, or

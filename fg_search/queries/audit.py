@@ -21,7 +21,7 @@ from fg_search.queries.audited_answers import AuditedAnswer, answers_of, with_te
 from fg_search.queries.entries import Judgement, Verdict
 from fg_search.queries.log import note_judgement, read_queries
 from fg_search.review.decisions import check_reviewer, now
-from fg_search.validation import check_count, is_number
+from fg_search.validation import check_count, check_inner_fraction
 
 JudgeAction = Literal["right", "wrong", "skip", "reopen"]
 TARGET = 0.95
@@ -97,7 +97,7 @@ class AnswerAudit:
 
 async def audit(state: IndexState, target: float, limit: int, seed: int) -> AnswerAudit:
     """Say what is proved, and which answers to judge next, see :meth:`fg_search.ConfidenceIndex.audit`."""
-    _check_target(target)
+    check_inner_fraction(target, name="target_precision")
     check_count(limit, name="limit", least=0)
     state = await followed(state)
     calibration = _calibration(state)
@@ -116,7 +116,7 @@ async def judge_answer(
     if action not in get_args(JudgeAction):
         raise ValueError(f"action must be one of {', '.join(map(repr, get_args(JudgeAction)))}, got {action!r}")
     check_reviewer(reviewer)
-    _check_target(target)
+    check_inner_fraction(target, name="target_precision")
     state = await followed(state)
     calibration, tenant = _calibration(state), state.chosen_tenant
     threshold = calibration.threshold(target, tenant=tenant).threshold
@@ -125,6 +125,11 @@ async def judge_answer(
         raise ItemNotFoundError(f"the log of {state.name} has no query {answer.query_id!r}; nothing was noted")
     judgement = None
     if action != "reopen":
+        if found[0].calibration != calibration.key:
+            raise DecisionConflictError(
+                f"{state.name} was calibrated again since the answer to {answer.query!r} was given, so that it tells "
+                "nothing of the present promise; nothing was noted"
+            )
         (current,) = await answers_of(state, found) or (None,)
         if current is None or (current.item, current.label) != (answer.item, answer.label):
             raise _conflict(answer)
@@ -307,8 +312,3 @@ def _conflict(answer: AuditedAnswer) -> DecisionConflictError:
         f"the answer to {answer.query!r} has changed since it was shown, or somebody else has judged it; nothing was "
         "noted"
     )
-
-
-def _check_target(target: float) -> None:
-    if not is_number(target) or not 0 < target < 1:
-        raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target!r}")

@@ -77,6 +77,8 @@ async def _samples(state: IndexState, traffic: Traffic) -> list[Sample]:
     if given is None:
         return await _of_log(state, traffic)
     check_list(given, "queries", ordered=True)
+    if not len(given):
+        raise ValueError("queries is empty; give some hundreds, or leave it out to take those of the log")
     tenants = _tenants(state, traffic, len(given))
     encoded = await encode_queries(
         state, given, traffic.embeddings, batch_size=traffic.batch_size, show_progress=traffic.show_progress
