@@ -1036,6 +1036,20 @@ class AsyncConfidenceIndex:
             )
         )
 
+    async def optimize(self) -> bool:
+        """Compact the index of a folder, and build the graphs that make a ranking by base vectors fast.
+
+        A server does so by itself, in the background. In a folder, dense vectors are compared one by one until this is
+        called: with 100,000 items of 384 numbers, building takes 42 s, and a search by base vectors 2.4 ms instead
+        of 8.7 (and is no longer exact). Items that are added later are found, too. It pays for a large index that
+        ranks by base vectors; feature groups alone need it for the ``feature_vectors`` of the settings only.
+
+        Returns:
+            Whether anything was done.
+        """
+        state = self._state
+        return await self._connected.optimize(state.points)
+
     async def copy_to(
         self,
         location: AsyncLocation,
