@@ -29,6 +29,7 @@ from fg_search.index import (
     evaluation,
     filterable,
     health,
+    image_items,
     info,
     ingestion,
     judged_calibration,
@@ -77,6 +78,8 @@ from fg_search.review.review_options import ReviewOptions
 from fg_search.validation import check_count
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from fg_search.model.encoder import FeatureGroupEncoder
 
 T = TypeVar("T")
@@ -316,6 +319,7 @@ class ConfidenceIndex:
         ids: Iterable[UserId] | None = None,
         labels: Iterable[str | None] | None = None,
         payloads: Iterable[Mapping[str, Any] | None] | None = None,
+        images: Iterable[str | os.PathLike[str] | Image] | None = None,
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         total: int | None = None,
@@ -334,7 +338,9 @@ class ConfidenceIndex:
             texts: Texts to encode and to show. With ``vectors`` they are only shown, and without texts the ids are.
             ids: An int or str per text. By default ids are derived from the texts, so that equal texts are one item.
             labels: A label per text, ``None`` where unknown.
-            payloads: A JSON object of your own per text. The key ``fg`` is reserved.
+            payloads: A JSON object of your own per text, or a table whose rows they are. The key ``fg`` is reserved.
+            images: Files or pictures of PIL that are the items, for a model that takes pictures. Their texts are shown
+                and not encoded, by default the names of the files; the payload gets the file as ``image``.
             vectors: ``(n, d)`` base embeddings of the items that you have already; no text is encoded.
             embeddings: Embeddings of the texts by this index's encoder, if you have them.
             total: Number of items for the progress bar, if ``texts`` is a generator.
@@ -355,6 +361,15 @@ class ConfidenceIndex:
         if parallel is not None:
             check_count(parallel, name="parallel")
         drive(self._connected.check_writable(self.collection))
+        if images is not None:
+            if vectors is not None or embeddings is not None:
+                raise ValueError("images are embedded here; give them, or vectors or embeddings that are made of them")
+            with progress_bar(len(images) if isinstance(images, Sized) else total, show_progress, "images") as advance:
+                texts, payloads, vectors = drive(
+                    image_items.image_items(
+                        self._state, images, texts, payloads, batch_size=batch_size, progress=advance
+                    )
+                )
         texts, ids, given = ingestion.given_items(self._state, texts, ids, vectors, embeddings)
         items = self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, given))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
