@@ -642,6 +642,22 @@ class AsyncConfidenceIndex:
         """
         self._logging = check_logging(which)
 
+    async def report_missing(self, query: Query, *, note: str | None = None) -> None:
+        """Enter a query into the log as one without an answer, whatever the search makes of it.
+
+        For those who find that the hits do not answer it: a person, or a program that has read them. It is then one of
+        the open queries of :meth:`logged_queries`, and counts for :meth:`missing_labels`.
+
+        Args:
+            query: A text, or several phrasings of one question.
+            note: What is missing, for whoever reads the log.
+
+        Raises:
+            EmptyIndexError: If the index is empty.
+        """
+        await self._connected.check_writable(self.collection)
+        await self._find(lambda state: logged_search.report_missing(state, query, note))
+
     async def logged_queries(self, *, limit: int = 50, offset: int = 0, only_open: bool = True) -> list[LoggedQuery]:
         """Logged queries, the most frequent first, the latest first among equals.
 

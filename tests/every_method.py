@@ -53,6 +53,7 @@ def walk(
     index.evaluate(*questions(60, 1))
     index.log_queries("all")
     index.search_many([text for text in many["texts"][:45] if text])
+    index.report_missing(many["texts"][0])
     seen.append(len(index.logged_queries(limit=100, only_open=False)))
     seen.append(round(index.adapt().share.value, 3))
     seen.append(index.check_traffic().holds)
