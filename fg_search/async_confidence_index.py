@@ -61,11 +61,13 @@ from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.queries import audit as answer_audit
+from fg_search.queries import audited_answers, logged_search, missing_labels, traffic
 from fg_search.queries import decisions as query_decisions
-from fg_search.queries import logged_search, missing_labels, traffic
-from fg_search.queries.audit import TARGET, AnswerAudit, AuditedAnswer, JudgeAction
+from fg_search.queries.audit import TARGET, AnswerAudit, JudgeAction
+from fg_search.queries.audited_answers import AuditedAnswer
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
+from fg_search.queries.traffic import Traffic
 from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
 from fg_search.review.decisions import Action, ReviewDecision
 from fg_search.review.issues.confusion import ConfusedLabels
@@ -804,7 +806,7 @@ class AsyncConfidenceIndex:
 
         They can be added to the queries of :meth:`calibrate`, not replace them: they are of answered queries alone.
         """
-        return await answer_audit.judged_answers(self._state)
+        return await audited_answers.judged_answers(self._state)
 
     async def calibrate(
         self,
@@ -908,6 +910,7 @@ class AsyncConfidenceIndex:
         *,
         expected_unanswerable: float | None = None,
         since: datetime | None = None,
+        tenants: Sequence[str] | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -916,7 +919,8 @@ class AsyncConfidenceIndex:
 
         A promise that was calibrated where 3 % of the queries have no answer breaks where 20 % have none. What the two
         kinds of queries look like is known from :meth:`calibrate`; their share is estimated from queries that nobody
-        judged. The calibration with the new share is kept with the index, and results name the share.
+        judged. The calibration with the new share is kept with the index, and results name the share. In an index with
+        tenants it is the share in the traffic of all of them, so that views of one tenant do not adapt.
 
         Args:
             queries: A sample of the traffic, some hundreds. By default the queries in the log that were asked while
@@ -925,6 +929,7 @@ class AsyncConfidenceIndex:
                 estimated then.
             since: Take only queries from the log that were last asked at or after this moment, which must have a time
                 zone.
+            tenants: Tenant of each of the queries, in an index with tenants. The log knows those of its queries.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -936,30 +941,25 @@ class AsyncConfidenceIndex:
         Raises:
             NotCalibratedError: If the index was not calibrated.
             ValueError: If queries and a share are both given, or there are too few queries, or fewer than five of the
-                judged queries had no answer.
+                judged queries had no answer, or this is a view of one tenant.
         """
         if expected_unanswerable is not None and (queries is not None or since is not None):
             raise ValueError(
                 "queries or a log to estimate the share from, and expected_unanswerable, exclude each other"
             )
-        if queries is not None and since is not None:
-            raise ValueError("since chooses queries from the log; leave it out where queries are given")
         await self._connected.check_writable(self.collection)
         if expected_unanswerable is not None:
             share = expected_unanswerable
             return self._opened.calibrated(await self._find(lambda state: adaptation.adapt_to_share(state, share)))
-        learned = await self._find(
-            lambda state: traffic.adapt_to_traffic(
-                state, queries, since, embeddings, batch_size=batch_size, show_progress=show_progress
-            )
-        )
-        return self._opened.calibrated(learned)
+        sample = Traffic(queries, tenants, since, embeddings, batch_size, show_progress)
+        return self._opened.calibrated(await self._find(lambda state: traffic.adapt_to_traffic(state, sample)))
 
     async def check_traffic(
         self,
         queries: Sequence[Query] | None = None,
         *,
         since: datetime | None = None,
+        tenants: Sequence[str] | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -973,6 +973,7 @@ class AsyncConfidenceIndex:
         Args:
             queries: As in :meth:`adapt`; by default those of the log.
             since: As in :meth:`adapt`.
+            tenants: As in :meth:`adapt`. For a view of one tenant, the queries are that tenant's.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -985,13 +986,8 @@ class AsyncConfidenceIndex:
             NotCalibratedError: If the index was not calibrated.
             ValueError: If there are too few queries, or an earlier release calibrated the index.
         """
-        if queries is not None and since is not None:
-            raise ValueError("since chooses queries from the log; leave it out where queries are given")
-        return await self._find(
-            lambda state: traffic.check_traffic(
-                state, queries, since, embeddings, batch_size=batch_size, show_progress=show_progress
-            )
-        )
+        sample = Traffic(queries, tenants, since, embeddings, batch_size, show_progress)
+        return await self._find(lambda state: traffic.check_traffic(state, sample))
 
     async def evaluate(
         self,

@@ -61,11 +61,13 @@ from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.queries import audit as answer_audit
+from fg_search.queries import audited_answers, logged_search, missing_labels, traffic
 from fg_search.queries import decisions as query_decisions
-from fg_search.queries import logged_search, missing_labels, traffic
-from fg_search.queries.audit import TARGET, AnswerAudit, AuditedAnswer, JudgeAction
+from fg_search.queries.audit import TARGET, AnswerAudit, JudgeAction
+from fg_search.queries.audited_answers import AuditedAnswer
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
+from fg_search.queries.traffic import Traffic
 from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
 from fg_search.review.decisions import Action, ReviewDecision
 from fg_search.review.issues.confusion import ConfusedLabels
@@ -795,7 +797,7 @@ class ConfidenceIndex:
 
         They can be added to the queries of :meth:`calibrate`, not replace them: they are of answered queries alone.
         """
-        return drive(answer_audit.judged_answers(self._state))
+        return drive(audited_answers.judged_answers(self._state))
 
     def calibrate(
         self,
@@ -899,6 +901,7 @@ class ConfidenceIndex:
         *,
         expected_unanswerable: float | None = None,
         since: datetime | None = None,
+        tenants: Sequence[str] | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -907,7 +910,8 @@ class ConfidenceIndex:
 
         A promise that was calibrated where 3 % of the queries have no answer breaks where 20 % have none. What the two
         kinds of queries look like is known from :meth:`calibrate`; their share is estimated from queries that nobody
-        judged. The calibration with the new share is kept with the index, and results name the share.
+        judged. The calibration with the new share is kept with the index, and results name the share. In an index with
+        tenants it is the share in the traffic of all of them, so that views of one tenant do not adapt.
 
         Args:
             queries: A sample of the traffic, some hundreds. By default the queries in the log that were asked while
@@ -916,6 +920,7 @@ class ConfidenceIndex:
                 estimated then.
             since: Take only queries from the log that were last asked at or after this moment, which must have a time
                 zone.
+            tenants: Tenant of each of the queries, in an index with tenants. The log knows those of its queries.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -927,30 +932,25 @@ class ConfidenceIndex:
         Raises:
             NotCalibratedError: If the index was not calibrated.
             ValueError: If queries and a share are both given, or there are too few queries, or fewer than five of the
-                judged queries had no answer.
+                judged queries had no answer, or this is a view of one tenant.
         """
         if expected_unanswerable is not None and (queries is not None or since is not None):
             raise ValueError(
                 "queries or a log to estimate the share from, and expected_unanswerable, exclude each other"
             )
-        if queries is not None and since is not None:
-            raise ValueError("since chooses queries from the log; leave it out where queries are given")
         drive(self._connected.check_writable(self.collection))
         if expected_unanswerable is not None:
             share = expected_unanswerable
             return self._opened.calibrated(self._find(lambda state: adaptation.adapt_to_share(state, share)))
-        learned = self._find(
-            lambda state: traffic.adapt_to_traffic(
-                state, queries, since, embeddings, batch_size=batch_size, show_progress=show_progress
-            )
-        )
-        return self._opened.calibrated(learned)
+        sample = Traffic(queries, tenants, since, embeddings, batch_size, show_progress)
+        return self._opened.calibrated(self._find(lambda state: traffic.adapt_to_traffic(state, sample)))
 
     def check_traffic(
         self,
         queries: Sequence[Query] | None = None,
         *,
         since: datetime | None = None,
+        tenants: Sequence[str] | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -964,6 +964,7 @@ class ConfidenceIndex:
         Args:
             queries: As in :meth:`adapt`; by default those of the log.
             since: As in :meth:`adapt`.
+            tenants: As in :meth:`adapt`. For a view of one tenant, the queries are that tenant's.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -976,13 +977,8 @@ class ConfidenceIndex:
             NotCalibratedError: If the index was not calibrated.
             ValueError: If there are too few queries, or an earlier release calibrated the index.
         """
-        if queries is not None and since is not None:
-            raise ValueError("since chooses queries from the log; leave it out where queries are given")
-        return self._find(
-            lambda state: traffic.check_traffic(
-                state, queries, since, embeddings, batch_size=batch_size, show_progress=show_progress
-            )
-        )
+        sample = Traffic(queries, tenants, since, embeddings, batch_size, show_progress)
+        return self._find(lambda state: traffic.check_traffic(state, sample))
 
     def evaluate(
         self,

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from fg_search.index.health import IndexHealth, Placement
     from fg_search.index.info import CalibrationInfo, IndexInfo
     from fg_search.index.search_results import SearchResult
-    from fg_search.queries.audit import AnswerAudit, AuditedAnswer
+    from fg_search.queries.audit import AnswerAudit
+    from fg_search.queries.audited_answers import AuditedAnswer
     from fg_search.queries.clusters import MissingLabel
     from fg_search.queries.entries import LoggedQuery
     from fg_search.review.issues.confusion import ConfusedLabels
@@ -326,7 +327,7 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
     )
     console.print(_intervals(found))
     if found.ece is None or found.brier is None:
-        console.print("not calibrated for these searches; see `fg-search calibrate`", style="dim")
+        console.print(f"nothing is promised for these searches: {found.no_promise}", style="dim")
     else:
         console.print(f"confidence: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
         console.print(_reached(found.precisions))

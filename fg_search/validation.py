@@ -214,6 +214,17 @@ def check_fraction(value: float, *, name: str) -> float:
     return float(value)
 
 
+def check_inner_fraction(value: float, *, name: str) -> float:
+    """Check that a number is in (0, 1) and return it as a float.
+
+    Raises:
+        ValueError: If it is not, or is NaN.
+    """
+    if not is_number(value) or not 0 < value < 1:
+        raise ValueError(f"{name} must be greater than 0 and less than 1, got {value!r}")
+    return float(value)
+
+
 def check_count(value: int, *, name: str, least: int = 1) -> int:
     """Check that a value is an integer of at least ``least`` and return it as an int.
 

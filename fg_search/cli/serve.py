@@ -101,7 +101,7 @@ def serve(
         if adapt_every is None:
             run_app(app, listener)
             return
-        with following_traffic(opened if tenant is None else opened.tenant(tenant), adapt_every * 60):
+        with following_traffic(opened, adapt_every * 60):
             run_app(app, listener)
 
 

@@ -115,6 +115,7 @@ def _asked(
         reason=result.reason,
         query_confidence=result.query_confidence,
         confidence=result.confidence,
+        evidence=result.evidence,
         nearest=None if top is None else NearestItem(top.id, top.label, top.score),
         sampled=sampled,
     )

@@ -134,8 +134,7 @@ def _find(site: Site, asked: SearchRequest, label: str, log: Logging | None) -> 
         return Found(result, None, lenient.min_query_confidence is not None, notice)
     if calibration is None or asked.target_precision is None:
         return Found(result, None, asked.min_query_confidence is not None, None)
-    group = result.hits[0].label if result.hits and calibration.promise_by == "label" else None
-    return Found(result, calibration.threshold(asked.target_precision, group=group).threshold, True, None)
+    return Found(result, result.threshold, True, None)
 
 
 def _can_ask(site: Site) -> bool:

@@ -17,7 +17,8 @@ from starlette.responses import HTMLResponse, Response
 
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.model.partition import spans
-from fg_search.queries.audit import AnswerAudit, AuditedAnswer, JudgeAction
+from fg_search.queries.audit import AnswerAudit, JudgeAction
+from fg_search.queries.audited_answers import AuditedAnswer
 from fg_search.queries.entries import LoggedQuery, QueryAction
 from fg_search.report.environment import environment_of
 from fg_search.review.decisions import ReviewDecision
