@@ -17,7 +17,8 @@ def test_a_store_is_serialized_by_where_it_is(in_memory, tmp_path):
     assert ConfidenceDocumentStore(str(tmp_path / "index")).to_dict()["init_parameters"]["encoder"] is None
 
 
-def test_a_store_is_serialized_with_the_folder_of_its_encoder(tiny_model, corpus, tmp_path, _few_steps):
+@pytest.mark.usefixtures("_few_steps")
+def test_a_store_is_serialized_with_the_folder_of_its_encoder(tiny_model, corpus, tmp_path):
     encoder = FeatureGroupEncoder(tiny_model).fit(corpus[0], labels=corpus[1])
     store = ConfidenceDocumentStore(encoder=encoder)
     with Advice("the encoder of this store was not saved; save it with encoder.save(folder)").raised(ValueError):
