@@ -168,8 +168,7 @@ def info(console: Console, found: IndexInfo) -> None:
     facts.add_row("points", f"{found.points:,} ({found.labelled:,} with a label{corrected})")
     if found.unread:
         facts.add_row("read in part", f"{found.unread:,} items: unknown or too long: review --kind unread")
-    if found.strangers:
-        facts.add_row("of others", f"{found.strangers:,} points, not found: another encoder or client has written them")
+    _add_others(facts, found)
     if found.set_aside:
         facts.add_row("set aside", f"{found.set_aside:,}, not found until they are reviewed")
     if found.unscored:
@@ -199,6 +198,20 @@ def info(console: Console, found: IndexInfo) -> None:
         width = round(count / most * 4 * _BAR_WIDTH)
         histogram.add_row(f"{i / 10:.1f} to {(i + 1) / 10:.1f}", f"{count:,}", "█" * width)
     console.print(histogram)
+
+
+def _add_others(facts: Table, found: IndexInfo) -> None:
+    """Add what others have written."""
+    source = found.metadata.source
+    if source is not None:
+        label = "no labels" if source.label is None else f"labels of {_shown(source.label)}"
+        vector = _shown(source.vector) if source.vector else "its unnamed vector"
+        facts.add_row("adopted", f"{vector}, texts of {', '.join(map(_shown, source.text))}, {label}")
+    if found.unsynced:
+        waiting = f"{found.unsynced:,} points that others have written; `fg-search sync` computes their features"
+        facts.add_row("not synced", waiting)
+    if found.strangers:
+        facts.add_row("of others", f"{found.strangers:,} points, not found: another encoder or client has written them")
 
 
 def _add_promise(facts: Table, known: CalibrationInfo) -> None:
