@@ -138,7 +138,12 @@ def make(client: Any, model: SentenceTransformer, texts: list[str], labels: list
         rows = model.encode(texts[start : start + PAGE], show_progress_bar=False)
         points = []
         for i, row in enumerate(rows, start):
-            payload: dict[str, Any] = {"title": texts[i], "category": labels[i], "price": i / 7, "nested": {"a": [1, i]}}
+            payload: dict[str, Any] = {
+                "title": texts[i],
+                "category": labels[i],
+                "price": i / 7,
+                "nested": {"a": [1, i]},
+            }
             if i % 97 == 0:
                 payload = {"title": texts[i], "category": {"odd": True}}
             if i % 101 == 0:

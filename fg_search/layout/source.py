@@ -20,6 +20,7 @@ from qdrant_client.local.payload_value_extractor import value_by_key
 
 from fg_search.layout.json_paths import check_key
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, MODEL_KEY, PAYLOAD_KEY, TEXT_KEY
+from fg_search.validation import is_blank
 
 Point = TypeVar("Point", models.Record, models.ScoredPoint)
 
@@ -108,7 +109,7 @@ class Source:
         return names.get(vector, vector.removeprefix(_OTHER))
 
     def as_read(self, point: Point, *, with_text: bool = True) -> Point:
-        """A point with our names of vectors, and with id and text in our part of its payload.
+        """A point with our names of vectors, and with id and text (without one, the id) in our part of its payload.
 
         Args:
             point: Point that the engine returned.
@@ -117,7 +118,10 @@ class Source:
         payload = point.payload
         if payload is not None and isinstance(payload.get(PAYLOAD_KEY), dict):
             own = {**payload[PAYLOAD_KEY], "id": point.id}
-            payload = {**payload, PAYLOAD_KEY: {**own, "text": self.text_of(payload)} if with_text else own}
+            payload = {
+                **payload,
+                PAYLOAD_KEY: {**own, "text": self.text_of(payload) or str(point.id)} if with_text else own,
+            }
         return point.model_copy(update={"payload": payload, "vector": self.vectors_of(point)})
 
     def as_stored(self, point: models.PointStruct) -> models.PointStruct:
@@ -191,4 +195,4 @@ def _written(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return str(value)
-    return value.strip() if isinstance(value, str) else ""
+    return value.strip() if isinstance(value, str) and not is_blank(value) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,11 +17,16 @@ if TYPE_CHECKING:
 
 _FEWEST = 2  # labels that a head can learn to tell apart
 _COMPARED = 32  # texts
-_LEAST_COSINE = 0.98  # of a text's vector in the collection and from the model, in the middle of those compared
+# of a text's vector in the collection and from the model, in the middle of those compared
+_SAME, _RELATED = 0.98, 0.5
+
+_LOG = logging.getLogger("fg_search.index")
 
 
 def check_encoder(encoder: FeatureGroupEncoder, target: Adoptable, sample: Sample) -> None:
     """Check that the base model of an encoder is the one that made the vectors of a collection.
+
+    Vectors may have been made of more than the text that is shown; that is only warned about.
 
     Raises:
         ModelMismatchError: If it is not.
@@ -37,11 +43,17 @@ def check_encoder(encoder: FeatureGroupEncoder, target: Adoptable, sample: Sampl
     stored = sample.vectors[rows]
     lengths = np.linalg.norm(made, axis=1) * np.linalg.norm(stored, axis=1)
     cosine = float(np.median((made * stored).sum(axis=1) / np.maximum(lengths, np.finfo(np.float32).tiny)))
-    if cosine < _LEAST_COSINE:
+    shown = f"{encoder.model_name} makes other vectors of the texts in {', '.join(target.source.text)} than those in"
+    if cosine < _RELATED:
         raise ModelMismatchError(
-            f"{encoder.model_name} makes other vectors of the texts in {', '.join(target.source.text)} than those in "
-            f"{target.name!r}: their cosine is {cosine:.2f}, not 1; give the model that made them, and the key of the "
-            "text that it read"
+            f"{shown} {target.name!r}: their cosine is {cosine:.2f}, not 1; give the model that made them"
+        )
+    if cosine < _SAME:
+        _LOG.warning(
+            "%s %r: their cosine is %.2f, not 1. If they were made of other texts, or of more of them, nothing is wrong",
+            shown,
+            target.name,
+            cosine,
         )
 
 
