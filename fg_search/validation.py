@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -171,6 +172,70 @@ def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = 
         broken = np.flatnonzero(~finite.all(axis=1))
         raise ValueError(f"{name}[{broken[0]}] holds NaN or infinite numbers ({len(broken)} such row(s) in all)")
     return array
+
+
+def check_brought(
+    vectors: object, *, name: str = "vectors", dimension: int, count: int | None = None, of: str = "texts"
+) -> npt.NDArray[np.float32]:
+    """Check vectors that somebody brings along and return them as a contiguous float32 array.
+
+    Args:
+        vectors: ``(n, d)`` numbers: an array, a tensor, or a list or column of vectors.
+        name: The caller's name for them, used in error messages.
+        dimension: Required dimension d.
+        count: Required number n of rows, if any.
+        of: The caller's name for what they are the vectors of.
+
+    Raises:
+        ValueError: If the shape is wrong, or a row holds NaN, infinity or zeros alone; the message names the row.
+    """
+    array = _matrix(vectors, name)
+    if count is not None and len(array) != count:
+        raise ValueError(f"{name} has {len(array)} rows, {of} has {count} items; give one vector for each")
+    if not len(array):
+        return np.empty((0, dimension), dtype=np.float32)
+    array = check_vectors(array, name=name, dimension=dimension)
+    zeros = np.flatnonzero(~array.any(axis=1))
+    if len(zeros):
+        raise ValueError(
+            f"{name}[{zeros[0]}] holds zeros alone, which point nowhere ({len(zeros)} such row(s) in all); leave such "
+            "items out, or embed them again"
+        )
+    return array
+
+
+def _matrix(vectors: object, name: str) -> npt.NDArray[np.float32]:
+    """Numbers ``(n, d)`` of whatever holds vectors, those too large for float32 as infinity."""
+    detached = getattr(vectors, "detach", None)
+    if detached is not None:  # of a tensor
+        vectors = detached().cpu().float().numpy()
+    array: npt.NDArray[np.generic]
+    if isinstance(vectors, np.ndarray) and vectors.dtype != object:
+        array = vectors
+    else:
+        check_list(vectors, name, ordered=True)
+        rows = [_row(row, f"{name}[{i}]") for i, row in enumerate(cast("Iterable[object]", vectors))]
+        lengths = [len(row) for row in rows]
+        if len(set(lengths)) > 1:
+            odd = next(i for i, length in enumerate(lengths) if length != lengths[0])
+            raise ValueError(f"{name}[{odd}] has {lengths[odd]} numbers, those before it {lengths[0]}")
+        array = np.array(rows) if rows else np.empty((0, 0))
+    if not np.issubdtype(array.dtype, np.number) or np.issubdtype(array.dtype, np.complexfloating):
+        raise ValueError(f"{name} must hold numbers, got {array.dtype}")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _row(row: object, name: str) -> npt.NDArray[np.float64]:
+    if is_missing(row):
+        raise ValueError(f"{name} is missing ({row}); drop the item or give it a vector")
+    try:
+        found = np.asarray(row, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is no vector of numbers: {error}") from None
+    if found.ndim != 1:
+        raise ValueError(f"{name} is no vector of numbers, it has the shape {found.shape}")
+    return found
 
 
 def check_distributions(probabilities: npt.NDArray[np.float32], *, name: str) -> None:

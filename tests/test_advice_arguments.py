@@ -186,12 +186,12 @@ def test_one_embedding_is_a_slice(encoder):
 def test_embeddings_of_another_kind_are_made_by_the_encoder(index, encoder):
     base = encoder.embed(_TEXTS)
     advice = Advice(
-        "embeddings must be FeatureEmbeddings, got …; make them with encoder.encode(texts), or with "
-        "encoder.features(array) from base embeddings"
+        "embeddings must be FeatureEmbeddings, got …; make them with encoder.encode(texts), or, if they are base "
+        "embeddings, pass them as vectors=…"
     )
     with advice.raised(TypeError):
         index.add(_TEXTS, embeddings=base)
-    assert index.add(_TEXTS, embeddings=encoder.features(base)).written == 2
+    assert index.add(_TEXTS, vectors=base).written == 2
     assert index.add(["my loan"], embeddings=encoder.encode(["my loan"])).written == 1
 
 

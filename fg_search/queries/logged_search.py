@@ -12,8 +12,7 @@ from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.search import flagged, flagged_groups, group, search, settle_groups
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
-from fg_search.index.state import IndexState
-from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.queries.entries import Logging, NearestItem
 from fg_search.queries.log import AskedQuery, write_queries
 from fg_search.review.decisions import now
@@ -25,7 +24,7 @@ async def search_texts(
     state: IndexState,
     queries: Sequence[Query],
     options: SearchOptions,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     which: Logging,
     *,
     batch_size: int | None = None,
@@ -58,7 +57,7 @@ async def search_groups(
     options: SearchOptions,
     group_by: str,
     group_size: int,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     which: Logging,
 ) -> GroupedResult:
     """Search for one query with hits grouped by the value of a payload field, and log it if asked to."""

@@ -12,8 +12,7 @@ from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.index.adaptation import Sample, adapt_to_sample, adaptable, shift_of_sample
 from fg_search.index.calibration import Calibration
 from fg_search.index.query_vectors import Queries, Query, encode_queries, query_vectors
-from fg_search.index.state import IndexState
-from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.queries.embeddings import base_embeddings
 from fg_search.queries.entries import LoggedQuery
 from fg_search.queries.log import read_queries
@@ -23,7 +22,7 @@ async def adapt_to_traffic(
     state: IndexState,
     queries: Sequence[Query] | None,
     since: datetime | None,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     *,
     batch_size: int | None,
     show_progress: bool | None,
@@ -43,7 +42,7 @@ async def check_traffic(
     state: IndexState,
     queries: Sequence[Query] | None,
     since: datetime | None,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     *,
     batch_size: int | None,
     show_progress: bool | None,
@@ -63,7 +62,7 @@ async def _sample(
     state: IndexState,
     queries: Sequence[Query] | None,
     since: datetime | None,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     batch_size: int | None,
     show_progress: bool | None,
 ) -> Sample:
@@ -87,7 +86,7 @@ async def _of_log(state: IndexState, since: datetime | None, batch_size: int | N
             "give queries, or state the share: expected_unanswerable=0.2"
         )
     base = await base_embeddings(state, queries, batch_size)
-    embeddings = await state.engine.work(partial(state.encoder.features, base))
+    embeddings = await state.engine.work(partial(state.features, base, "query"))
     encoded = Queries([query.text for query in queries], query_vectors(embeddings))
     return Sample(encoded, np.array([query.sampled for query in queries], dtype=np.float64))
 

@@ -164,7 +164,7 @@ async def _restored(state: IndexState, item: Item, point: Mapping[str, Any]) -> 
         base = np.array([kept[BASE_VECTOR]], dtype=np.float32)
         (computed,) = to_points([item], await state.engine.work(lambda: state.encoder.features(base)), state.metadata)
         return computed.model_copy(update={"vector": {**kept, **cast("dict[str, Any]", computed.vector)}})
-    embeddings = await state.engine.work(partial(state.encode, [item.text], 1))
+    embeddings = await state.engine.work(partial(state.encode, [item.text], 1, "document"))
     (encoded,) = to_points([item], embeddings, state.metadata)
     return encoded
 

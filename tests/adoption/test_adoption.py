@@ -6,6 +6,7 @@ from adoption_data import VECTOR, check_same, made, point, state_of
 from qdrant_client import QdrantClient, models
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
+from fg_search.errors import NoEmbedderError
 
 
 def test_a_collection_is_used_as_an_index_and_is_what_it_was_once_that_is_undone(shop, how, rows):
@@ -88,6 +89,23 @@ def test_the_head_learns_from_the_collection_and_is_saved(edge, rows, how, tiny_
         assert index.search(texts[3], limit=1).hits[0].label == labels[3]
     with ConfidenceIndex(edge, collection="shop") as again:
         assert again.search(texts[3], limit=1).hits[0].id == 3
+
+
+def test_without_a_model_it_is_searched_by_vectors(shop, rows, how, tmp_path):
+    texts, labels, vectors = rows
+    before = state_of(shop)
+    adopted = ConfidenceIndex.adopt(shop, **{**how, "encoder": None}, folder=tmp_path / "head")
+    with adopted as index:
+        hit = index.search(vector=vectors[3], limit=1).hits[0]
+        assert (hit.id, hit.label) == (3, labels[3])
+        with pytest.raises(NoEmbedderError, match="nothing embeds texts here"):
+            index.search(texts[3])
+        index.calibrate()
+        refitted = index.refit(tmp_path / "refitted")
+        assert index.search(vector=vectors[3], limit=1).hits[0].text == texts[3]
+        assert refitted.fingerprint == index.metadata.fingerprint
+    ConfidenceIndex.undo_adoption(shop, collection="shop")
+    check_same(shop, state_of(shop), before)
 
 
 def test_odd_points_are_taken_as_they_are(shop, how, rows):

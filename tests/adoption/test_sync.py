@@ -16,7 +16,7 @@ def adopted(shop, how):
 
 
 def test_a_new_point_is_found_by_its_base_vector_and_counted_until_it_is_synced(adopted, shop, rows):
-    texts, labels, vectors = rows
+    texts, _labels, vectors = rows
     shop.upsert("shop", [point(100, vectors[3], {"title": "brand new", "info": {"kind": "x"}})])
     known, new = adopted.search(texts[3], rank_by="base", limit=2).hits
     assert {known.id, new.id} == {3, 100}
@@ -33,7 +33,7 @@ def test_a_new_point_is_found_by_its_base_vector_and_counted_until_it_is_synced(
 
 def test_what_has_changed_is_computed_again_and_the_rest_left_alone(edge, rows, how):
     made(edge, rows)
-    texts, labels, vectors = rows
+    _texts, _labels, vectors = rows
     with ConfidenceIndex.adopt(edge, **how) as index:
         index.relabel({2: "corrected", 3: "corrected", 4: "corrected"})
         edge.update_vectors("shop", [models.PointVectors(id=1, vector={VECTOR: vectors[20].tolist()})])

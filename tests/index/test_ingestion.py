@@ -164,7 +164,7 @@ def test_broken_or_foreign_embeddings_are_refused_before_anything_is_written(fil
         filled.add(texts, embeddings=FeatureEmbeddings(base, good.probabilities))
     with pytest.raises(ValueError, match=r"embeddings\.probabilities\[0\] is no distribution"):
         filled.add(texts, embeddings=FeatureEmbeddings(good.base, probabilities))
-    with pytest.raises(TypeError, match=r"must be FeatureEmbeddings, got ndarray.*encoder\.features"):
+    with pytest.raises(TypeError, match=r"must be FeatureEmbeddings, got ndarray.*pass them as vectors=…"):
         filled.add(texts, embeddings=good.base)
     with pytest.raises(ModelMismatchError, match=other_encoder.fingerprint):
         filled.add(texts, embeddings=other_encoder.encode(texts))

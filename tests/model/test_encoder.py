@@ -51,7 +51,7 @@ def test_cached_embeddings_give_the_same_head(tiny_model, corpus):
     texts, labels = corpus
     encoder = FeatureGroupEncoder(tiny_model)
     whole = encoder.fit(texts, labels=labels, **SIZES).fingerprint
-    assert encoder.fit(texts, labels=labels, embeddings=encoder.embed(texts), **SIZES).fingerprint == whole
+    assert encoder.fit(texts, labels=labels, vectors=encoder.embed(texts), **SIZES).fingerprint == whole
 
 
 def test_the_fingerprint_sees_settings_that_are_no_weights(tiny_model, encoder):
@@ -201,12 +201,12 @@ def test_bad_labels_and_embeddings_are_refused(tiny_model, encoder):
     with pytest.raises(ValueError, match=r"labels\[0\] is empty"):
         new.fit(["a", "b"], labels=["", "x"])
     with pytest.raises(ValueError, match="dimension 5, the model needs 24"):
-        new.fit(["a", "b"], labels=["x", "y"], embeddings=np.zeros((2, 5)))
-    with pytest.raises(ValueError, match="embeddings has 3 items"):
-        new.fit(["a", "b"], labels=["x", "y"], embeddings=np.ones((3, 24)))
+        new.fit(["a", "b"], labels=["x", "y"], vectors=np.zeros((2, 5)))
+    with pytest.raises(ValueError, match="vectors has 3 rows, texts has 2"):
+        new.fit(["a", "b"], labels=["x", "y"], vectors=np.ones((3, 24)))
     with pytest.raises(ValueError, match="dimension 5, the model needs 24"):
         encoder.features(np.zeros((2, 5)))
-    with pytest.raises(ValueError, match=r"embeddings\[0\] holds NaN"):
+    with pytest.raises(ValueError, match=r"vectors\[0\] holds NaN"):
         encoder.features(np.full((1, 24), np.nan))
     assert not new.is_fitted
 

@@ -11,6 +11,7 @@ import numpy as np
 from fg_search.errors import ModelMismatchError
 from fg_search.index.adoption.checks import Adoptable
 from fg_search.index.adoption.sample import Sample
+from fg_search.model.embedders.brought import BroughtVectors
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -37,7 +38,7 @@ def check_encoder(encoder: FeatureGroupEncoder, target: Adoptable, sample: Sampl
             f"{encoder.dimension}; give the model that made them"
         )
     rows = [row for row, text in enumerate(sample.texts) if text][:_COMPARED]
-    if not rows:
+    if not rows or not _embeds_texts(encoder):
         return
     made = encoder.embed([sample.texts[row] for row in rows], show_progress=False)
     stored = sample.vectors[rows]
@@ -50,7 +51,7 @@ def check_encoder(encoder: FeatureGroupEncoder, target: Adoptable, sample: Sampl
         )
     if cosine < _SAME:
         _LOG.warning(
-            "%s %r: their cosine is %.2f, not 1. If they were made of other texts, or of more of them, nothing is wrong",
+            "%s %r: their cosine is %.2f, not 1. That is right if they were made of other texts, or of more",
             shown,
             target.name,
             cosine,
@@ -59,7 +60,9 @@ def check_encoder(encoder: FeatureGroupEncoder, target: Adoptable, sample: Sampl
 
 def base_encoder(target: Adoptable) -> FeatureGroupEncoder:
     """Encoder without a model: it learns from the vectors that are there, and embeds no text."""
-    raise NotImplementedError
+    from fg_search.model.encoder import FeatureGroupEncoder  # imports torch
+
+    return FeatureGroupEncoder(BroughtVectors(target.dimension, target.source.vector or target.name))
 
 
 def part_of(sample: Sample, most: int, seed: int) -> Sample:
@@ -84,13 +87,21 @@ def fit_on(encoder: FeatureGroupEncoder, sample: Sample, seed: int) -> FeatureGr
         ValueError: If there are too few points.
     """
     rows = [row for row, text in enumerate(sample.texts) if text]
+    has_texts = 2 * len(rows) > len(sample.texts)
+    if not has_texts:
+        rows = list(range(len(sample.texts)))
     labels = [sample.labels[row] for row in rows]
     attributes = {name: [values[row] for row in rows] for name, values in sample.attributes.items()}
     return encoder.fit(
-        [sample.texts[row] for row in rows],
+        [sample.texts[row] for row in rows] if has_texts and _embeds_texts(encoder) else (),
         labels=labels if len(set(labels) - {None}) >= _FEWEST else None,
         attributes=attributes or None,
-        embeddings=sample.vectors[rows],
+        vectors=sample.vectors[rows],
         seed=seed,
         show_progress=False,
     )
+
+
+def _embeds_texts(encoder: FeatureGroupEncoder) -> bool:
+    """Whether there is a model that embeds texts."""
+    return not isinstance(encoder.embedder, BroughtVectors) or encoder.embedder.embedder is not None
