@@ -41,8 +41,8 @@ from fg_search.index import (
 )
 from fg_search.index import labels as item_labels
 from fg_search.index.adoption import adopting, preparing, renewing, undoing
+from fg_search.index.adoption.options import MOST_LEARNED, AdoptionOptions
 from fg_search.index.adoption.planning import AdoptionPlan
-from fg_search.index.adoption.preparing import MOST_LEARNED, AdoptionOptions
 from fg_search.index.adoption.sync import SyncReport
 from fg_search.index.adoption.undoing import UndoReport
 from fg_search.index.calibration import Calibration

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,50 +12,16 @@ from typing import TYPE_CHECKING
 from fg_search.engine.port import Engine
 from fg_search.errors import EncoderNotFoundError
 from fg_search.index.adoption.checks import Adoptable, adoptable, check_lengths
+from fg_search.index.adoption.options import AdoptionOptions
 from fg_search.index.adoption.planning import AdoptionPlan, plan
 from fg_search.index.adoption.sample import read_sample
 from fg_search.index.adoption.training import base_encoder, check_encoder, fit_on, part_of
 from fg_search.index.encoders import load_encoder
-from fg_search.layout.source import Source
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
 
-MOST_LEARNED = 100_000
-"""Points that a head learns from by default, at most."""
-
 _PLANNED_WITH = 1000  # points from which a head is learned in order to plan
-
-
-@dataclass(frozen=True)
-class AdoptionOptions:
-    """How a collection is to be adopted.
-
-    Attributes:
-        vector: Name of the dense vector that is the base embedding, ``""`` for the unnamed one.
-        text: Payload path of the text, or several paths.
-        label: Payload path of the label, ``None`` without labels.
-        attributes: Payload paths of attributes, each of which gets a group of its own.
-        encoder: Encoder, with a trained head or without; the folder of a saved one; or ``None`` for one without a
-            model.
-        folder: Folder to save the encoder in, once it has learned.
-        most: Number of points that the head learns from, at most.
-        seed: Random seed.
-    """
-
-    vector: str
-    text: str | Sequence[str]
-    label: str | None
-    attributes: Sequence[str]
-    encoder: FeatureGroupEncoder | str | os.PathLike[str] | None
-    folder: str | os.PathLike[str] | None
-    most: int
-    seed: int
-
-    @property
-    def source(self) -> Source:
-        """Where the collection has vector, text and label."""
-        return Source(self.vector, (self.text,) if isinstance(self.text, str) else tuple(self.text), self.label)
 
 
 async def prepare(
