@@ -124,9 +124,7 @@ def adopt(
     if as_json:
         print_json(found)
         return
-    say(
-        f"the collection {collection} at {location} is an index of {found.points:,} points; its encoder is {encoder}"
-    )
+    say(f"the collection {collection} at {location} is an index of {found.points:,} points; its encoder is {encoder}")
     if found.unsynced:
         warn(f"{found.unsynced:,} of them were written meanwhile and wait for `fg-search sync`")
 
