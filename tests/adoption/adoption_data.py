@@ -42,7 +42,7 @@ def state_of(client, name="shop"):
     config = info.config.model_dump()
     config["params"]["sparse_vectors"] = config["params"]["sparse_vectors"] or None  # an empty map says the same
     config["metadata"] = config["metadata"] or None
-    points, _ = client.scroll(name, limit=1000, with_payload=True, with_vectors=True)
+    points, _ = client.scroll(name, limit=100, with_payload=True, with_vectors=True)
     found = [(one.id, copy.deepcopy(one.payload), copy.deepcopy(one.vector)) for one in points]
     return found, config, dict(info.payload_schema or {}), sorted(c.name for c in client.get_collections().collections)
 

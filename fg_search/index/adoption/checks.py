@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import Engine
 from fg_search.engine.versions import release
 from fg_search.errors import IndexNotFoundError, UnsupportedError
@@ -15,10 +16,12 @@ from fg_search.index.collections import find_collection, physical_collection
 from fg_search.layout.adoption import Adoption
 from fg_search.layout.conditions import is_present
 from fg_search.layout.keys import FEATURES_VECTOR, METADATA_KEY, PAYLOAD_KEY, is_ours_in_metadata
+from fg_search.layout.points import payload_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.source import Source
 
 _OLDEST = (1, 18)  # brought vectors that are added to a collection which is there
+_POINTS_PER_PAGE = 1000
 _UNIT = 0.01  # how far the length of a vector may be from 1, where the engine does not see to that
 
 
@@ -83,7 +86,7 @@ async def adoptable(engine: Engine, collection: str, source: Source) -> Adoptabl
     else:
         source = replace(source, features=_free_name(info, collection))
         _check_metadata(info, collection)
-        await _check_key(engine, points, collection)
+        await _check_key(engine, points, collection, info)
     return Adoptable(
         collection, points, source, params.size, models.Distance(params.distance), info, adoption, metadata
     )
@@ -156,8 +159,14 @@ def _check_metadata(info: models.CollectionInfo, collection: str) -> None:
         )
 
 
-async def _check_key(engine: Engine, points: str, collection: str) -> None:
-    taken = await engine.count(points, is_present(PAYLOAD_KEY))
+async def _check_key(engine: Engine, points: str, collection: str, info: models.CollectionInfo) -> None:
+    strict = info.config.strict_mode_config
+    if strict is not None and strict.enabled and strict.unindexed_filtering_retrieve is False:
+        taken = 0  # such a server filters by indexed keys alone
+        async for records in scroll_pages(engine, points, page_size=_POINTS_PER_PAGE, with_payload=[PAYLOAD_KEY]):
+            taken += sum(PAYLOAD_KEY in payload_of(record) for record in records)
+    else:
+        taken = await engine.count(points, is_present(PAYLOAD_KEY))
     if taken:
         raise ValueError(
             f"{taken:,} points of the collection {collection!r} have a payload key {PAYLOAD_KEY!r} of somebody else's, "
