@@ -42,11 +42,16 @@ from fg_search.index import (
 )
 from fg_search.index import items as index_items
 from fg_search.index import labels as item_labels
+from fg_search.index.adoption import adopting, preparing, renewing, undoing
+from fg_search.index.adoption.options import MOST_LEARNED, AdoptionOptions
+from fg_search.index.adoption.planning import AdoptionPlan
+from fg_search.index.adoption.sync import SyncReport
+from fg_search.index.adoption.undoing import UndoReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
 from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
-from fg_search.index.following import on_current_encoder
+from fg_search.index.following import on_current_collection, on_current_encoder
 from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
@@ -244,6 +249,155 @@ class ConfidenceIndex:
             if is_path(location):
                 engine.close()
 
+    @classmethod
+    def adopt(
+        cls,
+        location: Location,
+        *,
+        collection: str,
+        text: str | Sequence[str],
+        vector: str = "",
+        label: str | None = None,
+        attributes: Sequence[str] = (),
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        max_learned: int = MOST_LEARNED,
+        seed: int = 0,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> Self:
+        """Make an index of a collection that is there already, and stays where it is and what it is.
+
+        Base vectors, ids, payload and other vectors are not touched. The collection gets a sparse vector
+        ``features``, a payload key ``fg``, payload indexes of what is in it, and metadata; :meth:`undo_adoption`
+        removes them. An interruption leaves a collection that others can use as before; call the method again to go on.
+
+        The head is learned from the collection's own vectors: on labels or attributes if it has any, otherwise on
+        clusters. Points that others write later are found by :meth:`sync`.
+
+        Args:
+            location: As for the class.
+            collection: Name of the collection, and of the index.
+            text: Payload path of the text that is shown, such as ``"title"`` or ``"product.name"``, or several, whose
+                texts are joined. It is read there, never copied.
+            vector: Name of the dense vector that is the base embedding. By default it is the unnamed one.
+            label: Payload path of the label. Corrections are kept beside it, in ``fg``.
+            attributes: Payload paths of attributes. Each gets a group of its own.
+            encoder: The model that made the vectors, as an encoder with a trained head or without, or the folder of
+                a saved one. By default there is no model: the index is searched by vectors.
+            folder: Folder to save the encoder in, once it has learned. Without it, the encoder has to be passed
+                whenever the index is opened.
+            max_learned: Number of points that the head learns from, at most. They are read into memory.
+            seed: Random seed.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            IndexNotFoundError: If there is no such collection.
+            ModelMismatchError: If the encoder's model did not make the vectors, or another encoder was used before an
+                interruption.
+            UnsupportedError: If the server is older than 1.18, or the collection is of a kind that cannot be adopted.
+            ValueError: If the collection is an index already, has no such vector, or uses the payload key ``fg``.
+        """
+        location, collection = as_written(location), index_name(collection)
+        options = AdoptionOptions(vector, text, label, attributes, encoder, folder, max_learned, seed)
+        engine = connect(location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc)
+        try:
+            with progress_bar(None, show_progress, "read") as advance:
+                target, known = drive(preparing.prepare(engine, collection, options, advance))
+            with progress_bar(drive(engine.count(target.points)), show_progress, "adopt") as advance:
+                drive(adopting.adopt(engine, target, known, advance))
+        finally:
+            if is_path(location):
+                engine.close()
+        opened = partial(cls, location, known, collection=collection, api_key=api_key)
+        return opened(retry_for=retry_for, prefer_grpc=prefer_grpc)
+
+    @classmethod
+    def plan_adoption(
+        cls,
+        location: Location,
+        *,
+        collection: str,
+        text: str | Sequence[str],
+        vector: str = "",
+        label: str | None = None,
+        attributes: Sequence[str] = (),
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        max_learned: int = MOST_LEARNED,
+        seed: int = 0,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+    ) -> AdoptionPlan:
+        """Say what :meth:`adopt` would do and cost. Nothing is written.
+
+        Args:
+            location: As for the class.
+            collection: As in :meth:`adopt`.
+            text: As in :meth:`adopt`.
+            vector: As in :meth:`adopt`.
+            label: As in :meth:`adopt`.
+            attributes: As in :meth:`adopt`.
+            encoder: As in :meth:`adopt`.
+            max_learned: As in :meth:`adopt`.
+            seed: As in :meth:`adopt`.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+
+        Raises:
+            Exception: What :meth:`adopt` raises before it writes.
+        """
+        location, collection = as_written(location), index_name(collection)
+        options = AdoptionOptions(vector, text, label, attributes, encoder, None, max_learned, seed)
+        engine = connect(location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc)
+        try:
+            return drive(preparing.plan_adoption(engine, collection, options))
+        finally:
+            if is_path(location):
+                engine.close()
+
+    @classmethod
+    def undo_adoption(
+        cls,
+        location: Location,
+        *,
+        collection: str,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> UndoReport:
+        """Remove all that :meth:`adopt` and the index since have put into a collection, and the logs beside it.
+
+        Corrected labels and decisions go with it: export them before. It is for adoptions that were interrupted, too,
+        and may itself be interrupted and called again. Close open handles of the index before.
+
+        Args:
+            location: As for the class.
+            collection: Name of the collection.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            IndexNotFoundError: If there is no such collection, or it was not adopted.
+        """
+        location = as_written(location)
+        engine = connect(location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc)
+        try:
+            with progress_bar(None, show_progress, "undo") as advance:
+                return drive(undoing.undo(engine, collection, advance))
+        finally:
+            if is_path(location):
+                engine.close()
+
     def close(self) -> None:
         """Release the folder or the connection. A client that was handed in stays open."""
         engine = self._engine
@@ -378,6 +532,23 @@ class ConfidenceIndex:
             return drive(
                 ingestion.add(self._state, items, given, batch_size=batch_size, progress=advance, parallel=parallel)
             )
+
+    def sync(self, *, show_progress: bool | None = None) -> SyncReport:
+        """Bring an adopted collection up to date with what others have written to it.
+
+        Points without features get them; points whose vector, text or label has changed are computed or noted anew. All
+        points are read once, in slices. A corrected label stays corrected as long as the data still carry the label
+        that was wrong.
+
+        Args:
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            UnsupportedError: If the index is not an adopted collection.
+        """
+        drive(self._connected.check_writable(self.collection))
+        with progress_bar(drive(info.count_all(self._state)), show_progress, "sync") as advance:
+            return drive(on_current_collection(self._state, lambda state: renewing.bring_up_to_date(state, advance)))
 
     def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
         """Remove items by their ids or by a filter.
