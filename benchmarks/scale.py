@@ -3,9 +3,9 @@
     python benchmarks/scale.py [--points 1e8 1e9] [--dimension 384] [--base float32] [--replicas 2]
         [--nodes 8] [--cores 16] [--shards 32] [--rates 5 20 50] [--measured FILE]
 
-The constants are those of `python benchmarks/engine.py --json FILE`: bytes a point, and what each point adds to the time
-of a search by features (its postings are read one after the other, so that the time grows with the points). --measured
-takes them from such a file; the defaults are those of docs/benchmarks.md.
+The constants are those of `python benchmarks/engine.py --json FILE`: bytes a point, and what each point adds to the
+time of a search by features (its postings are read one after the other, so that the time grows with the points).
+--measured takes them from such a file; the defaults are those of docs/benchmarks.md.
 
 The simulation sends queries at random moments (a Poisson process). Each asks one copy of every shard, chosen at random;
 a node's cores take tasks in their order; a query ends with its last shard. Nothing else is simulated: no network, no
