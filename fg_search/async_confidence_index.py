@@ -29,6 +29,7 @@ from fg_search.index import (
     evaluation,
     filterable,
     health,
+    image_items,
     info,
     ingestion,
     judged_calibration,
@@ -39,15 +40,22 @@ from fg_search.index import (
     removal,
     snapshots,
 )
+from fg_search.index import items as index_items
 from fg_search.index import labels as item_labels
+from fg_search.index.adoption import adopting, preparing, renewing, undoing
+from fg_search.index.adoption.options import MOST_LEARNED, AdoptionOptions
+from fg_search.index.adoption.planning import AdoptionPlan
+from fg_search.index.adoption.sync import SyncReport
+from fg_search.index.adoption.undoing import UndoReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
 from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
-from fg_search.index.following import on_current_encoder
+from fg_search.index.following import on_current_collection, on_current_encoder
 from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
+from fg_search.index.items import IndexedItem
 from fg_search.index.progress import progress_bar
 from fg_search.index.query_vectors import Query, given_queries, given_query, given_sample
 from fg_search.index.recovery import LostCollection
@@ -77,6 +85,8 @@ from fg_search.review.review_options import ReviewOptions
 from fg_search.validation import check_count
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from fg_search.model.encoder import FeatureGroupEncoder
 
 T = TypeVar("T")
@@ -248,6 +258,164 @@ class AsyncConfidenceIndex:
             if is_path(location):
                 await engine.close()
 
+    @classmethod
+    async def adopt(
+        cls,
+        location: AsyncLocation,
+        *,
+        collection: str,
+        text: str | Sequence[str],
+        vector: str = "",
+        label: str | None = None,
+        attributes: Sequence[str] = (),
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        max_learned: int = MOST_LEARNED,
+        seed: int = 0,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> Self:
+        """Make an index of a collection that is there already, and stays where it is and what it is.
+
+        Base vectors, ids, payload and other vectors are not touched. The collection gets a sparse vector
+        ``features``, a payload key ``fg``, payload indexes of what is in it, and metadata; :meth:`undo_adoption`
+        removes them. An interruption leaves a collection that others can use as before; call the method again to go on.
+
+        The head is learned from the collection's own vectors: on labels or attributes if it has any, otherwise on
+        clusters. Points that others write later are found by :meth:`sync`.
+
+        The index is open: leave it with ``async with``, or close it. The event loop is never blocked.
+
+        Args:
+            location: As for the class.
+            collection: Name of the collection, and of the index.
+            text: Payload path of the text that is shown, such as ``"title"`` or ``"product.name"``, or several, whose
+                texts are joined. It is read there, never copied.
+            vector: Name of the dense vector that is the base embedding. By default it is the unnamed one.
+            label: Payload path of the label. Corrections are kept beside it, in ``fg``.
+            attributes: Payload paths of attributes. Each gets a group of its own.
+            encoder: The model that made the vectors, as an encoder with a trained head or without, or the folder of
+                a saved one. By default there is no model: the index is searched by vectors.
+            folder: Folder to save the encoder in, once it has learned. Without it, the encoder has to be passed
+                whenever the index is opened.
+            max_learned: Number of points that the head learns from, at most. They are read into memory.
+            seed: Random seed.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            IndexNotFoundError: If there is no such collection.
+            ModelMismatchError: If the encoder's model did not make the vectors, or another encoder was used before an
+                interruption.
+            UnsupportedError: If the server is older than 1.18, or the collection is of a kind that cannot be adopted.
+            ValueError: If the collection is an index already, has no such vector, or uses the payload key ``fg``.
+        """
+        location, collection = as_written(location), index_name(collection)
+        options = AdoptionOptions(vector, text, label, attributes, encoder, folder, max_learned, seed)
+        engine = await connect_async(
+            location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc
+        )
+        try:
+            with progress_bar(None, show_progress, "read") as advance:
+                target, known = await preparing.prepare(engine, collection, options, advance)
+            with progress_bar(await engine.count(target.points), show_progress, "adopt") as advance:
+                await adopting.adopt(engine, target, known, advance)
+        finally:
+            if is_path(location):
+                await engine.close()
+        opened = partial(cls, location, known, collection=collection, api_key=api_key)
+        # sync: return opened(retry_for=retry_for, prefer_grpc=prefer_grpc)
+        return await opened(retry_for=retry_for, prefer_grpc=prefer_grpc).open()  # async only
+
+    @classmethod
+    async def plan_adoption(
+        cls,
+        location: AsyncLocation,
+        *,
+        collection: str,
+        text: str | Sequence[str],
+        vector: str = "",
+        label: str | None = None,
+        attributes: Sequence[str] = (),
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        max_learned: int = MOST_LEARNED,
+        seed: int = 0,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+    ) -> AdoptionPlan:
+        """Say what :meth:`adopt` would do and cost. Nothing is written.
+
+        Args:
+            location: As for the class.
+            collection: As in :meth:`adopt`.
+            text: As in :meth:`adopt`.
+            vector: As in :meth:`adopt`.
+            label: As in :meth:`adopt`.
+            attributes: As in :meth:`adopt`.
+            encoder: As in :meth:`adopt`.
+            max_learned: As in :meth:`adopt`.
+            seed: As in :meth:`adopt`.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+
+        Raises:
+            Exception: What :meth:`adopt` raises before it writes.
+        """
+        location, collection = as_written(location), index_name(collection)
+        options = AdoptionOptions(vector, text, label, attributes, encoder, None, max_learned, seed)
+        engine = await connect_async(
+            location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc
+        )
+        try:
+            return await preparing.plan_adoption(engine, collection, options)
+        finally:
+            if is_path(location):
+                await engine.close()
+
+    @classmethod
+    async def undo_adoption(
+        cls,
+        location: AsyncLocation,
+        *,
+        collection: str,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> UndoReport:
+        """Remove all that :meth:`adopt` and the index since have put into a collection, and the logs beside it.
+
+        Corrected labels and decisions go with it: export them before. It is for adoptions that were interrupted, too,
+        and may itself be interrupted and called again. Close open handles of the index before.
+
+        Args:
+            location: As for the class.
+            collection: Name of the collection.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            IndexNotFoundError: If there is no such collection, or it was not adopted.
+        """
+        location = as_written(location)
+        engine = await connect_async(
+            location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc
+        )
+        try:
+            with progress_bar(None, show_progress, "undo") as advance:
+                return await undoing.undo(engine, collection, advance)
+        finally:
+            if is_path(location):
+                await engine.close()
+
     async def close(self) -> None:
         """Release the folder or the connection. A client that was handed in stays open."""
         engine, self._engine = self._engine, None  # sync: engine = self._engine
@@ -327,6 +495,7 @@ class AsyncConfidenceIndex:
         ids: Iterable[UserId] | None = None,
         labels: Iterable[str | None] | None = None,
         payloads: Iterable[Mapping[str, Any] | None] | None = None,
+        images: Iterable[str | os.PathLike[str] | Image] | None = None,
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         total: int | None = None,
@@ -345,7 +514,9 @@ class AsyncConfidenceIndex:
             texts: Texts to encode and to show. With ``vectors`` they are only shown, and without texts the ids are.
             ids: An int or str per text. By default ids are derived from the texts, so that equal texts are one item.
             labels: A label per text, ``None`` where unknown.
-            payloads: A JSON object of your own per text. The key ``fg`` is reserved.
+            payloads: A JSON object of your own per text, or a table whose rows they are. The key ``fg`` is reserved.
+            images: Files or pictures of PIL that are the items, for a model that takes pictures. Their texts are shown
+                and not encoded, by default the names of the files; the payload gets the file as ``image``.
             vectors: ``(n, d)`` base embeddings of the items that you have already; no text is encoded.
             embeddings: Embeddings of the texts by this index's encoder, if you have them.
             total: Number of items for the progress bar, if ``texts`` is a generator.
@@ -366,12 +537,36 @@ class AsyncConfidenceIndex:
         if parallel is not None:
             check_count(parallel, name="parallel")
         await self._connected.check_writable(self.collection)
+        if images is not None:
+            if vectors is not None or embeddings is not None:
+                raise ValueError("images are embedded here; give them, or vectors or embeddings that are made of them")
+            with progress_bar(len(images) if isinstance(images, Sized) else total, show_progress, "images") as advance:
+                texts, payloads, vectors = await image_items.image_items(
+                    self._state, images, texts, payloads, batch_size=batch_size, progress=advance
+                )
         texts, ids, given = ingestion.given_items(self._state, texts, ids, vectors, embeddings)
         items = await self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, given))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
             return await ingestion.add(
                 self._state, items, given, batch_size=batch_size, progress=advance, parallel=parallel
             )
+
+    async def sync(self, *, show_progress: bool | None = None) -> SyncReport:
+        """Bring an adopted collection up to date with what others have written to it.
+
+        Points without features get them; points whose vector, text or label has changed are computed or noted anew. All
+        points are read once, in slices. A corrected label stays corrected as long as the data still carry the label
+        that was wrong.
+
+        Args:
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            UnsupportedError: If the index is not an adopted collection.
+        """
+        await self._connected.check_writable(self.collection)
+        with progress_bar(await info.count_all(self._state), show_progress, "sync") as advance:
+            return await on_current_collection(self._state, lambda state: renewing.bring_up_to_date(state, advance))
 
     async def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
         """Remove items by their ids or by a filter.
@@ -661,6 +856,22 @@ class AsyncConfidenceIndex:
             ValueError: If ``which`` is something else.
         """
         self._logging = check_logging(which)
+
+    async def report_missing(self, query: Query, *, note: str | None = None) -> None:
+        """Enter a query into the log as one without an answer, whatever the search makes of it.
+
+        For those who find that the hits do not answer it: a person, or a program that has read them. It is then one of
+        the open queries of :meth:`logged_queries`, and counts for :meth:`missing_labels`.
+
+        Args:
+            query: A text, or several phrasings of one question.
+            note: What is missing, for whoever reads the log.
+
+        Raises:
+            EmptyIndexError: If the index is empty.
+        """
+        await self._connected.check_writable(self.collection)
+        await self._find(lambda state: logged_search.report_missing(state, query, note))
 
     async def logged_queries(self, *, limit: int = 50, offset: int = 0, only_open: bool = True) -> list[LoggedQuery]:
         """Logged queries, the most frequent first, the latest first among equals.
@@ -1306,6 +1517,25 @@ class AsyncConfidenceIndex:
         """
         async with self._deciding:
             return await workflow.decisions(self._state, limit=limit, item_id=item_id, standing=standing, since=since)
+
+    async def items(
+        self,
+        ids: Sequence[UserId] | None = None,
+        *,
+        query_filter: models.Filter | None = None,
+        limit: int | None = None,
+    ) -> list[IndexedItem]:
+        """Items as they are stored: those with these ids, or all that match a filter.
+
+        Args:
+            ids: Ids of the items, which come in this order. Unknown ids are left out of the result.
+            query_filter: Qdrant filter. By default all items are read.
+            limit: Maximum number of items.
+
+        Raises:
+            ValueError: If both are given, or the limit is less than one.
+        """
+        return await index_items.items(self._state, ids, query_filter, limit)
 
     async def labels(self, limit: int = 1000) -> list[str]:
         """Labels of the index, the most frequent first.

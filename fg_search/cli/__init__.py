@@ -13,7 +13,21 @@ import sys
 
 import typer
 
-from fg_search.cli import adapt, audit, demo, evaluate, fit, index, maintenance, queries, review, search, serve
+from fg_search.cli import (
+    adapt,
+    adopt,
+    audit,
+    demo,
+    evaluate,
+    fit,
+    index,
+    maintenance,
+    mcp,
+    queries,
+    review,
+    search,
+    serve,
+)
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
 from fg_search.errors import FgSearchError
 
@@ -31,6 +45,8 @@ app = typer.Typer(
 for command in (
     fit.fit,
     index.index,
+    adopt.adopt,
+    adopt.sync,
     search.calibrate,
     adapt.adapt,
     search.search,
@@ -57,6 +73,7 @@ for command in (
     maintenance.restore,
     maintenance.recover,
     serve.serve,
+    mcp.mcp,
     demo.demo,
 ):
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

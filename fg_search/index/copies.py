@@ -86,7 +86,7 @@ async def copy_index(
     want(destination, chosen)
     if chosen.base_vectors != "none" and not state.metadata.has_base:
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
-    metadata = replace(state.metadata, settings=chosen)
+    metadata = replace(state.metadata, settings=chosen, source=None)  # a copy is the index's own collection
     await on_current_collection(state, log_decisions)
     while True:
         points = (await destination.get_aliases()).get(collection, collection)
@@ -257,8 +257,8 @@ async def _write_missing(
 
 
 def _vectors(record: models.Record, metadata: IndexMetadata) -> Any:
-    vectors = vectors_of(record)
-    return vectors if metadata.has_base else {FEATURES_VECTOR: vectors[FEATURES_VECTOR]}
+    wanted = (BASE_VECTOR, FEATURES_VECTOR) if metadata.has_base else (FEATURES_VECTOR,)
+    return {name: vector for name, vector in vectors_of(record).items() if name in wanted}
 
 
 async def _verify(state: IndexState, destination: Engine, new: str, metadata: IndexMetadata) -> tuple[int, int]:
