@@ -144,7 +144,7 @@ class ConfidenceEmbeddingRetriever(_Retriever):
         Returns:
             ``documents``, best first, and ``result``: decision, reason, confidence, and labels to choose from.
         """
-        embeddings = self.document_store.index.encoder.features([query_embedding])
+        embeddings = self.document_store.index.encoder.features([query_embedding], role="query")
         return self._search(_A_VECTOR, filters, top_k, embeddings=embeddings, log="none")
 
     @component.output_types(documents=list[Document], result=dict[str, Any])

@@ -24,7 +24,8 @@ class EncoderEmbeddings(Embeddings):
 
     def embed_query(self, text: str) -> list[float]:
         """Base embedding of a query."""
-        return self.embed_documents([text])[0]
+        embedded: list[float] = self.encoder.embed([text], role="query")[0].tolist()
+        return embedded
 
 
 def encoder_of(embedding: Embeddings | FeatureGroupEncoder) -> FeatureGroupEncoder:

@@ -159,7 +159,7 @@ class ConfidenceVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """Documents most similar to a base embedding; arguments as in :meth:`similarity_search`."""
-        embeddings = self.index.encoder.features([embedding])
+        embeddings = self.index.encoder.features([embedding], role="query")
         return self.similarity_search(_A_VECTOR, k, filter, **{"embeddings": embeddings, "log": "none", **kwargs})
 
     def search_index(

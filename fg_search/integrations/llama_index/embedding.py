@@ -34,7 +34,8 @@ class EncoderEmbedding(BaseEmbedding):
         return embedded
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        return self._get_text_embedding(query)
+        embedded: Embedding = self.encoder.embed([query], role="query")[0].tolist()
+        return embedded
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
         return await asyncio.to_thread(self._get_query_embedding, query)

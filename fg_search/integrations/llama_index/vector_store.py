@@ -28,6 +28,7 @@ from fg_search.integrations.llama_index.nodes import REF_DOC_ID, found_node, nod
 from fg_search.integrations.outcomes import result_metadata
 from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.role import Role
 
 _ID = f"{PAYLOAD_KEY}.id"
 _A_VECTOR = "(a vector)"  # what stands for the text of a query that is a vector
@@ -101,7 +102,9 @@ class ConfidenceVectorStore(BasePydanticVectorStore):
                     ids=[node.node_id for node in chosen],
                     labels=None if self.label_key is None else [node.metadata.get(self.label_key) for node in chosen],
                     payloads=[payload_of(node) for node in chosen],
-                    embeddings=self._features([node.embedding for node in chosen]) if has_embedding else None,
+                    embeddings=self._features([node.embedding for node in chosen], "document")
+                    if has_embedding
+                    else None,
                     **{"show_progress": False, **kwargs},
                 )
         return [node.node_id for node in nodes]
@@ -161,7 +164,7 @@ class ConfidenceVectorStore(BasePydanticVectorStore):
         text = query.query_str or _A_VECTOR
         options = {**abstaining(self.on_uncertain, self.target_precision), **kwargs}
         if query.query_embedding is not None:
-            options["embeddings"] = self._features([query.query_embedding])
+            options["embeddings"] = self._features([query.query_embedding], "query")
         if not query.query_str:
             options["log"] = "none"
         scope = _filter(query.node_ids or None, query.filters, query.doc_ids or None)  # an empty list is no restriction
@@ -200,8 +203,8 @@ class ConfidenceVectorStore(BasePydanticVectorStore):
         """As :meth:`query`."""
         return await asyncio.to_thread(self.query, query, **kwargs)
 
-    def _features(self, embeddings: Sequence[Sequence[float] | None]) -> FeatureEmbeddings:
-        return self._index.encoder.features(np.asarray(embeddings, dtype=np.float32))
+    def _features(self, embeddings: Sequence[Sequence[float] | None], role: Role) -> FeatureEmbeddings:
+        return self._index.encoder.features(np.asarray(embeddings, dtype=np.float32), role=role)
 
 
 def _filter(
