@@ -29,6 +29,7 @@ from fg_search.index import (
     evaluation,
     filterable,
     health,
+    image_items,
     info,
     ingestion,
     judged_calibration,
@@ -65,11 +66,13 @@ from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.queries import audit as answer_audit
+from fg_search.queries import audited_answers, logged_search, missing_labels, traffic
 from fg_search.queries import decisions as query_decisions
-from fg_search.queries import logged_search, missing_labels, traffic
-from fg_search.queries.audit import TARGET, AnswerAudit, AuditedAnswer, JudgeAction
+from fg_search.queries.audit import TARGET, AnswerAudit, JudgeAction
+from fg_search.queries.audited_answers import AuditedAnswer
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
+from fg_search.queries.traffic import Traffic
 from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
 from fg_search.review.decisions import Action, ReviewDecision
 from fg_search.review.issues.confusion import ConfusedLabels
@@ -80,6 +83,8 @@ from fg_search.review.review_options import ReviewOptions
 from fg_search.validation import check_count
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from fg_search.model.encoder import FeatureGroupEncoder
 
 T = TypeVar("T")
@@ -488,6 +493,7 @@ class AsyncConfidenceIndex:
         ids: Iterable[UserId] | None = None,
         labels: Iterable[str | None] | None = None,
         payloads: Iterable[Mapping[str, Any] | None] | None = None,
+        images: Iterable[str | os.PathLike[str] | Image] | None = None,
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         total: int | None = None,
@@ -506,7 +512,9 @@ class AsyncConfidenceIndex:
             texts: Texts to encode and to show. With ``vectors`` they are only shown, and without texts the ids are.
             ids: An int or str per text. By default ids are derived from the texts, so that equal texts are one item.
             labels: A label per text, ``None`` where unknown.
-            payloads: A JSON object of your own per text. The key ``fg`` is reserved.
+            payloads: A JSON object of your own per text, or a table whose rows they are. The key ``fg`` is reserved.
+            images: Files or pictures of PIL that are the items, for a model that takes pictures. Their texts are shown
+                and not encoded, by default the names of the files; the payload gets the file as ``image``.
             vectors: ``(n, d)`` base embeddings of the items that you have already; no text is encoded.
             embeddings: Embeddings of the texts by this index's encoder, if you have them.
             total: Number of items for the progress bar, if ``texts`` is a generator.
@@ -527,6 +535,13 @@ class AsyncConfidenceIndex:
         if parallel is not None:
             check_count(parallel, name="parallel")
         await self._connected.check_writable(self.collection)
+        if images is not None:
+            if vectors is not None or embeddings is not None:
+                raise ValueError("images are embedded here; give them, or vectors or embeddings that are made of them")
+            with progress_bar(len(images) if isinstance(images, Sized) else total, show_progress, "images") as advance:
+                texts, payloads, vectors = await image_items.image_items(
+                    self._state, images, texts, payloads, batch_size=batch_size, progress=advance
+                )
         texts, ids, given = ingestion.given_items(self._state, texts, ids, vectors, embeddings)
         items = await self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, given))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
@@ -986,7 +1001,7 @@ class AsyncConfidenceIndex:
 
         They can be added to the queries of :meth:`calibrate`, not replace them: they are of answered queries alone.
         """
-        return await answer_audit.judged_answers(self._state)
+        return await audited_answers.judged_answers(self._state)
 
     async def calibrate(
         self,
@@ -1093,6 +1108,7 @@ class AsyncConfidenceIndex:
         *,
         expected_unanswerable: float | None = None,
         since: datetime | None = None,
+        tenants: Sequence[str] | None = None,
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
@@ -1102,7 +1118,8 @@ class AsyncConfidenceIndex:
 
         A promise that was calibrated where 3 % of the queries have no answer breaks where 20 % have none. What the two
         kinds of queries look like is known from :meth:`calibrate`; their share is estimated from queries that nobody
-        judged. The calibration with the new share is kept with the index, and results name the share.
+        judged. The calibration with the new share is kept with the index, and results name the share. In an index with
+        tenants it is the share in the traffic of all of them, so that views of one tenant do not adapt.
 
         Args:
             queries: A sample of the traffic, some hundreds. By default the queries in the log that were asked while
@@ -1111,6 +1128,7 @@ class AsyncConfidenceIndex:
                 estimated then.
             since: Take only queries from the log that were last asked at or after this moment, which must have a time
                 zone.
+            tenants: Tenant of each of the queries, in an index with tenants. The log knows those of its queries.
             vectors: ``(n, d)`` base embeddings of the queries that you have already.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
@@ -1123,31 +1141,26 @@ class AsyncConfidenceIndex:
         Raises:
             NotCalibratedError: If the index was not calibrated.
             ValueError: If queries and a share are both given, or there are too few queries, or fewer than five of the
-                judged queries had no answer.
+                judged queries had no answer, or this is a view of one tenant.
         """
         if expected_unanswerable is not None and (queries is not None or since is not None or vectors is not None):
             raise ValueError(
                 "queries or a log to estimate the share from, and expected_unanswerable, exclude each other"
             )
-        if (queries is not None or vectors is not None) and since is not None:
-            raise ValueError("since chooses queries from the log; leave it out where queries are given")
         await self._connected.check_writable(self.collection)
         if expected_unanswerable is not None:
             share = expected_unanswerable
             return self._opened.calibrated(await self._find(lambda state: adaptation.adapt_to_share(state, share)))
         asked, given = given_sample(self._state, queries, vectors, embeddings)
-        learned = await self._find(
-            lambda state: traffic.adapt_to_traffic(
-                state, asked, since, given, batch_size=batch_size, show_progress=show_progress
-            )
-        )
-        return self._opened.calibrated(learned)
+        sample = Traffic(asked, tenants, since, given, batch_size, show_progress)
+        return self._opened.calibrated(await self._find(lambda state: traffic.adapt_to_traffic(state, sample)))
 
     async def check_traffic(
         self,
         queries: Sequence[Query] | None = None,
         *,
         since: datetime | None = None,
+        tenants: Sequence[str] | None = None,
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
@@ -1162,6 +1175,7 @@ class AsyncConfidenceIndex:
         Args:
             queries: As in :meth:`adapt`; by default those of the log.
             since: As in :meth:`adapt`.
+            tenants: As in :meth:`adapt`. For a view of one tenant, the queries are that tenant's.
             vectors: ``(n, d)`` base embeddings of the queries that you have already.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
@@ -1175,14 +1189,9 @@ class AsyncConfidenceIndex:
             NotCalibratedError: If the index was not calibrated.
             ValueError: If there are too few queries, or an earlier release calibrated the index.
         """
-        if (queries is not None or vectors is not None) and since is not None:
-            raise ValueError("since chooses queries from the log; leave it out where queries are given")
         asked, given = given_sample(self._state, queries, vectors, embeddings)
-        return await self._find(
-            lambda state: traffic.check_traffic(
-                state, asked, since, given, batch_size=batch_size, show_progress=show_progress
-            )
-        )
+        sample = Traffic(asked, tenants, since, given, batch_size, show_progress)
+        return await self._find(lambda state: traffic.check_traffic(state, sample))
 
     async def evaluate(
         self,
@@ -1252,6 +1261,20 @@ class AsyncConfidenceIndex:
                 show_progress=show_progress,
             )
         )
+
+    async def optimize(self) -> bool:
+        """Compact the index of a folder, and build the graphs that make a ranking by base vectors fast.
+
+        A server does so by itself, in the background. In a folder, dense vectors are compared one by one until this is
+        called: with 100,000 items of 384 numbers, building takes 42 s, and a search by base vectors 2.4 ms instead
+        of 8.7 (and is no longer exact). Items that are added later are found, too. It pays for a large index that
+        ranks by base vectors; feature groups alone need it for the ``feature_vectors`` of the settings only.
+
+        Returns:
+            Whether anything was done.
+        """
+        state = self._state
+        return await self._connected.optimize(state.points)
 
     async def copy_to(
         self,

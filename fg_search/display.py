@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from fg_search.index.health import IndexHealth, Placement
     from fg_search.index.info import CalibrationInfo, IndexInfo
     from fg_search.index.search_results import SearchResult
-    from fg_search.queries.audit import AnswerAudit, AuditedAnswer
+    from fg_search.queries.audit import AnswerAudit
+    from fg_search.queries.audited_answers import AuditedAnswer
     from fg_search.queries.clusters import MissingLabel
     from fg_search.queries.entries import LoggedQuery
     from fg_search.review.issues.confusion import ConfusedLabels
@@ -224,6 +225,8 @@ def _add_promise(facts: Table, known: CalibrationInfo) -> None:
     facts.add_row("promised if", f"{known.share}{when}")
     if known.relevant_within > 1:
         facts.add_row("right if", f"one of the first {known.relevant_within} hits is")
+    if known.promise_by is not None:
+        facts.add_row("promised to", f"each {known.promise_by} by itself")
     if known.shift is not None:
         facts.add_row("traffic", _shown(known.shift.reason))
 
@@ -361,7 +364,7 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
     )
     console.print(_intervals(found))
     if found.ece is None or found.brier is None:
-        console.print("not calibrated for these searches; see `fg-search calibrate`", style="dim")
+        console.print(f"nothing is promised for these searches: {found.no_promise}", style="dim")
     else:
         console.print(f"confidence: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
         console.print(_reached(found.precisions))

@@ -7,6 +7,7 @@ pytest-xdist reads this file in a process that runs no test.
 from __future__ import annotations
 
 import gc
+import math
 import os
 import random
 import shutil
@@ -198,6 +199,14 @@ def _own_cache(tmp_path_factory):
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FG_SEARCH_CACHE", str(shared / "cache"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _asked_when_told():
+    """What others have calibrated is not looked for by the clock: tests count requests, and take their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fg_search.index.following.LOOK_EVERY", math.inf)
         yield
 
 

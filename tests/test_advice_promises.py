@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from advising import Advice
 
-from fg_search import ConfidenceIndex, IndexSettings, PrecisionGate
+from fg_search import Calibrator, ConfidenceIndex, IndexSettings, PrecisionGate
 from fg_search.confidence.promise import PrecisionPromise
 from fg_search.errors import FormatVersionError, NotCalibratedError, NotFittedError
 
@@ -181,3 +181,54 @@ def test_a_promise_by_tenant_takes_the_tenant_of_each_query(encoder, rows, quest
             index.tenant("one").calibrate(texts, labels, promise_by="tenant", tenants=["one"] * 200)
         calibration = index.calibrate(texts, labels, promise_by="tenant", tenants=["one"] * 200)
         assert [row.group for row in calibration.groups(0.8)] == ["one"]
+
+
+def test_a_calibration_of_an_earlier_release_is_made_again_to_follow():
+    advice = Advice(
+        "an earlier release calibrated, and did not keep which of the judged queries have no answer; calibrate again"
+    )
+    features, correct, answerable = _judged(200, 0.2)
+    earlier = PrecisionPromise.of_calibrator(Calibrator().fit(features, correct), np.full(200, 0.5), correct)
+    with advice.raised():
+        earlier.adapted(expected_unanswerable=0.2)
+    assert PrecisionPromise.learn(features, correct, answerable).adapted(expected_unanswerable=0.2)
+
+
+def test_queries_that_are_all_alike_are_given_once_beside_others():
+    advice = Advice(
+        "the … queries are all alike, which tells nothing of a share; give different ones, each once, and how often it "
+        "was asked in counts"
+    )
+    rows = np.arange(200)
+    gate = PrecisionGate().fit(np.linspace(0, 1, 200), (rows % 3 > 0) & (rows % 5 > 0), answerable=rows % 5 > 0)
+    with advice.raised():
+        gate.adapt(np.full(40, 0.5))
+    counts = np.r_[40, np.ones(39)]
+    assert gate.adapt(np.linspace(0, 1, 40), counts=counts).promise.share.queries == 79
+
+
+def test_the_traffic_is_given_or_taken_from_the_log(index, questions):
+    empty = Advice("queries is empty; give some hundreds, or leave it out to take those of the log")
+    by_tenant = Advice("the log knows the tenants of its queries; leave tenants out, or give queries")
+    texts = questions(60, 9)[0]
+    index.search_many(texts, log="all")
+    with empty.raised():
+        index.adapt([])
+    with by_tenant.raised():
+        index.adapt(tenants=["north"])
+    assert index.adapt(texts).share.queries == index.adapt().share.queries == 60
+
+
+def test_queries_of_an_index_with_tenants_are_given_with_theirs(encoder, rows, questions):
+    unnamed = Advice("… has tenants; say of which each query is: tenants=[…]")
+    too_few = Advice("tenants has … items, queries …; give one for each query")
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="shop")) as index:
+        index.tenant("north").add(**rows)
+        texts, labels = questions(300, 0)
+        of_each = ["north"] * 300
+        index.calibrate(texts, labels, tenants=of_each)
+        with unnamed.raised():
+            index.adapt(texts)
+        with too_few.raised():
+            index.adapt(texts, tenants=of_each[:1])
+        assert index.adapt(texts, tenants=of_each).share.queries == 300

@@ -53,6 +53,7 @@ for command in (
     index.delete,
     index.migrate,
     maintenance.filterable,
+    maintenance.optimize,
     maintenance.copy,
     maintenance.snapshot,
     maintenance.restore,

@@ -24,12 +24,15 @@ from fg_search.cli.options import (
     OnError,
     RetryFor,
     Tenant,
+    TenantColumn,
     TextColumn,
     TrustRemoteCode,
     open_index,
     text_form,
 )
 from fg_search.cli.rows import rows_of
+from fg_search.records import Record
+from fg_search.validation import is_missing
 
 if TYPE_CHECKING:
     from fg_search.confidence.traffic_shift import TrafficShift
@@ -54,6 +57,7 @@ def adapt(
         ),
     ] = None,
     text: TextColumn = "text",
+    tenants: TenantColumn = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -79,10 +83,14 @@ def adapt(
     """
     if check and expected_unanswerable is not None:
         raise typer.BadParameter("--check compares queries; leave out --expected-unanswerable")
-    texts = None
+    if tenants is not None and queries is None:
+        raise typer.BadParameter("--tenants names a column of --queries; the log knows the tenants of its own")
+    texts = of_tenants = None
     if queries is not None:
         form = text_form(delimiter, encoding)
-        texts = [record.text for path in queries for record in rows_of(path, on_error, text=text, **form)]
+        rows = [record for path in queries for record in rows_of(path, on_error, text=text, **form)]
+        texts = [record.text for record in rows]
+        of_tenants = None if tenants is None else [_tenant(record, tenants) for record in rows]
     from fg_search.index.evaluation import TARGETS
 
     with (
@@ -94,9 +102,16 @@ def adapt(
         target = opened if tenant is None else opened.tenant(tenant)
         start = None if since is None else since.astimezone()
         if check:
-            _report(target.check_traffic(texts, since=start, batch_size=batch_size), as_json)
+            found = target.check_traffic(texts, since=start, tenants=of_tenants, batch_size=batch_size)
+            _report(found, as_json)
             return
-        learned = target.adapt(texts, expected_unanswerable=expected_unanswerable, since=start, batch_size=batch_size)
+        learned = target.adapt(
+            texts,
+            expected_unanswerable=expected_unanswerable,
+            since=start,
+            tenants=of_tenants,
+            batch_size=batch_size,
+        )
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
     if as_json:
         print_json({"unanswerable_share": learned.share, "thresholds": thresholds, "shift": learned.shift})
@@ -105,6 +120,13 @@ def adapt(
     if learned.shift is not None:
         say(learned.shift.reason)
     display.thresholds(console, thresholds)
+
+
+def _tenant(record: Record, column: str) -> str:
+    value = record.payload.get(column)
+    if is_missing(value):
+        raise typer.BadParameter(f"{record.place} has no tenant in the column {column!r}", param_hint="--tenants")
+    return str(value)
 
 
 def _report(shift: TrafficShift, as_json: bool) -> None:

@@ -143,6 +143,8 @@ def evaluate(
             batch_size=batch_size,
             **options,
         )
+        for name in by:  # a payload key that no hit has is told before anything is printed
+            found.slices(name)
         histogram = () if plots is None else target.info().confidence_histogram
     if as_json:
         figures = {one.name: getattr(found, one.name) for one in fields(found) if one.name != "outcomes"}

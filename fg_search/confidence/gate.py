@@ -133,13 +133,16 @@ class PrecisionGate:
         self,
         scores: npt.ArrayLike | None = None,
         *,
+        counts: npt.ArrayLike | None = None,
         evidence: Evidence | None = None,
         expected_unanswerable: float | None = None,
     ) -> PrecisionGate:
         """A gate for traffic with another share of unanswerable queries; this one stays as it is.
 
         Args:
-            scores: ``(m, k)`` scores of unjudged queries, as in :meth:`fit`; the share is estimated from them.
+            scores: ``(m, k)`` scores of different unjudged queries, as in :meth:`fit`, to estimate the share from.
+            counts: ``(m,)`` number of times that each was asked; by default once. Equal queries are no evidence of
+                their own: give each once.
             evidence: Further numbers, as in :meth:`fit`.
             expected_unanswerable: The share, in [0, 1), if you know it.
 
@@ -148,29 +151,44 @@ class PrecisionGate:
             ValueError: If both or neither are given, or there are too few queries.
         """
         features = None if scores is None else self._evidence(scores, evidence)
+        asked = None if features is None or counts is None else _counts(counts, features)
         adapted = PrecisionGate()
         adapted._scale = self._scale
-        adapted._promise = self.promise.adapted(features, expected_unanswerable=expected_unanswerable)
+        adapted._promise = self.promise.adapted(features, counts=asked, expected_unanswerable=expected_unanswerable)
         return adapted
 
-    def check_traffic(self, scores: npt.ArrayLike, *, evidence: Evidence | None = None) -> TrafficShift:
+    def check_traffic(
+        self, scores: npt.ArrayLike, *, counts: npt.ArrayLike | None = None, evidence: Evidence | None = None
+    ) -> TrafficShift:
         """Whether unjudged queries are like the judged ones, in whatever mixture of those with and without an answer.
 
         If not, what is promised need not hold, even after :meth:`adapt`.
 
         Args:
-            scores: ``(m, k)`` scores of unjudged queries, as in :meth:`fit`.
+            scores: ``(m, k)`` scores of different unjudged queries, as in :meth:`fit`.
+            counts: ``(m,)`` number of times that each was asked; by default once.
             evidence: Further numbers, as in :meth:`fit`.
 
         Raises:
             NotFittedError: Before :meth:`fit`.
             ValueError: If there are too few queries.
         """
-        return self.promise.shift(self._evidence(scores, evidence))
+        features = self._evidence(scores, evidence)
+        return self.promise.shift(features, counts=None if counts is None else _counts(counts, features))
 
     def confidence(self, scores: npt.ArrayLike, *, evidence: Evidence | None = None) -> npt.NDArray[np.float32]:
-        """Probability that each query is answered rightly, ``(n,)`` float32; arguments as in :meth:`fit`."""
-        return self.promise.confidence(self._evidence(scores, evidence))
+        """Probability that each query is answered rightly, ``(n,)`` float32; arguments as in :meth:`fit`.
+
+        It is 0 for a query without any result, whose scores are all NaN.
+        """
+        promise = self.promise
+        table = _table(scores)
+        found = ~np.isnan(table).all(axis=1) if table.size else np.zeros(len(table), dtype=bool)
+        confidence = np.zeros(len(table), dtype=np.float32)
+        if found.any():
+            rows = {name: _further(name, values, len(table))[found] for name, values in _given(evidence).items()}
+            confidence[found] = promise.confidence(self._evidence(table[found], rows))
+        return confidence
 
     def threshold(
         self, target_precision: float, delta: float = DELTA, *, group: object | None = None
@@ -194,10 +212,10 @@ class PrecisionGate:
         groups: Sequence[object] | None = None,
         delta: float = DELTA,
     ) -> GateDecisions:
-        """Answer, or abstain. If the target cannot be promised, no query is answered.
+        """Answer, or abstain. If the target cannot be promised, no query is answered; nor is one without any result.
 
         Args:
-            scores: ``(n, k)`` scores, as in :meth:`fit`.
+            scores: ``(n, k)`` scores, as in :meth:`fit`, but for rows that are all NaN, of queries without any result.
             target_precision: Precision that the answers are to reach, in (0, 1).
             evidence: Further numbers, as in :meth:`fit`.
             groups: ``(n,)`` values as in :meth:`fit`: each query is decided by the threshold of its group.
@@ -235,6 +253,13 @@ class PrecisionGate:
         return _features(_scores(scores) / self._scale, evidence)
 
 
+def _counts(counts: npt.ArrayLike, features: Mapping[str, FloatArray]) -> FloatArray:
+    asked, queries = np.asarray(counts, dtype=np.float64), len(features["score"])
+    if asked.shape != (queries,) or not (np.isfinite(asked) & (asked > 0)).all():
+        raise ValueError(f"counts must hold a number greater than 0 for each of the {queries} queries")
+    return asked
+
+
 def _scale(top: FloatArray) -> float:
     """Standard deviation of the top scores, or their size if they are all the same."""
     size = float(np.abs(top).max()) or 1.0
@@ -253,10 +278,14 @@ def _features(scaled: FloatArray, evidence: Evidence | None) -> dict[str, FloatA
         features["lead"] = top - np.where(found[:, 0], listed[:, 0], worst)
         mean = listed.sum(axis=1) / np.maximum(found.sum(axis=1), 1)
         features["spread"] = top - np.where(found.any(axis=1), mean, worst)
+    return features | {name: _further(name, values, len(top)) for name, values in _given(evidence).items()}
+
+
+def _given(evidence: Evidence | None) -> Evidence:
     if evidence is None:
-        return features
+        return {}
     check_mapping(evidence, "evidence", example="{'familiarity': [0.2, 0.9]}")
-    return features | {name: _further(name, values, len(top)) for name, values in evidence.items()}
+    return evidence
 
 
 def _further(name: str, values: npt.ArrayLike, queries: int) -> FloatArray:
@@ -282,11 +311,10 @@ def _grouped(groups: Sequence[object], queries: int) -> list[str | None]:
 
 
 def _scores(scores: npt.ArrayLike) -> FloatArray:
-    """Scores as an ``(n, k)`` array."""
-    table = np.asarray(scores, dtype=np.float64)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or not table.size:
-        raise ValueError(f"scores must have shape (n, k) or (n,), with at least one query, got {np.shape(scores)}")
+    """Scores of at least one query, each with a result, as an ``(n, k)`` array."""
+    table = _table(scores)
+    if not table.size:
+        raise ValueError(f"scores must be of at least one query and one result, got shape {np.shape(scores)}")
     missing = np.isnan(table)
     if missing[:, 0].any():
         raise ValueError(f"scores[{int(missing[:, 0].argmax())}] has no result; leave such queries out: abstain")
@@ -294,4 +322,12 @@ def _scores(scores: npt.ArrayLike) -> FloatArray:
         raise ValueError(f"scores{np.argwhere(np.isinf(table))[0].tolist()} is infinite")
     if (missing[:, :-1] & ~missing[:, 1:]).any() or (np.diff(table) > 0).any():
         raise ValueError("the scores of a query must fall from the best result to the last, with NaN at the end")
+    return table
+
+
+def _table(scores: npt.ArrayLike) -> FloatArray:
+    table = np.asarray(scores, dtype=np.float64)
+    table = table[:, None] if table.ndim == 1 else table
+    if table.ndim != 2:
+        raise ValueError(f"scores must have shape (n, k) or (n,), got {np.shape(scores)}")
     return table

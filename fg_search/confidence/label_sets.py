@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.validation import is_number
+from fg_search.validation import check_inner_fraction
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -59,8 +59,7 @@ def label_cutoff(probability: npt.ArrayLike, miss: float) -> LabelCutoff:
         >>> found.cutoff
         0.5
     """
-    if not is_number(miss) or not 0 < miss < 1:
-        raise ValueError(f"miss must be greater than 0 and less than 1, got {miss!r}")
+    check_inner_fraction(miss, name="miss")
     right = np.asarray(probability, dtype=np.float64)
     if right.ndim != 1 or not ((right >= 0) & (right <= 1)).all():
         raise ValueError("probability must be an array of n numbers in [0, 1]")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.validation import is_number
+from fg_search.validation import check_inner_fraction, is_number
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -75,8 +75,7 @@ class PrecisionAudit:
     """
 
     def __init__(self, *, total: float | None = None, delta: float = 0.1) -> None:
-        if not is_number(delta) or not 0 < delta < 1:
-            raise ValueError(f"delta must be greater than 0 and less than 1, got {delta!r}")
+        check_inner_fraction(delta, name="delta")
         if total is not None and (not is_number(total) or not 0 < total < np.inf):
             raise ValueError(f"total must be a number greater than 0, got {total!r}")
         self._total, self._delta = total, delta
@@ -139,11 +138,21 @@ class PrecisionAudit:
         self._weights.append(float(weight))
 
     def proves(self, target: float) -> bool:
-        """Whether the lower bound has reached a precision, in (0, 1)."""
+        """Whether the lower bound has reached a precision, in (0, 1).
+
+        Raises:
+            ValueError: If it is out of range.
+        """
+        check_inner_fraction(target, name="target")
         return self._excludes(target, np.array(self._outcomes, dtype=bool), _STAKES_ON_RIGHT)
 
     def refutes(self, target: float) -> bool:
-        """Whether the upper bound has fallen below a precision, in (0, 1)."""
+        """Whether the upper bound has fallen below a precision, in (0, 1).
+
+        Raises:
+            ValueError: If it is out of range.
+        """
+        check_inner_fraction(target, name="target")
         return self._excludes(1 - target, ~np.array(self._outcomes, dtype=bool), _STAKES_ON_WRONG)
 
     def _lowest(self, outcomes: npt.NDArray[np.bool_], stakes: FloatArray) -> float:

@@ -250,6 +250,8 @@ class _Bounds:
             return UnanswerableShare(self._stated, self._stated, self._stated, "stated", 0)
         if self._traffic is not None:
             return UnanswerableShare(self._share, low, high, "estimated", int(self._traffic.counts.sum()))
+        if self._ratio is None:
+            return UnanswerableShare.unknown(len(self._judged))
         return UnanswerableShare(self._share, low, high, self._judged.kind, len(self._judged))
 
     def _candidates(self, yes: FloatArray, no: FloatArray) -> tuple[_Above, _Above, FloatArray]:

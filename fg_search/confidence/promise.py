@@ -23,7 +23,7 @@ from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.traffic_shift import JudgedFeatures, TrafficShift, traffic_shift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError
-from fg_search.validation import check_booleans, is_number
+from fg_search.validation import check_booleans, check_inner_fraction, is_number
 
 Features = Mapping[str, npt.NDArray[np.float64]]
 
@@ -179,6 +179,10 @@ class PrecisionPromise:
         """Share of unanswerable queries for which the promise is made."""
         return self.curve.share
 
+    @property
+    def _share(self) -> float:
+        return self.share.value or 0.0  # an unknown share counts nowhere
+
     def adapted(
         self,
         features: Features | None = None,
@@ -200,6 +204,11 @@ class PrecisionPromise:
         """
         if (features is None) == (expected_unanswerable is None):
             raise ValueError("give either queries or expected_unanswerable")
+        if self.ratio is None and self.judged_features is None and not self.judged.pretended:
+            raise ValueError(
+                "an earlier release calibrated, and did not keep which of the judged queries have no answer; calibrate "
+                "again"
+            )
         if self.ratio is None:
             raise ValueError(
                 f"fewer than {FEWEST_UNANSWERABLE} of the judged queries have no answer, so that it is not known what "
@@ -216,6 +225,11 @@ class PrecisionPromise:
             raise ValueError(
                 f"{len(evidence)} different queries are too few to estimate the share of those without an answer; give "
                 f"at least {FEWEST_QUERIES}, or state it: expected_unanswerable=0.2"
+            )
+        if np.ptp(evidence) == 0:
+            raise ValueError(
+                f"the {len(evidence)} queries are all alike, which tells nothing of a share; give different ones, each "
+                "once, and how often it was asked in counts"
             )
         looked, traffic = _sampled(features, evidence, counts)
         curve = precision_curve(self.judged, self.ratio, traffic=traffic, delta=DELTA)
@@ -272,7 +286,11 @@ class PrecisionPromise:
         Raises:
             ValueError: If a feature is missing or a number is not finite.
         """
-        return confidence_at(self.share.value, self.model.evidence(features), self.ratio)
+        return self.confidence_of(self.model.evidence(features))
+
+    def confidence_of(self, evidence: AnswerEvidence) -> npt.NDArray[np.float32]:
+        """The same by the evidence in n results."""
+        return confidence_at(self._share, evidence, self.ratio)
 
     def threshold(self, target_precision: float, delta: float = DELTA) -> PrecisionThreshold:
         """The lowest confidence at which answers reach a precision; falsy, with a reason, if there is none.
@@ -280,8 +298,7 @@ class PrecisionPromise:
         Raises:
             ValueError: If the target is not in (0, 1), or ``delta`` not in [0.01, 1).
         """
-        if not is_number(target_precision) or not 0 < target_precision < 1:
-            raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target_precision!r}")
+        check_inner_fraction(target_precision, name="target_precision")
         if not is_number(delta) or not LEAST_DELTA <= delta < 1:
             raise ValueError(f"delta must be at least {LEAST_DELTA} and less than 1, got {delta!r}")
         return self._marked(self._curve(delta).threshold(target_precision))
@@ -306,7 +323,7 @@ class PrecisionPromise:
 
     def _bounds(self, delta: float) -> GroupBounds:
         assert self.groups is not None  # noqa: S101  looked at by the caller
-        share, rows = self.share.value, np.flatnonzero(self.groups.codes >= 0)
+        share, rows = self._share, np.flatnonzero(self.groups.codes >= 0)
         judged, codes = self.judged[rows], self.groups.codes[rows]
         # an offset in log odds is the same for any share of unanswerable queries, so it is learned where it was judged
         before = self.judged_confidence()[rows].astype(np.float64)
@@ -419,7 +436,7 @@ def _label_cutoff(
 ) -> LabelCutoff:
     judged = promise.judged
     weights = np.full(len(judged), np.nan) if judged.right_label is None else judged.right_label
-    confidence = confidence_at(promise.share.value, judged.evidence, promise.ratio)
+    confidence = confidence_at(promise._share, judged.evidence, promise.ratio)
     counts = ~np.isnan(weights)
     least = np.full(len(judged), np.inf if below is None else below)
     if below_of_groups is not None and promise.groups is not None:

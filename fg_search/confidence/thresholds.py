@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.confidence.unanswerable_share import UnanswerableShare
-from fg_search.validation import check_outcomes
+from fg_search.validation import check_inner_fraction, check_outcomes
 
 GroupBasis = Literal["own", "pooled", "not promised", "none"]
 
@@ -100,9 +100,8 @@ def threshold_for_precision(
     from scipy.stats import binom
 
     scores, right = check_outcomes(confidence, correct)
-    for name, value in (("target", target), ("delta", delta)):
-        if not 0 < value < 1:
-            raise ValueError(f"{name} must be greater than 0 and less than 1, got {value}")
+    check_inner_fraction(target, name="target")
+    check_inner_fraction(delta, name="delta")
     order = np.argsort(-scores, kind="stable")
     scores, errors = scores[order], np.cumsum(~right[order])
     last_of_tie = np.searchsorted(-scores, -scores, side="right")  # number of queries at or above each confidence

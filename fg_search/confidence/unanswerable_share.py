@@ -10,7 +10,7 @@ import numpy.typing as npt
 from typing_extensions import Self
 
 FloatArray = npt.NDArray[np.float64]
-ShareSource = Literal["judged", "pretended", "stated", "estimated"]
+ShareSource = Literal["judged", "pretended", "stated", "estimated", "unknown"]
 
 _HALVINGS = 22  # of the interval that holds the share
 _MOST = 0.999
@@ -21,21 +21,29 @@ class UnanswerableShare:
     """Share of the traffic's queries that have no answer.
 
     Attributes:
-        value: The share, in [0, 1).
+        value: The share, in [0, 1); ``None`` if it is unknown.
         low: Lower end of its 80 % interval; the value itself if it was stated.
         high: Upper end.
         source: ``"judged"`` (as among the judged queries), ``"pretended"`` (as among items taken for queries),
-            ``"stated"``, or ``"estimated"`` from unjudged queries.
+            ``"stated"``, ``"estimated"`` from unjudged queries, or ``"unknown"``: of the judged queries, too few were
+            found to have no answer to tell what such queries look like.
         queries: Number of queries that it was taken from; 0 if it was stated.
     """
 
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
     source: ShareSource
     queries: int
 
+    @classmethod
+    def unknown(cls, queries: int) -> Self:
+        """The share among judged queries of which too few were found to have no answer."""
+        return cls(None, None, None, "unknown", queries)
+
     def __str__(self) -> str:
+        if self.value is None or self.low is None or self.high is None:
+            return "as many queries have no answer as of the judged ones, of which too few were found to have none"
         share = f"{self.value:.1%} of the queries have no answer"
         if self.source == "stated":
             return f"{share}, as stated"
@@ -50,7 +58,9 @@ class UnanswerableShare:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Rebuild a share from :meth:`to_dict`."""
-        return cls(**data)
+        # the engine drops what is null
+        value, low, high = (data.get(name) for name in ("value", "low", "high"))
+        return cls(value, low, high, data["source"], data["queries"])
 
 
 def shares(ratio: FloatArray, weights: FloatArray | None = None) -> FloatArray:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fg_search.validation import check_inner_fraction
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -54,8 +56,7 @@ def bootstrap_interval(
         >>> print(bootstrap_interval(lambda right: right.mean(), [1, 1, 0, 1, 1, 1, 0, 1], resamples=200))
         0.75 [0.5, 1]
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must be greater than 0 and less than 1, got {level}")
+    check_inner_fraction(level, name="level")
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples}")
     arrays: list[npt.NDArray[Any]] = [np.asarray(column) for column in columns]

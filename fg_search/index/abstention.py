@@ -8,8 +8,8 @@ from dataclasses import replace
 from fg_search.confidence.answerability import HARDLY_ANSWERABLE
 from fg_search.confidence.familiarity import UNFAMILIAR
 from fg_search.confidence.thresholds import PrecisionThreshold
-from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import UncertainQueryError
+from fg_search.index.calibration import Calibration
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import AnswerDecision, Hit, SearchResult
 from fg_search.model.reading import MOSTLY
@@ -62,38 +62,42 @@ def assess_query(
 def assess_hits(
     assessed: SearchResult,
     hits: tuple[Hit, ...],
-    confidence: float | None,
     threshold: PrecisionThreshold | None,
     options: SearchOptions,
-    share: UnanswerableShare | None = None,
+    calibration: Calibration | None = None,
 ) -> SearchResult:
     """Decide by the hits of a query that :func:`assess_query` did not abstain from.
 
     Args:
-        assessed: Result of :func:`assess_query`.
+        assessed: Result of :func:`assess_query`, with its calibrated confidence if there is one.
         hits: Hits, best first. Without any, the decision is to abstain.
-        confidence: Calibrated confidence, ``None`` without a calibration.
         threshold: Threshold for the target precision, ``None`` without a target.
         options: Options of the search.
-        share: Share of unanswerable queries that both hold for.
+        calibration: Calibration that confidence and threshold are of.
 
     Raises:
         UncertainQueryError: If the result is uncertain and the options say to raise.
     """
     if not hits:
         reason = f"{assessed.reason}; no point passes the filters" if not options.offset else "no more hits"
-        return replace(assessed, decision="abstain", reason=reason, confidence=confidence)
-    unanswerable = None if share is None else share.value
-    result = replace(assessed, hits=hits, confidence=confidence, unanswerable_share=unanswerable)
+        return replace(assessed, decision="abstain", reason=reason)
+    share = None if calibration is None else calibration.share
+    result = replace(assessed, hits=hits, unanswerable_share=None if share is None else share.value)
+    confidence = result.confidence
     if confidence is None or threshold is None:
         return result
+    result = replace(result, threshold=threshold.threshold)
     before = f"{result.reason}; " if result.uncertain else ""
     if threshold.threshold is None:
         return _doubt(result, before + threshold.reason, options)
-    wanted = f"what a precision of {threshold.target:.1%} takes ({threshold.threshold:.3f})"
-    if share is not None and share.source != "judged":
+    within = 1 if calibration is None else calibration.relevant_within
+    of_hits = "" if within == 1 else f" of one of the first {within} hits"
+    wanted = f"what a precision of {threshold.target:.1%}{of_hits} takes ({threshold.threshold:.3f})"
+    if share is not None and share.value is not None and share.source != "judged":
         wanted += f" if {share.value:.0%} of the queries have no answer"
     wanted += threshold.of_group
+    if calibration is not None and calibration.pretended:
+        wanted += ", by an estimate from the items themselves"
     if confidence < threshold.threshold:
         return _doubt(result, f"{before}confidence {confidence:.3f} is below {wanted}", options)
     if result.uncertain:  # by the query's own confidence

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Self
 
+from fg_search.confidence.answer_model import AnswerEvidence
 from fg_search.confidence.calibrator import Calibrator
 from fg_search.confidence.group_promise import GroupPromise, GroupThresholds, JudgedGroups, PromiseBy
 from fg_search.confidence.label_sets import LabelCutoff
@@ -104,7 +105,9 @@ class Calibration:
         """Which calibration it is, by the evidence of its judged queries, whatever it follows."""
         return _digest(replace(self.promise, adaptation=None).to_dict())
 
-    def threshold(self, target: float, delta: float = DELTA, *, group: str | None = None) -> PrecisionThreshold:
+    def threshold(
+        self, target: float, delta: float = DELTA, *, group: str | None = None, tenant: str | None = None
+    ) -> PrecisionThreshold:
         """Threshold of the confidence for a target precision; falsy, with a reason, if none can be promised.
 
         Judged answers may have raised it since, see :meth:`fg_search.ConfidenceIndex.judge_answer`.
@@ -114,13 +117,14 @@ class Calibration:
             delta: Allowed probability of missing the target, in [0.01, 1).
             group: A label of best hits, or a tenant, by which the index was calibrated: threshold of these queries
                 alone. It is never below that of all. By default that of all queries together.
+            tenant: Tenant that asks, so that what judged answers of this tenant have raised counts.
 
         Raises:
             ValueError: If a number is out of range, or there is a group and nothing is promised by group.
         """
         if group is not None:
-            return self._by_group(target, delta).promise(group).threshold
-        return raised(self.promise.threshold(target, delta), self.audited, self.promise.curve)
+            return self._by_group(target, delta, tenant).promise(group).threshold
+        return raised(self.promise.threshold(target, delta), self._audited_of(tenant), self.promise.curve)
 
     def groups(self, target: float, delta: float = DELTA) -> list[GroupPromise]:
         """What is promised to each label or tenant, the least precise one first.
@@ -131,7 +135,15 @@ class Calibration:
         Raises:
             ValueError: If a number is not in (0, 1), or nothing is promised by label or tenant.
         """
-        return self._by_group(target, delta).table()
+        return self._by_group(target, delta, None).table()
+
+    def _audited_of(self, tenant: str | None) -> list[AuditedThreshold]:
+        """Raised thresholds that count for a tenant, for the traffic's present share of unanswerable queries."""
+        return [one for one in self._audited_now if one.tenant is None or one.tenant == tenant]
+
+    @cached_property
+    def _audited_now(self) -> tuple[AuditedThreshold, ...]:
+        return tuple(one.beside(self.promise.threshold(one.target).threshold) for one in self.audited)
 
     def _least_of_groups(self, target: float, delta: float) -> tuple[float, ...]:
         if (target, delta) not in self._known_least:
@@ -144,18 +156,20 @@ class Calibration:
     def _known_least(self) -> dict[tuple[float, float], tuple[float, ...]]:
         return {}
 
-    def _by_group(self, target: float, delta: float) -> GroupThresholds:
-        audited = [one.threshold for one in self.audited if one.target <= target]
+    def _by_group(self, target: float, delta: float, tenant: str | None) -> GroupThresholds:
+        audited = [one.threshold for one in self._audited_of(tenant) if one.target <= target]
         least = max((np.inf if one is None else one for one in audited), default=0.0)
-        return self.promise.group_thresholds(self.threshold(target, delta), least=least)
+        return self.promise.group_thresholds(self.threshold(target, delta, tenant=tenant), least=least)
 
     def group_of(self, label: str | None, tenant: str | None) -> str | None:
         """Group of a query, by the label of its best hit and by its tenant; ``None`` if it is in none."""
         return {"label": label, "tenant": tenant, None: None}[self.promise_by]
 
-    def least(self, target: float, groups: Sequence[str | None]) -> npt.NDArray[np.float64]:
+    def least(
+        self, target: float, groups: Sequence[str | None], *, tenant: str | None = None
+    ) -> npt.NDArray[np.float64]:
         """Lowest confidence to answer for each of ``n`` groups of queries, ``(n,)``; infinite where none is."""
-        known = {group: self.threshold(target, group=group).threshold for group in set(groups)}
+        known = {group: self.threshold(target, group=group, tenant=tenant).threshold for group in set(groups)}
         return np.array([np.inf if (least := known[group]) is None else least for group in groups], dtype=np.float64)
 
     @property
@@ -174,9 +188,13 @@ class Calibration:
         of_groups = None if groups is None else self._least_of_groups(threshold.target, threshold.delta)
         return self.promise.label_cutoff(miss, below=threshold.threshold, below_of_groups=of_groups)
 
-    def confidences(self, features: Mapping[str, npt.NDArray[np.float64]]) -> npt.NDArray[np.float32]:
-        """Probability that each of n results is right, ``(n,)`` float32."""
-        return self.promise.confidence(features)
+    def evidence(self, features: Mapping[str, npt.NDArray[np.float64]]) -> AnswerEvidence:
+        """What n results tell of whether their queries have an answer, and whether they are right if so."""
+        return self.promise.model.evidence(features)
+
+    def confidences(self, evidence: AnswerEvidence) -> npt.NDArray[np.float32]:
+        """Probability that each of n results is right, ``(n,)`` float32, for the present share of unanswerable ones."""
+        return self.promise.confidence_of(evidence)
 
     def adapted(
         self,

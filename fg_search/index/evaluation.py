@@ -24,12 +24,12 @@ from fg_search.evaluation import (
     slices_of,
 )
 from fg_search.ids import UserId
-from fg_search.index.calibration import RelevantBy
+from fg_search.index.calibration import Calibration, RelevantBy
 from fg_search.index.held_out import held_out
 from fg_search.index.query_vectors import NoText, Query, encode_queries
 from fg_search.index.relevance import JudgedQueries, Relevant, in_pairs, judge
 from fg_search.index.retrieval import ranking
-from fg_search.index.search_options import SearchOptions
+from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_results import Hit
 from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.validation import check_list, check_mapping, is_missing, is_number
@@ -75,7 +75,8 @@ class IndexEvaluation:
             index is calibrated for these searches, ``"confidence"``.
         ece: Expected calibration error of the confidence, ``None`` without a calibration.
         brier: Brier score of the confidence, ``None`` without a calibration.
-        precisions: Results of some target precisions, empty without a calibration.
+        precisions: Results of some target precisions, empty if nothing was promised for these searches.
+        no_promise: Why nothing was, ``None`` if something was.
         outcomes: Outcomes query by query.
     """
 
@@ -84,6 +85,7 @@ class IndexEvaluation:
     ece: float | None
     brier: float | None
     precisions: tuple[ReachedPrecision, ...]
+    no_promise: str | None
     outcomes: Outcomes = field(repr=False, compare=False)
 
     @property
@@ -148,6 +150,7 @@ class IndexEvaluation:
             ece=self.ece,
             brier=self.brier,
             precisions=self.precisions,
+            no_promise=self.no_promise,
             target=target,
             slices={name: self.slices(name, target=target) for name in chosen},
             short=self.falling_short(chosen),
@@ -283,23 +286,35 @@ def _measure(
     precisions: tuple[ReachedPrecision, ...] = ()
     answered: dict[float, npt.NDArray[np.bool_]] = {}
     calibration = state.calibration
-    fits = calibration is not None and calibration.fits(options, ranking(state, options.rank_by))
-    if calibration is not None and fits and calibration.relevant_within == within:
+    no_promise = _why_no_promise(calibration, options, ranking(state, options.rank_by), within)
+    if calibration is not None and no_promise is None:
         confidence = np.zeros(len(judged.correct))
-        confidence[judged.has_hit] = calibration.confidences(judged.features)
+        confidence[judged.has_hit] = calibration.confidences(calibration.evidence(judged.features))
         rankings = {"confidence": confidence, **rankings}
         ece = expected_calibration_error(confidence, judged.correct)
         brier = brier_score(confidence, judged.correct)
         groups = [calibration.group_of(label, state.chosen_tenant) for label in judged.labels]
-        answered = {target: confidence >= calibration.least(target, groups) for target in TARGETS}
+        tenant = state.chosen_tenant
+        answered = {target: confidence >= calibration.least(target, groups, tenant=tenant) for target in TARGETS}
+        least = {target: calibration.threshold(target, tenant=tenant).threshold for target in TARGETS}
         precisions = tuple(
-            ReachedPrecision.of(
-                target, calibration.threshold(target).threshold, answered[target], judged.correct, judged.in_scope
-            )
+            ReachedPrecision.of(target, least[target], answered[target], judged.correct, judged.in_scope)
             for target in TARGETS
         )
     reports = {name: selective_report(values, judged.correct, judged.in_scope) for name, values in rankings.items()}
     outcomes = Outcomes(
         rankings, judged.correct, judged.in_scope, judged.wanted, judged.found, attributes, judged.top, answered
     )
-    return IndexEvaluation(judged.relevant_by, reports, ece, brier, precisions, outcomes)
+    return IndexEvaluation(judged.relevant_by, reports, ece, brier, precisions, no_promise, outcomes)
+
+
+def _why_no_promise(
+    calibration: Calibration | None, options: SearchOptions, rank_by: RankBy, within: int
+) -> str | None:
+    if calibration is None:
+        return "the index is not calibrated; see `fg-search calibrate`"
+    if not calibration.fits(options, rank_by):
+        return f"the index is calibrated for searches with {calibration.describe_search()}"
+    if calibration.relevant_within != within:
+        return f"the index is calibrated for relevant_within={calibration.relevant_within}, not {within}"
+    return None

@@ -1,9 +1,10 @@
-"""Following an index that others move to another encoder, so that an open handle need not be opened again."""
+"""Following an index that others move to another encoder or calibrate, so that a handle need not be opened again."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any, TypeVar
 
 from qdrant_client import models
@@ -22,6 +23,9 @@ from fg_search.layout.points import payload_of
 from fg_search.layout.schema import IndexMetadata
 
 T = TypeVar("T")
+
+LOOK_EVERY = 10.0
+"""Seconds after which an open index is asked again for what other processes may have changed."""
 
 
 class StrangersError(ModelMismatchError):
@@ -88,9 +92,13 @@ async def find_index(engine: Engine, collection: str) -> tuple[str, models.Colle
 async def on_current_encoder(state: IndexState, read: Callable[[IndexState], Awaitable[T]]) -> T:
     """Read with the encoder of the index, and again with the new one if the index has moved to another.
 
+    Every :data:`LOOK_EVERY` seconds it is looked at first whether others have calibrated the index, or adapted it, or
+    have raised a threshold.
+
     An index that has not moved may hold points of strangers: of an encoder that it had before, written by a release
     before 0.2, or of another client. Searches leave them out from then on.
     """
+    state = await _followed_at_times(state)
     while True:
         try:
             return await read(state)
@@ -114,6 +122,10 @@ async def on_current_encoder(state: IndexState, read: Callable[[IndexState], Awa
             if newer.points == state.points:
                 raise
             state = newer
+
+
+async def _followed_at_times(state: IndexState) -> IndexState:
+    return await followed(state) if monotonic() > state.handle.looked_at + LOOK_EVERY else state
 
 
 def check_model(state: IndexState, points: Sequence[models.ScoredPoint | models.Record]) -> None:

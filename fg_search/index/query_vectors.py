@@ -14,7 +14,7 @@ from fg_search.edge.instances import filled
 from fg_search.index.state import BroughtVectors, GivenEmbeddings, IndexState, check_kind
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.reading import Reading, warn_about
-from fg_search.validation import check_brought, check_list, check_text, check_texts
+from fg_search.validation import check_brought, check_list, check_text, check_texts, native
 
 Query = str | Sequence[str]
 
@@ -193,6 +193,7 @@ def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
 
 
 def _checked_phrasings(query: Query, name: str) -> Sequence[str]:
+    query = native(query)
     if isinstance(query, str):
         check_text(query, name)
         return [query]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +32,17 @@ async def evidence(
         EmptyIndexError: If the index is empty.
         ValueError: If no query has a hit.
     """
+    found, features = await evidence_if_any(state, queries, options, relevant_by)
+    if not features:
+        await check_findable(state, options)
+        raise ValueError("no query has a hit: do the filters leave anything?")
+    return found, features
+
+
+async def evidence_if_any(
+    state: IndexState, queries: Queries, options: SearchOptions, relevant_by: RelevantBy
+) -> tuple[list[tuple[Hit, ...]], dict[str, npt.NDArray[np.float64]]]:
+    """As :func:`evidence`, but without features if no query has a hit."""
     rank_by = ranking(state, options.rank_by)
     best = replace(options, limit=EVIDENCE_HITS, offset=0)
     found: list[tuple[Hit, ...]] = []
@@ -50,10 +61,12 @@ async def evidence(
             )
             tables.append(features)
         found += hits_of_each
-    if not tables:
-        await check_findable(state, options)
-        raise ValueError("no query has a hit: do the filters leave anything?")
-    return found, {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
+    return found, joined(tables)
+
+
+def joined(tables: Sequence[Mapping[str, npt.NDArray[np.float64]]]) -> dict[str, npt.NDArray[np.float64]]:
+    """Features of all results of several tables of them; none without a table."""
+    return {name: np.concatenate([table[name] for table in tables]) for name in (tables[0] if tables else ())}
 
 
 async def top_hit_features(

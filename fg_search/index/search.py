@@ -9,7 +9,6 @@ from functools import partial
 from fg_search.confidence.label_sets import LabelCutoff
 from fg_search.confidence.result_features import EVIDENCE_HITS
 from fg_search.confidence.thresholds import PrecisionThreshold
-from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.index.abstention import assess_hits, assess_query, settle
 from fg_search.index.calibration import Calibration, check_label_sets, required
 from fg_search.index.few_conditions import in_scope
@@ -27,6 +26,7 @@ from fg_search.index.retrieval import (
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_results import GroupedResult, Hit, HitGroup, SearchResult
 from fg_search.index.state import IndexState
+from fg_search.index.tracing import span
 from fg_search.validation import check_count
 
 
@@ -53,17 +53,14 @@ async def _search(state: IndexState, queries: Queries, options: SearchOptions, p
     doubtful: dict[int, tuple[Hit, ...]] = {}
     for chunk in request_chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
         vectors = [queries.vectors[i] for i in chunk]
-        found = await find_hits(state, vectors, _with_evidence(options, policy), policy.rank_by)
-        confidences: list[float | None] = [None] * len(chunk)
-        if policy.calibration is not None:
-            confidences = await _confidences(state, vectors, found, policy.calibration, policy.rank_by)
-        for i, hits, confidence in zip(chunk, found, confidences, strict=True):
-            page = _page(hits, options, policy)
-            assessed = results[i]
-            threshold = policy.threshold_of(hits, state.chosen_tenant)
-            results[i] = assess_hits(assessed, page, confidence, threshold, options, policy.share)
-            if hits and results[i].uncertain and not assessed.uncertain:
+        with span("engine", queries=len(chunk), index=state.collection, rank_by=policy.rank_by):
+            found = await find_hits(state, vectors, _with_evidence(options, policy), policy.rank_by)
+        with span("decide", queries=len(chunk), calibrated=policy.calibration is not None):
+            decided = await _decided(state, vectors, found, [results[i] for i in chunk], options, policy)
+        for i, hits, result in zip(chunk, found, decided, strict=True):
+            if hits and result.uncertain and not results[i].uncertain:
                 doubtful[i] = hits
+            results[i] = result
     if policy.cutoff is not None:
         for chunk in request_chunks(list(doubtful)):
             asked = [queries.vectors[i] for i in chunk], [doubtful[i] for i in chunk], [results[i] for i in chunk]
@@ -75,6 +72,29 @@ async def _search(state: IndexState, queries: Queries, options: SearchOptions, p
     if not any(result.hits for result in results):
         await check_findable(state, options)
     return results
+
+
+async def _decided(
+    state: IndexState,
+    vectors: Sequence[QueryVectors],
+    found: Sequence[tuple[Hit, ...]],
+    assessed: Sequence[SearchResult],
+    options: SearchOptions,
+    policy: _Policy,
+) -> list[SearchResult]:
+    """Decisions by the hits of queries that were not abstained from by themselves."""
+    if policy.calibration is not None:
+        assessed = await _with_confidence(state, vectors, found, assessed, policy.calibration, policy.rank_by)
+    return [
+        assess_hits(
+            result,
+            _page(hits, options, policy),
+            policy.threshold_of(hits, state.chosen_tenant),
+            options,
+            policy.calibration,
+        )
+        for hits, result in zip(found, assessed, strict=True)
+    ]
 
 
 async def group(
@@ -117,15 +137,15 @@ async def _group(
     found = await in_scope(state, options, find)
     groups = tuple(HitGroup(value, ranked_hits(points, vectors)) for value, points in found.items())
     hits = tuple(hit for group in groups for hit in group.hits)
-    confidence, threshold = None, policy.threshold
+    threshold = policy.threshold
     best: list[tuple[Hit, ...]] = []
     if policy.calibration is not None and hits:  # the calibration is about the best hits, whatever their group
         best = await find_hits(state, [vectors], replace(options, limit=EVIDENCE_HITS, offset=0), policy.rank_by)
-        (confidence,) = await _confidences(state, [vectors], best, policy.calibration, policy.rank_by)
+        (assessed,) = await _with_confidence(state, [vectors], best, [assessed], policy.calibration, policy.rank_by)
         threshold = policy.threshold_of(best[0], state.chosen_tenant)
     if not hits:
         await check_findable(state, options)
-    result = assess_hits(assessed, hits, confidence, threshold, options, policy.share)
+    result = assess_hits(assessed, hits, threshold, options, policy.calibration)
     if policy.cutoff is not None and best and result.uncertain and not assessed.uncertain:
         (result,) = await with_choices(state, [vectors], best, [result], policy.cutoff, options, policy.rank_by)
     if not hits:
@@ -188,13 +208,8 @@ class _Policy:
         if group is None:
             return self.threshold
         if group not in self.by_group:
-            self.by_group[group] = self.calibration.threshold(self.threshold.target, group=group)
+            self.by_group[group] = self.calibration.threshold(self.threshold.target, group=group, tenant=tenant)
         return self.by_group[group]
-
-    @property
-    def share(self) -> UnanswerableShare | None:
-        """Share of unanswerable queries that the calibration holds for."""
-        return None if self.calibration is None else self.calibration.share
 
     @classmethod
     def of(cls, state: IndexState, options: SearchOptions) -> _Policy:
@@ -202,7 +217,7 @@ class _Policy:
         known = state.calibration
         if options.target_precision is not None:
             known = required(known, options, rank_by, state.name)
-            threshold, cutoff = known.threshold(options.target_precision), None
+            threshold, cutoff = known.threshold(options.target_precision, tenant=state.chosen_tenant), None
             if options.on_uncertain == "clarify":
                 check_label_sets(known, state.name)
                 cutoff = known.label_cutoff(options.label_miss, threshold)
@@ -224,16 +239,17 @@ def _page(hits: tuple[Hit, ...], options: SearchOptions, policy: _Policy) -> tup
     return hits[options.offset : options.offset + options.limit]
 
 
-async def _confidences(
+async def _with_confidence(
     state: IndexState,
     vectors: Sequence[QueryVectors],
     found: Sequence[tuple[Hit, ...]],
+    results: Sequence[SearchResult],
     calibration: Calibration,
     rank_by: RankBy,
-) -> list[float | None]:
-    """Calibrated probability that each query's top hit is right. It is 0 for a query without hits."""
+) -> list[SearchResult]:
+    """Results with the calibrated probability that each query's top hit is right. It is 0 for one without hits."""
     answered = [i for i, hits in enumerate(found) if hits]
-    confidences: list[float | None] = [0.0] * len(vectors)
+    known = [replace(result, confidence=0.0) for result in results]
     if answered:
         features = await top_hit_features(
             state,
@@ -242,6 +258,9 @@ async def _confidences(
             rank_by=rank_by,
             relevant_by=calibration.relevant_by,
         )
-        for i, confidence in zip(answered, calibration.confidences(features).tolist(), strict=True):
-            confidences[i] = confidence
-    return confidences
+        evidence = calibration.evidence(features)
+        confidences = calibration.confidences(evidence).tolist()
+        pairs = zip(evidence.answerable.tolist(), evidence.right.tolist(), strict=True)
+        for i, confidence, pair in zip(answered, confidences, pairs, strict=True):
+            known[i] = replace(known[i], confidence=confidence, evidence=pair)
+    return known

@@ -9,7 +9,7 @@ from pydantic import Field
 from qdrant_client import models
 
 from fg_search.layout.json_paths import check_filter
-from fg_search.validation import check_count, check_fraction, is_number
+from fg_search.validation import check_count, check_fraction, check_inner_fraction, is_number
 
 RankBy = Literal["auto", "features", "base", "both"]
 OnUncertain = Literal["flag", "abstain", "clarify", "raise"]
@@ -88,8 +88,8 @@ class SearchOptions:
             self._keep(name, float(weight))
         for name in ("target_precision", "label_miss"):
             share = getattr(self, name)
-            if share is not None and not (is_number(share) and 0 < share < 1):
-                raise ValueError(f"{name} must be greater than 0 and less than 1, got {share!r}")
+            if share is not None:
+                check_inner_fraction(share, name=name)
         _check_choice(self.on_uncertain, "on_uncertain")
         _check_choice(self.rank_by, "rank_by")
         if isinstance(self.query_filter, models.Filter):

@@ -102,9 +102,13 @@ class SearchResult:
         nearest: Item nearest to the query by base embeddings, with their cosine as its score, if ``explain`` asked for
             it. It shows what the query is like, found or not; its label need not be right.
         unanswerable_share: Share of the queries that have no answer, in [0, 1), for which ``confidence`` and the
-            threshold hold; ``None`` without a calibration.
+            threshold hold; ``None`` without a calibration, or if it is unknown.
         choices: If ``on_uncertain="clarify"`` was asked for, the labels that an uncertain query may be about, the most
             probable first. There are some if the decision is to clarify, and none if it is to abstain.
+        threshold: Lowest confidence to answer at the target precision that was asked for, ``None`` if none was, or
+            nothing can be promised.
+        evidence: The two numbers that ``confidence`` is made of, whatever the share: log odds that the query has an
+            answer, and probability that the top hit is right if it has one. ``None`` without a calibration.
     """
 
     query: str
@@ -118,6 +122,8 @@ class SearchResult:
     nearest: Hit | None = None
     unanswerable_share: float | None = None
     choices: tuple[LabelChoice, ...] = ()
+    threshold: float | None = None
+    evidence: tuple[float, float] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         lines = [self.query, f"  {self.decision}: {self.reason}"]

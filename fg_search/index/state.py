@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -267,6 +268,7 @@ class OpenIndex:
         self.whole_logs: set[str] = set()  # names of logs that are known to have all they need
         self.last_number = 0  # greatest number of a decision that this process has made
         self.acknowledged: set[str] = set()  # keys of the entries of decisions that were, and are not in the log yet
+        self.looked_at = monotonic()  # when what others may change was last read from the engine
         self._state: IndexState | None = None
         self._coming: tuple[str, EncoderSlot] | None = None
 
@@ -282,8 +284,9 @@ class OpenIndex:
         return calibration
 
     def moved(self, state: IndexState) -> None:
-        """Use this state from now on."""
+        """Use this state, which was just read, from now on."""
         self._state = replace(state, chosen_tenant=None)
+        self.looked_at = monotonic()
 
     def announce(self, state: IndexState) -> None:
         """Note the encoder of the next state, which may have been saved nowhere. The engine may be there already."""

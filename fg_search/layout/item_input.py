@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fg_search.ids import UserId, check_id, point_id, text_id
 from fg_search.layout.items import Item
 from fg_search.layout.payloads import checked_payload
+from fg_search.layout.tables import rows_of
 from fg_search.validation import check_label, check_list, check_same_length, check_text
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True)
@@ -34,8 +35,8 @@ def checked_items(
     Args:
         texts: List or generator of texts. The other lists or generators must have the same length.
         ids: User's ids. By default they are derived from the texts.
-        labels: Labels, ``None`` or NaN where unknown.
-        payloads: JSON objects.
+        labels: Labels, strings or whole numbers, ``None`` or NaN where unknown.
+        payloads: JSON objects, or a table whose rows they are.
         base: ``(n, d)`` base embeddings of the texts that are there already.
         tenant_key: Payload key of the tenant, in an index with tenants.
         tenant: Tenant that the items belong to.
@@ -44,13 +45,15 @@ def checked_items(
         TypeError, ValueError: On the first invalid item, with its position: an empty text, a payload that is not JSON
             or uses our key, two different items with one id, or a list that is too short or too long.
     """
-    lists = {"texts": texts, "ids": ids, "labels": labels, "payloads": payloads}
-    for name, values in lists.items():
+    for name, values in {"texts": texts, "ids": ids, "labels": labels}.items():
         if values is not None:
             check_list(values, name, ordered=True)
     columns = {"ids": ids, "labels": labels, "payloads": payloads, "embeddings": base}
     if isinstance(texts, Sized):
         check_same_length(len(texts), {name: column for name, column in columns.items() if isinstance(column, Sized)})
+    if payloads is not None:
+        payloads = rows_of(payloads)
+        check_list(payloads, "payloads", ordered=True)
     rows = _rows(texts, ids, labels, payloads)
     seen: dict[int | str, tuple[int, int]] = {}
     for i, (given_text, given_id, given_label, given_payload) in enumerate(rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from fg_search.model.cache import EmbeddingCache
 from fg_search.model.codebook import Codebook, Supervision
 from fg_search.model.embedders.brought import BroughtVectors
 from fg_search.model.embedders.embedder import Embedder
+from fg_search.model.embedders.images import embed_images
 from fg_search.model.embedders.sentence_transformer import SentenceTransformerEmbedder
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.familiarity import Familiarity
@@ -42,6 +43,8 @@ from fg_search.model.vector_norms import VectorNorms
 from fg_search.validation import check_brought, check_texts, check_vectors
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from fg_search.model.description import Description
 
 logger = logging.getLogger(__name__)
@@ -735,6 +738,22 @@ class FeatureGroupEncoder:
         return self.encode(texts, role="document", **options)
 
     @renamed_parameters(embeddings="vectors")
+    def embed_images(
+        self, images: Iterable[str | os.PathLike[str] | Image], *, batch_size: int | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Base embeddings ``(n, d)`` of pictures, for ``fit(vectors=…)``, ``add`` or ``search(vector=…)``.
+
+        Args:
+            images: Files, or pictures of PIL; they are opened batch by batch.
+            batch_size: Number of pictures that are open and embedded at once; by default 32.
+
+        Raises:
+            TypeError, ValueError: If one is no picture or cannot be read; the message names its position.
+            UnsupportedError: If the model takes no pictures.
+        """
+        found = list(embed_images(self.embedder, images, batch_size=batch_size))
+        return np.concatenate(found) if found else np.empty((0, self.dimension), dtype=np.float32)
+
     def features(self, vectors: npt.ArrayLike, *, role: Role = "document") -> FeatureEmbeddings:
         """Feature-group distributions of base embeddings ``(n, d)`` that are there already.
 

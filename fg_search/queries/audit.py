@@ -6,58 +6,28 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from fg_search.confidence.precision_audit import PrecisionAudit, PrecisionBounds
 from fg_search.confidence.thresholds import PrecisionThreshold
-from fg_search.engine.paging import pages
 from fg_search.errors import DecisionConflictError, ItemNotFoundError, NotCalibratedError, NothingLoggedError
-from fg_search.ids import UserId
 from fg_search.index.audited_threshold import AuditedThreshold
 from fg_search.index.calibration import Calibration
+from fg_search.index.following import followed
 from fg_search.index.relevance import keep
 from fg_search.index.state import IndexState
 from fg_search.layout.history import new_token
-from fg_search.layout.keys import HASH_KEY, LABEL_KEY, SET_ASIDE_KEY, TEXT_KEY
-from fg_search.layout.points import features_of, id_of
-from fg_search.queries.entries import Judgement, LoggedQuery, Verdict
+from fg_search.queries.audited_answers import AuditedAnswer, answers_of, with_texts
+from fg_search.queries.entries import Judgement, Verdict
 from fg_search.queries.log import note_judgement, read_queries
 from fg_search.review.decisions import check_reviewer, now
-from fg_search.validation import check_count, is_number
+from fg_search.validation import check_count, check_inner_fraction
 
 JudgeAction = Literal["right", "wrong", "skip", "reopen"]
 TARGET = 0.95
 
 _FEWEST_JUDGED = 20  # before another threshold is chosen
 _FEWEST_ABOVE = 10  # of them, from that threshold up
-_PAGE = 1_000
-
-
-@dataclass(frozen=True)
-class AuditedAnswer:
-    """An answer that the index gave: the best hit of a logged query.
-
-    Attributes:
-        query_id: Id of the query in the log.
-        query: Text of the query.
-        count: Number of times it was asked while all queries were logged, so that it stands for the traffic.
-        item: User's id of the item that is the answer.
-        label: Label of that item.
-        text: Text of that item.
-        confidence: Calibrated probability that it is right, in [0, 1].
-        judgement: What somebody found it to be, ``None`` if nobody did.
-        turn: Number of judgements about the query.
-    """
-
-    query_id: str
-    query: str
-    count: int
-    item: UserId
-    label: str | None
-    text: str
-    confidence: float
-    judgement: Judgement | None
-    turn: int
 
 
 @dataclass(frozen=True)
@@ -127,8 +97,9 @@ class AnswerAudit:
 
 async def audit(state: IndexState, target: float, limit: int, seed: int) -> AnswerAudit:
     """Say what is proved, and which answers to judge next, see :meth:`fg_search.ConfidenceIndex.audit`."""
-    _check_target(target)
+    check_inner_fraction(target, name="target_precision")
     check_count(limit, name="limit", least=0)
+    state = await followed(state)
     calibration = _calibration(state)
     return await _report(state, await _Log.read(state, calibration, seed), calibration, target, limit)
 
@@ -145,15 +116,21 @@ async def judge_answer(
     if action not in get_args(JudgeAction):
         raise ValueError(f"action must be one of {', '.join(map(repr, get_args(JudgeAction)))}, got {action!r}")
     check_reviewer(reviewer)
-    _check_target(target)
-    calibration = _calibration(state)
-    threshold = calibration.threshold(target).threshold
+    check_inner_fraction(target, name="target_precision")
+    state = await followed(state)
+    calibration, tenant = _calibration(state), state.chosen_tenant
+    threshold = calibration.threshold(target, tenant=tenant).threshold
     found = await read_queries(state, [answer.query_id])
     if not found:
         raise ItemNotFoundError(f"the log of {state.name} has no query {answer.query_id!r}; nothing was noted")
     judgement = None
     if action != "reopen":
-        (current,) = await _answers(state, found) or (None,)
+        if found[0].calibration != calibration.key:
+            raise DecisionConflictError(
+                f"{state.name} was calibrated again since the answer to {answer.query!r} was given, so that it tells "
+                "nothing of the present promise; nothing was noted"
+            )
+        (current,) = await answers_of(state, found) or (None,)
         if current is None or (current.item, current.label) != (answer.item, answer.label):
             raise _conflict(answer)
         given: Verdict = action
@@ -163,20 +140,13 @@ async def judge_answer(
         raise _conflict(answer)
     entries = await _Log.read(state, calibration, seed)
     # what was taken back may have been why the threshold was raised
-    before = _without(calibration, target) if judgement is None else calibration
-    after = _raised(entries, before, target)
+    before = _without(calibration, target, tenant) if judgement is None else calibration
+    after = _raised(entries, before, target, tenant)
     is_other = after.audited != calibration.audited
     if is_other:
         after = await _keep(state, after, target)
     report = await _report(state, entries, after, target, limit)
     return replace(report, was_raised=is_other and after.audited != before.audited)
-
-
-async def judged_answers(state: IndexState) -> list[AuditedAnswer]:
-    """Answers that were judged right or wrong and are still the answers, the latest first."""
-    judged = [query for query in await read_queries(state) if query.judgement is not None]
-    known = [answer for answer in await _answers(state, judged) if _verdict(answer) in ("right", "wrong")]
-    return sorted(known, key=lambda answer: answer.judgement.time if answer.judgement else "", reverse=True)
 
 
 @dataclass(frozen=True)
@@ -202,12 +172,23 @@ class _Log:
                 f"the log of {state.name} has no answer of its present calibration to judge; log all queries for a "
                 "while: index.log_queries('all'), `fg-search serve --log-all` or `fg-search search --log-all`"
             )
-        answers = await _answers(state, given)
+        answers = await answers_of(state, given)
         judged = {query.id: query.judgement for query in queries if query.judgement is not None}
-        counting = [answer for answer in answers if _verdict(answer) is not None]
-        latest = max((answer for answer in answers if answer.judgement is not None), key=_time, default=None)
+        counting = [answer for answer in answers if answer.verdict is not None]
+        latest = max(
+            (answer for answer in answers if answer.judgement is not None),
+            key=lambda answer: answer.judged_at,
+            default=None,
+        )
         answers.sort(key=lambda answer: _place(answer, seed))
         return cls(answers, len(judged) - len(counting), latest)
+
+    def given(self, calibration: Calibration, target: float, tenant: str | None) -> _Log:
+        """Those that are answers at a target precision."""
+        groups = [calibration.group_of(answer.label, tenant) for answer in self.answers]
+        least = calibration.least(target, groups, tenant=tenant).tolist()
+        answers = [answer for answer, lowest in zip(self.answers, least, strict=True) if answer.confidence >= lowest]
+        return replace(self, answers=answers)
 
     def above(self, threshold: float) -> _Log:
         """Answers of at least this confidence. Their order is still a random one by weight."""
@@ -216,13 +197,13 @@ class _Log:
     @property
     def told(self) -> Sequence[AuditedAnswer]:
         """All but those that were skipped."""
-        return [answer for answer in self.answers if _verdict(answer) != "skip"]
+        return [answer for answer in self.answers if answer.verdict != "skip"]
 
     @property
     def judged(self) -> Sequence[AuditedAnswer]:
         """Those at the beginning that are judged, without a gap."""
         told = self.told
-        first = next((i for i, answer in enumerate(told) if _verdict(answer) is None), len(told))
+        first = next((i for i, answer in enumerate(told) if answer.verdict is None), len(told))
         return told[:first]
 
     def audit(self) -> PrecisionAudit:
@@ -230,19 +211,22 @@ class _Log:
         total = sum(answer.count for answer in self.told)
         found = PrecisionAudit(total=total) if total else PrecisionAudit()
         for answer in self.judged:
-            found.add(_verdict(answer) == "right", answer.count)
+            found.add(answer.verdict == "right", answer.count)
         return found
 
 
-def _raised(entries: _Log, calibration: Calibration, target: float) -> Calibration:
+def _raised(entries: _Log, calibration: Calibration, target: float, tenant: str | None) -> Calibration:
     """The calibration with thresholds that the judged answers do not refute."""
-    while (threshold := calibration.threshold(target).threshold) is not None:
-        given = entries.above(threshold)
+    calibrated = calibration.promise.threshold(target).threshold
+    while (threshold := calibration.threshold(target, tenant=tenant).threshold) is not None and calibrated is not None:
+        given = entries.given(calibration, target, tenant)
         found = given.audit()
         if not found.refutes(target) or (found.judged < _FEWEST_JUDGED and found.judged < len(given.told)):
             break
-        higher = AuditedThreshold(target, _lowest_agreeing(given, threshold, target), found.judged, found.right)
-        calibration = replace(calibration, audited=(*_without(calibration, target).audited, higher))
+        higher = AuditedThreshold(
+            target, _lowest_agreeing(given, threshold, target), calibrated, found.judged, found.right, tenant
+        )
+        calibration = replace(calibration, audited=(*_without(calibration, target, tenant).audited, higher))
     return calibration
 
 
@@ -258,8 +242,9 @@ def _lowest_agreeing(entries: _Log, above: float, target: float) -> float | None
     return None
 
 
-def _without(calibration: Calibration, target: float) -> Calibration:
-    return replace(calibration, audited=tuple(one for one in calibration.audited if one.target != target))
+def _without(calibration: Calibration, target: float, tenant: str | None) -> Calibration:
+    others = (one for one in calibration.audited if (one.target, one.tenant) != (target, tenant))
+    return replace(calibration, audited=tuple(others))
 
 
 async def _keep(state: IndexState, calibration: Calibration, target: float) -> Calibration:
@@ -276,17 +261,18 @@ async def _keep(state: IndexState, calibration: Calibration, target: float) -> C
             f"{state.name} was calibrated by somebody else in this very moment; the judgement is noted, but it is "
             "about the calibration before"
         )
-    own = [one for one in calibration.audited if one.target == target]
-    calibration = replace(stored, audited=(*_without(stored, target).audited, *own))
+    tenant = state.chosen_tenant
+    own = [one for one in calibration.audited if (one.target, one.tenant) == (target, tenant)]
+    calibration = replace(stored, audited=(*_without(stored, target, tenant).audited, *own))
     await keep(state, calibration.audit_metadata())
     return state.handle.calibrated(calibration)
 
 
 async def _report(state: IndexState, entries: _Log, calibration: Calibration, target: float, limit: int) -> AnswerAudit:
-    threshold = calibration.threshold(target)
-    given = entries.above(float("inf") if threshold.threshold is None else threshold.threshold)
+    threshold = calibration.threshold(target, tenant=state.chosen_tenant)
+    given = entries.given(calibration, target, state.chosen_tenant)
     told, judged = given.told, given.judged
-    open_answers = [answer for answer in told[len(judged) :] if _verdict(answer) is None][:limit]
+    open_answers = [answer for answer in told[len(judged) :] if answer.verdict is None][:limit]
     return AnswerAudit(
         target=target,
         threshold=threshold,
@@ -294,70 +280,11 @@ async def _report(state: IndexState, entries: _Log, calibration: Calibration, ta
         answers=len(given.answers),
         asked=sum(answer.count for answer in given.answers),
         skipped=len(given.answers) - len(told),
-        waiting=sum(_verdict(answer) is not None for answer in told[len(judged) :]),
+        waiting=sum(answer.verdict is not None for answer in told[len(judged) :]),
         outdated=entries.outdated,
-        following=await _with_texts(state, open_answers),
-        latest=None if entries.latest is None else (await _with_texts(state, [entries.latest]))[0],
+        following=await with_texts(state, open_answers),
+        latest=None if entries.latest is None else (await with_texts(state, [entries.latest]))[0],
     )
-
-
-async def _answers(state: IndexState, queries: Sequence[LoggedQuery]) -> list[AuditedAnswer]:
-    """Answers to queries, with the labels that their items have now. Those whose item is gone are left out."""
-    given = [query for query in queries if query.nearest is not None and query.confidence is not None]
-    points = {query.nearest.id: state.point_id(query.nearest.id) for query in given if query.nearest is not None}
-    features = await _features(state, list(points.values()), [LABEL_KEY, SET_ASIDE_KEY])
-    answers = []
-    for query in given:
-        assert query.nearest is not None and query.confidence is not None  # noqa: S101, PT018  looked at above
-        found = features.get(points[query.nearest.id])
-        if found is None or found.get("set_aside"):
-            continue
-        answers.append(
-            AuditedAnswer(
-                query_id=query.id,
-                query=query.text,
-                count=query.sampled,
-                item=query.nearest.id,
-                label=found.get("label"),
-                text="",
-                confidence=query.confidence,
-                judgement=query.judgement,
-                turn=query.judgement_turn,
-            )
-        )
-    return answers
-
-
-async def _with_texts(state: IndexState, answers: Sequence[AuditedAnswer]) -> tuple[AuditedAnswer, ...]:
-    points = [state.point_id(answer.item) for answer in answers]
-    features = await _features(state, points, [TEXT_KEY])
-    return tuple(
-        replace(answer, text=str(features.get(point, {}).get("text", "")))
-        for answer, point in zip(answers, points, strict=True)
-    )
-
-
-async def _features(
-    state: IndexState, points: Sequence[int | str], keys: Sequence[str]
-) -> dict[int | str, dict[str, Any]]:
-    """Our part of the payloads of points that are there."""
-    found: dict[int | str, dict[str, Any]] = {}
-    for page in pages(list(dict.fromkeys(points)), _PAGE):
-        records = await state.engine.retrieve(
-            state.collection, page, with_payload=[*keys, HASH_KEY], tenant=state.chosen_tenant
-        )
-        found |= {id_of(record): features_of(record) for record in records}
-    return found
-
-
-def _verdict(answer: AuditedAnswer) -> Verdict | None:
-    """What this very answer was found to be."""
-    judgement = answer.judgement
-    return judgement.verdict if judgement is not None and judgement.is_about(answer.item, answer.label) else None
-
-
-def _time(answer: AuditedAnswer) -> str:
-    return "" if answer.judgement is None else answer.judgement.time
 
 
 def _place(answer: AuditedAnswer, seed: int) -> tuple[float, str]:
@@ -385,8 +312,3 @@ def _conflict(answer: AuditedAnswer) -> DecisionConflictError:
         f"the answer to {answer.query!r} has changed since it was shown, or somebody else has judged it; nothing was "
         "noted"
     )
-
-
-def _check_target(target: float) -> None:
-    if not is_number(target) or not 0 < target < 1:
-        raise ValueError(f"target_precision must be greater than 0 and less than 1, got {target!r}")

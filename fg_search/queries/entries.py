@@ -106,12 +106,15 @@ class LoggedQuery:
         uncertain: Whether the query's confidence or the calibrated one was below what was asked for.
         reason: Sentence that explains the decision.
         query_confidence: Confidence of the query's embedding, in [1/K, 1].
-        confidence: Calibrated probability that the best hit is right, in [0, 1]. ``None`` without a calibration.
+        confidence: Calibrated probability that the best hit is right, in [0, 1], as it was when it was asked. ``None``
+            without a calibration.
         nearest: Best hit, ``None`` if no item passed the filters.
         resolution: Decision about the query, ``None`` if there is none.
         turn: Number of decisions about the query, reopening included.
         pending: Decision that somebody is carrying out, or was when they were interrupted.
         calibration: Key of the calibration that ``confidence`` is of.
+        evidence: What ``confidence`` is made of, so that it can be told for another share of unanswerable queries, see
+            :class:`fg_search.index.search_results.SearchResult`; ``None`` if it was not logged.
         judgement: What somebody found its answer to be, ``None`` if nobody did.
         judgement_turn: Number of judgements, those taken back included.
         sampled: Number of times it was asked while all queries were logged, so that it stands for the traffic.
@@ -132,6 +135,7 @@ class LoggedQuery:
     turn: int = field(default=0, compare=False, repr=False)
     pending: Resolution | None = field(default=None, compare=False, repr=False)
     calibration: str | None = field(default=None, compare=False, repr=False)
+    evidence: tuple[float, float] | None = field(default=None, compare=False, repr=False)
     judgement: Judgement | None = field(default=None, compare=False)
     judgement_turn: int = field(default=0, compare=False, repr=False)
     sampled: int = field(default=0, compare=False, repr=False)
@@ -166,6 +170,7 @@ class LoggedQuery:
             turn=payload.get("turn", 0),
             pending=Resolution.of_payload(payload.get("pending")),
             calibration=payload.get("calibration"),
+            evidence=None if payload.get("evidence") is None else tuple(payload["evidence"]),
             judgement=Judgement.of_payload(payload.get("judgement")),
             judgement_turn=payload.get("judgement_turn", 0),
             sampled=payload.get("sampled", 0),

@@ -38,7 +38,10 @@ _PAGE = 1_000
 _BASE, _MODEL = "base", "base_model"
 _SAMPLED = "sampled"
 _RESOLUTION, _PENDING, _TURN, _DECIDED_BY = "resolution", "pending", DECISION_TURN, DECIDED_BY
-_CALIBRATION, _JUDGEMENT = "calibration", "judgement"
+_CALIBRATION, _EVIDENCE, _JUDGEMENT = "calibration", "evidence", "judgement"
+_OF_RESULT = ("decision", "uncertain", "reason", "query_confidence", "confidence", "nearest", _CALIBRATION, _EVIDENCE)
+_BY_PEOPLE = (_RESOLUTION, _PENDING, _TURN, _JUDGEMENT, JUDGEMENT_TURN)
+_READ = ("text", "count", "first", "last", _SAMPLED, *_OF_RESULT, *_BY_PEOPLE)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class AskedQuery:
         reason: Reason of the decision.
         query_confidence: Confidence of the query's embedding, in [1/K, 1].
         confidence: Calibrated confidence of the result, ``None`` without a calibration.
+        evidence: What it is made of, see :class:`fg_search.index.search_results.SearchResult`.
         nearest: Best hit, ``None`` if no item passed the filters.
         sampled: Whether all queries were logged when it was asked.
     """
@@ -66,6 +70,7 @@ class AskedQuery:
     reason: str
     query_confidence: float
     confidence: float | None
+    evidence: tuple[float, float] | None
     nearest: NearestItem | None
     sampled: bool = False
 
@@ -126,9 +131,20 @@ async def _write_queries(state: IndexState, name: str, asked: Sequence[AskedQuer
 
 async def read_queries(state: IndexState, ids: Sequence[str] | None = None) -> list[LoggedQuery]:
     """Logged queries of the tenant, in no order. If ids are given, only those queries."""
-    wanted = ["text", "count", "first", "last", "decision", "uncertain", "reason", "query_confidence", "confidence"]
-    people = [_RESOLUTION, _PENDING, _TURN, _JUDGEMENT, JUDGEMENT_TURN]
-    records = await _records(state, [*wanted, "nearest", _SAMPLED, _CALIBRATION, *people], ids)
+    return _queries(await _records(state, _READ, ids))
+
+
+async def read_queries_of_all(state: IndexState) -> dict[str | None, list[LoggedQuery]]:
+    """Logged queries by tenant, those of all if none was chosen; all are of ``None`` in an index without tenants."""
+    if state.metadata.settings.tenant_key is None or state.chosen_tenant is not None:
+        return {state.chosen_tenant: await read_queries(state)}
+    found: dict[str | None, list[models.Record]] = {}
+    for record in await _scrolled(state, [*_READ, TENANT], None):
+        found.setdefault(payload_of(record)[TENANT], []).append(record)
+    return {tenant: _queries(records) for tenant, records in found.items()}
+
+
+def _queries(records: Sequence[models.Record]) -> list[LoggedQuery]:
     return [LoggedQuery.of_payload(str(record.id), payload_of(record)) for record in records]
 
 
@@ -274,19 +290,26 @@ async def _ids_of(state: IndexState, name: str, texts: Sequence[str]) -> dict[st
 
 
 async def _records(state: IndexState, keys: Sequence[str], ids: Sequence[str] | None = None) -> list[models.Record]:
+    if ids is None:
+        return await _scrolled(state, keys, _own(state))
     name = query_log(state.collection)
 
     async def read() -> list[models.Record]:
-        if ids is None:
-            everything = scroll_pages(
-                state.engine, name, page_size=_PAGE, scroll_filter=_own(state), with_payload=[*keys]
-            )
-            return [record async for page in everything for record in page]
         found: list[models.Record] = []
         for page in pages([query_id for query_id in ids if is_uuid(query_id)], _PAGE):  # no log holds any other id
             records = await state.engine.retrieve(name, ids=page, with_payload=[*keys, TENANT])
             found += [record for record in records if payload_of(record).get(TENANT) == state.tenant]
         return found
+
+    return await in_log(state, name, query_log_indexes(state.metadata.settings), read, [])
+
+
+async def _scrolled(state: IndexState, keys: Sequence[str], scope: models.Filter | None) -> list[models.Record]:
+    name = query_log(state.collection)
+
+    async def read() -> list[models.Record]:
+        everything = scroll_pages(state.engine, name, page_size=_PAGE, scroll_filter=scope, with_payload=[*keys])
+        return [record async for page in everything for record in page]
 
     return await in_log(state, name, query_log_indexes(state.metadata.settings), read, [])
 
@@ -315,6 +338,7 @@ def _result(asked: AskedQuery, state: IndexState) -> dict[str, Any]:
         "query_confidence": asked.query_confidence,
         "confidence": asked.confidence,
         _CALIBRATION: None if asked.confidence is None or state.calibration is None else state.calibration.key,
+        _EVIDENCE: None if asked.evidence is None else [*asked.evidence],
         "nearest": None if asked.nearest is None else vars(asked.nearest),
         **_embedding(asked.base, state),
     }

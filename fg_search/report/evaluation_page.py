@@ -43,7 +43,8 @@ class EvaluationPage:
         bins: Bins of the reliability diagram, empty without a calibration.
         ece: Expected calibration error, ``None`` without a calibration.
         brier: Brier score, ``None`` without a calibration.
-        precisions: What is reached at each target precision, empty without a calibration.
+        precisions: What is reached at each target precision, empty if nothing is promised.
+        no_promise: Why nothing is.
         target: Target precision of the slices that are shown; ``None`` if every query counts as answered.
         slices: By what they share, the slices.
         short: Slices that fall short of any target precision.
@@ -58,6 +59,7 @@ class EvaluationPage:
     ece: float | None
     brier: float | None
     precisions: Sequence[ReachedPrecision]
+    no_promise: str | None
     target: float | None
     slices: Mapping[str, Sequence[Slice]]
     short: Sequence[Slice]

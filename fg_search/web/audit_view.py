@@ -12,7 +12,8 @@ from starlette.responses import RedirectResponse, Response
 
 from fg_search.errors import DecisionConflictError, NotCalibratedError, NothingLoggedError
 from fg_search.index.evaluation import TARGETS
-from fg_search.queries.audit import TARGET, AnswerAudit, AuditedAnswer
+from fg_search.queries.audit import TARGET, AnswerAudit
+from fg_search.queries.audited_answers import AuditedAnswer
 from fg_search.web.parameters import JudgementRequest, problems
 from fg_search.web.site import FormFields, Site, link
 

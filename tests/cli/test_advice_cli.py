@@ -244,7 +244,7 @@ def test_scores_queries_and_calibrations_are_made_by_the_commands_that_are_named
     assert Advice("none; see `fg-search calibrate`").is_in(_done(run("info", "--index", own))[0])
     judged = ("--queries", tmp_path / "q.jsonl", "--index", own)
     shown = _done(run("evaluate", *judged))[0]
-    assert Advice("not calibrated for these searches; see `fg-search calibrate`").is_in(shown)
+    assert Advice("the index is not calibrated; see `fg-search calibrate`").is_in(shown)
     _done(run("calibrate", *judged))
     both = ("--check", "--expected-unanswerable", 0.2)
     assert Advice("--check compares queries; leave out --expected-unanswerable").is_in(

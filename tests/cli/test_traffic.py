@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from fg_search import ConfidenceIndex, FeatureGroupEncoder
+from fg_search import ConfidenceIndex, FeatureGroupEncoder, IndexSettings
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +50,23 @@ def test_the_exit_code_tells_whether_the_promise_holds(run, folder):
     code, out, _ = run(*adapt, "--queries", folder / "alike.jsonl", "--json")
     assert json.loads(out)["shift"]["holds"] is True
     assert run(*kept)[0] == 0
+
+
+def test_the_traffic_of_an_index_with_tenants_is_of_all_of_them(run, folder, corpus, questions):
+    path, encoder = folder / "shared", FeatureGroupEncoder(str(folder / "encoder"))
+    with ConfidenceIndex(path, encoder, settings=IndexSettings(tenant_key="shop")) as index:
+        index.tenant("north").add(corpus[0], labels=corpus[1])
+        texts, labels = questions(400, 0)
+        index.calibrate(texts, labels, tenants=["north"] * len(texts))
+    rows = [{"text": text, "of": "north"} for text in questions(60, 5)[0]]
+    (folder / "shared.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    adapt = ("adapt", "--index", path, "--queries", folder / "shared.jsonl")
+    code, out, _ = run(*adapt, "--tenants", "of", "--json")
+    assert (code, json.loads(out)["unanswerable_share"]["queries"]) == (0, 60)
+    for wrong, said in (
+        (("--tenant", "north"), "`fg-search adapt` without --tenant"),
+        ((), "say of which each query is"),
+        (("--tenants", "nothing"), "has no tenant in the column"),
+    ):
+        code, _, err = run(*adapt, *wrong)
+        assert (code != 0, said in " ".join(err.replace("│", " ").split())) == (True, True)

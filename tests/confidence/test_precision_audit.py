@@ -114,3 +114,12 @@ def test_a_judgement_is_right_or_wrong():
         with pytest.raises(ValueError, match="right must be a boolean"):
             audit.observe(unknown)
     assert audit.judged == 0
+
+
+def test_only_a_precision_between_0_and_1_is_proved_or_refuted():
+    audit = audited([True] * 50)
+    assert audit.proves(0.9)
+    for target in (0, 1, 1.5, None):
+        for asked in (audit.proves, audit.refutes):
+            with pytest.raises(ValueError, match="target must be greater than 0"):
+                asked(target)

@@ -7,6 +7,7 @@ import pytest
 
 from fg_search import PrecisionGate
 from fg_search.confidence.promise import PrecisionPromise
+from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError, NotFittedError
 
 POPULATION = 40_000
@@ -269,3 +270,39 @@ def test_rarer_misses_than_draws_can_show_are_not_promised():
     for delta in (0.001, 0, 1):
         with pytest.raises(ValueError, match="delta must be at least"):
             gate.threshold(0.8, delta)
+
+
+def test_a_gate_abstains_from_queries_without_results():
+    gate = PrecisionGate().fit(*results(np.random.default_rng(1), 400, 0.1)[:2])
+    assert len(gate.decide(np.zeros((0, 3)), 0.8).answer) == 0
+    scores = results(np.random.default_rng(2), 20, 0.0)[0]
+    with_gap = scores.copy()
+    with_gap[3] = np.nan
+    decisions, expected = gate.decide(with_gap, 0.8), gate.decide(scores, 0.8)
+    assert (decisions.confidence[3], decisions.answer[3]) == (0, False)
+    others = np.arange(20) != 3
+    assert np.array_equal(decisions.confidence[others], expected.confidence[others])
+    assert expected.answer.any()
+
+
+def test_a_gate_counts_equal_queries_as_one_that_was_asked_often():
+    rng = np.random.default_rng(1)
+    gate = PrecisionGate().fit(*results(rng, 1500, 0.1)[:2])
+    scores = results(rng, 300, 0.4)[0]
+    twice = gate.adapt(scores, counts=np.full(300, 2)).promise.share
+    assert twice.value == pytest.approx(gate.adapt(scores).promise.share.value)
+    assert twice.queries == 600
+    assert gate.check_traffic(scores, counts=np.full(300, 2)).reason
+    with pytest.raises(ValueError, match=r"all alike.*in counts"):
+        gate.adapt(np.repeat(scores[:1], 40, axis=0))
+    for wrong in (np.ones(3), np.zeros(300), np.full(300, np.nan)):
+        with pytest.raises(ValueError, match="for each of the 300 queries"):
+            gate.adapt(scores, counts=wrong)
+
+
+def test_with_too_few_unanswerable_queries_the_share_is_unknown():
+    promise = PrecisionPromise.learn(*draw(np.random.default_rng(0), 500, 0.004))
+    assert promise.share == UnanswerableShare.unknown(500)
+    assert "as many queries have no answer as of the judged ones" in promise.threshold(0.8).reason
+    again = PrecisionPromise.from_dict(json.loads(json.dumps(promise.to_dict())))
+    assert again.share == promise.share

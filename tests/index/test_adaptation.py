@@ -4,9 +4,11 @@ from datetime import datetime, timedelta, timezone
 
 import numpy as np
 import pytest
+from qdrant_client import QdrantClient
 
-from fg_search import ConfidenceIndex
+from fg_search import ConfidenceIndex, IndexSettings
 from fg_search.errors import NotCalibratedError
+from fg_search.index import following
 
 QUESTION = "please help my card is stolen"
 
@@ -107,6 +109,8 @@ def test_what_cannot_be_followed_says_what_to_do(calibrated, local, rows):
             calibrated.adapt(**wrong)
     with pytest.raises(ValueError, match="leave it out"):
         calibrated.adapt([QUESTION], since=datetime.now(timezone.utc))
+    with pytest.raises(ValueError, match="leave it out to take those of the log"):
+        calibrated.adapt([])
     with pytest.raises(ValueError, match="give at least 30"):
         calibrated.adapt([QUESTION] * 3)
 
@@ -118,8 +122,74 @@ def test_one_of_the_first_few_hits_may_be_what_is_right(local, rows, questions):
     assert three.promise.judged.correct.sum() >= first.promise.judged.correct.sum()
     assert local.info().calibration.relevant_within == 3
     assert local.evaluate(texts, labels, relevant_within=3).precisions
-    assert not local.evaluate(texts, labels).precisions  # another question than was calibrated
+    other = local.evaluate(texts, labels)  # another question than was calibrated
+    assert (other.precisions, other.no_promise) == ((), "the index is calibrated for relevant_within=3, not 1")
     for wrong in (0, 11, 1.5):
         with pytest.raises(ValueError, match="from 1 to 10"):
             local.calibrate(texts, labels, relevant_within=wrong)
     assert np.isfinite(local.search(QUESTION).confidence)
+
+
+def test_an_open_index_learns_what_others_calibrate_and_adapt(encoder, rows, questions, monkeypatch):
+    client = QdrantClient(":memory:")
+    with ConfidenceIndex(client, encoder) as ours, ConfidenceIndex(client, encoder) as theirs:
+        ours.add(**rows)
+        theirs.calibrate(*questions(300, 0))
+        assert ours.search(QUESTION).confidence is None  # it is not looked at with every search
+        monkeypatch.setattr(following, "LOOK_EVERY", 0.0)
+        assert ours.search(QUESTION).confidence == theirs.search(QUESTION).confidence
+        theirs.adapt(expected_unanswerable=0.7)
+        assert ours.search(QUESTION).unanswerable_share == 0.7
+    client.close()
+
+
+def test_the_calibration_follows_the_traffic_of_all_tenants(encoder, rows, questions, traffic):
+    settings = IndexSettings(tenant_key="shop")
+    with ConfidenceIndex(":memory:", encoder, settings=settings) as index:
+        views = {name: index.tenant(name) for name in ("north", "south")}
+        for view in views.values():
+            view.add(**rows)
+        texts, labels = questions(300, 0)
+        index.calibrate(texts, labels, tenants=["north"] * len(texts))
+        for wrong in ({"expected_unanswerable": 0.2}, {"queries": texts[:50]}, {}):
+            with pytest.raises(ValueError, match="adapt the index itself"):
+                views["north"].adapt(**wrong)
+        known, unknown = traffic(60, 0.0, 3), traffic(60, 1.0, 4)
+        both = {"queries": [*known, *unknown], "tenants": ["north"] * 60 + ["south"] * 60}
+        given = index.adapt(**both)
+        views["north"].search_many(known, log="all")
+        views["south"].search_many(unknown, log="all")
+        logged = index.adapt()
+        assert logged.share.value == pytest.approx(given.share.value, abs=0.02)
+        assert 0.3 < logged.share.value < 0.7
+        assert views["south"].check_traffic(unknown).queries == 60
+        with pytest.raises(ValueError, match="say of which each query is"):
+            index.adapt(texts)
+        with pytest.raises(ValueError, match="tenants has 1 items, queries 300"):
+            index.adapt(texts, tenants=["north"])
+        with pytest.raises(ValueError, match="the log knows the tenants"):
+            index.check_traffic(tenants=["north"])
+
+
+def test_a_share_that_is_not_known_is_not_told(encoder, rows, questions):
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add(**rows)
+        texts, labels = questions(400, 0)
+        known = [i for i, label in enumerate(labels) if label is not None]
+        calibration = index.calibrate([texts[i] for i in known], [labels[i] for i in known])
+        assert (calibration.share.source, calibration.share.value) == ("unknown", None)
+        result = index.search(QUESTION, target_precision=0.7)
+        assert result.unanswerable_share is None
+        assert "have no answer" not in result.reason
+        assert "as many queries have no answer as of the judged ones" in calibration.threshold(0.7).reason
+        assert index.info().calibration.share == calibration.share
+
+
+def test_a_reason_says_of_how_many_hits_one_is_right(encoder, rows, questions):
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add(**rows)
+        index.calibrate(*questions(300, 0), relevant_within=3)
+        assert (
+            "a precision of 70.0% of one of the first 3 hits takes"
+            in index.search(QUESTION, target_precision=0.7).reason
+        )

@@ -142,7 +142,7 @@ def test_the_page_slices_by_what_is_asked_for(calibrated):
 
 def test_the_page_without_a_calibration_answers_everything(uncalibrated):
     page = uncalibrated.to_html()
-    assert "not calibrated for these searches" in page
+    assert "Nothing is promised for these searches: the index is not calibrated" in page
     assert "Every query counts as answered" in page
     assert "Reliability diagram" not in page
     assert "falls short" not in page

@@ -1,6 +1,7 @@
 """Judging on the way: answers drawn from the log, what they prove, and a promise that is broken."""
 
 import asyncio
+import math
 import shutil
 import threading
 from dataclasses import replace
@@ -11,6 +12,7 @@ from qdrant_client import QdrantClient
 from fg_search import AsyncConfidenceIndex, ConfidenceIndex, IndexSettings
 from fg_search.confidence.precision_audit import PrecisionAudit
 from fg_search.errors import DecisionConflictError, ItemNotFoundError, NotCalibratedError, NothingLoggedError
+from fg_search.queries import audit
 
 TARGET = {"target_precision": 0.8}
 
@@ -302,7 +304,7 @@ def test_an_answer_that_has_changed_since_it_was_shown_is_not_judged(logged):
     assert logged.judged_answers() == []
 
 
-def test_no_threshold_is_raised_for_a_calibration_that_was_replaced(encoder, rows, questions, asked_about):
+def test_no_threshold_is_raised_for_a_calibration_that_was_replaced(encoder, rows, questions, asked_about, monkeypatch):
     client = QdrantClient(":memory:")
     with ConfidenceIndex(client, encoder) as ours, ConfidenceIndex(client, encoder) as theirs:
         ours.add(**rows)
@@ -313,14 +315,55 @@ def test_no_threshold_is_raised_for_a_calibration_that_was_replaced(encoder, row
             found = ours.judge_answer(found.following[0], "wrong", **TARGET)
         assert found.is_refuted
         assert "refuted, and a higher threshold is chosen from 20 judged answers on" in str(found)
-        theirs.calibrate(*questions(400, 4))
+        note = audit.note_judgement
+
+        async def note_late(*given):
+            theirs.calibrate(*questions(400, 4))
+            return await note(*given)
+
+        monkeypatch.setattr(audit, "note_judgement", note_late)
         with pytest.raises(NotCalibratedError, match="the judgement is noted"):
             ours.judge_answer(found.following[0], "wrong", **TARGET)
+        assert len(ours.judged_answers()) == 20
+        with pytest.raises(DecisionConflictError, match="was calibrated again since"):
+            ours.judge_answer(replace(found.following[0], turn=1), "right", **TARGET)
         assert len(ours.judged_answers()) == 20
     with ConfidenceIndex(client, encoder) as again:
         assert again.calibration.audited == ()
         assert again.calibration.key == theirs.calibration.key
     client.close()
+
+
+@pytest.mark.parametrize("share", [0.02, 0.8])
+def test_answers_are_those_for_the_share_that_is_followed_now(logged, asked_about, share):
+    logged.adapt(expected_unanswerable=share)
+    results = logged.search_many(list(asked_about), target_precision=0.8)
+    answered = {result.query for result in results if not result.uncertain}
+    found = logged.audit(**TARGET, limit=1000)
+    assert {answer.query for answer in found.following} == answered
+    of_query = {result.query: result.confidence for result in results}
+    assert all(answer.confidence == pytest.approx(of_query[answer.query]) for answer in found.following)
+
+
+def test_a_raised_threshold_is_one_for_the_share_that_is_followed_now(logged, asked_about):
+    before = logged.calibration.threshold(0.8).threshold
+    judge(logged, 25, lambda answer: "right" if answer.confidence > (1 + before) / 2 else "wrong")
+    raised = logged.calibration.threshold(0.8).threshold
+    assert raised > before
+    rarer = logged.adapt(expected_unanswerable=0.02)
+    assert rarer.promise.threshold(0.8).threshold < rarer.threshold(0.8).threshold
+    often = logged.adapt(expected_unanswerable=0.5)
+    calibrated, lifted = often.promise.threshold(0.8).threshold, often.threshold(0.8).threshold
+    assert log_odds(lifted) - log_odds(calibrated) == pytest.approx(log_odds(raised) - log_odds(before))
+    assert log_odds(lifted) > log_odds(calibrated)
+    results = logged.search_many(list(asked_about), target_precision=0.8)
+    assert {result.threshold for result in results} == {lifted}
+    assert logged.audit(**TARGET).threshold.threshold == lifted
+    assert logged.audit(**TARGET, limit=1000).answers == sum(not result.uncertain for result in results)
+
+
+def log_odds(probability):
+    return math.log(probability / (1 - probability))
 
 
 def test_judged_answers_are_listed_the_latest_first(logged, asked_about):
@@ -397,3 +440,25 @@ def test_the_same_as_coroutines(encoder, rows, questions):
 
     found, judged = asyncio.run(work())
     assert (found.bounds.judged, len(judged)) == (1, 1)
+
+
+def test_what_one_tenants_answers_have_shown_raises_no_other_tenants_threshold(encoder, rows, questions):
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="shop")) as index:
+        north, south = index.tenant("north"), index.tenant("south")
+        for view in (north, south):
+            view.add(**rows)
+        texts, labels = questions(300, 3)
+        index.calibrate(texts, labels, tenants=["north"] * 300)
+        asked = questions(60, 8)[0]
+        for view in (north, south):
+            view.search_many(asked, log="all")
+        judge(north, 20, lambda _: "wrong")
+        before = index.calibration.threshold(0.8).threshold
+        assert index.calibration.threshold(0.8, tenant="south").threshold == before
+        assert index.calibration.threshold(0.8, tenant="north").threshold != before
+        answered = {
+            view: sum(not result.uncertain for result in view.search_many(asked, **TARGET)) for view in (north, south)
+        }
+        assert answered[north] < answered[south]
+        assert north.audit(**TARGET, limit=100).answers == answered[north]
+        assert south.audit(**TARGET, limit=100).answers == answered[south]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
 from typing_extensions import Self
 
 from fg_search.model.batching import BatchSize, encode_rows
 from fg_search.model.embedders.embedder import Embedded
+from fg_search.model.embedders.images import takes_texts_alone
 from fg_search.model.fingerprint import Fingerprints, Parts, combined
 from fg_search.model.pipeline import as_base
 from fg_search.model.pretrained import Backend, load_sentence_transformer
@@ -20,6 +23,9 @@ from fg_search.model.roles import Roles
 from fg_search.model.sources import Source, source_of
 from fg_search.model.text_tokenizer import KnownTokenizer
 from fg_search.validation import check_texts
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 class SentenceTransformerEmbedder:
@@ -153,6 +159,17 @@ class SentenceTransformerEmbedder:
     def embed_documents(self, texts: Sequence[str]) -> Embedded:
         """Embeddings of texts that are found."""
         return self._embed(texts, "document")
+
+    def embed_images(self, images: Sequence[Image]) -> npt.NDArray[np.float32]:
+        """Embeddings ``(n, d)`` of pictures of PIL.
+
+        Raises:
+            UnsupportedError: If the model takes none.
+        """
+        if "image" not in self.model.modalities:
+            raise takes_texts_alone(self.name)
+        found = self.model.encode([*images], batch_size=len(images), show_progress_bar=False, convert_to_numpy=True)
+        return np.asarray(found, dtype=np.float32)
 
     def _embed(self, texts: Sequence[str], role: Role) -> Embedded:
         checked = check_texts(texts)
