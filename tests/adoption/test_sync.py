@@ -6,7 +6,8 @@ from adoption_data import VECTOR, check_same, made, point, state_of
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
-from fg_search.errors import UnsupportedError
+from fg_search.errors import ModelMismatchError, UnsupportedError
+from fg_search.index.adoption import renewing
 
 
 @pytest.fixture
@@ -159,6 +160,31 @@ def test_a_renewal_that_was_interrupted_is_finished_by_sync(edge, rows, how, tin
         assert index.info().unsynced == 0
         assert index.metadata.source.former is None
         assert len(edge.get_collection("shop").config.params.sparse_vectors) == 1
+
+
+def test_of_two_renewals_at_once_the_later_holds(edge, rows, how, tiny_model, monkeypatch):
+    made(edge, rows)
+    texts, labels, _ = rows
+    first, second = (
+        FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=steps)
+        for steps in (10, 20)
+    )
+    theirs = renewing.sync
+    with ConfidenceIndex.adopt(edge, **how) as index, ConfidenceIndex(edge, collection="shop") as other:
+
+        async def overtaken(*arguments, **options):
+            monkeypatch.undo()
+            other.migrate(second)
+            return await theirs(*arguments, **options)
+
+        monkeypatch.setattr(renewing, "sync", overtaken)
+        with pytest.raises(ModelMismatchError, match="open it again"):
+            index.migrate(first)
+    with ConfidenceIndex(edge, second, collection="shop") as index:
+        index.sync()
+        assert index.info().unsynced == 0
+        assert index.search(texts[3], limit=1).hits[0].label == labels[3]
+        assert list(edge.get_collection("shop").config.params.sparse_vectors) == [index.metadata.source.features]
 
 
 def dying_after(method, calls):
