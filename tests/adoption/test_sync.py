@@ -52,6 +52,15 @@ def test_what_has_changed_is_computed_again_and_the_rest_left_alone(edge, rows, 
         assert moved.payload["fg"]["codes"] == twin.payload["fg"]["codes"]
 
 
+def test_a_point_that_loses_its_vector_is_no_item_any_more(adopted, shop, rows):
+    texts, *_ = rows
+    shop.delete_vectors("shop", [VECTOR], [3])
+    assert adopted.sync().skipped == 1
+    stored = shop.retrieve("shop", [3], with_vectors=True)[0]
+    assert (sorted(stored.vector), sorted(stored.payload)) == (["image"], ["info", "title"])
+    assert 3 not in [hit.id for hit in adopted.search(texts[3], limit=48).hits]
+
+
 def test_people_may_work_on_points_that_are_not_synced(adopted, shop, rows):
     _, _, vectors = rows
     shop.upsert(
