@@ -40,6 +40,7 @@ from fg_search.index import (
     removal,
     snapshots,
 )
+from fg_search.index import items as index_items
 from fg_search.index import labels as item_labels
 from fg_search.index.adoption import adopting, preparing, renewing, undoing
 from fg_search.index.adoption.options import MOST_LEARNED, AdoptionOptions
@@ -54,6 +55,7 @@ from fg_search.index.following import on_current_collection, on_current_encoder
 from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
+from fg_search.index.items import IndexedItem
 from fg_search.index.progress import progress_bar
 from fg_search.index.query_vectors import Query, given_queries, given_query, given_sample
 from fg_search.index.recovery import LostCollection
@@ -837,6 +839,22 @@ class ConfidenceIndex:
         """
         self._logging = check_logging(which)
 
+    def report_missing(self, query: Query, *, note: str | None = None) -> None:
+        """Enter a query into the log as one without an answer, whatever the search makes of it.
+
+        For those who find that the hits do not answer it: a person, or a program that has read them. It is then one of
+        the open queries of :meth:`logged_queries`, and counts for :meth:`missing_labels`.
+
+        Args:
+            query: A text, or several phrasings of one question.
+            note: What is missing, for whoever reads the log.
+
+        Raises:
+            EmptyIndexError: If the index is empty.
+        """
+        drive(self._connected.check_writable(self.collection))
+        self._find(lambda state: logged_search.report_missing(state, query, note))
+
     def logged_queries(self, *, limit: int = 50, offset: int = 0, only_open: bool = True) -> list[LoggedQuery]:
         """Logged queries, the most frequent first, the latest first among equals.
 
@@ -1481,6 +1499,25 @@ class ConfidenceIndex:
         """
         with self._deciding:
             return drive(workflow.decisions(self._state, limit=limit, item_id=item_id, standing=standing, since=since))
+
+    def items(
+        self,
+        ids: Sequence[UserId] | None = None,
+        *,
+        query_filter: models.Filter | None = None,
+        limit: int | None = None,
+    ) -> list[IndexedItem]:
+        """Items as they are stored: those with these ids, or all that match a filter.
+
+        Args:
+            ids: Ids of the items, which come in this order. Unknown ids are left out of the result.
+            query_filter: Qdrant filter. By default all items are read.
+            limit: Maximum number of items.
+
+        Raises:
+            ValueError: If both are given, or the limit is less than one.
+        """
+        return drive(index_items.items(self._state, ids, query_filter, limit))
 
     def labels(self, limit: int = 1000) -> list[str]:
         """Labels of the index, the most frequent first.

@@ -13,7 +13,21 @@ import sys
 
 import typer
 
-from fg_search.cli import adapt, adopt, audit, demo, evaluate, fit, index, maintenance, queries, review, search, serve
+from fg_search.cli import (
+    adapt,
+    adopt,
+    audit,
+    demo,
+    evaluate,
+    fit,
+    index,
+    maintenance,
+    mcp,
+    queries,
+    review,
+    search,
+    serve,
+)
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
 from fg_search.errors import FgSearchError
 
@@ -59,6 +73,7 @@ for command in (
     maintenance.restore,
     maintenance.recover,
     serve.serve,
+    mcp.mcp,
     demo.demo,
 ):
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
