@@ -87,6 +87,7 @@ def walk(
     index.decide(many["ids"][3], "label", label="other")
     seen.append(index.push(elsewhere))
     seen.append(index.pull(elsewhere).written)
+    index.optimize()
     index.migrate(other_encoder)
     seen.append(index.delete(many["ids"][:105]))
     seen.append(index.delete(query_filter=EVEN))
