@@ -30,6 +30,8 @@ from rich.table import Table
 HERE = Path(__file__).parent
 SIZES, MOST = (10_000, 30_000, 100_000), 1_000_000
 COMPARED = 100_000  # points in the comparisons, or the largest smaller size
+RANKINGS = ("features", "both", "base")
+SETTINGS_POINTS = 30_000  # points in the comparison of settings
 GIB = 2**30
 
 
@@ -51,7 +53,7 @@ class Bench:
         self.work = work
         self.scratch = work / "scratch"
 
-    def run(self, part: str, *arguments: object, threads: int | None = 1) -> dict[str, Any]:
+    def run(self, part: str, *arguments: object, threads: int | None = 1) -> Any:
         """Run a part and return its figures.
 
         Args:
@@ -74,7 +76,7 @@ class Bench:
         )
         if done.returncode:
             sys.exit(f"engine_{part} failed")
-        return dict(json.loads(done.stdout))
+        return json.loads(done.stdout)
 
     def fresh(self, name: str) -> Path:
         """Path of a folder that does not exist yet."""
@@ -98,8 +100,12 @@ def measure(bench: Bench, sizes: list[int]) -> dict[str, Any]:
     shutil.rmtree(bench.scratch / "alone")
     embeddings = bench.run("add", bench.fresh("add"), "embeddings")
     texts = bench.run("add", bench.fresh("add"), "texts", threads=None)
+    smaller = min(sizes[-1], SETTINGS_POINTS)
+    settings = bench.run("settings", bench.fresh("settings"), smaller)
     shutil.rmtree(bench.scratch)
     return {
+        "settings_points": smaller,
+        "settings": settings,
         "compared_points": compared,
         "growth": growth,
         "features_alone": alone,
@@ -148,7 +154,8 @@ def verdicts(figures: dict[str, Any]) -> list[Verdict]:
 
 def show(figures: dict[str, Any]) -> None:
     console = Console(width=130)
-    for table in (latency_table(figures), growth_table(figures), verdict_table(verdicts(figures))):
+    tables = (latency_table(figures), growth_table(figures), settings_table(figures), verdict_table(verdicts(figures)))
+    for table in tables:
         console.print(table)
     search, add = figures["search"], figures["add"]
     print(
@@ -201,6 +208,29 @@ def growth_table(figures: dict[str, Any]) -> Table:
             f"{size['peak_bytes'] / 2**20:,.0f}",
             f"{size['disk_bytes_per_point']:,.0f}",
             *(f"{size[f'{kind}_ms']:.2f}" for kind in ("plain", "filter", "formula", "both")),
+        )
+    return table
+
+
+def settings_table(figures: dict[str, Any]) -> Table:
+    table = Table(
+        f"settings, {figures['settings_points']:,} points",
+        "optimized in",
+        "bytes a point",
+        "of them index of features",
+        *(f"{ranking}: {column}" for ranking in RANKINGS for column in ("ms", "item", "label")),
+    )
+    for row in figures["settings"]:
+        measured = [
+            (f"{row[f'{ranking}_ms']:.2f}", f"{row[f'{ranking}_item']:.3f}", f"{row[f'{ranking}_label']:.3f}")
+            for ranking in RANKINGS
+        ]
+        table.add_row(
+            row["settings"],
+            f"{row['seconds']:.0f} s" if row["optimized"] else "-",
+            f"{row['bytes']:,.0f}",
+            f"{row['index_bytes']:,.0f}",
+            *(value for values in measured for value in values),
         )
     return table
 

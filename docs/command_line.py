@@ -17,7 +17,18 @@ GROUPS = {
     "Search": ["calibrate", "adapt", "search", "evaluate"],
     "Review": ["score", "review", "confused", "relabel", "export", "import"],
     "Logged queries": ["audit", "missing-labels", "decide-queries", "forget-queries"],
-    "Operate": ["check", "migrate", "copy", "snapshot", "restore", "recover", "serve", "mcp", "demo"],
+    "Operate": [
+        "check",
+        "migrate",
+        "copy",
+        "optimize",
+        "snapshot",
+        "restore",
+        "recover",
+        "serve",
+        "mcp",
+        "demo",
+    ],
 }
 INTRODUCTION = """# Command line
 

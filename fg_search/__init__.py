@@ -22,6 +22,7 @@ from fg_search.errors import (
     IndexNotFoundError,
     ItemNotFoundError,
     ModelMismatchError,
+    NoEmbedderError,
     NotCalibratedError,
     NotFittedError,
     NothingLoggedError,
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from fg_search.layout.settings import IndexSettings
     from fg_search.model.codebook import Codebook
     from fg_search.model.cross_fitting import cross_fit
+    from fg_search.model.embedders.brought import BroughtVectors
+    from fg_search.model.embedders.embedder import Embedded, Embedder
+    from fg_search.model.embedders.sentence_transformer import SentenceTransformerEmbedder
     from fg_search.model.embeddings import FeatureEmbeddings
     from fg_search.model.encoder import FeatureGroupEncoder
     from fg_search.model.fit import fit_head
@@ -54,16 +58,20 @@ __version__ = version("fg_search")
 
 _MODULES = {
     "AsyncConfidenceIndex": "async_confidence_index",
+    "BroughtVectors": "model.embedders.brought",
     "Calibrator": "confidence.calibrator",
     "Codebook": "model.codebook",
     "ConfidenceIndex": "confidence_index",
     "EdgeClient": "edge.client",
+    "Embedded": "model.embedders.embedder",
+    "Embedder": "model.embedders.embedder",
     "FeatureEmbeddings": "model.embeddings",
     "FeatureGroupEncoder": "model.encoder",
     "FeatureGroupHead": "model.head",
     "FeatureGroupLoss": "model.loss",
     "IndexSettings": "layout.settings",
     "PrecisionGate": "confidence.gate",
+    "SentenceTransformerEmbedder": "model.embedders.sentence_transformer",
     "cross_fit": "model.cross_fitting",
     "evaluate": "index.evaluation",
     "fit_head": "model.fit",
@@ -72,11 +80,14 @@ _MODULES = {
 
 __all__ = [
     "AsyncConfidenceIndex",
+    "BroughtVectors",
     "Calibrator",
     "Codebook",
     "ConfidenceIndex",
     "DecisionConflictError",
     "EdgeClient",
+    "Embedded",
+    "Embedder",
     "EmptyIndexError",
     "EncoderNotFoundError",
     "FeatureEmbeddings",
@@ -90,12 +101,14 @@ __all__ = [
     "IndexSettings",
     "ItemNotFoundError",
     "ModelMismatchError",
+    "NoEmbedderError",
     "NotCalibratedError",
     "NotFittedError",
     "NotScoredError",
     "NothingLoggedError",
     "NothingToUndoError",
     "PrecisionGate",
+    "SentenceTransformerEmbedder",
     "StorageError",
     "UncertainQueryError",
     "UnsupportedError",

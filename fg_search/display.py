@@ -211,6 +211,8 @@ def _add_promise(facts: Table, known: CalibrationInfo) -> None:
     facts.add_row("promised if", f"{known.share}{when}")
     if known.relevant_within > 1:
         facts.add_row("right if", f"one of the first {known.relevant_within} hits is")
+    if known.promise_by is not None:
+        facts.add_row("promised to", f"each {known.promise_by} by itself")
     if known.shift is not None:
         facts.add_row("traffic", _shown(known.shift.reason))
 

@@ -51,6 +51,7 @@ for command in (
     index.delete,
     index.migrate,
     maintenance.filterable,
+    maintenance.optimize,
     maintenance.copy,
     maintenance.snapshot,
     maintenance.restore,

@@ -47,7 +47,7 @@ from fg_search.cli.options import (
 )
 from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
 from fg_search.errors import ItemNotFoundError
-from fg_search.layout.settings import BaseVectors, IndexSettings, Quantization
+from fg_search.layout.settings import BaseVectors, FeatureVectors, IndexSettings, Quantization
 
 
 def index(
@@ -72,6 +72,9 @@ def index(
         BaseVectors, typer.Option(help="New index: data type of the base vectors, or none.")
     ] = "float32",
     quantization: Annotated[Quantization, typer.Option(help="New index: quantization of the base vectors.")] = "none",
+    feature_vectors: Annotated[
+        FeatureVectors, typer.Option(help="New index: data type of the features in their index.")
+    ] = "float32",
     tenant_sharding: TenantSharding = False,
     own_shard: OwnShards = None,
     payload_m: PayloadM = None,
@@ -92,6 +95,7 @@ def index(
     wanted = IndexSettings(
         base_vectors=base_vectors,
         quantization=quantization,
+        feature_vectors=feature_vectors,
         tenant_key=tenant_key,
         tenant_sharding=sharding(tenant_sharding, own_shard),
         payload_m=payload_m,

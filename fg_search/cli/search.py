@@ -152,7 +152,7 @@ def search(
         elif records:
             texts = [record.text for record in records]
             with timed(f"encoded {len(texts):,} queries"):
-                embeddings = target.encoder.encode(texts, batch_size=batch_size)
+                embeddings = target.encoder.encode_query(texts, batch_size=batch_size)
             with timed(f"searched {len(texts):,} queries"):
                 results = target.search_many(texts, embeddings=embeddings, **options)
             for record, result in zip(records, results, strict=True):

@@ -60,6 +60,9 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    metrics: Annotated[
+        bool, typer.Option("--metrics", help="Count searches for Prometheus, at /metrics (extra: metrics).")
+    ] = False,
     encoder: EncoderFolder = None,
     trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
@@ -94,7 +97,7 @@ def serve(
         ) as opened,
     ):
         opened.log_queries("all" if log_all or adapt_every is not None else "uncertain" if log_queries else "none")
-        app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names)
+        app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names, metrics=metrics)
         _ = opened.encoder  # load it now: if it is missing, fail before the first search
         log.print(f"{address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")  # such as wrong tokens, with their time

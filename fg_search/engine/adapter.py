@@ -435,6 +435,10 @@ class Adapter(Shards):
             operations = await self.work(partial(operations_as_sent, operations, as_text=self._writes_text))
         await self._in_parts(collection, "points", units_of(operations), update, sizes_of_units)
 
+    async def optimize(self, collection: str) -> bool:
+        client = self.client
+        return isinstance(client, EdgeClient) and await self._call(client.optimize, collection)
+
     # --- snapshots ----------------------------------------------------------------------------------------
 
     @property

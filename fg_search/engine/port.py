@@ -69,6 +69,9 @@ class Engine(Protocol):
     async def get_collections(self) -> list[str]:
         """Names of all collections."""
 
+    async def optimize(self, collection: str) -> bool:
+        """Compact a collection of the embedded engine and build its indexes; whether anything was done."""
+
     async def get_collection(self, collection: str) -> models.CollectionInfo:
         """Describe a collection."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from qdrant_client import models
 
+from fg_search.confidence.group_promise import PromiseBy
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.index.calibration import Calibration
@@ -43,6 +44,7 @@ class CalibrationInfo:
         queries: Number of judged queries, or of items taken for queries.
         pretended: Whether it is an estimate from the items themselves.
         relevant_within: A result is right if one of its first ``relevant_within`` hits is.
+        promise_by: Whether something is promised to each ``"label"`` or each ``"tenant"``; ``None`` if to all together.
         relevant_by: ``"label"`` or ``"id"``, by which hits were judged.
         search: Options of the searches it holds for, in words.
         points: Number of points in the index at that time.
@@ -61,6 +63,7 @@ class CalibrationInfo:
     shift: TrafficShift | None
     pretended: bool
     relevant_within: int
+    promise_by: PromiseBy | None
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ async def describe_index(state: IndexState) -> IndexInfo:
             calibration.shift,
             calibration.pretended,
             calibration.relevant_within,
+            calibration.promise_by,
         ),
         **counts,
     )

@@ -26,6 +26,7 @@ from fg_search.index.retrieval import (
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_results import GroupedResult, Hit, HitGroup, SearchResult
 from fg_search.index.state import IndexState
+from fg_search.index.tracing import span
 from fg_search.validation import check_count
 
 
@@ -52,16 +53,14 @@ async def _search(state: IndexState, queries: Queries, options: SearchOptions, p
     doubtful: dict[int, tuple[Hit, ...]] = {}
     for chunk in request_chunks([i for i, result in enumerate(results) if result.decision == "answer"]):
         vectors = [queries.vectors[i] for i in chunk]
-        found = await find_hits(state, vectors, _with_evidence(options, policy), policy.rank_by)
-        looked_at: Sequence[SearchResult] = [results[i] for i in chunk]
-        if policy.calibration is not None:
-            looked_at = await _with_confidence(state, vectors, found, looked_at, policy.calibration, policy.rank_by)
-        for i, hits, assessed in zip(chunk, found, looked_at, strict=True):
-            page = _page(hits, options, policy)
-            threshold = policy.threshold_of(hits, state.chosen_tenant)
-            results[i] = assess_hits(assessed, page, threshold, options, policy.calibration)
-            if hits and results[i].uncertain and not assessed.uncertain:
+        with span("engine", queries=len(chunk), index=state.collection, rank_by=policy.rank_by):
+            found = await find_hits(state, vectors, _with_evidence(options, policy), policy.rank_by)
+        with span("decide", queries=len(chunk), calibrated=policy.calibration is not None):
+            decided = await _decided(state, vectors, found, [results[i] for i in chunk], options, policy)
+        for i, hits, result in zip(chunk, found, decided, strict=True):
+            if hits and result.uncertain and not results[i].uncertain:
                 doubtful[i] = hits
+            results[i] = result
     if policy.cutoff is not None:
         for chunk in request_chunks(list(doubtful)):
             asked = [queries.vectors[i] for i in chunk], [doubtful[i] for i in chunk], [results[i] for i in chunk]
@@ -73,6 +72,29 @@ async def _search(state: IndexState, queries: Queries, options: SearchOptions, p
     if not any(result.hits for result in results):
         await check_findable(state, options)
     return results
+
+
+async def _decided(
+    state: IndexState,
+    vectors: Sequence[QueryVectors],
+    found: Sequence[tuple[Hit, ...]],
+    assessed: Sequence[SearchResult],
+    options: SearchOptions,
+    policy: _Policy,
+) -> list[SearchResult]:
+    """Decisions by the hits of queries that were not abstained from by themselves."""
+    if policy.calibration is not None:
+        assessed = await _with_confidence(state, vectors, found, assessed, policy.calibration, policy.rank_by)
+    return [
+        assess_hits(
+            result,
+            _page(hits, options, policy),
+            policy.threshold_of(hits, state.chosen_tenant),
+            options,
+            policy.calibration,
+        )
+        for hits, result in zip(found, assessed, strict=True)
+    ]
 
 
 async def group(

@@ -120,10 +120,18 @@ def collection_options(metadata: IndexMetadata) -> dict[str, Any]:
     }
     return {
         "vectors_config": {BASE_VECTOR: base} if metadata.has_base else {},
-        "sparse_vectors_config": {FEATURES_VECTOR: models.SparseVectorParams()},
+        "sparse_vectors_config": {FEATURES_VECTOR: models.SparseVectorParams(index=_features_index(settings))},
         "metadata": metadata.to_payload(),
         **{name: value for name, value in cluster.items() if value is not None},
     }
+
+
+def _features_index(settings: IndexSettings) -> models.SparseIndexParams | None:
+    datatype = None if settings.feature_vectors == "float32" else models.Datatype(settings.feature_vectors)
+    on_disk = True if settings.features_on_disk else None
+    if datatype is None and on_disk is None:
+        return None
+    return models.SparseIndexParams(datatype=datatype, on_disk=on_disk)
 
 
 def payload_indexes(metadata: IndexMetadata) -> PayloadIndexes:

@@ -13,8 +13,8 @@ from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.search import flagged, flagged_groups, group, search, settle_groups
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
-from fg_search.index.state import IndexState
-from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.index.state import GivenEmbeddings, IndexState
+from fg_search.index.tracing import span
 from fg_search.queries.entries import Logging, NearestItem
 from fg_search.queries.log import AskedQuery, write_queries
 from fg_search.review.decisions import now
@@ -27,7 +27,7 @@ async def search_texts(
     state: IndexState,
     queries: Sequence[Query],
     options: SearchOptions,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     which: Logging,
     *,
     batch_size: int | None = None,
@@ -46,7 +46,8 @@ async def search_texts(
         batch_size: Number of texts the base model encodes at once.
         show_progress: Draw a progress bar.
     """
-    encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
+    with span("encode", queries=len(queries), model=state.metadata.model_name):
+        encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     if which == "none":
         return await search(state, encoded, options)
     found = await flagged(state, encoded, options)
@@ -60,11 +61,12 @@ async def search_groups(
     options: SearchOptions,
     group_by: str,
     group_size: int,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     which: Logging,
 ) -> GroupedResult:
     """Search for one query with hits grouped by the value of a payload field, and log it if asked to."""
-    encoded = await encode_queries(state, [query], embeddings, batch_size=None)
+    with span("encode", queries=1, model=state.metadata.model_name):
+        encoded = await encode_queries(state, [query], embeddings, batch_size=None)
     if which == "none":
         return await group(state, encoded, options, group_by, group_size)
     found = await flagged_groups(state, encoded, options, group_by, group_size)

@@ -154,7 +154,7 @@ async def _restored(state: IndexState, item: Item, point: Mapping[str, Any]) -> 
         vectors = {name: _vector(vector) for name, vector in point["vectors"].items() if name in wanted}
         stored = models.PointStruct(id=point["id"], vector=vectors, payload=point["payload"])
         return with_review_state(stored, item)
-    embeddings = await state.engine.work(partial(state.encode, [item.text], 1))
+    embeddings = await state.engine.work(partial(state.encode, [item.text], 1, "document"))
     (encoded,) = to_points([item], embeddings, state.metadata)
     return encoded
 

@@ -65,6 +65,12 @@ class ResultBody(BaseModel):
     uncertain: bool
     reason: str
     confidence: float | None = Field(description="Calibrated probability that the first hit is right.")
+    threshold: float | None = Field(
+        description="Lowest `confidence` to answer at the target precision, if one was asked for and can be promised."
+    )
+    unanswerable_share: float | None = Field(
+        description="Share of the queries without an answer that `confidence` and `threshold` hold for, if it is known."
+    )
     query_confidence: float
     query_familiarity: float | None = Field(
         description="Share of the examples learned from that are less familiar than the query, if it is known."
@@ -162,7 +168,7 @@ def router(site: Site) -> APIRouter:
     @routes.post("/search", summary="Search", tags=["search"], responses=writes)
     def search(request: SearchRequest) -> ResultBody:
         """Find the items most similar to a query, and decide whether to answer it."""
-        return ResultBody.of(site.index.search(request.query, **request.options()))
+        return ResultBody.of(site.search(request.query, **request.options()))
 
     @routes.get("/review", summary="Items to review", tags=["review"], responses=reads)
     def review(wanted: Annotated[ListRequest, Query()]) -> list[ItemBody]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
@@ -13,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from fg_search.confidence_index import ConfidenceIndex
+from fg_search.errors import FgSearchError
 from fg_search.review.decisions import check_reviewer
 from fg_search.web import (
     api,
@@ -21,6 +23,7 @@ from fg_search.web import (
     features_view,
     health_view,
     login,
+    probes,
     queries_api,
     queries_view,
     review_view,
@@ -43,6 +46,9 @@ from fg_search.web.survey import Survey
 from fg_search.web.tokens import Sessions, Signer, checked_token
 from fg_search.web.turns import Turns
 
+if TYPE_CHECKING:
+    from fg_search.web.metrics import SearchMetrics
+
 _BEARER = HTTPBearer(auto_error=False, description="The token.")  # says so in the schema; TokenNeeded checks it
 _STATIC = Path(__file__).parent / "static"
 
@@ -54,6 +60,7 @@ def create_app(
     token: str | None = None,
     reviewer: str = "anonymous",
     allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS,
+    metrics: bool = False,
 ) -> ASGIApp:
     """Build the ASGI application with the page and the API of one index.
 
@@ -64,15 +71,18 @@ def create_app(
         reviewer: Name under which decisions are logged.
         allowed_hosts: Host names and addresses, without port, to accept requests for; ``None`` accepts all, which is
             safe only with a token.
+        metrics: Whether to count searches for Prometheus, at ``/metrics``; needs the extra ``metrics``.
 
     Raises:
+        FgSearchError: If the extra ``metrics`` is needed and not installed.
         ValueError: If the index has tenants and none is given, the token is too short, or the reviewer's name is empty.
     """
     token = None if token is None else checked_token(token)
     check_reviewer(reviewer)
     served = index if tenant is None else index.tenant(tenant)
     len(served)  # fails now if the tenant is missing
-    site = Site(served, tenant, reviewer, token is not None, signer := Signer(), Survey(served, tenant))
+    counted = _metrics_of(served) if metrics else None
+    site = Site(served, tenant, reviewer, token is not None, signer := Signer(), Survey(served, tenant), counted)
     guesses, sessions = None if token is None else Guesses(token), Sessions()
     clusters = clusters_of(site)
     for_programs = [api.router(site), queries_api.router(site, clusters)]
@@ -83,6 +93,8 @@ def create_app(
         audit_view.router(site),
         features_view.router(site),
         health_view.router(site),
+        probes.router(site),
+        *([] if counted is None else [counted.router()]),
         *([] if guesses is None else [login.router(site, guesses, sessions)]),
     ]
     methods = _methods_by_path([*for_programs, *for_people])
@@ -111,6 +123,14 @@ def create_app(
         app.include_router(routes, dependencies=[] if guesses is None else [Depends(_BEARER)])
     app.mount(STATIC_PATH, StaticFiles(directory=_STATIC, packages=[("fg_search.report", "static")]), name="static")
     return SecureHeaders(app)  # outermost, so that responses to unexpected errors have them too
+
+
+def _metrics_of(index: ConfidenceIndex) -> SearchMetrics:
+    try:
+        from fg_search.web.metrics import SearchMetrics
+    except ModuleNotFoundError as error:
+        raise FgSearchError(f"metrics need {error.name}; pip install 'fg-search[metrics]'") from None
+    return SearchMetrics(index)
 
 
 def _methods_by_path(routers: Iterable[APIRouter]) -> dict[str, set[str]]:

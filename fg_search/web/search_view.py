@@ -121,14 +121,14 @@ def _find(site: Site, asked: SearchRequest, label: str, log: Logging | None) -> 
     calibration = site.index.calibration
     if label:
         chosen = models.Filter(must=[equals(LABEL_KEY, label)])
-        result = site.index.search(asked.query, query_filter=chosen, log="none", **asked.options())
+        result = site.search(asked.query, query_filter=chosen, log="none", **asked.options())
         return Found(result, None, False, f"Only items with the label {label}, which you chose.")
     try:
-        result = site.index.search(asked.query, log=log, **asked.options())
+        result = site.search(asked.query, log=log, **asked.options())
     except NotCalibratedError:
         # the calibration does not cover these options: show the hits, and say that nothing is promised about them
         lenient = asked.model_copy(update={"target_precision": None, "on_uncertain": "flag"})
-        result = site.index.search(lenient.query, log=log, **lenient.options())
+        result = site.search(lenient.query, log=log, **lenient.options())
         known = "not calibrated" if calibration is None else f"calibrated for {calibration.describe_search()}"
         notice = f"How often answers are right is not promised for these settings: the index is {known}."
         return Found(result, None, lenient.min_query_confidence is not None, notice)

@@ -21,6 +21,7 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 LOGIN_PATH = "/login"
 STATIC_PATH = "/static"
 API_PATH = "/api"
+ALIVE_PATH, READY_PATH = "/healthz", "/readyz"
 
 _POLICY = "; ".join(
     [
@@ -72,7 +73,7 @@ class KnownHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
-        if scope["type"] == "http" and self.hosts is not None:
+        if scope["type"] == "http" and self.hosts is not None and not is_probe(scope["path"]):
             host = host_name(Headers(scope=scope).get("host", ""))
             if host not in self.hosts:
                 problem = "this name is not served here; start the server with --allowed-host and the name"
@@ -205,8 +206,13 @@ def is_foreign(headers: Headers) -> bool:
 
 
 def is_open(path: str) -> bool:
-    """Whether a path is served to everybody: the login and what it is drawn with."""
-    return path == LOGIN_PATH or path.startswith(f"{STATIC_PATH}/")
+    """Whether a path is served to everybody: the login and what it is drawn with, and probes."""
+    return path == LOGIN_PATH or path.startswith(f"{STATIC_PATH}/") or is_probe(path)
+
+
+def is_probe(path: str) -> bool:
+    """Whether a path tells nothing but whether the server works; it is asked for by address, not by name."""
+    return path in (ALIVE_PATH, READY_PATH)
 
 
 def _is_json(headers: Headers) -> bool:

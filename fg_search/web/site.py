@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, HTTPException
@@ -16,6 +17,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from fg_search.confidence_index import ConfidenceIndex
+from fg_search.index.query_vectors import Query
+from fg_search.index.search_results import SearchResult
 from fg_search.model.partition import spans
 from fg_search.queries.audit import AnswerAudit, JudgeAction
 from fg_search.queries.audited_answers import AuditedAnswer
@@ -26,6 +29,9 @@ from fg_search.web.parameters import DecisionRequest
 from fg_search.web.security import STATIC_PATH
 from fg_search.web.survey import Survey
 from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
+
+if TYPE_CHECKING:
+    from fg_search.web.metrics import SearchMetrics  # of an extra of its own
 
 _MAX_FIELDS = 20  # of a form
 _LONGEST = 4_000  # characters shown of a long text
@@ -42,6 +48,7 @@ class Site:
         has_login: Whether users log in and out.
         signer: Signs forms.
         survey: Statistics of a sample of the items.
+        metrics: Counts searches, ``None`` if nobody reads the counts.
         deciding: Lock that serialises decisions on queries.
         templates: Jinja environment with autoescaping.
     """
@@ -52,6 +59,7 @@ class Site:
     has_login: bool
     signer: Signer
     survey: Survey
+    metrics: SearchMetrics | None = None
     deciding: Lock = field(default_factory=Lock)
     templates: Environment = field(default_factory=lambda: _templates(), repr=False)
 
@@ -61,6 +69,11 @@ class Site:
         place = self.index.location.rstrip("/")
         name = place.rpartition("/")[2] if "://" in place else Path(place).name or place
         return name if self.tenant is None else f"{name}, {self.tenant}"
+
+    def search(self, query: Query, **options: Any) -> SearchResult:
+        """Call ``ConfidenceIndex.search``, and count it."""
+        search = partial(self.index.search, query, **options)
+        return search() if self.metrics is None else self.metrics.measured(search)
 
     def decide(self, asked: DecisionRequest) -> ReviewDecision:
         """Call ``ConfidenceIndex.decide`` as the reviewer."""

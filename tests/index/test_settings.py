@@ -19,6 +19,8 @@ def open_with(location, encoder, **settings):
         {"quantization": "scalar"},
         {"quantization": "binary"},
         {"on_disk": True},
+        {"feature_vectors": "float16"},
+        {"feature_vectors": "uint8", "features_on_disk": True},
         {"base_vectors": "float16", "quantization": "scalar", "on_disk": True},
         {"tenant_key": "owner"},
     ],
@@ -94,6 +96,7 @@ def test_refused_settings_leave_the_folder_free(tmp_path, encoder):
     ("chosen", "message"),
     [
         ({"base_vectors": "float64"}, "base_vectors must be one of 'float32', 'float16', 'none'"),
+        ({"feature_vectors": "int8"}, "feature_vectors must be one of 'float32', 'float16', 'uint8'"),
         ({"quantization": "int4"}, "quantization must be one of"),
         ({"base_vectors": "none", "quantization": "scalar"}, "leaves out"),
         ({"base_vectors": "none", "on_disk": True}, "leaves out"),
@@ -116,3 +119,23 @@ def test_settings_reach_the_engine(tmp_path, encoder):
         assert base.datatype == models.Datatype.FLOAT16
         assert base.on_disk
         assert base.quantization_config.scalar.type == models.ScalarType.INT8
+    with open_with(tmp_path / "j", encoder, feature_vectors="uint8", features_on_disk=True) as index:
+        features = index.client.get_collection(index.collection).config.params.sparse_vectors["features"]
+        assert (features.index.datatype, features.index.on_disk) == (models.Datatype.UINT8, True)
+
+
+@pytest.mark.parametrize("kind", ["edge", "memory"])
+def test_an_optimized_index_finds_the_same(kind, tmp_path, encoder, corpus):
+    texts, labels = corpus
+    with open_with(tmp_path / "i" if kind == "edge" else ":memory:", encoder, feature_vectors="uint8") as index:
+        index.add(texts, labels=labels)
+        index.client.update_collection(
+            index.collection, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=1)
+        )
+        before = index.search(QUESTION, limit=48).hits
+        assert index.optimize() is (kind == "edge")
+        assert index.optimize() is False  # nothing is left to do
+        after = {hit.id: hit for hit in index.search(QUESTION, limit=48).hits}
+        np.testing.assert_allclose([after[hit.id].score for hit in before], [hit.score for hit in before], atol=0.01)
+        index.add(["a new card was stolen"], ids=["new"], labels=["card"])
+        assert index.search("a new card was stolen").hits[0].id == "new"
