@@ -243,6 +243,12 @@ def test_the_command_serves_over_http_on_this_machine_alone(tmp_path, saved_enco
     assert [host for _, host in served] == ["127.0.0.1"] * 2
 
 
+def test_a_target_out_of_range_is_refused(tmp_path):
+    done = CliRunner().invoke(program, ["mcp", str(tmp_path), "--target-precision", "90"])
+    assert done.exit_code == 2
+    assert "target_precision" in done.output
+
+
 def test_a_short_token_is_refused(tmp_path):
     done = CliRunner().invoke(program, ["mcp", str(tmp_path), "--http", "--token", "short"])
     assert done.exit_code == 2
