@@ -163,6 +163,9 @@ def test_names_that_are_taken_are_renamed(local, how, rows):
     )
     with payload.raised(ValueError):
         ConfidenceIndex.adopt(local, **how)
+    local.overwrite_payload("shop", {"title": "theirs", "fg": None}, points=[60])  # which undoing could not bring back
+    with payload.raised(ValueError):
+        ConfidenceIndex.adopt(local, **how)
     local.overwrite_payload("shop", {"title": "theirs", "renamed": {"of": "somebody else"}}, points=[60])
     local.update_collection("shop", metadata={"review": "weekly"})
     metadata = Advice(
@@ -181,6 +184,25 @@ def test_names_that_are_taken_are_renamed(local, how, rows):
         ConfidenceIndex.adopt(local, **how)
     local.delete_vector_name("shop", "fg_features")
     ConfidenceIndex.adopt(local, **how).close()
+
+
+@pytest.mark.parametrize("log", ["shop.decisions", "shop.queries"])
+def test_a_collection_with_the_name_of_a_log_is_somebody_elses(local, how, log):
+    vectors = models.VectorParams(size=2, distance=models.Distance.COSINE)
+    local.create_collection(log, vectors_config=vectors)
+    advice = Advice(
+        "there is a collection … already, which is the name of a log of the index …; give … an alias, and adopt it by "
+        "that name"
+    )
+    with advice.raised(ValueError):
+        ConfidenceIndex.adopt(local, **how)
+    create = models.CreateAlias(collection_name="shop", alias_name="live")
+    local.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
+    ConfidenceIndex.adopt(local, **{**how, "collection": "live"}).close()
+    local.create_collection("live.queries", vectors_config=vectors)
+    ConfidenceIndex.undo_adoption(local, collection="live")
+    assert local.collection_exists(log)
+    assert local.collection_exists("live.queries")
 
 
 def test_the_model_that_made_the_vectors_is_given(local, how, rows):
