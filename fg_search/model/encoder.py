@@ -132,6 +132,8 @@ class FeatureGroupEncoder:
             "document_prompt": document_prompt,
             "symmetric": symmetric or None,
         }
+        if embedder is not None:
+            _check_embedder(embedder, "embedder must be an embedder")
         if isinstance(model, (str, os.PathLike)) and saved_encoder.is_saved_encoder(model):
             _refuse(given, "a saved encoder has its settings; fit another one to change them")
             saved = saved_encoder.read(model, device, trust_remote_code=trust_remote_code, embedder=embedder)
@@ -164,12 +166,7 @@ class FeatureGroupEncoder:
                 tf32=tf32,
             )
             return
-        if not isinstance(model, Embedder):
-            raise TypeError(
-                f"model must be a name, a folder, a SentenceTransformer or an embedder, got {type(model).__name__}; an "
-                "embedder has name, dimension, fingerprint, is_symmetric, embed_queries and embed_documents "
-                "(fg_search.model.embedders)"
-            )
+        _check_embedder(model, "model must be a name, a folder, a SentenceTransformer or an embedder")
         _refuse(given, "an embedder has settings of its own: give it there")
         self.embedder = model
 
@@ -737,7 +734,6 @@ class FeatureGroupEncoder:
         """Embeddings of texts that are found: :meth:`encode` with ``role="document"``."""
         return self.encode(texts, role="document", **options)
 
-    @renamed_parameters(embeddings="vectors")
     def embed_images(
         self, images: Iterable[str | os.PathLike[str] | Image], *, batch_size: int | None = None
     ) -> npt.NDArray[np.float32]:
@@ -754,6 +750,7 @@ class FeatureGroupEncoder:
         found = list(embed_images(self.embedder, images, batch_size=batch_size))
         return np.concatenate(found) if found else np.empty((0, self.dimension), dtype=np.float32)
 
+    @renamed_parameters(embeddings="vectors")
     def features(self, vectors: npt.ArrayLike, *, role: Role = "document") -> FeatureEmbeddings:
         """Feature-group distributions of base embeddings ``(n, d)`` that are there already.
 
@@ -854,6 +851,14 @@ class FeatureGroupEncoder:
                 "this encoder has no trained head yet; call encoder.fit(texts, labels=…) or load a saved one"
             )
         return self.head, self.codebook
+
+
+def _check_embedder(embedder: object, wanted: str) -> None:
+    if not isinstance(embedder, Embedder):
+        raise TypeError(
+            f"{wanted}, got {type(embedder).__name__}; an embedder has name, dimension, fingerprint, is_symmetric, "
+            "embed_queries and embed_documents (fg_search.model.embedders)"
+        )
 
 
 def _refuse(given: Mapping[str, Any], why: str) -> None:
