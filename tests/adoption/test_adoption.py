@@ -148,6 +148,22 @@ def test_odd_points_are_taken_as_they_are(shop, how, rows):
     check_same(shop, state_of(shop), before)
 
 
+def test_paths_that_lead_nowhere_are_warned_about(shop, how, caplog):
+    ConfidenceIndex.adopt(shop, **{**how, "text": "titel", "label": "kind"}).close()
+    assert "no point of 'shop' has a text at 'titel' (48 were read); ids are shown" in caplog.text
+    assert "no point of 'shop' has a label at 'kind' (48 were read)" in caplog.text
+    ConfidenceIndex.undo_adoption(shop, collection="shop")
+    caplog.clear()
+    ConfidenceIndex.adopt(shop, **how).close()
+    assert "no point of" not in caplog.text
+
+
+def test_a_whole_number_is_a_label_by_its_digits(shop, how):
+    shop.set_payload("shop", {"info": {"kind": 3.0}}, points=[7])
+    with ConfidenceIndex.adopt(shop, **how) as index:
+        assert index.labels_of([7]) == {7: "3"}
+
+
 def test_texts_of_several_keys_are_joined(edge, rows, how):
     made(edge, rows)
     texts, labels, _ = rows

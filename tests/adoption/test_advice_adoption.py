@@ -10,7 +10,13 @@ from qdrant_client import QdrantClient, models
 from rich.console import Console
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder, display
-from fg_search.errors import EncoderNotFoundError, IndexNotFoundError, ModelMismatchError, UnsupportedError
+from fg_search.errors import (
+    EmptyIndexError,
+    EncoderNotFoundError,
+    IndexNotFoundError,
+    ModelMismatchError,
+    UnsupportedError,
+)
 from fg_search.layout.source import Source
 
 
@@ -235,6 +241,28 @@ def test_owners_write_and_sync(local, how, rows):
         )
         index.sync()
         assert index.info().unsynced == 0
+
+
+def test_a_collection_of_few_points(rows, how):
+    client = of_vectors(rows, "shop")
+    few = Advice(
+        "… has … points with the vector …, and a head learns from at least two; add some with your client, or pass an "
+        "encoder that was fitted on others: encoder=…"
+    )
+    without = {**how, "encoder": None}
+    for adopt in (ConfidenceIndex.plan_adoption, ConfidenceIndex.adopt):
+        with few.raised(ValueError):
+            adopt(client, **without)
+    with ConfidenceIndex.adopt(client, **how) as index:
+        advice = Advice(" is empty; write points with your own client, and call index.sync()")
+        with advice.raised(EmptyIndexError):
+            index.search(rows[0][0])
+        written = [point(i, rows[2][i], {"title": rows[0][i], "info": {"kind": rows[1][i]}}) for i in range(40)]
+        client.upsert("shop", [one.model_copy(update={"vector": {VECTOR: one.vector[VECTOR]}}) for one in written])
+        index.sync()
+        assert index.search(rows[0][0], limit=1).hits[0].id == 0
+    ConfidenceIndex.undo_adoption(client, collection="shop")
+    ConfidenceIndex.adopt(client, **without).close()
 
 
 def test_what_is_not_there_is_not_adopted_or_undone(tmp_path, local, how):
