@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from fg_search.model.saved_encoder import SavedEncoder, check_target, parts_of_e
 from fg_search.model.temperature import Temperature
 from fg_search.model.training_set import check_validation, training_set
 from fg_search.model.vector_norms import VectorNorms
-from fg_search.validation import check_brought, check_texts, check_vectors
+from fg_search.validation import check_brought, check_list, check_texts, check_vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -442,6 +442,8 @@ class FeatureGroupEncoder:
         """
         # check everything before encoding, which is the expensive part
         known = None
+        check_list(texts, "texts", ordered=True)
+        texts = texts if isinstance(texts, Sized) else list(texts)
         if vectors is not None:
             known = check_brought(vectors, dimension=self.dimension, count=len(texts) if len(texts) else None)
         asked = (

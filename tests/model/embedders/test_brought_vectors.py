@@ -118,6 +118,12 @@ def test_vectors_come_as_arrays_lists_and_tensors(fitted, vectors, corpus):
         assert again.fingerprint == fitted.fingerprint
 
 
+def test_texts_beside_vectors_may_be_generated(fitted, vectors, corpus):
+    given = iter(corpus[0])
+    again = FeatureGroupEncoder(BroughtVectors(24, "words")).fit(given, vectors=vectors, labels=corpus[1], **SIZES)
+    assert again.fingerprint == fitted.fingerprint
+
+
 def test_held_out_vectors_validate(vectors, corpus):
     labels = corpus[1]
     encoder = FeatureGroupEncoder(BroughtVectors(24))
