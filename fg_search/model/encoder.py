@@ -737,7 +737,6 @@ class FeatureGroupEncoder:
         """Embeddings of texts that are found: :meth:`encode` with ``role="document"``."""
         return self.encode(texts, role="document", **options)
 
-    @renamed_parameters(embeddings="vectors")
     def embed_images(
         self, images: Iterable[str | os.PathLike[str] | Image], *, batch_size: int | None = None
     ) -> npt.NDArray[np.float32]:
@@ -754,6 +753,7 @@ class FeatureGroupEncoder:
         found = list(embed_images(self.embedder, images, batch_size=batch_size))
         return np.concatenate(found) if found else np.empty((0, self.dimension), dtype=np.float32)
 
+    @renamed_parameters(embeddings="vectors")
     def features(self, vectors: npt.ArrayLike, *, role: Role = "document") -> FeatureEmbeddings:
         """Feature-group distributions of base embeddings ``(n, d)`` that are there already.
 
