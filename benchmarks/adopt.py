@@ -61,17 +61,18 @@ def run(engine: str, client: Any, points: int, options: argparse.Namespace, fold
     texts, labels = corpus(points)
     with timed("made with plain calls", points):
         make(client, model, texts, labels)
-    flush(client)
     before, size = state_of(client), size_of(folder)
     encoder = FeatureGroupEncoder(model)
+    learned = min(options.learned, points)
+    with timed("head learned beforehand", learned):
+        encoder.fit(texts[:learned], labels=labels[:learned], show_progress=False)
     how: dict[str, Any] = {"collection": COLLECTION, "vector": VECTOR, "text": "title", "label": "category"}
-    how["max_learned"] = options.learned
+    how["max_learned"] = 1_000  # the head has learned
     with timed("planned", points):
         plan = ConfidenceIndex.plan_adoption(client, encoder=encoder, **how)
     print(f"  plan: {plan.bytes_per_point:,} bytes a point, {plan.seconds:.1f} s of computing")
-    with timed("adopted, head learned", points):
+    with timed("adopted", points):
         index = ConfidenceIndex.adopt(client, encoder=encoder, show_progress=False, **how)
-    flush(client)
     if folder is not None:
         print(f"  {(size_of(folder) - size) / points:,.0f} bytes a point more on disk, {size / points:,.0f} before")
     asked = options.queries if folder is not None else options.local_queries
@@ -178,11 +179,6 @@ def state_of(client: Any) -> dict[str, Any]:
         "payload indexes": {key: kind.data_type for key, kind in (info.payload_schema or {}).items()},
         "collections": sorted(found.name for found in client.get_collections().collections),
     }
-
-
-def flush(client: Any) -> None:
-    if isinstance(client, EdgeClient):
-        client.optimize(COLLECTION)
 
 
 def size_of(folder: Path | None) -> int:

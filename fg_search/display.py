@@ -240,9 +240,7 @@ def adoption_plan(console: Console, plan: AdoptionPlan) -> None:
     facts.add_row("added", f"the sparse vector {plan.features}, the payload key fg, payload indexes, metadata")
     done = f"; {plan.points - plan.left:,} are done" if plan.left < plan.points else ""
     facts.add_row("points", f"{plan.points:,}{done}")
-    facts.add_row(
-        "learned from", f"{plan.sampled:,} points, {plan.labelled:,} of them with one of {plan.labels:,} labels"
-    )
+    facts.add_row("a sample", f"{plan.sampled:,} points, {plan.labelled:,} of them with one of {plan.labels:,} labels")
     odd = {
         "without a text": plan.without_text,
         "with something else than a label": plan.odd_labels,

@@ -92,7 +92,7 @@ def test_interrupted_anywhere_it_goes_on_or_is_undone(edge, rows, how, monkeypat
     undoing = interrupted(monkeypatch, undo, None, carried_out=False)
     assert state_of(edge) == before
     assert total > 14
-    for at in [1, 2, 3, *range(total - 4, total + 1)]:  # those between make payload indexes
+    for at in [1, 2, total - 3, total - 2, total]:  # those between make payload indexes
         interrupted(monkeypatch, adopt, at, carried_out=carried_out)
         found = edge.query_points("shop", query=rows[2][3].tolist(), using=VECTOR, limit=1).points[0]
         assert found.id == 3
@@ -100,7 +100,7 @@ def test_interrupted_anywhere_it_goes_on_or_is_undone(edge, rows, how, monkeypat
         assert state_of(edge) == whole
         undo()
         assert state_of(edge) == before
-    for at in [1, 2, 3, undoing - 1]:
+    for at in [1, 2, undoing - 1]:
         adopt()
         interrupted(monkeypatch, undo, at, carried_out=carried_out)
         undo()
@@ -170,8 +170,19 @@ def added(client, vectors):
     client.upsert("shop", [point(1, vectors[20], {"title": "replaced"}), point(60, vectors[20], {"title": "added"})])
 
 
-@pytest.mark.parametrize("when", ["before", "between", "after"])
-@pytest.mark.parametrize("write", [upserted, upserted_alike, moved, renamed, relabelled, removed, added])
+@pytest.mark.parametrize(
+    ("write", "when"),
+    [
+        *(
+            (write, when)
+            for write in (upserted, upserted_alike, moved, removed)
+            for when in ("before", "between", "after")
+        ),
+        (renamed, "before"),
+        (relabelled, "before"),
+        (added, "between"),
+    ],
+)
 def test_others_write_at_the_same_time(edge, rows, how, monkeypatch, write, when):
     made(edge, rows)
     _, _, vectors = rows

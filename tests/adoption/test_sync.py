@@ -6,7 +6,8 @@ from adoption_data import VECTOR, check_same, made, point, state_of
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
-from fg_search.errors import UnsupportedError
+from fg_search.errors import ModelMismatchError, UnsupportedError
+from fg_search.index.adoption import renewing
 
 
 @pytest.fixture
@@ -49,6 +50,15 @@ def test_what_has_changed_is_computed_again_and_the_rest_left_alone(edge, rows, 
         assert moved.vector["features"].indices == twin.vector["features"].indices
         assert moved.vector["features"].values == pytest.approx(twin.vector["features"].values, abs=1e-5)
         assert moved.payload["fg"]["codes"] == twin.payload["fg"]["codes"]
+
+
+def test_a_point_that_loses_its_vector_is_no_item_any_more(adopted, shop, rows):
+    texts, *_ = rows
+    shop.delete_vectors("shop", [VECTOR], [3])
+    assert adopted.sync().skipped == 1
+    stored = shop.retrieve("shop", [3], with_vectors=True)[0]
+    assert (sorted(stored.vector), sorted(stored.payload)) == (["image"], ["info", "title"])
+    assert 3 not in [hit.id for hit in adopted.search(texts[3], limit=48).hits]
 
 
 def test_people_may_work_on_points_that_are_not_synced(adopted, shop, rows):
@@ -159,6 +169,31 @@ def test_a_renewal_that_was_interrupted_is_finished_by_sync(edge, rows, how, tin
         assert index.info().unsynced == 0
         assert index.metadata.source.former is None
         assert len(edge.get_collection("shop").config.params.sparse_vectors) == 1
+
+
+def test_of_two_renewals_at_once_the_later_holds(edge, rows, how, tiny_model, monkeypatch):
+    made(edge, rows)
+    texts, labels, _ = rows
+    first, second = (
+        FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=steps)
+        for steps in (10, 20)
+    )
+    theirs = renewing.sync
+    with ConfidenceIndex.adopt(edge, **how) as index, ConfidenceIndex(edge, collection="shop") as other:
+
+        async def overtaken(*arguments, **options):
+            monkeypatch.undo()
+            other.migrate(second)
+            return await theirs(*arguments, **options)
+
+        monkeypatch.setattr(renewing, "sync", overtaken)
+        with pytest.raises(ModelMismatchError, match="open it again"):
+            index.migrate(first)
+    with ConfidenceIndex(edge, second, collection="shop") as index:
+        index.sync()
+        assert index.info().unsynced == 0
+        assert index.search(texts[3], limit=1).hits[0].label == labels[3]
+        assert list(edge.get_collection("shop").config.params.sparse_vectors) == [index.metadata.source.features]
 
 
 def dying_after(method, calls):

@@ -36,7 +36,7 @@ class AdoptionPlan:
         dimension: Dimension of the base embedding.
         points: Number of points.
         left: Number of them that would get features; the others have them from an adoption that was interrupted.
-        sampled: Number of points that the following numbers are of, and that the head learns from.
+        sampled: Number of points that the following numbers are of, drawn at random if there are more.
         labelled: Number of those that have a label.
         labels: Number of different labels.
         odd_labels: Number with something else than a label at its path.

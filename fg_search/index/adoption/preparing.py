@@ -21,6 +21,7 @@ from fg_search.index.encoders import load_encoder
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
 
+_PLANNED = 10_000  # points that a plan looks at
 _PLANNED_WITH = 1000  # points from which a head is learned in order to plan
 
 
@@ -70,7 +71,8 @@ async def plan_adoption(engine: Engine, collection: str, options: AdoptionOption
     target = await adoptable(engine, collection, options.source)
     given = await engine.work(partial(_loaded, options.encoder))
     encoder = base_encoder(target) if given is None else copy.copy(given)
-    sample = await read_sample(engine, target, options.most, attributes=options.attributes, seed=options.seed)
+    most = min(options.most, _PLANNED)
+    sample = await read_sample(engine, target, most, attributes=options.attributes, seed=options.seed)
     check_lengths(target, sample.vectors)
     await engine.work(partial(check_encoder, encoder, target, sample))
     if not encoder.is_fitted:

@@ -17,6 +17,7 @@ from fg_search.index.adoption.sync import AsBefore, SyncReport, count_unsynced, 
 from fg_search.index.collections import index_payload
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.progress import unwatched
+from fg_search.index.rights import IndexMovedError
 from fg_search.index.state import IndexState
 from fg_search.layout.adoption import Adoption
 from fg_search.layout.keys import ADAPTATION_KEY, AUDIT_KEY, CALIBRATION_KEY
@@ -44,8 +45,21 @@ async def renew(
         progress: Called with the number of points done since its last call.
 
     Raises:
+        ModelMismatchError: If somebody else gives it another encoder at the same time, which holds.
         UnsupportedError: If the encoder has another base model.
     """
+    try:
+        return await _renewed(state, encoder, set_aside, progress)
+    except IndexMovedError as error:
+        raise state.was_re_encoded() from error
+
+
+async def _renewed(
+    state: IndexState,
+    encoder: FeatureGroupEncoder,
+    set_aside: float | AsBefore | None,
+    progress: Callable[[int], object],
+) -> IndexState:
     source = source_of(state)
     if not encoder.has_base_fingerprint(state.metadata.base):
         raise UnsupportedError(

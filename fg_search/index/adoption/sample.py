@@ -92,9 +92,12 @@ async def _pages(
         async for records in scroll_pages(engine, target.points, page_size=size, **asked):
             yield records
         return
-    ids: list[PointId] = []
+    chosen: list[PointId] = []
+    seen, rng = 0, random.Random(seed)  # noqa: S311  nothing secret
     async for records in scroll_pages(engine, target.points, page_size=_IDS_PER_PAGE, with_payload=False):
-        ids += [id_of(record) for record in records]
-    chosen = random.Random(seed).sample(ids, min(most, len(ids)))  # noqa: S311  nothing secret
+        for record in records:  # each point is equally likely to stay, however many come (reservoir sampling)
+            seen += 1
+            place = len(chosen) if len(chosen) < most else rng.randrange(seen)
+            chosen[place : place + 1] = [id_of(record)] if place < most else chosen[place : place + 1]
     for page in pages(chosen, size):
         yield await engine.retrieve(target.points, page, **asked)

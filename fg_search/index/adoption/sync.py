@@ -194,7 +194,7 @@ class _Sync:
 
     async def _bring_up_to_date(self, records: Sequence[models.Record], *, is_missing: bool) -> int:
         """Write what has changed, until it has not changed meanwhile. Return the number of points written."""
-        written: set[PointId] = set()
+        written = set(await self._forget_features(records))
         for _ in range(_ATTEMPTS):
             changes = [
                 change for record in records if (change := self._change(record, is_missing=is_missing)) is not None
@@ -214,6 +214,24 @@ class _Sync:
                 copies="active",
             )
         return len(written)
+
+    async def _forget_features(self, records: Sequence[models.Record]) -> list[PointId]:
+        """Remove the features of points that have lost their base vector since. Return their ids."""
+        ids = [id_of(record) for record in records if self._has_lost_its_vector(record)]
+        if ids:
+            vectors = models.DeleteVectors(points=[*ids], vector=[self._source.features])
+            payload = models.DeletePayload(points=[*ids], keys=[PAYLOAD_KEY])
+            operations: list[models.UpdateOperation] = [
+                models.DeleteVectorsOperation(delete_vectors=vectors),
+                models.DeletePayloadOperation(delete_payload=payload),
+            ]
+            await self._is_written(operations, ids)
+        return ids
+
+    def _has_lost_its_vector(self, record: models.Record) -> bool:
+        own = payload_of(record).get(PAYLOAD_KEY)
+        has_base = BASE_VECTOR in (self._source.vectors_of(record) or {})
+        return not has_base and isinstance(own, dict) and "model" in own
 
     async def _is_written(self, operations: Sequence[models.UpdateOperation], ids: Sequence[PointId]) -> bool:
         """Write, unless a point was deleted meanwhile, which an engine may refuse."""

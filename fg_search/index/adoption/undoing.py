@@ -80,8 +80,10 @@ async def _remove_payload(engine: Engine, points: str, progress: Callable[[int],
     ):
         ids = [id_of(record) for record in records if isinstance(payload_of(record).get(PAYLOAD_KEY), dict)]
         if ids:
-            # by a filter, as an id of a point that others have deleted meanwhile would be an error
-            await engine.delete_payload(points, [PAYLOAD_KEY], points=models.Filter(must=[has_ids(ids)]))
+            try:
+                await engine.delete_payload(points, [PAYLOAD_KEY], points=ids)
+            except Exception:  # others have deleted one of them meanwhile, which an engine may refuse
+                await engine.delete_payload(points, [PAYLOAD_KEY], points=models.Filter(must=[has_ids(ids)]))
             removed += len(ids)
         progress(len(records))
     return removed
