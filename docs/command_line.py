@@ -17,7 +17,8 @@ GROUPS = {
     "Search": ["calibrate", "adapt", "search", "evaluate"],
     "Review": ["score", "review", "confused", "relabel", "export", "import"],
     "Logged queries": ["audit", "missing-labels", "decide-queries", "forget-queries"],
-    "Operate": ["check", "migrate", "copy", "optimize", "snapshot", "restore", "recover", "serve", "mcp", "demo"],
+    "Copies": ["copy", "pull", "push", "snapshot", "restore", "recover"],
+    "Operate": ["check", "migrate", "optimize", "serve", "mcp", "demo"],
 }
 INTRODUCTION = """# Command line
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from threading import Lock
@@ -75,8 +76,9 @@ from fg_search.queries.audited_answers import AuditedAnswer
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.queries.traffic import Traffic
-from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
+from fg_search.review import confused_labels, exchange, item_scores, label_scores, queue, workflow
 from fg_search.review.decisions import Action, ReviewDecision
+from fg_search.review.exchange import PullReport, PushReport
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import Kind, ReviewItem
@@ -1275,6 +1277,95 @@ class ConfidenceIndex:
         """
         state = self._state
         return drive(self._connected.optimize(state.points))
+
+    def pull(
+        self,
+        location: Location,
+        *,
+        collection: str | None = None,
+        api_key: str | None = None,
+        remove_extra: bool = False,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> PullReport:
+        """Bring this index up to date from another copy of it, such as a folder on a device from the server.
+
+        Items that are new or differ there are taken as they are, with vectors, scores and decisions, and so is the
+        calibration; nothing is encoded. What :meth:`add` has changed here is replaced; items about which people have
+        decided here stay, see :meth:`push`. Call it again after an interruption: what is here already is not taken
+        twice.
+
+        Args:
+            location: Where the other copy is, as for the class.
+            collection: Its name. By default it is that of this index.
+            api_key: API key of its server.
+            remove_extra: Remove items that it lacks as well, unless people have decided about them here. Items that
+                were deleted there by a decision are removed anyway.
+            prefer_grpc: Ask its server over gRPC.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            What was taken, and the items that people decided about in both: they are left as they are.
+
+        Raises:
+            IndexNotFoundError: If there is no other copy.
+            ModelMismatchError: If it is of another encoder.
+            UnsupportedError: If this is an adopted collection.
+            ValueError: If this is a view of one tenant.
+        """
+        drive(self._connected.check_writable(self.collection))
+        with self._other(location, collection, api_key, prefer_grpc) as other:
+            return drive(exchange.pull(self._state, other, remove_extra=remove_extra, show_progress=show_progress))
+
+    def push(
+        self,
+        location: Location,
+        *,
+        collection: str | None = None,
+        api_key: str | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> PushReport:
+        """Give another copy of this index what people decided here, such as the server what was decided on a device.
+
+        Labels, decisions and deletions are carried out there, each only if nobody has decided about the item there
+        since it was pulled, and logged there under the names of who decided here. Items that were added here are not
+        given: add them there.
+
+        Args:
+            location: Where the other copy is, as for the class.
+            collection: Its name. By default it is that of this index.
+            api_key: API key of its server, which has to be allowed to write.
+            prefer_grpc: Ask its server over gRPC.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            What was given, and the items that people decided about in both: they are left as they are. Decide about
+            them there, and pull.
+
+        Raises:
+            IndexNotFoundError: If there is no other copy.
+            ModelMismatchError: If it is of another encoder.
+            ValueError: If this is a view of one tenant.
+        """
+        with self._other(location, collection, api_key, prefer_grpc) as other:
+            return drive(exchange.push(self._state, other, show_progress=show_progress))
+
+    @contextmanager
+    def _other(
+        self, location: Location, collection: str | None, api_key: str | None, prefer_grpc: bool
+    ) -> Iterator[IndexState]:
+        """State of another copy of the index."""
+        if self._state.chosen_tenant is not None:
+            raise ValueError("an index is exchanged with all its tenants; call it on the index itself")
+        name = index_name(self.collection if collection is None else collection)
+        location = as_written(location)
+        engine = connect(location, api_key=api_key, create=False, retry_for=self._retry_for, prefer_grpc=prefer_grpc)
+        try:
+            yield drive(opening.open_index(engine, name, None, None))
+        finally:
+            if is_path(location):
+                engine.close()
 
     def copy_to(
         self,

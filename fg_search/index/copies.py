@@ -123,7 +123,7 @@ async def copy_into(source: IndexState, destination: Engine, points: str, metada
         StorageError: If points are missing or differ in the end.
     """
     await _copy_points(source, destination, points, metadata, unwatched, is_new=True)
-    await _copy_notes(source, destination, points)
+    await copy_notes(source, destination, points)
 
 
 OURS = is_present(CONFIDENCE_KEY)
@@ -208,10 +208,10 @@ async def _copy_rest(
     for name_of, indexes in logs:
         entries = await read_log(state.engine, name_of(state.collection))
         await write_log(destination, name_of(collection), indexes, entries, settings)
-    await _copy_notes(state, destination, points)
+    await copy_notes(state, destination, points)
 
 
-async def _copy_notes(state: IndexState, destination: Engine, points: str) -> None:
+async def copy_notes(state: IndexState, destination: Engine, points: str) -> None:
     """Copy the calibration, and what the metadata says of scores."""
     metadata = (await state.engine.get_collection(state.collection)).config.metadata or {}
     kept = await index_scores(destination, points, metadata)

@@ -7,7 +7,22 @@ from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 
+from fg_search.integrations.foreign_embedder import ForeignEmbedder, name_of
 from fg_search.model.encoder import FeatureGroupEncoder
+
+
+def embedder_of(embed_model: BaseEmbedding, name: str | None = None) -> ForeignEmbedder:
+    """LlamaIndex's embedding as an embedder: ``FeatureGroupEncoder(embedder_of(embed_model))``.
+
+    Args:
+        embed_model: The embedding.
+        name: Name of the model; by default what the embedding says, or its class.
+    """
+    return ForeignEmbedder(
+        name or name_of(embed_model),
+        embed_model.get_text_embedding_batch,
+        lambda texts: [embed_model.get_query_embedding(text) for text in texts],
+    )
 
 
 class EncoderEmbedding(BaseEmbedding):
@@ -34,7 +49,8 @@ class EncoderEmbedding(BaseEmbedding):
         return embedded
 
     def _get_query_embedding(self, query: str) -> Embedding:
-        return self._get_text_embedding(query)
+        embedded: Embedding = self.encoder.embed([query], role="query")[0].tolist()
+        return embedded
 
     async def _aget_query_embedding(self, query: str) -> Embedding:
         return await asyncio.to_thread(self._get_query_embedding, query)
