@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from fg_search.model.cross_fitting import cross_fit
     from fg_search.model.embedders.brought import BroughtVectors
     from fg_search.model.embedders.embedder import Embedded, Embedder
+    from fg_search.model.embedders.fast_embed import FastEmbedEmbedder
+    from fg_search.model.embedders.function import CallableEmbedder
+    from fg_search.model.embedders.http import HttpEmbedder
+    from fg_search.model.embedders.model2vec import Model2VecEmbedder
     from fg_search.model.embedders.sentence_transformer import SentenceTransformerEmbedder
     from fg_search.model.embeddings import FeatureEmbeddings
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -60,16 +64,20 @@ _MODULES = {
     "AsyncConfidenceIndex": "async_confidence_index",
     "BroughtVectors": "model.embedders.brought",
     "Calibrator": "confidence.calibrator",
+    "CallableEmbedder": "model.embedders.function",
     "Codebook": "model.codebook",
     "ConfidenceIndex": "confidence_index",
     "EdgeClient": "edge.client",
     "Embedded": "model.embedders.embedder",
     "Embedder": "model.embedders.embedder",
+    "FastEmbedEmbedder": "model.embedders.fast_embed",
     "FeatureEmbeddings": "model.embeddings",
     "FeatureGroupEncoder": "model.encoder",
     "FeatureGroupHead": "model.head",
     "FeatureGroupLoss": "model.loss",
+    "HttpEmbedder": "model.embedders.http",
     "IndexSettings": "layout.settings",
+    "Model2VecEmbedder": "model.embedders.model2vec",
     "PrecisionGate": "confidence.gate",
     "SentenceTransformerEmbedder": "model.embedders.sentence_transformer",
     "cross_fit": "model.cross_fitting",
@@ -82,6 +90,7 @@ __all__ = [
     "AsyncConfidenceIndex",
     "BroughtVectors",
     "Calibrator",
+    "CallableEmbedder",
     "Codebook",
     "ConfidenceIndex",
     "DecisionConflictError",
@@ -90,6 +99,7 @@ __all__ = [
     "Embedder",
     "EmptyIndexError",
     "EncoderNotFoundError",
+    "FastEmbedEmbedder",
     "FeatureEmbeddings",
     "FeatureGroupEncoder",
     "FeatureGroupHead",
@@ -97,9 +107,11 @@ __all__ = [
     "FgSearchError",
     "FolderLockedError",
     "FormatVersionError",
+    "HttpEmbedder",
     "IndexNotFoundError",
     "IndexSettings",
     "ItemNotFoundError",
+    "Model2VecEmbedder",
     "ModelMismatchError",
     "NoEmbedderError",
     "NotCalibratedError",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from threading import Lock
@@ -42,11 +43,16 @@ from fg_search.index import (
 )
 from fg_search.index import items as index_items
 from fg_search.index import labels as item_labels
+from fg_search.index.adoption import adopting, preparing, renewing, undoing
+from fg_search.index.adoption.options import MOST_LEARNED, AdoptionOptions
+from fg_search.index.adoption.planning import AdoptionPlan
+from fg_search.index.adoption.sync import SyncReport
+from fg_search.index.adoption.undoing import UndoReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
 from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
-from fg_search.index.following import on_current_encoder
+from fg_search.index.following import on_current_collection, on_current_encoder
 from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
@@ -70,8 +76,9 @@ from fg_search.queries.audited_answers import AuditedAnswer
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.queries.traffic import Traffic
-from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
+from fg_search.review import confused_labels, exchange, item_scores, label_scores, queue, workflow
 from fg_search.review.decisions import Action, ReviewDecision
+from fg_search.review.exchange import PullReport, PushReport
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import Kind, ReviewItem
@@ -244,6 +251,155 @@ class ConfidenceIndex:
             if is_path(location):
                 engine.close()
 
+    @classmethod
+    def adopt(
+        cls,
+        location: Location,
+        *,
+        collection: str,
+        text: str | Sequence[str],
+        vector: str = "",
+        label: str | None = None,
+        attributes: Sequence[str] = (),
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        max_learned: int = MOST_LEARNED,
+        seed: int = 0,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> Self:
+        """Make an index of a collection that is there already, and stays where it is and what it is.
+
+        Base vectors, ids, payload and other vectors are not touched. The collection gets a sparse vector
+        ``features``, a payload key ``fg``, payload indexes of what is in it, and metadata; :meth:`undo_adoption`
+        removes them. An interruption leaves a collection that others can use as before; call the method again to go on.
+
+        The head is learned from the collection's own vectors: on labels or attributes if it has any, otherwise on
+        clusters. Points that others write later are found by :meth:`sync`.
+
+        Args:
+            location: As for the class.
+            collection: Name of the collection, and of the index.
+            text: Payload path of the text that is shown, such as ``"title"`` or ``"product.name"``, or several, whose
+                texts are joined. It is read there, never copied.
+            vector: Name of the dense vector that is the base embedding. By default it is the unnamed one.
+            label: Payload path of the label. Corrections are kept beside it, in ``fg``.
+            attributes: Payload paths of attributes. Each gets a group of its own.
+            encoder: The model that made the vectors, as an encoder with a trained head or without, or the folder of
+                a saved one. By default there is no model: the index is searched by vectors.
+            folder: Folder to save the encoder in, once it has learned. Without it, the encoder has to be passed
+                whenever the index is opened.
+            max_learned: Number of points that the head learns from, at most. They are read into memory.
+            seed: Random seed.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            IndexNotFoundError: If there is no such collection.
+            ModelMismatchError: If the encoder's model did not make the vectors, or another encoder was used before an
+                interruption.
+            UnsupportedError: If the server is older than 1.18, or the collection is of a kind that cannot be adopted.
+            ValueError: If the collection is an index already, has no such vector, or uses the payload key ``fg``.
+        """
+        location, collection = as_written(location), index_name(collection)
+        options = AdoptionOptions(vector, text, label, attributes, encoder, folder, max_learned, seed)
+        engine = connect(location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc)
+        try:
+            with progress_bar(None, show_progress, "read") as advance:
+                target, known = drive(preparing.prepare(engine, collection, options, advance))
+            with progress_bar(drive(engine.count(target.points)), show_progress, "adopt") as advance:
+                drive(adopting.adopt(engine, target, known, advance))
+        finally:
+            if is_path(location):
+                engine.close()
+        opened = partial(cls, location, known, collection=collection, api_key=api_key)
+        return opened(retry_for=retry_for, prefer_grpc=prefer_grpc)
+
+    @classmethod
+    def plan_adoption(
+        cls,
+        location: Location,
+        *,
+        collection: str,
+        text: str | Sequence[str],
+        vector: str = "",
+        label: str | None = None,
+        attributes: Sequence[str] = (),
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        max_learned: int = MOST_LEARNED,
+        seed: int = 0,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+    ) -> AdoptionPlan:
+        """Say what :meth:`adopt` would do and cost. Nothing is written.
+
+        Args:
+            location: As for the class.
+            collection: As in :meth:`adopt`.
+            text: As in :meth:`adopt`.
+            vector: As in :meth:`adopt`.
+            label: As in :meth:`adopt`.
+            attributes: As in :meth:`adopt`.
+            encoder: As in :meth:`adopt`.
+            max_learned: As in :meth:`adopt`.
+            seed: As in :meth:`adopt`.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+
+        Raises:
+            Exception: What :meth:`adopt` raises before it writes.
+        """
+        location, collection = as_written(location), index_name(collection)
+        options = AdoptionOptions(vector, text, label, attributes, encoder, None, max_learned, seed)
+        engine = connect(location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc)
+        try:
+            return drive(preparing.plan_adoption(engine, collection, options))
+        finally:
+            if is_path(location):
+                engine.close()
+
+    @classmethod
+    def undo_adoption(
+        cls,
+        location: Location,
+        *,
+        collection: str,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> UndoReport:
+        """Remove all that :meth:`adopt` and the index since have put into a collection, and the logs beside it.
+
+        Corrected labels and decisions go with it: export them before. It is for adoptions that were interrupted, too,
+        and may itself be interrupted and called again. Close open handles of the index before.
+
+        Args:
+            location: As for the class.
+            collection: Name of the collection.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            IndexNotFoundError: If there is no such collection, or it was not adopted.
+        """
+        location = as_written(location)
+        engine = connect(location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc)
+        try:
+            with progress_bar(None, show_progress, "undo") as advance:
+                return drive(undoing.undo(engine, collection, advance))
+        finally:
+            if is_path(location):
+                engine.close()
+
     def close(self) -> None:
         """Release the folder or the connection. A client that was handed in stays open."""
         engine = self._engine
@@ -378,6 +534,23 @@ class ConfidenceIndex:
             return drive(
                 ingestion.add(self._state, items, given, batch_size=batch_size, progress=advance, parallel=parallel)
             )
+
+    def sync(self, *, show_progress: bool | None = None) -> SyncReport:
+        """Bring an adopted collection up to date with what others have written to it.
+
+        Points without features get them; points whose vector, text or label has changed are computed or noted anew. All
+        points are read once, in slices. A corrected label stays corrected as long as the data still carry the label
+        that was wrong.
+
+        Args:
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            UnsupportedError: If the index is not an adopted collection.
+        """
+        drive(self._connected.check_writable(self.collection))
+        with progress_bar(drive(info.count_all(self._state)), show_progress, "sync") as advance:
+            return drive(on_current_collection(self._state, lambda state: renewing.bring_up_to_date(state, advance)))
 
     def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
         """Remove items by their ids or by a filter.
@@ -1104,6 +1277,95 @@ class ConfidenceIndex:
         """
         state = self._state
         return drive(self._connected.optimize(state.points))
+
+    def pull(
+        self,
+        location: Location,
+        *,
+        collection: str | None = None,
+        api_key: str | None = None,
+        remove_extra: bool = False,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> PullReport:
+        """Bring this index up to date from another copy of it, such as a folder on a device from the server.
+
+        Items that are new or differ there are taken as they are, with vectors, scores and decisions, and so is the
+        calibration; nothing is encoded. What :meth:`add` has changed here is replaced; items about which people have
+        decided here stay, see :meth:`push`. Call it again after an interruption: what is here already is not taken
+        twice.
+
+        Args:
+            location: Where the other copy is, as for the class.
+            collection: Its name. By default it is that of this index.
+            api_key: API key of its server.
+            remove_extra: Remove items that it lacks as well, unless people have decided about them here. Items that
+                were deleted there by a decision are removed anyway.
+            prefer_grpc: Ask its server over gRPC.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            What was taken, and the items that people decided about in both: they are left as they are.
+
+        Raises:
+            IndexNotFoundError: If there is no other copy.
+            ModelMismatchError: If it is of another encoder.
+            UnsupportedError: If this is an adopted collection.
+            ValueError: If this is a view of one tenant.
+        """
+        drive(self._connected.check_writable(self.collection))
+        with self._other(location, collection, api_key, prefer_grpc) as other:
+            return drive(exchange.pull(self._state, other, remove_extra=remove_extra, show_progress=show_progress))
+
+    def push(
+        self,
+        location: Location,
+        *,
+        collection: str | None = None,
+        api_key: str | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> PushReport:
+        """Give another copy of this index what people decided here, such as the server what was decided on a device.
+
+        Labels, decisions and deletions are carried out there, each only if nobody has decided about the item there
+        since it was pulled, and logged there under the names of who decided here. Items that were added here are not
+        given: add them there.
+
+        Args:
+            location: Where the other copy is, as for the class.
+            collection: Its name. By default it is that of this index.
+            api_key: API key of its server, which has to be allowed to write.
+            prefer_grpc: Ask its server over gRPC.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            What was given, and the items that people decided about in both: they are left as they are. Decide about
+            them there, and pull.
+
+        Raises:
+            IndexNotFoundError: If there is no other copy.
+            ModelMismatchError: If it is of another encoder.
+            ValueError: If this is a view of one tenant.
+        """
+        with self._other(location, collection, api_key, prefer_grpc) as other:
+            return drive(exchange.push(self._state, other, show_progress=show_progress))
+
+    @contextmanager
+    def _other(
+        self, location: Location, collection: str | None, api_key: str | None, prefer_grpc: bool
+    ) -> Iterator[IndexState]:
+        """State of another copy of the index."""
+        if self._state.chosen_tenant is not None:
+            raise ValueError("an index is exchanged with all its tenants; call it on the index itself")
+        name = index_name(self.collection if collection is None else collection)
+        location = as_written(location)
+        engine = connect(location, api_key=api_key, create=False, retry_for=self._retry_for, prefer_grpc=prefer_grpc)
+        try:
+            yield drive(opening.open_index(engine, name, None, None))
+        finally:
+            if is_path(location):
+                engine.close()
 
     def copy_to(
         self,

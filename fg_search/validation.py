@@ -184,6 +184,8 @@ def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = 
             the first such row.
     """
     array = np.ascontiguousarray(vectors, dtype=np.float32)
+    if not array.flags.writeable:  # torch warns of such arrays, as files that are mapped into memory are
+        array = array.copy()
     if array.ndim != 2:
         raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {array.shape}")
     if dimension is not None and array.shape[1] != dimension:

@@ -84,6 +84,10 @@ def walk(
     index.refit(folder / "refitted", set_aside=0.4)
     seen += [index.search(QUESTIONS[1], query_filter=EVEN).decision, index.info().points]
     seen.append(index.copy_to(elsewhere).points)
+    index.decide(many["ids"][3], "label", label="other")
+    seen.append(index.push(elsewhere))
+    seen.append(index.pull(elsewhere).written)
+    index.optimize()
     index.migrate(other_encoder)
     seen.append(index.delete(many["ids"][:105]))
     seen.append(index.delete(query_filter=EVEN))

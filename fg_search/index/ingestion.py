@@ -16,6 +16,7 @@ from qdrant_client import models
 from fg_search.edge.garbage import no_collections
 from fg_search.engine.paging import pages
 from fg_search.engine.port import Background, PointId
+from fg_search.errors import UnsupportedError
 from fg_search.ids import UserId
 from fg_search.index.following import on_current_collection
 from fg_search.index.state import GivenEmbeddings, IndexState, check_kind
@@ -97,7 +98,12 @@ async def checked(
     payloads: Iterable[Mapping[str, Any] | None] | None,
     embeddings: GivenEmbeddings,
 ) -> Iterable[Item]:
-    """Items to add. Lists are checked as a whole, generators one item after the other."""
+    """Items to add. Lists are checked as a whole, generators one item after the other.
+
+    Raises:
+        UnsupportedError: If the index is an adopted collection.
+    """
+    check_own_collection(state)
 
     def check() -> Iterable[Item]:
         if embeddings is not None:
@@ -151,6 +157,8 @@ async def add(
             decisions and scores. Nobody else works on a collection that is being filled.
         parallel: Number of writes at once. By default two to a server, which works while the next is made ready.
     """
+    if not copied:
+        check_own_collection(state)
     writes = (2 if state.engine.is_shared else 1) if parallel is None else parallel
     addition = _Addition(enumerate(items), embeddings, batch_size, progress, copied, writes)
 
@@ -159,6 +167,19 @@ async def add(
         return addition.report()
 
     return await run(state) if copied else await on_current_collection(state, run)
+
+
+def check_own_collection(state: IndexState) -> None:
+    """Refuse to add items to a collection that others fill.
+
+    Raises:
+        UnsupportedError: If the index is an adopted collection.
+    """
+    if state.metadata.source is not None:
+        raise UnsupportedError(
+            f"{state.name} is an adopted collection, whose points are its owner's to write: write them with your own "
+            "client, as before, and call index.sync() or `fg-search sync`"
+        )
 
 
 class _Addition:

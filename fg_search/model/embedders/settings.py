@@ -12,6 +12,9 @@ from fg_search.model.embedders.embedder import Embedder, SavedBySettings
 
 _KINDS = {
     "brought": "brought.BroughtVectors",
+    "fastembed": "fast_embed.FastEmbedEmbedder",
+    "http": "http.HttpEmbedder",
+    "model2vec": "model2vec.Model2VecEmbedder",
 }
 
 

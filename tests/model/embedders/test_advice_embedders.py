@@ -1,13 +1,24 @@
 """Advice about embedders and vectors that are brought along."""
 
 import builtins
+import sys
+import types
 
+import httpx
 import numpy as np
 import pytest
 from advising import Advice
 
-from fg_search import BroughtVectors, ConfidenceIndex, FeatureGroupEncoder, SentenceTransformerEmbedder
-from fg_search.errors import ModelMismatchError, NoEmbedderError, UnsupportedError
+from fg_search import (
+    BroughtVectors,
+    ConfidenceIndex,
+    FastEmbedEmbedder,
+    FeatureGroupEncoder,
+    HttpEmbedder,
+    Model2VecEmbedder,
+    SentenceTransformerEmbedder,
+)
+from fg_search.errors import EncoderNotFoundError, ModelMismatchError, NoEmbedderError, ServerError, UnsupportedError
 
 _TEXTS = ["my card pin", "stolen card", "pizza oven", "cheese pizza"]
 _LABELS = ["card", "card", "food", "food"]
@@ -153,3 +164,70 @@ def test_vectors_are_whole(vectors):
     with Advice("… is missing (…); drop the item or give it a vector").raised(ValueError):
         encoder.fit(_TEXTS, vectors=[*vectors[:3], None], labels=_LABELS)
     assert encoder.fit(_TEXTS, vectors=vectors, labels=_LABELS, **_SIZES).is_fitted
+
+
+def _endpoint(answer):
+    return {"client": httpx.Client(transport=httpx.MockTransport(answer)), "url": "https://models.example/v1"}
+
+
+def test_an_endpoint_is_asked_with_a_key_at_its_address(monkeypatch):
+    def answer(request):
+        if request.headers.get("authorization") != "Bearer right":
+            return httpx.Response(401, text="who?")
+        return httpx.Response(200, json={"data": [{"index": 0, "embedding": [1.0]}]})
+
+    embedder = HttpEmbedder(model="a", dimension=1, **_endpoint(answer))
+    with Advice("; put its key into the environment: export …=…").raised(ServerError):
+        embedder.embed_queries(["a"])
+    monkeypatch.setenv("FG_SEARCH_EMBEDDER_KEY", "right")
+    assert len(embedder.embed_queries(["a"]).vectors) == 1
+    advice = Advice(
+        "the address of an embedder is saved with the encoder, so it holds no password and no query; put a key into "
+        "the environment: …"
+    )
+    with advice.raised(ValueError):
+        HttpEmbedder("https://models.example/v1?key=right", "a")
+    with Advice("… is no address of an embedder; write one like https://api.openai.com/v1").raised(ValueError):
+        HttpEmbedder("models.example", "a")
+    assert HttpEmbedder("https://api.openai.com/v1", "a", 1).dimension == 1
+
+
+def test_a_busy_endpoint_is_given_time():
+    answers = [503] * 3
+
+    def answer(request):
+        return httpx.Response(answers.pop() if answers else 200, json={"data": [{"index": 0, "embedding": [1.0]}]})
+
+    advice = Advice(
+        "… did not embed within … s: …; ask again later, or give it more time (retry_for=…) and fewer texts at once "
+        "(batch_size=…)"
+    )
+    with advice.raised(ServerError):
+        HttpEmbedder(model="a", dimension=1, retry_for=0, **_endpoint(answer)).embed_queries(["a"])
+    patient = HttpEmbedder(model="a", dimension=1, retry_for=60, batch_size=1, **_endpoint(answer))
+    patient._sleep = lambda _: None
+    assert len(patient.embed_queries(["a"]).vectors) == 1
+
+
+def test_packages_and_models_of_others_are_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastembed", None)
+    monkeypatch.setitem(sys.modules, "model2vec", None)
+    with Advice("models of fastembed need it installed (…): pip install fastembed").raised(UnsupportedError):
+        FastEmbedEmbedder("a")
+    with Advice("static models need model2vec (…): pip install model2vec").raised(UnsupportedError):
+        Model2VecEmbedder("a")
+
+    class StaticModel:
+        dim = 3
+
+        @classmethod
+        def from_pretrained(cls, path, force_download):
+            if path != "there":
+                raise FileNotFoundError(path)
+            return cls()
+
+    monkeypatch.setitem(sys.modules, "model2vec", types.SimpleNamespace(StaticModel=StaticModel))
+    advice = Advice("model2vec cannot load the model …: …; give the name or folder of a static model")
+    with advice.raised(EncoderNotFoundError):
+        _ = Model2VecEmbedder("not there").dimension
+    assert Model2VecEmbedder("there").dimension == 3
