@@ -13,7 +13,20 @@ import sys
 
 import typer
 
-from fg_search.cli import adapt, audit, demo, evaluate, fit, index, maintenance, queries, review, search, serve
+from fg_search.cli import (
+    adapt,
+    audit,
+    demo,
+    evaluate,
+    fit,
+    index,
+    maintenance,
+    queries,
+    quickstart,
+    review,
+    search,
+    serve,
+)
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
 from fg_search.errors import FgSearchError
 
@@ -29,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
+    quickstart.quickstart,
     fit.fit,
     index.index,
     search.calibrate,

@@ -56,7 +56,7 @@ def evaluate(
     relevant_within: RelevantWithin = 1,
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",

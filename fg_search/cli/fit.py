@@ -80,7 +80,7 @@ def fit(
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     label: Annotated[
         str | None, typer.Option(help="Column of the label. Without it, the head is trained on clusters.")
     ] = None,
@@ -179,7 +179,7 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], *, refreshes
 def describe(
     file: Annotated[Path, INPUT],
     encoder: Annotated[Path, typer.Option(help="Folder of the encoder.", show_default=False)],
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     label: LabelColumn = None,
     attribute: Annotated[list[str] | None, typer.Option(help="Column to explain the codes by. Repeatable.")] = None,
     delimiter: Delimiter = None,

