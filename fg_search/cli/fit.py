@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fg_search.cli.console import console, print_json, say, timed
+from fg_search.cli.console import console, print_json, report, timed
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     DEFAULT_MODEL,
@@ -34,6 +34,7 @@ from fg_search.cli.rows import attributes_of, rows_of
 
 if TYPE_CHECKING:
     from fg_search.confidence_index import ConfidenceIndex
+    from fg_search.model.encoder import FeatureGroupEncoder
 
 Attribute = Annotated[
     list[str] | None,
@@ -105,6 +106,7 @@ def fit(
     no_cache: NoCache = False,
     batch_size: BatchSize = None,
     take_over: TakeOver = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a feature-group head on the texts of FILE, or of an index, and save the encoder."""
     if (file is None) == (refresh is None):
@@ -127,7 +129,11 @@ def fit(
             notes.append(f"the {before:,} that were set aside are back and were trained on (no --set-aside)")
         if calibrated:
             notes.append("its calibration was for the old head: run `fg-search calibrate` again")
-        say("; ".join([f"{refitted!r} saved in {output}", f"the index {refresh} has moved to it", *notes]))
+        report(
+            "; ".join([f"{refitted!r} saved in {output}", f"the index {refresh} has moved to it", *notes]),
+            _facts(refitted, output, index=refresh, set_aside=aside),
+            as_json=as_json,
+        )
         return
     assert file is not None  # noqa: S101  for the type checker
     records = rows_of(file, on_error, text=text, label=label, **text_form(delimiter, encoding))
@@ -151,7 +157,21 @@ def fit(
             batch_size=batch_size,
         )
         encoder.save(output)
-    say(f"{encoder!r} saved in {output}")
+    report(f"{encoder!r} saved in {output}", _facts(encoder, output), as_json=as_json)
+
+
+def _facts(
+    encoder: FeatureGroupEncoder, folder: Path, *, index: str | None = None, set_aside: int = 0
+) -> dict[str, Any]:
+    """What ``--json`` says of a fitted encoder."""
+    return {
+        "encoder": str(folder),
+        "fingerprint": encoder.fingerprint,
+        "groups": encoder.groups,
+        "codes_per_group": encoder.codes_per_group,
+        "index": index,
+        "set_aside": set_aside,
+    }
 
 
 def _set_aside(index: ConfidenceIndex) -> int:

@@ -16,6 +16,7 @@ from fg_search.cli.console import console, log, print_json, say, timed, warn
 from fg_search.cli.filters import SearchFilter
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
+    NOTHING_FOUND,
     ApiKey,
     AsJson,
     BatchSize,
@@ -26,6 +27,7 @@ from fg_search.cli.options import (
     Encoding,
     FamiliarityWeight,
     Filter,
+    Full,
     Ids,
     IndexLocation,
     LogAll,
@@ -108,9 +110,14 @@ def search(
     retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
+    full: Full = False,
     batch_size: BatchSize = None,
 ) -> None:
-    """Search for QUERY, for all queries of a file, or for each line of the standard input."""
+    """Search for QUERY, for all queries of a file, or for each line of the standard input.
+
+    Loading the model takes seconds, the search milliseconds: without QUERY it stays open, and answers what you type or
+    pipe in line by line. Exit code 4 if nothing was found, or nothing was sure enough to be an answer.
+    """
     if query is not None and queries:
         raise typer.BadParameter("give either QUERY or --queries FILE")
     if query is None and also:
@@ -141,7 +148,7 @@ def search(
         target.log_queries("all" if log_all else "uncertain" if log_queries else "none")
         found = False
         if query is not None:
-            found = _print_result(target.search([query, *(also or [])], **options), as_json=as_json)
+            found = _print_result(target.search([query, *(also or [])], **options), as_json=as_json, full=full)
         elif records:
             texts = [record.text for record in records]
             with timed(f"encoded {len(texts):,} queries"):
@@ -149,10 +156,13 @@ def search(
             with timed(f"searched {len(texts):,} queries"):
                 results = target.search_many(texts, embeddings=embeddings, **options)
             for record, result in zip(records, results, strict=True):
-                found |= _print_result(result, as_json=as_json, row=record.payload)
+                found |= _print_result(result, as_json=as_json, full=full, row=record.payload)
         else:
+            found = True  # who asks line by line sees for each
             for line in _typed_in(on_error, encoding):
-                found |= _print_result(target.search(line, **options), as_json=as_json)
+                _print_result(target.search(line, **options), as_json=as_json, full=full)
+    if not found:
+        raise typer.Exit(NOTHING_FOUND)
 
 
 def calibrate(
@@ -250,14 +260,14 @@ def calibrate(
         display.groups(console, promise_by, groups)
 
 
-def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> bool:
-    """Print a result, and return whether it has hits."""
+def _print_result(result: Any, *, as_json: bool, full: bool, row: dict[str, Any] | None = None) -> bool:
+    """Print a result, and return whether it has hits, or labels to choose from."""
     if as_json:
         hits = [{**vars(hit), "weighted_score": hit.ranking_score} for hit in result.hits]  # until 0.3
         print_json({**({} if row is None else {"row": row}), **vars(result), "hits": hits})
     else:
-        display.result(console, result)
-    return bool(result.hits)
+        display.result(console, result, full=full)
+    return bool(result.hits or result.choices)
 
 
 def _typed_in(on_error: OnBadRow, encoding: str | None) -> Iterator[str]:

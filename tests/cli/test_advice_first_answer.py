@@ -58,3 +58,12 @@ def test_another_folder_is_named_for_a_quickstart(run, tmp_path, monkeypatch):
     advice = Advice("there is … already; name another folder: --output FOLDER")
     assert advice.is_in(run("quickstart", "a.csv")[2].replace("│", " "))
     assert not advice.is_in(run("quickstart", "a.csv", "--output", "b", "--model", tmp_path / "none")[2])
+
+
+def test_a_decision_is_taken_back_as_the_message_says(run, encoder, tmp_path):
+    with ConfidenceIndex(tmp_path / "idx", encoder) as index:
+        index.add(["my card", "pizza"], ids=["a", "b"], labels=["card", "food"])
+    place = ("--index", tmp_path / "idx")
+    out = run("decide", "keep", "a", *place)[1]
+    assert Advice("… …; `fg-search undo …` takes it back").is_in(out)
+    assert run("undo", out.partition("undo ")[2].partition("`")[0], *place)[0] == 0

@@ -45,7 +45,7 @@ def test_from_a_file_to_an_answer_and_an_abstention(run, shop, model):
     with ConfidenceIndex(shop / "shop-search" / "index") as index:
         assert len(index) == 48
     code, out, err = run(*shlex.split(search)[1:], "--where", "price<6", "--json")
-    assert code == 0, err
+    assert code in (0, 4), err
     assert all(hit["payload"]["price"] < 6 for hit in json.loads(out)["hits"])
     code, _, err = run("quickstart", "shop.csv", "--model", model)
     assert (code, "name another folder" in err) == (2, True)
