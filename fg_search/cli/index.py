@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import tee
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,12 +49,21 @@ from fg_search.cli.options import (
     text_form,
 )
 from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
+from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
 from fg_search.errors import ItemNotFoundError
 from fg_search.layout.settings import BaseVectors, FeatureVectors, IndexSettings, Quantization
 from fg_search.records.column_types import chosen_types
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fg_search.confidence_index import ConfidenceIndex
+    from fg_search.index.ingestion import AddReport
+    from fg_search.records import Record
+
 
 def index(
+    context: typer.Context,
     file: Annotated[Path, INPUT],
     location: IndexLocation,
     encoder: Annotated[
@@ -65,6 +74,7 @@ def index(
     id: IdColumn = None,  # noqa: A002  # the option's name
     ids_as: Ids = None,
     types: Types = None,
+    vectors: Vectors = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -106,7 +116,13 @@ def index(
         chosen_types(types or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--types") from None
-    rows = ItemRows.scan(file, on_error, ids=ids_as, types=types or (), text=text, label=label, id=id, **form)
+    column = text_column(context, file, text, vectors)
+    if column is None and id is None:
+        raise typer.BadParameter(
+            f"{file} has no column {text[0]!r} to show; name one (--text), or that of the id (--id)"
+        )
+    named = {"text": column, "label": label, "id": id, "vector": vector_column(vectors)}
+    rows = ItemRows.scan(file, on_error, ids=ids_as, types=types or (), **named, **form)
     if rows.types:
         found = ", ".join(f"{column} {kind}" for column, kind in rows.types.items())
         log.print(f"types of columns: {found}; others are texts", style="dim", markup=False, soft_wrap=True)
@@ -134,16 +150,11 @@ def index(
         target = opened if tenant is None else opened.tenant(tenant)
         target.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
         rows.warn_of_twins(target)
-        texts, ids, labels, payloads = tee(rows, 4)
         with timed(f"indexed {rows.count:,} items"):
-            added = target.add(
-                (record.text for record in texts),
-                ids=None if id is None else (record.id for record in ids if record.id is not None),
-                labels=(record.label for record in labels),
-                payloads=(record.payload for record in payloads),
-                total=rows.count,
-                batch_size=batch_size,
-            )
+            if vectors is None:
+                added = _add(target, rows, has_ids=id is not None, batch_size=batch_size)
+            else:
+                added = _add_vectors(target, list(rows), vectors, file, has_texts=column is not None)
         if filterable:
             make_filterable(opened, filterable)
         count = len(target)
@@ -152,6 +163,31 @@ def index(
         f"{written} written, {added.unchanged:,} unchanged, {count:,} in the index {location}",
         {**vars(added), "items": count, "types": dict(rows.types)},
         as_json=as_json,
+    )
+
+
+def _add(index: ConfidenceIndex, rows: ItemRows, *, has_ids: bool, batch_size: int | None) -> AddReport:
+    texts, ids, labels, payloads = tee(rows, 4)
+    return index.add(
+        (record.text for record in texts),
+        ids=(record.id for record in ids if record.id is not None) if has_ids else None,
+        labels=(record.label for record in labels),
+        payloads=(record.payload for record in payloads),
+        total=rows.count,
+        batch_size=batch_size,
+    )
+
+
+def _add_vectors(
+    index: ConfidenceIndex, records: Sequence[Record], vectors: str, file: Path, *, has_texts: bool
+) -> AddReport:
+    ids = [record.id for record in records if record.id is not None]
+    return index.add(
+        [record.text for record in records] if has_texts else None,
+        ids=ids or None,
+        labels=[record.label for record in records],
+        payloads=[record.payload for record in records],
+        vectors=vectors_of(records, vectors, file),
     )
 
 

@@ -13,6 +13,9 @@ from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.evaluation import ReachedPrecision, SelectiveIntervals, SelectiveReport, Slice
 from fg_search.ids import UserId
+from fg_search.index.adoption.planning import AdoptionPlan
+from fg_search.index.adoption.sync import SyncReport
+from fg_search.index.adoption.undoing import UndoReport
 from fg_search.index.copies import CopyReport
 from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
@@ -24,6 +27,7 @@ from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import LoggedQuery
 from fg_search.records.found_columns import FoundColumns
 from fg_search.review.decisions import ReviewDecision
+from fg_search.review.exchange import PullReport, PushReport
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import ReviewItem
@@ -211,6 +215,10 @@ OUTPUTS: dict[str, tuple[Any, ...]] = {
     "calibrate": (Calibrated,),
     "evaluate": (Evaluated,),
     "adapt": (Adapted | TrafficShift,),
+    "adopt": (IndexInfo | AdoptionPlan | UndoReport,),
+    "sync": (SyncReport,),
+    "pull": (PullReport,),
+    "push": (PushReport,),
     "audit": (AnswerAudit | WrittenAnswers, Audited | WrittenAnswers),
     "score": (ItemScores, LabelScores | dict[str, Any]),
     "review": (ReviewItem | LoggedQuery,),

@@ -21,6 +21,7 @@ def iterate_records(
     text: str | Sequence[str] | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # name of the column
+    vector: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     on_error: OnError = stop,
@@ -35,6 +36,7 @@ def iterate_records(
         label: Column with the label, required in every row; an empty value, null or NaN means unknown, and a whole
             number is a label by its digits.
         id: Column with the id, required and non-empty in every row.
+        vector: Column with the embedding, a list of numbers in every row.
         delimiter: Character between the fields of a CSV or TSV file; found in the header by default.
         encoding: Encoding of a text file, such as ``"cp1252"``, or ``"auto"`` to find it; UTF-8 by default.
         on_error: Handler called with the error of each bad row; if it returns, the row is skipped.
@@ -51,7 +53,7 @@ def iterate_records(
     """
     texts = () if text is None else (text,) if isinstance(text, str) else tuple(text)
     rows = iterate_rows(path, delimiter=delimiter, encoding=encoding)
-    return _records(path, rows, Columns(texts, label, id), on_error)
+    return _records(path, rows, Columns(texts, label, id, vector), on_error)
 
 
 def iterate_rows(
@@ -75,6 +77,7 @@ def read_records(
     text: str | Sequence[str] | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # name of the column
+    vector: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     on_error: OnError = stop,
@@ -88,6 +91,7 @@ def read_records(
         label: Column with the label, required in every row; an empty value, null or NaN means unknown, and a whole
             number is a label by its digits.
         id: Column with the id, required and non-empty in every row.
+        vector: Column with the embedding, a list of numbers in every row.
         delimiter: Character between the fields of a CSV or TSV file; found in the header by default.
         encoding: Encoding of a text file, such as ``"cp1252"``, or ``"auto"`` to find it; UTF-8 by default.
         on_error: Handler called with the error of each bad row; by default reading stops at the first.
@@ -99,7 +103,16 @@ def read_records(
         RecordError: The file cannot be read, has no good row, or its first row lacks a column.
     """
     return list(
-        iterate_records(path, text=text, label=label, id=id, delimiter=delimiter, encoding=encoding, on_error=on_error)
+        iterate_records(
+            path,
+            text=text,
+            label=label,
+            id=id,
+            vector=vector,
+            delimiter=delimiter,
+            encoding=encoding,
+            on_error=on_error,
+        )
     )
 
 

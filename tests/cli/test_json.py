@@ -25,6 +25,7 @@ def place(encoder, saved_encoder, corpus, questions, tmp_path_factory):
         index.decide("d0", "keep")
     with ConfidenceIndex(folder / "small", saved_encoder) as index:
         index.add(["my card", "my card pin", "pizza oven"], ids=["a", "b", "c"], labels=["card", "card", "food"])
+        index.copy_to(folder / "pushed")
     queries, right = questions(300, 5)
     rows = [json.dumps({"text": text, "label": label}) for text, label in zip(queries, right, strict=True)]
     (folder / "judged.jsonl").write_text("\n".join(rows), encoding="utf-8")
@@ -47,6 +48,8 @@ COMMANDS = {
     "review": "review --index idx --kind contradicted --evidence 1 --limit 3",
     "review queries": "review --index idx --kind abstained",
     "confused": "confused --index idx",
+    "push": "push small --index pushed",
+    "pull": "pull small --index pushed",
     "decide": "decide label a --label food --index small",
     "decisions": "decisions --index small",
     "undo": "undo --index small",
@@ -68,7 +71,7 @@ COMMANDS = {
     "restore": "restore small.snap --index restored",
     "migrate": "migrate ENCODER --index small",
 }
-ELSEWHERE = {"quickstart", "fit", "recover"}  # see test_quickstart.py, test_cli.py and below
+ELSEWHERE = {"quickstart", "fit", "recover", "adopt", "sync"}  # see test_quickstart.py, test_cli.py, test_adopt.py
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -93,7 +96,7 @@ def open_queries(place):
 def test_every_command_prints_json_or_has_a_reason_not_to():
     commands = typer.main.get_command(cli.app).commands
     printing = {name for name, command in commands.items() if any("--json" in p.opts for p in command.params)}
-    assert set(commands) - printing == {"serve", "demo", "schema"}
+    assert set(commands) - printing == {"serve", "mcp", "demo", "schema"}
     assert set(OUTPUTS) == printing
     assert {words.split()[0] for words in COMMANDS.values()} | ELSEWHERE == printing
 

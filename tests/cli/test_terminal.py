@@ -3,6 +3,8 @@
 import io
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -129,3 +131,9 @@ def test_a_search_that_finds_nothing_says_so_by_its_exit_code(run, encoder, tmp_
     assert run(*search, "--where", "n>5")[0] == 4
     assert run(*search, "--min-query-confidence", 1, "--on-uncertain", "abstain")[0] == 4
     assert run(*search[:1], *search[2:], "--where", "n>5", stdin=b"my card\n")[0] == 0
+
+
+def test_help_loads_no_engine_and_no_model():
+    script = "import sys, fg_search.cli; print([n for n in ('qdrant_client', 'torch', 'scipy') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
