@@ -145,7 +145,8 @@ def given_query(
     queries = None if query is None else [query]
     if vector is None:
         return given_queries(state, queries, None, embeddings, name="vector")
-    if np.ndim(vector) == 1:  # type: ignore[arg-type]  # whatever numpy takes
+    dimensions = getattr(vector, "ndim", None)
+    if dimensions == 1 or (dimensions is None and np.ndim(vector) == 1):  # type: ignore[arg-type]  # whatever numpy takes
         vector = [vector]
     if queries is None and len(vector) != 1:  # type: ignore[arg-type]
         raise ValueError("vector holds several vectors; give one for a query without texts, or search_many(vectors=…)")
