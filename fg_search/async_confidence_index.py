@@ -38,6 +38,7 @@ from fg_search.index import (
     removal,
     snapshots,
 )
+from fg_search.index import items as index_items
 from fg_search.index import labels as item_labels
 from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
@@ -47,6 +48,7 @@ from fg_search.index.following import on_current_encoder
 from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
+from fg_search.index.items import IndexedItem
 from fg_search.index.progress import progress_bar
 from fg_search.index.query_vectors import Query
 from fg_search.index.recovery import LostCollection
@@ -1273,6 +1275,25 @@ class AsyncConfidenceIndex:
         """
         async with self._deciding:
             return await workflow.decisions(self._state, limit=limit, item_id=item_id, standing=standing, since=since)
+
+    async def items(
+        self,
+        ids: Sequence[UserId] | None = None,
+        *,
+        query_filter: models.Filter | None = None,
+        limit: int | None = None,
+    ) -> list[IndexedItem]:
+        """Items as they are stored: those with these ids, or all that match a filter.
+
+        Args:
+            ids: Ids of the items, which come in this order. Unknown ids are left out of the result.
+            query_filter: Qdrant filter. By default all items are read.
+            limit: Maximum number of items.
+
+        Raises:
+            ValueError: If both are given, or the limit is less than one.
+        """
+        return await index_items.items(self._state, ids, query_filter, limit)
 
     async def labels(self, limit: int = 1000) -> list[str]:
         """Labels of the index, the most frequent first.

@@ -39,6 +39,8 @@ def walk(
     seen: list[Any] = []
     index.add(**many)
     seen.append(index.add(**many).unchanged)
+    seen.append([item.text for item in index.items(many["ids"][:120])])
+    seen.append(sorted(str(item.id) for item in index.items(query_filter=EVEN)))
     seen += [index.labels(), index.labels_of(many["ids"][:120]), index.index.info().labelled, index.info().strangers]
     several = QUESTIONS * 11  # more than a request may hold
     for options in ({}, {"rank_by": "both"}, {"confidence_weight": 1.0}, {"rank_by": "both", "confidence_weight": 0.5}):
