@@ -10,6 +10,7 @@ from qdrant_client import models
 from typing_extensions import Self
 
 from fg_search.engine.paging import pages, scroll_pages
+from fg_search.engine.port import PointId
 from fg_search.ids import UserId, plain_id
 from fg_search.index.few_conditions import told_of_conditions
 from fg_search.index.state import IndexState
@@ -78,7 +79,7 @@ async def items(
         raise ValueError("ids and query_filter exclude each other")
     check_list(ids, "ids")
     points = list(dict.fromkeys(state.point_id(plain_id(user_id)) for user_id in ids))[:limit]
-    found = {}
+    found: dict[PointId, IndexedItem] = {}
     for page in pages(points):
         records = await state.engine.retrieve(state.collection, page, with_payload=True, tenant=state.chosen_tenant)
         found |= {id_of(record): IndexedItem.of_record(record) for record in records if is_ours(record)}
