@@ -30,6 +30,7 @@ from rich.table import Table
 HERE = Path(__file__).parent
 SIZES, MOST = (10_000, 30_000, 100_000), 1_000_000
 COMPARED = 100_000  # points in the comparisons, or the largest smaller size
+RANKINGS = ("features", "both", "base")
 SETTINGS_POINTS = 30_000  # points in the comparison of settings
 GIB = 2**30
 
@@ -217,12 +218,12 @@ def settings_table(figures: dict[str, Any]) -> Table:
         "optimized in",
         "bytes a point",
         "of them index of features",
-        *(f"{ranking}: {column}" for ranking in ("features", "base") for column in ("ms", "same 10", "same first")),
+        *(f"{ranking}: {column}" for ranking in RANKINGS for column in ("ms", "item", "label")),
     )
     for row in figures["settings"]:
         measured = [
-            (f"{row[f'{ranking}_ms']:.2f}", f"{row[f'{ranking}_overlap']:.3f}", f"{row[f'{ranking}_first']:.3f}")
-            for ranking in ("features", "base")
+            (f"{row[f'{ranking}_ms']:.2f}", f"{row[f'{ranking}_item']:.3f}", f"{row[f'{ranking}_label']:.3f}")
+            for ranking in RANKINGS
         ]
         table.add_row(
             row["settings"],

@@ -84,7 +84,7 @@ def prepare(work: Path, data: Path | None, seed: int) -> None:
     encoder = FeatureGroupEncoder(MODEL)
     texts, labels = [row["text"] for row in points], [row["label"] for row in points]
     base = encoder.embed(texts)
-    encoder.fit(texts, labels=labels, embeddings=base, seed=seed).save(work / _ENCODER)
+    encoder.fit(texts, labels=labels, vectors=base, seed=seed).save(work / _ENCODER)
     chosen = np.random.default_rng(seed).permutation(len(queries))[:2000]
     (work / _TEXTS).write_text(json.dumps({"texts": texts, "labels": labels}), encoding="utf-8")
     np.savez(work / _BASE, base=base, queries=encoder.embed([queries[i]["text"] for i in chosen]))

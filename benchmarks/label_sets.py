@@ -228,7 +228,7 @@ def _collect(options: argparse.Namespace) -> dict[str, Population]:
     found = {}
     for queries in corpora.sets(0):
         train, asked = queries.train, getattr(queries, options.split)
-        encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=0, show_progress=False)
+        encoder.fit(train.texts, labels=train.labels.tolist(), vectors=train.base, seed=0, show_progress=False)
         embeddings, known = encoder.features(asked.base), encoder.features(train.base)
         with tempfile.TemporaryDirectory() as folder, ConfidenceIndex(Path(folder) / "index", encoder) as index:
             index.add(train.texts, labels=train.labels.tolist(), embeddings=known, show_progress=False)

@@ -66,7 +66,7 @@ class Bench:
         kept = np.flatnonzero(~np.isin(train, left_out))
         encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
         texts = [self.texts["train"][i] for i in kept]
-        encoder.fit(texts, labels=train[kept].tolist(), embeddings=self.base["train"][kept], seed=number)
+        encoder.fit(texts, labels=train[kept].tolist(), vectors=self.base["train"][kept], seed=number)
         known, other = np.array_split(rng.permutation(np.flatnonzero(~np.isin(val, left_out))), 2)
         asked = np.concatenate([rng.permutation(np.flatnonzero(train == intent))[:ASKED] for intent in left_out])
         queries = _join(self, ("train", asked), ("val", other), ("oos_val", np.arange(len(self.texts["oos_val"]))))

@@ -198,7 +198,7 @@ def _indexed(options: argparse.Namespace) -> Iterator[tuple[str, Any, Population
     corpora = quality_sets.Corpora(encoder, options.data, options.curekart)
     for queries in corpora.sets(0):
         train, asked = queries.train, getattr(queries, options.split)
-        encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=0, show_progress=False)
+        encoder.fit(train.texts, labels=train.labels.tolist(), vectors=train.base, seed=0, show_progress=False)
         embeddings, answers = encoder.features(asked.base), [label or None for label in asked.labels.tolist()]
         with tempfile.TemporaryDirectory() as folder, ConfidenceIndex(Path(folder) / "index", encoder) as index:
             known = encoder.features(train.base)

@@ -149,7 +149,7 @@ def feature_groups(bench: Bench, seed: int) -> dict[str, Any]:
     """The default head, ranked by score, query confidence and calibrated confidence."""
     train, test, encoder = bench.train, bench.test, bench.encoder
     start = time.perf_counter()
-    encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=seed)
+    encoder.fit(train.texts, labels=train.labels.tolist(), vectors=train.base, seed=seed)
     seconds = time.perf_counter() - start
     points = encoder.features(train.base)
     queries = encoder.features(test.base)
@@ -198,7 +198,7 @@ def variants(bench: Bench, seed: int) -> None:
         bench.encoder.fit(
             train.texts,
             labels=train.labels.tolist(),
-            embeddings=train.base,
+            vectors=train.base,
             seed=seed,
             **options,  # type: ignore[arg-type]
         )
@@ -210,7 +210,7 @@ def unsupervised(bench: Bench, seed: int) -> dict[str, Any]:
     """A head trained on clusters: base embeddings rank the hits, feature groups provide the confidence."""
     train, test, encoder = bench.train, bench.test, bench.encoder
     start = time.perf_counter()
-    encoder.fit(train.texts, embeddings=train.base, seed=seed)
+    encoder.fit(train.texts, vectors=train.base, seed=seed)
     seconds = time.perf_counter() - start
     points, queries, of_held_out = (encoder.features(part.base) for part in (train, test, bench.validation))
     cosines, near = _nearest(test.base, train.base, EVIDENCE_HITS)
@@ -241,7 +241,7 @@ def end_to_end(bench: Bench, seed: int, epochs: int) -> dict[str, Any]:
 
     train, test, validation = bench.train, bench.test, bench.validation
     encoder = FeatureGroupEncoder("sentence-transformers/all-MiniLM-L6-v2")
-    encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, closed_form=False, seed=seed)
+    encoder.fit(train.texts, labels=train.labels.tolist(), vectors=train.base, closed_form=False, seed=seed)
     _, codebook = _trained(encoder)
     model = encoder.to_sentence_transformer()
     start = time.perf_counter()
@@ -275,7 +275,7 @@ def end_to_end(bench: Bench, seed: int, epochs: int) -> dict[str, Any]:
 def through_index(bench: Bench, seed: int) -> bool:
     """Compare R@1 and AUROC of an index with those of the full arrays; whether they agree to three digits."""
     train, test, encoder = bench.train, bench.test, bench.encoder
-    encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=seed)
+    encoder.fit(train.texts, labels=train.labels.tolist(), vectors=train.base, seed=seed)
     points, queries = encoder.features(train.base), encoder.features(test.base)
     scores, hits = _top_scores(queries, points)
     bench.add("whole arrays", Answers(train.labels[hits[:, 0]], scores[:, 0]))

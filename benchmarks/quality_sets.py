@@ -177,7 +177,7 @@ def _methods(queries: QuerySet, encoder: FeatureGroupEncoder, seed: int) -> dict
 
 
 def _fit(encoder: FeatureGroupEncoder, train: Examples, seed: int) -> None:
-    encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=seed, show_progress=False)
+    encoder.fit(train.texts, labels=train.labels.tolist(), vectors=train.base, seed=seed, show_progress=False)
 
 
 def _regression(queries: QuerySet) -> Scored:

@@ -219,7 +219,7 @@ def _collect(options: argparse.Namespace) -> dict[str, Population]:
              "five intents": asked[np.flatnonzero(few)]}  # fmt: skip
     kinds = {}
     for seed in (0, 1):
-        encoder.fit(train.texts, labels=train.labels.tolist(), embeddings=train.base, seed=seed, show_progress=False)
+        encoder.fit(train.texts, labels=train.labels.tolist(), vectors=train.base, seed=seed, show_progress=False)
         with tempfile.TemporaryDirectory() as folder, ConfidenceIndex(Path(folder) / "index", encoder) as index:
             index.add(
                 train.texts, labels=train.labels.tolist(), embeddings=encoder.features(train.base), show_progress=False

@@ -13,11 +13,12 @@ import typer
 from fg_search import cli
 
 GROUPS = {
-    "Learn and index": ["fit", "describe", "index", "filterable", "info", "delete"],
+    "Learn and index": ["fit", "describe", "index", "adopt", "sync", "filterable", "info", "delete"],
     "Search": ["calibrate", "adapt", "search", "evaluate"],
     "Review": ["score", "review", "confused", "relabel", "export", "import"],
     "Logged queries": ["audit", "missing-labels", "decide-queries", "forget-queries"],
-    "Operate": ["check", "migrate", "copy", "snapshot", "restore", "recover", "serve", "demo"],
+    "Copies": ["copy", "pull", "push", "snapshot", "restore", "recover"],
+    "Operate": ["check", "migrate", "optimize", "serve", "mcp", "demo"],
 }
 INTRODUCTION = """# Command line
 

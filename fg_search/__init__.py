@@ -22,6 +22,7 @@ from fg_search.errors import (
     IndexNotFoundError,
     ItemNotFoundError,
     ModelMismatchError,
+    NoEmbedderError,
     NotCalibratedError,
     NotFittedError,
     NothingLoggedError,
@@ -43,6 +44,13 @@ if TYPE_CHECKING:
     from fg_search.layout.settings import IndexSettings
     from fg_search.model.codebook import Codebook
     from fg_search.model.cross_fitting import cross_fit
+    from fg_search.model.embedders.brought import BroughtVectors
+    from fg_search.model.embedders.embedder import Embedded, Embedder
+    from fg_search.model.embedders.fast_embed import FastEmbedEmbedder
+    from fg_search.model.embedders.function import CallableEmbedder
+    from fg_search.model.embedders.http import HttpEmbedder
+    from fg_search.model.embedders.model2vec import Model2VecEmbedder
+    from fg_search.model.embedders.sentence_transformer import SentenceTransformerEmbedder
     from fg_search.model.embeddings import FeatureEmbeddings
     from fg_search.model.encoder import FeatureGroupEncoder
     from fg_search.model.fit import fit_head
@@ -54,16 +62,24 @@ __version__ = version("fg_search")
 
 _MODULES = {
     "AsyncConfidenceIndex": "async_confidence_index",
+    "BroughtVectors": "model.embedders.brought",
     "Calibrator": "confidence.calibrator",
+    "CallableEmbedder": "model.embedders.function",
     "Codebook": "model.codebook",
     "ConfidenceIndex": "confidence_index",
     "EdgeClient": "edge.client",
+    "Embedded": "model.embedders.embedder",
+    "Embedder": "model.embedders.embedder",
+    "FastEmbedEmbedder": "model.embedders.fast_embed",
     "FeatureEmbeddings": "model.embeddings",
     "FeatureGroupEncoder": "model.encoder",
     "FeatureGroupHead": "model.head",
     "FeatureGroupLoss": "model.loss",
+    "HttpEmbedder": "model.embedders.http",
     "IndexSettings": "layout.settings",
+    "Model2VecEmbedder": "model.embedders.model2vec",
     "PrecisionGate": "confidence.gate",
+    "SentenceTransformerEmbedder": "model.embedders.sentence_transformer",
     "cross_fit": "model.cross_fitting",
     "evaluate": "index.evaluation",
     "fit_head": "model.fit",
@@ -72,13 +88,18 @@ _MODULES = {
 
 __all__ = [
     "AsyncConfidenceIndex",
+    "BroughtVectors",
     "Calibrator",
+    "CallableEmbedder",
     "Codebook",
     "ConfidenceIndex",
     "DecisionConflictError",
     "EdgeClient",
+    "Embedded",
+    "Embedder",
     "EmptyIndexError",
     "EncoderNotFoundError",
+    "FastEmbedEmbedder",
     "FeatureEmbeddings",
     "FeatureGroupEncoder",
     "FeatureGroupHead",
@@ -86,16 +107,20 @@ __all__ = [
     "FgSearchError",
     "FolderLockedError",
     "FormatVersionError",
+    "HttpEmbedder",
     "IndexNotFoundError",
     "IndexSettings",
     "ItemNotFoundError",
+    "Model2VecEmbedder",
     "ModelMismatchError",
+    "NoEmbedderError",
     "NotCalibratedError",
     "NotFittedError",
     "NotScoredError",
     "NothingLoggedError",
     "NothingToUndoError",
     "PrecisionGate",
+    "SentenceTransformerEmbedder",
     "StorageError",
     "UncertainQueryError",
     "UnsupportedError",

@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy.typing as npt
 from qdrant_client import models
 from typing_extensions import Self
 
@@ -28,6 +30,7 @@ from fg_search.index import (
     evaluation,
     filterable,
     health,
+    image_items,
     info,
     ingestion,
     judged_calibration,
@@ -40,18 +43,23 @@ from fg_search.index import (
 )
 from fg_search.index import items as index_items
 from fg_search.index import labels as item_labels
+from fg_search.index.adoption import adopting, preparing, renewing, undoing
+from fg_search.index.adoption.options import MOST_LEARNED, AdoptionOptions
+from fg_search.index.adoption.planning import AdoptionPlan
+from fg_search.index.adoption.sync import SyncReport
+from fg_search.index.adoption.undoing import UndoReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
 from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
-from fg_search.index.following import on_current_encoder
+from fg_search.index.following import on_current_collection, on_current_encoder
 from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
 from fg_search.index.item_pages import ItemOrder, ItemPage, item_page
 from fg_search.index.items import IndexedItem
 from fg_search.index.progress import progress_bar
-from fg_search.index.query_vectors import Query
+from fg_search.index.query_vectors import Query, given_queries, given_query, given_sample
 from fg_search.index.recovery import LostCollection
 from fg_search.index.relevance import Relevant
 from fg_search.index.search_options import SearchOptions
@@ -70,8 +78,9 @@ from fg_search.queries.audited_answers import AuditedAnswer
 from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.queries.traffic import Traffic
-from fg_search.review import confused_labels, item_scores, label_scores, queue, workflow
+from fg_search.review import confused_labels, exchange, item_scores, label_scores, queue, workflow
 from fg_search.review.decisions import Action, ReviewDecision
+from fg_search.review.exchange import PullReport, PushReport
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import Kind, ReviewItem
@@ -80,6 +89,8 @@ from fg_search.review.review_options import ReviewOptions
 from fg_search.validation import check_count
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from fg_search.model.encoder import FeatureGroupEncoder
 
 T = TypeVar("T")
@@ -251,6 +262,164 @@ class AsyncConfidenceIndex:
             if is_path(location):
                 await engine.close()
 
+    @classmethod
+    async def adopt(
+        cls,
+        location: AsyncLocation,
+        *,
+        collection: str,
+        text: str | Sequence[str],
+        vector: str = "",
+        label: str | None = None,
+        attributes: Sequence[str] = (),
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        max_learned: int = MOST_LEARNED,
+        seed: int = 0,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> Self:
+        """Make an index of a collection that is there already, and stays where it is and what it is.
+
+        Base vectors, ids, payload and other vectors are not touched. The collection gets a sparse vector
+        ``features``, a payload key ``fg``, payload indexes of what is in it, and metadata; :meth:`undo_adoption`
+        removes them. An interruption leaves a collection that others can use as before; call the method again to go on.
+
+        The head is learned from the collection's own vectors: on labels or attributes if it has any, otherwise on
+        clusters. Points that others write later are found by :meth:`sync`.
+
+        The index is open: leave it with ``async with``, or close it. The event loop is never blocked.
+
+        Args:
+            location: As for the class.
+            collection: Name of the collection, and of the index.
+            text: Payload path of the text that is shown, such as ``"title"`` or ``"product.name"``, or several, whose
+                texts are joined. It is read there, never copied.
+            vector: Name of the dense vector that is the base embedding. By default it is the unnamed one.
+            label: Payload path of the label. Corrections are kept beside it, in ``fg``.
+            attributes: Payload paths of attributes. Each gets a group of its own.
+            encoder: The model that made the vectors, as an encoder with a trained head or without, or the folder of
+                a saved one. By default there is no model: the index is searched by vectors.
+            folder: Folder to save the encoder in, once it has learned. Without it, the encoder has to be passed
+                whenever the index is opened.
+            max_learned: Number of points that the head learns from, at most. They are read into memory.
+            seed: Random seed.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            IndexNotFoundError: If there is no such collection.
+            ModelMismatchError: If the encoder's model did not make the vectors, or another encoder was used before an
+                interruption.
+            UnsupportedError: If the server is older than 1.18, or the collection is of a kind that cannot be adopted.
+            ValueError: If the collection is an index already, has no such vector, or uses the payload key ``fg``.
+        """
+        location, collection = as_written(location), index_name(collection)
+        options = AdoptionOptions(vector, text, label, attributes, encoder, folder, max_learned, seed)
+        engine = await connect_async(
+            location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc
+        )
+        try:
+            with progress_bar(None, show_progress, "read") as advance:
+                target, known = await preparing.prepare(engine, collection, options, advance)
+            with progress_bar(await engine.count(target.points), show_progress, "adopt") as advance:
+                await adopting.adopt(engine, target, known, advance)
+        finally:
+            if is_path(location):
+                await engine.close()
+        opened = partial(cls, location, known, collection=collection, api_key=api_key)
+        # sync: return opened(retry_for=retry_for, prefer_grpc=prefer_grpc)
+        return await opened(retry_for=retry_for, prefer_grpc=prefer_grpc).open()  # async only
+
+    @classmethod
+    async def plan_adoption(
+        cls,
+        location: AsyncLocation,
+        *,
+        collection: str,
+        text: str | Sequence[str],
+        vector: str = "",
+        label: str | None = None,
+        attributes: Sequence[str] = (),
+        encoder: FeatureGroupEncoder | str | os.PathLike[str] | None = None,
+        max_learned: int = MOST_LEARNED,
+        seed: int = 0,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+    ) -> AdoptionPlan:
+        """Say what :meth:`adopt` would do and cost. Nothing is written.
+
+        Args:
+            location: As for the class.
+            collection: As in :meth:`adopt`.
+            text: As in :meth:`adopt`.
+            vector: As in :meth:`adopt`.
+            label: As in :meth:`adopt`.
+            attributes: As in :meth:`adopt`.
+            encoder: As in :meth:`adopt`.
+            max_learned: As in :meth:`adopt`.
+            seed: As in :meth:`adopt`.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+
+        Raises:
+            Exception: What :meth:`adopt` raises before it writes.
+        """
+        location, collection = as_written(location), index_name(collection)
+        options = AdoptionOptions(vector, text, label, attributes, encoder, None, max_learned, seed)
+        engine = await connect_async(
+            location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc
+        )
+        try:
+            return await preparing.plan_adoption(engine, collection, options)
+        finally:
+            if is_path(location):
+                await engine.close()
+
+    @classmethod
+    async def undo_adoption(
+        cls,
+        location: AsyncLocation,
+        *,
+        collection: str,
+        api_key: str | None = None,
+        retry_for: float | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> UndoReport:
+        """Remove all that :meth:`adopt` and the index since have put into a collection, and the logs beside it.
+
+        Corrected labels and decisions go with it: export them before. It is for adoptions that were interrupted, too,
+        and may itself be interrupted and called again. Close open handles of the index before.
+
+        Args:
+            location: As for the class.
+            collection: Name of the collection.
+            api_key: API key of the server.
+            retry_for: As for the class.
+            prefer_grpc: As for the class.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            IndexNotFoundError: If there is no such collection, or it was not adopted.
+        """
+        location = as_written(location)
+        engine = await connect_async(
+            location, api_key=api_key, create=False, retry_for=retry_for, prefer_grpc=prefer_grpc
+        )
+        try:
+            with progress_bar(None, show_progress, "undo") as advance:
+                return await undoing.undo(engine, collection, advance)
+        finally:
+            if is_path(location):
+                await engine.close()
+
     async def close(self) -> None:
         """Release the folder or the connection. A client that was handed in stays open."""
         engine, self._engine = self._engine, None  # sync: engine = self._engine
@@ -325,11 +494,13 @@ class AsyncConfidenceIndex:
 
     async def add(
         self,
-        texts: Iterable[str],
+        texts: Iterable[str] | None = None,
         *,
         ids: Iterable[UserId] | None = None,
         labels: Iterable[str | None] | None = None,
         payloads: Iterable[Mapping[str, Any] | None] | None = None,
+        images: Iterable[str | os.PathLike[str] | Image] | None = None,
+        vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         total: int | None = None,
         batch_size: int | None = None,
@@ -344,10 +515,13 @@ class AsyncConfidenceIndex:
         leaves no half-written item behind; call the method again to resume.
 
         Args:
-            texts: Texts to encode and to show.
+            texts: Texts to encode and to show. With ``vectors`` they are only shown, and without texts the ids are.
             ids: An int or str per text. By default ids are derived from the texts, so that equal texts are one item.
             labels: A label per text, ``None`` where unknown.
-            payloads: A JSON object of your own per text. The key ``fg`` is reserved.
+            payloads: A JSON object of your own per text, or a table whose rows they are. The key ``fg`` is reserved.
+            images: Files or pictures of PIL that are the items, for a model that takes pictures. Their texts are shown
+                and not encoded, by default the names of the files; the payload gets the file as ``image``.
+            vectors: ``(n, d)`` base embeddings of the items that you have already; no text is encoded.
             embeddings: Embeddings of the texts by this index's encoder, if you have them.
             total: Number of items for the progress bar, if ``texts`` is a generator.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
@@ -361,16 +535,42 @@ class AsyncConfidenceIndex:
         Raises:
             TypeError, ValueError: On the first wrong item, with its position.
             ModelMismatchError: If the embeddings have the shape of another encoder.
+            NoEmbedderError: If a text must be embedded, and there is nothing to embed it.
             StorageError: If a server stays out of reach.
         """
         if parallel is not None:
             check_count(parallel, name="parallel")
         await self._connected.check_writable(self.collection)
-        items = await self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, embeddings))
+        if images is not None:
+            if vectors is not None or embeddings is not None:
+                raise ValueError("images are embedded here; give them, or vectors or embeddings that are made of them")
+            with progress_bar(len(images) if isinstance(images, Sized) else total, show_progress, "images") as advance:
+                texts, payloads, vectors = await image_items.image_items(
+                    self._state, images, texts, payloads, batch_size=batch_size, progress=advance
+                )
+        texts, ids, given = ingestion.given_items(self._state, texts, ids, vectors, embeddings)
+        items = await self._find(lambda state: ingestion.checked(state, texts, ids, labels, payloads, given))
         with progress_bar(len(items) if isinstance(items, Sized) else total, show_progress, "index") as advance:
             return await ingestion.add(
-                self._state, items, embeddings, batch_size=batch_size, progress=advance, parallel=parallel
+                self._state, items, given, batch_size=batch_size, progress=advance, parallel=parallel
             )
+
+    async def sync(self, *, show_progress: bool | None = None) -> SyncReport:
+        """Bring an adopted collection up to date with what others have written to it.
+
+        Points without features get them; points whose vector, text or label has changed are computed or noted anew. All
+        points are read once, in slices. A corrected label stays corrected as long as the data still carry the label
+        that was wrong.
+
+        Args:
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Raises:
+            UnsupportedError: If the index is not an adopted collection.
+        """
+        await self._connected.check_writable(self.collection)
+        with progress_bar(await info.count_all(self._state), show_progress, "sync") as advance:
+            return await on_current_collection(self._state, lambda state: renewing.bring_up_to_date(state, advance))
 
     async def delete(self, ids: Sequence[UserId] | None = None, *, query_filter: models.Filter | None = None) -> int:
         """Remove items by their ids or by a filter.
@@ -404,7 +604,7 @@ class AsyncConfidenceIndex:
     @renamed_parameters(embedding="embeddings")
     async def search(
         self,
-        query: Query,
+        query: Query | None = None,
         *,
         limit: int = 10,
         offset: int = 0,
@@ -419,6 +619,7 @@ class AsyncConfidenceIndex:
         label_miss: float = 0.1,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         explain: bool = False,
+        vector: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         log: Logging | None = None,
     ) -> SearchResult:
@@ -426,7 +627,7 @@ class AsyncConfidenceIndex:
 
         Args:
             query: A text, or several phrasings of one question. Phrasings are searched as one query, each weighted
-                by its own confidence.
+                by its own confidence. It may be left out if there is a vector; such a query is not logged.
             limit: Maximum number of hits.
             offset: Number of hits to skip, for paging.
             min_confidence: Exclude points less confident than this, in [0, 1]. The engine does it.
@@ -451,6 +652,8 @@ class AsyncConfidenceIndex:
                 index was calibrated, otherwise by how the head was trained.
             explain: Also find the item nearest to the query by base embeddings (``result.nearest``), with hits or
                 without, whatever ranks or excludes these but for ``query_filter``. It takes a request more.
+            vector: ``(d,)`` base embedding of the query that you have already, or ``(p, d)`` of its p phrasings; no
+                text is encoded.
             embeddings: Embeddings of the phrasings by this index's encoder, if you have them.
             log: Whether the query is logged. By default :meth:`log_queries` decides.
 
@@ -477,13 +680,14 @@ class AsyncConfidenceIndex:
             rank_by=rank_by,
             explain=explain,
         )
-        which = self._logging if log is None else check_logging(log)
-        results = await self._find(lambda state: logged_search.search_texts(state, [query], options, embeddings, which))
+        which = self._which(log, query)
+        queries, given = given_query(self._state, query, vector, embeddings)
+        results = await self._find(lambda state: logged_search.search_texts(state, queries, options, given, which))
         return results[0]
 
     async def search_many(
         self,
-        queries: Sequence[Query],
+        queries: Sequence[Query] | None = None,
         *,
         limit: int = 10,
         offset: int = 0,
@@ -498,6 +702,7 @@ class AsyncConfidenceIndex:
         label_miss: float = 0.1,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         explain: bool = False,
+        vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -506,7 +711,7 @@ class AsyncConfidenceIndex:
         """Search for many queries with few requests to the engine.
 
         Args:
-            queries: Texts, or lists of phrasings.
+            queries: Texts, or lists of phrasings. They may be left out if there are vectors.
             limit: Maximum number of hits per query.
             offset: As in :meth:`search`.
             min_confidence: As in :meth:`search`.
@@ -520,6 +725,7 @@ class AsyncConfidenceIndex:
             label_miss: As in :meth:`search`.
             rank_by: As in :meth:`search`.
             explain: As in :meth:`search`.
+            vectors: ``(n, d)`` base embeddings of all phrasings in order that you have already; no text is encoded.
             embeddings: Embeddings of all phrasings in order by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -546,17 +752,18 @@ class AsyncConfidenceIndex:
             rank_by=rank_by,
             explain=explain,
         )
-        which = self._logging if log is None else check_logging(log)
+        which = self._which(log, queries)
+        asked, given = given_queries(self._state, queries, vectors, embeddings)
         return await self._find(
             lambda state: logged_search.search_texts(
-                state, queries, options, embeddings, which, batch_size=batch_size, show_progress=show_progress
+                state, asked, options, given, which, batch_size=batch_size, show_progress=show_progress
             )
         )
 
     @renamed_parameters(embedding="embeddings")
     async def search_groups(
         self,
-        query: Query,
+        query: Query | None = None,
         *,
         group_by: str,
         group_size: int = 3,
@@ -572,6 +779,7 @@ class AsyncConfidenceIndex:
         label_miss: float = 0.1,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         explain: bool = False,
+        vector: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         log: Logging | None = None,
     ) -> GroupedResult:
@@ -593,6 +801,7 @@ class AsyncConfidenceIndex:
             label_miss: As in :meth:`search`.
             rank_by: As in :meth:`search`.
             explain: As in :meth:`search`.
+            vector: As in :meth:`search`.
             embeddings: As in :meth:`search`.
             log: As in :meth:`search`.
 
@@ -613,10 +822,16 @@ class AsyncConfidenceIndex:
             rank_by=rank_by,
             explain=explain,
         )
-        which = self._logging if log is None else check_logging(log)
+        which = self._which(log, query)
+        queries, given = given_query(self._state, query, vector, embeddings)
         return await self._find(
-            lambda state: logged_search.search_groups(state, query, options, group_by, group_size, embeddings, which)
+            lambda state: logged_search.search_groups(state, queries[0], options, group_by, group_size, given, which)
         )
+
+    def _which(self, log: Logging | None, queries: object) -> Logging:
+        """Which queries are logged; none that have no text."""
+        which = self._logging if log is None else check_logging(log)
+        return "none" if queries is None else which
 
     @property
     def logging(self) -> Logging:
@@ -645,6 +860,22 @@ class AsyncConfidenceIndex:
             ValueError: If ``which`` is something else.
         """
         self._logging = check_logging(which)
+
+    async def report_missing(self, query: Query, *, note: str | None = None) -> None:
+        """Enter a query into the log as one without an answer, whatever the search makes of it.
+
+        For those who find that the hits do not answer it: a person, or a program that has read them. It is then one of
+        the open queries of :meth:`logged_queries`, and counts for :meth:`missing_labels`.
+
+        Args:
+            query: A text, or several phrasings of one question.
+            note: What is missing, for whoever reads the log.
+
+        Raises:
+            EmptyIndexError: If the index is empty.
+        """
+        await self._connected.check_writable(self.collection)
+        await self._find(lambda state: logged_search.report_missing(state, query, note))
 
     async def logged_queries(self, *, limit: int = 50, offset: int = 0, only_open: bool = True) -> list[LoggedQuery]:
         """Logged queries, the most frequent first, the latest first among equals.
@@ -809,6 +1040,7 @@ class AsyncConfidenceIndex:
         familiarity_weight: float = 0.0,
         query_filter: models.Filter | None = None,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
+        vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         seed: int = 0,
         batch_size: int | None = None,
@@ -844,6 +1076,7 @@ class AsyncConfidenceIndex:
             familiarity_weight: As in the searches to come.
             query_filter: Qdrant filter for these queries alone. The searches to come may have other filters.
             rank_by: As in the searches to come.
+            vectors: ``(n, d)`` base embeddings of the queries that you have already, whose texts may be left out then.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             seed: Random seed of the folds.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
@@ -862,16 +1095,17 @@ class AsyncConfidenceIndex:
             rank_by=rank_by,
         )
         await self._connected.check_writable(self.collection)
-        if queries is None and relevant is None:
+        if queries is None and relevant is None and vectors is None:
             if relevant_by == "id" or relevant_within != 1 or query_filter is not None or embeddings is not None:
                 raise ValueError("without judged queries, all items are taken for queries, and judged by their labels")
             if promise_by is not None or tenants is not None:
                 raise ValueError("items taken for queries promise nothing to single labels or tenants; give queries")
             learned = await self._find(lambda state: corpus_calibration.calibrate_on_corpus(state, options, seed=seed))
             return self._opened.calibrated(learned)
-        if queries is None or relevant is None:
+        if (queries is None and vectors is None) or relevant is None:
             raise ValueError("give queries and relevant, or neither to estimate from the items themselves")
-        judged, right = queries, relevant
+        right = relevant
+        judged, given = given_queries(self._state, queries, vectors, embeddings)
         learned = await self._find(
             lambda state: judged_calibration.calibrate_on(
                 state,
@@ -879,7 +1113,7 @@ class AsyncConfidenceIndex:
                 right,
                 relevant_by,
                 options,
-                embeddings,
+                given,
                 relevant_within=relevant_within,
                 promise_by=promise_by,
                 tenants=tenants,
@@ -897,6 +1131,7 @@ class AsyncConfidenceIndex:
         expected_unanswerable: float | None = None,
         since: datetime | None = None,
         tenants: Sequence[str] | None = None,
+        vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -916,6 +1151,7 @@ class AsyncConfidenceIndex:
             since: Take only queries from the log that were last asked at or after this moment, which must have a time
                 zone.
             tenants: Tenant of each of the queries, in an index with tenants. The log knows those of its queries.
+            vectors: ``(n, d)`` base embeddings of the queries that you have already.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -929,7 +1165,7 @@ class AsyncConfidenceIndex:
             ValueError: If queries and a share are both given, or there are too few queries, or fewer than five of the
                 judged queries had no answer, or this is a view of one tenant.
         """
-        if expected_unanswerable is not None and (queries is not None or since is not None):
+        if expected_unanswerable is not None and (queries is not None or since is not None or vectors is not None):
             raise ValueError(
                 "queries or a log to estimate the share from, and expected_unanswerable, exclude each other"
             )
@@ -937,7 +1173,8 @@ class AsyncConfidenceIndex:
         if expected_unanswerable is not None:
             share = expected_unanswerable
             return self._opened.calibrated(await self._find(lambda state: adaptation.adapt_to_share(state, share)))
-        sample = Traffic(queries, tenants, since, embeddings, batch_size, show_progress)
+        asked, given = given_sample(self._state, queries, vectors, embeddings)
+        sample = Traffic(asked, tenants, since, given, batch_size, show_progress)
         return self._opened.calibrated(await self._find(lambda state: traffic.adapt_to_traffic(state, sample)))
 
     async def check_traffic(
@@ -946,6 +1183,7 @@ class AsyncConfidenceIndex:
         *,
         since: datetime | None = None,
         tenants: Sequence[str] | None = None,
+        vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -960,6 +1198,7 @@ class AsyncConfidenceIndex:
             queries: As in :meth:`adapt`; by default those of the log.
             since: As in :meth:`adapt`.
             tenants: As in :meth:`adapt`. For a view of one tenant, the queries are that tenant's.
+            vectors: ``(n, d)`` base embeddings of the queries that you have already.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -972,13 +1211,14 @@ class AsyncConfidenceIndex:
             NotCalibratedError: If the index was not calibrated.
             ValueError: If there are too few queries, or an earlier release calibrated the index.
         """
-        sample = Traffic(queries, tenants, since, embeddings, batch_size, show_progress)
+        asked, given = given_sample(self._state, queries, vectors, embeddings)
+        sample = Traffic(asked, tenants, since, given, batch_size, show_progress)
         return await self._find(lambda state: traffic.check_traffic(state, sample))
 
     async def evaluate(
         self,
-        queries: Sequence[Query],
-        relevant: Sequence[Relevant],
+        queries: Sequence[Query] | None = None,
+        relevant: Sequence[Relevant] | None = None,
         *,
         relevant_by: Literal["auto", "label", "id"] = "auto",
         relevant_within: int = 1,
@@ -989,6 +1229,7 @@ class AsyncConfidenceIndex:
         query_filter: models.Filter | None = None,
         rank_by: Literal["auto", "features", "base", "both"] = "auto",
         slices: Mapping[str, Sequence[Any]] | None = None,
+        vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         batch_size: int | None = None,
         show_progress: bool | None = None,
@@ -996,8 +1237,8 @@ class AsyncConfidenceIndex:
         """Measure the index on queries with known answers: its quality, and whether it knows when it is wrong.
 
         Args:
-            queries: Queries that head, index and calibration have not seen.
-            relevant: As in :meth:`calibrate`.
+            queries: Queries that head, index and calibration have not seen. They may be left out if there are vectors.
+            relevant: As in :meth:`calibrate`; needed.
             relevant_by: As in :meth:`calibrate`.
             relevant_within: A result is right if one of its first ``relevant_within`` hits is, 1 to 10. The calibrated
                 confidence is measured if the index was calibrated with the same.
@@ -1009,6 +1250,7 @@ class AsyncConfidenceIndex:
             rank_by: As in :meth:`search`.
             slices: By name, ``(n,)`` values of the queries for :meth:`IndexEvaluation.slices
                 <fg_search.index.evaluation.IndexEvaluation.slices>`: texts, numbers, ``None``, or lists of these.
+            vectors: ``(n, d)`` base embeddings of the queries that you have already.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
@@ -1025,14 +1267,16 @@ class AsyncConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
+        right: Any = relevant  # without it, the error is that of whoever reads it
+        judged, given = given_queries(self._state, queries, vectors, embeddings)
         return await self._find(
             lambda state: evaluation.evaluate_on(
                 state,
-                queries,
-                relevant,
+                judged,
+                right,
                 relevant_by,
                 options,
-                embeddings,
+                given,
                 relevant_within=relevant_within,
                 slices=slices,
                 batch_size=batch_size,
@@ -1053,6 +1297,97 @@ class AsyncConfidenceIndex:
         """
         state = self._state
         return await self._connected.optimize(state.points)
+
+    async def pull(
+        self,
+        location: AsyncLocation,
+        *,
+        collection: str | None = None,
+        api_key: str | None = None,
+        remove_extra: bool = False,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> PullReport:
+        """Bring this index up to date from another copy of it, such as a folder on a device from the server.
+
+        Items that are new or differ there are taken as they are, with vectors, scores and decisions, and so is the
+        calibration; nothing is encoded. What :meth:`add` has changed here is replaced; items about which people have
+        decided here stay, see :meth:`push`. Call it again after an interruption: what is here already is not taken
+        twice.
+
+        Args:
+            location: Where the other copy is, as for the class.
+            collection: Its name. By default it is that of this index.
+            api_key: API key of its server.
+            remove_extra: Remove items that it lacks as well, unless people have decided about them here. Items that
+                were deleted there by a decision are removed anyway.
+            prefer_grpc: Ask its server over gRPC.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            What was taken, and the items that people decided about in both: they are left as they are.
+
+        Raises:
+            IndexNotFoundError: If there is no other copy.
+            ModelMismatchError: If it is of another encoder.
+            UnsupportedError: If this is an adopted collection.
+            ValueError: If this is a view of one tenant.
+        """
+        await self._connected.check_writable(self.collection)
+        async with self._other(location, collection, api_key, prefer_grpc) as other:
+            return await exchange.pull(self._state, other, remove_extra=remove_extra, show_progress=show_progress)
+
+    async def push(
+        self,
+        location: AsyncLocation,
+        *,
+        collection: str | None = None,
+        api_key: str | None = None,
+        prefer_grpc: bool = False,
+        show_progress: bool | None = None,
+    ) -> PushReport:
+        """Give another copy of this index what people decided here, such as the server what was decided on a device.
+
+        Labels, decisions and deletions are carried out there, each only if nobody has decided about the item there
+        since it was pulled, and logged there under the names of who decided here. Items that were added here are not
+        given: add them there.
+
+        Args:
+            location: Where the other copy is, as for the class.
+            collection: Its name. By default it is that of this index.
+            api_key: API key of its server, which has to be allowed to write.
+            prefer_grpc: Ask its server over gRPC.
+            show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
+
+        Returns:
+            What was given, and the items that people decided about in both: they are left as they are. Decide about
+            them there, and pull.
+
+        Raises:
+            IndexNotFoundError: If there is no other copy.
+            ModelMismatchError: If it is of another encoder.
+            ValueError: If this is a view of one tenant.
+        """
+        async with self._other(location, collection, api_key, prefer_grpc) as other:
+            return await exchange.push(self._state, other, show_progress=show_progress)
+
+    @asynccontextmanager
+    async def _other(
+        self, location: AsyncLocation, collection: str | None, api_key: str | None, prefer_grpc: bool
+    ) -> AsyncIterator[IndexState]:
+        """State of another copy of the index."""
+        if self._state.chosen_tenant is not None:
+            raise ValueError("an index is exchanged with all its tenants; call it on the index itself")
+        name = index_name(self.collection if collection is None else collection)
+        location = as_written(location)
+        engine = await connect_async(
+            location, api_key=api_key, create=False, retry_for=self._retry_for, prefer_grpc=prefer_grpc
+        )
+        try:
+            yield await opening.open_index(engine, name, None, None)
+        finally:
+            if is_path(location):
+                await engine.close()
 
     async def copy_to(
         self,

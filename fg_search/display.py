@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fg_search.confidence.group_promise import GroupPromise
     from fg_search.confidence.thresholds import PrecisionThreshold
     from fg_search.evaluation import Proportion, ReachedPrecision, Slice
+    from fg_search.index.adoption.planning import AdoptionPlan
     from fg_search.index.evaluation import IndexEvaluation
     from fg_search.index.health import IndexHealth, Placement
     from fg_search.index.info import CalibrationInfo, IndexInfo
@@ -169,8 +170,7 @@ def info(console: Console, found: IndexInfo) -> None:
     facts.add_row("points", f"{found.points:,} ({found.labelled:,} with a label{corrected})")
     if found.unread:
         facts.add_row("read in part", f"{found.unread:,} items: unknown or too long: review --kind unread")
-    if found.strangers:
-        facts.add_row("of others", f"{found.strangers:,} points, not found: another encoder or client has written them")
+    _add_others(facts, found)
     if found.set_aside:
         facts.add_row("set aside", f"{found.set_aside:,}, not found until they are reviewed")
     if found.unscored:
@@ -202,6 +202,20 @@ def info(console: Console, found: IndexInfo) -> None:
     console.print(histogram)
 
 
+def _add_others(facts: Table, found: IndexInfo) -> None:
+    """Add what others have written."""
+    source = found.metadata.source
+    if source is not None:
+        label = "no labels" if source.label is None else f"labels of {_shown(source.label)}"
+        vector = _shown(source.vector) if source.vector else "its unnamed vector"
+        facts.add_row("adopted", f"{vector}, texts of {', '.join(map(_shown, source.text))}, {label}")
+    if found.unsynced:
+        waiting = f"{found.unsynced:,} points that others have written; `fg-search sync` computes their features"
+        facts.add_row("not synced", waiting)
+    if found.strangers:
+        facts.add_row("of others", f"{found.strangers:,} points, not found: another encoder or client has written them")
+
+
 def _add_promise(facts: Table, known: CalibrationInfo) -> None:
     when = (
         ""
@@ -215,6 +229,27 @@ def _add_promise(facts: Table, known: CalibrationInfo) -> None:
         facts.add_row("promised to", f"each {known.promise_by} by itself")
     if known.shift is not None:
         facts.add_row("traffic", _shown(known.shift.reason))
+
+
+def adoption_plan(console: Console, plan: AdoptionPlan) -> None:
+    """Print what adopting a collection would do and cost."""
+    facts = _table(("", "left"), ("", "left"), header=False)
+    facts.add_row("collection", _shown(plan.collection))
+    vector = _shown(plan.vector) if plan.vector else "the unnamed vector"
+    facts.add_row("built on", f"{vector}, dimension {plan.dimension}")
+    facts.add_row("added", f"the sparse vector {plan.features}, the payload key fg, payload indexes, metadata")
+    done = f"; {plan.points - plan.left:,} are done" if plan.left < plan.points else ""
+    facts.add_row("points", f"{plan.points:,}{done}")
+    facts.add_row("a sample", f"{plan.sampled:,} points, {plan.labelled:,} of them with one of {plan.labels:,} labels")
+    odd = {
+        "without a text": plan.without_text,
+        "with something else than a label": plan.odd_labels,
+        "without the vector, left alone": plan.without_vector,
+    }
+    facts.add_row("of these", ", ".join(f"{count:,} {what}" for what, count in odd.items() if count) or "nothing odd")
+    facts.add_row("size", f"about {plan.bytes_per_point:,} bytes a point, {plan.bytes / 1e6:,.1f} MB in all")
+    facts.add_row("computing", f"about {plan.seconds:,.1f} s, beside the time of learning and of the engine")
+    console.print(facts)
 
 
 def health(console: Console, found: IndexHealth) -> None:

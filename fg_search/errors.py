@@ -16,6 +16,7 @@ __all__ = [
     "IndexNotFoundError",
     "ItemNotFoundError",
     "ModelMismatchError",
+    "NoEmbedderError",
     "NotCalibratedError",
     "NotFittedError",
     "NotScoredError",
@@ -55,6 +56,10 @@ class UntrustedCodeError(FgSearchError, ValueError):
 
 class ModelMismatchError(FgSearchError, ValueError):
     """The vectors come from a different model than those of the index."""
+
+
+class NoEmbedderError(FgSearchError, RuntimeError):
+    """A text was to be embedded and nothing can: vectors are brought along, or the embedder is missing."""
 
 
 class EmptyIndexError(FgSearchError, LookupError):

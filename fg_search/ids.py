@@ -16,6 +16,8 @@ _MOST_DIGITS = 20  # of an integer of 64 bits
 def plain_id(user_id: object) -> UserId:
     """The id as an ``int`` or ``str`` itself: numpy's integers and strings and members of such enums equal one.
 
+    Arrow's scalars hold one.
+
     Raises:
         TypeError: If it is neither an integer nor a string.
     """
@@ -25,6 +27,8 @@ def plain_id(user_id: object) -> UserId:
         return str.__str__(user_id)  # str() of a member of an enum is its name
     if isinstance(user_id, numbers.Integral) and not isinstance(user_id, bool):
         return int(user_id)
+    if hasattr(user_id, "as_py"):  # of Arrow
+        return plain_id(user_id.as_py())
     raise TypeError(f"an id must be an int or a str, got {type(user_id).__name__}: {user_id!r}{_advice(user_id)}")
 
 

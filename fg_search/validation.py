@@ -5,12 +5,14 @@ from __future__ import annotations
 import numbers
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence, Sized
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
 
 _INVISIBLE = {"Cf", "Me", "Mn", "Zl", "Zp", "Zs"}  # categories of Unicode; what is unassigned may be a new emoji
 _FILLERS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols that show nothing
+_SHOWN = 5  # columns of a table that an error names
 _SUM_TOLERANCE = 1e-3  # tolerance for sums of float32 probabilities
 
 
@@ -36,6 +38,8 @@ def check_text(text: object, name: str) -> str:
         TypeError, ValueError: If it is not; the message starts with ``name``.
     """
     if not isinstance(text, str):
+        text = native(text)
+    if not isinstance(text, str):
         if is_missing(text):
             raise TypeError(f"{name} is missing ({text}); drop the item or give it a text")
         raise TypeError(f"{name} is {type(text).__name__}, not a string")
@@ -47,14 +51,14 @@ def check_text(text: object, name: str) -> str:
 
 
 def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -> list[str | None] | None:
-    """Check that every label is a non-empty string, or missing where unknown.
+    """Check that every label is a non-empty string or a whole number, or missing where unknown.
 
     Args:
         labels: Labels to check; ``None`` if there are none.
         name: The caller's name for them, used in error messages.
 
     Returns:
-        The labels as plain strings, ``None`` where unknown; ``None`` if there are none.
+        The labels as plain strings, a number by its digits, ``None`` where unknown; ``None`` if there are none.
 
     Raises:
         TypeError: If a label has another type; the message names its position.
@@ -67,17 +71,23 @@ def check_labels(labels: Sequence[str | None] | None, *, name: str = "labels") -
 
 
 def check_label(label: object, name: str) -> str | None:
-    """Check that a label is a non-empty string, or missing, and return it as a plain ``str`` or ``None``.
+    """Check that a label is a non-empty string, a whole number, or missing, and return it as a ``str`` or ``None``.
+
+    A whole number is a label by its digits, as in files; data frames make floats of them beside missing values.
 
     Raises:
         TypeError, ValueError: If it is not; the message starts with ``name``.
     """
     if not isinstance(label, str):
+        label = native(label)
         if is_missing(label):
             return None
-        # data frames make floats of integers beside missing values: str(label) would be "3.0"
-        advice = "str(int(label))" if isinstance(label, float) and label.is_integer() else "str(label)"
-        raise TypeError(f"{name} is {type(label).__name__} {label!r}, labels are strings; use {advice}")
+        if _is_whole(label):
+            return str(int(label))
+    if not isinstance(label, str):
+        raise TypeError(
+            f"{name} is {type(label).__name__} {label!r}, labels are strings or whole numbers; use str(label)"
+        )
     if is_blank(label):
         raise ValueError(f"{name} is empty; use None where the label is unknown")
     _check_whole(label, name)
@@ -87,6 +97,15 @@ def check_label(label: object, name: str) -> str | None:
 def plain_text(text: str) -> str:
     """The text as a ``str`` itself: numpy's strings and members of string enums equal one."""
     return text if type(text) is str else str.__str__(text)  # str() of a member of an enum is its name
+
+
+def native(value: Any) -> Any:
+    """A value as Python has it: one of Arrow's columns is wrapped."""
+    return value.as_py() if hasattr(value, "as_py") else value
+
+
+def _is_whole(value: object) -> TypeGuard[float]:
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)) and value == value // 1
 
 
 def is_missing(value: object) -> bool:
@@ -109,6 +128,9 @@ def check_list(values: object, name: str, *, ordered: bool = False) -> None:
     """
     if isinstance(values, (list, tuple)):  # the usual case, without the slower checks below
         return
+    if hasattr(values, "columns") and hasattr(values, "shape"):
+        known = ", ".join(map(repr, list(values.columns)[:_SHOWN]))
+        raise TypeError(f"{name} must be a list, got a table; pass one of its columns: {known}")
     if isinstance(values, Mapping):
         raise TypeError(f"{name} must be a list, got a mapping; pass its keys or its values: list({name}.values())")
     if ordered and isinstance(values, (set, frozenset)):
@@ -162,6 +184,8 @@ def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = 
             the first such row.
     """
     array = np.ascontiguousarray(vectors, dtype=np.float32)
+    if not array.flags.writeable:  # torch warns of such arrays, as files that are mapped into memory are
+        array = array.copy()
     if array.ndim != 2:
         raise ValueError(f"{name} must be a matrix of shape (n, d), got shape {array.shape}")
     if dimension is not None and array.shape[1] != dimension:
@@ -171,6 +195,70 @@ def check_vectors(vectors: npt.ArrayLike, *, name: str, dimension: int | None = 
         broken = np.flatnonzero(~finite.all(axis=1))
         raise ValueError(f"{name}[{broken[0]}] holds NaN or infinite numbers ({len(broken)} such row(s) in all)")
     return array
+
+
+def check_brought(
+    vectors: object, *, name: str = "vectors", dimension: int, count: int | None = None, of: str = "texts"
+) -> npt.NDArray[np.float32]:
+    """Check vectors that somebody brings along and return them as a contiguous float32 array.
+
+    Args:
+        vectors: ``(n, d)`` numbers: an array, a tensor, or a list or column of vectors.
+        name: The caller's name for them, used in error messages.
+        dimension: Required dimension d.
+        count: Required number n of rows, if any.
+        of: The caller's name for what they are the vectors of.
+
+    Raises:
+        ValueError: If the shape is wrong, or a row holds NaN, infinity or zeros alone; the message names the row.
+    """
+    array = _matrix(vectors, name)
+    if count is not None and len(array) != count:
+        raise ValueError(f"{name} has {len(array)} rows, {of} has {count} items; give one vector for each")
+    if not len(array):
+        return np.empty((0, dimension), dtype=np.float32)
+    array = check_vectors(array, name=name, dimension=dimension)
+    zeros = np.flatnonzero(~array.any(axis=1))
+    if len(zeros):
+        raise ValueError(
+            f"{name}[{zeros[0]}] holds zeros alone, which point nowhere ({len(zeros)} such row(s) in all); leave such "
+            "items out, or embed them again"
+        )
+    return array
+
+
+def _matrix(vectors: object, name: str) -> npt.NDArray[np.float32]:
+    """Numbers ``(n, d)`` of whatever holds vectors, those too large for float32 as infinity."""
+    detached = getattr(vectors, "detach", None)
+    if detached is not None:  # of a tensor
+        vectors = detached().cpu().float().numpy()
+    array: npt.NDArray[np.generic]
+    if isinstance(vectors, np.ndarray) and vectors.dtype != object:
+        array = vectors
+    else:
+        check_list(vectors, name, ordered=True)
+        rows = [_row(row, f"{name}[{i}]") for i, row in enumerate(cast("Iterable[object]", vectors))]
+        lengths = [len(row) for row in rows]
+        if len(set(lengths)) > 1:
+            odd = next(i for i, length in enumerate(lengths) if length != lengths[0])
+            raise ValueError(f"{name}[{odd}] has {lengths[odd]} numbers, those before it {lengths[0]}")
+        array = np.array(rows) if rows else np.empty((0, 0))
+    if not np.issubdtype(array.dtype, np.number) or np.issubdtype(array.dtype, np.complexfloating):
+        raise ValueError(f"{name} must hold numbers, got {array.dtype}")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _row(row: object, name: str) -> npt.NDArray[np.float64]:
+    if is_missing(row):
+        raise ValueError(f"{name} is missing ({row}); drop the item or give it a vector")
+    try:
+        found = np.asarray(row, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is no vector of numbers: {error}") from None
+    if found.ndim != 1:
+        raise ValueError(f"{name} is no vector of numbers, it has the shape {found.shape}")
+    return found
 
 
 def check_distributions(probabilities: npt.NDArray[np.float32], *, name: str) -> None:

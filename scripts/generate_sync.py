@@ -38,6 +38,8 @@ REPLACEMENTS = {
     "import asyncio\n": "from threading import Lock\n",
     "engine.asynchronous import AsyncEngine": "engine.blocking import BlockingEngine, drive",
     "asyncio.Lock()": "Lock()",
+    "asynccontextmanager": "contextmanager",
+    "AsyncIterator": "Iterator",
     "AsyncConfidenceIndex": "ConfidenceIndex",
     "AsyncEngine": "BlockingEngine",
     "AsyncLocation": "Location",

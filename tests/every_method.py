@@ -55,6 +55,7 @@ def walk(
     index.evaluate(*questions(60, 1))
     index.log_queries("all")
     index.search_many([text for text in many["texts"][:45] if text])
+    index.report_missing(many["texts"][0])
     seen.append(len(index.logged_queries(limit=100, only_open=False)))
     seen.append(round(index.adapt().share.value, 3))
     seen.append(index.check_traffic().holds)
@@ -85,6 +86,10 @@ def walk(
     index.refit(folder / "refitted", set_aside=0.4)
     seen += [index.search(QUESTIONS[1], query_filter=EVEN).decision, index.info().points]
     seen.append(index.copy_to(elsewhere).points)
+    index.decide(many["ids"][3], "label", label="other")
+    seen.append(index.push(elsewhere))
+    seen.append(index.pull(elsewhere).written)
+    index.optimize()
     index.migrate(other_encoder)
     seen.append(index.delete(many["ids"][:105]))
     seen.append(index.delete(query_filter=EVEN))

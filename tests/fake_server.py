@@ -517,6 +517,13 @@ _ROUTES: dict[str, Callable[..., Any]] = {
     ),
     r"DELETE /collections/([^/]+)": lambda client, name, _: client.delete_collection(name),
     r"PUT /collections/([^/]+)/index": _index,
+    r"DELETE /collections/([^/]+)/index/([^/]+)": lambda *_: {"operation_id": 0, "status": "completed"},
+    r"PUT /collections/([^/]+)/vectors/([^/]+)": lambda client, name, vector, data: client.create_vector_name(
+        name, vector, _parsed(models.VectorNameConfig, data)
+    ),
+    r"DELETE /collections/([^/]+)/vectors/([^/]+)": lambda client, name, vector, _: client.delete_vector_name(
+        name, vector
+    ),
     r"PUT /collections/([^/]+)/shards": _create_shard_key,
     r"PUT /collections/([^/]+)/points": _upsert,
     r"POST /collections/([^/]+)/points": _retrieve,

@@ -102,3 +102,39 @@ def transformer_with_code(transformer_folder, tmp_path) -> Path:
     config |= {"auto_map": {"AutoModel": "doubled_bert.DoubledBert"}, "architectures": ["DoubledBert"]}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+def _static(vocabulary: list[str], seed: int, **weights: float) -> Any:
+    """Static embeddings of words, some of them with a weight."""
+    import numpy as np
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    vectors = np.random.default_rng(seed).standard_normal((len(vocabulary), 24)).astype(np.float32)
+    vectors *= np.array([weights.get(word, 1.0) for word in vocabulary], dtype=np.float32)[:, None]
+    return StaticEmbedding(tokenizer, embedding_weights=vectors)
+
+
+@pytest.fixture(scope="session")
+def prompted_model() -> Any:
+    """A bag of word vectors with prompts for queries and passages, whose words weigh more than those of a text."""
+    from sentence_transformers import SentenceTransformer
+
+    words = ["[UNK]", "query", "passage", ":", *FILLERS, *(word for known in WORDS.values() for word in known)]
+    module = _static(words, 0, query=6.0, passage=6.0)
+    return SentenceTransformer(modules=[module], prompts={"query": "query: ", "passage": "passage: "}, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def routed_model() -> Any:
+    """A router with other word vectors, and fewer words, for queries than for documents."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Router
+
+    words = ["[UNK]", *FILLERS, *(word for known in WORDS.values() for word in known)]
+    router = Router.for_query_document([_static(words[:-3], 1)], [_static(words, 2)])
+    return SentenceTransformer(modules=[router], device="cpu")

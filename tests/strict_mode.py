@@ -78,6 +78,13 @@ class StrictClient(QdrantClient):
         self._schema(collection_name)[field_name] = field_schema
         return done
 
+    def delete_payload_index(self, collection_name: str, field_name: str, **options: Any) -> models.UpdateResult:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            done = super().delete_payload_index(collection_name, field_name, **options)
+        self._schema(collection_name).pop(field_name, None)
+        return done
+
     def delete_collection(self, collection_name: str, **options: Any) -> bool:
         self._schemas.pop(collection_name, None)
         return super().delete_collection(collection_name, **options)

@@ -19,6 +19,8 @@ _UNTRIED = {
     "the labels are changed by others faster than here; relabel again": _RACE,
     "… was re-encoded with another encoder since it was opened here with …; open it again": _RACE,
     "somebody changed … in this very moment; look at it again": _RACE,
+    "pictures need …; pip install 'fg-search[images]'": "Pillow comes with what the tests need",
+    "metrics need …; pip install 'fg-search[metrics]'": "see tests/web/test_operation.py",
     "queries in this very moment, such as …; look at them again": _RACE,
     "… is no URL; write each node like http://localhost:6333, with commas in between": _SERVER,
     "several nodes are asked over http alone; give http or https URLs, or one for grpc": _SERVER,

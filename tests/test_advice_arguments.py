@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from uuid import UUID
 
 import numpy as np
+import pandas
 import pytest
 from advising import Advice
 from qdrant_client import models
@@ -41,6 +42,11 @@ def _nested(levels):
         (Advice(" is missing (…); drop the item or give it a text"), {"texts": [None]}, {"texts": ["a card"]}),
         (Advice(" is empty…; drop the item or give it a text"), {"texts": ["card", " "]}, {"texts": ["card"]}),
         (
+            Advice("… must be a list, got a table; pass one of its columns: …"),
+            {"texts": pandas.DataFrame({"text": ["my card pin"]})},
+            {"texts": pandas.DataFrame({"text": ["my card pin"]})["text"]},
+        ),
+        (
             Advice(" must be a list, got …; wrap it: […]"),
             {"texts": "my card pin"},
             {"texts": ["my card pin"]},
@@ -51,9 +57,9 @@ def _nested(levels):
             {"texts": ["card", "loan"]},
         ),
         (
-            Advice("… …, labels are strings; use …"),
-            {"texts": ["card"], "labels": [3.0]},
-            {"texts": ["card"], "labels": [str(int(3.0))]},
+            Advice("… …, labels are strings or whole numbers; use str(label)"),
+            {"texts": ["card"], "labels": [3.5]},
+            {"texts": ["card"], "labels": [str(3.5)]},
         ),
         (
             Advice(" is empty; use None where the label is unknown"),
@@ -186,12 +192,12 @@ def test_one_embedding_is_a_slice(encoder):
 def test_embeddings_of_another_kind_are_made_by_the_encoder(index, encoder):
     base = encoder.embed(_TEXTS)
     advice = Advice(
-        "embeddings must be FeatureEmbeddings, got …; make them with encoder.encode(texts), or with "
-        "encoder.features(array) from base embeddings"
+        "embeddings must be FeatureEmbeddings, got …; make them with encoder.encode(texts), or, if they are base "
+        "embeddings, pass them as vectors=…"
     )
     with advice.raised(TypeError):
         index.add(_TEXTS, embeddings=base)
-    assert index.add(_TEXTS, embeddings=encoder.features(base)).written == 2
+    assert index.add(_TEXTS, vectors=base).written == 2
     assert index.add(["my loan"], embeddings=encoder.encode(["my loan"])).written == 1
 
 

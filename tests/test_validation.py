@@ -42,9 +42,15 @@ def test_a_missing_value_is_no_label_and_no_text(value):
         check_text(value, "texts[2]")
 
 
-def test_a_number_may_be_made_a_label():
+@pytest.mark.parametrize("value", [3, 3.0, np.int8(3), np.float64(3)])
+def test_a_whole_number_is_a_label_by_its_digits(value):
+    assert check_label(value, "labels[0]") == "3"
+
+
+@pytest.mark.parametrize("value", [3.5, True, np.bool_(True), math.inf, 3j, b"3"])
+def test_nothing_else_is_a_label(value):
     with pytest.raises(TypeError, match=r"use str\(label\)"):
-        check_label(3, "labels[0]")
+        check_label(value, "labels[0]")
 
 
 def _uniform(items: int) -> np.ndarray:

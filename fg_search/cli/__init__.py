@@ -13,7 +13,22 @@ import sys
 
 import typer
 
-from fg_search.cli import adapt, audit, demo, evaluate, fit, index, maintenance, queries, review, search, serve
+from fg_search.cli import (
+    adapt,
+    adopt,
+    audit,
+    demo,
+    evaluate,
+    exchange,
+    fit,
+    index,
+    maintenance,
+    mcp,
+    queries,
+    review,
+    search,
+    serve,
+)
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
 from fg_search.errors import FgSearchError
 
@@ -31,6 +46,8 @@ app = typer.Typer(
 for command in (
     fit.fit,
     index.index,
+    adopt.adopt,
+    adopt.sync,
     search.calibrate,
     adapt.adapt,
     search.search,
@@ -53,10 +70,13 @@ for command in (
     maintenance.filterable,
     maintenance.optimize,
     maintenance.copy,
+    exchange.pull,
+    exchange.push,
     maintenance.snapshot,
     maintenance.restore,
     maintenance.recover,
     serve.serve,
+    mcp.mcp,
     demo.demo,
 ):
     app.command(command.__name__.rstrip("_").replace("_", "-"))(command)

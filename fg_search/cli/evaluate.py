@@ -42,6 +42,7 @@ from fg_search.cli.options import (
     text_form,
 )
 from fg_search.cli.rows import queries_of
+from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
 
 if TYPE_CHECKING:
     from fg_search.evaluation import Slice
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    context: typer.Context,
     location: IndexLocation,
     queries: QueryFiles,
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
@@ -57,6 +59,7 @@ def evaluate(
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
+    vectors: Vectors = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -113,7 +116,8 @@ def evaluate(
     judged = queries_of(
         queries,
         on_error,
-        text=text,
+        text=text_column(context, queries[0], text, vectors),
+        vector=vector_column(vectors),
         relevant=relevant,
         out_of_scope=out_of_scope or (),
         ids=ids,
@@ -131,7 +135,7 @@ def evaluate(
         open_index(
             location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
         ) as opened,
-        timed(f"evaluated {len(judged.texts):,} queries"),
+        timed(f"evaluated {len(judged.records):,} queries"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)
         found = target.evaluate(
@@ -140,6 +144,7 @@ def evaluate(
             relevant_by=relevant_by,
             relevant_within=relevant_within,
             slices=columns,
+            vectors=vectors_of(judged.records, vectors, queries[0]),
             batch_size=batch_size,
             **options,
         )

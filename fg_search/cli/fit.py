@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fg_search.cli.base_models import (
+    Backend,
+    BaseModel,
+    DocumentPrompt,
+    Dtype,
+    EmbedderUrl,
+    QueryPrompt,
+    Symmetric,
+)
 from fg_search.cli.console import console, print_json, say, timed
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -31,9 +40,11 @@ from fg_search.cli.options import (
     text_form,
 )
 from fg_search.cli.rows import attributes_of, rows_of
+from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
 
 if TYPE_CHECKING:
     from fg_search.confidence_index import ConfidenceIndex
+    from fg_search.model.encoder import FeatureGroupEncoder
 
 Attribute = Annotated[
     list[str] | None,
@@ -45,8 +56,15 @@ _FILE_OPTIONS = (
     "text",
     "label",
     "attribute",
+    "vectors",
     "model",
+    "embedder",
+    "backend",
+    "dtype",
     "truncate_dim",
+    "query_prompt",
+    "document_prompt",
+    "symmetric",
     "groups",
     "codes",
     "delimiter",
@@ -85,7 +103,16 @@ def fit(
         str | None, typer.Option(help="Column of the label. Without it, the head is trained on clusters.")
     ] = None,
     attribute: Attribute = None,
-    model: Annotated[str, typer.Option(help="Name or folder of a sentence-transformers model.")] = DEFAULT_MODEL,
+    vectors: Vectors = None,
+    model: Annotated[
+        str, typer.Option(help="Name or folder of a model, by default one of sentence-transformers.")
+    ] = DEFAULT_MODEL,
+    embedder: EmbedderUrl = None,
+    backend: Backend = "torch",
+    dtype: Dtype = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    symmetric: Symmetric = False,
     truncate_dim: Annotated[
         int | None,
         typer.Option(min=1, help="Numbers kept of each embedding, for models whose embeddings may be cut off."),
@@ -106,7 +133,10 @@ def fit(
     batch_size: BatchSize = None,
     take_over: TakeOver = False,
 ) -> None:
-    """Train a feature-group head on the texts of FILE, or of an index, and save the encoder."""
+    """Train a feature-group head on the texts of FILE, or of an index, and save the encoder.
+
+    With --vectors, and without --model and --embedder, the encoder embeds no texts: all vectors are brought along.
+    """
     if (file is None) == (refresh is None):
         raise typer.BadParameter("give either FILE or --refresh INDEX")
     _refuse_options(context, _REFRESH_OPTIONS if refresh is None else _FILE_OPTIONS, refreshes=refresh is not None)
@@ -130,19 +160,34 @@ def fit(
         say("; ".join([f"{refitted!r} saved in {output}", f"the index {refresh} has moved to it", *notes]))
         return
     assert file is not None  # noqa: S101  for the type checker
-    records = rows_of(file, on_error, text=text, label=label, **text_form(delimiter, encoding))
-    from fg_search.model.encoder import FeatureGroupEncoder, check_target
+    base = BaseModel(
+        model,
+        embedder,
+        backend,
+        dtype,
+        truncate_dim,
+        query_prompt,
+        document_prompt,
+        symmetric,
+        trust_remote_code,
+    )
+    base.check()
+    form = text_form(delimiter, encoding)
+    column = text_column(context, file, text, vectors)
+    records = rows_of(file, on_error, text=column, label=label, vector=vector_column(vectors), **form)
+    known = vectors_of(records, vectors, file)
+    from fg_search.model.encoder import check_target
 
     check_target(output)  # fail before the work, not after it
-    with timed(f"fitted on {len(records):,} texts"):
-        encoder = FeatureGroupEncoder(
-            model,
-            cache_folder=cache_folder(cache, no_cache=no_cache),
-            trust_remote_code=trust_remote_code,
-            truncate_dim=truncate_dim,
-        )
+    with timed(f"fitted on {len(records):,} {'texts' if known is None else 'vectors'}"):
+        cached = cache_folder(cache, no_cache=no_cache)
+        if known is None or any(_was_given(context, name) for name in ("model", "embedder")):
+            encoder = base.encoder(cached)
+        else:
+            encoder = _of_vectors(known)
         encoder.fit(
-            [record.text for record in records],
+            [] if column is None else [record.text for record in records],
+            vectors=known,
             labels=None if label is None else [record.label for record in records],
             attributes=attributes_of(records, attribute or []),
             groups=groups,
@@ -152,6 +197,19 @@ def fit(
         )
         encoder.save(output)
     say(f"{encoder!r} saved in {output}")
+
+
+def _of_vectors(vectors: Any) -> FeatureGroupEncoder:
+    """An encoder without a head on vectors of this dimension, which embeds no texts."""
+    from fg_search.model.embedders.brought import BroughtVectors
+    from fg_search.model.encoder import FeatureGroupEncoder
+
+    return FeatureGroupEncoder(BroughtVectors(vectors.shape[1]))
+
+
+def _was_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _set_aside(index: ConfidenceIndex) -> int:
@@ -166,8 +224,7 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], *, refreshes
         BadParameter: If one of ``names`` was given on the command line.
     """
     for name in names:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if _was_given(context, name):
             option = f"--{name.replace('_', '-')}"
             raise typer.BadParameter(
                 f"{option} does not go with --refresh, which trains on the items of the index, with a head of its kind"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import tee
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -46,11 +46,20 @@ from fg_search.cli.options import (
     text_form,
 )
 from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
+from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
 from fg_search.errors import ItemNotFoundError
 from fg_search.layout.settings import BaseVectors, FeatureVectors, IndexSettings, Quantization
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fg_search.confidence_index import ConfidenceIndex
+    from fg_search.index.ingestion import AddReport
+    from fg_search.records import Record
+
 
 def index(
+    context: typer.Context,
     file: Annotated[Path, INPUT],
     location: IndexLocation,
     encoder: Annotated[
@@ -60,6 +69,7 @@ def index(
     label: LabelColumn = None,
     id: IdColumn = None,  # noqa: A002  # the option's name
     ids_as: Ids = None,
+    vectors: Vectors = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -91,7 +101,12 @@ def index(
 
     Items that have not changed are neither encoded nor written again. After an interruption, run the command again.
     """
-    rows = ItemRows.scan(file, on_error, ids=ids_as, text=text, label=label, id=id, **text_form(delimiter, encoding))
+    form = text_form(delimiter, encoding)
+    column = text_column(context, file, text, vectors)
+    if column is None and id is None:
+        raise typer.BadParameter(f"{file} has no column {text!r} to show; name one (--text), or that of the id (--id)")
+    named = {"text": column, "label": label, "id": id, "vector": vector_column(vectors)}
+    rows = ItemRows.scan(file, on_error, ids=ids_as, **named, **form)
     wanted = IndexSettings(
         base_vectors=base_vectors,
         quantization=quantization,
@@ -116,19 +131,39 @@ def index(
         target = opened if tenant is None else opened.tenant(tenant)
         target.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
         rows.warn_of_twins(target)
-        texts, ids, labels, payloads = tee(rows, 4)
         with timed(f"indexed {rows.count:,} items"):
-            report = target.add(
-                (record.text for record in texts),
-                ids=None if id is None else (record.id for record in ids if record.id is not None),
-                labels=(record.label for record in labels),
-                payloads=(record.payload for record in payloads),
-                total=rows.count,
-                batch_size=batch_size,
-            )
+            if vectors is None:
+                report = _add(target, rows, has_ids=id is not None, batch_size=batch_size)
+            else:
+                report = _add_vectors(target, list(rows), vectors, file, has_texts=column is not None)
         if filterable:
             make_filterable(opened, filterable)
         say(f"{report}, {len(target):,} in the index {location}")
+
+
+def _add(index: ConfidenceIndex, rows: ItemRows, *, has_ids: bool, batch_size: int | None) -> AddReport:
+    texts, ids, labels, payloads = tee(rows, 4)
+    return index.add(
+        (record.text for record in texts),
+        ids=(record.id for record in ids if record.id is not None) if has_ids else None,
+        labels=(record.label for record in labels),
+        payloads=(record.payload for record in payloads),
+        total=rows.count,
+        batch_size=batch_size,
+    )
+
+
+def _add_vectors(
+    index: ConfidenceIndex, records: Sequence[Record], vectors: str, file: Path, *, has_texts: bool
+) -> AddReport:
+    ids = [record.id for record in records if record.id is not None]
+    return index.add(
+        [record.text for record in records] if has_texts else None,
+        ids=ids or None,
+        labels=[record.label for record in records],
+        payloads=[record.payload for record in records],
+        vectors=vectors_of(records, vectors, file),
+    )
 
 
 def relabel(

@@ -266,12 +266,12 @@ class JudgedRows:
     """Queries whose right answers are known, from files.
 
     Attributes:
-        texts: The queries.
+        texts: The queries; ``None`` if they have no column of texts.
         answers: For each, its right answers; an empty list where the index has no answer.
         records: The rows.
     """
 
-    texts: list[str]
+    texts: list[str] | None
     answers: list[list[Any]]
     records: list[Record]
 
@@ -295,13 +295,14 @@ def queries_of(
     paths: Sequence[Path],
     on_error: OnBadRow,
     *,
-    text: str,
+    text: str | None,
     relevant: Sequence[str],
     out_of_scope: Sequence[str],
     ids: IdsAs | None,
     form: Mapping[str, str | None],
+    vector: str | None = None,
 ) -> JudgedRows:
-    """The queries and, for each, its right answers.
+    """The queries and, for each, its right answers; ``vector`` names the column of their embeddings.
 
     Raises:
         RecordError: If the first row of a file lacks a column, or any row does and ``on_error`` is ``"stop"``.
@@ -309,7 +310,7 @@ def queries_of(
     records: list[Record] = []
     for path in paths:
         skipped = SkippedRows(report=warn)
-        for i, record in enumerate(rows_of(path, on_error, text=text, **form)):
+        for i, record in enumerate(rows_of(path, on_error, text=text, vector=vector, **form)):
             missing = [column for column in relevant if column not in record.payload]
             if not missing:
                 records.append(record)
@@ -332,7 +333,7 @@ def queries_of(
                 if answer is not None and answer != "" and answer not in out_of_scope
             ]
         )
-    return JudgedRows([record.text for record in records], answers, records)
+    return JudgedRows(None if text is None else [record.text for record in records], answers, records)
 
 
 def _summarise(path: Path, skipped: SkippedRows) -> None:

@@ -50,6 +50,7 @@ from fg_search.cli.options import (
     text_form,
 )
 from fg_search.cli.rows import queries_of, rows_of
+from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
 from fg_search.records import RecordError, SkippedRows, stop
 from fg_search.records.json_value import is_unicode
 
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 
 
 def search(
+    context: typer.Context,
     location: IndexLocation,
     query: Annotated[str | None, typer.Argument(help="Text to search for.", show_default=False)] = None,
     also: Annotated[
@@ -68,6 +70,7 @@ def search(
     ] = None,
     queries: Annotated[list[Path] | None, typer.Option(help="File of queries. Repeatable.", show_default=False)] = None,
     text: TextColumn = "text",
+    vectors: Vectors = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -124,6 +127,8 @@ def search(
         raise typer.BadParameter("give either QUERY or --queries FILE")
     if query is None and also:
         raise typer.BadParameter("--also adds phrasings of QUERY; give QUERY, too")
+    if vectors is not None and not queries:
+        raise typer.BadParameter("--vectors are those of --queries FILE; give that, too")
     options = search_options(
         limit=limit,
         offset=offset,
@@ -140,7 +145,10 @@ def search(
         query_filter=None if payload_filter is None else _filter_of(payload_filter),
     )
     form = text_form(delimiter, encoding)
-    records = [record for path in queries or [] for record in rows_of(path, on_error, text=text, **form)]
+    column = text_column(context, queries[0], text, vectors) if queries else text
+    named = {"text": column, "vector": vector_column(vectors), **form}
+    records = [record for path in queries or [] for record in rows_of(path, on_error, **named)]
+    known = vectors_of(records, vectors, queries[0]) if queries else None
     with open_index(
         location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
     ) as opened:
@@ -150,11 +158,13 @@ def search(
         if query is not None:
             found = _print_result(target.search([query, *(also or [])], **options), as_json=as_json)
         elif records:
-            texts = [record.text for record in records]
-            with timed(f"encoded {len(texts):,} queries"):
-                embeddings = target.encoder.encode(texts, batch_size=batch_size)
-            with timed(f"searched {len(texts):,} queries"):
-                results = target.search_many(texts, embeddings=embeddings, **options)
+            texts = None if column is None else [record.text for record in records]
+            embeddings = None
+            if known is None and texts is not None:
+                with timed(f"encoded {len(texts):,} queries"):
+                    embeddings = target.encoder.encode_query(texts, batch_size=batch_size)
+            with timed(f"searched {len(records):,} queries"):
+                results = target.search_many(texts, embeddings=embeddings, vectors=known, **options)
             for record, result in zip(records, results, strict=True):
                 found |= _print_result(result, as_json=as_json, row=record.payload)
         else:
@@ -202,6 +212,7 @@ def _filter_of(written: str) -> models.Filter:
 
 
 def calibrate(
+    context: typer.Context,
     location: IndexLocation,
     queries: OptionalQueryFiles = None,
     relevant: Relevant = ["label"],  # noqa: B006  typer copies it
@@ -212,6 +223,7 @@ def calibrate(
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
     text: TextColumn = "text",
+    vectors: Vectors = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -242,21 +254,25 @@ def calibrate(
         familiarity_weight=familiarity_weight,
         rank_by=rank_by,
     )
-    judged = of_tenants = None
+    judged = of_tenants = known = None
+    if vectors is not None and queries is None:
+        raise typer.BadParameter("--vectors are those of --queries FILE; give that, too")
     if queries is not None:
         judged = queries_of(
             queries,
             on_error,
-            text=text,
+            text=text_column(context, queries[0], text, vectors),
+            vector=vector_column(vectors),
             relevant=relevant,
             out_of_scope=out_of_scope or (),
             ids=ids,
             form=text_form(delimiter, encoding),
         )
+        known = vectors_of(judged.records, vectors, queries[0])
         of_tenants = None if tenants is None else list(map(str, judged.column(tenants)))
     from fg_search.index.evaluation import TARGETS
 
-    taught = "the items themselves" if judged is None else f"{len(judged.texts):,} queries"
+    taught = "the items themselves" if judged is None else f"{len(judged.records):,} queries"
     with (
         open_index(
             location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
@@ -271,6 +287,7 @@ def calibrate(
             relevant_within=relevant_within,
             promise_by=promise_by,
             tenants=of_tenants,
+            vectors=known,
             batch_size=batch_size,
             **options,
         )

@@ -167,6 +167,16 @@ class Adapter(Shards):
             self._methods.create_payload_index, collection, field_name=field_name, field_schema=field_schema
         )
 
+    async def delete_payload_index(self, collection: str, field_name: str) -> None:
+        await self._settle(_is_gone, self._methods.delete_payload_index, collection, field_name)
+
+    async def create_sparse_vector(self, collection: str, vector: str) -> None:
+        config = models.SparseVectorNameConfig(sparse=models.SparseVectorConfig())
+        await self._repeat(self._methods.create_vector_name, collection, vector, config)
+
+    async def delete_vector_name(self, collection: str, vector: str) -> None:
+        await self._repeat(self._methods.delete_vector_name, collection, vector)
+
     # --- reading ------------------------------------------------------------------------------------------
 
     async def count(self, collection: str, count_filter: models.Filter | None = None, *, copies: Copies = "any") -> int:

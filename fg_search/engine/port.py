@@ -104,6 +104,15 @@ class Engine(Protocol):
     async def create_payload_index(self, collection: str, field_name: str, field_schema: PayloadIndex) -> None:
         """Make a payload index. One that exists is left alone."""
 
+    async def delete_payload_index(self, collection: str, field_name: str) -> None:
+        """Remove a payload index, if it is there."""
+
+    async def create_sparse_vector(self, collection: str, vector: str) -> None:
+        """Add a sparse vector to a collection. One that exists is left alone."""
+
+    async def delete_vector_name(self, collection: str, vector: str) -> None:
+        """Remove a named vector from a collection and its points, if it is there."""
+
     # --- copies of a shard --------------------------------------------------------------------------------
 
     def want(self, ordering: Ordering | None, consistency: Consistency | None, shards_by: str | None = None) -> None:

@@ -17,7 +17,13 @@ def check_version(version: str, url: str) -> None:
     Raises:
         ServerError: If it is.
     """
-    found = re.match(r"(\d+)\.(\d+)", version)
-    if found is not None and (int(found.group(1)), int(found.group(2))) < OLDEST:
+    found = release(version)
+    if found is not None and found < OLDEST:
         needed = ".".join(map(str, OLDEST))
         raise ServerError(f"the server at {url} is Qdrant {version}, which is too old: update it to {needed} or newer")
+
+
+def release(version: str) -> tuple[int, int] | None:
+    """First two numbers of a version, ``None`` if it has none, such as that of a development build."""
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return None if found is None else (int(found.group(1)), int(found.group(2)))

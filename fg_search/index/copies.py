@@ -86,7 +86,7 @@ async def copy_index(
     want(destination, chosen)
     if chosen.base_vectors != "none" and not state.metadata.has_base:
         raise ValueError(f"{state.name} has no base vectors to copy; choose settings with base_vectors='none'")
-    metadata = replace(state.metadata, settings=chosen)
+    metadata = replace(state.metadata, settings=chosen, source=None)  # a copy is the index's own collection
     await on_current_collection(state, log_decisions)
     while True:
         points = (await destination.get_aliases()).get(collection, collection)
@@ -123,7 +123,7 @@ async def copy_into(source: IndexState, destination: Engine, points: str, metada
         StorageError: If points are missing or differ in the end.
     """
     await _copy_points(source, destination, points, metadata, unwatched, is_new=True)
-    await _copy_notes(source, destination, points)
+    await copy_notes(source, destination, points)
 
 
 OURS = is_present(CONFIDENCE_KEY)
@@ -208,10 +208,10 @@ async def _copy_rest(
     for name_of, indexes in logs:
         entries = await read_log(state.engine, name_of(state.collection))
         await write_log(destination, name_of(collection), indexes, entries, settings)
-    await _copy_notes(state, destination, points)
+    await copy_notes(state, destination, points)
 
 
-async def _copy_notes(state: IndexState, destination: Engine, points: str) -> None:
+async def copy_notes(state: IndexState, destination: Engine, points: str) -> None:
     """Copy the calibration, and what the metadata says of scores."""
     metadata = (await state.engine.get_collection(state.collection)).config.metadata or {}
     kept = await index_scores(destination, points, metadata)
@@ -257,8 +257,8 @@ async def _write_missing(
 
 
 def _vectors(record: models.Record, metadata: IndexMetadata) -> Any:
-    vectors = vectors_of(record)
-    return vectors if metadata.has_base else {FEATURES_VECTOR: vectors[FEATURES_VECTOR]}
+    wanted = (BASE_VECTOR, FEATURES_VECTOR) if metadata.has_base else (FEATURES_VECTOR,)
+    return {name: vector for name, vector in vectors_of(record).items() if name in wanted}
 
 
 async def _verify(state: IndexState, destination: Engine, new: str, metadata: IndexMetadata) -> tuple[int, int]:

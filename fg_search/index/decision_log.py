@@ -235,6 +235,21 @@ def next_number(state: IndexState, known: int) -> int:
     return number
 
 
+async def append_records(state: IndexState, records: Sequence[models.Record]) -> None:
+    """Add entries of another copy's log, as they stand there, unless they are here. An undo ends what it undoes."""
+    by_number = sorted(records, key=lambda record: int(payload_of(record)[NUMBER]))
+    for page in pages(by_number, _PAGE):
+        operations: list[models.UpdateOperation] = []
+        for record in page:
+            payload = payload_of(record)
+            point = models.PointStruct(id=id_of(record), vector={}, payload=payload)
+            inserted = models.PointsList(points=[point], update_mode=models.UpdateMode.INSERT_ONLY)
+            operations.append(models.UpsertOperation(upsert=inserted))
+            if payload.get(UNDOES) is not None:
+                operations.append(_staging(payload[UNDOES], "over"))
+        await _write(state, operations)
+
+
 async def _append(state: IndexState, entries: Sequence[tuple[str, Mapping[str, Any]]], copies: Copies) -> None:
     """Add entries to the log, in order, unless they are there. An undo ends the stage of what it undoes."""
     for page in pages(entries, _PAGE):

@@ -26,13 +26,12 @@ from fg_search.evaluation import (
 from fg_search.ids import UserId
 from fg_search.index.calibration import Calibration, RelevantBy
 from fg_search.index.held_out import held_out
-from fg_search.index.query_vectors import Query, encode_queries
+from fg_search.index.query_vectors import NoText, Query, encode_queries
 from fg_search.index.relevance import JudgedQueries, Relevant, in_pairs, judge
 from fg_search.index.retrieval import ranking
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_results import Hit
-from fg_search.index.state import IndexState
-from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.validation import check_list, check_mapping, is_missing, is_number
 
 TARGETS = (0.9, 0.95, 0.99)
@@ -252,7 +251,7 @@ async def evaluate_on(
     relevant: Sequence[Relevant],
     relevant_by: Literal["auto", "label", "id"],
     options: SearchOptions,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     *,
     relevant_within: int,
     slices: Mapping[str, Sequence[Any]] | None,
@@ -267,10 +266,9 @@ async def evaluate_on(
     handed_in = {name: [values[i] for i in rows] for name, values in handed_in.items()}
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     judged = await judge(state, encoded, relevant, relevant_by, options, within=relevant_within)
-    attributes: dict[str, Sequence[Any]] = {
-        "label": judged.labels,
-        "length": [len((query if isinstance(query, str) else query[0]).split()) for query in queries],
-    }
+    attributes: dict[str, Sequence[Any]] = {"label": judged.labels}
+    if not any(isinstance(query, NoText) for query in queries):
+        attributes["length"] = [len((query if isinstance(query, str) else query[0]).split()) for query in queries]
     if state.chosen_tenant is not None:
         attributes["tenant"] = [state.chosen_tenant] * len(queries)
     return _measure(state, judged, options, relevant_within, {**attributes, **handed_in})

@@ -12,6 +12,7 @@ from qdrant_client import models
 from fg_search.engine.answers import is_not_found
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError, ModelMismatchError, NotCalibratedError
+from fg_search.index.adopted_engine import with_source
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import find_collection, physical_collection, want
 from fg_search.index.encoders import EncoderSlot
@@ -68,6 +69,7 @@ async def followed(state: IndexState) -> IndexState:
         calibration=calibration,
         has_strangers=state.has_strangers and points == state.points,
     )
+    newer = with_source(newer)
     if points != state.points:
         want(state.engine, metadata.settings)
     state.handle.moved(newer)

@@ -10,8 +10,7 @@ import numpy as np
 
 from fg_search.errors import EncoderNotFoundError, ModelMismatchError, UntrustedCodeError
 from fg_search.index.query_vectors import Query
-from fg_search.index.state import IndexState
-from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.model.learned_texts import LearnedTexts
 
 _LOG = logging.getLogger(__name__)
@@ -22,8 +21,8 @@ def held_out(
     state: IndexState,
     queries: Sequence[Query],
     relevant: Sequence[T],
-    embeddings: FeatureEmbeddings | None,
-) -> tuple[Sequence[Query], Sequence[T], FeatureEmbeddings | None]:
+    embeddings: GivenEmbeddings,
+) -> tuple[Sequence[Query], Sequence[T], GivenEmbeddings]:
     """Leave out the queries that the encoder has learned from, and name them in a warning.
 
     Of these an encoder is nearly always sure, and right: judged with the others, they promise too much.
@@ -43,6 +42,8 @@ def held_out(
     phrasings = [[query] if isinstance(query, str) else query for query in queries]
     sizes = [len(texts) for texts in phrasings]
     known = learned.among([text for texts in phrasings for text in texts])
+    if isinstance(embeddings, np.ndarray) and len(embeddings) == len(known):
+        known |= learned.among_vectors(embeddings)
     seen = np.logical_or.reduceat(known, np.cumsum([0, *sizes[:-1]])) if len(known) else known
     if not seen.any():
         return queries, relevant, embeddings

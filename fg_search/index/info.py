@@ -11,6 +11,7 @@ from qdrant_client import models
 from fg_search.confidence.group_promise import PromiseBy
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
+from fg_search.index.adoption.sync import count_unsynced
 from fg_search.index.calibration import Calibration
 from fg_search.index.following import followed
 from fg_search.index.health import Placement, find_placement
@@ -87,6 +88,8 @@ class IndexInfo:
         placement: Shards and copies on a server, ``None`` in an engine that runs in this process.
         confidence_histogram: Number of points with a confidence in each tenth of [0, 1]. Beyond 10,000 points it is
             estimated from a random sample.
+        unsynced: Number of points of an adopted collection that others have written since it was synced. They are
+            found by their base vectors alone, with a confidence that is computed as they are read.
     """
 
     location: str
@@ -103,6 +106,7 @@ class IndexInfo:
     calibration: CalibrationInfo | None
     placement: Placement | None
     confidence_histogram: tuple[int, ...]
+    unsynced: int = 0
 
 
 async def describe_index(state: IndexState) -> IndexInfo:
@@ -119,6 +123,9 @@ async def describe_index(state: IndexState) -> IndexInfo:
     points = await _count(state)
     calibration = Calibration.of_metadata(metadata, state.metadata.fingerprint)
     counts = await (_counts_of_all(state) if points <= _MOST_READ else _counts(state, points))
+    if state.metadata.source is not None:
+        unsynced = await count_unsynced(state)
+        counts |= {"points": points, "strangers": 0, "unsynced": unsynced}
     return IndexInfo(
         location=state.location,
         collection=state.collection,

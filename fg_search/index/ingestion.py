@@ -16,9 +16,10 @@ from qdrant_client import models
 from fg_search.edge.garbage import no_collections
 from fg_search.engine.paging import pages
 from fg_search.engine.port import Background, PointId
+from fg_search.errors import UnsupportedError
 from fg_search.ids import UserId
 from fg_search.index.following import on_current_collection
-from fg_search.index.state import IndexState
+from fg_search.index.state import GivenEmbeddings, IndexState, check_kind
 from fg_search.index.unchanged import TOUCHED, UNTOUCHED
 from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import has_ids
@@ -30,6 +31,7 @@ from fg_search.layout.points import features_of, id_of, to_points, with_review_s
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.reading import ReadingNotes
+from fg_search.validation import check_brought, check_list
 
 ITEMS_PER_WRITE = 1024
 
@@ -57,27 +59,67 @@ class AddReport:
         return f"{self.written:,} items written, {self.unchanged:,} unchanged"
 
 
+def given_items(
+    state: IndexState,
+    texts: Iterable[str] | None,
+    ids: Iterable[UserId] | None,
+    vectors: object,
+    embeddings: FeatureEmbeddings | None,
+) -> tuple[Iterable[str], Iterable[UserId] | None, GivenEmbeddings]:
+    """Texts and ids of items with what is known of their embeddings. Where vectors have no texts, ids are shown.
+
+    Raises:
+        ValueError: If both are given, or neither texts nor vectors, or vectors without texts and ids; or a vector is
+            not finite, or zero, or of another dimension.
+    """
+    if vectors is None:
+        if texts is None:
+            raise ValueError("there is nothing to add; give texts, or vectors=… and ids=…")
+        if embeddings is not None:
+            check_kind(embeddings)
+        return texts, ids, embeddings
+    if embeddings is not None:
+        raise ValueError("vectors and embeddings are two ways to say the same; give one of them")
+    base = check_brought(vectors, dimension=state.metadata.dimension)
+    if texts is not None:
+        return texts, ids, base
+    if ids is None:
+        raise ValueError("vectors alone do not say what they are of; give texts, or ids=…")
+    check_list(ids, "ids", ordered=True)
+    ids = list(ids)
+    return [str(user_id) for user_id in ids], ids, base
+
+
 async def checked(
     state: IndexState,
     texts: Iterable[str],
     ids: Iterable[UserId] | None,
     labels: Iterable[str | None] | None,
     payloads: Iterable[Mapping[str, Any] | None] | None,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
 ) -> Iterable[Item]:
-    """Items to add. Lists are checked as a whole, generators one item after the other."""
+    """Items to add. Lists are checked as a whole, generators one item after the other.
+
+    Raises:
+        UnsupportedError: If the index is an adopted collection.
+    """
+    check_own_collection(state)
 
     def check() -> Iterable[Item]:
         if embeddings is not None:
             if not isinstance(texts, Sized):
                 raise TypeError("embeddings need a list of texts, not a generator")
-            state.check_embeddings(embeddings, len(texts))
+            if isinstance(embeddings, FeatureEmbeddings):
+                state.check_embeddings(embeddings, len(texts))
+            else:
+                check_brought(embeddings, dimension=state.metadata.dimension, count=len(texts))
+                state.warn_of_foreign(embeddings, "document")
         items = checked_items(
             texts,
             ids,
             labels,
             payloads,
-            embeddings=embeddings,
+            base=embeddings.base if isinstance(embeddings, FeatureEmbeddings) else embeddings,
             tenant_key=state.metadata.settings.tenant_key,
             tenant=state.tenant,
         )
@@ -92,7 +134,7 @@ async def checked(
 async def add(
     state: IndexState,
     items: Iterable[Item],
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     *,
     batch_size: int | None,
     progress: Callable[[int], object],
@@ -108,13 +150,15 @@ async def add(
     Args:
         state: The index.
         items: Items, which are read, compared, encoded and written in batches.
-        embeddings: Embeddings of the items, one row each. By default the texts are encoded.
+        embeddings: Embeddings of the items, or their base embeddings, one row each. By default the texts are encoded.
         batch_size: Number of texts the base model encodes at once.
         progress: Called with the number of items done since its last call.
         copied: The items come from another collection and are written exactly as they are there, with corrections,
             decisions and scores. Nobody else works on a collection that is being filled.
         parallel: Number of writes at once. By default two to a server, which works while the next is made ready.
     """
+    if not copied:
+        check_own_collection(state)
     writes = (2 if state.engine.is_shared else 1) if parallel is None else parallel
     addition = _Addition(enumerate(items), embeddings, batch_size, progress, copied, writes)
 
@@ -125,13 +169,26 @@ async def add(
     return await run(state) if copied else await on_current_collection(state, run)
 
 
+def check_own_collection(state: IndexState) -> None:
+    """Refuse to add items to a collection that others fill.
+
+    Raises:
+        UnsupportedError: If the index is an adopted collection.
+    """
+    if state.metadata.source is not None:
+        raise UnsupportedError(
+            f"{state.name} is an adopted collection, whose points are its owner's to write: write them with your own "
+            "client, as before, and call index.sync() or `fg-search sync`"
+        )
+
+
 class _Addition:
     """An addition that may have to be begun again in another collection, with what was not acknowledged."""
 
     def __init__(
         self,
         items: Iterator[_Numbered],
-        embeddings: FeatureEmbeddings | None,
+        embeddings: GivenEmbeddings,
         batch_size: int | None,
         progress: Callable[[int], object],
         copied: bool,
@@ -186,8 +243,9 @@ class _Addition:
             return
         if before.base != state.metadata.base:
             raise replace(state, metadata=before).was_re_encoded()
-        base = self._embeddings.base
-        self._embeddings = await state.engine.work(lambda: state.encoder.features(base))
+        if isinstance(self._embeddings, FeatureEmbeddings):
+            base = self._embeddings.base
+            self._embeddings = await state.engine.work(lambda: state.encoder.features(base))
 
     async def _add_batch(self, state: IndexState, batch: Sequence[_Numbered], writing: Background) -> None:
         for numbered in batch:  # of items that come twice, the first counts
@@ -231,8 +289,11 @@ class _Addition:
 
     async def _rows(self, state: IndexState, numbered: Sequence[_Numbered]) -> FeatureEmbeddings:
         if self._embeddings is not None:
-            return self._embeddings[np.array([row for row, _ in numbered], dtype=np.int64)]
-        encode = partial(state.encode, [item.text for _, item in numbered], self._batch_size)
+            chosen = self._embeddings[np.array([row for row, _ in numbered], dtype=np.int64)]
+            if isinstance(chosen, FeatureEmbeddings):
+                return chosen
+            return await state.engine.work(partial(state.features, chosen, "document"))
+        encode = partial(state.encode, [item.text for _, item in numbered], self._batch_size, "document")
         return await state.engine.work(partial(self._pace.measure, encode))
 
     async def _finish(self, writing: Background) -> None:

@@ -16,8 +16,7 @@ from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.relevance import JudgedQueries, Relevant, in_pairs, judge, learn
 from fg_search.index.retrieval import uncalibrated_ranking
 from fg_search.index.search_options import SearchOptions
-from fg_search.index.state import IndexState
-from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.validation import check_list, is_missing
 
 
@@ -27,7 +26,7 @@ async def calibrate_on(
     relevant: Sequence[Relevant],
     relevant_by: Literal["auto", "label", "id"],
     options: SearchOptions,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     *,
     relevant_within: int,
     promise_by: PromiseBy | None,

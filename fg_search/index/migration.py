@@ -14,6 +14,7 @@ from fg_search.engine.answers import is_not_found
 from fg_search.engine.paging import scroll_pages
 from fg_search.engine.port import PointId
 from fg_search.errors import StorageError
+from fg_search.index.adoption.renewing import renew
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import make_without_vectors
 from fg_search.index.copies import OURS, remove_extra
@@ -82,6 +83,8 @@ async def migrate(
         StorageError: If the index's name is no alias, or another client has written points to the index.
     """
     state = await followed(state)
+    if state.metadata.source is not None:
+        return await renew(state, encoder, set_aside, progress)
     await remove_retired(state.engine, state.collection)
     while (
         not encoder.has_fingerprint(state.metadata.fingerprint)

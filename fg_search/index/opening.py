@@ -12,6 +12,7 @@ from qdrant_client import models
 from fg_search.engine.answers import FORBIDDEN
 from fg_search.engine.port import Engine
 from fg_search.errors import IndexNotFoundError, ServerError, StorageError
+from fg_search.index.adopted_engine import with_source
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import index_payload, want
 from fg_search.index.encoders import EncoderSlot, metadata_of
@@ -98,6 +99,7 @@ async def _opened(
     except ServerError as error:
         if error.status != FORBIDDEN:
             raise  # whose API key may only read can search all the same
+    state = with_source(state)
     state.handle.moved(state)
     want(engine, metadata.settings)
     await raise_copies(engine, (decision_log(collection), query_log(collection)), metadata.settings)

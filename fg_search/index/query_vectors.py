@@ -11,12 +11,18 @@ import numpy.typing as npt
 from qdrant_client import models
 
 from fg_search.edge.instances import filled
-from fg_search.index.state import IndexState
+from fg_search.index.state import BroughtVectors, GivenEmbeddings, IndexState, check_kind
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.reading import Reading, warn_about
-from fg_search.validation import check_list, check_text, check_texts
+from fg_search.validation import check_brought, check_list, check_text, check_texts, native
 
 Query = str | Sequence[str]
+
+
+class NoText(str):
+    """Name that a query has of which only the vector is there."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Queries:
 async def encode_queries(
     state: IndexState,
     queries: Sequence[Query],
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     *,
     batch_size: int | None,
     show_progress: bool | None = False,
@@ -70,7 +76,7 @@ async def encode_queries(
     Args:
         state: The index.
         queries: Texts, or lists of phrasings of one question.
-        embeddings: Embeddings of all phrasings in order. By default they are encoded.
+        embeddings: Embeddings of all phrasings in order, or their base embeddings. By default they are encoded.
         batch_size: Number of texts the base model encodes at once.
         show_progress: Draw a progress bar.
     """
@@ -78,15 +84,86 @@ async def encode_queries(
     phrasings = [_checked_phrasings(query, f"queries[{i}]") for i, query in enumerate(queries)]
     texts = [text for phrasing_list in phrasings for text in phrasing_list]
     if embeddings is None:
-        embeddings = await state.engine.work(partial(state.encode, texts, batch_size, show_progress=show_progress))
+        encode = partial(state.encode, texts, batch_size, "query", show_progress=show_progress)
+        embeddings = await state.engine.work(encode)
+    elif isinstance(embeddings, np.ndarray):
+        check_brought(embeddings, dimension=state.metadata.dimension, count=len(texts), of="queries")
+        embeddings = await state.engine.work(partial(_brought, state, embeddings))
     else:
-        state.check_embeddings(embeddings, len(texts), of="queries")
+        state.check_embeddings(embeddings, len(texts), of="queries", role="query")
     if embeddings.reading is not None and embeddings.reading.cut.any():
         only_cut = replace(embeddings.reading, unread=np.zeros(len(texts), dtype=np.float32))  # results tell the rest
         warn_about(only_cut, texts, lambda row: f"query {row + 1}:", what="queries")
     if len(texts) > len(phrasings):
         embeddings = _mixed(embeddings, [len(phrasing_list) for phrasing_list in phrasings])
     return Queries([" / ".join(phrasing_list) for phrasing_list in phrasings], query_vectors(embeddings))
+
+
+def given_queries(
+    state: IndexState,
+    queries: Sequence[Query] | None,
+    vectors: object,
+    embeddings: FeatureEmbeddings | None,
+    *,
+    name: str = "vectors",
+) -> tuple[Sequence[Query], GivenEmbeddings]:
+    """Queries with what is known of their embeddings. Vectors without texts get names in their place.
+
+    Args:
+        state: The index.
+        queries: Texts, or lists of phrasings; ``None`` if there are vectors alone.
+        vectors: Base embeddings ``(n, d)`` of all phrasings in order, if there are some.
+        embeddings: Their embeddings by the index's encoder, if there are some.
+        name: The caller's name for the vectors, used in error messages.
+
+    Raises:
+        ValueError: If both are given, or neither texts nor vectors; or a vector is not finite, or zero, or of another
+            dimension.
+    """
+    if vectors is None:
+        if queries is None:
+            raise ValueError(f"there is nothing to search for; give a text, or {name}=…")
+        if embeddings is not None:
+            check_kind(embeddings)
+        return queries, embeddings
+    if embeddings is not None:
+        raise ValueError(f"{name} and embeddings are two ways to say the same; give one of them")
+    base: BroughtVectors = check_brought(vectors, name=name, dimension=state.metadata.dimension)
+    if queries is None:
+        queries = [NoText("(vector)" if len(base) == 1 else f"(vector {row + 1})") for row in range(len(base))]
+    return queries, base
+
+
+def given_query(
+    state: IndexState, query: Query | None, vector: object, embeddings: FeatureEmbeddings | None
+) -> tuple[Sequence[Query], GivenEmbeddings]:
+    """The same for one query; its vector may be ``(d,)``, or ``(p, d)`` for its phrasings.
+
+    Raises:
+        ValueError: As :func:`given_queries`.
+    """
+    queries = None if query is None else [query]
+    if vector is None:
+        return given_queries(state, queries, None, embeddings, name="vector")
+    if np.ndim(vector) == 1:  # type: ignore[arg-type]  # whatever numpy takes
+        vector = [vector]
+    if queries is None and len(vector) != 1:  # type: ignore[arg-type]
+        raise ValueError("vector holds several vectors; give one for a query without texts, or search_many(vectors=…)")
+    return given_queries(state, queries, vector, embeddings, name="vector")
+
+
+def given_sample(
+    state: IndexState, queries: Sequence[Query] | None, vectors: object, embeddings: FeatureEmbeddings | None
+) -> tuple[Sequence[Query] | None, GivenEmbeddings]:
+    """The same for a sample of the traffic, which is that of the log if neither texts nor vectors are given."""
+    if queries is None and vectors is None:
+        return None, embeddings
+    return given_queries(state, queries, vectors, embeddings)
+
+
+def _brought(state: IndexState, vectors: BroughtVectors) -> FeatureEmbeddings:
+    state.warn_of_foreign(vectors, "query")
+    return state.features(vectors, "query")
 
 
 def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
@@ -116,6 +193,7 @@ def query_vectors(embeddings: FeatureEmbeddings) -> list[QueryVectors]:
 
 
 def _checked_phrasings(query: Query, name: str) -> Sequence[str]:
+    query = native(query)
     if isinstance(query, str):
         check_text(query, name)
         return [query]

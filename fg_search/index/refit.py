@@ -67,7 +67,7 @@ async def refit(
             [corpus.texts[i] for i in kept],
             [corpus.labels[i] for i in kept],
             {name: [corpus.payloads[i].get(name) for i in kept] for name in known.attributes},
-            embeddings=None if corpus.base is None else corpus.base[kept],
+            vectors=None if corpus.base is None else corpus.base[kept],
             seed=seed,
             batch_size=batch_size,
         )

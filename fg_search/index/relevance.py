@@ -26,7 +26,7 @@ from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.keys import LABEL_KEY
-from fg_search.validation import check_list, is_missing, is_number
+from fg_search.validation import check_list, is_missing, is_number, native
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
 
@@ -81,7 +81,7 @@ def in_pairs(queries: Sequence[Query], relevant: Sequence[Relevant]) -> tuple[li
     check_list(queries, "queries", ordered=True)
     if not isinstance(relevant, str):
         check_list(relevant, "relevant", ordered=True)
-    asked, right = list(queries), list(relevant)
+    asked, right = [native(query) for query in queries], list(relevant)
     if isinstance(relevant, str) or len(right) != len(asked):
         given = "one string" if isinstance(relevant, str) else f"{len(right)} items"
         raise ValueError(f"relevant has {given}, queries has {len(asked)}; give one for each query")
@@ -201,15 +201,21 @@ async def keep(state: IndexState, metadata: dict[str, Any]) -> None:
 
 
 def _answers(relevant: Relevant, position: int) -> frozenset[UserId]:
+    relevant = native(relevant)
     if is_missing(relevant):
         return frozenset()
     several = isinstance(relevant, Collection) and not isinstance(relevant, (str, bytes, Mapping))
     try:
-        return frozenset(map(plain_id, relevant if several else [relevant]))  # type: ignore[arg-type]  # checked
+        return frozenset(map(_answer_of, relevant if several else [relevant]))  # type: ignore[arg-type]  # checked
     except TypeError:
         raise TypeError(
             f"relevant[{position}] is {type(relevant).__name__}; give a label, an id, or a list of them"
         ) from None
+
+
+def _answer_of(value: Any) -> UserId:
+    # data frames make floats of integers beside missing values
+    return int(value) if isinstance(value, float) and value.is_integer() else plain_id(value)
 
 
 def _as_label(answer: UserId) -> str:

@@ -50,7 +50,8 @@ async def save_points(state: IndexState, file: Path) -> None:
         async with state.engine.beside(Path(folder)) as local:
             await copy_index(state, local, state.collection, None, unwatched)
             points = await physical_collection(local, state.collection)
-            await local.update_collection(points, metadata=state.metadata.to_payload())  # with shards and copies
+            whole = replace(state.metadata, source=None)  # with shards and copies
+            await local.update_collection(points, metadata=whole.to_payload())
             made = await local.create_snapshot(points)
             unfinished = Path(folder) / "snapshot"
             await local.fetch_snapshot(points, made, unfinished)

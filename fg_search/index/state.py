@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 from qdrant_client import models
 
 from fg_search.edge.instances import construct
@@ -18,11 +21,17 @@ from fg_search.layout.conditions import equals
 from fg_search.layout.keys import MODEL_KEY
 from fg_search.layout.schema import IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.role import Role
 from fg_search.validation import check_distributions, check_vectors, plain_text
 
 if TYPE_CHECKING:
     from fg_search.index.calibration import Calibration
     from fg_search.model.encoder import FeatureGroupEncoder
+
+_LOG = logging.getLogger(__name__)
+
+BroughtVectors = npt.NDArray[np.float32]  # base embeddings (n, d) that somebody brings along
+GivenEmbeddings = FeatureEmbeddings | BroughtVectors | None
 
 
 @dataclass(frozen=True)
@@ -151,19 +160,17 @@ class IndexState:
         """
         return point_id(user_id, tenant=self.tenant)
 
-    def check_embeddings(self, embeddings: FeatureEmbeddings, expected: int, of: str = "texts") -> None:
-        """Check that embeddings were made by this index's encoder, and that their number is right.
+    def check_embeddings(
+        self, embeddings: FeatureEmbeddings, expected: int, of: str = "texts", role: Role = "document"
+    ) -> None:
+        """Check that embeddings are of this index's encoder, of texts in this role, and that their number is right.
 
         Raises:
             ModelMismatchError: If another encoder made them.
             TypeError: If they are something else, such as base embeddings alone.
             ValueError: If there are too many or too few, or they are not finite vectors and distributions.
         """
-        if not isinstance(embeddings, FeatureEmbeddings):
-            raise TypeError(
-                f"embeddings must be FeatureEmbeddings, got {type(embeddings).__name__}; make them with "
-                "encoder.encode(texts), or with encoder.features(array) from base embeddings"
-            )
+        check_kind(embeddings)
         if len(embeddings) != expected:
             raise ValueError(f"embeddings has {len(embeddings)} items, {of} has {expected}")
         shape = (embeddings.base.shape[1], *embeddings.probabilities.shape[1:])
@@ -175,11 +182,16 @@ class IndexState:
                 f"embeddings were made by the encoder {embeddings.fingerprint}, {self.name} was filled by "
                 f"{self.metadata.fingerprint}; encode with that one"
             )
+        if embeddings.role not in (None, role):
+            raise ValueError(
+                f"embeddings are those of a {embeddings.role}, and the model embeds a {role} in another way; make them "
+                f"with encoder.encode_{role}(texts)"
+            )
         check_vectors(embeddings.base, name="embeddings.base")
         check_distributions(embeddings.probabilities, name="embeddings.probabilities")
 
     def encode(
-        self, texts: Sequence[str], batch_size: int | None, *, show_progress: bool | None = False
+        self, texts: Sequence[str], batch_size: int | None, role: Role, *, show_progress: bool | None = False
     ) -> FeatureEmbeddings:
         """Embed texts without warnings: the caller knows best how to name what the model reads in part only.
 
@@ -187,10 +199,36 @@ class IndexState:
             ModelMismatchError: If a setting of the encoder was changed since the index was opened.
         """
         encoder = self.encoder
-        embeddings = encoder.encode(texts, batch_size=batch_size, show_progress=show_progress, warn=False)
+        embeddings = encoder.encode(texts, role=role, batch_size=batch_size, show_progress=show_progress, warn=False)
         if embeddings.fingerprint != self.metadata.fingerprint:
             self.check_encoder(encoder)
         return embeddings
+
+    def features(self, vectors: BroughtVectors, role: Role) -> FeatureEmbeddings:
+        """Features of vectors that are there already.
+
+        Raises:
+            ModelMismatchError: If a setting of the encoder was changed since the index was opened.
+        """
+        encoder = self.encoder
+        embeddings = encoder.features(vectors, role=role)
+        if embeddings.fingerprint != self.metadata.fingerprint:
+            self.check_encoder(encoder)
+        return embeddings
+
+    def warn_of_foreign(self, vectors: BroughtVectors, role: Role) -> None:
+        """Log a warning if another model must have made vectors that somebody brings along."""
+        odd = self.encoder.foreign_vectors(vectors, role=role)
+        if odd is not None:
+            _LOG.warning(
+                "the %s vectors do not look like those that the encoder of %s was trained on: of those looked at, %s. "
+                "If another model made them, embed the texts with %r, or fit an encoder on such vectors; if that model "
+                "made them of texts of another kind or language, their confidence will be low",
+                f"{len(vectors):,}",
+                self.name,
+                odd,
+                self.metadata.model_name,
+            )
 
     def _is_by_another_name(self, embeddings: FeatureEmbeddings) -> bool:
         """Whether embeddings are of this index's encoder, which had another fingerprint when it filled the index."""
@@ -204,6 +242,19 @@ class IndexState:
         return ModelMismatchError(
             f"{self.name} was re-encoded with another encoder since it was opened here with "
             f"{self.metadata.fingerprint}; open it again"
+        )
+
+
+def check_kind(embeddings: object) -> None:
+    """Check that embeddings are those of an encoder.
+
+    Raises:
+        TypeError: If they are something else, such as base embeddings alone.
+    """
+    if not isinstance(embeddings, FeatureEmbeddings):
+        raise TypeError(
+            f"embeddings must be FeatureEmbeddings, got {type(embeddings).__name__}; make them with "
+            "encoder.encode(texts), or, if they are base embeddings, pass them as vectors=…"
         )
 
 

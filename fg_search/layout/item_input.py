@@ -9,11 +9,12 @@ from itertools import repeat
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fg_search.ids import UserId, check_id, point_id, text_id
 from fg_search.layout.items import Item
 from fg_search.layout.payloads import checked_payload
-from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.layout.tables import rows_of
 from fg_search.validation import check_label, check_list, check_same_length, check_text
 
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True)
@@ -25,7 +26,7 @@ def checked_items(
     labels: Iterable[str | None] | None,
     payloads: Iterable[Mapping[str, Any] | None] | None,
     *,
-    embeddings: FeatureEmbeddings | None = None,
+    base: npt.NDArray[np.float32] | None = None,
     tenant_key: str | None = None,
     tenant: str | None = None,
 ) -> Iterator[Item]:
@@ -34,9 +35,9 @@ def checked_items(
     Args:
         texts: List or generator of texts. The other lists or generators must have the same length.
         ids: User's ids. By default they are derived from the texts.
-        labels: Labels, ``None`` or NaN where unknown.
-        payloads: JSON objects.
-        embeddings: Embeddings of the texts, one row per item.
+        labels: Labels, strings or whole numbers, ``None`` or NaN where unknown.
+        payloads: JSON objects, or a table whose rows they are.
+        base: ``(n, d)`` base embeddings of the texts that are there already.
         tenant_key: Payload key of the tenant, in an index with tenants.
         tenant: Tenant that the items belong to.
 
@@ -44,13 +45,15 @@ def checked_items(
         TypeError, ValueError: On the first invalid item, with its position: an empty text, a payload that is not JSON
             or uses our key, two different items with one id, or a list that is too short or too long.
     """
-    lists = {"texts": texts, "ids": ids, "labels": labels, "payloads": payloads}
-    for name, values in lists.items():
+    for name, values in {"texts": texts, "ids": ids, "labels": labels}.items():
         if values is not None:
             check_list(values, name, ordered=True)
-    columns = {"ids": ids, "labels": labels, "payloads": payloads, "embeddings": embeddings}
+    columns = {"ids": ids, "labels": labels, "payloads": payloads, "embeddings": base}
     if isinstance(texts, Sized):
         check_same_length(len(texts), {name: column for name, column in columns.items() if isinstance(column, Sized)})
+    if payloads is not None:
+        payloads = rows_of(payloads)
+        check_list(payloads, "payloads", ordered=True)
     rows = _rows(texts, ids, labels, payloads)
     seen: dict[int | str, tuple[int, int]] = {}
     for i, (given_text, given_id, given_label, given_payload) in enumerate(rows):
@@ -62,7 +65,7 @@ def checked_items(
         except (TypeError, ValueError) as error:
             raise type(error)(f"ids[{i}]: {error}") from None
         payload = checked_payload(given_payload, f"payloads[{i}]", tenant_key=tenant_key, tenant=tenant)
-        digest = _digest(user_id, text, payload, f"payloads[{i}]", None if embeddings is None else embeddings.base[i])
+        digest = _digest(user_id, text, payload, f"payloads[{i}]", None if base is None else base[i])
         content = hash((digest, label))
         first, content_of_first = seen.setdefault(engine_id, (i, content))
         if content != content_of_first:

@@ -47,6 +47,7 @@ STORED_KEYS = (  # read to find out whether an item has changed, and what of it 
 
 # metadata of the collection
 METADATA_KEY = "fg_search"
+ADOPTION_KEY = "fg_search_adoption"  # of a collection that others have made
 CALIBRATION_KEY = "fg_search_calibration"
 ADAPTATION_KEY = "fg_search_adaptation"  # the share of unanswerable queries that the calibration follows
 AUDIT_KEY = "fg_search_audit"  # thresholds that judged answers have raised
@@ -58,3 +59,8 @@ ITEMS_SCORED_KEY = "review_items"  # present once items were scored as outliers,
 def review_key(key: str) -> str:
     """Payload key of a score, as the engine knows it."""
     return f"{PAYLOAD_KEY}.{REVIEW_KEY}.{key}"
+
+
+def is_ours_in_metadata(key: str) -> bool:
+    """Whether a key of a collection's metadata is the index's."""
+    return key.startswith(METADATA_KEY) or key in (LABELS_SCORED_KEY, ITEMS_SCORED_KEY)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 import numpy as np
 
 from fg_search.layout.keys import PAYLOAD_KEY
-from fg_search.validation import plain_text
+from fg_search.validation import is_missing, plain_text
 
 MAX_DEPTH = 64
 """Levels of nesting of a payload, itself included. Beyond a hundred the engine cannot read what it wrote."""
@@ -59,9 +60,14 @@ def are_same(first: Any, second: Any) -> bool:
 
 
 def _checked_value(value: Any, name: str, depth: int = 1) -> Any:
-    """Copy a JSON value. Values that JSON or the engine would not return unchanged are refused."""
-    if isinstance(value, (np.integer, np.bool_)):
+    """Copy a JSON value. Values that JSON or the engine would not return unchanged are refused.
+
+    Numbers of arrays are numbers; dates and times become texts in ISO 8601, by which the engine filters, too.
+    """
+    if isinstance(value, (np.integer, np.bool_, np.floating)):
         value = value.item()
+    if isinstance(value, date):
+        return None if is_missing(value) else value.isoformat()
     if isinstance(value, str):
         return plain_text(value)
     if isinstance(value, (bool, float)) or value is None:

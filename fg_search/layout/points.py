@@ -27,8 +27,29 @@ def to_points(
 
     Base vectors stay rows of the array: as lists, those of one write would be millions of objects.
     """
-    values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
     base = embeddings.base if metadata.has_base else None
+    for i, (item, (features, description)) in enumerate(
+        zip(items, described_features(embeddings, metadata), strict=True)
+    ):
+        payload = {
+            **item.payload,
+            PAYLOAD_KEY: {
+                **description,
+                "id": item.id,
+                "text": item.text,
+                "hash": item.digest,
+                **review_state(item),
+            },
+        }
+        vector = {FEATURES_VECTOR: features} if base is None else {BASE_VECTOR: base[i], FEATURES_VECTOR: features}
+        yield filled(models.PointStruct, {"id": item.point_id, "vector": vector, "payload": payload})
+
+
+def described_features(
+    embeddings: FeatureEmbeddings, metadata: IndexMetadata
+) -> Iterator[tuple[models.SparseVector, dict[str, Any]]]:
+    """Vector of the features of each embedding, and what our part of the payload says of them."""
+    values, columns, starts = (part.tolist() for part in embeddings.sparse_parts())
     confidences = _rounded(embeddings.confidence, 6)
     familiarity = None if embeddings.familiarity is None else _rounded(embeddings.familiarity, 6)
     summaries = group_summaries(embeddings, metadata.schema)
@@ -36,36 +57,31 @@ def to_points(
         {"unread": share, **({"cut": True} if is_cut else {})} if share or is_cut else {}
         for share, is_cut in zip(_rounded(embeddings.unread, 4), embeddings.cut.tolist(), strict=True)
     ]
-    for i, item in enumerate(items):
+    for i, summary in enumerate(summaries):
         row = slice(starts[i], starts[i + 1])
         # built without validation: pydantic would check every number, and they are known to be right
-        features = filled(models.SparseVector, {"indices": columns[row], "values": values[row]})
-        payload = {
-            **item.payload,
-            PAYLOAD_KEY: {
+        vector = filled(models.SparseVector, {"indices": columns[row], "values": values[row]})
+        yield (
+            vector,
+            {
                 "confidence": confidences[i],
                 **({} if familiarity is None else {"familiarity": familiarity[i]}),
-                **summaries[i],
-                "id": item.id,
-                "text": item.text,
-                "hash": item.digest,
+                **summary,
                 "model": metadata.fingerprint,
                 **unread[i],
-                **_review_state(item),
             },
-        }
-        vector = {FEATURES_VECTOR: features} if base is None else {BASE_VECTOR: base[i], FEATURES_VECTOR: features}
-        yield filled(models.PointStruct, {"id": item.point_id, "vector": vector, "payload": payload})
+        )
 
 
 def with_review_state(point: models.PointStruct, item: Item) -> models.PointStruct:
     """The point of an item with another label, or with what people and scoring have come to know of it."""
     payload = point.payload or {}
     features = {key: value for key, value in payload[PAYLOAD_KEY].items() if key not in _REVIEW_STATE}
-    return point.model_copy(update={"payload": {**payload, PAYLOAD_KEY: {**features, **_review_state(item)}}})
+    return point.model_copy(update={"payload": {**payload, PAYLOAD_KEY: {**features, **review_state(item)}}})
 
 
-def _review_state(item: Item) -> dict[str, Any]:
+def review_state(item: Item) -> dict[str, Any]:
+    """What our part of the payload says of an item's label, and of what people and scoring know of it."""
     return {
         "label": item.label,
         **(given_label(item.given_label) if item.is_corrected else {}),

@@ -34,6 +34,7 @@ from fg_search.layout.keys import (
     review_key,
 )
 from fg_search.layout.settings import IndexSettings, Quantization
+from fg_search.layout.source import Source
 
 SCHEMA_VERSION = 3
 _READABLE = (2, SCHEMA_VERSION)  # 2: group confidences and codes as lists of numbers in each payload
@@ -55,6 +56,7 @@ class IndexMetadata:
         settings: Settings the index was made with.
         set_aside: Items were set aside if their label is wrong with at least this probability. ``None`` if none were.
         schema: Version of this schema.
+        source: Where an adopted collection has vector, text and label. ``None`` for one that the index has made.
     """
 
     fingerprint: str
@@ -68,6 +70,7 @@ class IndexMetadata:
     settings: IndexSettings = field(default_factory=IndexSettings)
     set_aside: float | None = None
     schema: int = SCHEMA_VERSION
+    source: Source | None = None
 
     @property
     def has_base(self) -> bool:
@@ -76,7 +79,10 @@ class IndexMetadata:
 
     def to_payload(self) -> dict[str, Any]:
         """Metadata of the Qdrant collection."""
-        return {METADATA_KEY: asdict(self)}
+        stored = asdict(self)
+        if self.source is None:
+            del stored["source"]
+        return {METADATA_KEY: stored}
 
     @classmethod
     def of_collection(cls, name: str, info: models.CollectionInfo) -> IndexMetadata:
@@ -99,7 +105,14 @@ class IndexMetadata:
                 f"{' and '.join(map(str, _READABLE))}; {remedy}"
             )
         values = {attribute.name: stored[attribute.name] for attribute in fields(cls) if attribute.name in stored}
-        return cls(**{**values, "settings": IndexSettings(**stored["settings"])})
+        source = values.get("source")
+        return cls(
+            **{
+                **values,
+                "settings": IndexSettings(**stored["settings"]),
+                "source": None if source is None else Source(**source),
+            }
+        )
 
 
 def collection_options(metadata: IndexMetadata) -> dict[str, Any]:

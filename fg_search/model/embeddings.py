@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fg_search.confidence.answerability import answerability, best_label_similarity
 from fg_search.errors import FormatVersionError
 from fg_search.model.reading import MOSTLY, Reading
+from fg_search.model.role import Role
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -50,6 +51,7 @@ class FeatureEmbeddings:
             like all the others than this item is like them; near 0 for what is like nothing learned.
             ``None`` if the head does not know its examples.
         label_codes: ``(L, G)`` codes of the labels that the head knows; ``None`` if it knows no labels.
+        role: What the items are, ``"query"`` or ``"document"``, where the model embeds these in different ways.
 
     Raises:
         ValueError: If the shapes do not match.
@@ -61,6 +63,7 @@ class FeatureEmbeddings:
     reading: Reading | None = None
     familiarity: npt.NDArray[np.float32] | None = None
     label_codes: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    role: Role | None = None
 
     def __post_init__(self) -> None:
         if self.base.ndim != 2 or self.probabilities.ndim != 3 or len(self.base) != len(self.probabilities):
@@ -87,6 +90,7 @@ class FeatureEmbeddings:
             None if self.reading is None else self.reading[items],
             None if self.familiarity is None else self.familiarity[items],
             self.label_codes,
+            self.role,
         )
 
     def __repr__(self) -> str:
@@ -236,6 +240,7 @@ class FeatureEmbeddings:
             reading,
             None if self.familiarity is None else np.asarray([weights @ self.familiarity], dtype=np.float32),
             self.label_codes,
+            self.role,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -247,6 +252,7 @@ class FeatureEmbeddings:
                 base=self.base,
                 probabilities=self.probabilities,
                 fingerprint=np.str_(self.fingerprint or ""),
+                role=np.str_(self.role or ""),
                 **({} if self.reading is None else {name: getattr(self.reading, name) for name in _READING}),
                 **{name: getattr(self, name) for name in _OPTIONAL if getattr(self, name) is not None},
             )
@@ -266,4 +272,7 @@ class FeatureEmbeddings:
                 )
             reading = Reading(*(file[name] for name in _READING)) if "unread" in file else None
             optional = {name: file[name] for name in _OPTIONAL if name in file}
-            return cls(file["base"], file["probabilities"], str(file["fingerprint"]) or None, reading, **optional)
+            role: Any = (str(file["role"]) or None) if "role" in file else None
+            return cls(
+                file["base"], file["probabilities"], str(file["fingerprint"]) or None, reading, **optional, role=role
+            )

@@ -14,7 +14,8 @@ from sentence_transformers.base.modules import Module, Transformer
 from fg_search.model.codebook import Codebook
 from fg_search.model.head import FeatureGroupHead
 from fg_search.model.module_tree import modules_of
-from fg_search.model.tokenizer_state import Same, limits_kept, token_ids, tokenizer_of, tokenizer_state
+from fg_search.model.roles import PLAIN, Roles, Route, input_modules
+from fg_search.model.tokenizer_state import Same, limits_kept, state_of, token_ids, tokenizer_of, tokenizer_state
 
 _DIGITS = 16
 _SAMPLED_WEIGHTS = 1024  # numbers that release 0.1 hashed per weight tensor of the base model
@@ -56,12 +57,13 @@ class Fingerprints:
     def __init__(self) -> None:
         self._known: dict[str, tuple[Any, str]] = {}
 
-    def parts_of_base(self, model: SentenceTransformer, name: str) -> Parts:
+    def parts_of_base(self, model: SentenceTransformer, name: str, roles: Roles = PLAIN) -> Parts:
         """Digests of the parts of a base model, by their names: weights, tokenizer, modules, prompts, maximum length.
 
         Args:
             model: The base model.
             name: Its name, which stands for the weights of a model that is run by another runtime (ONNX).
+            roles: How it takes queries and documents. They are a part only if that is not the way of ``encode``.
         """
         weights = _weights(model)
         return {
@@ -73,19 +75,28 @@ class Fingerprints:
             "prompts": _json([{key: text for key, text in model.prompts.items() if text}, model.default_prompt_name]),
             "max_seq_length": str(model.max_seq_length),
             **({} if model.truncate_dim is None else {"truncate_dim": str(model.truncate_dim)}),
+            **({} if model.get_backend() == "torch" else {"backend": model.get_backend()}),
+            **({} if roles.are_plain(model) else {"roles": self._of_roles(model, roles)}),
         }
 
-    def parts(
-        self, model: SentenceTransformer, name: str, head: FeatureGroupHead, codebook: Codebook
-    ) -> dict[str, str]:
-        """Digests of all parts of an encoder: those of the base model, and the head with its codebook."""
+    def of_head(self, head: FeatureGroupHead, codebook: Codebook) -> str:
+        """Digest of a head with its codebook."""
         weights = _weights(head)
         settings = _json(head.get_config_dict())
         stamp = (_stamp(weights), settings, Same(codebook))
-        learned = self._remembered(
+        return self._remembered(
             "head", stamp, lambda: _short(_hash_tensors(weights), settings, _json(codebook.to_dict()))
         )
-        return {**self.parts_of_base(model, name), "head": learned}
+
+    def _of_roles(self, model: SentenceTransformer, roles: Roles) -> str:
+        routes = [roles.route(model, "query"), roles.route(model, "document")]
+        if routes[0].task is None:  # the modules make the same tokens of the same texts
+            return _json([[route.prompt, None] for route in routes])
+        tokenizers = [getattr(module, "tokenizer", None) for module in input_modules(model)]
+        stamp = (routes, [(Same(tokenizer), state_of(tokenizer)) for tokenizer in tokenizers])
+        return self._remembered(
+            "roles", stamp, lambda: _short(*(_json([vars(route), _tokens(model, route)]) for route in routes))
+        )
 
     def former_base(self, model: SentenceTransformer, name: str) -> str:
         """Fingerprint of a base model as release 0.1 computed it, which indexes and folders of that time carry."""
@@ -109,9 +120,9 @@ class Fingerprints:
         return known[1]
 
 
-def base_fingerprint(model: SentenceTransformer, name: str) -> str:
+def base_fingerprint(model: SentenceTransformer, name: str, roles: Roles = PLAIN) -> str:
     """Fingerprint of a base model, see :meth:`Fingerprints.parts_of_base`."""
-    return combined(Fingerprints().parts_of_base(model, name))
+    return combined(Fingerprints().parts_of_base(model, name, roles))
 
 
 def combined(parts: Parts) -> str:
@@ -170,6 +181,16 @@ def _hash_tokenizer(model: SentenceTransformer) -> str:
     probes = [*_PROBES, " ".join(own), " ".join(map(str.title, own)), "-".join(own).upper()]
     with limits_kept(tokenizer):
         return _short(_json(known), *(_json(token_ids(model, text)) for text in probes))
+
+
+def _tokens(model: SentenceTransformer, route: Route) -> list[list[int]]:
+    """What a model that treats the roles in different ways reads the probes as."""
+    found: list[list[int]] = []
+    for text in _PROBES:
+        with limits_kept(getattr(input_modules(model, route.task)[0], "tokenizer", None)):
+            features = model.preprocess([text], prompt=route.prompt, **route.arguments)
+        found.append(torch.as_tensor(features["input_ids"]).reshape(-1).tolist() if "input_ids" in features else [])
+    return found
 
 
 def _settings(module: torch.nn.Module) -> list[Any]:

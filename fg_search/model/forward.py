@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -43,14 +43,16 @@ class ForwardPass:
     Args:
         model: A model with a plain ``encode``.
         tf32: Whether a CUDA device may round the factors of products to ten bits.
+        arguments: What the modules are told beside what ``preprocess`` makes of texts.
     """
 
-    def __init__(self, model: SentenceTransformer, *, tf32: bool) -> None:
+    def __init__(self, model: SentenceTransformer, *, tf32: bool, arguments: Mapping[str, Any] | None = None) -> None:
         if any(module.training for module in modules_of(model)):
             model.eval()
         self._model = model
         self._device = model.device
         self._tf32 = tf32
+        self._arguments = arguments or {}
 
     @torch.inference_mode()
     def __call__(self, features: MutableMapping[str, Any]) -> torch.Tensor:
@@ -59,7 +61,7 @@ class ForwardPass:
             if isinstance(value, torch.Tensor):
                 features[name] = self._moved(value)
         with products(self._device, tf32=self._tf32):
-            embeddings: torch.Tensor = self._model(features)["sentence_embedding"]
+            embeddings: torch.Tensor = self._model(features, **self._arguments)["sentence_embedding"]
         return embeddings if self._model.truncate_dim is None else embeddings[..., : self._model.truncate_dim]
 
     def _moved(self, value: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,9 @@ from fg_search.model.history import FitHistory
 _ROWS = 8192  # rows per forward pass; bounds the memory of the hidden layer
 # Saved settings have the attributes' names. The attribute ``hidden`` is the hidden layer itself, and ``codes`` means
 # assigned codes everywhere else.
-_FAMILIARITY = "familiarity"  # in the saved settings: sizes of what belongs to it
+# in the saved settings: sizes of what belongs to them
+_FAMILIARITY = "familiarity"
+_QUERY_FAMILIARITY = "query_familiarity"
 _PARAMETERS = {"codes_per_group": "codes", "hidden_features": "hidden"}
 
 
@@ -56,6 +58,7 @@ class FeatureGroupHead(Module):
 
     Attributes:
         prototypes: Buffer of :attr:`familiarity`, as is ``familiarity_knots``.
+        query_prototypes: Buffer of :attr:`query_familiarity`, as is ``query_familiarity_knots``.
         history: Training history if :func:`fg_search.fit_head` trained the head, otherwise ``None``; not saved.
 
     Raises:
@@ -90,6 +93,8 @@ class FeatureGroupHead(Module):
         super().__init__()  # type: ignore[no-untyped-call]  # untyped upstream
         self.prototypes: Tensor | None
         self.familiarity_knots: Tensor | None
+        self.query_prototypes: Tensor | None
+        self.query_familiarity_knots: Tensor | None
         _check_sizes(in_features, groups, codes, hidden, trunks, rank)
         if not 0 < temperature < math.inf:
             raise ValueError(f"temperature must be greater than 0 and finite, got {temperature}")
@@ -106,8 +111,8 @@ class FeatureGroupHead(Module):
         self.rank = rank
         self.history: FitHistory | None = None
         # buffers, so that they are saved, hashed and copied with the weights; a head that knows none has no such entry
-        self.register_buffer("prototypes", None)
-        self.register_buffer("familiarity_knots", None)
+        for name in ("prototypes", "familiarity_knots", "query_prototypes", "query_familiarity_knots"):
+            self.register_buffer(name, None)
         self.drop = _Dropout(dropout)
         if hidden is None:
             self.output: nn.Module = nn.Linear(in_features, groups * codes)
@@ -122,15 +127,22 @@ class FeatureGroupHead(Module):
     @property
     def familiarity(self) -> Familiarity | None:
         """What the head was trained on, in short; ``None`` if that is not known, as of heads of release 0.1."""
-        if self.prototypes is None or self.familiarity_knots is None:
-            return None
-        knots = self.familiarity_knots.cpu().numpy()
-        return Familiarity(self.prototypes.cpu(), FamiliarityScale(knots))
+        return _familiarity_of(self.prototypes, self.familiarity_knots)
 
     @familiarity.setter
     def familiarity(self, found: Familiarity | None) -> None:
         self.prototypes = None if found is None else found.prototypes
         self.familiarity_knots = None if found is None else torch.from_numpy(found.scale.knots)
+
+    @property
+    def query_familiarity(self) -> Familiarity | None:
+        """The same of queries, where these are embedded in another way than documents; ``None`` if they are not."""
+        return _familiarity_of(self.query_prototypes, self.query_familiarity_knots)
+
+    @query_familiarity.setter
+    def query_familiarity(self, found: Familiarity | None) -> None:
+        self.query_prototypes = None if found is None else found.prototypes
+        self.query_familiarity_knots = None if found is None else torch.from_numpy(found.scale.knots)
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Unnormalised log-probabilities z / T.
@@ -195,11 +207,13 @@ class FeatureGroupHead(Module):
         return self.groups * self.codes_per_group
 
     def get_config_dict(self) -> dict[str, Any]:
-        """The constructor's arguments; and the sizes of the prototypes and of their scale, if there are any."""
+        """The constructor's arguments; and the sizes of the prototypes and of their scales, if there are any."""
         config: dict[str, Any] = super().get_config_dict()
-        if self.prototypes is None or self.familiarity_knots is None:
-            return config
-        return {**config, _FAMILIARITY: [len(self.prototypes), len(self.familiarity_knots)]}
+        if self.prototypes is not None and self.familiarity_knots is not None:
+            config[_FAMILIARITY] = [len(self.prototypes), len(self.familiarity_knots)]
+        if self.query_prototypes is not None and self.query_familiarity_knots is not None:
+            config[_QUERY_FAMILIARITY] = [len(self.query_prototypes), len(self.query_familiarity_knots)]
+        return config
 
     def save(self, output_path: str, *_: Any, safe_serialization: bool = True, **__: Any) -> None:
         """Write ``config.json`` and ``model.safetensors`` into the folder ``output_path``.
@@ -244,10 +258,13 @@ class FeatureGroupHead(Module):
             "local_files_only": local_files_only,
         }
         settings = {**(init_defaults or {}), **cls.load_config(model_name_or_path, **where)}
-        sizes = settings.pop(_FAMILIARITY, None)
+        sizes, query_sizes = settings.pop(_FAMILIARITY, None), settings.pop(_QUERY_FAMILIARITY, None)
         head = cls(**{_PARAMETERS.get(name, name): value for name, value in settings.items()})
         if sizes is not None:
             head.prototypes, head.familiarity_knots = torch.zeros(sizes[0], head.in_features), torch.zeros(sizes[1])
+        if query_sizes is not None:
+            head.query_prototypes = torch.zeros(query_sizes[0], head.in_features)
+            head.query_familiarity_knots = torch.zeros(query_sizes[1])
         cls.load_torch_weights(model_name_or_path, model=head, **where)
         return head
 
@@ -286,6 +303,12 @@ class FeatureGroupHead(Module):
         zeros = torch.zeros(head.get_embedding_dimension())
         head.output.load_state_dict({"weight": weight, "bias": zeros if bias is None else bias})
         return head.eval()
+
+
+def _familiarity_of(prototypes: Tensor | None, knots: Tensor | None) -> Familiarity | None:
+    if prototypes is None or knots is None:
+        return None
+    return Familiarity(prototypes.cpu(), FamiliarityScale(knots.cpu().numpy()))
 
 
 class _TrunkLinear(nn.Module):

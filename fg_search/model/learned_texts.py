@@ -1,4 +1,4 @@
-"""Which texts an encoder has learned from, by their hashes: they are no held-out queries."""
+"""Which texts and vectors an encoder has learned from, by their hashes: they are no held-out queries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +27,10 @@ class LearnedTexts:
     hashes: npt.NDArray[np.uint64]
 
     @classmethod
-    def of(cls, texts: Iterable[str]) -> Self:
-        """Remember texts."""
-        return cls(np.unique(_hashes(texts)))
+    def of(cls, texts: Iterable[str], vectors: npt.NDArray[np.floating[Any]] | None = None) -> Self:
+        """Remember texts, and vectors ``(n, d)`` that were brought along."""
+        hashes = _hashes(texts)
+        return cls(np.unique(hashes if vectors is None else np.concatenate([hashes, _hashes_of_rows(vectors)])))
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -36,6 +38,10 @@ class LearnedTexts:
     def among(self, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Which of n texts were learned from, ``(n,)`` booleans."""
         return np.isin(_hashes(texts), self.hashes)
+
+    def among_vectors(self, vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.bool_]:
+        """Which of vectors ``(n, d)`` were learned from, number by number, ``(n,)`` booleans."""
+        return np.isin(_hashes_of_rows(vectors), self.hashes)
 
     def write(self, folder: Path) -> None:
         """Write a file into the folder of an encoder."""
@@ -49,8 +55,13 @@ class LearnedTexts:
 
 
 def _hashes(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
-    digests = [
-        hashlib.blake2b(" ".join(text.casefold().split()).encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest()
-        for text in texts
-    ]
-    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64)
+    return _digests(" ".join(text.casefold().split()).encode("utf-8", "surrogatepass") for text in texts)
+
+
+def _hashes_of_rows(vectors: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint64]:
+    return _digests(row.tobytes() for row in np.ascontiguousarray(vectors, dtype="<f4"))
+
+
+def _digests(contents: Iterable[bytes]) -> npt.NDArray[np.uint64]:
+    found = b"".join(hashlib.blake2b(content, digest_size=_BYTES).digest() for content in contents)
+    return np.frombuffer(found, dtype="<u8").astype(np.uint64)

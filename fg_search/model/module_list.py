@@ -13,10 +13,12 @@ class ModuleEntry(NamedTuple):
     Attributes:
         type: Name of its class.
         path: Its folder below that of the model; empty for the model's own folder.
+        kwargs: Names of the arguments of ``encode`` that it takes.
     """
 
     type: str
     path: str
+    kwargs: tuple[str, ...] = ()
 
 
 def read_module_list(folder: Path) -> list[ModuleEntry]:
@@ -33,9 +35,12 @@ def read_module_list(folder: Path) -> list[ModuleEntry]:
 
 
 def _checked(entry: object) -> ModuleEntry:
-    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ModuleEntry._fields):
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str) for key in ("type", "path")):
         raise ValueError("modules.json has an entry without the type and path of a module")
     path = PurePosixPath(entry["path"])
     if path.is_absolute() or ".." in path.parts or any(sign in entry["path"] for sign in "\\:\0"):
         raise ValueError(f"modules.json has the path {entry['path']!r}, which is not below the model's folder")
-    return ModuleEntry(entry["type"], entry["path"])
+    told = entry.get("kwargs") or []
+    if not isinstance(told, list) or not all(isinstance(name, str) for name in told):
+        raise ValueError("modules.json has an entry whose kwargs are no names of arguments")
+    return ModuleEntry(entry["type"], entry["path"], tuple(told))

@@ -59,7 +59,13 @@ def code_digests(folder: Path) -> dict[str, str]:
 
 
 def load_modules(
-    folder: Path, entries: Sequence[ModuleEntry], dtype: str | None, *, trusted: bool, classes: ModuleClasses
+    folder: Path,
+    entries: Sequence[ModuleEntry],
+    dtype: str | None,
+    *,
+    backend: str = "torch",
+    trusted: bool,
+    classes: ModuleClasses,
 ) -> list[torch.nn.Module]:
     """Load modules, in order.
 
@@ -67,6 +73,7 @@ def load_modules(
         folder: Folder of a sentence-transformers model.
         entries: Its list of modules.
         dtype: Type of the weights, as torch calls it; ``None`` for what the files say.
+        backend: What runs the model.
         trusted: Whether to run code that comes with the model.
         classes: Classes that are there already, by their names in the list.
 
@@ -84,6 +91,8 @@ def load_modules(
         options = {"subfolder": entry.path, "local_files_only": True, "trust_remote_code": trusted}
         if dtype is not None:
             options["model_kwargs"] = {"dtype": getattr(torch, dtype)}
+        if backend != "torch":
+            options["backend"] = backend
         try:
             modules.append(module_class.load(os.fspath(folder), **options))
         except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -67,10 +68,21 @@ def _truncation(dimension: int, kept: int) -> Dense:
 
 
 def _with_modules(model: SentenceTransformer, modules: list[torch.nn.Module], **options: Any) -> SentenceTransformer:
-    return SentenceTransformer(
+    made = SentenceTransformer(
         modules=modules,
         device=str(model.device),
         prompts={name: prompt for name, prompt in model.prompts.items() if prompt is not None},
         default_prompt_name=model.default_prompt_name,
+        backend=model.get_backend(),
         **options,
     )
+    told = model.module_kwargs or {}
+    known = {id(module): told[name] for name, module in model.named_children() if told.get(name)}
+    set_module_arguments(made, [known.get(id(module), []) for module in modules])
+    return made
+
+
+def set_module_arguments(model: SentenceTransformer, arguments: Sequence[Sequence[str]]) -> None:
+    """Say which arguments of ``encode``, such as the task, are handed to which of a model's modules, in their order."""
+    names = [name for name, _ in model.named_children()]
+    model.module_kwargs = {name: list(told) for name, told in zip(names, arguments, strict=True) if told} or None

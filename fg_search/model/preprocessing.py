@@ -11,8 +11,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 
 from fg_search.model.reading import Reading
-from fg_search.model.text_tokenizer import prompt_of
-from fg_search.model.tokenizer_state import tokenizer_of
+from fg_search.model.roles import Route, input_modules
 from fg_search.model.tokens import Ids, IntArray, Tokens, Vocabulary
 
 _AT_ONCE = 1024  # texts per call of ``preprocess``, which pads them to the longest
@@ -25,14 +24,15 @@ class Reader:
     Args:
         model: Any model.
         texts: n texts.
+        route: Their way into the model.
     """
 
-    def __init__(self, model: SentenceTransformer, texts: Sequence[str]) -> None:
+    def __init__(self, model: SentenceTransformer, texts: Sequence[str], route: Route) -> None:
         self._model = model
         self._texts = texts
         self._limit: float | None = model.max_seq_length
-        self._prompt = prompt_of(model)
-        self._vocabulary = Vocabulary.of(tokenizer_of(model))
+        self._route = route
+        self._vocabulary = Vocabulary.of(getattr(input_modules(model, route.task)[0], "tokenizer", None))
         self._found = replace(Reading.unknown(len(texts)), limit=self._limit)
         self._is_left = np.ones(len(texts), dtype=bool)
         self._is_readable = True
@@ -64,8 +64,8 @@ class Reader:
         return self._found if self._is_readable else None
 
     def _preprocessed(self, texts: list[str]) -> MutableMapping[str, Any]:
-        prompt = {"prompt": self._prompt} if self._prompt else {}  # not all modules know of prompts
-        features: MutableMapping[str, Any] = self._model.preprocess(texts, **prompt)
+        prompt = {"prompt": self._route.prompt} if self._route.prompt else {}  # not all modules know of prompts
+        features: MutableMapping[str, Any] = self._model.preprocess(texts, **prompt, **self._route.arguments)
         return features
 
     def _take_down(self, rows: IntArray, features: MutableMapping[str, Any]) -> None:
@@ -79,7 +79,7 @@ class Reader:
         self._is_left[rows] = False
 
     def _prompt_ids(self) -> Ids:
-        if not self._prompt:
+        if not self._route.prompt:
             return np.empty(0, dtype=np.int32)
         alone = Tokens.of_features(self._preprocessed([""]), self._limit)
         return np.empty(0, dtype=np.int32) if alone is None else self._vocabulary.without_end(alone.ids)

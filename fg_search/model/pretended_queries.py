@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _FOLDS = 3
 _LEFT_OUT = 5  # of so many labels, one is left out in each fold
-_MOST = 2_000  # pretended queries of a fold
+_MOST = 2_000  # pretended queries of a fold, and examples that are embedded as queries to learn how these look
 _FEWEST_LABELS = 3
 
 
@@ -71,14 +71,40 @@ def pretended_queries(
     part_of_label = {str(label): i % _LEFT_OUT for i, label in enumerate(rng.permutation(kinds).tolist())}
     parts = np.array([part_of_label[str(label)] for label in named])
     fold = _dealt(named, rng)
+    as_queries = _AsQueries(encoder, texts) if encoder.embeds_queries_apart else None
     for number in range(_FOLDS):
         out, unknown = fold == number, parts == number
         kept = np.flatnonzero(~out & ~unknown).tolist()
         asked = rng.permutation(np.flatnonzero(out))[:_MOST]
         other = encoder.refitted(
-            [texts[i] for i in kept], named[kept].tolist(), embeddings=base[kept], seed=seed + number
+            [texts[i] for i in kept],
+            named[kept].tolist(),
+            vectors=base[kept],
+            query_vectors=None if as_queries is None else as_queries(kept[:: -(-len(kept) // _MOST)]),
+            seed=seed + number,
         )
-        yield PretendedQueries(other.features(base[asked]), named[asked], other.features(base[kept]), named[kept])
+        if as_queries is None:
+            queries = other.features(base[asked])
+        else:
+            queries = other.features(as_queries(asked.tolist()), role="query")
+        yield PretendedQueries(queries, named[asked], other.features(base[kept]), named[kept])
+
+
+class _AsQueries:
+    """Texts embedded as queries, each once."""
+
+    def __init__(self, encoder: FeatureGroupEncoder, texts: Sequence[str]) -> None:
+        self._encoder = encoder
+        self._texts = texts
+        self._known: dict[int, npt.NDArray[np.float32]] = {}
+
+    def __call__(self, rows: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Embeddings ``(m, d)`` of some of the texts."""
+        new = [row for row in rows if row not in self._known]
+        if new:
+            vectors = self._encoder.embed([self._texts[row] for row in new], role="query")
+            self._known |= dict(zip(new, vectors, strict=True))
+        return np.stack([self._known[row] for row in rows])
 
 
 def _dealt(labels: npt.NDArray[np.object_], rng: np.random.Generator) -> npt.NDArray[np.int64]:

@@ -1,4 +1,8 @@
-"""The folder of a saved encoder: a sentence-transformers model and one more file, ``fg_search.json``."""
+"""The folder of a saved encoder, with a file of its own, ``fg_search.json``.
+
+That of a ``SentenceTransformer`` is a sentence-transformers model, base model and head. Of any other embedder it holds
+the head and the embedder's settings.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,10 @@ from transformers.utils import logging as transformers_logging
 
 from fg_search.errors import EncoderNotFoundError, FgSearchError, FormatVersionError, StorageError
 from fg_search.model.codebook import Codebook
-from fg_search.model.fingerprint import Fingerprints, combined, short_parts
+from fg_search.model.embedders.embedder import Embedder
+from fg_search.model.embedders.sentence_transformer import SentenceTransformerEmbedder
+from fg_search.model.embedders.settings import of_settings, to_settings
+from fg_search.model.fingerprint import Fingerprints, Parts, combined, short_parts
 from fg_search.model.head import FeatureGroupHead
 from fg_search.model.learned_texts import LearnedTexts
 from fg_search.model.module_list import ModuleEntry, read_module_list
@@ -29,12 +36,20 @@ from fg_search.model.own_code import (
     load_modules,
     untrusted,
 )
-from fg_search.model.pipeline import with_head
+from fg_search.model.pipeline import set_module_arguments, with_head
+from fg_search.model.pretrained import Backend, packages_of
+from fg_search.model.roles import PLAIN, Roles
+from fg_search.model.vector_norms import VectorNorms
 
-_FORMAT = 3
+_FORMAT = 4
+_OF_ONE_ROLE = 3  # format of a SentenceTransformer that takes queries and documents alike
 _WITHOUT_FAMILIARITY = 2  # format of an encoder whose head does not know its examples, which release 0.1 reads, too
 _CONFIG_FILE = "fg_search.json"
+_HEAD_FOLDER = "head"
 _PARTS = {
+    "embedder": "embedder",
+    "roles": "prompts or routes of queries and documents",
+    "backend": "backend",
     "weights": "weights of the base model",
     "tokenizer": "tokenizer",
     "modules": "modules or their settings",
@@ -52,24 +67,31 @@ class SavedEncoder:
     """The contents of the folder.
 
     Attributes:
-        model: Base model without the head.
-        model_name: Name of the base model as the user gave it.
+        embedder: What makes the base embeddings.
         head: Head in evaluation mode.
         codebook: Codebook without training targets.
-        fingerprints: What has been hashed of them.
+        fingerprints: What has been hashed of the head.
         learned: Texts that were learned from; ``None`` if an earlier release saved the encoder.
+        norms: Lengths of the vectors that were learned from; ``None`` if an earlier release saved the encoder.
     """
 
-    model: SentenceTransformer
-    model_name: str
+    embedder: Embedder
     head: FeatureGroupHead
     codebook: Codebook
     fingerprints: Fingerprints = field(default_factory=Fingerprints, repr=False)
     learned: LearnedTexts | None = field(default=None, repr=False)
+    norms: VectorNorms | None = None
 
     def parts(self) -> dict[str, str]:
-        """Digests of what makes the encoder what it is, see :meth:`Fingerprints.parts`."""
-        return self.fingerprints.parts(self.model, self.model_name, self.head, self.codebook)
+        """Digests of what makes the encoder what it is, by name."""
+        return {**parts_of_embedder(self.embedder), "head": self.fingerprints.of_head(self.head, self.codebook)}
+
+
+def parts_of_embedder(embedder: Embedder) -> Parts:
+    """Digests of what makes an embedder what it is, by name."""
+    if isinstance(embedder, SentenceTransformerEmbedder):
+        return embedder.parts
+    return {"embedder": embedder.fingerprint}
 
 
 def is_saved_encoder(folder: str | os.PathLike[str]) -> bool:
@@ -101,8 +123,9 @@ def write(folder: str | os.PathLike[str], saved: SavedEncoder) -> Path:
         ValueError: If another process could not find the code of a module.
     """
     target = check_target(folder)
-    for module in saved.model:
-        check_findable(type(module))
+    if isinstance(saved.embedder, SentenceTransformerEmbedder):
+        for module in saved.embedder.model:
+            check_findable(type(module))
     try:
         return _write(target, saved)
     except FgSearchError:
@@ -125,7 +148,13 @@ def _write(target: Path, saved: SavedEncoder) -> Path:
     return target.resolve()
 
 
-def read(folder: str | os.PathLike[str], device: str | None, *, trust_remote_code: bool = False) -> SavedEncoder:
+def read(
+    folder: str | os.PathLike[str],
+    device: str | None,
+    *,
+    trust_remote_code: bool = False,
+    embedder: Embedder | None = None,
+) -> SavedEncoder:
     """Read the folder, and make sure that it still holds the encoder that was saved.
 
     Of the code it names, only modules of sentence-transformers and of this library are run, unless its own is trusted.
@@ -134,9 +163,11 @@ def read(folder: str | os.PathLike[str], device: str | None, *, trust_remote_cod
         folder: Folder that :func:`write` wrote.
         device: Device that the model runs on; ``None`` lets sentence-transformers choose.
         trust_remote_code: Whether to run code that comes with the model.
+        embedder: Embedder to use in place of what was saved of it, which must be the same.
 
     Raises:
         EncoderNotFoundError: If the folder is damaged, incomplete, or holds another encoder than the one saved.
+        ModelMismatchError: If another embedder is given.
         FormatVersionError: If it was written in a format that this release does not read.
         UntrustedCodeError: If it needs code of its own, which is not trusted.
     """
@@ -144,9 +175,14 @@ def read(folder: str | os.PathLike[str], device: str | None, *, trust_remote_cod
     try:
         config = _json(path / _CONFIG_FILE)
         _check_format(path, config["format"])
-        entries = read_module_list(path)
         _check_complete(path, config, trusted=trust_remote_code)
-        saved = _load(path, config, entries, device, trusted=trust_remote_code, classes={})
+        if "embedder" in config:
+            saved = _load_head(path, config, embedder)
+        else:
+            entries = read_module_list(path)
+            saved = _load(path, config, entries, device, trusted=trust_remote_code, classes={})
+            if embedder is not None:
+                saved = replace(saved, embedder=_same(embedder, saved.embedder))
         differing = _differing(path, saved, config)
     except Exception as error:  # the tokenizers' own errors have no class but this
         raise _damaged(path, error) from error
@@ -161,22 +197,23 @@ def _write_all(staged: Path, saved: SavedEncoder) -> None:
     Raises:
         StorageError: If they do not.
     """
-    pipeline = with_head(saved.model, saved.head)
+    if not isinstance(saved.embedder, SentenceTransformerEmbedder):
+        _write_head(staged, saved)
+        return
+    model = saved.embedder.model
+    pipeline = with_head(model, saved.head)
     pipeline[-1].float().load_state_dict(saved.head.state_dict())  # a base model in half precision rounds its modules
     pipeline.save(os.fspath(staged), create_model_card=False)
     copy_code_up(staged)
-    if saved.learned is not None:
-        saved.learned.write(staged)
-    parts = saved.parts()
+    roles, is_plain = saved.embedder.roles, saved.embedder.roles.are_plain(model)
+    former = _WITHOUT_FAMILIARITY if saved.head.familiarity is None else _OF_ONE_ROLE
     config = {
-        "format": _WITHOUT_FAMILIARITY if saved.head.familiarity is None else _FORMAT,
-        "model_name": saved.model_name,
-        "fingerprint": combined(parts),
-        "parts": short_parts(parts),
-        "dtype": _dtype(saved.model),
+        "format": former if is_plain and model.get_backend() == "torch" else _FORMAT,
+        **_common(staged, saved),
+        "dtype": _dtype(model),
         "code": code_digests(staged),
-        "files": sorted(path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()),
-        "codebook": saved.codebook.to_dict(),
+        **({} if is_plain else {"roles": roles.settings()}),
+        **({} if model.get_backend() == "torch" else {"backend": model.get_backend()}),
     }
     entries = read_module_list(staged)
     classes = {entry.type: type(module) for entry, module in zip(entries, pipeline, strict=True)}
@@ -184,8 +221,57 @@ def _write_all(staged: Path, saved: SavedEncoder) -> None:
     # whether to run code that comes with the model is asked of everyone who loads the folder: only the need is written
     config["needs_own_code"] = bool(wrong)
     if wrong and (wrong := _wrong(staged, config, entries, trusted=True, classes=classes)):
-        raise StorageError(f"nothing was saved: what was written of {saved.model_name!r} {wrong}")
+        raise StorageError(f"nothing was saved: what was written of {saved.embedder.name!r} {wrong}")
     (staged / _CONFIG_FILE).write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+
+def _write_head(staged: Path, saved: SavedEncoder) -> None:
+    """Write the head, and the settings of an embedder that has no files."""
+    saved.head.save(os.fspath(staged / _HEAD_FOLDER))
+    config = {"format": _FORMAT, **_common(staged, saved), "embedder": to_settings(saved.embedder)}
+    if differing := _differing(staged, _load_head(staged, config, saved.embedder), config):
+        raise StorageError(f"nothing was saved: what was written loads as another encoder, with another {differing}")
+    (staged / _CONFIG_FILE).write_text(json.dumps(config, indent=1), encoding="utf-8")
+
+
+def _common(staged: Path, saved: SavedEncoder) -> dict[str, Any]:
+    """What is written of every encoder, after all files but the one for it."""
+    if saved.learned is not None:
+        saved.learned.write(staged)
+    parts = saved.parts()
+    return {
+        "model_name": saved.embedder.name,
+        "fingerprint": combined(parts),
+        "parts": short_parts(parts),
+        "files": sorted(path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()),
+        "codebook": saved.codebook.to_dict(),
+        **({} if saved.norms is None else {"norms": saved.norms.to_dict()}),
+    }
+
+
+def _load_head(path: Path, config: Mapping[str, Any], embedder: Embedder | None) -> SavedEncoder:
+    found = of_settings(config["embedder"], embedder)
+    head = FeatureGroupHead.load(os.fspath(path / _HEAD_FOLDER), local_files_only=True)
+    return _checked(found, head, path, config)
+
+
+def _checked(embedder: Embedder, head: object, path: Path, config: Mapping[str, Any]) -> SavedEncoder:
+    codebook = Codebook.from_dict(config["codebook"])
+    if not isinstance(head, FeatureGroupHead):
+        raise TypeError("its last module is no feature-group head")
+    if (head.groups, head.codes_per_group) != (codebook.groups, codebook.codes_per_group):
+        raise ValueError("its head and its codebook have different sizes")
+    norms = None if "norms" not in config else VectorNorms.of_dict(config["norms"])
+    return SavedEncoder(embedder, head.eval(), codebook, learned=LearnedTexts.read(path), norms=norms)
+
+
+def _same(given: Embedder, saved: Embedder) -> Embedder:
+    """The embedder that is given, if it is the one that was saved.
+
+    Raises:
+        ModelMismatchError: If it is another one.
+    """
+    return of_settings(to_settings(saved), given)
 
 
 def _wrong(
@@ -213,21 +299,23 @@ def _load(
     trusted: bool,
     classes: ModuleClasses,
 ) -> SavedEncoder:
-    modules = load_modules(path, entries, config.get("dtype"), trusted=trusted, classes=classes)
+    backend: Backend = config.get("backend", "torch")
+    with packages_of(backend):
+        modules = load_modules(path, entries, config.get("dtype"), backend=backend, trusted=trusted, classes=classes)
     head = modules.pop()
-    codebook = Codebook.from_dict(config["codebook"])
-    if not isinstance(head, FeatureGroupHead):
-        raise TypeError("its last module is no feature-group head")
-    if (head.groups, head.codes_per_group) != (codebook.groups, codebook.codes_per_group):
-        raise ValueError("its head and its codebook have different sizes")
     settings = _json(path / "config_sentence_transformers.json")
     model = SentenceTransformer(
         modules=modules,
         device=device,
         prompts=settings.get("prompts"),
         default_prompt_name=settings.get("default_prompt_name"),
+        backend=backend,
     )
-    return SavedEncoder(model, str(config["model_name"]), head.eval(), codebook, learned=LearnedTexts.read(path))
+    set_module_arguments(model, [entry.kwargs for entry in entries[:-1]])
+    # an encoder that an earlier release saved takes queries and documents alike, whatever prompts its model has
+    roles = Roles(**config["roles"]) if "roles" in config else PLAIN
+    embedder = SentenceTransformerEmbedder.of(model, str(config["model_name"]), roles, Fingerprints())
+    return _checked(embedder, head, path, config)
 
 
 @contextmanager
@@ -301,17 +389,22 @@ def _differing(path: Path, saved: SavedEncoder, config: Mapping[str, Any]) -> st
     names = [name for name in {**config["parts"], **parts} if config["parts"].get(name) != parts.get(name)]
     if not names:
         return ""
-    versions = _json(path / "config_sentence_transformers.json").get("__version__", {})
+    about = path / "config_sentence_transformers.json"
+    versions = _json(about).get("__version__", {}) if about.is_file() else {}
     libraries = ", ".join(f"{library} {version}" for library, version in versions.items())
-    return f"{' and '.join(_PARTS.get(name, name) for name in names)} (it was saved with {libraries})"
+    with_libraries = f" (it was saved with {libraries})" if libraries else ""
+    return " and ".join(_PARTS.get(name, name) for name in names) + with_libraries
 
 
 def _is_encoder_of_0_1(saved: SavedEncoder, fingerprint: str) -> bool:
-    if _dtype(saved.model) in ("float16", "bfloat16"):
+    model = saved.embedder.model if isinstance(saved.embedder, SentenceTransformerEmbedder) else None
+    if model is None:
+        return False
+    if _dtype(model) in ("float16", "bfloat16"):
         return (
             True  # 0.1 rounded the head when it saved it: the folder never was the encoder that the fingerprint is of
         )
-    return fingerprint == saved.fingerprints.former(saved.model, saved.model_name, saved.head, saved.codebook)
+    return fingerprint == saved.fingerprints.former(model, saved.embedder.name, saved.head, saved.codebook)
 
 
 def _has_content(path: Path) -> bool:

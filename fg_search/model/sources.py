@@ -16,6 +16,7 @@ from sentence_transformers import SentenceTransformer
 from fg_search.model.forward import ForwardPass, has_plain_encode, products
 from fg_search.model.preprocessing import Reader
 from fg_search.model.reading import Reading
+from fg_search.model.roles import Route, prompt_of
 from fg_search.model.text_tokenizer import KnownTokenizer, TextTokenizer
 from fg_search.model.tokens import IntArray
 
@@ -41,7 +42,14 @@ class Source(Protocol):
         """What the model reads of the texts, ``None`` if that cannot be known."""
 
 
-def source_of(model: SentenceTransformer, texts: Sequence[str], known: KnownTokenizer, *, tf32: bool) -> Source:
+def source_of(
+    model: SentenceTransformer,
+    texts: Sequence[str],
+    known: KnownTokenizer,
+    *,
+    tf32: bool,
+    route: Route | None = None,
+) -> Source:
     """The fastest way of texts into a model.
 
     Args:
@@ -49,15 +57,19 @@ def source_of(model: SentenceTransformer, texts: Sequence[str], known: KnownToke
         texts: n texts, at least one.
         known: Remembers the model's tokenizer.
         tf32: Whether a CUDA device may round the factors of products to ten bits.
+        route: Way of the texts into the model; by default that of ``model.encode``.
     """
+    plain = Route(prompt_of(model))
+    route = route or plain
     if not has_plain_encode(model):
-        return EncodedTexts(model, texts, tf32=tf32)
-    tokenizer = known.of(model)
+        return EncodedTexts(model, texts, tf32=tf32, route=None if route == plain else route)
+    forward = ForwardPass(model, tf32=tf32, arguments=route.arguments)
+    tokenizer = None if route.task else known.of(model, route.prompt)
     if tokenizer is not None:
-        return TokenizedTexts(ForwardPass(model, tf32=tf32), tokenizer, texts)
+        return TokenizedTexts(forward, tokenizer, texts)
     if reads_texts_only(model):
-        return PreprocessedTexts(ForwardPass(model, tf32=tf32), Reader(model, texts))
-    return EncodedTexts(model, texts, tf32=tf32)
+        return PreprocessedTexts(forward, Reader(model, texts, route))
+    return EncodedTexts(model, texts, tf32=tf32, route=None if route == plain else route)
 
 
 def reads_texts_only(model: SentenceTransformer) -> bool:
@@ -119,11 +131,14 @@ class EncodedTexts:
 
     is_slow = False
 
-    def __init__(self, model: SentenceTransformer, texts: Sequence[str], *, tf32: bool) -> None:
+    def __init__(
+        self, model: SentenceTransformer, texts: Sequence[str], *, tf32: bool, route: Route | None = None
+    ) -> None:
         self._model = model
         self._texts = texts
         self._tf32 = tf32
-        reader = Reader(model, texts)
+        self._arguments = {} if route is None else {"prompt": route.prompt, **route.arguments}
+        reader = Reader(model, texts, route or Route(prompt_of(model)))
         self._reading = reader.reading()
         self.lengths = reader.estimated_lengths() if self._reading is None else self._reading.tokens
 
@@ -134,7 +149,9 @@ class EncodedTexts:
     def embeddings(self, batch: list[str]) -> torch.Tensor:
         """Embeddings of a batch."""
         with products(self._model.device, tf32=self._tf32):
-            found = self._model.encode(batch, batch_size=len(batch), show_progress_bar=False, convert_to_numpy=True)
+            found = self._model.encode(
+                batch, batch_size=len(batch), show_progress_bar=False, convert_to_numpy=True, **self._arguments
+            )
         return torch.from_numpy(np.ascontiguousarray(found, dtype=np.float32))
 
     def reading(self) -> Reading | None:

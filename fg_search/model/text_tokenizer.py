@@ -150,33 +150,31 @@ class ConcatenatedTokenizer:
 
 
 class KnownTokenizer:
-    """Finds the tokenizer of a model, and remembers it as long as nothing that decides on tokens has changed."""
+    """Finds the tokenizer of a model, and remembers it as long as nothing that decides on tokens has changed.
+
+    It knows one for each prompt: queries may have another one than documents.
+    """
 
     def __init__(self) -> None:
-        self._known: tuple[object, TextTokenizer | None] | None = None
+        self._known: dict[str, tuple[object, TextTokenizer | None]] = {}
 
-    def of(self, model: SentenceTransformer) -> TextTokenizer | None:
+    def of(self, model: SentenceTransformer, prompt: str) -> TextTokenizer | None:
         """The tokenizer of a model as it is now; ``None`` if only its ``preprocess`` will do."""
         state = _state(model)
-        known = self._known
+        known = self._known.get(prompt)
         if known is None or known[0] != state:
-            self._known = known = (state, text_tokenizer(model))
+            self._known[prompt] = known = (state, text_tokenizer(model, prompt))
         return known[1]
 
 
-def text_tokenizer(model: SentenceTransformer) -> TextTokenizer | None:
-    """A tokenizer that gives what the model's ``preprocess`` gives; ``None`` if there is none."""
+def text_tokenizer(model: SentenceTransformer, prompt: str) -> TextTokenizer | None:
+    """A tokenizer that gives what the model's ``preprocess`` gives with this prompt; ``None`` if there is none."""
     module: Any = model[0]
     if type(module) is StaticEmbedding and module.tokenizer.padding is None:
-        return _of_static_embedding(module, prompt_of(model))
+        return _of_static_embedding(module, prompt)
     if type(module) is Transformer and set(module.modalities) == {"text"} and _works_in_rust(module.processor):
-        return _of_transformer(module, prompt_of(model))
+        return _of_transformer(module, prompt)
     return None
-
-
-def prompt_of(model: SentenceTransformer) -> str:
-    """What ``model.encode`` puts before each text, if nothing else is asked for."""
-    return model.prompts.get(model.default_prompt_name or "") or ""
 
 
 def _of_static_embedding(module: StaticEmbedding, prompt: str) -> TextTokenizer | None:
@@ -254,7 +252,6 @@ def _state(model: SentenceTransformer) -> tuple[object, ...]:
         Same(model[0]),
         tokenizer_state(model),
         model.max_seq_length,
-        prompt_of(model),
         [getattr(tokenizer, name, None) for name in names],
         copy.deepcopy(getattr(model[0], "processing_kwargs", None)),
         getattr(tokenizer, "padding", None),

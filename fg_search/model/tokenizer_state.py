@@ -29,7 +29,12 @@ class Same:
 def tokenizer_state(model: SentenceTransformer) -> tuple[object, ...]:
     """Compares equal as long as the model's tokenizer has not been changed; quick, and asked before every use."""
     tokenizer = tokenizer_of(model)
-    return Same(tokenizer), _vocabulary_size(tokenizer), _steps(tokenizer), _probe_ids(model, tokenizer)
+    return Same(tokenizer), *state_of(tokenizer), _probe_ids(model, tokenizer)
+
+
+def state_of(tokenizer: Any) -> tuple[object, ...]:
+    """Compares equal as long as a tokenizer's vocabulary and its steps have not been changed."""
+    return _vocabulary_size(tokenizer), _steps(tokenizer)
 
 
 def tokenizer_of(model: SentenceTransformer) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.model.codebook import Codebook
-from fg_search.validation import check_labels, check_list, check_mapping, check_same_length, check_texts
+from fg_search.validation import check_brought, check_labels, check_list, check_mapping, check_same_length, check_texts
 
 _GROUPS = 16
 _MAX_CODES = 64  # more codes lower the accuracy, fewer slow down search (docs/benchmarks.md)
@@ -23,6 +23,7 @@ class TrainingSet:
     Attributes:
         texts: All n training texts, the user's ``texts`` first.
         given: Number of the user's ``texts``.
+        queries: Number of the queries of pairs, which come last.
         learns_labels: Whether the head learns from labels.
         codebook: Function from the embeddings ``(n, d)`` of ``texts`` to the codebook.
     """
@@ -31,6 +32,7 @@ class TrainingSet:
     given: int
     learns_labels: bool
     codebook: Callable[[npt.NDArray[np.float32]], Codebook]
+    queries: int = 0
 
 
 def training_set(
@@ -71,20 +73,29 @@ def training_set(
 
 
 def check_validation(
-    data: TrainingSet, validation: tuple[Sequence[str], Sequence[str | None]], learned: Sequence[str | None] | None
-) -> tuple[list[str], Sequence[str | None]]:
-    """Check the validation texts and labels that a caller passes.
+    data: TrainingSet,
+    validation: tuple[Sequence[str] | npt.NDArray[np.floating[Any]], Sequence[str | None]],
+    learned: Sequence[str | None] | None,
+    dimension: int,
+) -> tuple[list[str] | npt.NDArray[np.float32], Sequence[str | None]]:
+    """Check the validation texts, or vectors, and labels that a caller passes.
 
     Args:
         data: The training set.
-        validation: Texts and one label per text, ``None`` where unknown.
+        validation: Texts, or vectors ``(m, d)``, and one label for each, ``None`` where unknown.
         learned: Labels of the training texts.
+        dimension: Dimension d.
 
     Raises:
         TypeError, ValueError: If a text or label is not valid, the head does not learn from labels, or it learns none
             of these labels.
     """
-    texts = check_texts(validation[0], name="validation texts")
+    given: Any = validation[0]
+    texts: list[str] | npt.NDArray[np.float32]
+    if isinstance(given, np.ndarray) and given.ndim == 2:
+        texts = check_brought(given, name="validation vectors", dimension=dimension)
+    else:
+        texts = check_texts(given, name="validation texts")
     labels = check_labels(validation[1], name="validation labels") or []
     if len(texts) != len(labels):
         raise ValueError(f"validation has {len(texts)} texts and {len(labels)} labels")
@@ -138,4 +149,4 @@ def _from_pairs(own: list[str], pairs: Sequence[tuple[str, str]], sizes: dict[st
         targets = np.concatenate([of_documents[rows_of_own], of_documents[len(set(own)) :], of_queries])
         return Codebook("pairs", made.codes_per_group, targets)
 
-    return TrainingSet([*own, *added, *queries], len(own), False, codebook)
+    return TrainingSet([*own, *added, *queries], len(own), False, codebook, len(queries))

@@ -22,7 +22,7 @@ async def base_embeddings(
     stale = [i for i, row in enumerate(known) if row is None]
     if stale:
         texts = [queries[i].text for i in stale]
-        encoded = await state.engine.work(partial(state.encode, texts, batch_size))
+        encoded = await state.engine.work(partial(state.encode, texts, batch_size, "query"))
         for i, row in zip(stale, encoded.base, strict=True):
             known[i] = row
         await write_embeddings(state, [ids[i] for i in stale], encoded.base)

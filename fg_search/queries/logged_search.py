@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy.typing as npt
 
@@ -12,12 +13,12 @@ from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.search import flagged, flagged_groups, group, search, settle_groups
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
-from fg_search.index.state import IndexState
+from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.index.tracing import span
-from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.queries.entries import Logging, NearestItem
 from fg_search.queries.log import AskedQuery, write_queries
 from fg_search.review.decisions import now
+from fg_search.validation import is_blank, plain_text
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ async def search_texts(
     state: IndexState,
     queries: Sequence[Query],
     options: SearchOptions,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     which: Logging,
     *,
     batch_size: int | None = None,
@@ -60,7 +61,7 @@ async def search_groups(
     options: SearchOptions,
     group_by: str,
     group_size: int,
-    embeddings: FeatureEmbeddings | None,
+    embeddings: GivenEmbeddings,
     which: Logging,
 ) -> GroupedResult:
     """Search for one query with hits grouped by the value of a payload field, and log it if asked to."""
@@ -71,6 +72,16 @@ async def search_groups(
     found = await flagged_groups(state, encoded, options, group_by, group_size)
     await _log(state, encoded, [found.result], options, which)
     return settle_groups(found, options)
+
+
+async def report_missing(state: IndexState, query: Query, note: str | None) -> None:
+    """Enter a query into the log as one without an answer, see :meth:`fg_search.ConfidenceIndex.report_missing`."""
+    encoded = await encode_queries(state, [query], None, batch_size=None)
+    options = SearchOptions(limit=1)
+    (found,) = await flagged(state, encoded, options)
+    said = "" if note is None or is_blank(note) else f": {plain_text(note.strip())}"
+    unanswered = replace(found, decision="abstain", uncertain=True, reason=f"reported as missing{said}")
+    await write_queries(state, [_asked(unanswered, encoded.vectors[0].base, now(), options, sampled=False)])
 
 
 async def _log(

@@ -71,7 +71,7 @@ async def _nearest_labels(
     if state.metadata.has_base:
         vectors: list[Any] = [centre.tolist() for centre in centres]
     else:
-        embeddings = await state.engine.work(lambda: state.encoder.features(np.stack(centres)))
+        embeddings = await state.engine.work(lambda: state.features(np.stack(centres), "query"))
         vectors = [query.features for query in query_vectors(embeddings)]
     requests = [
         models.QueryRequest(

@@ -13,8 +13,7 @@ from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.index.adaptation import Sample, adapt_to_samples, check_whole, present_calibration, shift_of_samples
 from fg_search.index.calibration import Calibration
 from fg_search.index.query_vectors import Queries, Query, encode_queries, query_vectors
-from fg_search.index.state import IndexState
-from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.queries.embeddings import base_embeddings
 from fg_search.queries.entries import LoggedQuery
 from fg_search.queries.log import read_queries_of_all
@@ -37,7 +36,7 @@ class Traffic:
     queries: Sequence[Query] | None
     tenants: Sequence[str] | None
     since: datetime | None
-    embeddings: FeatureEmbeddings | None
+    embeddings: GivenEmbeddings
     batch_size: int | None
     show_progress: bool | None
 
@@ -118,7 +117,7 @@ async def _of_log(state: IndexState, traffic: Traffic) -> list[Sample]:
         if not queries:
             continue
         base = await base_embeddings(state.of(tenant), queries, traffic.batch_size)
-        embeddings = await state.engine.work(partial(state.encoder.features, base))
+        embeddings = await state.engine.work(partial(state.features, base, "query"))
         encoded = Queries([query.text for query in queries], query_vectors(embeddings))
         found.append(Sample(encoded, np.array([query.sampled for query in queries], dtype=np.float64), tenant))
     if not found:

@@ -20,6 +20,7 @@ def iterate_records(
     text: str | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # name of the column
+    vector: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     on_error: OnError = stop,
@@ -33,6 +34,7 @@ def iterate_records(
         label: Column with the label, required in every row; an empty value, null or NaN means unknown, and a whole
             number is a label by its digits.
         id: Column with the id, required and non-empty in every row.
+        vector: Column with the embedding, a list of numbers in every row.
         delimiter: Character between the fields of a CSV or TSV file; found in the header by default.
         encoding: Encoding of a text file, such as ``"cp1252"``; UTF-8 by default.
         on_error: Handler called with the error of each bad row; if it returns, the row is skipped.
@@ -50,7 +52,7 @@ def iterate_records(
     if not path.is_file():
         raise RecordError(path, "there is no file of this name")
     rows = _read(path, delimiter, encoding)
-    return _records(path, rows, Columns(text, label, id), on_error)
+    return _records(path, rows, Columns(text, label, id, vector), on_error)
 
 
 def read_records(
@@ -59,6 +61,7 @@ def read_records(
     text: str | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # name of the column
+    vector: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     on_error: OnError = stop,
@@ -71,6 +74,7 @@ def read_records(
         label: Column with the label, required in every row; an empty value, null or NaN means unknown, and a whole
             number is a label by its digits.
         id: Column with the id, required and non-empty in every row.
+        vector: Column with the embedding, a list of numbers in every row.
         delimiter: Character between the fields of a CSV or TSV file; found in the header by default.
         encoding: Encoding of a text file, such as ``"cp1252"``; UTF-8 by default.
         on_error: Handler called with the error of each bad row; by default reading stops at the first.
@@ -82,7 +86,16 @@ def read_records(
         RecordError: The file cannot be read, has no good row, or its first row lacks a column.
     """
     return list(
-        iterate_records(path, text=text, label=label, id=id, delimiter=delimiter, encoding=encoding, on_error=on_error)
+        iterate_records(
+            path,
+            text=text,
+            label=label,
+            id=id,
+            vector=vector,
+            delimiter=delimiter,
+            encoding=encoding,
+            on_error=on_error,
+        )
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from fg_search.ids import UserId
 from fg_search.records.errors import RecordError
@@ -26,6 +30,7 @@ class Record:
             its digits.
         payload: JSON values of all other columns.
         place: File and line (``"file.jsonl:17"``) or row (``"file.parquet:row 17"``), counted from 1.
+        vector: ``(d,)`` float32 embedding of the row, or ``None`` if no column of vectors was named.
     """
 
     text: str
@@ -33,6 +38,7 @@ class Record:
     label: str | None
     payload: dict[str, Any]
     place: str
+    vector: npt.NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 class Row(NamedTuple):
@@ -51,11 +57,12 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns for text, label and id; all others are payload."""
+    """Names of the columns for text, label, id and vector; all others are payload."""
 
     text: str | None
     label: str | None
     id: str | None
+    vector: str | None = None
 
     def check_present(self, row: Row) -> None:
         """Check that a row has the named columns.
@@ -63,7 +70,7 @@ class Columns:
         Raises:
             RecordError: A column is missing.
         """
-        for column in (self.text, self.label, self.id):
+        for column in (self.text, self.label, self.id, self.vector):
             if column is not None and column not in row.values:
                 raise RecordError(row.place, f"no column {column!r}; there are {listed(row.values)}{row.hint}")
 
@@ -87,17 +94,20 @@ def to_record(row: Row, columns: Columns, *, reserved: str) -> Record:
         RecordError: A column is missing, empty or of the wrong type, or a value cannot be stored unchanged.
     """
     columns.check_present(row)
-    named = {columns.text, columns.label, columns.id}
+    named = {columns.text, columns.label, columns.id, columns.vector}
     record = Record(
         text="" if columns.text is None else _check_text(row, columns.text),
         id=None if columns.id is None else _check_id(row, columns.id),
         label=None if columns.label is None else _check_label(row, columns.label),
         payload={key: value for key, value in row.values.items() if key not in named},
         place=row.place,
+        vector=None if columns.vector is None else _check_vector(row, columns.vector),
     )
     if reserved in record.payload:
         raise RecordError(row.place, f"the column name {reserved!r} is reserved; rename the column")
     for column, value in row.values.items():
+        if column == columns.vector:
+            continue
         try:
             check_value(column)
             if column != columns.label or record.label is not None:  # NaN is no label
@@ -121,6 +131,24 @@ def _check_id(row: Row, column: str) -> UserId:
     if isinstance(value, bool) or not isinstance(value, (int, str)) or (isinstance(value, str) and not value.strip()):
         raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}; an id is an integer or a text")
     return value
+
+
+def _check_vector(row: Row, column: str) -> npt.NDArray[np.float32]:
+    """Return the vector of a row: a list of numbers, or, in a table, such a list as JSON."""
+    value = row.values[column]
+    try:
+        found = np.array(json.loads(value) if isinstance(value, str) else value, dtype=np.float64)
+    except (TypeError, ValueError):
+        found = np.empty(())
+    if found.ndim != 1 or not len(found):
+        raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}, not a vector, a list of numbers")
+    with np.errstate(over="ignore"):
+        vector = found.astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise RecordError(row.place, f"{column!r} holds a number that is missing, NaN or infinite")
+    if not vector.any():
+        raise RecordError(row.place, f"{column!r} holds zeros alone, which point nowhere")
+    return vector
 
 
 def _check_label(row: Row, column: str) -> str | None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 from qdrant_client import models
 
 from fg_search.errors import DecisionConflictError
@@ -30,6 +31,7 @@ from fg_search.layout.history import new_token
 from fg_search.layout.items import Item
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, HISTORY_VERSION_KEY, ITEM_HISTORY_KEY, PAYLOAD_KEY
 from fg_search.layout.points import history_of, to_points, vectors_of, with_review_state
+from fg_search.layout.source import is_being_filled
 from fg_search.review.decisions import ReviewDecision
 from fg_search.review.item_changes import SeenItem, check_changed, mark_item, read_item
 
@@ -147,14 +149,22 @@ async def _is_marked(state: IndexState, point: int | str, mark: Mapping[str, Any
 
 
 async def _restored(state: IndexState, item: Item, point: Mapping[str, Any]) -> models.PointStruct:
-    """Deleted point with its vectors, or with new ones if the index now needs others."""
+    """Deleted point with its vectors, or with new ones if the index now needs others.
+
+    Those of an adopted collection are its owner's, and come back all; only the features may be new.
+    """
     wanted = {FEATURES_VECTOR, *([BASE_VECTOR] if state.metadata.has_base else [])}
     is_of_encoder = point["payload"][PAYLOAD_KEY]["model"] == state.metadata.fingerprint
+    kept = {name: _vector(vector) for name, vector in point["vectors"].items() if not is_being_filled(name)}
     if is_of_encoder and wanted <= point["vectors"].keys():
-        vectors = {name: _vector(vector) for name, vector in point["vectors"].items() if name in wanted}
+        vectors = {name: vector for name, vector in kept.items() if state.metadata.source or name in wanted}
         stored = models.PointStruct(id=point["id"], vector=vectors, payload=point["payload"])
         return with_review_state(stored, item)
-    embeddings = await state.engine.work(partial(state.encode, [item.text], 1))
+    if state.metadata.source is not None:
+        base = np.array([kept[BASE_VECTOR]], dtype=np.float32)
+        (computed,) = to_points([item], await state.engine.work(lambda: state.encoder.features(base)), state.metadata)
+        return computed.model_copy(update={"vector": {**kept, **cast("dict[str, Any]", computed.vector)}})
+    embeddings = await state.engine.work(partial(state.encode, [item.text], 1, "document"))
     (encoded,) = to_points([item], embeddings, state.metadata)
     return encoded
 

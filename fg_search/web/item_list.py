@@ -85,7 +85,7 @@ class ItemList:
         page = self.page(asked, MAX_DECIDED, None)
         if page.following is not None:
             raise ValueError(
-                f"{page.total:,} items match; at most {MAX_DECIDED:,} can be decided about at once; choose fewer by a filter"
+                f"{page.total:,} items match; at most {MAX_DECIDED:,} can be decided about at once; choose fewer"
             )
         return [item.id for item in page.items]
 

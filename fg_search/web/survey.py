@@ -12,6 +12,7 @@ from qdrant_client import models
 
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.layout.keys import FEATURES_VECTOR, PAYLOAD_KEY
+from fg_search.layout.points import is_ours, vectors_of
 from fg_search.model.description import Description
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.web.background import Background
@@ -67,6 +68,7 @@ def tenant_filter(index: ConfidenceIndex, tenant: str | None) -> models.Filter |
 
 def read_sample(index: ConfidenceIndex, tenant: str | None) -> Sample:
     """Read the first items in point id order, which is arbitrary unless the ids are numbers."""
+    source = index.metadata.source
     records: list[Any] = []
     offset: Any = None
     while len(records) < MAX_ITEMS:
@@ -75,9 +77,12 @@ def read_sample(index: ConfidenceIndex, tenant: str | None) -> Sample:
             scroll_filter=tenant_filter(index, tenant),
             limit=min(_PAGE, MAX_ITEMS - len(records)),
             offset=offset,
-            with_payload=_KEYS,
-            with_vectors=[FEATURES_VECTOR],
+            with_payload=_KEYS if source is None else source.asked_keys(_KEYS),
+            with_vectors=[FEATURES_VECTOR if source is None else source.features],
         )
+        if source is not None:  # others may have written points that have no features yet
+            read = [source.as_read(record) for record in page]
+            page = [record for record in read if is_ours(record) and FEATURES_VECTOR in vectors_of(record)]
         records += page
         if offset is None:
             break

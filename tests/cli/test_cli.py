@@ -1054,3 +1054,20 @@ def test_an_audit_ends_with_its_limit_and_says_when_the_promise_is_broken(run, a
 def test_an_audit_without_a_log_says_how_to_make_one(run, own_index, questions):
     code, _, err = run("audit", "--index", own_index / "idx")
     assert (code, "has no calibration" in err) == (1, True)
+
+
+def test_two_copies_are_exchanged(run, own_index):
+    device = own_index / "device"
+    run("copy", own_index / "idx", device)
+    with ConfidenceIndex(device) as index:
+        index.relabel({"d0": "loan"})
+    code, out, _ = run("push", own_index / "idx", "--index", device)
+    assert (code, "the newer decisions about 1 items are given" in out) == (0, True)
+    for place, label in ((device, "food"), (own_index / "idx", "card")):
+        with ConfidenceIndex(place) as index:
+            index.relabel({"d0": label})
+    code, out, err = run("pull", own_index / "idx", "--index", device)
+    assert (code, "1 were left as they are in both" in " ".join(out.split())) == (3, True)
+    assert "here food, there card" in " ".join(err.split())
+    code, out, _ = run("push", own_index / "idx", "--index", device, "--json")
+    assert (code, json.loads(out)["conflicts"][0]["id"]) == (3, "d0")

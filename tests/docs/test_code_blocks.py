@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import importlib.util
 import io
 import json
 import os
@@ -25,6 +27,17 @@ PYTHON = [
     for name, found in BY_PAGE.items()
     if any(one.language == "python" and one.skipped is None and ">>>" not in one.code for one in found)
 ]
+
+
+# modules that only some who use fg_search have, by the extra or package that brings them
+FRAMEWORKS = {
+    "agents": "openai-agents",
+    "haystack": "fg-search[haystack]",
+    "langchain_core": "fg-search[langchain]",
+    "llama_index": "fg-search[llama-index]",
+    "mcp": "fg-search[mcp]",
+    "pydantic_ai": "pydantic-ai-slim",
+}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +88,9 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(name, made, tmp_path, monk
     namespace = {"__name__": name}
     for block in BY_PAGE[name]:
         if block.language == "python" and block.skipped is None and ">>>" not in block.code:
+            for module in frameworks(block):
+                if importlib.util.find_spec(module) is None:
+                    pytest.skip(f"from line {block.line} on, it needs {module}: pip install '{FRAMEWORKS[module]}'")
             run_python(block, namespace)
 
 
@@ -131,10 +147,26 @@ def _save_time(patch: pytest.MonkeyPatch) -> None:
         patch.setitem(method.__kwdefaults__, "cache_folder", os.environ["FG_SEARCH_CACHE"])
 
 
+def frameworks(block: Block) -> set[str]:
+    """Frameworks that a block imports, itself or through an integration."""
+    imported = {
+        name
+        for node in ast.walk(ast.parse(block.code))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    return {
+        module
+        for module in FRAMEWORKS
+        for name in imported
+        if name.partition(".")[0] == module or name == f"fg_search.integrations.{module.removesuffix('_core')}"
+    }
+
+
 def run_python(block: Block, namespace: dict[str, object]) -> None:
     code = "\n" * (block.line - 1) + block.code  # so that a traceback names the line of the page
     with contextlib.redirect_stdout(io.StringIO()):
-        exec(compile(code, ROOT / block.page, "exec"), namespace)
+        exec(compile(code, ROOT / block.page, "exec", dont_inherit=True), namespace)
 
 
 def run_command(words: list[str], patch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ def test_of_several_writes_at_once_what_was_acknowledged_is_counted(encoder, mon
         ({"texts": ["a", "b"], "ids": ["x", "x"]}, ValueError, "items 0 and 1 share the id 'x'"),
         ({"texts": ["a", "a"], "labels": ["x", "y"]}, ValueError, r"texts\[0\] and texts\[1\] are the same text"),
         ({"texts": ["a", "b"], "labels": ["x", ""]}, ValueError, r"labels\[1\] is empty"),
-        ({"texts": ["a", "b"], "labels": ["x", 3]}, TypeError, r"labels\[1\] is int"),
+        ({"texts": ["a", "b"], "labels": ["x", 3.5]}, TypeError, r"labels\[1\] is float"),
         ({"texts": ["a", "b"], "payloads": [{}, {"fg": 1}]}, ValueError, r"payloads\[1\] uses the key 'fg'"),
         ({"texts": ["a", "b"], "payloads": [{}, {"x": {1, 2}}]}, ValueError, r"payloads\[1\] cannot be stored as JSON"),
         ({"texts": ["a", "b"], "payloads": [{}, {"x": float("nan")}]}, ValueError, r"payloads\[1\]"),
@@ -164,7 +164,7 @@ def test_broken_or_foreign_embeddings_are_refused_before_anything_is_written(fil
         filled.add(texts, embeddings=FeatureEmbeddings(base, good.probabilities))
     with pytest.raises(ValueError, match=r"embeddings\.probabilities\[0\] is no distribution"):
         filled.add(texts, embeddings=FeatureEmbeddings(good.base, probabilities))
-    with pytest.raises(TypeError, match=r"must be FeatureEmbeddings, got ndarray.*encoder\.features"):
+    with pytest.raises(TypeError, match=r"must be FeatureEmbeddings, got ndarray.*pass them as vectors=…"):
         filled.add(texts, embeddings=good.base)
     with pytest.raises(ModelMismatchError, match=other_encoder.fingerprint):
         filled.add(texts, embeddings=other_encoder.encode(texts))
@@ -459,7 +459,7 @@ def test_a_payload_may_be_any_mapping_and_changing_it_afterwards_changes_nothing
         ("half \ud800", ValueError, "half a character"),
         ({"half \udc00": 1}, ValueError, "half a character"),
         ({"x": b"bytes"}, ValueError, "holds bytes"),
-        ({"x": np.float32(1)}, ValueError, "holds float32"),
+        ({"x": np.zeros(2)}, ValueError, "holds ndarray"),
     ],
 )
 def test_a_payload_that_would_not_come_back_is_refused_by_position(in_memory, value, error, message):

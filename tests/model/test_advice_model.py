@@ -32,9 +32,9 @@ def fitted(unfitted):
     ("advice", "wrong", "right"),
     [
         (
-            Advice("embeddings has … items, texts has …; give one for each text"),
-            {"embeddings": np.ones((3, 24))},
-            {"embeddings": np.random.default_rng(0).standard_normal((4, 24))},
+            Advice("… has … rows, … has … items; give one vector for each"),
+            {"vectors": np.ones((3, 24))},
+            {"vectors": np.random.default_rng(0).standard_normal((4, 24))},
         ),
         (
             Advice("validation holds labels, but the head does not learn from labels; leave it out"),

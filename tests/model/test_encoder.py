@@ -51,7 +51,7 @@ def test_cached_embeddings_give_the_same_head(tiny_model, corpus):
     texts, labels = corpus
     encoder = FeatureGroupEncoder(tiny_model)
     whole = encoder.fit(texts, labels=labels, **SIZES).fingerprint
-    assert encoder.fit(texts, labels=labels, embeddings=encoder.embed(texts), **SIZES).fingerprint == whole
+    assert encoder.fit(texts, labels=labels, vectors=encoder.embed(texts), **SIZES).fingerprint == whole
 
 
 def test_the_fingerprint_sees_settings_that_are_no_weights(tiny_model, encoder):
@@ -196,17 +196,17 @@ def test_bad_labels_and_embeddings_are_refused(tiny_model, encoder):
         new.fit(["a", "b"], labels=["x", "x"])
     with pytest.raises(ValueError, match="labels has 1 items, texts has 2"):
         new.fit(["a", "b"], labels=["x"])
-    with pytest.raises(TypeError, match=r"labels\[1\] is int"):
-        new.fit(["a", "b"], labels=["x", 7])
+    with pytest.raises(TypeError, match=r"labels\[1\] is float"):
+        new.fit(["a", "b"], labels=["x", 7.5])
     with pytest.raises(ValueError, match=r"labels\[0\] is empty"):
         new.fit(["a", "b"], labels=["", "x"])
     with pytest.raises(ValueError, match="dimension 5, the model needs 24"):
-        new.fit(["a", "b"], labels=["x", "y"], embeddings=np.zeros((2, 5)))
-    with pytest.raises(ValueError, match="embeddings has 3 items"):
-        new.fit(["a", "b"], labels=["x", "y"], embeddings=np.ones((3, 24)))
+        new.fit(["a", "b"], labels=["x", "y"], vectors=np.zeros((2, 5)))
+    with pytest.raises(ValueError, match="vectors has 3 rows, texts has 2"):
+        new.fit(["a", "b"], labels=["x", "y"], vectors=np.ones((3, 24)))
     with pytest.raises(ValueError, match="dimension 5, the model needs 24"):
         encoder.features(np.zeros((2, 5)))
-    with pytest.raises(ValueError, match=r"embeddings\[0\] holds NaN"):
+    with pytest.raises(ValueError, match=r"vectors\[0\] holds NaN"):
         encoder.features(np.full((1, 24), np.nan))
     assert not new.is_fitted
 
@@ -246,5 +246,5 @@ def test_validation_labels_are_checked_before_anything_is_encoded(tiny_model, co
     monkeypatch.setattr(tiny_model, "encode", lambda *_, **__: pytest.fail("encoded"))
     with pytest.raises(ValueError, match="no validation example has a label that the head learns"):
         encoder.fit(texts, labels=labels, validation=(["a text"], ["never seen"]))
-    with pytest.raises(TypeError, match=r"validation labels\[0\] is int"):
-        encoder.fit(texts, labels=labels, validation=(["a text"], [3]))
+    with pytest.raises(TypeError, match=r"validation labels\[0\] is float"):
+        encoder.fit(texts, labels=labels, validation=(["a text"], [3.5]))

@@ -166,7 +166,7 @@ def test_an_encoder_of_an_earlier_release_learns_what_is_familiar(former, corpus
     loaded = FeatureGroupEncoder.load(tmp_path / "now")
     assert "familiar" not in caplog.text
     np.testing.assert_allclose(loaded.encode(texts[:2]).familiarity, 1, atol=1e-6)
-    again = former.learn_familiarity(embeddings=former.embed(texts))
+    again = former.learn_familiarity(vectors=former.embed(texts))
     assert again.fingerprint == loaded.fingerprint
     with pytest.raises(ValueError, match="at least 2 texts, got 1"):
         former.learn_familiarity(texts[:1])

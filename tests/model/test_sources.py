@@ -151,7 +151,7 @@ ENCODE = {
 def test_the_vectors_of_encode(transformer, build, way):
     model = build(transformer)
     assert the_way(model) is way
-    encoder = FeatureGroupEncoder(model)
+    encoder = FeatureGroupEncoder(model, symmetric=True)
     for batch_size in (3, None):
         np.testing.assert_allclose(encoder.embed(TEXTS, batch_size=batch_size), model.encode(TEXTS), atol=1e-5)
 
@@ -197,7 +197,7 @@ def test_a_model_on_two_devices_is_left_to_encode(transformer):
 
 def test_what_is_set_at_the_model_counts_at_once(transformer):
     model = transformer()
-    encoder = FeatureGroupEncoder(model)
+    encoder = FeatureGroupEncoder(model, symmetric=True)
 
     def is_as_encode():
         np.testing.assert_allclose(encoder.embed(TEXTS), model.encode(TEXTS), atol=1e-5)

@@ -139,6 +139,19 @@ def test_a_query_without_any_hit_is_logged(full):
     assert (entry.decision, entry.uncertain, entry.nearest) == ("abstain", False, None)
 
 
+def test_a_query_is_reported_as_missing_whatever_was_found(full):
+    full.log_queries("all")
+    full.search(CLEAR)
+    assert full.logged_queries() == []
+    full.report_missing(CLEAR, note=" the hits are about cards that were stolen ")
+    full.report_missing(OUTSIDE[0])
+    entries = {entry.text: entry for entry in full.logged_queries()}
+    assert (entries[CLEAR].count, entries[CLEAR].sampled, entries[CLEAR].decision) == (2, 1, "abstain")
+    assert entries[CLEAR].reason == "reported as missing: the hits are about cards that were stolen"
+    assert entries[CLEAR].nearest.label == "card"
+    assert (entries[OUTSIDE[0]].reason, entries[OUTSIDE[0]].sampled) == ("reported as missing", 0)
+
+
 def test_the_same_query_is_counted(full):
     full.log_queries()
     full.search_many(["My  card blocked!", CLEAR, "my loan"], **UNCLEAR)

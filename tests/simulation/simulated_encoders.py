@@ -48,7 +48,7 @@ class SimulatedEncoder:
     def encode(self, texts: Sequence[str], **_: Any) -> FeatureEmbeddings:
         return self.features(np.stack([_base(self.model_name, text) for text in texts]))
 
-    def features(self, base: npt.NDArray[np.float32]) -> FeatureEmbeddings:
+    def features(self, base: npt.NDArray[np.float32], **_: Any) -> FeatureEmbeddings:
         """Features are a smooth function of the base embedding, as those of an encoder are."""
         scores = np.exp(base @ _head(self.name)).reshape(-1, GROUPS, CODES)
         probabilities = (scores / scores.sum(axis=-1, keepdims=True)).astype(np.float32)

@@ -75,7 +75,7 @@ def test_too_many_items_are_filtered_further(browse, served, monkeypatch):
     monkeypatch.setattr(item_list, "MAX_DECIDED", 40)
     client = browse(served)
     refused = client.submit("/items", "/items/act", scope="all", action="keep").text
-    assert Advice("at most … can be decided about at once; choose fewer by a filter").is_in(refused)
+    assert Advice("at most … can be decided about at once; choose fewer").is_in(refused)
     assert client.submit("/items?label=card", "/items/act", scope="all", action="keep").status_code == 303
 
 

@@ -1,0 +1,1 @@
+"""What makes base embeddings of texts: one module for each kind of embedder."""

@@ -1,0 +1,149 @@
+"""Two copies of an index, on a device and on a server, both of which people work on."""
+
+import pytest
+from qdrant_client import QdrantClient
+
+from fg_search import ConfidenceIndex
+from fg_search.errors import IndexNotFoundError
+from fg_search.review import exchange
+
+
+@pytest.fixture
+def client():
+    new = QdrantClient(":memory:")
+    yield new
+    new.close()
+
+
+@pytest.fixture
+def server(client, encoder, corpus):
+    texts, labels = corpus
+    with ConfidenceIndex(client, encoder) as index:
+        index.add(texts, ids=[f"d{i}" for i in range(len(texts))], labels=labels)
+        yield index
+
+
+@pytest.fixture
+def device(server, client, tmp_path, encoder):
+    """A copy of it in a folder."""
+    server.copy_to(tmp_path / "device")
+    with ConfidenceIndex(tmp_path / "device", encoder) as index:
+        yield index
+
+
+def items(index):
+    """Label, user's label and decision of every item."""
+    records, _ = index.client.scroll(index.collection, limit=1000)
+    return {
+        record.payload["fg"]["id"]: (
+            record.payload["fg"].get("label"),
+            record.payload["fg"].get("given_label"),
+            (record.payload["fg"].get("reviewed") or {}).get("action"),
+        )
+        for record in records
+    }
+
+
+def log(index):
+    return [(entry.number, entry.id, entry.action, entry.reviewer) for entry in index.decisions(limit=100)]
+
+
+def test_what_is_new_and_newer_is_taken(server, device, client, questions):
+    server.add(["a card in the pizza"], ids=["new"], labels=["food"], payloads=[{"n": 1}])
+    server.add(["my other text"], ids=["d1"], labels=["loan"])
+    server.relabel({"d0": "loan"})
+    server.decide("d2", "label", "food", reviewer="Ada")
+    server.calibrate(*questions(200, 3))
+    report = device.pull(client)
+    assert (report.points, report.written, report.removed, report.conflicts) == (49, 4, 0, ())
+    assert items(device) == items(server)
+    assert log(device) == log(server)
+    assert device.calibration.key == server.calibration.key
+    assert device.search("a card in the pizza").hits[0].payload == {"n": 1}
+    assert device.pull(client).written == 0
+    assert "0 of 49 items were newer" in str(device.pull(client))
+
+
+def test_what_people_decided_is_given(server, device, client):
+    device.decide("d0", "label", "food", reviewer="Bo")
+    device.decide("d1", "keep", reviewer="Bo")
+    device.decide("d2", "label", "loan", reviewer="Bo")
+    device.undo(reviewer="Bo")
+    device.decide("d3", "delete", reviewer="Bo")
+    device.relabel({"d4": "loan"})
+    report = device.push(client)
+    assert (report.items, report.deleted, report.conflicts) == (4, 1, ())
+    assert items(server) == items(device)
+    assert "d3" not in items(server)
+    assert log(server) == log(device)
+    assert device.push(client) == exchange.PushReport(0, 0)
+    assert server.undo(log(server)[-1][0], reviewer="Cy").id == "d3"  # what was deleted is brought back there
+    assert device.pull(client).written == 1
+    assert items(device) == items(server)
+
+
+def test_what_both_decided_stays_and_is_named(server, device, client):
+    server.decide("d0", "label", "loan", reviewer="Ada")
+    device.decide("d0", "label", "food", reviewer="Bo")
+    server.decide("d1", "keep", reviewer="Ada")
+    device.decide("d1", "delete", reviewer="Bo")
+    device.decide("d2", "keep", reviewer="Bo")
+    before = items(server), items(device)
+    pulled = device.pull(client)
+    assert (pulled.ahead, [(one.id, one.here, one.there) for one in pulled.conflicts]) == (1, [("d0", "food", "loan")])
+    assert pulled.written == 1  # d1 was decided about there, after it was deleted here
+    pushed = device.push(client)
+    assert [one.id for one in pushed.conflicts] == ["d0", "d1"]
+    assert "2 were left as they are in both, as people decided otherwise there: 'd0', 'd1'" in str(pushed)
+    assert items(server) == {**before[0], "d2": before[1]["d2"]}
+    assert items(device)["d0"] == before[1]["d0"]
+
+
+def test_a_decision_there_in_the_same_moment_wins(server, device, client, monkeypatch):
+    device.decide("d0", "label", "food", reviewer="Bo")
+    change = exchange.change_item
+
+    async def late(*given):
+        server.decide("d0", "label", "loan", reviewer="Ada")
+        return await change(*given)
+
+    monkeypatch.setattr(exchange, "change_item", late)
+    (conflict,) = device.push(client).conflicts
+    assert conflict.id == "d0"
+    assert items(server)["d0"][0] == "loan"
+
+
+def test_what_was_deleted_by_a_decision_goes_and_what_is_here_alone_stays(server, device, client):
+    server.decide("d0", "delete", reviewer="Ada")
+    server.delete(["d1", "d2"])
+    device.add(["a card of mine"], ids=["mine"], labels=["card"])
+    device.decide("d2", "keep", reviewer="Bo")
+    report = device.pull(client)
+    assert (report.removed, report.only_here) == (1, 3)
+    assert {"d1", "d2", "mine"} <= items(device).keys()
+    assert "d0" not in items(device)
+    report = device.pull(client, remove_extra=True)
+    assert (report.removed, report.only_here) == (2, 1)
+    assert items(device).keys() - items(server).keys() == {"d2"}  # somebody decided about it here
+    (conflict,) = device.push(client).conflicts
+    assert (conflict.id, conflict.reason) == ("d2", "it is gone there")
+
+
+def test_another_copy_has_to_be_there(device, client):
+    for call in (device.pull, device.push):
+        with pytest.raises(IndexNotFoundError):
+            call(client, collection="nothing")
+
+
+@pytest.mark.parametrize("writers", [0, 3, 20])
+def test_histories_are_compared_by_their_tokens(writers):
+    history = exchange.History()
+    for i in range(writers):
+        history = history.changed(f"common{i}")
+    here, there = history.changed("here"), history.changed("there")
+    assert exchange.order_of(history, history) == "same"
+    assert exchange.order_of(here, history) == "ahead"
+    assert exchange.order_of(history, here) == "behind"
+    assert exchange.order_of(here, there) == "apart"
+    assert exchange.order_of(here.changed("more"), there) == "apart"
+    assert exchange.order_of(here.changed("more"), here) == "ahead"
