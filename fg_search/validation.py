@@ -235,7 +235,7 @@ def as_matrix(vectors: object, name: str) -> npt.NDArray[np.float32]:
     """
     if hasattr(vectors, "columns") and hasattr(vectors, "to_numpy"):  # a data frame with a column for each number
         vectors = vectors.to_numpy()
-    vectors = _detached(vectors)
+    vectors = _off_device(vectors)
     array: npt.NDArray[np.generic]
     if isinstance(vectors, np.ndarray) and vectors.dtype != object:
         array = vectors
@@ -259,7 +259,7 @@ def one_or_more(vectors: object, name: str) -> Sized:
     Raises:
         TypeError: If it is no list of anything; the message starts with ``name``.
     """
-    found = _detached(native(vectors))
+    found = _off_device(native(vectors))
     if isinstance(found, np.ndarray):
         return found if found.ndim > 1 else [found]
     check_list(found, name, ordered=True)
@@ -268,22 +268,23 @@ def one_or_more(vectors: object, name: str) -> Sized:
     return [rows] if is_number(first) or is_missing(first) else rows
 
 
+def _off_device(values: object) -> object:
+    """A tensor of torch as an array; anything else as it is."""
+    detached = getattr(values, "detach", None)
+    return values if detached is None else detached().cpu().float().numpy()
+
+
 def _row(row: object, name: str) -> npt.NDArray[np.float64]:
     row = native(row)
     if is_missing(row):
         raise ValueError(f"{name} is missing ({row}); drop the item or give it a vector")
     try:
-        found = np.asarray(_detached(row), dtype=np.float64)
+        found = np.asarray(_off_device(row), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is no vector of numbers: {error}") from None
     if found.ndim != 1:
         raise ValueError(f"{name} is no vector of numbers, it has the shape {found.shape}")
     return found
-
-
-def _detached(values: Any) -> Any:
-    """A tensor as an array, which it may not become by itself; anything else as it is."""
-    return values.detach().cpu().float().numpy() if hasattr(values, "detach") else values
 
 
 def check_distributions(probabilities: npt.NDArray[np.float32], *, name: str) -> None:

@@ -22,7 +22,7 @@ from fg_search.model.base_embeddings import embed_texts
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.codebook import Codebook, Supervision
 from fg_search.model.embedders.brought import BroughtVectors
-from fg_search.model.embedders.embedder import Embedder
+from fg_search.model.embedders.embedder import Embedder, is_embedder
 from fg_search.model.embedders.images import embed_images
 from fg_search.model.embedders.sentence_transformer import SentenceTransformerEmbedder
 from fg_search.model.embeddings import FeatureEmbeddings
@@ -856,7 +856,7 @@ class FeatureGroupEncoder:
 
 
 def _check_embedder(embedder: object, wanted: str) -> None:
-    if not isinstance(embedder, Embedder):
+    if not is_embedder(embedder):
         raise TypeError(
             f"{wanted}, got {type(embedder).__name__}; an embedder has name, dimension, fingerprint, is_symmetric, "
             "embed_queries and embed_documents (fg_search.model.embedders)"
