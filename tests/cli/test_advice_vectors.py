@@ -42,6 +42,8 @@ def test_vectors_are_given_with_what_they_are_of(asks, tmp_path):
     )
     _fails(asks, advice, *fit, "--vectors", tmp_path / "v.npy")
     np.save(tmp_path / "v.npy", np.random.default_rng(0).standard_normal((6, 2)))
+    advice = Advice("--vectors are there already, and --images are embedded; give one of them")
+    _fails(asks, advice, *fit, "--vectors", tmp_path / "v.npy", "--images", "v")
     assert asks(*fit, "--vectors", tmp_path / "v.npy")[0] == 0
     index = ("index", "FILE", "--label", "label", "--encoder", "ENC", "--index", "IDX", "--vectors", "v")
     _fails(asks, Advice("… has no column … to show; name one (--text), or that of the id (--id)"), *index)

@@ -168,8 +168,8 @@ def test_an_unknown_id_is_named_and_no_label_changes(corpus_index, points_of):
         corpus_index.relabel({"d0": "fraud", "nobody": "x", 99: "y"})
     with pytest.raises(ValueError, match=r"labels\['d1'\] is empty"):
         corpus_index.relabel({"d0": "fraud", "d1": " "})
-    with pytest.raises(TypeError, match=r"labels\['d1'\] is int"):
-        corpus_index.relabel({"d0": "fraud", "d1": 3})
+    with pytest.raises(TypeError, match=r"labels\['d1'\] is float"):
+        corpus_index.relabel({"d0": "fraud", "d1": 3.5})
     assert labels_of(corpus_index, points_of) == before
     assert corpus_index.relabel({}) == 0
 
