@@ -43,6 +43,15 @@ _TEXT = 160  # characters of a text in a table, unless it is to be whole
 _ITEM_CONFIDENCE = "item conf.: how clearly the model reads the item as one thing, 1/K to 1"
 _PROBABLY_WRONG = "score: probability that the label is wrong"
 _URGENCY = "score: urgency among items of its kind, 0 to 1"
+_RANKED_BY = {"confidence": "chance to be right"}  # names of reports for people
+_METRICS = (
+    "R@1 is the share whose first hit is right\n"
+    "AUROC is how well the number tells right first hits from wrong ones; .5 is not at all\n"
+    "AURC is the share of wrong answers, averaged from the surest on; lower is better\n"
+    "nAUC is the same, between guessing (0) and knowing (1)\n"
+    "cov@95 is the share that is answered if 95 % of the answers are to be right\n"
+    "AUROC oos is how well the number tells queries that have no answer"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -73,6 +82,8 @@ def result(console: Console, found: SearchResult, *, full: bool = False) -> None
             choices.add_row(bar(choice.probability), _shown(choice.label), _shown(text))
         console.print(choices)
     if found.hits:
+        if found.uncertain and found.decision == "answer":
+            console.print("  [dim]no answers, but what is nearest (--on-uncertain abstain leaves it out):[/dim]")
         console.print(_hits(console, found.hits, full=full))
     console.print()
 
@@ -401,7 +412,7 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
     )
     for name, report in found.reports.items():
         table.add_row(
-            name,
+            _RANKED_BY.get(name, name),
             f"{report.recall_at_1:.3f}",
             f"{report.auroc:.3f}",
             f"{report.aurc * 1000:.1f}",
@@ -416,11 +427,12 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
         f"R@1 is over the {first.in_scope:,} queries that have an answer, the rest over all {first.queries:,}",
         style="dim",
     )
+    console.print(_METRICS, style="dim")
     console.print(_intervals(found))
     if found.ece is None or found.brier is None:
         console.print(f"nothing is promised for these searches: {found.no_promise}", style="dim")
     else:
-        console.print(f"confidence: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
+        console.print(f"chance to be right: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
         console.print(_reached(found.precisions))
     for name in by:
         _slices(console, name, found.slices(name, target=found.lowest_promise))
@@ -432,7 +444,7 @@ def _intervals(found: IndexEvaluation) -> Table:
     table = _table(("95% intervals", "left"), ("AUROC", "right"), ("AURC·10³", "right"), ("nAUC", "right"))
     for name, each in found.intervals.items():
         table.add_row(
-            name,
+            _RANKED_BY.get(name, name),
             f"{each.auroc.low:.3f} to {each.auroc.high:.3f}",
             f"{each.aurc.low * 1000:.1f} to {each.aurc.high * 1000:.1f}",
             f"{each.abstention_nauc.low:.3f} to {each.abstention_nauc.high:.3f}",

@@ -7,7 +7,9 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
+from fg_search.cli.rankings import Ranking
 from fg_search.confidence.group_promise import GroupPromise
+from fg_search.confidence.outlook import Outlook
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
@@ -78,6 +80,9 @@ class Calibrated(TypedDict):
     pretended: bool
     unanswerable_share: UnanswerableShare
     thresholds: list[PrecisionThreshold]
+    outlooks: list[Outlook]
+    rank_by: Literal["features", "base", "both"]
+    rankings: list[Ranking]
     promise_by: Literal["label", "tenant"] | None
     groups: list[GroupPromise]
 

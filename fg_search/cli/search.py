@@ -52,6 +52,7 @@ from fg_search.cli.options import (
     search_options,
     text_form,
 )
+from fg_search.cli.rankings import Ranking, advice, compared
 from fg_search.cli.rows import queries_of, rows_of
 from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
 from fg_search.records import RecordError, SkippedRows, stop
@@ -218,7 +219,7 @@ def calibrate(
         familiarity_weight=familiarity_weight,
         rank_by=rank_by,
     )
-    judged = of_tenants = known = None
+    judged = of_tenants = known = embeddings = None
     if vectors is not None and queries is None:
         raise typer.BadParameter("--vectors are those of --queries FILE; give that, too")
     if queries is not None:
@@ -244,6 +245,13 @@ def calibrate(
         timed(f"calibrated on {taught}"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)
+        rankings: list[Ranking] = []
+        if judged is not None and judged.texts is not None and rank_by == "auto" and of_tenants is None:
+            if known is None:
+                embeddings = target.encoder.encode_query(judged.texts, batch_size=batch_size)
+            how = {**options, "relevant_by": relevant_by, "relevant_within": relevant_within, "vectors": known}
+            how.pop("rank_by")
+            rankings = compared(target, judged.texts, judged.answers, {**how, "embeddings": embeddings})
         learned = target.calibrate(
             None if judged is None else judged.texts,
             None if judged is None else judged.answers,
@@ -252,10 +260,12 @@ def calibrate(
             promise_by=promise_by,
             tenants=of_tenants,
             vectors=known,
+            embeddings=embeddings,
             batch_size=batch_size,
             **options,
         )
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
+        outlooks = [] if learned.pretended else [each for wanted in TARGETS if (each := learned.outlook(wanted))]
         groups = {} if promise_by is None else {wanted: learned.groups(wanted) for wanted in TARGETS}
     if as_json:
         print_json(
@@ -265,6 +275,9 @@ def calibrate(
                 "pretended": learned.pretended,
                 "unanswerable_share": learned.share,
                 "thresholds": thresholds,
+                "outlooks": outlooks,
+                "rank_by": learned.rank_by,
+                "rankings": rankings,
                 "promise_by": promise_by,
                 "groups": [row for rows in groups.values() for row in rows],
             }
@@ -273,6 +286,10 @@ def calibrate(
     what = "items taken for queries" if learned.pretended else "queries"
     say(f"{learned.queries:,} {what} judged by {learned.relevant_by}; kept with the index")
     display.thresholds(console, thresholds)
+    for each in outlooks:
+        console.print(f"  {each}", style="dim", soft_wrap=True)
+    if said := advice(rankings, learned.rank_by):
+        say(said)
     if promise_by is not None:
         display.groups(console, promise_by, groups)
 

@@ -55,6 +55,7 @@ def test_what_has_changed_is_computed_again_and_the_rest_left_alone(edge, rows, 
 def test_a_point_that_loses_its_vector_is_no_item_any_more(adopted, shop, rows):
     texts, *_ = rows
     shop.delete_vectors("shop", [VECTOR], [3])
+    assert adopted.score_items().items == 47
     assert adopted.sync().skipped == 1
     stored = shop.retrieve("shop", [3], with_vectors=True)[0]
     assert (sorted(stored.vector), sorted(stored.payload)) == (["image"], ["info", "title"])
