@@ -51,6 +51,9 @@ def test_vectors_are_given_with_what_they_are_of(asks, tmp_path):
     _fails(asks, advice, "search", "a", "--index", "IDX", "--vectors", "v")
     _fails(asks, advice, "calibrate", "--index", "IDX", "--vectors", "v")
     assert asks("search", "--index", "IDX", "--queries", "FILE", "--vectors", "v")[0] == 0
+    advice = Advice("--vectors are there already, and --images are embedded; give one of them")
+    for command in (fit, index):
+        _fails(asks, advice, *command, "--vectors", "v", "--images", "key")
 
 
 def test_a_model_is_run_in_one_way(asks):
