@@ -47,7 +47,7 @@ COMMANDS = {
     "score": "score --index idx",
     "review": "review --index idx --kind contradicted --evidence 1 --limit 3",
     "review queries": "review --index idx --kind abstained",
-    "confused": "confused --index idx",
+    "confused": "confused --all --index idx",
     "push": "push small --index pushed",
     "pull": "pull small --index pushed",
     "decide": "decide label a --label food --index small",
@@ -114,3 +114,24 @@ def test_the_checker_finds_flaws():
     for wrong in ({"removed": 1, "items": 3}, {"removed": "1", "unknown": [], "items": 3}, [], None):
         assert list(flaws(wrong, shape))
     assert list(flaws({"removed": True, "unknown": [[]], "items": 3}, shape))
+
+
+def test_default_lists_are_of_what_is_likely(run, place):
+    index = ("--index", place / "idx")
+    code, out, err = run("export", place / "likely.csv", *index, "--json")
+    assert code == 0, err
+    likely = json.loads(out)["items"]
+    assert "--min-score 0 writes them, too" in err
+    every = json.loads(run("export", place / "all.csv", *index, "--min-score", 0, "--json")[1])["items"]
+    assert likely < every
+    scores = [
+        json.loads(line)["score"]
+        for line in run("review", *index, "--kind", "contradicted", "--json", "--limit", 100)[1].splitlines()
+    ]
+    assert likely == sum(score >= 0.5 for score in scores)
+    listed, whole = (
+        [json.loads(line) for line in run("confused", *index, *more, "--json")[1].splitlines()]
+        for more in ((), ("--all",))
+    )
+    assert len(listed) <= len(whole)
+    assert all(pair["score"] > 0 or pair["first_as_second"] + pair["second_as_first"] >= 3 for pair in listed)
