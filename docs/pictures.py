@@ -31,6 +31,8 @@ REPORT_HEIGHT = 1790
 VIEWS = {
     "search": ("/", {"q": "Can I see the courier's route for my parcel?", "target_precision": 0.8}, 760),
     "abstention": ("/", {"q": "Will it rain in Lisbon tomorrow?", "target_precision": 0.8}, 560),
+    "items": ("/items", {"sort": "-wrong"}, 700),
+    "map": ("/map", {}, 800),
     "review": ("/review", {"kind": "contradicted"}, 850),
     "features": ("/features/0", {}, 640),
     "health": ("/health", {}, 1180),

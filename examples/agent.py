@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mcp import Client, StdioServerParameters
+from mcp import Client, StdioServerParameters, stdio_client
 
 QUESTIONS = [
     "Can I see the courier's route for the parcel with the camping chairs?",
@@ -85,8 +86,9 @@ async def main() -> None:
     parser.add_argument("--index", type=Path, default=Path("support-index"))
     options = parser.parse_args()
 
-    server = StdioServerParameters(command=sys.executable, args=["-m", "fg_search", "mcp", str(options.index)])
-    async with Client(server) as client:
+    command = ["-m", "fg_search", "mcp", str(options.index)]
+    server = StdioServerParameters(command=sys.executable, args=command, env=dict(os.environ))
+    async with Client(stdio_client(server)) as client:
         for question in options.questions:
             print(f"{question}\n  {await answer(client, question)}\n")
 

@@ -57,6 +57,7 @@ from fg_search.index.following import on_current_collection, on_current_encoder
 from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
+from fg_search.index.item_pages import ItemOrder, ItemPage, item_page
 from fg_search.index.items import IndexedItem
 from fg_search.index.progress import progress_bar
 from fg_search.index.query_vectors import Query, given_queries, given_query, given_sample
@@ -64,6 +65,7 @@ from fg_search.index.recovery import LostCollection
 from fg_search.index.relevance import Relevant
 from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
+from fg_search.index.similar_items import SimilarItem, similar_items
 from fg_search.index.state import IndexState, OpenIndex
 from fg_search.layout.names import index_name
 from fg_search.layout.schema import IndexMetadata
@@ -1642,6 +1644,49 @@ class AsyncConfidenceIndex:
             ValueError: If both are given, or the limit is less than one.
         """
         return await index_items.items(self._state, ids, query_filter, limit)
+
+    async def browse(
+        self,
+        *,
+        order_by: ItemOrder = "id",
+        descending: bool = False,
+        query_filter: models.Filter | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> ItemPage:
+        """A page of the items in an order, found without reading the pages before it.
+
+        Args:
+            order_by: ``"id"`` (numbers by size, then texts in an order of their own), ``"label"``, ``"confidence"``,
+                ``"familiarity"``, or ``"wrong"``, the probability that the label is wrong, after :meth:`score_labels`.
+                Items without what is ordered by come last.
+            descending: The greatest first; not by id.
+            query_filter: Qdrant filter. By default all items are listed.
+            limit: Maximum number of items on the page.
+            after: Where the page begins: ``following`` of the page before it. By default it is the first.
+
+        Raises:
+            NotScoredError: If the order needs scores and there are none yet.
+            ValueError: If the order is unknown or has one direction only, the limit is less than one, or ``after`` is
+                no place in this order.
+        """
+        return await item_page(self._state, order_by, descending, query_filter, limit, after)
+
+    async def similar_items(
+        self, item_id: UserId, *, limit: int = 10, query_filter: models.Filter | None = None
+    ) -> list[SimilarItem]:
+        """The items most similar to one of the index, by its stored vector: nothing is encoded.
+
+        Args:
+            item_id: Id of the item.
+            limit: Maximum number of items.
+            query_filter: Qdrant filter for the items to find.
+
+        Raises:
+            ItemNotFoundError: If there is no such item.
+            ValueError: If the limit is less than one.
+        """
+        return await similar_items(self._state, item_id, limit, query_filter)
 
     async def labels(self, limit: int = 1000) -> list[str]:
         """Labels of the index, the most frequent first.

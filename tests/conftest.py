@@ -40,6 +40,7 @@ pytest_plugins = [
 # than one a process only wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")  # it would tell its makers about each test
 
 # Whatever is imported while tests are collected stays to the end, and there is nothing to look for.
 gc.disable()

@@ -17,6 +17,7 @@ from fg_search.cli.base_models import (
     Symmetric,
 )
 from fg_search.cli.console import console, print_json, report, timed
+from fg_search.cli.images import Images, pictures_of
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     DEFAULT_MODEL,
@@ -57,6 +58,7 @@ _FILE_OPTIONS = (
     "label",
     "attribute",
     "vectors",
+    "images",
     "model",
     "embedder",
     "backend",
@@ -104,6 +106,7 @@ def fit(
     ] = None,
     attribute: Attribute = None,
     vectors: Vectors = None,
+    images: Images = None,
     model: Annotated[
         str, typer.Option(help="Name or folder of a model, by default one of sentence-transformers.")
     ] = DEFAULT_MODEL,
@@ -178,18 +181,23 @@ def fit(
     )
     base.check()
     form = text_form(delimiter, encoding)
-    column = text_column(context, file, text, vectors)
+    if vectors is not None and images is not None:
+        raise typer.BadParameter("--vectors are there already, and --images are embedded; give one of them")
+    column = text_column(context, file, text, vectors or images)
     records = rows_of(file, on_error, text=column, label=label, vector=vector_column(vectors), **form)
     known = vectors_of(records, vectors, file)
     from fg_search.model.encoder import check_target
 
     check_target(output)  # fail before the work, not after it
-    with timed(f"fitted on {len(records):,} {'texts' if known is None else 'vectors'}"):
+    what = "pictures" if images is not None else "texts" if known is None else "vectors"
+    with timed(f"fitted on {len(records):,} {what}"):
         cached = cache_folder(cache, no_cache=no_cache)
         if known is None or any(_was_given(context, name) for name in ("model", "embedder")):
             encoder = base.encoder(cached)
         else:
             encoder = _of_vectors(known)
+        if images is not None:
+            known = encoder.embed_images(pictures_of(records, images, file), batch_size=batch_size)
         encoder.fit(
             [] if column is None else [record.text for record in records],
             vectors=known,

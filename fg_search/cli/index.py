@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fg_search.cli.console import counted, log, report, timed, warn
+from fg_search.cli.images import Images, pictures_of
 from fg_search.cli.new_labels import NewLabel, check_new_labels
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -51,6 +52,7 @@ from fg_search.cli.options import (
 from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
 from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
 from fg_search.errors import ItemNotFoundError
+from fg_search.layout.keys import IMAGE_KEY
 from fg_search.layout.settings import BaseVectors, FeatureVectors, IndexSettings, Quantization
 from fg_search.records.column_types import chosen_types
 
@@ -75,6 +77,7 @@ def index(
     ids_as: Ids = None,
     types: Types = None,
     vectors: Vectors = None,
+    images: Images = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -116,8 +119,10 @@ def index(
         chosen_types(types or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--types") from None
-    column = text_column(context, file, text, vectors)
-    if column is None and id is None:
+    if vectors is not None and images is not None:
+        raise typer.BadParameter("--vectors are there already, and --images are embedded; give one of them")
+    column = text_column(context, file, text, vectors or images)
+    if column is None and id is None and images is None:
         raise typer.BadParameter(
             f"{file} has no column {text[0]!r} to show; name one (--text), or that of the id (--id)"
         )
@@ -151,7 +156,9 @@ def index(
         target.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
         rows.warn_of_twins(target)
         with timed(f"indexed {rows.count:,} items"):
-            if vectors is None:
+            if images is not None:
+                added = _add_images(target, list(rows), images, file, has_texts=column is not None)
+            elif vectors is None:
                 added = _add(target, rows, has_ids=id is not None, batch_size=batch_size)
             else:
                 added = _add_vectors(target, list(rows), vectors, file, has_texts=column is not None)
@@ -188,6 +195,19 @@ def _add_vectors(
         labels=[record.label for record in records],
         payloads=[record.payload for record in records],
         vectors=vectors_of(records, vectors, file),
+    )
+
+
+def _add_images(
+    index: ConfidenceIndex, records: Sequence[Record], column: str, file: Path, *, has_texts: bool
+) -> AddReport:
+    ids = [record.id for record in records if record.id is not None]
+    return index.add(
+        [record.text for record in records] if has_texts else None,
+        ids=ids or None,
+        labels=[record.label for record in records],
+        payloads=[{**record.payload, IMAGE_KEY: record.payload.get(column)} for record in records],
+        images=pictures_of(records, column, file),
     )
 
 

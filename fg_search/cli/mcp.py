@@ -19,6 +19,7 @@ from fg_search.cli.options import (
     Tenant,
     TrustRemoteCode,
     open_index,
+    search_options,
 )
 from fg_search.cli.serve import address, listen, run_app
 from fg_search.errors import FgSearchError
@@ -76,6 +77,7 @@ def mcp(
     input and output.
     """
     _check_installed()
+    search_options(target_precision=target_precision)
     known = _token(token) if http else ""
     with open_index(
         location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code

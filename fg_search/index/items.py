@@ -14,7 +14,7 @@ from fg_search.engine.port import PointId
 from fg_search.ids import UserId, plain_id
 from fg_search.index.few_conditions import told_of_conditions
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import PAYLOAD_KEY
+from fg_search.layout.keys import PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.points import id_of, is_ours, payload_of
 from fg_search.validation import check_count, check_list
 
@@ -32,6 +32,9 @@ class IndexedItem:
         payload: User's own payload.
         confidence: Confidence of the item's embedding, in [1/K, 1].
         familiarity: Familiarity of the item, in [0, 1]. ``None`` if its encoder does not know its examples.
+        suggested_label: Most probable other label, ``None`` without :meth:`ConfidenceIndex.score_labels`.
+        wrong: Probability that the label is wrong, ``None`` without :meth:`ConfidenceIndex.score_labels`.
+        decided: What a reviewer decided about the item: ``"accept"``, ``"keep"``, ``"label"`` or ``"unsure"``.
     """
 
     id: UserId
@@ -40,12 +43,16 @@ class IndexedItem:
     payload: dict[str, Any] = field(repr=False)
     confidence: float
     familiarity: float | None
+    suggested_label: str | None = None
+    wrong: float | None = None
+    decided: str | None = None
 
     @classmethod
-    def of_record(cls, record: models.Record) -> Self:
+    def of_record(cls, record: models.Record | models.ScoredPoint) -> Self:
         """Read it from its point."""
         payload = dict(payload_of(record))
         features = payload.pop(PAYLOAD_KEY)
+        scores, note = features.get(REVIEW_KEY) or {}, features.get(REVIEWED_KEY) or {}
         return cls(
             features["id"],
             features["text"],
@@ -53,6 +60,9 @@ class IndexedItem:
             payload,
             features["confidence"],
             features.get("familiarity"),
+            scores.get("suggested"),
+            scores.get("score"),
+            note.get("action"),
         )
 
 

@@ -71,6 +71,11 @@ def hit_metadata(hit: Hit) -> dict[str, Any]:
     return {"fg_label": hit.label, "fg_score": hit.ranking_score}
 
 
+def empty_result(query: str | None) -> SearchResult:
+    """Result of a search of a store without items: libraries expect none to be an error."""
+    return SearchResult(query or "", (), 0.0, "abstain", uncertain=True, reason="the store is empty")
+
+
 def said(found: Outcome, reason: str) -> str:
     """A sentence for whoever gets no hits."""
     return f"{_SENTENCES.get(found, 'An answer was found')}: {reason}."

@@ -22,7 +22,10 @@ from fg_search.web import (
     errors,
     features_view,
     health_view,
+    items_api,
+    items_view,
     login,
+    map_view,
     probes,
     queries_api,
     queries_view,
@@ -30,6 +33,8 @@ from fg_search.web import (
     search_view,
 )
 from fg_search.web.guesses import Guesses
+from fg_search.web.item_list import ItemList
+from fg_search.web.item_map import ItemMap
 from fg_search.web.query_clusters import clusters_of
 from fg_search.web.security import (
     API_PATH,
@@ -82,12 +87,24 @@ def create_app(
     served = index if tenant is None else index.tenant(tenant)
     len(served)  # fails now if the tenant is missing
     counted = _metrics_of(served) if metrics else None
-    site = Site(served, tenant, reviewer, token is not None, signer := Signer(), Survey(served, tenant), counted)
+    site = Site(
+        served,
+        tenant,
+        reviewer,
+        token is not None,
+        signer := Signer(),
+        Survey(served, tenant),
+        ItemMap(served, tenant),
+        counted,
+    )
     guesses, sessions = None if token is None else Guesses(token), Sessions()
     clusters = clusters_of(site)
-    for_programs = [api.router(site), queries_api.router(site, clusters)]
+    items = ItemList(site, site.map.within)
+    for_programs = [api.router(site), items_api.router(items), queries_api.router(site, clusters)]
     for_people = [
         search_view.router(site),
+        items_view.router(items),
+        map_view.router(site),
         review_view.router(site),
         queries_view.router(site, clusters),
         audit_view.router(site),

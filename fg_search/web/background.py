@@ -29,16 +29,25 @@ class Background(Generic[T]):
         self._running: Future[T] | None = None
         self._of: Hashable = None
         self._since = 0.0
+        self._before: Future[T] | None = None
 
-    def get(self, patience: float) -> T | None:
-        """The value, or ``None`` if it is not ready after ``patience`` seconds; then ask again."""
+    def get(self, patience: float, *, or_before: bool = False) -> T | None:
+        """The value, or ``None`` if it is not ready after ``patience`` seconds; then ask again.
+
+        Args:
+            patience: Seconds to wait.
+            or_before: Take the value before it, without waiting, while one that is out of date is computed again.
+        """
         version = self._version()
         with self._lock:
             is_old = version != self._of or time.monotonic() - self._since > _OLDEST
             if self._running is None or (is_old and self._running.done()):
+                self._before = self._running
                 self._running = self._worker.submit(self._compute)
                 self._of, self._since = version, time.monotonic()
             running = self._running
+            if or_before and not running.done() and self._before is not None and self._before.exception() is None:
+                running = self._before
         try:
             return running.result(timeout=patience)
         except NotYetError:

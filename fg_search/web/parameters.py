@@ -23,7 +23,10 @@ MAX_OFFSET = 1_000
 MAX_LABEL = 200
 MAX_ID = 1_000
 MAX_LISTED = 200  # items to review
-MAX_DECIDED = 1_000  # queries per decision; more ids would not fit into a request
+MAX_DECIDED = 1_000  # queries, or items, per decision; more ids would not fit into a request
+MAX_CONDITIONS = 8  # on the payload
+MAX_CONDITION = 500  # characters
+MAX_PLACE = 2_000  # characters of a place in a list
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY)]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LABEL)]
@@ -90,6 +93,47 @@ class ReviewRequest(BaseModel):
     def options(self) -> dict[str, Any]:
         """Keyword arguments for ``ConfidenceIndex.review``."""
         return {name: getattr(self, name) for name in ReviewRequest.model_fields}
+
+
+class ItemsRequest(BaseModel):
+    """Which items to list, and in what order."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    label: Label | None = Field(None, description="Only items with this label.")
+    unlabelled: bool = Field(False, description="Only items without a label.")
+    where: list[Annotated[str, StringConstraints(max_length=MAX_CONDITION)]] = Field(
+        [],
+        max_length=MAX_CONDITIONS,
+        description="Conditions on the payload, all of which hold, such as `colour=red`, `price<50`, `size!=XL`.",
+    )
+    min_confidence: Fraction | None = None
+    max_confidence: Fraction | None = None
+    min_familiarity: Fraction | None = None
+    max_familiarity: Fraction | None = None
+    min_wrong: Fraction | None = Field(
+        None, description="Only items whose label is wrong with at least this probability; needs scored labels."
+    )
+    decided: Literal["no", "yes", "accept", "keep", "label", "unsure"] | None = Field(
+        None, description="Only items that a reviewer has decided about, or not, or in this way."
+    )
+    id: list[Annotated[str, StringConstraints(max_length=MAX_ID)]] = Field(
+        [], max_length=MAX_DECIDED, description="Only these items; ids as JSON, or texts as they are."
+    )
+    region: Annotated[str, StringConstraints(pattern=r"^(-?\d(\.\d{1,5})?,){3}-?\d(\.\d{1,5})?$")] | None = Field(
+        None, description="Only items within a rectangle of the map: left, top, right, bottom, each from 0 to 1."
+    )
+    sort: Literal[
+        "id",
+        "label",
+        "-label",
+        "confidence",
+        "-confidence",
+        "familiarity",
+        "-familiarity",
+        "wrong",
+        "-wrong",
+    ] = Field("id", description="What to order by; with `-`, the greatest first.")
 
 
 class DecisionRequest(BaseModel):

@@ -25,7 +25,8 @@ from fg_search.queries.audited_answers import AuditedAnswer
 from fg_search.queries.entries import LoggedQuery, QueryAction
 from fg_search.report.environment import environment_of
 from fg_search.review.decisions import ReviewDecision
-from fg_search.web.parameters import DecisionRequest
+from fg_search.web.item_map import ItemMap
+from fg_search.web.parameters import MAX_DECIDED, DecisionRequest
 from fg_search.web.security import STATIC_PATH
 from fg_search.web.survey import Survey
 from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
@@ -48,6 +49,7 @@ class Site:
         has_login: Whether users log in and out.
         signer: Signs forms.
         survey: Statistics of a sample of the items.
+        map: The items in two dimensions.
         metrics: Counts searches, ``None`` if nobody reads the counts.
         deciding: Lock that serialises decisions on queries.
         templates: Jinja environment with autoescaping.
@@ -59,6 +61,7 @@ class Site:
     has_login: bool
     signer: Signer
     survey: Survey
+    map: ItemMap
     metrics: SearchMetrics | None = None
     deciding: Lock = field(default_factory=Lock)
     templates: Environment = field(default_factory=lambda: _templates(), repr=False)
@@ -85,14 +88,18 @@ class Site:
             suggested=asked.suggested,
             latest=asked.latest,
         )
-        self.survey.forget()
+        self._changed(decision)
         return decision
 
     def undo(self, number: int | None) -> ReviewDecision:
         """Call ``ConfidenceIndex.undo`` as the reviewer."""
         decision = self.index.undo(number, reviewer=self.reviewer)
-        self.survey.forget()
+        self._changed(decision)
         return decision
+
+    def _changed(self, decision: ReviewDecision) -> None:
+        self.survey.forget()
+        self.map.changed(decision.id)
 
     def decide_queries(self, ids: Sequence[str], action: QueryAction, label: str | None) -> list[LoggedQuery]:
         """Call ``ConfidenceIndex.decide_queries`` as the reviewer."""
@@ -125,14 +132,19 @@ async def form_fields(request: Request) -> dict[str, str]:
     Raises:
         HTTPException: If the token is missing or does not match.
     """
-    fields = _fields((await request.body()).decode("utf-8", "replace"))
-    signer: Signer = request.app.state.signer
-    if not signer.csrf_fits(request.cookies.get(CSRF_COOKIE), fields.pop("csrf", None)):
-        raise HTTPException(403, "This form is out of date. Go back, reload the page, and send it again.")
-    return fields
+    return dict(await _checked_pairs(request, _MAX_FIELDS))
+
+
+async def form_lists(request: Request) -> dict[str, list[str]]:
+    """The same of a form some of whose fields have several values."""
+    lists: dict[str, list[str]] = {}
+    for name, value in await _checked_pairs(request, _MAX_FIELDS + MAX_DECIDED):
+        lists.setdefault(name, []).append(value)
+    return lists
 
 
 FormFields: TypeAlias = Annotated[dict[str, str], Depends(form_fields)]
+FormLists: TypeAlias = Annotated[dict[str, list[str]], Depends(form_lists)]
 
 
 def set_cookie(response: Response, request: Request, name: str, value: str) -> None:
@@ -142,16 +154,21 @@ def set_cookie(response: Response, request: Request, name: str, value: str) -> N
 
 
 def link(path: str, **parameters: Any) -> str:
-    """A path with a query string of the parameters that have a value."""
-    given = {name: value for name, value in parameters.items() if value not in (None, "")}
-    return f"{path}?{urlencode(given)}" if given else path
+    """A path with a query string of the parameters that have a value; lists are repeated parameters."""
+    given = {name: value for name, value in parameters.items() if value not in (None, "", [])}
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path
 
 
-def _fields(body: str) -> dict[str, str]:
+async def _checked_pairs(request: Request, most: int) -> list[tuple[str, str]]:
+    body = (await request.body()).decode("utf-8", "replace")
     try:
-        return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_MAX_FIELDS))
+        pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=most)
     except ValueError as error:
-        raise HTTPException(422, f"A form of at most {_MAX_FIELDS} fields is expected.") from error
+        raise HTTPException(422, f"A form of at most {most:,} fields is expected.") from error
+    signer: Signer = request.app.state.signer
+    if not signer.csrf_fits(request.cookies.get(CSRF_COOKIE), dict(pairs).get("csrf")):
+        raise HTTPException(403, "This form is out of date. Go back, reload the page, and send it again.")
+    return [(name, value) for name, value in pairs if name != "csrf"]
 
 
 def _templates() -> Environment:

@@ -32,6 +32,7 @@ PYTHON = [
 # modules that only some who use fg_search have, by the extra or package that brings them
 FRAMEWORKS = {
     "agents": "openai-agents",
+    "dspy": "dspy",
     "haystack": "fg-search[haystack]",
     "langchain_core": "fg-search[langchain]",
     "llama_index": "fg-search[llama-index]",
@@ -191,7 +192,7 @@ def frameworks(block: Block) -> set[str]:
 def run_python(block: Block, namespace: dict[str, object]) -> None:
     code = "\n" * (block.line - 1) + block.code  # so that a traceback names the line of the page
     with contextlib.redirect_stdout(io.StringIO()):
-        exec(compile(code, ROOT / block.page, "exec"), namespace)
+        exec(compile(code, ROOT / block.page, "exec", dont_inherit=True), namespace)
 
 
 def run_command(words: list[str], patch: pytest.MonkeyPatch) -> None:

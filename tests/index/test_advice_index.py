@@ -517,3 +517,16 @@ def test_without_a_calibration_slices_have_no_target(in_memory):
     with advice.raised(ValueError):
         found.slices("length", target=0.9)
     assert found.slices("length")
+
+
+def test_items_are_listed_in_the_order_of_the_page_before(made):
+    with ConfidenceIndex(made) as index:
+        following = index.browse(order_by="confidence", limit=1).following
+        with Advice("after=… is no place in this order; take `following` of a page in the same order").raised(
+            ValueError
+        ):
+            index.browse(order_by="label", after=following)
+        assert len(index.browse(order_by="confidence", after=following).items) == 1
+        with Advice("items are ordered by id one way only; leave out descending").raised(ValueError):
+            index.browse(order_by="id", descending=True)
+        assert len(index.browse(order_by="id").items) == 2

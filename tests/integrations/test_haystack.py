@@ -12,6 +12,7 @@ pytest.importorskip("haystack", reason="needs haystack-ai: pip install 'fg-searc
 from asked import ANSWERED, TARGET, UNKNOWN, WEAK
 from haystack import Document, Pipeline, component
 from haystack.document_stores.errors import DuplicateDocumentError
+from haystack.document_stores.in_memory import InMemoryDocumentStore
 from haystack.document_stores.types import DuplicatePolicy
 from haystack.errors import FilterError
 from haystack.testing import document_store as standard
@@ -33,10 +34,9 @@ TRUSTED = ["fg_search.integrations.haystack.*"]
 class Suite:
     """What all standard tests take: an empty store. Embeddings of documents are not kept, and there is no order."""
 
-    @pytest.fixture(params=["memory", "edge"])
-    def document_store(self, request, encoder, tmp_path):
-        location = ":memory:" if request.param == "memory" else str(tmp_path / "index")
-        store = ConfidenceDocumentStore(location, encoder)
+    @pytest.fixture
+    def document_store(self, encoder):
+        store = ConfidenceDocumentStore(":memory:", encoder)
         yield store
         store.close()
 
@@ -86,12 +86,6 @@ class TestStandardAsync(
 ):
     """The same on an event loop."""
 
-    @pytest.fixture
-    def document_store(self, encoder):
-        store = ConfidenceDocumentStore(":memory:", encoder)
-        yield store
-        store.close()
-
     async def test_write_documents_async(self, document_store):
         document = Document(content="test doc")
         assert await document_store.write_documents_async([document]) == 1
@@ -100,6 +94,30 @@ class TestStandardAsync(
 
 
 # the store
+
+DAY = "1972-12-11T19:54:58"
+COMPARED = [
+    *(("number", operator, 2) for operator in ("==", "!=", ">", ">=", "<", "<=")),
+    *(("date", operator, DAY) for operator in ("==", "!=", ">", ">=", "<", "<=")),
+    *(("number", operator, None) for operator in ("==", "!=", ">")),
+    *(("chapter", operator, ["intro", "abstract"]) for operator in ("in", "not in")),
+    *(("number", operator, [2, -10, None]) for operator in ("in", "not in")),
+    ("no_embedding", "==", True),
+    ("page", "==", "100"),
+]
+
+
+def test_filters_give_in_a_folder_what_haystacks_own_store_gives(encoder, tmp_path):
+    documents = standard.create_filterable_docs()
+    own, store = InMemoryDocumentStore(), ConfidenceDocumentStore(str(tmp_path / "index"), encoder)
+    for one in (own, store):
+        one.write_documents(documents)
+    parts = [{"field": f"meta.{field}", "operator": operator, "value": value} for field, operator, value in COMPARED]
+    joined = [{"operator": operator, "conditions": parts[:2]} for operator in ("AND", "OR", "NOT")]
+    for filters in [*parts, *joined, {"operator": "AND", "conditions": [parts[0], joined[2]]}]:
+        found, wanted = store.filter_documents(filters), own.filter_documents(filters)
+        assert sorted(one.id for one in found) == sorted(one.id for one in wanted), filters
+    store.close()
 
 
 def test_a_store_remembers_where_it_is_and_is_opened_when_it_is_needed(saved_encoder, tmp_path):

@@ -12,14 +12,21 @@ pytest.importorskip("langchain_tests", reason="needs langchain-tests")
 
 from asked import ANSWERED, TARGET, UNKNOWN, UNREADABLE, WEAK
 from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
-from langchain_tests.integration_tests import RetrieversIntegrationTests
+from langchain_tests.integration_tests import RetrieversIntegrationTests, VectorStoreIntegrationTests
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, FeatureGroupEncoder
-from fg_search.errors import EmptyIndexError, NotCalibratedError, NotFittedError
-from fg_search.integrations.langchain import ConfidenceRetriever, ConfidenceVectorStore, GatedRetriever
+from fg_search.errors import EmptyIndexError, ModelMismatchError, NotCalibratedError, NotFittedError
+from fg_search.integrations.langchain import (
+    ConfidenceRetriever,
+    ConfidenceVectorStore,
+    EncoderEmbeddings,
+    GatedRetriever,
+    embedder_of,
+)
 
 EVEN = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=0))])
 
@@ -42,6 +49,23 @@ class TestStandardRetriever(RetrieversIntegrationTests):
     @property
     def retriever_query_example(self):
         return ANSWERED
+
+
+class TestStandardVectorStore(VectorStoreIntegrationTests):
+    """The standard suite; documents come back as they were added."""
+
+    @pytest.fixture
+    def vectorstore(self, fake_encoder):
+        with ConfidenceIndex(":memory:", fake_encoder) as index:
+            yield ConfidenceVectorStore(index, with_confidence=False)
+
+
+@pytest.fixture(scope="module")
+def fake_encoder():
+    """An encoder on the embeddings of the standard suite."""
+    embeddings = VectorStoreIntegrationTests.get_embeddings()
+    texts = [f"text {i}" for i in range(40)]
+    return FeatureGroupEncoder(embedder_of(embeddings)).fit(texts, groups=4, codes=4, steps=20)
 
 
 # the retriever
@@ -180,6 +204,41 @@ def test_without_labels_the_head_learns_clusters(tiny_model, corpus):
     store.index.close()
     with pytest.raises(ValueError, match="at least 2 different items"):
         ConfidenceVectorStore.from_documents(documents[:1], FeatureGroupEncoder(tiny_model))
+
+
+@pytest.mark.usefixtures("_few_steps")
+def test_a_store_of_langchains_embeddings_is_opened_again_with_them(tiny_model, corpus, tmp_path):
+    embeddings = EncoderEmbeddings(FeatureGroupEncoder(tiny_model))
+    foreign = FakeModel(embeddings)
+    store = ConfidenceVectorStore.from_texts(
+        corpus[0], foreign, location=tmp_path / "index", encoder_folder=tmp_path / "encoder"
+    )
+    assert store.embeddings is foreign
+    before = [document.id for document in store.similarity_search(ANSWERED)]
+    store.index.close()
+    with pytest.raises(ModelMismatchError, match="embedder 'fake-1'"):
+        FeatureGroupEncoder.load(tmp_path / "encoder", embedder=embedder_of(foreign, "fake-2"))
+    encoder = FeatureGroupEncoder.load(tmp_path / "encoder", embedder=embedder_of(foreign))
+    with ConfidenceIndex(tmp_path / "index", encoder) as index:
+        again = ConfidenceVectorStore(index)
+        assert [document.id for document in again.similarity_search(ANSWERED)] == before
+        vector = embeddings.embed_query(ANSWERED)
+        assert [document.id for document in again.similarity_search_by_vector(vector)] == before
+
+
+class FakeModel(Embeddings):
+    """Embeddings that say which model they are of."""
+
+    model = "fake-1"
+
+    def __init__(self, inner):
+        self.inner = inner
+
+    def embed_documents(self, texts):
+        return self.inner.embed_documents(texts)
+
+    def embed_query(self, text):
+        return self.inner.embed_query(text)
 
 
 # the gate

@@ -23,13 +23,14 @@ from llama_index.core.vector_stores import FilterCondition, FilterOperator, Meta
 from llama_index.core.vector_stores.types import BasePydanticVectorStore, VectorStoreQuery, VectorStoreQueryMode
 from words import WORDS
 
-from fg_search import ConfidenceIndex
+from fg_search import ConfidenceIndex, FeatureGroupEncoder
 from fg_search.errors import NotFittedError
 from fg_search.integrations.llama_index import (
     ConfidenceRetriever,
     ConfidenceVectorStore,
     EncoderEmbedding,
     GatePostprocessor,
+    embedder_of,
 )
 
 IDS = [f"{number * 8}-{number * 4}-{number * 4}-{number * 4}-{number * 12}" for number in "123"]
@@ -179,6 +180,22 @@ def test_an_index_of_llama_index_on_the_store(encoder, corpus):
         (found,) = retriever.retrieve(ANSWERED)
         assert (found.metadata["topic"], found.metadata["fg_label"]) == ("card", "card")
         assert asyncio.run(retriever.aretrieve(ANSWERED))[0].node_id == found.node_id
+
+
+def test_a_head_learns_on_the_embeddings_of_llama_index(encoder, corpus):
+    embed_model = EncoderEmbedding(encoder)
+    embedder = embedder_of(embed_model, "mine")
+    learned = FeatureGroupEncoder(embedder).fit(corpus[0], labels=corpus[1], groups=2, codes=3, hidden=8, steps=20)
+    assert (embedder.name, embedder.dimension) == ("mine", encoder.dimension)
+    assert embedder_of(embed_model).name == encoder.model_name
+    with ConfidenceIndex(":memory:", learned) as index:
+        store = ConfidenceVectorStore(index)
+        store.add([TextNode(text=text, id_=text) for text in corpus[0][:12]])
+        found = store.query(VectorStoreQuery(query_str=corpus[0][3]))
+        assert (
+            found.ids
+            == store.query(VectorStoreQuery(query_embedding=embed_model.get_query_embedding(corpus[0][3]))).ids
+        )
 
 
 def test_the_retriever_abstains_and_says_why_if_it_is_to(calibrated):

@@ -20,7 +20,7 @@ import httpx
 import httpx2
 import uvicorn
 from asked import ANSWERED, TARGET, UNKNOWN, WEAK
-from mcp import Client, StdioServerParameters
+from mcp import Client, StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server import MCPServer
 from typer.testing import CliRunner
@@ -170,7 +170,9 @@ def test_an_agent_talks_to_the_command_over_standard_streams(tmp_path, saved_enc
     started = StdioServerParameters(
         command=sys.executable, args=["-m", "fg_search", "mcp", str(tmp_path / "index")], env={**os.environ}
     )
-    described, failed = calls(started, ("describe_index", {}), ("search", {"question": ANSWERED, "limit": 0}))
+    described, failed = calls(
+        stdio_client(started), ("describe_index", {}), ("search", {"question": ANSWERED, "limit": 0})
+    )
     assert described.structured_content["items"] == 0
     assert failed.is_error
     with ConfidenceIndex(tmp_path / "index"):
@@ -239,6 +241,12 @@ def test_the_command_serves_over_http_on_this_machine_alone(tmp_path, saved_enco
         assert re.search(r"http://127\.0\.0\.1:\d+/mcp", done.output)
         assert ("Authorization: Bearer " in done.output) == ("--token" not in options)  # one was drawn, and is told
     assert [host for _, host in served] == ["127.0.0.1"] * 2
+
+
+def test_a_target_out_of_range_is_refused(tmp_path):
+    done = CliRunner().invoke(program, ["mcp", str(tmp_path), "--target-precision", "90"])
+    assert done.exit_code == 2
+    assert "target_precision" in done.output
 
 
 def test_a_short_token_is_refused(tmp_path):

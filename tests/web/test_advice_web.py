@@ -1,12 +1,13 @@
 """Advice on the page and in the answers of the API."""
 
 import re
+import threading
 from types import SimpleNamespace
 
 import pytest
 from advising import Advice
 
-from fg_search.web import guesses
+from fg_search.web import guesses, item_list, item_map, map_view
 
 _TOKEN = "0123456789abcdef0123456789abcdef"
 _KEY = {"authorization": f"Bearer {_TOKEN}"}
@@ -52,3 +53,42 @@ def test_another_host_name_is_served_when_it_is_allowed(browse, served):
     assert Advice("this name is not served here; start the server with --allowed-host and the name").is_in(refused.text)
     allowed = browse(served, token=_TOKEN, allowed_hosts={"localhost", "search.example"})
     assert allowed.get("/api/review", headers=other).status_code == 200
+
+
+def test_a_condition_that_cannot_be_read_is_written_as_it_is_said(browse, common):
+    client = browse(common)
+    refused = client.get("/api/items?where=colour").json()["error"]
+    assert Advice("where: … is no condition; write such as colour=red, price<50 or size!=XL").is_in(refused)
+    for condition in ("colour=red", "price<50", "size!=XL"):
+        assert client.get("/api/items", params={"where": condition}).status_code == 200
+
+
+def test_too_large_a_region_becomes_smaller(browse, common, monkeypatch):
+    monkeypatch.setattr(item_map, "MAX_REGION", 40)
+    client = browse(common)
+    refused = client.get("/api/items?region=0,0,1,1").json()["error"]
+    assert Advice("the region has … items, at most … can be listed; choose less").is_in(refused)
+    assert client.get("/api/items?region=0,0,0.5,0.5").status_code == 200
+
+
+def test_too_many_items_are_filtered_further(browse, served, monkeypatch):
+    monkeypatch.setattr(item_list, "MAX_DECIDED", 40)
+    client = browse(served)
+    refused = client.submit("/items", "/items/act", scope="all", action="keep").text
+    assert Advice("at most … can be decided about at once; choose fewer").is_in(refused)
+    assert client.submit("/items?label=card", "/items/act", scope="all", action="keep").status_code == 303
+
+
+def test_a_map_that_is_still_drawn_is_there_in_a_moment(browse, common, monkeypatch):
+    monkeypatch.setattr(item_map, "_PATIENCE", 0.0)
+    monkeypatch.setattr(map_view, "_PATIENCE", 0.0)
+    slow, lay_out = threading.Event(), item_map.lay_out
+    monkeypatch.setattr(item_map, "lay_out", lambda rows: slow.wait(10) and lay_out(rows))
+    client = browse(common)
+    error = client.get("/api/items?region=0,0,1,1").json()["error"]
+    assert Advice("the map is still being drawn; try again in a moment").is_in(error)
+    assert Advice("The map is still being drawn; ask again.").is_in(client.get("/map/points").text)
+    slow.set()
+    monkeypatch.setattr(item_map, "_PATIENCE", 10.0)
+    assert client.get("/api/items?region=0,0,1,1").json()["total"] == 48
+    assert client.get("/map/points").status_code == 200

@@ -273,6 +273,91 @@ def test_a_round_without_javascript(serve, open_page, served):
     page.get_by_text("Surest").wait_for()
 
 
+def test_several_items_get_a_label_and_it_is_taken_back(serve, open_page, served):
+    """Tick items by mouse and keyboard, set a label, take it back, and delete after a question."""
+    page = open_page(serve(served))
+    follow(page, "Items")
+    assert page.locator("#total").inner_text() == "48"
+    page.locator("#item-1").check()
+    page.locator("#item-3").click(modifiers=["Shift"])
+    assert page.locator("#scope option").first.inner_text() == "3 ticked items"
+    page.locator("h1").click()
+    page.keyboard.press("l")
+    page.keyboard.type("brand new")
+    press(page, "Enter")
+    assert "3 decisions were made" in page.get_by_role("status").inner_text()
+    assert {entry.after for entry in served.decisions()} == {"brand new"}
+    assert {entry.reviewer for entry in served.decisions()} == {"Ada"}
+    press(page, "z")
+    assert "3 decisions were taken back" in page.get_by_role("status").inner_text()
+    assert "brand new" not in served.labels()
+    page.get_by_label("Tick all items on this page").check()
+    click(page, "Delete…")
+    assert page.get_by_role("heading").inner_text() == "Delete 48 items?"
+    follow(page, "Cancel")
+    assert len(served) == 48
+    page.locator("#item-1").check()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    assert download.value.suggested_filename == "items.csv"
+    click(page, "Delete…")  # a file that came does not keep the page from sending more
+    click(page, "Delete it")
+    assert len(served) == 47
+
+
+def test_the_map_leads_to_the_table_by_mouse_and_by_keyboard(serve, open_page, served):
+    page = open_page(serve(served))
+    follow(page, "Map")
+    canvas = page.locator("#map")
+    canvas.wait_for()
+    size = canvas.bounding_box()
+    page.mouse.move(size["x"] + 2, size["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(size["x"] + size["width"] - 2, size["y"] + size["height"] - 2, steps=3)
+    page.mouse.up()
+    page.get_by_role("link", name="Show 48 in the table").wait_for()
+    canvas.focus()
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Show all in the table").wait_for()
+    page.keyboard.press("i")
+    page.locator("#here .text").wait_for()
+    read = page.locator("#here .text").inner_text()
+    follow(page, "In the table")
+    assert page.locator("#total").inner_text() == "1"
+    assert page.locator(".items .text").inner_text() == read
+    page.go_back()
+    canvas.wait_for()
+    canvas.focus()
+    page.keyboard.press("b")
+    for key in ("ArrowLeft", "Shift+ArrowRight", "+", "-"):
+        page.keyboard.press(key)
+    page.get_by_label("Colour by").select_option("confidence")
+    page.wait_for_url("**/map?colour=confidence**")
+    canvas.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/items?region=*")
+    shown = int(page.locator("#total").inner_text())
+    assert 0 < shown < 48
+
+
+def test_items_and_map_without_javascript(serve, open_page, served):
+    page = open_page(serve(served), java_script_enabled=False)
+    follow(page, "Map")
+    assert page.locator("#picture path").count() > 1
+    assert not page.locator("#map").is_visible()
+    page.get_by_role("link", name="card", exact=True).click()
+    page.get_by_role("link", name="Items with this label").click()
+    page.get_by_role("link", name="Similar").first.click()
+    page.get_by_text("by its stored vector").wait_for()
+    follow(page, "Items")
+    page.locator("#item-2").check()
+    click(page, "Delete…")
+    click(page, "Delete it")
+    assert len(served) == 47
+    click(page, "Take it back")
+    assert len(served) == 48
+
+
 def test_logging_in(serve, open_page, served):
     page = open_page(serve(served, token=TOKEN))
     page.get_by_label("Token").fill(TOKEN)
@@ -355,6 +440,8 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(serve, open_page
     served += [f"/review?kind={kind}&diverse=1" for kind in ("contradicted", "conflicting", "duplicate", "outlier")]
     calibrated.search_many(["my card blocked", "the loan", "pizza oven"], log="all")
     calibrated.judge_answer(calibrated.audit(target_precision=0.8).following[0], "right", target_precision=0.8)
+    served += ["/items?min_wrong=0&where=colour%3Dred", "/items?sort=-wrong", "/items?like=d1", "/items?where=nonsense"]
+    served += ["/map", "/map?colour=wrong&only=card"]
     served += ["/queries", "/audit?target=0.8", "/features", "/features/0", "/features/0/0", "/health"]
     for address in served:
         page.goto(address)
@@ -404,6 +491,8 @@ def test_the_pages_of_errors_and_of_nothing_are_accessible_too(serve, open_page,
         "/audit",
         "/features",
         "/health",
+        "/items",
+        "/map",
         "/review?kind=nonsense",
     ):
         response = page.goto(address)

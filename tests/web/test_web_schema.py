@@ -22,6 +22,8 @@ PATHS = {
     "/api/confused-labels": "get",
     "/api/queries": "get",
     "/api/missing-labels": "get",
+    "/api/items": "get",
+    "/api/similar-items": "get",
 }
 NAMES = ["query", "limit", "offset", "min_confidence", "confidence_weight", "target_precision", "min_query_confidence"]
 NAMES += [
@@ -41,7 +43,7 @@ NAMES += [
     "kind",
     "min_score",
 ]
-NAMES += ["diverse", "only_open"]
+NAMES += ["diverse", "only_open", "where", "sort", "after", "decided", "region", "unlabelled", "max_confidence"]
 VALUES = [
     "card",
     "d0",
@@ -57,6 +59,10 @@ VALUES = [
     "dismiss",
     "reopen",
     "both",
+    "colour=red",
+    "price<5",
+    "-wrong",
+    "0,0,1,1",
 ]
 VALUES += [
     "",

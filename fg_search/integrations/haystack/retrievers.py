@@ -16,7 +16,6 @@ from fg_search.integrations.haystack.documents import retrieved
 from fg_search.integrations.haystack.filters import to_qdrant
 
 OnUncertain = Literal["abstain", "clarify", "flag"]
-_A_VECTOR = "(a vector)"  # what stands for the text of a query that is a vector
 
 
 class _Retriever:
@@ -78,7 +77,9 @@ class _Retriever:
             arguments["document_store"] = ConfidenceDocumentStore.from_dict(arguments["document_store"])
         return default_from_dict(cls, {**data, "init_parameters": arguments})
 
-    def _search(self, query: str, filters: dict[str, Any] | None, top_k: int | None, **options: Any) -> dict[str, Any]:
+    def _search(
+        self, query: str | None, filters: dict[str, Any] | None, top_k: int | None, **options: Any
+    ) -> dict[str, Any]:
         wanted = apply_filter_policy(self.filter_policy, self.filters, filters)
         result = self.document_store.index.search(
             query,
@@ -144,8 +145,7 @@ class ConfidenceEmbeddingRetriever(_Retriever):
         Returns:
             ``documents``, best first, and ``result``: decision, reason, confidence, and labels to choose from.
         """
-        embeddings = self.document_store.index.encoder.features([query_embedding], role="query")
-        return self._search(_A_VECTOR, filters, top_k, embeddings=embeddings, log="none")
+        return self._search(None, filters, top_k, vector=query_embedding)
 
     @component.output_types(documents=list[Document], result=dict[str, Any])
     async def run_async(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from langchain_core.embeddings import Embeddings
 
+from fg_search.integrations.embedders import embedder_of_functions
+from fg_search.model.embedders.function import CallableEmbedder
 from fg_search.model.encoder import FeatureGroupEncoder
 
 
@@ -18,26 +20,35 @@ class EncoderEmbeddings(Embeddings):
         self.encoder = encoder
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Base embeddings of documents."""
+        """Base embeddings of texts that are found."""
         embedded: list[list[float]] = self.encoder.embed(texts).tolist()
         return embedded
 
     def embed_query(self, text: str) -> list[float]:
-        """Base embedding of a query."""
+        """Base embedding of a text that is searched for."""
         embedded: list[float] = self.encoder.embed([text], role="query")[0].tolist()
         return embedded
 
 
-def encoder_of(embedding: Embeddings | FeatureGroupEncoder) -> FeatureGroupEncoder:
-    """The encoder itself, or that of embeddings.
+def embedder_of(embedding: Embeddings, name: str | None = None) -> CallableEmbedder:
+    """LangChain's embeddings as an embedder.
 
-    Raises:
-        TypeError: If it is something else.
+    Args:
+        embedding: The embeddings.
+        name: Name of the model; by default what the embeddings say, or their class.
     """
+    return embedder_of_functions(
+        embedding,
+        name,
+        documents=embedding.embed_documents,
+        queries=lambda texts: [embedding.embed_query(text) for text in texts],
+    )
+
+
+def encoder_of(embedding: Embeddings | FeatureGroupEncoder) -> FeatureGroupEncoder:
+    """An encoder on LangChain's embeddings, without a head unless they are those of one; an encoder stays itself."""
+    if isinstance(embedding, FeatureGroupEncoder):
+        return embedding
     if isinstance(embedding, EncoderEmbeddings):
         return embedding.encoder
-    if not isinstance(embedding, FeatureGroupEncoder):
-        raise TypeError(
-            f"embedding must be a FeatureGroupEncoder or EncoderEmbeddings of one, got {type(embedding).__name__}"
-        )
-    return embedding
+    return FeatureGroupEncoder(embedder_of(embedding))

@@ -22,13 +22,11 @@ from fg_search.integrations.abstaining import abstaining
 from fg_search.integrations.filters import as_filter
 from fg_search.integrations.langchain.documents import document, stored_document
 from fg_search.integrations.langchain.encoders import encoder_of
-from fg_search.integrations.outcomes import result_metadata
+from fg_search.integrations.outcomes import empty_result, result_metadata
 from fg_search.layout.settings import DEFAULT_COLLECTION
-from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.encoder import FeatureGroupEncoder
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "fg_search.integrations.langchain")
-_A_VECTOR = "(a vector)"  # what stands for the text of a query that is a vector
 
 
 class ConfidenceVectorStore(VectorStore):
@@ -148,7 +146,7 @@ class ConfidenceVectorStore(VectorStore):
     ) -> list[tuple[Document, float]]:
         """The same, with what they are ordered by: similarities, more is better."""
         result = self.search_index(query, k, filter, **kwargs)
-        metadata = result_metadata(result, self.target_precision) if self.with_confidence else None
+        metadata = self._metadata(result)
         return [(document(hit, metadata), hit.ranking_score) for hit in result.hits]
 
     def similarity_search_by_vector(
@@ -159,24 +157,23 @@ class ConfidenceVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """Documents most similar to a base embedding; arguments as in :meth:`similarity_search`."""
-        embeddings = self.index.encoder.features([embedding], role="query")
-        return self.similarity_search(_A_VECTOR, k, filter, **{"embeddings": embeddings, "log": "none", **kwargs})
+        result = self.search_index(None, k, filter, vector=embedding, **kwargs)
+        metadata = self._metadata(result)
+        return [document(hit, metadata) for hit in result.hits]
 
     def search_index(
         self,
-        query: str,
+        query: str | None,
         k: int = 4,
         filter: Any = None,  # noqa: A002
-        *,
-        embeddings: FeatureEmbeddings | None = None,
         **kwargs: Any,
     ) -> SearchResult:
         """The whole result, with decision and reason; that of an empty store has no hits."""
         options = {**abstaining(self.on_uncertain, self.target_precision), **kwargs}
         try:
-            return self.index.search(query, limit=k, query_filter=as_filter(filter), embeddings=embeddings, **options)
+            return self.index.search(query, limit=k, query_filter=as_filter(filter), **options)
         except EmptyIndexError:
-            return SearchResult(query, (), 0.0, "abstain", uncertain=True, reason="the store is empty")
+            return empty_result(query)
 
     @classmethod
     def from_texts(
@@ -205,8 +202,8 @@ class ConfidenceVectorStore(VectorStore):
             ids: Ids, as in :meth:`add_texts`.
             location: Folder, URL or client of the index.
             collection: Name of the index.
-            encoder_folder: Folder to save a new head in; without one, the index can be opened again only with the
-                encoder at hand (``store.index.encoder``).
+            encoder_folder: Folder to save a new head in. To open the index again, pass the encoder, loaded with
+                LangChain's embeddings: ``FeatureGroupEncoder.load(folder, embedder=embedder_of(embedding))``.
             label_key: As in the class.
             **kwargs: Further arguments of the class.
 
@@ -223,6 +220,9 @@ class ConfidenceVectorStore(VectorStore):
         store = cls(index, label_key=label_key, embedding=known, **kwargs)
         store.add_texts(texts, metadatas, ids=ids)
         return store
+
+    def _metadata(self, result: SearchResult) -> dict[str, Any] | None:
+        return result_metadata(result, self.target_precision) if self.with_confidence else None
 
     def _select_relevance_score_fn(self) -> Callable[[float], float]:
         return lambda score: min(max(score, 0.0), 1.0)  # a cosine may be negative

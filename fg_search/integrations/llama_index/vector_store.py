@@ -25,13 +25,10 @@ from fg_search.integrations.abstaining import abstaining
 from fg_search.integrations.filters import one_of
 from fg_search.integrations.llama_index.filters import to_qdrant
 from fg_search.integrations.llama_index.nodes import REF_DOC_ID, found_node, node_of, payload_of, text_of
-from fg_search.integrations.outcomes import result_metadata
+from fg_search.integrations.outcomes import empty_result, result_metadata
 from fg_search.layout.keys import PAYLOAD_KEY
-from fg_search.model.embeddings import FeatureEmbeddings
-from fg_search.model.role import Role
 
 _ID = f"{PAYLOAD_KEY}.id"
-_A_VECTOR = "(a vector)"  # what stands for the text of a query that is a vector
 
 
 class ConfidenceVectorStore(BasePydanticVectorStore):
@@ -102,9 +99,7 @@ class ConfidenceVectorStore(BasePydanticVectorStore):
                     ids=[node.node_id for node in chosen],
                     labels=None if self.label_key is None else [node.metadata.get(self.label_key) for node in chosen],
                     payloads=[payload_of(node) for node in chosen],
-                    embeddings=self._features([node.embedding for node in chosen], "document")
-                    if has_embedding
-                    else None,
+                    vectors=np.array([node.embedding for node in chosen]) if has_embedding else None,
                     **{"show_progress": False, **kwargs},
                 )
         return [node.node_id for node in nodes]
@@ -161,17 +156,18 @@ class ConfidenceVectorStore(BasePydanticVectorStore):
             raise ValueError(f"the query mode {query.mode.value!r} is not supported, only 'default'")
         if query.query_embedding is None and not query.query_str:
             raise ValueError("the query has neither a text nor an embedding")
-        text = query.query_str or _A_VECTOR
         options = {**abstaining(self.on_uncertain, self.target_precision), **kwargs}
-        if query.query_embedding is not None:
-            options["embeddings"] = self._features([query.query_embedding], "query")
-        if not query.query_str:
-            options["log"] = "none"
         scope = _filter(query.node_ids or None, query.filters, query.doc_ids or None)  # an empty list is no restriction
         try:
-            return self._index.search(text, limit=query.similarity_top_k, query_filter=scope, **options)
+            return self._index.search(
+                query.query_str or None,
+                vector=query.query_embedding,
+                limit=query.similarity_top_k,
+                query_filter=scope,
+                **options,
+            )
         except EmptyIndexError:
-            return SearchResult(text, (), 0.0, "abstain", uncertain=True, reason="the store is empty")
+            return empty_result(query.query_str)
 
     # on an event loop, each of these works in a thread
 
@@ -202,9 +198,6 @@ class ConfidenceVectorStore(BasePydanticVectorStore):
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
         """As :meth:`query`."""
         return await asyncio.to_thread(self.query, query, **kwargs)
-
-    def _features(self, embeddings: Sequence[Sequence[float] | None], role: Role) -> FeatureEmbeddings:
-        return self._index.encoder.features(np.asarray(embeddings, dtype=np.float32), role=role)
 
 
 def _filter(

@@ -14,6 +14,35 @@ for (const output of document.querySelectorAll("output[for]")) {
   show();
 }
 
+// A box that ticks all others of a name; Shift ticks those between two. The number of ticked ones stands in the menu.
+for (const all of document.querySelectorAll("[data-all]")) {
+  const boxes = [...all.form.querySelectorAll(`input[name="${all.dataset.all}"]`)];
+  const count = all.form.querySelector("[data-count]");
+  const name = count?.textContent;
+  let latest = -1;
+  const show = () => {
+    const ticked = boxes.filter((box) => box.checked).length;
+    all.checked = ticked === boxes.length;
+    all.indeterminate = ticked > 0 && ticked < boxes.length;
+    if (count) count.textContent = ticked ? `${ticked} ${name}` : name;
+  };
+  all.addEventListener("change", () => {
+    for (const box of boxes) box.checked = all.checked;
+    show();
+  });
+  for (const [place, box] of boxes.entries()) {
+    box.addEventListener("click", (event) => {
+      if (event.shiftKey && latest >= 0) {
+        const [from, to] = [Math.min(latest, place), Math.max(latest, place)];
+        for (const between of boxes.slice(from, to + 1)) between.checked = box.checked;
+      }
+      latest = place;
+      show();
+    });
+  }
+  addEventListener("pageshow", show);
+}
+
 // Single keys can be switched off: speech input would press them by accident.
 function shortcutsAreOn() {
   try {
@@ -39,7 +68,7 @@ if (choice) {
 let isLeaving = false;
 addEventListener("submit", (event) => {
   if (isLeaving) event.preventDefault();
-  else isLeaving = true;
+  else if (!event.submitter?.hasAttribute("data-stays")) isLeaving = true; // a file comes, and the page stays
 });
 addEventListener("pageshow", () => { isLeaving = false; });
 

@@ -1,0 +1,251 @@
+"""The map of the items: computed in the background, kept with the server, and told of what people change."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fg_search.confidence_index import ConfidenceIndex
+from fg_search.engine.paging import pages
+from fg_search.ids import UserId
+from fg_search.index.items import IndexedItem
+from fg_search.layout.keys import (
+    BASE_VECTOR,
+    CONFIDENCE_KEY,
+    FAMILIARITY_KEY,
+    FEATURES_VECTOR,
+    LABEL_KEY,
+    PAYLOAD_KEY,
+    REVIEW_SCORE_KEY,
+)
+from fg_search.layout.points import features_of, is_ours
+from fg_search.model.projection import Landmarks, lay_out, to_unit_square
+from fg_search.web.background import Background
+from fg_search.web.survey import tenant_filter
+
+MAX_ITEMS = 100_000  # on the map; of more, a sample
+MAX_REGION = 20_000  # items of a region that a list can be restricted to
+UNKNOWN = 255  # a number that an item does not have, as a byte
+FINEST = 65_535  # steps of a coordinate
+
+_LANDMARKS = 1_000
+_FEATURES_SHARE = 0.7  # of the features' length, beside base embeddings of length 1
+_PAGE = 1_000
+_PATIENCE = 5.0  # seconds that a list waits for the map
+_IDS = 10_000  # read at once
+_SETTLED, _FEW = 0.05, 20  # a map is drawn anew once so large a share of the items, and so many, have come or gone
+_KEYS = [f"{PAYLOAD_KEY}.id", LABEL_KEY, CONFIDENCE_KEY, FAMILIARITY_KEY, REVIEW_SCORE_KEY]
+
+
+@dataclass(eq=False)
+class PlacedItems:
+    """Items on the map, n of them.
+
+    Attributes:
+        ids: ``(n,)`` user's ids.
+        total: Number of items of the index when it was drawn.
+        places: ``(n, 2)`` uint16, from the top left, in steps of 1/:data:`FINEST`.
+        labels: Labels, the most frequent first.
+        label: ``(n,)`` uint16 position in ``labels``; their number for items without one.
+        numbers: ``(3, n)`` uint8 confidence, familiarity, and probability that the label is wrong, times 254;
+            :data:`UNKNOWN` where there is none.
+        gone: ``(n,)`` whether the item was deleted since.
+        stamp: When it was drawn, which tells it from others.
+    """
+
+    ids: list[UserId]
+    total: int
+    places: npt.NDArray[np.uint16]
+    labels: list[str]
+    label: npt.NDArray[np.uint16]
+    numbers: npt.NDArray[np.uint8]
+    gone: npt.NDArray[np.bool_]
+    stamp: int = field(default_factory=time.time_ns)
+    _rows: dict[UserId, int] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def within(self, left: float, top: float, right: float, bottom: float) -> list[UserId]:
+        """Ids of the items in a rectangle, whose sides are given in [0, 1]."""
+        x, y = self.places[:, 0] / FINEST, self.places[:, 1] / FINEST
+        inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom) & ~self.gone
+        return [self.ids[row] for row in np.flatnonzero(inside)]
+
+    def to_bytes(self) -> bytes:
+        """What a browser draws: columns x, y and label as uint16, then the numbers and ``gone`` as uint8."""
+        columns = (self.places[:, 0], self.places[:, 1], self.label)
+        return b"".join(
+            [
+                *(column.astype("<u2").tobytes() for column in columns),
+                self.numbers.tobytes(),
+                self.gone.astype(np.uint8).tobytes(),
+            ]
+        )
+
+    def renew(self, changed: Sequence[UserId], now: Sequence[IndexedItem]) -> None:
+        """Note how changed items are now; those that are not among them are gone."""
+        if not self._rows:
+            self._rows.update({user_id: row for row, user_id in enumerate(self.ids)})
+        there = {item.id: item for item in now}
+        for user_id in changed:
+            row = self._rows.get(user_id)
+            if row is not None:
+                item = there.get(user_id)
+                self.gone[row] = item is None
+                if item is not None:
+                    self.label[row] = self._label(item.label)
+                    self.numbers[:, row] = [_byte(item.confidence), _byte(item.familiarity), _byte(item.wrong)]
+
+    def _label(self, name: str | None) -> int:
+        if name is None:
+            return FINEST
+        if name not in self.labels:
+            self.labels.append(name)
+        return self.labels.index(name)
+
+
+class ItemMap:
+    """The map of an index or of a tenant's part of it.
+
+    Args:
+        index: The index.
+        tenant: Tenant whose items to show, in an index with tenants.
+    """
+
+    def __init__(self, index: ConfidenceIndex, tenant: str | None) -> None:
+        self._index, self._tenant = index, tenant
+        self._drawn = Background(self._draw, self._version)
+        self._changed: set[UserId] = set()
+        self._lock = Lock()
+        self._count = 0
+        self.progress = 0.0
+
+    def get(self, patience: float) -> PlacedItems | None:
+        """The map, or ``None`` if it is not ready after ``patience`` seconds. One that is out of date is better."""
+        placed = self._drawn.get(patience, or_before=True)
+        if placed is None:
+            return None
+        with self._lock:
+            changed, self._changed = sorted(self._changed, key=str), set()
+            if changed:
+                placed.renew(changed, self._index.items(changed))
+        return placed
+
+    def changed(self, user_id: UserId) -> None:
+        """Note that somebody decided about an item."""
+        with self._lock:
+            self._changed.add(user_id)
+
+    def within(self, region: str) -> list[UserId]:
+        """Ids of the items in a region, given as left, top, right and bottom.
+
+        Raises:
+            ValueError: If the map is not ready, or they are too many for a list.
+        """
+        placed = self.get(_PATIENCE)
+        if placed is None:
+            raise ValueError("the map is still being drawn; try again in a moment")
+        left, top, right, bottom = map(float, region.split(","))
+        found = placed.within(left, top, right, bottom)
+        if len(found) > MAX_REGION:
+            raise ValueError(f"the region has {len(found):,} items, at most {MAX_REGION:,} can be listed; choose less")
+        return found
+
+    def _version(self) -> tuple[str, int]:
+        count = len(self._index)
+        if abs(count - self._count) > max(_SETTLED * self._count, _FEW) or not self._count:
+            self._count = count
+        return self._index.metadata.fingerprint, self._count
+
+    def _draw(self) -> PlacedItems:
+        self.progress = 0.0
+        every = list(self._point_ids())
+        chosen = _spread(every, MAX_ITEMS)
+        landmarks = self._landmarks(_spread(chosen, _LANDMARKS))
+        places, kept = [], []
+        for number, page in enumerate(pages(chosen, _PAGE)):
+            records = self._read(page)
+            if records:
+                places.append(landmarks.place(self._rows(records)))
+                kept += [features_of(record) for record in records]
+            self.progress = min(1.0, (number + 1) * _PAGE / max(len(chosen), 1))
+        layout = np.concatenate(places) if places else np.zeros((0, 2), dtype=np.float32)
+        return _placed(kept, layout, len(every))
+
+    def _point_ids(self) -> Iterator[Any]:
+        offset: Any = None
+        while True:
+            found, offset = self._index.client.scroll(
+                self._index.collection,
+                scroll_filter=tenant_filter(self._index, self._tenant),
+                limit=_IDS,
+                offset=offset,
+                with_payload=False,
+            )
+            yield from (record.id for record in found)
+            if offset is None:
+                return
+
+    def _landmarks(self, points: Sequence[Any]) -> Landmarks:
+        records = [record for page in pages(points, _PAGE) for record in self._read(page)]
+        if not records:
+            return Landmarks(np.zeros((1, 1), dtype=np.float32), np.zeros((1, 2), dtype=np.float32))
+        return lay_out(self._rows(records))
+
+    def _read(self, points: Sequence[Any]) -> list[Any]:
+        vectors = [FEATURES_VECTOR, *([BASE_VECTOR] if self._index.metadata.has_base else [])]
+        found = self._index.client.retrieve(
+            self._index.collection, list(points), with_payload=_KEYS, with_vectors=vectors
+        )
+        return [record for record in found if is_ours(record) and FEATURES_VECTOR in record.vector]
+
+    def _rows(self, records: Sequence[Any]) -> npt.NDArray[np.float32]:
+        metadata = self._index.metadata
+        features = np.zeros((len(records), metadata.groups * metadata.codes_per_group), dtype=np.float32)
+        for row, record in zip(features, records, strict=True):
+            vector = record.vector[FEATURES_VECTOR]
+            row[vector.indices] = vector.values
+        if not metadata.has_base:
+            return features
+        base = np.array([record.vector[BASE_VECTOR] for record in records], dtype=np.float32)
+        base /= np.maximum(np.linalg.norm(base, axis=1, keepdims=True), 1e-9)
+        return np.hstack([base, np.float32(_FEATURES_SHARE) * features])
+
+
+def _spread(points: Sequence[Any], most: int) -> list[Any]:
+    """Points evenly spread over a list, at most so many."""
+    if len(points) <= most:
+        return list(points)
+    return [points[i * len(points) // most] for i in range(most)]
+
+
+def _placed(features: Sequence[dict[str, Any]], layout: npt.NDArray[np.float32], total: int) -> PlacedItems:
+    square = to_unit_square(layout) if len(layout) else layout
+    counts = Counter(one["label"] for one in features if one.get("label") is not None)
+    labels = [name for name, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+    position = {name: min(place, FINEST - 1) for place, name in enumerate(labels)}
+    numbers = [
+        [_byte(one["confidence"]), _byte(one.get("familiarity")), _byte((one.get("review") or {}).get("score"))]
+        for one in features
+    ]
+    return PlacedItems(
+        ids=[one["id"] for one in features],
+        total=total,
+        places=np.rint(square * FINEST).astype(np.uint16),
+        labels=labels,
+        label=np.array([position.get(one.get("label") or "", FINEST) for one in features], dtype=np.uint16),
+        numbers=np.array(numbers, dtype=np.uint8).reshape(len(features), 3).T.copy(),
+        gone=np.zeros(len(features), dtype=np.bool_),
+    )
+
+
+def _byte(value: float | None) -> int:
+    return UNKNOWN if value is None else round(254 * min(max(value, 0.0), 1.0))

@@ -1,0 +1,91 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from fg_search import ConfidenceIndex
+from fg_search.web.item_map import ItemMap
+
+
+def drawn(client):
+    """The map of a page, once it is there: the page, and what a browser draws."""
+    page = client.get("/map").text
+    while "being placed" in page:
+        page = client.get("/map").text
+    return page, client.get("/map/points").content
+
+
+def columns(raw):
+    count = len(raw) // 10
+    words = np.frombuffer(raw[: 6 * count], "<u2").reshape(3, count)
+    return words, np.frombuffer(raw[6 * count :], np.uint8).reshape(4, count)
+
+
+def test_the_picture_needs_no_script_and_the_data_say_the_same(browse, common):
+    client = browse(common)
+    page, raw = drawn(client)
+    (x, _, label), (confidence, _, wrong, gone) = columns(raw)
+    names = json.loads(re.search('data-names="([^"]*)"', page)[1].replace("&#34;", '"'))
+    assert len(x) == len(common)
+    assert sorted(names) == sorted(common.labels())
+    assert page.count("M") >= 48
+    stored = {item.id: item for item in common.items()}
+    stamp = re.search('data-stamp="([0-9]+)"', page)[1]
+    item = client.get(f"/map/items/{stamp}/7").json()
+    assert item["text"] == stored[item["id"]].text
+    assert names[label[7]] == stored[item["id"]].label
+    assert confidence[7] == round(254 * stored[item["id"]].confidence)
+    assert set(wrong) == {255}
+    assert not gone.any()
+    assert client.get(f"/map/items/{stamp}/48").status_code == 404
+    assert client.get("/map/items/1/7").status_code == 409
+    assert client.get("/map?colour=nonsense").status_code == 422
+    assert "shade-none" in client.get("/map?colour=confidence&only=card").text
+    assert "How likely the label is wrong" in page
+
+
+def test_a_region_of_the_map_is_a_filter_of_items(browse, common, monkeypatch):
+    client = browse(common)
+    _, raw = drawn(client)
+    (x, _, _), _ = columns(raw)
+    found = client.get("/api/items?region=0,0,0.5,1&limit=100").json()
+    assert found["total"] == int((x / 65535 <= 0.5).sum())
+    assert 0 < found["total"] < 48
+    assert client.get("/api/items?region=0,0,1,1").json()["total"] == 48
+    assert client.get("/api/items?region=0,0,1").status_code == 422
+    monkeypatch.setattr("fg_search.web.item_map.MAX_REGION", 10)
+    assert "at most 10 can be listed" in client.get("/api/items?region=0,0,1,1").json()["error"]
+
+
+def test_decisions_show_on_the_map_without_drawing_it_anew(browse, served):
+    client = browse(served)
+    _, before = drawn(client)
+    client.post("/api/decisions", json={"id": "d3", "action": "delete"})
+    client.post("/api/decisions", json={"id": "d4", "action": "label", "label": "brand new"})
+    again, raw = drawn(client)
+    words, numbers = columns(raw)
+    assert numbers[3].sum() == 1
+    assert '<b id="count">47</b>' in again
+    assert "brand new" in again
+    np.testing.assert_array_equal(words[:2], columns(before)[0][:2])
+    client.post("/api/undo", json={"number": served.decisions()[0].number})
+    assert columns(client.get("/map/points").content)[1][3].sum() == 0
+
+
+def test_of_more_items_than_fit_a_sample_is_shown(browse, common, monkeypatch):
+    monkeypatch.setattr("fg_search.web.item_map.MAX_ITEMS", 20)
+    page, raw = drawn(browse(common))
+    assert len(raw) == 200
+    assert "a sample of" in page
+    assert "of 48" in page
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_few_items_and_items_without_labels_are_shown(encoder, count):
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add(["my card", "a loan", "my pin"][:count], ids=list(range(count)))
+        placed = ItemMap(index, None).get(30)
+        assert placed.labels == []
+        assert set(placed.label) == {65535}
+        assert sorted(placed.within(0, 0, 1, 1)) == list(range(count))
