@@ -11,7 +11,7 @@ from fg_search.web.review_view import LISTED
 
 
 def item_on(page):
-    return re.search(r'<h2 id="text" class="text">([^<]*)</h2>', page.text)[1]
+    return re.search(r'<h2[^>]*id="text"[^>]*>([^<]*)</h2>', page.text)[1]
 
 
 def test_the_least_confident_item_comes_first_with_evidence_on_both_sides(browse, common):
