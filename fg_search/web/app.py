@@ -31,12 +31,14 @@ from fg_search.web import (
     queries_api,
     queries_view,
     review_view,
+    reviewers,
     search_view,
 )
 from fg_search.web.guesses import Guesses
 from fg_search.web.item_list import ItemList
 from fg_search.web.item_map import ItemMap
 from fg_search.web.query_clusters import clusters_of
+from fg_search.web.reviewers import Reviewers
 from fg_search.web.security import (
     API_PATH,
     LOOPBACK_HOSTS,
@@ -74,7 +76,7 @@ def create_app(
         index: The index; the caller closes it.
         tenant: Tenant to serve, in an index with tenants.
         token: Token that users must present. Leave it out only if nobody but this machine reaches the address.
-        reviewer: Name under which decisions are logged.
+        reviewer: Name under which decisions are logged, unless somebody gives another one in the browser.
         allowed_hosts: Host names and addresses, without port, to accept requests for; ``None`` accepts all, which is
             safe only with a token.
         metrics: Whether to count searches for Prometheus, at ``/metrics``; needs the extra ``metrics``.
@@ -113,6 +115,7 @@ def create_app(
         features_view.router(site),
         health_view.router(site),
         probes.router(site),
+        reviewers.router(),
         *([] if counted is None else [counted.router()]),
         *([] if guesses is None else [login.router(site, guesses, sessions)]),
     ]
@@ -123,6 +126,7 @@ def create_app(
         *([] if guesses is None else [Middleware(TokenNeeded, guesses=guesses, sessions=sessions)]),
         Middleware(SameSite, reading=reading),
         Middleware(BoundedBody),
+        Middleware(Reviewers),
         Middleware(Turns),
     ]
     app = FastAPI(

@@ -150,6 +150,9 @@ def test_a_whole_round(serve, open_page, calibrated):
             press(page, "Enter")
         else:
             press(page, decide)
+            if decide == "d":
+                assert page.get_by_role("heading").inner_text() == "Delete this item?"
+                press(page, "d")
     assert page.locator("#decided").inner_text() == "5"
     assert len(set(reviewed)) == 6
     assert [entry.action for entry in calibrated.decisions()] == ["keep", "unsure", "delete", "label", "keep"]
