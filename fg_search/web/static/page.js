@@ -16,7 +16,7 @@ for (const output of document.querySelectorAll("output[for]")) {
 
 // A box that ticks all others of a name; Shift ticks those between two. The number of ticked ones stands in the menu.
 for (const all of document.querySelectorAll("[data-all]")) {
-  const boxes = [...all.form.querySelectorAll(`input[name="${all.dataset.all}"]`)];
+  const boxes = [...all.form.elements].filter((one) => one.name === all.dataset.all);
   const count = all.form.querySelector("[data-count]");
   const name = count?.textContent;
   let latest = -1;
