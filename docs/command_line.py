@@ -5,21 +5,15 @@ python docs/command_line.py
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import typer
 
 from fg_search import cli
+from fg_search.cli.outputs import OUTPUTS, schema_of
 
-GROUPS = {
-    "Learn and index": ["fit", "describe", "index", "adopt", "sync", "filterable", "info", "delete"],
-    "Search": ["calibrate", "adapt", "search", "evaluate"],
-    "Review": ["score", "review", "confused", "relabel", "export", "import"],
-    "Logged queries": ["audit", "missing-labels", "decide-queries", "forget-queries"],
-    "Copies": ["copy", "pull", "push", "snapshot", "restore", "recover"],
-    "Operate": ["check", "migrate", "optimize", "serve", "mcp", "demo"],
-}
 INTRODUCTION = """# Command line
 
 `fg-search COMMAND --help` says the same in a terminal; `python -m fg_search` is the same program. This page is made
@@ -33,7 +27,11 @@ stderr. Wherever a command takes `--index`, a folder or the URL of a Qdrant serv
 | 0 | done |
 | 1 | the work failed; one line says what was wrong and what to do |
 | 2 | the command line was wrong |
+| 3 | `check` found something wrong |
+| 4 | `search` found nothing, or nothing that is sure enough to be an answer |
 | 130 | interrupted |
+
+`fg-search schema COMMAND` prints the JSON Schema of what a command prints with `--json`; [all of them](json.md).
 """
 
 
@@ -42,11 +40,9 @@ def page() -> str:
     program: Any = typer.main.get_command(cli.app)
     commands = dict(program.commands)
     parts = [INTRODUCTION]
-    grouped = {title: [name for name in names if name in commands] for title, names in GROUPS.items()}
-    others = [name for name in commands if not any(name in names for names in grouped.values())]
-    for title, names in {**grouped, "More": others}.items():
-        if names:
-            parts += [f"## {title}", *(section(name, commands[name]) for name in names)]
+    for title in cli.COMMANDS:
+        names = [name for name, command in commands.items() if command.rich_help_panel == title]
+        parts += [f"## {title}", *(section(name, commands[name]) for name in names)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -56,10 +52,27 @@ def section(name: str, command: Any) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option"]
     usage = " ".join(["fg-search", name, *(usage_of(argument) for argument in arguments), "[OPTIONS]"])
+    example = (command.epilog or "").removeprefix("Example: `").removesuffix("`")
     rows = [row(context, parameter) for parameter in (*arguments, *options)]
     return "\n".join(
-        [f"### {name}", "", marked(command.help or ""), "", "```text", usage, "```", "", "| | |", "|---|---|", *rows]
+        [
+            *(f"### {name}", "", marked(command.help or ""), "", "```text", usage, "```", ""),
+            *("```console", f"$ {example}", "```", "", "| | |", "|---|---|", *rows),
+        ]
     )
+
+
+def json_page() -> str:
+    """The page of what commands print with ``--json``, in Markdown."""
+    parts = [
+        "# JSON of the command line\n\nWhat commands print with `--json`: one object, or one a line, as JSON Schema. "
+        "More keys may be added; those that are here stay, as [what is public](../deprecation.md) does. "
+        "`fg-search schema COMMAND` prints the same."
+    ]
+    for name in OUTPUTS:
+        shape = json.dumps(schema_of(name), indent=1, ensure_ascii=False)
+        parts.append(f"## {name}\n\n```json\n{shape}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def usage_of(argument: Any) -> str:

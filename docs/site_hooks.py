@@ -1,7 +1,7 @@
 """Pages of the site that are made when it is built, so that they cannot be out of date.
 
-The reference of the command line comes from the commands themselves, the changelog and the page for contributors from
-the files at the root of the repository, the picture of the architecture from the imports.
+The references of the command line and its JSON come from the commands themselves, the changelog and the page for
+contributors from the files at the root of the repository, the picture of the architecture from the imports.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made."""
     made = {
         "reference/command_line.md": command_line.page(),
+        "reference/json.md": command_line.json_page(),
         **{page: at_the_root(name) for name, page in AT_THE_ROOT.items() if page != "index.md"},
         "pictures/architecture.svg": architecture.drawing(),
     }

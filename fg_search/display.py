@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
     from fg_search.index.evaluation import IndexEvaluation
     from fg_search.index.health import IndexHealth, Placement
     from fg_search.index.info import CalibrationInfo, IndexInfo
-    from fg_search.index.search_results import SearchResult
+    from fg_search.index.search_results import Hit, SearchResult
     from fg_search.queries.audit import AnswerAudit
     from fg_search.queries.audited_answers import AuditedAnswer
     from fg_search.queries.clusters import MissingLabel
     from fg_search.queries.entries import LoggedQuery
+    from fg_search.review.decisions import ReviewDecision
     from fg_search.review.issues.confusion import ConfusedLabels
     from fg_search.review.items import ReviewItem
 
@@ -36,65 +38,128 @@ _BAR_WIDTH = 10
 _MOST_GROUPS = 20  # listed for a target precision
 _EXAMPLES = 3
 _MOST_SLICES = 15
+_WIDE = 100  # columns from which numbers are drawn as bars, too
+_TEXT = 160  # characters of a text in a table, unless it is to be whole
+_ITEM_CONFIDENCE = "item conf.: how clearly the model reads the item as one thing, 1/K to 1"
+_PROBABLY_WRONG = "score: probability that the label is wrong"
+_URGENCY = "score: urgency among items of its kind, 0 to 1"
+_RANKED_BY = {"confidence": "chance to be right"}  # names of reports for people
+_METRICS = (
+    "R@1 is the share whose first hit is right\n"
+    "AUROC is how well the number tells right first hits from wrong ones; .5 is not at all\n"
+    "AURC is the share of wrong answers, averaged from the surest on; lower is better\n"
+    "nAUC is the same, between guessing (0) and knowing (1)\n"
+    "cov@95 is the share that is answered if 95 % of the answers are to be right\n"
+    "AUROC oos is how well the number tells queries that have no answer"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def result(console: Console, found: SearchResult) -> None:
-    """Print the decision and the hits for a query, or the labels to choose from."""
+def result(console: Console, found: SearchResult, *, full: bool = False) -> None:
+    """Print the decision and the hits for a query, or the labels to choose from.
+
+    Args:
+        console: Where to.
+        found: The result.
+        full: Whether to print long texts whole.
+    """
     console.print(f"[bold]{_shown(found.query)}[/bold]")
-    style = "green" if found.decision == "answer" and not found.uncertain else "yellow"
-    flag = " (uncertain)" if found.uncertain and found.decision == "answer" else ""
-    console.print(f"  [{style}]{found.decision}{flag}[/{style}]: {_shown(found.reason)}")
+    style, name = _decided(found.decision, found.uncertain)
+    console.print(f"  [{style}]{name}[/{style}]: {_shown(found.reason)}")
     if found.confidence is not None:
         console.print(f"  chance to be right {bar(found.confidence)}")
     if found.query_familiarity is not None:
         console.print(f"  familiarity        {bar(found.query_familiarity)}")
     if found.nearest is not None:
         near = found.nearest
-        console.print(f"  nearest to: {_shown(near.text)} ({_shown(near.label or '-')}, cosine {near.score:.2f})")
+        text = _cut(near.text, full=full)
+        console.print(f"  nearest to: {_shown(text)} ({_shown(near.label or '-')}, cosine {near.score:.2f})")
     if found.decision == "clarify":
         console.print("  [bold]Did you mean:[/bold]")
         choices = _table(("chance", "left"), ("label", "left"), ("text", "left"))
         for choice in found.choices:
-            choices.add_row(bar(choice.probability), _shown(choice.label), _shown(choice.example.text))
+            text = _cut(choice.example.text, full=full)
+            choices.add_row(bar(choice.probability), _shown(choice.label), _shown(text))
         console.print(choices)
     if found.hits:
-        weighted = any(hit.score != hit.ranking_score for hit in found.hits)
-        scores = (("ranking", "right"), ("score", "right")) if weighted else (("score", "right"),)
-        known = any(hit.familiarity is not None for hit in found.hits)
-        familiar = (("familiar", "right"),) if known else ()
-        texts = (("agree", "right"), ("label", "left"), ("text", "left"))
-        table = _table(*scores, ("confidence", "left"), *familiar, *texts)
-        for hit in found.hits:
-            table.add_row(
-                *([f"{hit.ranking_score:.3f}"] if weighted else []),
-                f"{hit.score:.3f}",
-                bar(hit.confidence),
-                *([_share(hit.familiarity)] if known else []),
-                f"{sum(hit.agreement)}/{len(hit.agreement)}",
-                _shown(hit.label or "-"),
-                _shown(hit.text),
-            )
-        console.print(table)
+        if found.uncertain and found.decision == "answer":
+            console.print("  [dim]no answers, but what is nearest (--on-uncertain abstain leaves it out):[/dim]")
+        console.print(_hits(console, found.hits, full=full))
     console.print()
 
 
-def review(console: Console, items: Sequence[ReviewItem]) -> None:
+def _decided(decision: str, uncertain: bool) -> tuple[str, str]:
+    """Style and name of a decision: what is answered, what is shown in doubt, and what is held back look different."""
+    if decision == "answer":
+        return ("yellow", "uncertain") if uncertain else ("bold green", "answer")
+    return ("bold cyan", decision) if decision == "clarify" else ("bold red", decision)
+
+
+def _hits(console: Console, hits: Sequence[Hit], *, full: bool) -> Table:
+    """Hits as a table; where it is narrow, numbers have no bars, so that texts have room."""
+    show = bar if console.width >= _WIDE else _share
+    weighted = any(hit.score != hit.ranking_score for hit in hits)
+    known = any(hit.familiarity is not None for hit in hits)
+    table = _table(
+        *([("ranking", "right")] if weighted else []),
+        ("score", "right"),
+        ("item conf.", "left" if console.width >= _WIDE else "right"),
+        *([("familiar", "right")] if known else []),
+        ("agree", "right"),
+        ("label", "left"),
+        ("text", "left"),
+    )
+    for hit in hits:
+        table.add_row(
+            *([f"{hit.ranking_score:.3f}"] if weighted else []),
+            f"{hit.score:.3f}",
+            show(hit.confidence),
+            *([_share(hit.familiarity)] if known else []),
+            f"{sum(hit.agreement)}/{len(hit.agreement)}",
+            _shown(hit.label or "-"),
+            _shown(_cut(hit.text, full=full)),
+        )
+    return table
+
+
+def review(console: Console, items: Sequence[ReviewItem], *, full: bool = False) -> None:
     """Print items to review, with the number that ranks them: their confidence or their score."""
     if not items:
         console.print("nothing to review", style="dim")
         return
     scored = any(item.kind not in ("ambiguous", "unsure") for item in items)
-    number = ("score" if scored else "confidence", "left")
+    show = bar if console.width >= _WIDE else _share
+    number = ("score" if scored else "item conf.", "left")
     table = _table(("id", "left"), number, ("label", "left"), ("text", "left"), ("why", "left"))
     for item in items:
         table.add_row(
             _shown(str(item.id)),
-            bar(item.score if scored else item.confidence),
+            show(item.score if scored else item.confidence),
             _shown(item.label or "-"),
-            _shown(item.text),
+            _shown(_cut(item.text, full=full)),
             _shown(item.reason),
         )
+    console.print(table)
+    of_score = _PROBABLY_WRONG if items[0].kind == "contradicted" else _URGENCY
+    console.print(of_score if scored else _ITEM_CONFIDENCE, style="dim", soft_wrap=True)
+
+
+def decisions(console: Console, found: Sequence[ReviewDecision]) -> None:
+    """Print what reviewers decided, in the order of the log."""
+    if not found:
+        console.print("nothing was decided", style="dim")
+        return
+    table = _table(
+        ("number", "left"), ("id", "left"), ("action", "left"), ("label", "left"), ("by", "left"), ("why", "left")
+    )
+    for entry in found:
+        change = _shown(entry.after or "-")
+        if entry.before != entry.after:
+            change = f"{_shown(entry.before or '-')} → {change}"
+        when = datetime.fromisoformat(entry.time).astimezone()
+        of = "" if entry.undoes is None else f" {entry.undoes}"
+        why = f"{when:%Y-%m-%d %H:%M}" + ("" if entry.failed is None else f"; not done: {_shown(entry.failed)}")
+        table.add_row(str(entry.number), _shown(str(entry.id)), entry.action + of, change, _shown(entry.reviewer), why)
     console.print(table)
 
 
@@ -118,8 +183,8 @@ def logged_queries(console: Console, queries: Sequence[LoggedQuery]) -> None:
         near = query.nearest
         label = "" if near is None else f"; nearest: {near.label or near.id} ({near.score:.2f})"
         console.print(f"[bold]{_shown(query.text)}[/bold]", soft_wrap=True)
-        flag = " (uncertain)" if query.uncertain and query.decision == "answer" else ""
-        console.print(f"  [yellow]{query.decision}{flag}[/yellow]: {_shown(query.reason + label)}", soft_wrap=True)
+        style, name = _decided(query.decision, query.uncertain)
+        console.print(f"  [{style}]{name}[/{style}]: {_shown(query.reason + label)}", soft_wrap=True)
         console.print(f"  asked: {query.count:,}, last {query.last[:10]}; {query.id}", style="dim", soft_wrap=True)
 
 
@@ -347,7 +412,7 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
     )
     for name, report in found.reports.items():
         table.add_row(
-            name,
+            _RANKED_BY.get(name, name),
             f"{report.recall_at_1:.3f}",
             f"{report.auroc:.3f}",
             f"{report.aurc * 1000:.1f}",
@@ -362,11 +427,12 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
         f"R@1 is over the {first.in_scope:,} queries that have an answer, the rest over all {first.queries:,}",
         style="dim",
     )
+    console.print(_METRICS, style="dim")
     console.print(_intervals(found))
     if found.ece is None or found.brier is None:
         console.print(f"nothing is promised for these searches: {found.no_promise}", style="dim")
     else:
-        console.print(f"confidence: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
+        console.print(f"chance to be right: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
         console.print(_reached(found.precisions))
     for name in by:
         _slices(console, name, found.slices(name, target=found.lowest_promise))
@@ -378,7 +444,7 @@ def _intervals(found: IndexEvaluation) -> Table:
     table = _table(("95% intervals", "left"), ("AUROC", "right"), ("AURC·10³", "right"), ("nAUC", "right"))
     for name, each in found.intervals.items():
         table.add_row(
-            name,
+            _RANKED_BY.get(name, name),
             f"{each.auroc.low:.3f} to {each.auroc.high:.3f}",
             f"{each.aurc.low * 1000:.1f} to {each.aurc.high * 1000:.1f}",
             f"{each.abstention_nauc.low:.3f} to {each.abstention_nauc.high:.3f}",
@@ -463,6 +529,14 @@ def bar(fraction: float) -> str:
     """A number in [0, 1] as a bar and as digits."""
     filled = round(fraction * _BAR_WIDTH)
     return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {fraction:.2f}"
+
+
+def _cut(text: str, *, full: bool) -> str:
+    """A text in one line, shortened between words unless it is to be whole."""
+    line = " ".join(text.split())
+    if full or len(line) <= _TEXT:
+        return line
+    return textwrap.shorten(line, _TEXT, placeholder=" …") if " " in line[:_TEXT] else f"{line[:_TEXT]} …"
 
 
 def _share(number: float | None) -> str:

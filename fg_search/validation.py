@@ -229,9 +229,7 @@ def check_brought(
 
 def _matrix(vectors: object, name: str) -> npt.NDArray[np.float32]:
     """Numbers ``(n, d)`` of whatever holds vectors, those too large for float32 as infinity."""
-    detached = getattr(vectors, "detach", None)
-    if detached is not None:  # of a tensor
-        vectors = detached().cpu().float().numpy()
+    vectors = _off_device(vectors)
     array: npt.NDArray[np.generic]
     if isinstance(vectors, np.ndarray) and vectors.dtype != object:
         array = vectors
@@ -249,11 +247,17 @@ def _matrix(vectors: object, name: str) -> npt.NDArray[np.float32]:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
+def _off_device(values: object) -> object:
+    """A tensor of torch as an array; anything else as it is."""
+    detached = getattr(values, "detach", None)
+    return values if detached is None else detached().cpu().float().numpy()
+
+
 def _row(row: object, name: str) -> npt.NDArray[np.float64]:
     if is_missing(row):
         raise ValueError(f"{name} is missing ({row}); drop the item or give it a vector")
     try:
-        found = np.asarray(row, dtype=np.float64)
+        found = np.asarray(_off_device(row), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} is no vector of numbers: {error}") from None
     if found.ndim != 1:

@@ -1,8 +1,8 @@
 """The command line.
 
 Exit codes: 0 done; 1 the command failed (the message says what was wrong and what to do); 2 the command line was
-wrong; 3 ``check`` found something wrong; 130 interrupted. Results go to stdout, as tables for people or, with
-``--json``, as one JSON object per line for programs. Progress, timings and bad rows go to stderr.
+wrong; 3 ``check`` found something wrong; 4 nothing was found; 130 interrupted. Results go to stdout, as tables for
+people or, with ``--json``, as one JSON object per line for programs. Progress, timings and bad rows go to stderr.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
@@ -17,6 +19,7 @@ from fg_search.cli import (
     adapt,
     adopt,
     audit,
+    decisions,
     demo,
     evaluate,
     exchange,
@@ -25,11 +28,14 @@ from fg_search.cli import (
     maintenance,
     mcp,
     queries,
+    quickstart,
     review,
+    schema,
     search,
     serve,
 )
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
+from fg_search.cli.version import print_version
 from fg_search.errors import FgSearchError
 
 _INTERRUPTED = 130  # exit code after Ctrl-C
@@ -37,49 +43,79 @@ _INTERRUPTED = 130  # exit code after Ctrl-C
 app = typer.Typer(
     name="fg-search",
     help="Vector search that knows when it does not know.",
-    epilog="Exit codes: 0 done, 1 the command failed, 2 the command line was wrong, 3 check found something wrong, "
-    "130 interrupted.",
+    epilog="Begin with `fg-search quickstart FILE`, or with `fg-search demo`. Since loading a model takes seconds, "
+    "`fg-search search` without a query stays open and answers line by line, `fg-search serve` keeps a warm process. "
+    "Exit codes: 0 done, 1 the command failed, 2 the command line was wrong, 3 check found something wrong, 4 nothing "
+    "was found, 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for command in (
-    fit.fit,
-    index.index,
-    adopt.adopt,
-    adopt.sync,
-    search.calibrate,
-    adapt.adapt,
-    search.search,
-    evaluate.evaluate,
-    review.score,
-    review.review,
-    review.confused,
-    review.export,
-    review.import_,
-    audit.audit,
-    queries.missing_labels,
-    queries.decide_queries,
-    queries.forget_queries,
-    index.relabel,
-    fit.describe,
-    maintenance.info,
-    maintenance.check,
-    index.delete,
-    index.migrate,
-    maintenance.filterable,
-    maintenance.optimize,
-    maintenance.copy,
-    exchange.pull,
-    exchange.push,
-    maintenance.snapshot,
-    maintenance.restore,
-    maintenance.recover,
-    serve.serve,
-    mcp.mcp,
-    demo.demo,
-):
-    app.command(command.__name__.rstrip("_").replace("_", "-"))(command)
+
+USE, IMPROVE, OPERATE = "Use", "Improve", "Operate"
+
+COMMANDS: dict[str, dict[Callable[..., None], str]] = {
+    USE: {
+        quickstart.quickstart: "fg-search quickstart products.csv",
+        fit.fit: "fg-search fit corpus.jsonl --label label -o encoder",
+        index.index: "fg-search index corpus.jsonl --label label --id id --encoder encoder --index idx",
+        search.search: "fg-search search 'my parcel is late' --index idx --target-precision 0.95",
+        serve.serve: "fg-search serve --index idx",
+        mcp.mcp: "fg-search mcp idx --target-precision 0.9",
+        adopt.adopt: "fg-search adopt http://localhost:6333 --collection products --text title --encoder encoder",
+        demo.demo: "fg-search demo --review",
+    },
+    IMPROVE: {
+        search.calibrate: "fg-search calibrate --queries judged.jsonl --relevant label --index idx",
+        evaluate.evaluate: "fg-search evaluate --queries judged.jsonl --relevant label --index idx",
+        adapt.adapt: "fg-search adapt --queries unjudged.jsonl --index idx",
+        audit.audit: "fg-search audit --target 0.95 --index idx",
+        review.score: "fg-search score --index idx",
+        review.review: "fg-search review --kind contradicted --limit 5 --index idx",
+        review.confused: "fg-search confused --index idx",
+        decisions.decide: "fg-search decide label q004 --label gift_card --index idx",
+        decisions.decisions: "fg-search decisions --standing --index idx",
+        decisions.undo: "fg-search undo --index idx",
+        index.relabel: "fg-search relabel corrections.csv --index idx",
+        review.export: "fg-search export to-do.csv --kind contradicted --index idx",
+        review.import_: "fg-search import to-do.csv --reviewer Ada --index idx",
+        queries.missing_labels: "fg-search missing-labels --index idx",
+        queries.decide_queries: "fg-search decide-queries dismiss 6c9f --index idx",
+        queries.forget_queries: "fg-search forget-queries --older-than 90 --index idx",
+        fit.describe: "fg-search describe corpus.jsonl --label label --encoder encoder",
+    },
+    OPERATE: {
+        maintenance.info: "fg-search info --index idx",
+        maintenance.check: "fg-search check --index http://localhost:6333",
+        index.delete: "fg-search delete q004 q017 --index idx",
+        adopt.sync: "fg-search sync --index http://localhost:6333 --collection products",
+        index.migrate: "fg-search migrate new-encoder --index idx",
+        maintenance.filterable: "fg-search filterable colour price:float --index idx",
+        maintenance.optimize: "fg-search optimize --index idx",
+        maintenance.copy: "fg-search copy idx http://localhost:6333",
+        exchange.pull: "fg-search pull http://localhost:6333 --index idx",
+        exchange.push: "fg-search push http://localhost:6333 --index idx",
+        maintenance.snapshot: "fg-search snapshot idx.snap --index idx",
+        maintenance.restore: "fg-search restore idx.snap --index idx",
+        maintenance.recover: "fg-search recover --index http://localhost:6333",
+        schema.schema: "fg-search schema search",
+    },
+}
+"""Commands by group, each with an example."""
+
+for group, examples in COMMANDS.items():
+    for command, example in examples.items():
+        name = command.__name__.rstrip("_").replace("_", "-")
+        app.command(name, rich_help_panel=group, epilog=f"Example: `{example}`")(command)
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=print_version)
+    ] = False,
+) -> None:
+    """Vector search that knows when it does not know."""
 
 
 def main() -> None:

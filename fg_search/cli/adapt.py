@@ -56,7 +56,7 @@ def adapt(
             show_default=False,
         ),
     ] = None,
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     tenants: TenantColumn = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,

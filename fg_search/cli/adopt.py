@@ -20,7 +20,6 @@ from fg_search.cli.options import (
     check_location,
     open_index,
 )
-from fg_search.index.adoption.options import MOST_LEARNED
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -70,8 +69,11 @@ def adopt(
         ),
     ] = None,
     max_learned: Annotated[
-        int, typer.Option(help="Points that the head learns from, at most; they are read into memory.", min=2)
-    ] = MOST_LEARNED,
+        int | None,
+        typer.Option(
+            help="Points that the head learns from, at most; they are read into memory.", min=2, show_default="100000"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what it would do and cost, and write nothing.")
@@ -93,6 +95,7 @@ def adopt(
     Vectors, ids, payload and other vectors are not touched. After an interruption, run the command again.
     """
     from fg_search.confidence_index import ConfidenceIndex
+    from fg_search.index.adoption.options import MOST_LEARNED
 
     check_location(location)
     where: dict[str, Any] = {"collection": collection, "api_key": api_key, "retry_for": retry_for}
@@ -110,7 +113,7 @@ def adopt(
         "label": label,
         "attributes": attribute or (),
         "encoder": _encoder(encoder, model, trust_remote_code=trust_remote_code),
-        "max_learned": max_learned,
+        "max_learned": MOST_LEARNED if max_learned is None else max_learned,
         "seed": seed,
     }
     if dry_run:

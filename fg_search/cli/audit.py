@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fg_search import display
-from fg_search.cli.console import console, log, print_json, say, warn
+from fg_search.cli.console import console, counted, log, print_json, report, say, warn
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     ApiKey,
@@ -62,7 +62,7 @@ def audit(
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         index = opened if tenant is None else opened.tenant(tenant)
         if save is not None:
-            _export(index, save)
+            _export(index, save, as_json=as_json)
             return
         found = index.audit(target_precision=target, seed=seed)
         if as_json:
@@ -124,7 +124,7 @@ def _key() -> str:
     return line.strip()[:1].lower() if line.strip() or not line else "?"
 
 
-def _export(index: ConfidenceIndex, file: Path) -> None:
+def _export(index: ConfidenceIndex, file: Path, *, as_json: bool) -> None:
     judged = index.judged_answers()
     column = "label" if index.calibration is None else index.calibration.relevant_by
     with file.open("w", encoding="utf-8", newline="\n") as written:
@@ -140,6 +140,10 @@ def _export(index: ConfidenceIndex, file: Path) -> None:
             }
             written.write(json.dumps(row, ensure_ascii=False) + "\n")
     wrong = sum(answer.judgement is not None and answer.judgement.verdict == "wrong" for answer in judged)
-    say(f"{len(judged):,} judged answers written to {file}")
+    report(
+        f"{counted(len(judged), 'judged answer', 'judged answers')} written to {file}",
+        {"file": str(file), "answers": len(judged)},
+        as_json=as_json,
+    )
     if wrong:
         warn(f"{wrong:,} of them were wrong and have no right answer yet: fill in the {column} where there is one")

@@ -72,6 +72,19 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(_plain(value), ensure_ascii=not is_unicode, allow_nan=False) + "\n")
 
 
+def report(text: str, facts: object, *, as_json: bool) -> None:
+    """Print what a command did: a sentence for people, or the same as one line of JSON."""
+    if as_json:
+        print_json(facts)
+    else:
+        say(text)
+
+
+def counted(count: int, one: str, several: str) -> str:
+    """A number with its noun, such as "1 item removed" and "2 items removed"."""
+    return f"{count:,} {one if count == 1 else several}"
+
+
 def show_each(found: Sequence[T], show: Callable[[Console, Sequence[T]], None], *, as_json: bool) -> None:
     """Print results: one JSON object per line, or all of them with ``show``."""
     if as_json:

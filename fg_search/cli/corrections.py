@@ -11,6 +11,7 @@ from typing import Any
 from fg_search.cli.options import IdsAs
 from fg_search.integrations import argilla
 from fg_search.records import OnError, Record, RecordError
+from fg_search.records.found_encoding import AUTO, find_encoding
 from fg_search.records.text_file import check_encoding
 from fg_search.review.exports import formats as export
 from fg_search.review.exports.corrections import Correction, Flaw, parsed_id
@@ -48,7 +49,7 @@ def read_corrections(path: Path, form: CorrectionsForm, *, on_error: OnError) ->
     Raises:
         RecordError: If the file cannot be read or has another format, whatever ``on_error`` does.
     """
-    text = _text(path, form.encoding)
+    text = _text(path, find_encoding(path) if form.encoding == AUTO else form.encoding)
     unit = _UNITS.get(form.name, "")
     try:
         for row in _corrections(text, form):

@@ -58,7 +58,7 @@ def evaluate(
     relevant_within: RelevantWithin = 1,
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     vectors: Vectors = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,

@@ -16,7 +16,8 @@ from fg_search.cli.base_models import (
     QueryPrompt,
     Symmetric,
 )
-from fg_search.cli.console import console, print_json, say, timed
+from fg_search.cli.console import console, print_json, report, timed
+from fg_search.cli.images import Images, pictures_of
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     DEFAULT_MODEL,
@@ -57,6 +58,7 @@ _FILE_OPTIONS = (
     "label",
     "attribute",
     "vectors",
+    "images",
     "model",
     "embedder",
     "backend",
@@ -98,12 +100,13 @@ def fit(
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     label: Annotated[
         str | None, typer.Option(help="Column of the label. Without it, the head is trained on clusters.")
     ] = None,
     attribute: Attribute = None,
     vectors: Vectors = None,
+    images: Images = None,
     model: Annotated[
         str, typer.Option(help="Name or folder of a model, by default one of sentence-transformers.")
     ] = DEFAULT_MODEL,
@@ -132,6 +135,7 @@ def fit(
     no_cache: NoCache = False,
     batch_size: BatchSize = None,
     take_over: TakeOver = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a feature-group head on the texts of FILE, or of an index, and save the encoder.
 
@@ -157,7 +161,11 @@ def fit(
             notes.append(f"the {before:,} that were set aside are back and were trained on (no --set-aside)")
         if calibrated:
             notes.append("its calibration was for the old head: run `fg-search calibrate` again")
-        say("; ".join([f"{refitted!r} saved in {output}", f"the index {refresh} has moved to it", *notes]))
+        report(
+            "; ".join([f"{refitted!r} saved in {output}", f"the index {refresh} has moved to it", *notes]),
+            _facts(refitted, output, index=refresh, set_aside=aside),
+            as_json=as_json,
+        )
         return
     assert file is not None  # noqa: S101  for the type checker
     base = BaseModel(
@@ -173,18 +181,23 @@ def fit(
     )
     base.check()
     form = text_form(delimiter, encoding)
-    column = text_column(context, file, text, vectors)
+    if vectors is not None and images is not None:
+        raise typer.BadParameter("--vectors are there already, and --images are embedded; give one of them")
+    column = text_column(context, file, text, vectors or images)
     records = rows_of(file, on_error, text=column, label=label, vector=vector_column(vectors), **form)
     known = vectors_of(records, vectors, file)
     from fg_search.model.encoder import check_target
 
     check_target(output)  # fail before the work, not after it
-    with timed(f"fitted on {len(records):,} {'texts' if known is None else 'vectors'}"):
+    what = "pictures" if images is not None else "texts" if known is None else "vectors"
+    with timed(f"fitted on {len(records):,} {what}"):
         cached = cache_folder(cache, no_cache=no_cache)
         if known is None or any(_was_given(context, name) for name in ("model", "embedder")):
             encoder = base.encoder(cached)
         else:
             encoder = _of_vectors(known)
+        if images is not None:
+            known = encoder.embed_images(pictures_of(records, images, file), batch_size=batch_size)
         encoder.fit(
             [] if column is None else [record.text for record in records],
             vectors=known,
@@ -196,7 +209,21 @@ def fit(
             batch_size=batch_size,
         )
         encoder.save(output)
-    say(f"{encoder!r} saved in {output}")
+    report(f"{encoder!r} saved in {output}", _facts(encoder, output), as_json=as_json)
+
+
+def _facts(
+    encoder: FeatureGroupEncoder, folder: Path, *, index: str | None = None, set_aside: int = 0
+) -> dict[str, Any]:
+    """What ``--json`` says of a fitted encoder."""
+    return {
+        "encoder": str(folder),
+        "fingerprint": encoder.fingerprint,
+        "groups": encoder.groups,
+        "codes_per_group": encoder.codes_per_group,
+        "index": index,
+        "set_aside": set_aside,
+    }
 
 
 def _of_vectors(vectors: Any) -> FeatureGroupEncoder:
@@ -236,7 +263,7 @@ def _refuse_options(context: typer.Context, names: tuple[str, ...], *, refreshes
 def describe(
     file: Annotated[Path, INPUT],
     encoder: Annotated[Path, typer.Option(help="Folder of the encoder.", show_default=False)],
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     label: LabelColumn = None,
     attribute: Annotated[list[str] | None, typer.Option(help="Column to explain the codes by. Repeatable.")] = None,
     delimiter: Delimiter = None,

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fg_search.cli.console import say, timed, warn
-from fg_search.cli.new_labels import new_labels_named
+from fg_search.cli.console import counted, log, report, timed, warn
+from fg_search.cli.images import Images, pictures_of
+from fg_search.cli.new_labels import NewLabel, check_new_labels
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     INPUT,
+    OF_NEW,
     ApiKey,
+    AsJson,
     BatchSize,
     Cache,
     Collection,
@@ -38,6 +41,7 @@ from fg_search.cli.options import (
     TenantSharding,
     TextColumn,
     TrustRemoteCode,
+    Types,
     WriteConsistency,
     cache_folder,
     make_filterable,
@@ -48,7 +52,9 @@ from fg_search.cli.options import (
 from fg_search.cli.rows import ItemRows, LabelRows, ids_meant, labels_there, no_item, read_id, read_labels
 from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
 from fg_search.errors import ItemNotFoundError
+from fg_search.layout.keys import IMAGE_KEY
 from fg_search.layout.settings import BaseVectors, FeatureVectors, IndexSettings, Quantization
+from fg_search.records.column_types import chosen_types
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,11 +71,13 @@ def index(
     encoder: Annotated[
         Path | None, typer.Option(help="Folder of the encoder. An existing index remembers its own.")
     ] = None,
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     label: LabelColumn = None,
     id: IdColumn = None,  # noqa: A002  # the option's name
     ids_as: Ids = None,
+    types: Types = None,
     vectors: Vectors = None,
+    images: Images = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
@@ -77,13 +85,17 @@ def index(
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
     tenant: Tenant = None,
-    tenant_key: Annotated[str | None, typer.Option(help="New index: payload key that holds the tenant.")] = None,
+    tenant_key: Annotated[
+        str | None, typer.Option(help="Payload key that holds the tenant.", rich_help_panel=OF_NEW)
+    ] = None,
     base_vectors: Annotated[
-        BaseVectors, typer.Option(help="New index: data type of the base vectors, or none.")
+        BaseVectors, typer.Option(help="Data type of the base vectors, or none.", rich_help_panel=OF_NEW)
     ] = "float32",
-    quantization: Annotated[Quantization, typer.Option(help="New index: quantization of the base vectors.")] = "none",
+    quantization: Annotated[
+        Quantization, typer.Option(help="Quantization of the base vectors.", rich_help_panel=OF_NEW)
+    ] = "none",
     feature_vectors: Annotated[
-        FeatureVectors, typer.Option(help="New index: data type of the features in their index.")
+        FeatureVectors, typer.Option(help="Data type of the features in their index.", rich_help_panel=OF_NEW)
     ] = "float32",
     tenant_sharding: TenantSharding = False,
     own_shard: OwnShards = None,
@@ -96,17 +108,29 @@ def index(
     cache: Cache = None,
     no_cache: NoCache = False,
     batch_size: BatchSize = None,
+    as_json: AsJson = False,
 ) -> None:
     """Encode the texts of FILE and add them to an index; other columns become payload.
 
     Items that have not changed are neither encoded nor written again. After an interruption, run the command again.
     """
     form = text_form(delimiter, encoding)
-    column = text_column(context, file, text, vectors)
-    if column is None and id is None:
-        raise typer.BadParameter(f"{file} has no column {text!r} to show; name one (--text), or that of the id (--id)")
+    try:
+        chosen_types(types or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--types") from None
+    if vectors is not None and images is not None:
+        raise typer.BadParameter("--vectors are there already, and --images are embedded; give one of them")
+    column = text_column(context, file, text, vectors or images)
+    if column is None and id is None and images is None:
+        raise typer.BadParameter(
+            f"{file} has no column {text[0]!r} to show; name one (--text), or that of the id (--id)"
+        )
     named = {"text": column, "label": label, "id": id, "vector": vector_column(vectors)}
-    rows = ItemRows.scan(file, on_error, ids=ids_as, **named, **form)
+    rows = ItemRows.scan(file, on_error, ids=ids_as, types=types or (), **named, **form)
+    if rows.types:
+        found = ", ".join(f"{column} {kind}" for column, kind in rows.types.items())
+        log.print(f"types of columns: {found}; others are texts", style="dim", markup=False, soft_wrap=True)
     wanted = IndexSettings(
         base_vectors=base_vectors,
         quantization=quantization,
@@ -132,13 +156,21 @@ def index(
         target.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
         rows.warn_of_twins(target)
         with timed(f"indexed {rows.count:,} items"):
-            if vectors is None:
-                report = _add(target, rows, has_ids=id is not None, batch_size=batch_size)
+            if images is not None:
+                added = _add_images(target, list(rows), images, file, has_texts=column is not None)
+            elif vectors is None:
+                added = _add(target, rows, has_ids=id is not None, batch_size=batch_size)
             else:
-                report = _add_vectors(target, list(rows), vectors, file, has_texts=column is not None)
+                added = _add_vectors(target, list(rows), vectors, file, has_texts=column is not None)
         if filterable:
             make_filterable(opened, filterable)
-        say(f"{report}, {len(target):,} in the index {location}")
+        count = len(target)
+    written = counted(added.written, "item", "items")
+    report(
+        f"{written} written, {added.unchanged:,} unchanged, {count:,} in the index {location}",
+        {**vars(added), "items": count, "types": dict(rows.types)},
+        as_json=as_json,
+    )
 
 
 def _add(index: ConfidenceIndex, rows: ItemRows, *, has_ids: bool, batch_size: int | None) -> AddReport:
@@ -166,6 +198,19 @@ def _add_vectors(
     )
 
 
+def _add_images(
+    index: ConfidenceIndex, records: Sequence[Record], column: str, file: Path, *, has_texts: bool
+) -> AddReport:
+    ids = [record.id for record in records if record.id is not None]
+    return index.add(
+        [record.text for record in records] if has_texts else None,
+        ids=ids or None,
+        labels=[record.label for record in records],
+        payloads=[{**record.payload, IMAGE_KEY: record.payload.get(column)} for record in records],
+        images=pictures_of(records, column, file),
+    )
+
+
 def relabel(
     file: Annotated[Path, INPUT],
     location: IndexLocation,
@@ -181,19 +226,26 @@ def relabel(
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
+    new_label: NewLabel = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
     tenant: Tenant = None,
+    as_json: AsJson = False,
 ) -> None:
     """Correct the labels of items. Indexing the old data again keeps the corrections."""
     read = partial(read_labels, file, label=label, id=id, ids=ids, form=text_form(delimiter, encoding))
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         rows = LabelRows.check(file, on_error, read, target)
-        with new_labels_named(target):
-            changed = target.relabel(rows.labels)
-    say(f"{changed:,} of {len(rows.labels):,} items have another label now{rows.left_out}")
+        check_new_labels(target, rows.labels.values(), allowed=new_label)
+        changed = target.relabel(rows.labels)
+    has = "has" if len(rows.labels) == 1 else "have"
+    report(
+        f"{changed:,} of {counted(len(rows.labels), 'item', 'items')} {has} another label now{rows.left_out}",
+        {"items": len(rows.labels), "changed": changed, "skipped": rows.skipped},
+        as_json=as_json,
+    )
 
 
 def delete(
@@ -208,6 +260,7 @@ def delete(
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
     tenant: Tenant = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove items by their ids. Unknown ids are named; if there is no other, the command fails."""
     wanted = [read_id(item_id, "json" if integers else ids_as) for item_id in ids]
@@ -221,7 +274,12 @@ def delete(
         for item_id in unknown:
             warn(no_item(item_id, meant))
         removed = target.delete(list(there))
-        say(f"{removed:,} items removed, {len(target):,} in the index {location}")
+        count = len(target)
+    report(
+        f"{counted(removed, 'item', 'items')} removed, {count:,} in the index {location}",
+        {"removed": removed, "unknown": unknown, "items": count},
+        as_json=as_json,
+    )
 
 
 def migrate(
@@ -235,6 +293,7 @@ def migrate(
     no_cache: NoCache = False,
     batch_size: BatchSize = None,
     take_over: TakeOver = False,
+    as_json: AsJson = False,
 ) -> None:
     """Re-encode an index with another encoder, without downtime. Calibrate it again afterwards."""
     from fg_search.model.encoder import FeatureGroupEncoder
@@ -245,4 +304,9 @@ def migrate(
     with open_index(location, None, collection, api_key, retry_for=retry_for) as target:
         with timed("re-encoded"):
             target.migrate(loaded, batch_size=batch_size, take_over=take_over)
-        say(f"the index {location} now uses the encoder {loaded.fingerprint} in {encoder}")
+        count = 0 if target.metadata.settings.tenant_key is not None else len(target)
+    report(
+        f"the index {location} now uses the encoder {loaded.fingerprint} in {encoder}",
+        {"fingerprint": loaded.fingerprint, "encoder": str(encoder), "items": count},
+        as_json=as_json,
+    )

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from fg_search import display
-from fg_search.cli.console import console, print_json, say, timed
+from fg_search.cli.console import console, counted, print_json, report, say, timed
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     NEEDS_ATTENTION,
@@ -66,6 +66,7 @@ def filterable(
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
+    as_json: AsJson = False,
 ) -> None:
     """Have the engine index payload fields, to filter and group by them. A kind that is not given is guessed.
 
@@ -73,6 +74,9 @@ def filterable(
     """
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         known = make_filterable(opened, fields)
+    if as_json:
+        print_json({"filterable": known})
+        return
     for field, kind in known.items():
         say(f"{field}: {kind}")
 
@@ -99,11 +103,15 @@ def check(
         raise typer.Exit(NEEDS_ATTENTION)
 
 
-def optimize(location: IndexLocation, collection: Collection = DEFAULT_COLLECTION) -> None:
+def optimize(location: IndexLocation, collection: Collection = DEFAULT_COLLECTION, as_json: AsJson = False) -> None:
     """Compact the index in a folder, and build graphs that make searches by base vectors fast (minutes for 100,000)."""
     with open_index(location, None, collection, None) as opened, timed("optimized"):
         was_changed = opened.optimize()
-    say("optimized" if was_changed else "nothing to do: a server optimizes by itself, and a small folder needs it not")
+    report(
+        "optimized" if was_changed else "nothing to do: a server optimizes by itself, and a small folder needs it not",
+        {"optimized": was_changed},
+        as_json=as_json,
+    )
 
 
 def copy(
@@ -140,6 +148,7 @@ def copy(
     shards: Shards = None,
     replicas: Replicas = None,
     write_consistency: WriteConsistency = None,
+    as_json: AsJson = False,
 ) -> None:
     """Copy an index between folders and servers, without encoding anything.
 
@@ -164,13 +173,13 @@ def copy(
             own = replace(own, replicas=None, write_consistency=None)  # unless it is chosen, it follows from the copies
         settings = replace(own, **chosen) if chosen else None
         with timed("copied"):
-            report = opened.copy_to(
+            copied = opened.copy_to(
                 destination,
                 collection=to_collection or collection,
                 api_key=to_api_key or api_key,
                 settings=settings,
             )
-    say(str(report))
+    report(str(copied), copied, as_json=as_json)
 
 
 def snapshot(
@@ -179,11 +188,13 @@ def snapshot(
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a whole index to one file."""
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened, timed("written"):
         opened.snapshot(file)
-    say(f"{file}: {file.stat().st_size:,} bytes")
+    size = file.stat().st_size
+    report(f"{file}: {size:,} bytes", {"file": str(file), "bytes": size}, as_json=as_json)
 
 
 def restore(
@@ -192,6 +203,7 @@ def restore(
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
+    as_json: AsJson = False,
 ) -> None:
     """Restore an index from a file. An existing index of this name is replaced."""
     from fg_search.confidence_index import ConfidenceIndex
@@ -199,7 +211,8 @@ def restore(
     check_location(location)
     restored = partial(ConfidenceIndex.restore, file, location, collection=collection, api_key=api_key)
     with timed("restored"), restored(retry_for=retry_for) as opened:
-        say(f"{len(opened):,} items in the index {location}")
+        count = len(opened)
+    report(f"{counted(count, 'item', 'items')} in the index {location}", {"items": count}, as_json=as_json)
 
 
 def recover(
@@ -211,6 +224,7 @@ def recover(
     ] = None,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
+    as_json: AsJson = False,
 ) -> None:
     """Give an index its name back, if the name was lost and its collection is still there."""
     from fg_search.confidence_index import ConfidenceIndex
@@ -220,4 +234,4 @@ def recover(
         location, collection=collection, source=source, api_key=api_key, retry_for=retry_for
     )
     encoder = "an encoder that was never saved" if found.encoder is None else f"the encoder in {found.encoder}"
-    say(f"the index {collection} at {location} is {found}, filled by {encoder}")
+    report(f"the index {collection} at {location} is {found}, filled by {encoder}", found, as_json=as_json)

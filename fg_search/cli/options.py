@@ -16,12 +16,53 @@ DEFAULT_COLLECTION = "fg_search"
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 NEEDS_ATTENTION = 3  # exit code: nothing failed, but something is wrong
+NOTHING_FOUND = 4  # exit code: nothing failed, but no query has an answer
+
+# titles of help, under which options are listed that few need
+OF_FILE, OF_SERVER, OF_MODEL, OF_NEW = (
+    "Options of files",
+    "Options of server and tenants",
+    "Options of the model",
+    ("Options of a new index"),
+)
 
 OnBadRow = Literal["skip", "stop"]
 IdsAs = Literal["text", "json"]
 
 INPUT = typer.Argument(help="JSONL, CSV, TSV or Parquet file.", show_default=False)
-TextColumn = Annotated[str, typer.Option("--text", help="Column of the text.")]
+TextColumn = Annotated[
+    list[str],
+    typer.Option("--text", help="Column of the text. Repeatable: --text title --text description joins what both say."),
+]
+Types = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--types",
+        metavar="auto|text|COLUMN=TYPE",
+        help="Types of the columns of a CSV or TSV file, to filter by numbers and dates: found in the file (auto), all "
+        "texts (text), or COLUMN=integer, float, bool, datetime or text. Repeatable.",
+        show_default="auto",
+        rich_help_panel=OF_FILE,
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Only items whose payload meets it: colour=red, colour!=red, 'price<50', 'added>=2026-01-31'. Repeatable: "
+        "all have to be met.",
+        show_default=False,
+    ),
+]
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        help='Qdrant filter as JSON, such as \'{"must": [{"key": "shop", "match": {"value": "Leeds"}}]}\'.',
+        show_default=False,
+    ),
+]
 IdColumn = Annotated[str | None, typer.Option("--id", help="Column of the id.", show_default="derived from the text")]
 Ids = Annotated[
     IdsAs | None,
@@ -30,20 +71,30 @@ Ids = Annotated[
         help='Read ids as text, or as JSON, where 2 is a number and "2", in quotes, a text. The item 2 is another one '
         'than the item "2".',
         show_default="as the file has them: CSV has texts, JSON has both",
+        rich_help_panel=OF_FILE,
     ),
 ]
 LabelColumn = Annotated[str | None, typer.Option("--label", help="Column of the label.")]
-OnError = Annotated[OnBadRow, typer.Option(help="Report and skip a bad row, or stop at the first one.")]
+OnError = Annotated[
+    OnBadRow, typer.Option(help="Report and skip a bad row, or stop at the first one.", rich_help_panel=OF_FILE)
+]
 Delimiter = Annotated[
     str | None,
     typer.Option(
         "--delimiter",
         help="Character between the fields of a CSV or TSV file, or the word tab.",
         show_default="found in the header",
+        rich_help_panel=OF_FILE,
     ),
 ]
 Encoding = Annotated[
-    str | None, typer.Option("--encoding", help="Encoding of a text file, such as cp1252.", show_default="UTF-8")
+    str | None,
+    typer.Option(
+        "--encoding",
+        help="Encoding of a text file, such as cp1252, or auto to find it.",
+        show_default="UTF-8",
+        rich_help_panel=OF_FILE,
+    ),
 ]
 IndexLocation = Annotated[
     str,
@@ -55,12 +106,17 @@ IndexLocation = Annotated[
         show_default=False,
     ),
 ]
-Collection = Annotated[str, typer.Option(help="Name of the index.")]
-Tenant = Annotated[str | None, typer.Option(help="Tenant, in an index with tenants.", show_default=False)]
+Collection = Annotated[str, typer.Option(help="Name of the index.", rich_help_panel=OF_SERVER)]
+Tenant = Annotated[
+    str | None, typer.Option(help="Tenant, in an index with tenants.", show_default=False, rich_help_panel=OF_SERVER)
+]
 ApiKey = Annotated[
     str | None,
     typer.Option(
-        envvar="QDRANT_API_KEY", help="API key of the server; better set in the environment.", show_default=False
+        envvar="QDRANT_API_KEY",
+        help="API key of the server; better set in the environment.",
+        show_default=False,
+        rich_help_panel=OF_SERVER,
     ),
 ]
 RetryFor = Annotated[
@@ -71,6 +127,7 @@ RetryFor = Annotated[
         help="Seconds for which a server that is busy or out of reach is asked again.",
         min=0,
         show_default="60",
+        rich_help_panel=OF_SERVER,
     ),
 ]
 Filterable = Annotated[
@@ -83,23 +140,33 @@ Filterable = Annotated[
         show_default=False,
     ),
 ]
-EncoderFolder = Annotated[Path | None, typer.Option("--encoder", help="Folder of the encoder, if it has moved.")]
+EncoderFolder = Annotated[
+    Path | None, typer.Option("--encoder", help="Folder of the encoder, if it has moved.", rich_help_panel=OF_MODEL)
+]
 LogAll = Annotated[
     bool,
     typer.Option("--log-all", help="Log all queries, those with a confident answer as well, for `fg-search audit`."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object per line; `fg-search schema` says what is in it.")
+]
+Full = Annotated[bool, typer.Option("--full", help="Print long texts whole.")]
 Cache = Annotated[
     Path | None,
     typer.Option(
         help="Folder to cache base embeddings in, so that each text is encoded only once.",
         show_default="$FG_SEARCH_CACHE or fg_search in the user's cache folder",
+        rich_help_panel=OF_MODEL,
     ),
 ]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write cached base embeddings.")]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", help="Neither read nor write cached base embeddings.", rich_help_panel=OF_MODEL)
+]
 TenantSharding = Annotated[
     bool,
-    typer.Option("--tenant-sharding", help="New index in a cluster: keep each tenant's items in one of the shards."),
+    typer.Option(
+        "--tenant-sharding", help="In a cluster: keep each tenant's items in one of the shards.", rich_help_panel=OF_NEW
+    ),
 ]
 OwnShards = Annotated[
     list[str] | None,
@@ -108,39 +175,47 @@ OwnShards = Annotated[
         metavar="TENANT",
         help="The same, and this tenant has a shard of its own. Repeatable.",
         show_default=False,
+        rich_help_panel=OF_NEW,
     ),
 ]
 PayloadM = Annotated[
     int | None,
     typer.Option(
-        help="New index: links of an item in a graph of its tenant's items, in place of the graph of all items. For "
+        help="Links of an item in a graph of its tenant's items, in place of the graph of all items. For "
         "large tenants whose items base vectors rank; 16 is usual.",
         min=1,
         show_default=False,
+        rich_help_panel=OF_NEW,
     ),
 ]
-Shards = Annotated[int | None, typer.Option(help="New index in a cluster: number of shards.", min=1)]
+Shards = Annotated[int | None, typer.Option(help="In a cluster: number of shards.", min=1, rich_help_panel=OF_NEW)]
 Replicas = Annotated[
     int | None,
-    typer.Option(help="New index in a cluster: copies of each shard. Two survive the loss of a node.", min=1),
+    typer.Option(
+        help="In a cluster: copies of each shard. Two survive the loss of a node.", min=1, rich_help_panel=OF_NEW
+    ),
 ]
 WriteConsistency = Annotated[
     int | None,
     typer.Option(
-        help="New index in a cluster: copies that must confirm a write. With as many as there are, the loss of a node "
+        help="In a cluster: copies that must confirm a write. With as many as there are, the loss of a node "
         "stops all writes.",
         min=1,
         show_default="1 of 2 copies, 2 of 3",
+        rich_help_panel=OF_NEW,
     ),
 ]
 TrustRemoteCode = Annotated[
     bool,
     typer.Option(
-        "--trust-remote-code", help="Run code that comes with the model, with all your rights. Nothing remembers it."
+        "--trust-remote-code",
+        help="Run code that comes with the model, with all your rights. Nothing remembers it.",
+        rich_help_panel=OF_MODEL,
     ),
 ]
 BatchSize = Annotated[
-    int | None, typer.Option(help="Texts encoded per batch; by default what suits the device.", min=1)
+    int | None,
+    typer.Option(help="Texts encoded per batch; by default what suits the device.", min=1, rich_help_panel=OF_MODEL),
 ]
 TakeOver = Annotated[
     bool,
@@ -206,13 +281,14 @@ def text_form(delimiter: str | None, encoding: str | None) -> dict[str, str | No
         BadParameter: If there is no such delimiter or encoding.
     """
     from fg_search.csv_rows import check_delimiter
+    from fg_search.records.found_encoding import AUTO
     from fg_search.records.text_file import check_encoding
 
     delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter) if delimiter is not None else None
     try:
         if delimiter is not None:
             check_delimiter(delimiter)
-        if encoding is not None:
+        if encoding not in (None, AUTO):
             check_encoding(encoding)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None

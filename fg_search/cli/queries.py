@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from fg_search import display
-from fg_search.cli.console import say, show_each, warn
-from fg_search.cli.new_labels import new_labels_named
+from fg_search.cli.console import counted, report, show_each, warn
+from fg_search.cli.new_labels import check_new_labels
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     ApiKey,
@@ -74,6 +74,7 @@ def decide_queries(
     retry_for: RetryFor = None,
     tenant: Tenant = None,
     batch_size: BatchSize = None,
+    as_json: AsJson = False,
 ) -> None:
     """Decide on logged queries: `add` them to the index with a label, `dismiss` or `reopen` them."""
     if (label is None) == (action == "add"):
@@ -82,10 +83,14 @@ def decide_queries(
         location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
     ) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
-        with new_labels_named(target):
-            decided = target.decide_queries(ids, action, label, reviewer=reviewer, batch_size=batch_size)
+        check_new_labels(target, [label], allowed=True)
+        decided = target.decide_queries(ids, action, label, reviewer=reviewer, batch_size=batch_size)
     done = {"add": f"added with the label {label!r}", "dismiss": "dismissed", "reopen": "open again"}[action]
-    say(f"{len(decided):,} queries {done}")
+    report(
+        f"{counted(len(decided), 'query', 'queries')} {done}",
+        {"action": action, "label": label, "queries": [query.id for query in decided]},
+        as_json=as_json,
+    )
 
 
 def forget_queries(
@@ -100,6 +105,7 @@ def forget_queries(
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
     tenant: Tenant = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove queries from the log: by id, by age, or all."""
     if everything == bool(ids or older_than is not None):
@@ -113,4 +119,4 @@ def forget_queries(
             f"the log has no query {ids[0]!r} ({len(ids)} such id(s)); `fg-search review --kind "
             "abstained` lists their ids"
         )
-    say(f"{removed:,} queries removed from the log")
+    report(f"{counted(removed, 'query', 'queries')} removed from the log", {"removed": removed}, as_json=as_json)

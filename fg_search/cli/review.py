@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fg_search import display
-from fg_search.cli.console import print_json, say, show_each, timed, warn
-from fg_search.cli.new_labels import new_labels_named
+from fg_search.cli.console import counted, print_json, report, say, show_each, timed, warn
+from fg_search.cli.new_labels import check_new_labels
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     ApiKey,
@@ -19,6 +19,7 @@ from fg_search.cli.options import (
     Collection,
     Delimiter,
     Encoding,
+    Full,
     IdsAs,
     IndexLocation,
     OnError,
@@ -28,7 +29,6 @@ from fg_search.cli.options import (
     text_form,
 )
 from fg_search.cli.rows import LabelRows
-from fg_search.review.decisions import labels_decided
 from fg_search.review.exports.formats import Form, TableForm
 from fg_search.review.issues.reasons import too_few_reason
 from fg_search.review.items import Kind
@@ -75,6 +75,7 @@ def review(
     retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
+    full: Full = False,
 ) -> None:
     """List the items to review that nobody has decided on yet, most urgent first."""
     if kind == "abstained" and (
@@ -97,7 +98,7 @@ def review(
             evidence=evidence,
         )
         unscored = target.info().unscored if kind == "contradicted" else 0
-    show_each(items, display.review, as_json=as_json)
+    show_each(items, partial(display.review, full=full), as_json=as_json)
     if unscored:
         warn(too_few_reason(unscored))
 
@@ -161,6 +162,7 @@ def export(
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
     tenant: Tenant = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the items to review to a file: to fill in, for Label Studio or Argilla, or as a cleanlab issue table."""
     from fg_search.integrations import argilla
@@ -187,7 +189,14 @@ def export(
         text = json.dumps(forms.to_label_studio(items, labels), ensure_ascii=False, indent=1) + "\n"
     with file.open("w", encoding="utf-8", newline="") as written:
         written.write(text)
-    say(f"{len({item.id for item in items}):,} items written to {file}")
+    count = len({item.id for item in items})
+    report(
+        f"{counted(count, 'item', 'items')} written to {file}",
+        {"file": str(file), "format": form, "items": count},
+        as_json=as_json,
+    )
+    if as_json:
+        return
     if form == "label-studio":
         say(f"labelling configuration of the project: {forms.LABEL_STUDIO_CONFIG}")
     if form == "argilla":
@@ -217,12 +226,14 @@ def import_(
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
     tenant: Tenant = None,
+    as_json: AsJson = False,
 ) -> None:
     """Import the labels chosen in an exported file. Each is logged as a decision and can be undone.
 
     All rows are checked before any label changes. Importing the same file again changes nothing.
     """
     from fg_search.cli.corrections import CorrectionsForm, read_corrections
+    from fg_search.review.decisions import labels_decided
 
     if control is not None and form not in ("label-studio", "argilla"):
         raise typer.BadParameter(f"a {form} file has no controls; leave --control out")
@@ -238,8 +249,13 @@ def import_(
             for user_id, label in rows.labels.items()
             if label != rows.before[user_id] or decided.get(user_id) != label
         }
-        with new_labels_named(target):
-            for user_id, label in new.items():
-                target.decide(user_id, "label", label, reviewer=reviewer)
+        check_new_labels(target, new.values(), allowed=True)
+        for user_id, label in new.items():
+            target.decide(user_id, "label", label, reviewer=reviewer)
     known = len(rows.labels) - len(new)
-    say(f"{len(new):,} decisions taken{f', {known:,} were taken before' if known else ''}{rows.left_out}")
+    before = f", {counted(known, 'was', 'were')} taken before" if known else ""
+    report(
+        f"{counted(len(new), 'decision', 'decisions')} taken{before}{rows.left_out}",
+        {"decisions": len(new), "known": known, "skipped": rows.skipped},
+        as_json=as_json,
+    )

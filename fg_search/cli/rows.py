@@ -6,7 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from fg_search.cli.console import warn
 from fg_search.cli.options import IdsAs, OnBadRow
 from fg_search.ids import UserId, id_from_json, other_forms, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, SkippedRows, iterate_records, read_records, stop
+from fg_search.records.column_types import ColumnType, ColumnTypes, chosen_types, typed
+from fg_search.records.read import is_table
 from fg_search.records.record import listed
 from fg_search.review.exports.fields import CORRECTED, FIELDS
 from fg_search.review.exports.spreadsheet import unescape
@@ -64,7 +66,7 @@ def no_item(user_id: UserId, meant: Mapping[UserId, UserId]) -> str:
     return f"{problem}; pass --ids text" if isinstance(user_id, int) else problem
 
 
-def rows_of(path: Path, on_error: OnBadRow, **columns: str | None) -> list[Record]:
+def rows_of(path: Path, on_error: OnBadRow, **columns: Any) -> list[Record]:
     """All good rows of a file. Bad rows are reported on stderr.
 
     Args:
@@ -87,25 +89,52 @@ class ItemRows:
         columns: Names of the text, label and id columns, and the form of the file.
         ids: How ids are read.
         count: Number of good rows.
+        types: Types of the columns of the payload that are no texts.
     """
 
     path: Path
-    columns: dict[str, str | None]
+    columns: dict[str, Any]
     ids: IdsAs | None
     count: int
+    types: Mapping[str, ColumnType] = field(default_factory=dict)
 
     @classmethod
-    def scan(cls, path: Path, on_error: OnBadRow, *, ids: IdsAs | None, **columns: str | None) -> ItemRows:
+    def scan(
+        cls,
+        path: Path,
+        on_error: OnBadRow,
+        *,
+        ids: IdsAs | None,
+        types: Sequence[str] = (),
+        **columns: Any,
+    ) -> ItemRows:
         """Check every row before any is used, and report the bad ones.
 
+        Args:
+            path: The file.
+            on_error: Whether to skip bad rows or stop at the first.
+            ids: How ids are read.
+            types: Types of the columns, as for ``--types``.
+            **columns: Names of the text, label and id columns, and the form of the file.
+
         Raises:
-            RecordError: If a row is bad and ``on_error`` is ``"stop"``.
+            RecordError: If a row is bad and ``on_error`` is ``"stop"``, or a named column is not there.
+            ValueError: If a type is none.
         """
-        skipped = SkippedRows(report=warn)
-        rows = cls(path, columns, ids, 0)
-        count = sum(1 for _ in rows.read(stop if on_error == "stop" else skipped))
+        find, named = chosen_types(types)
+        skipped, found = SkippedRows(report=warn), ColumnTypes()
+        rows, count, there = cls(path, columns, ids, 0, named), 0, set[str]()
+        for record in rows.read(stop if on_error == "stop" else skipped):
+            count += 1
+            there |= record.payload.keys()
+            found.add(record.payload)
         _summarise(path, skipped)
-        return cls(path, columns, ids, count)
+        if unknown := [name for name in named if name not in there]:
+            raise RecordError(
+                path, f"no column {unknown[0]!r} to give a type; beside the text there are {listed(there)}"
+            )
+        guessed = found.found() if find and is_table(path) else {}
+        return cls(path, columns, ids, count, {**guessed, **named})
 
     def __iter__(self) -> Iterator[Record]:
         return self.read(_ignore)
@@ -118,6 +147,8 @@ class ItemRows:
                 record = replace(record, id=read_id(record.id, self.ids))
             try:
                 key = point_id(text_id(record.text) if record.id is None else record.id)
+                if self.types:
+                    record = replace(record, payload=typed(record.payload, self.types))
             except ValueError as error:
                 on_error(RecordError(record.place, str(error)))
                 continue
@@ -227,20 +258,20 @@ def read_labels(
     records = read_records(path, text=None, on_error=on_error, **columns)
     names = {label, id, *records[0].payload}
     is_exported = {*FIELDS, CORRECTED} <= names
-    is_table = is_exported and any(suffix.lower() in (".csv", ".tsv") for suffix in path.suffixes)
+    is_exported_table = is_exported and is_table(path)
     if is_exported and label != CORRECTED:
         warn(f"{path} was written by `fg-search export`; its corrections are in another column: --label {CORRECTED}")
     if label == CORRECTED:
         records = [record for record in records if record.label is not None]
         if not records:
             raise RecordError(path, f"no row has a {CORRECTED!r}")
-    if ids is None and is_table:
+    if ids is None and is_exported_table:
         ids = "json"
     return [
         replace(
             record,
             id=None if record.id is None else read_id(record.id, ids),
-            label=unescape(record.label) if is_table and record.label is not None else record.label,
+            label=unescape(record.label) if is_exported_table and record.label is not None else record.label,
         )
         for record in records
     ]
@@ -295,7 +326,7 @@ def queries_of(
     paths: Sequence[Path],
     on_error: OnBadRow,
     *,
-    text: str | None,
+    text: Sequence[str] | None,
     relevant: Sequence[str],
     out_of_scope: Sequence[str],
     ids: IdsAs | None,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from fg_search import display
 from fg_search.cli.console import console, log, print_json, say, timed, warn
+from fg_search.cli.filters import SearchFilter
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
+    NOTHING_FOUND,
     ApiKey,
     AsJson,
     BatchSize,
@@ -26,6 +26,8 @@ from fg_search.cli.options import (
     EncoderFolder,
     Encoding,
     FamiliarityWeight,
+    Filter,
+    Full,
     Ids,
     IndexLocation,
     LogAll,
@@ -45,19 +47,17 @@ from fg_search.cli.options import (
     TenantColumn,
     TextColumn,
     TrustRemoteCode,
+    Where,
     open_index,
     search_options,
     text_form,
 )
+from fg_search.cli.rankings import Ranking, advice, compared
 from fg_search.cli.rows import queries_of, rows_of
 from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
 from fg_search.records import RecordError, SkippedRows, stop
+from fg_search.records.found_encoding import AUTO
 from fg_search.records.json_value import is_unicode
-
-if TYPE_CHECKING:
-    from qdrant_client import models
-
-    from fg_search.confidence_index import ConfidenceIndex
 
 
 def search(
@@ -69,7 +69,7 @@ def search(
         typer.Option(help="Another phrasing of QUERY. Repeatable.", show_default=False),
     ] = None,
     queries: Annotated[list[Path] | None, typer.Option(help="File of queries. Repeatable.", show_default=False)] = None,
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     vectors: Vectors = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
@@ -97,14 +97,8 @@ def search(
         typer.Option(help="Share of the uncertain queries whose right label `clarify` may miss, 0 to 1."),
     ] = 0.1,
     rank_by: RankByOption = "auto",
-    payload_filter: Annotated[
-        str | None,
-        typer.Option(
-            "--filter",
-            help='Qdrant filter as JSON, such as \'{"must": [{"key": "shop", "match": {"value": "Leeds"}}]}\'.',
-            show_default=False,
-        ),
-    ] = None,
+    where: Where = None,
+    payload_filter: Filter = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Also show the item nearest to a query by base embeddings, found or not.")
     ] = False,
@@ -120,15 +114,21 @@ def search(
     retry_for: RetryFor = None,
     tenant: Tenant = None,
     as_json: AsJson = False,
+    full: Full = False,
     batch_size: BatchSize = None,
 ) -> None:
-    """Search for QUERY, for all queries of a file, or for each line of the standard input."""
+    """Search for QUERY, for all queries of a file, or for each line of the standard input.
+
+    Loading the model takes seconds, the search milliseconds: without QUERY it stays open, and answers what you type or
+    pipe in line by line. Exit code 4 if nothing was found, or nothing was sure enough to be an answer.
+    """
     if query is not None and queries:
         raise typer.BadParameter("give either QUERY or --queries FILE")
     if query is None and also:
         raise typer.BadParameter("--also adds phrasings of QUERY; give QUERY, too")
     if vectors is not None and not queries:
         raise typer.BadParameter("--vectors are those of --queries FILE; give that, too")
+    chosen = SearchFilter(where, payload_filter)
     options = search_options(
         limit=limit,
         offset=offset,
@@ -142,7 +142,7 @@ def search(
         label_miss=label_miss,
         rank_by=rank_by,
         explain=explain,
-        query_filter=None if payload_filter is None else _filter_of(payload_filter),
+        query_filter=chosen.written,
     )
     form = text_form(delimiter, encoding)
     column = text_column(context, queries[0], text, vectors) if queries else text
@@ -153,10 +153,11 @@ def search(
         location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
     ) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
+        options["query_filter"] = chosen.of(target)
         target.log_queries("all" if log_all else "uncertain" if log_queries else "none")
         found = False
         if query is not None:
-            found = _print_result(target.search([query, *(also or [])], **options), as_json=as_json)
+            found = _print_result(target.search([query, *(also or [])], **options), as_json=as_json, full=full)
         elif records:
             texts = None if column is None else [record.text for record in records]
             embeddings = None
@@ -166,49 +167,13 @@ def search(
             with timed(f"searched {len(records):,} queries"):
                 results = target.search_many(texts, embeddings=embeddings, vectors=known, **options)
             for record, result in zip(records, results, strict=True):
-                found |= _print_result(result, as_json=as_json, row=record.payload)
+                found |= _print_result(result, as_json=as_json, full=full, row=record.payload)
         else:
+            found = True  # who asks line by line sees for each
             for line in _typed_in(on_error, encoding):
-                found |= _print_result(target.search(line, **options), as_json=as_json)
-        if not found and options["query_filter"] is not None:
-            _warn_of_unquoted_keys(target, options["query_filter"])
-
-
-def _warn_of_unquoted_keys(index: ConfidenceIndex, query_filter: models.Filter) -> None:
-    """Warn about keys such as ``size.eu`` that lead nowhere, while a column has this name, dot included."""
-    from qdrant_client import models
-
-    from fg_search.layout.json_paths import filter_keys, quoted
-
-    def exists(key: str) -> bool:
-        there = models.Filter(must_not=[models.IsEmptyCondition(is_empty=models.PayloadField(key=key))])
-        return bool(index.client.count(index.collection, count_filter=there).count)
-
-    for key in dict.fromkeys(filter_keys(query_filter)):
-        if "." not in key or '"' in key:
-            continue
-        with contextlib.suppress(Exception):  # a server may refuse to count; the search itself was right
-            if not exists(key) and exists(quoted(key)):
-                warn(
-                    f"no item has {key!r} as a path, but there is a column of this name; to filter by it, put it in "
-                    f"quotes: {json.dumps(quoted(key), ensure_ascii=False)}"
-                )
-
-
-def _filter_of(written: str) -> models.Filter:
-    from pydantic import ValidationError
-    from qdrant_client import models
-
-    try:
-        return models.Filter.model_validate_json(written)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(
-            str(part) for part in first["loc"] if isinstance(part, int) or (part.isidentifier() and part.islower())
-        )
-        raise typer.BadParameter(
-            f"not a Qdrant filter: {where}: {first['msg']}".replace(": : ", ": "), param_hint="--filter"
-        ) from None
+                _print_result(target.search(line, **options), as_json=as_json, full=full)
+    if not found:
+        raise typer.Exit(NOTHING_FOUND)
 
 
 def calibrate(
@@ -222,7 +187,7 @@ def calibrate(
     tenants: TenantColumn = None,
     ids: Ids = None,
     out_of_scope: OutOfScope = None,
-    text: TextColumn = "text",
+    text: TextColumn = ["text"],  # noqa: B006  typer copies it
     vectors: Vectors = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,
@@ -254,7 +219,7 @@ def calibrate(
         familiarity_weight=familiarity_weight,
         rank_by=rank_by,
     )
-    judged = of_tenants = known = None
+    judged = of_tenants = known = embeddings = None
     if vectors is not None and queries is None:
         raise typer.BadParameter("--vectors are those of --queries FILE; give that, too")
     if queries is not None:
@@ -280,6 +245,13 @@ def calibrate(
         timed(f"calibrated on {taught}"),
     ):
         target = opened if tenant is None else opened.tenant(tenant)
+        rankings: list[Ranking] = []
+        if judged is not None and judged.texts is not None and rank_by == "auto" and of_tenants is None:
+            if known is None:
+                embeddings = target.encoder.encode_query(judged.texts, batch_size=batch_size)
+            how = {**options, "relevant_by": relevant_by, "relevant_within": relevant_within, "vectors": known}
+            how.pop("rank_by")
+            rankings = compared(target, judged.texts, judged.answers, {**how, "embeddings": embeddings})
         learned = target.calibrate(
             None if judged is None else judged.texts,
             None if judged is None else judged.answers,
@@ -288,10 +260,12 @@ def calibrate(
             promise_by=promise_by,
             tenants=of_tenants,
             vectors=known,
+            embeddings=embeddings,
             batch_size=batch_size,
             **options,
         )
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]
+        outlooks = [] if learned.pretended else [each for wanted in TARGETS if (each := learned.outlook(wanted))]
         groups = {} if promise_by is None else {wanted: learned.groups(wanted) for wanted in TARGETS}
     if as_json:
         print_json(
@@ -301,6 +275,9 @@ def calibrate(
                 "pretended": learned.pretended,
                 "unanswerable_share": learned.share,
                 "thresholds": thresholds,
+                "outlooks": outlooks,
+                "rank_by": learned.rank_by,
+                "rankings": rankings,
                 "promise_by": promise_by,
                 "groups": [row for rows in groups.values() for row in rows],
             }
@@ -309,18 +286,22 @@ def calibrate(
     what = "items taken for queries" if learned.pretended else "queries"
     say(f"{learned.queries:,} {what} judged by {learned.relevant_by}; kept with the index")
     display.thresholds(console, thresholds)
+    for each in outlooks:
+        console.print(f"  {each}", style="dim", soft_wrap=True)
+    if said := advice(rankings, learned.rank_by):
+        say(said)
     if promise_by is not None:
         display.groups(console, promise_by, groups)
 
 
-def _print_result(result: Any, *, as_json: bool, row: dict[str, Any] | None = None) -> bool:
-    """Print a result, and return whether it has hits."""
+def _print_result(result: Any, *, as_json: bool, full: bool, row: dict[str, Any] | None = None) -> bool:
+    """Print a result, and return whether it has hits, or labels to choose from."""
     if as_json:
         hits = [{**vars(hit), "weighted_score": hit.ranking_score} for hit in result.hits]  # until 0.3
         print_json({**({} if row is None else {"row": row}), **vars(result), "hits": hits})
     else:
-        display.result(console, result)
-    return bool(result.hits)
+        display.result(console, result, full=full)
+    return bool(result.hits or result.choices)
 
 
 def _typed_in(on_error: OnBadRow, encoding: str | None) -> Iterator[str]:
@@ -331,7 +312,7 @@ def _typed_in(on_error: OnBadRow, encoding: str | None) -> Iterator[str]:
     """
     at_terminal = sys.stdin.isatty()
     report = stop if on_error == "stop" else SkippedRows(report=warn)
-    if encoding is not None and isinstance(sys.stdin, io.TextIOWrapper):
+    if encoding not in (None, AUTO) and isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(encoding=encoding)
     if at_terminal:
         log.print("Type a query; an empty line ends.", style="dim")

@@ -31,13 +31,13 @@ def vector_column(vectors: str | None) -> str | None:
     return None if vectors is None or _is_file(vectors) else vectors
 
 
-def text_column(context: typer.Context, path: Path, text: str, vectors: str | None) -> str | None:
-    """The column of the text; ``None`` if it is not needed beside vectors, was not named and is not there."""
+def text_column(context: typer.Context, path: Path, text: Sequence[str], vectors: str | None) -> Sequence[str] | None:
+    """The columns of the text; ``None`` if none is needed beside vectors, was not named and is not there."""
     source = context.get_parameter_source("text")
     if vectors is None or (source is not None and source.name == "COMMANDLINE"):
         return text
     first = next(iterate_records(path, text=None, on_error=lambda _: None), None)
-    return text if first is not None and text in first.payload else None
+    return text if first is not None and first.payload.keys() >= set(text) else None
 
 
 def vectors_of(records: Sequence[Record], vectors: str | None, path: Path) -> npt.NDArray[np.float32] | None:

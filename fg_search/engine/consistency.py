@@ -8,9 +8,10 @@ anew from the others.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from qdrant_client import models
+if TYPE_CHECKING:  # loading it takes longer than all else that the command line loads to read its options
+    from qdrant_client import models
 
 Copies: TypeAlias = Literal["any", "active", "most"]
 """Copies that are asked: any one; all that are there; or most of all, which waits while too many of them are away."""
@@ -32,10 +33,12 @@ def options_of_read(copies: Copies, number: int, chosen: Consistency | None) -> 
         number: Number of copies of each shard.
         chosen: What the user wants of every read, ``None`` for what is needed.
     """
+    if chosen is None and (number < 2 or copies == "any"):
+        return AS_THEY_ARE
+    from qdrant_client import models
+
     if chosen is not None:
         return ({"consistency": models.ReadConsistencyType(chosen) if isinstance(chosen, str) else chosen},)
-    if number < 2 or copies == "any":
-        return AS_THEY_ARE
     if copies == "most":
         return ({"consistency": models.ReadConsistencyType.MAJORITY},)
     return ({"consistency": models.ReadConsistencyType.ALL}, *({"consistency": n} for n in range(number - 1, 0, -1)))
@@ -52,14 +55,20 @@ def options_of_write(copies: Copies, number: int, chosen: Ordering | None, *, is
         is_conditional: Whether what is written depends on what is there. Each copy looks for itself, so that writes
             have to come to all of them in one order.
     """
+    if chosen is None and not (number > 1 and is_conditional):
+        return AS_THEY_ARE
+    from qdrant_client import models
+
     if number > 1 and is_conditional:
         strong = {"ordering": models.WriteOrdering.STRONG}
         return (strong, {"ordering": models.WriteOrdering.MEDIUM}) if copies == "active" else (strong,)
-    return AS_THEY_ARE if chosen is None else ({"ordering": models.WriteOrdering(chosen)},)
+    return ({"ordering": models.WriteOrdering(chosen)},)
 
 
 def is_conditional(operation: models.UpdateOperation) -> bool:
     """Whether an operation depends on what is there."""
+    from qdrant_client import models
+
     if isinstance(operation, models.UpsertOperation):
         return operation.upsert.update_filter is not None or operation.upsert.update_mode is not None
     if isinstance(operation, models.SetPayloadOperation):

@@ -156,7 +156,10 @@ class AdoptedEngine:
         some = isinstance(chosen, (list, tuple))
         asks = asks_for_ours(chosen) if some else bool(chosen)
         with_text = asks_for_text(chosen) if some else bool(chosen)
-        wants_features = isinstance(vectors, (list, tuple)) and FEATURES_VECTOR in vectors
+        wanted = vectors if isinstance(vectors, (list, tuple)) else ()
+        wants_features = FEATURES_VECTOR in wanted
+        if BASE_VECTOR in wanted:
+            points = [point for point in points if BASE_VECTOR in (self._source.vectors_of(point) or ())]
         lacking = {
             id_of(point)
             for point in points

@@ -19,6 +19,7 @@ from fg_search.confidence.answer_model import AnswerEvidence
 from fg_search.confidence.calibrator import Calibrator
 from fg_search.confidence.group_promise import GroupPromise, GroupThresholds, JudgedGroups, PromiseBy
 from fg_search.confidence.label_sets import LabelCutoff
+from fg_search.confidence.outlook import Outlook, outlook
 from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.traffic_shift import TrafficShift
@@ -27,6 +28,7 @@ from fg_search.errors import FormatVersionError, NotCalibratedError
 from fg_search.index.audited_threshold import AuditedThreshold, raised
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.layout.keys import ADAPTATION_KEY, AUDIT_KEY, CALIBRATION_KEY
+from fg_search.model.learned_texts import LearnedTexts
 
 RelevantBy = Literal["label", "id"]
 
@@ -55,6 +57,8 @@ class Calibration:
         familiarity_weight: Weight of the points' familiarity in the order of the hits.
         relevant_within: A result is right if one of its first ``relevant_within`` hits is.
         audited: Thresholds that judged answers have raised since.
+        judged_texts: Hashes of the judged queries, at most 10,000 of them, so that evaluating on the same ones is
+            noticed. ``None`` if an earlier release calibrated, or there were no texts.
     """
 
     fingerprint: str
@@ -68,6 +72,7 @@ class Calibration:
     familiarity_weight: float = 0.0
     relevant_within: int = 1
     audited: tuple[AuditedThreshold, ...] = ()
+    judged_texts: LearnedTexts | None = field(default=None, repr=False, compare=False)
 
     @property
     def queries(self) -> int:
@@ -125,6 +130,18 @@ class Calibration:
         if group is not None:
             return self._by_group(target, delta, tenant).promise(group).threshold
         return raised(self.promise.threshold(target, delta), self._audited_of(tenant), self.promise.curve)
+
+    def outlook(self, target: float, delta: float = DELTA) -> Outlook | None:
+        """How many more judged queries a precision takes that cannot be promised, and what can be promised now.
+
+        Args:
+            target: Target precision, in (0, 1).
+            delta: Allowed probability of missing the target, in [0.01, 1).
+
+        Returns:
+            What is in sight; ``None`` if the target can be promised as it is.
+        """
+        return outlook(self.promise, target, delta)
 
     def groups(self, target: float, delta: float = DELTA) -> list[GroupPromise]:
         """What is promised to each label or tenant, the least precise one first.
@@ -233,11 +250,15 @@ class Calibration:
         about = {name: getattr(self, name) for name in names}
         followed = self.promise.adaptation
         return {
-            CALIBRATION_KEY: {"format": _FORMAT, **about, "promise": judged},
+            CALIBRATION_KEY: {"format": _FORMAT, **about, "promise": judged, **self._texts()},
             # nothing, where nothing is followed: a calibration on the same queries as before ends that, too
             ADAPTATION_KEY: None if followed is None else {"of": _digest(judged), **followed.to_dict()},
             **self.audit_metadata(),
         }
+
+    def _texts(self) -> dict[str, str]:
+        known = self.judged_texts
+        return {} if known is None else {"texts": base64.b64encode(known.hashes.astype("<u8").tobytes()).decode()}
 
     def audit_metadata(self) -> dict[str, Any]:
         """The part of it that tells of raised thresholds, which nobody else can overwrite either."""
@@ -266,7 +287,9 @@ class Calibration:
             promise, followed = PrecisionPromise.from_dict(data["promise"]), (metadata or {}).get(ADAPTATION_KEY)
             if followed is not None and followed["of"] == _digest(data["promise"]):
                 promise = replace(promise, adaptation=Adaptation.from_dict(followed))
-            found = cls(**about, promise=promise)
+            texts = data.get("texts")  # earlier releases did not keep them
+            hashes = None if texts is None else np.frombuffer(base64.b64decode(texts), dtype="<u8").astype(np.uint64)
+            found = cls(**about, promise=promise, judged_texts=None if hashes is None else LearnedTexts(hashes))
         audit = (metadata or {}).get(AUDIT_KEY)
         if audit is None or audit["of"] != found.key:
             return found

@@ -25,7 +25,7 @@ from fg_search.evaluation import (
 )
 from fg_search.ids import UserId
 from fg_search.index.calibration import Calibration, RelevantBy
-from fg_search.index.held_out import held_out
+from fg_search.index.held_out import held_out, warn_of_judged
 from fg_search.index.query_vectors import NoText, Query, encode_queries
 from fg_search.index.relevance import JudgedQueries, Relevant, in_pairs, judge
 from fg_search.index.retrieval import ranking
@@ -264,6 +264,7 @@ async def evaluate_on(
     queries, rows, embeddings = held_out(state, queries, range(len(queries)), embeddings)
     relevant = [relevant[i] for i in rows]
     handed_in = {name: [values[i] for i in rows] for name, values in handed_in.items()}
+    warn_of_judged(state, queries)
     encoded = await encode_queries(state, queries, embeddings, batch_size=batch_size, show_progress=show_progress)
     judged = await judge(state, encoded, relevant, relevant_by, options, within=relevant_within)
     attributes: dict[str, Sequence[Any]] = {"label": judged.labels}

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from fg_search.errors import EncoderNotFoundError, ModelMismatchError, UntrustedCodeError
-from fg_search.index.query_vectors import Query
+from fg_search.index.query_vectors import NoText, Query
 from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.model.learned_texts import LearnedTexts
 
@@ -63,6 +63,27 @@ def held_out(
     if embeddings is not None:
         embeddings = embeddings[np.flatnonzero(np.repeat(~seen, sizes))]
     return [queries[i] for i in kept], [relevant[i] for i in kept], embeddings
+
+
+def first_phrasings(queries: Sequence[Query]) -> list[str]:
+    """The first text of each query that has one."""
+    firsts = (query[0] if isinstance(query, (list, tuple)) and query else query for query in queries)
+    return [text for text in firsts if isinstance(text, str) and not isinstance(text, NoText)]
+
+
+def warn_of_judged(state: IndexState, queries: Sequence[Query]) -> None:
+    """Warn if the index was calibrated on some of the queries: it does better on these than on others."""
+    known = None if state.calibration is None else state.calibration.judged_texts
+    texts = first_phrasings(queries)
+    if known is None or not texts or not (seen := known.among(texts)).any():
+        return
+    _LOG.warning(
+        "the index was calibrated on %s of the %s queries, such as %r: what they show of its confidence is better "
+        "than on new ones; evaluate on others",
+        f"{int(seen.sum()):,}",
+        f"{len(texts):,}",
+        texts[int(seen.argmax())],
+    )
 
 
 def _is_query(query: object) -> bool:

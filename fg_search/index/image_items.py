@@ -12,12 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.index.state import IndexState
+from fg_search.layout.keys import IMAGE_KEY
 from fg_search.layout.tables import rows_of
 from fg_search.model.embedders.images import embed_images
 from fg_search.validation import check_list
-
-IMAGE_KEY = "image"
-"""Payload key of the file of an item that is a picture."""
 
 
 async def image_items(

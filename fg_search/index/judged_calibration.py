@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fg_search.confidence.group_promise import JudgedGroups, PromiseBy
 from fg_search.index.calibration import Calibration, RelevantBy
-from fg_search.index.held_out import held_out
+from fg_search.index.held_out import first_phrasings, held_out
 from fg_search.index.query_vectors import Queries, Query, encode_queries
 from fg_search.index.relevance import JudgedQueries, Relevant, in_pairs, judge, learn
 from fg_search.index.retrieval import uncalibrated_ranking
@@ -56,7 +56,8 @@ async def calibrate_on(
         )
         values = of_tenant if promise_by == "tenant" else judged.labels
     groups = None if promise_by is None else JudgedGroups.of(promise_by, values)
-    return await learn(state, judged, chosen, seed, within=relevant_within, groups=groups)
+    texts = first_phrasings(queries)
+    return await learn(state, judged, chosen, seed, within=relevant_within, groups=groups, texts=texts)
 
 
 def _check_promise_by(promise_by: PromiseBy | None, tenants: Sequence[str] | None) -> None:

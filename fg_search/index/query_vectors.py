@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -125,13 +125,21 @@ def given_queries(
             raise ValueError(f"there is nothing to search for; give a text, or {name}=…")
         if embeddings is not None:
             check_kind(embeddings)
-        return queries, embeddings
+        return _listed(queries), embeddings
     if embeddings is not None:
         raise ValueError(f"{name} and embeddings are two ways to say the same; give one of them")
     base: BroughtVectors = check_brought(vectors, name=name, dimension=state.metadata.dimension)
     if queries is None:
         queries = [NoText("(vector)" if len(base) == 1 else f"(vector {row + 1})") for row in range(len(base))]
-    return queries, base
+    return _listed(queries), base
+
+
+def _listed(queries: Sequence[Query]) -> Sequence[Query]:
+    """Queries that may be read more than once: those of a generator as a list."""
+    if isinstance(queries, Sized):
+        return queries
+    check_list(queries, "queries", ordered=True)
+    return list(queries)
 
 
 def given_query(
@@ -145,7 +153,8 @@ def given_query(
     queries = None if query is None else [query]
     if vector is None:
         return given_queries(state, queries, None, embeddings, name="vector")
-    if np.ndim(vector) == 1:  # type: ignore[arg-type]  # whatever numpy takes
+    dimensions = getattr(vector, "ndim", None)
+    if dimensions == 1 or (dimensions is None and np.ndim(vector) == 1):  # type: ignore[arg-type]  # whatever numpy takes
         vector = [vector]
     if queries is None and len(vector) != 1:  # type: ignore[arg-type]
         raise ValueError("vector holds several vectors; give one for a query without texts, or search_many(vectors=…)")

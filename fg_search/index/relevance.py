@@ -26,10 +26,12 @@ from fg_search.index.search_results import Hit
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.keys import LABEL_KEY
+from fg_search.model.learned_texts import LearnedTexts
 from fg_search.validation import check_list, is_missing, is_number, native
 
 Relevant: TypeAlias = UserId | Collection[UserId] | None
 
+_MOST_REMEMBERED = 10_000  # judged queries whose hashes are kept
 _MAX_LOOKED_UP = 1000  # relevant values looked up to tell labels from ids
 
 
@@ -156,9 +158,11 @@ async def learn(
     *,
     within: int = 1,
     groups: JudgedGroups | None = None,
+    texts: Sequence[str] = (),
 ) -> Calibration:
-    """Calibrate on judged queries, and keep the calibration with the index."""
+    """Calibrate on judged queries, whose texts are remembered, and keep the calibration with the index."""
     about = {**await described(state, options), "relevant_by": judged.relevant_by, "relevant_within": within}
+    about["judged_texts"] = LearnedTexts.of(texts[:_MOST_REMEMBERED]) if texts else None
 
     def work() -> Calibration:
         return calibrate(

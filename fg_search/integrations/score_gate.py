@@ -12,7 +12,6 @@ from typing_extensions import Self
 
 from fg_search.confidence.gate import PrecisionGate
 from fg_search.integrations.outcomes import Outcome, metadata
-from fg_search.validation import check_same_length
 
 _FEWEST = 2  # columns of a table of scores: the lead over the second result tells much
 _EMPTY = "nothing was retrieved"
@@ -76,7 +75,7 @@ class ScoreGate:
             ValueError: If lengths differ, scores are not in order, too few queries are judged, or nearly all first
                 results are right or wrong.
         """
-        check_same_length(len(scores), {"relevant": relevant})
+        _check_length(scores, relevant, "relevant")
         found = [(row, judged) for row, judged in zip(scores, relevant, strict=True) if row]
         if not found:
             raise ValueError("nothing was retrieved for any of the judged queries, so there is nothing to learn from")
@@ -91,16 +90,26 @@ class ScoreGate:
         return self
 
     def adapt(
-        self, scores: Sequence[Sequence[float]] | None = None, *, expected_unanswerable: float | None = None
+        self,
+        scores: Sequence[Sequence[float]] | None = None,
+        *,
+        counts: Sequence[int] | None = None,
+        expected_unanswerable: float | None = None,
     ) -> None:
         """Follow the traffic, see :meth:`fg_search.PrecisionGate.adapt`.
 
         Args:
-            scores: Scores of each unjudged query's results.
+            scores: Scores of the results of each different query; nobody need have judged them.
+            counts: How often each query was asked; by default once.
             expected_unanswerable: The share of queries without an answer, in [0, 1), if you know it.
         """
-        table = None if scores is None else _table([row for row in scores if row], self._width)
-        self.gate = self.gate.adapt(table, expected_unanswerable=expected_unanswerable)
+        table, asked = None, None
+        if scores is not None:
+            _check_length(scores, counts, "counts")
+            found = [i for i, row in enumerate(scores) if row]
+            table = _table([scores[i] for i in found], self._width)
+            asked = None if counts is None else [counts[i] for i in found]
+        self.gate = self.gate.adapt(table, counts=asked, expected_unanswerable=expected_unanswerable)
 
     def decide(self, scores: Sequence[float], target_precision: float) -> GateDecision:
         """Answer one query, or abstain.
@@ -149,3 +158,8 @@ def _table(scores: Sequence[Sequence[float]], width: int) -> npt.NDArray[np.floa
         kept = list(row)[:width]
         table[i, : len(kept)] = kept
     return table
+
+
+def _check_length(scores: Sequence[Any], given: Sequence[Any] | None, name: str) -> None:
+    if given is not None and len(given) != len(scores):
+        raise ValueError(f"{name} has {len(given)} queries, scores has {len(scores)}")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeAlias, get_args
-
-from qdrant_client import models
-from qdrant_client.local.payload_value_extractor import value_by_key
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from fg_search.layout.json_paths import check_key
 from fg_search.layout.keys import PAYLOAD_KEY
+
+if TYPE_CHECKING:
+    from qdrant_client import models
 
 FieldKind: TypeAlias = Literal["keyword", "integer", "float", "bool", "datetime", "uuid", "text", "geo"]
 
@@ -37,6 +37,8 @@ def check_filterable(fields: Mapping[str, str]) -> dict[str, str]:
 
 def filterable_indexes(fields: Mapping[str, str]) -> dict[str, models.PayloadSchemaType]:
     """Payload indexes of fields."""
+    from qdrant_client import models
+
     return {key: models.PayloadSchemaType(kind) for key, kind in fields.items()}
 
 
@@ -58,6 +60,8 @@ def guessed_kind(key: str, payloads: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _values(payload: Mapping[str, Any], key: str) -> Iterable[Any]:
+    from qdrant_client.local.payload_value_extractor import value_by_key
+
     for value in value_by_key(dict(payload), key) or []:
         yield from value if isinstance(value, list) else [value]
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
-from qdrant_client import models
+
+if TYPE_CHECKING:
+    from qdrant_client import models
 
 _NAME = r"[\w-]+"
 _STEP = rf'(?:"[^"]*"|{_NAME})(?:\[[0-9]*\])*'

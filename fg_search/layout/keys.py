@@ -5,6 +5,7 @@ BASE_VECTOR = "base"  # dense, cosine: the sentence embedding
 FEATURES_VECTOR = "features"  # sparse, dot: p/√G, so that the dot product is the similarity s in [0, 1]
 
 # payload
+IMAGE_KEY = "image"  # the user's own: file of an item that is a picture
 PAYLOAD_KEY = "fg"  # the one key that is ours; all others are the user's
 CONFIDENCE_KEY = f"{PAYLOAD_KEY}.confidence"
 FAMILIARITY_KEY = f"{PAYLOAD_KEY}.familiarity"

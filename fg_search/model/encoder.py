@@ -22,7 +22,7 @@ from fg_search.model.base_embeddings import embed_texts
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.codebook import Codebook, Supervision
 from fg_search.model.embedders.brought import BroughtVectors
-from fg_search.model.embedders.embedder import Embedder
+from fg_search.model.embedders.embedder import Embedder, is_embedder
 from fg_search.model.embedders.images import embed_images
 from fg_search.model.embedders.sentence_transformer import SentenceTransformerEmbedder
 from fg_search.model.embeddings import FeatureEmbeddings
@@ -164,7 +164,7 @@ class FeatureGroupEncoder:
                 tf32=tf32,
             )
             return
-        if not isinstance(model, Embedder):
+        if not is_embedder(model):
             raise TypeError(
                 f"model must be a name, a folder, a SentenceTransformer or an embedder, got {type(model).__name__}; an "
                 "embedder has name, dimension, fingerprint, is_symmetric, embed_queries and embed_documents "
@@ -737,7 +737,6 @@ class FeatureGroupEncoder:
         """Embeddings of texts that are found: :meth:`encode` with ``role="document"``."""
         return self.encode(texts, role="document", **options)
 
-    @renamed_parameters(embeddings="vectors")
     def embed_images(
         self, images: Iterable[str | os.PathLike[str] | Image], *, batch_size: int | None = None
     ) -> npt.NDArray[np.float32]:
@@ -754,6 +753,7 @@ class FeatureGroupEncoder:
         found = list(embed_images(self.embedder, images, batch_size=batch_size))
         return np.concatenate(found) if found else np.empty((0, self.dimension), dtype=np.float32)
 
+    @renamed_parameters(embeddings="vectors")
     def features(self, vectors: npt.ArrayLike, *, role: Role = "document") -> FeatureEmbeddings:
         """Feature-group distributions of base embeddings ``(n, d)`` that are there already.
 

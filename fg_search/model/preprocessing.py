@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 
 from fg_search.model.reading import Reading
 from fg_search.model.roles import Route, input_modules
-from fg_search.model.tokens import Ids, IntArray, Tokens, Vocabulary
+from fg_search.model.tokens import UNLIMITED, Ids, IntArray, Tokens, Vocabulary
 
 _AT_ONCE = 1024  # texts per call of ``preprocess``, which pads them to the longest
 _CHARACTERS = 4  # of a token, about
@@ -30,7 +30,8 @@ class Reader:
     def __init__(self, model: SentenceTransformer, texts: Sequence[str], route: Route) -> None:
         self._model = model
         self._texts = texts
-        self._limit: float | None = model.max_seq_length
+        limit = model.max_seq_length
+        self._limit: float | None = None if limit is None or limit > UNLIMITED else limit
         self._route = route
         self._vocabulary = Vocabulary.of(getattr(input_modules(model, route.task)[0], "tokenizer", None))
         self._found = replace(Reading.unknown(len(texts)), limit=self._limit)

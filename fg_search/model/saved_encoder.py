@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
-from transformers.utils import logging as transformers_logging
 
 from fg_search.errors import EncoderNotFoundError, FgSearchError, FormatVersionError, StorageError
 from fg_search.model.codebook import Codebook
@@ -39,6 +37,7 @@ from fg_search.model.own_code import (
 from fg_search.model.pipeline import set_module_arguments, with_head
 from fg_search.model.pretrained import Backend, packages_of
 from fg_search.model.roles import PLAIN, Roles
+from fg_search.model.silence import no_bars
 from fg_search.model.vector_norms import VectorNorms
 
 _FORMAT = 4
@@ -139,7 +138,7 @@ def write(folder: str | os.PathLike[str], saved: SavedEncoder) -> Path:
 
 def _write(target: Path, saved: SavedEncoder) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent, _silent():
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as parent, no_bars():
         staged = Path(parent) / "new"
         _write_all(staged, saved)
         if target.exists():
@@ -180,7 +179,8 @@ def read(
             saved = _load_head(path, config, embedder)
         else:
             entries = read_module_list(path)
-            saved = _load(path, config, entries, device, trusted=trust_remote_code, classes={})
+            with no_bars():
+                saved = _load(path, config, entries, device, trusted=trust_remote_code, classes={})
             if embedder is not None:
                 saved = replace(saved, embedder=_same(embedder, saved.embedder))
         differing = _differing(path, saved, config)
@@ -316,18 +316,6 @@ def _load(
     roles = Roles(**config["roles"]) if "roles" in config else PLAIN
     embedder = SentenceTransformerEmbedder.of(model, str(config["model_name"]), roles, Fingerprints())
     return _checked(embedder, head, path, config)
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """No progress bars of transformers for writing, and for loading what is in memory already."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _damaged(path: Path, found: Exception | str) -> Exception:

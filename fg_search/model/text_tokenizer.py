@@ -23,12 +23,11 @@ from tokenizers import Encoding, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from fg_search.model.tokenizer_state import Same, tokenizer_of, tokenizer_state
-from fg_search.model.tokens import Ids, IntArray, Tokens, Vocabulary
+from fg_search.model.tokens import UNLIMITED, Ids, IntArray, Tokens, Vocabulary
 
 Features = dict[str, Any]  # what a model's forward pass takes: tensors and settings by their names
 
 _AT_ONCE = 1024  # texts per call of the tokenizer
-_UNLIMITED = 1e15  # numbers of tokens from which on a limit means that there is none
 _LONGEST_SAMPLE = 2**15  # words
 # With long texts they are what both ways are compared on: cases, accents, scripts, white space, invisible characters,
 # special tokens, and a text of which nothing is left.
@@ -187,7 +186,7 @@ def _of_transformer(module: Transformer, prompt: str) -> TextTokenizer | None:
     module = copy.copy(module)  # with a tokenizer of its own: every call of one changes its truncation and padding
     module.processor = tokenizer = copy.deepcopy(module.processor)
     limit = tokenizer.model_max_length
-    limit = None if limit is None or limit > _UNLIMITED else limit
+    limit = None if limit is None or limit > UNLIMITED else limit
     special = list(map(str, tokenizer.all_special_tokens))
     long = ["a " * min(limit or 0, _LONGEST_SAMPLE), "cut " * min(limit or 0, _LONGEST_SAMPLE) + "end"]
     batches = [[*_SAMPLES, " ".join(special), f"a{''.join(special)}b", *long], list(_SAMPLES[:2])]

@@ -15,6 +15,9 @@ from fg_search.model.reading import Reading
 Ids = npt.NDArray[np.int32]
 IntArray = npt.NDArray[np.int64]
 
+UNLIMITED = 1e15
+"""Number of tokens from which on a limit means that there is none: transformers says 1e30."""
+
 _USUAL_UNKNOWN = ("[UNK]", "<unk>", "<UNK>")  # where a tokenizer does not tell
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from fg_search.csv_rows import check_delimiter
 from fg_search.layout.keys import PAYLOAD_KEY
 from fg_search.records.delimited import read_delimited
 from fg_search.records.errors import OnError, RecordError, stop
+from fg_search.records.found_encoding import AUTO, find_encoding
 from fg_search.records.jsonl import read_jsonl
 from fg_search.records.record import Columns, Record, Row, to_record
 from fg_search.records.text_file import GZIP_ENDING, check_encoding
@@ -17,7 +18,7 @@ from fg_search.records.text_file import GZIP_ENDING, check_encoding
 def iterate_records(
     path: Path,
     *,
-    text: str | None,
+    text: str | Sequence[str] | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # name of the column
     vector: str | None = None,
@@ -30,13 +31,14 @@ def iterate_records(
     Args:
         path: Text file: ``.jsonl`` or ``.ndjson`` (one JSON object per line), ``.csv`` or ``.tsv`` (with a header),
             each optionally gzipped (``.jsonl.gz``). Or a ``.parquet`` file.
-        text: Column with the text, required and non-empty in every row; ``None`` if texts are not needed.
+        text: Column with the text, required and non-empty in every row; ``None`` if texts are not needed. Of several
+            columns, what they say is joined, and they are payload as well; one of them has to be non-empty.
         label: Column with the label, required in every row; an empty value, null or NaN means unknown, and a whole
             number is a label by its digits.
         id: Column with the id, required and non-empty in every row.
         vector: Column with the embedding, a list of numbers in every row.
         delimiter: Character between the fields of a CSV or TSV file; found in the header by default.
-        encoding: Encoding of a text file, such as ``"cp1252"``; UTF-8 by default.
+        encoding: Encoding of a text file, such as ``"cp1252"``, or ``"auto"`` to find it; UTF-8 by default.
         on_error: Handler called with the error of each bad row; if it returns, the row is skipped.
 
     Returns:
@@ -49,16 +51,30 @@ def iterate_records(
             takes in may be any number of rows.
         ValueError: There is no such encoding, or the delimiter is not possible.
     """
+    texts = () if text is None else (text,) if isinstance(text, str) else tuple(text)
+    rows = iterate_rows(path, delimiter=delimiter, encoding=encoding)
+    return _records(path, rows, Columns(texts, label, id, vector), on_error)
+
+
+def iterate_rows(
+    path: Path, *, delimiter: str | None = None, encoding: str | None = None
+) -> Iterator[Row | RecordError]:
+    """Stream the rows of a file as they are, in the formats of :func:`iterate_records`; a bad one is an error.
+
+    Raises:
+        RecordError: The file is missing, its ending is unknown, or pyarrow is not installed; while reading, if the
+            file is damaged.
+        ValueError: There is no such encoding, or the delimiter is not possible.
+    """
     if not path.is_file():
         raise RecordError(path, "there is no file of this name")
-    rows = _read(path, delimiter, encoding)
-    return _records(path, rows, Columns(text, label, id, vector), on_error)
+    return _read(path, delimiter, encoding)
 
 
 def read_records(
     path: Path,
     *,
-    text: str | None,
+    text: str | Sequence[str] | None,
     label: str | None = None,
     id: str | None = None,  # noqa: A002  # name of the column
     vector: str | None = None,
@@ -70,13 +86,14 @@ def read_records(
 
     Args:
         path: File to read.
-        text: Column with the text, required and non-empty in every row; ``None`` if texts are not needed.
+        text: Column with the text, required and non-empty in every row; ``None`` if texts are not needed. Of several
+            columns, what they say is joined, and they are payload as well; one of them has to be non-empty.
         label: Column with the label, required in every row; an empty value, null or NaN means unknown, and a whole
             number is a label by its digits.
         id: Column with the id, required and non-empty in every row.
         vector: Column with the embedding, a list of numbers in every row.
         delimiter: Character between the fields of a CSV or TSV file; found in the header by default.
-        encoding: Encoding of a text file, such as ``"cp1252"``; UTF-8 by default.
+        encoding: Encoding of a text file, such as ``"cp1252"``, or ``"auto"`` to find it; UTF-8 by default.
         on_error: Handler called with the error of each bad row; by default reading stops at the first.
 
     Returns:
@@ -125,17 +142,29 @@ _USUAL_DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LINE_ENDINGS = (".jsonl", ".ndjson")
 
 
+def is_table(path: Path) -> bool:
+    """Whether it is a CSV or TSV file by its name, whose values are all texts."""
+    return any(suffix.lower() in _USUAL_DELIMITERS for suffix in path.suffixes[-2:])
+
+
+def has_encoding(path: Path) -> bool:
+    """Whether it is a text file by its name."""
+    return path.suffix.lower() != ".parquet"
+
+
 def _read(path: Path, delimiter: str | None, encoding: str | None) -> Iterator[Row | RecordError]:
     """Choose the reader by the ending of the file's name."""
     ending = path.suffix.lower()
     if ending == GZIP_ENDING:
         ending = Path(path.stem).suffix.lower()
-    is_parquet = path.suffix.lower() == ".parquet"
+    is_parquet = not has_encoding(path)
     if not is_parquet and ending not in (*_LINE_ENDINGS, *_USUAL_DELIMITERS):
         known = ", ".join([*_LINE_ENDINGS, *_USUAL_DELIMITERS, ".parquet"])
         raise RecordError(
             path, f"the ending {ending!r} is not known; use one of {known}, all but the last also with .gz"
         )
+    if encoding == AUTO:
+        encoding = None if is_parquet else find_encoding(path)
     if encoding is not None:
         check_encoding(encoding)
         if is_parquet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from fg_search.records.json_value import check_value
 from fg_search.validation import is_blank, is_missing
 
 _SHOWN = 12  # column names in an error message
+_ENDS = (".", "!", "?", ":", ";", ",", "…", "。")
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns for text, label, id and vector; all others are payload."""
+    """Names of the columns for text, label, id and vector; all others are payload, as are those of a joined text."""
 
-    text: str | None
+    text: tuple[str, ...]
     label: str | None
     id: str | None
     vector: str | None = None
@@ -70,7 +71,7 @@ class Columns:
         Raises:
             RecordError: A column is missing.
         """
-        for column in (self.text, self.label, self.id, self.vector):
+        for column in (*self.text, self.label, self.id, self.vector):
             if column is not None and column not in row.values:
                 raise RecordError(row.place, f"no column {column!r}; there are {listed(row.values)}{row.hint}")
 
@@ -94,9 +95,10 @@ def to_record(row: Row, columns: Columns, *, reserved: str) -> Record:
         RecordError: A column is missing, empty or of the wrong type, or a value cannot be stored unchanged.
     """
     columns.check_present(row)
-    named = {columns.text, columns.label, columns.id, columns.vector}
+    whole = columns.text if len(columns.text) == 1 else ()  # what a joined text is made of, is kept beside it
+    named = {*whole, columns.label, columns.id, columns.vector}
     record = Record(
-        text="" if columns.text is None else _check_text(row, columns.text),
+        text=_check_text(row, columns.text),
         id=None if columns.id is None else _check_id(row, columns.id),
         label=None if columns.label is None else _check_label(row, columns.label),
         payload={key: value for key, value in row.values.items() if key not in named},
@@ -117,13 +119,28 @@ def to_record(row: Row, columns: Columns, *, reserved: str) -> Record:
     return record
 
 
-def _check_text(row: Row, column: str) -> str:
-    value = row.values[column]
-    if value is None or (isinstance(value, str) and is_blank(value)):
-        raise RecordError(row.place, f"{column!r} is empty")
-    if not isinstance(value, str):
-        raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}, not a text")
-    return value
+def _check_text(row: Row, columns: Sequence[str]) -> str:
+    """The text of a row; of several columns those that are filled, joined."""
+    parts = []
+    for column in columns:
+        value = row.values[column]
+        if value is None or (isinstance(value, str) and is_blank(value)):
+            if len(columns) == 1:
+                raise RecordError(row.place, f"{column!r} is empty")
+            continue
+        if not isinstance(value, str):
+            raise RecordError(row.place, f"{column!r} is {reprlib.repr(value)}, not a text")
+        parts.append(value)
+    if columns and not parts:
+        raise RecordError(row.place, f"{listed(columns)} are empty")
+    return parts[0] if len(parts) == 1 else joined(parts)
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Sentences or titles as one text: a full stop is put where a part ends without any sign."""
+    stripped = [part.strip() for part in parts]
+    ended = [part if part[-1:] in _ENDS else f"{part}." for part in stripped[:-1]]
+    return " ".join([*ended, *stripped[-1:]])
 
 
 def _check_id(row: Row, column: str) -> UserId:

@@ -76,8 +76,7 @@ def consistent(client, encoder):
     return len(records)
 
 
-@pytest.mark.parametrize("carried_out", [False, True])
-def test_interrupted_anywhere_it_goes_on_or_is_undone(edge, rows, how, monkeypatch, carried_out):
+def test_interrupted_anywhere_it_goes_on_or_is_undone(edge, rows, how, monkeypatch):
     made(edge, rows)
     before = state_of(edge)
 
@@ -91,8 +90,8 @@ def test_interrupted_anywhere_it_goes_on_or_is_undone(edge, rows, how, monkeypat
     whole = state_of(edge)
     undoing = interrupted(monkeypatch, undo, None, carried_out=False)
     assert state_of(edge) == before
-    assert total > 14
-    for at in [1, 2, total - 3, total - 2, total]:  # those between make payload indexes
+    assert total > 14  # those in between make payload indexes
+    for at, carried_out in [(1, False), (1, True), (2, True), (total - 3, False), (total - 2, True), (total, False)]:
         interrupted(monkeypatch, adopt, at, carried_out=carried_out)
         found = edge.query_points("shop", query=rows[2][3].tolist(), using=VECTOR, limit=1).points[0]
         assert found.id == 3
@@ -100,7 +99,7 @@ def test_interrupted_anywhere_it_goes_on_or_is_undone(edge, rows, how, monkeypat
         assert state_of(edge) == whole
         undo()
         assert state_of(edge) == before
-    for at in [1, 2, undoing - 1]:
+    for at, carried_out in [(1, True), (2, False), (undoing - 1, True)]:
         adopt()
         interrupted(monkeypatch, undo, at, carried_out=carried_out)
         undo()
@@ -173,11 +172,8 @@ def added(client, vectors):
 @pytest.mark.parametrize(
     ("write", "when"),
     [
-        *(
-            (write, when)
-            for write in (upserted, upserted_alike, moved, removed)
-            for when in ("before", "between", "after")
-        ),
+        *((write, when) for write in (upserted, moved, removed) for when in ("before", "between", "after")),
+        (upserted_alike, "between"),
         (renamed, "before"),
         (relabelled, "before"),
         (added, "between"),

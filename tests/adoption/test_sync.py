@@ -55,6 +55,7 @@ def test_what_has_changed_is_computed_again_and_the_rest_left_alone(edge, rows, 
 def test_a_point_that_loses_its_vector_is_no_item_any_more(adopted, shop, rows):
     texts, *_ = rows
     shop.delete_vectors("shop", [VECTOR], [3])
+    assert adopted.score_items().items == 47
     assert adopted.sync().skipped == 1
     stored = shop.retrieve("shop", [3], with_vectors=True)[0]
     assert (sorted(stored.vector), sorted(stored.payload)) == (["image"], ["info", "title"])
@@ -129,11 +130,8 @@ def test_another_head_takes_over_in_place(shop, rows, how, tiny_model, tmp_path)
         assert other.metadata.fingerprint == fitted.fingerprint
         sparse = shop.get_collection("shop").config.params.sparse_vectors
         assert list(sparse) == [index.metadata.source.features]
-        another = FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=20)
-        index.migrate(another)
-        assert index.search(texts[3], limit=1).hits[0].confidence > 0
         model = other_model(tiny_model)
-        elsewhere = FeatureGroupEncoder(model).fit(texts, labels=labels, groups=4, codes=3, hidden=16, steps=20)
+        elsewhere = FeatureGroupEncoder(model).fit(texts, labels=labels, groups=2, codes=3, hidden=8, steps=2)
         with pytest.raises(UnsupportedError, match="its owner's"):
             index.migrate(elsewhere)
     ConfidenceIndex.undo_adoption(shop, collection="shop")

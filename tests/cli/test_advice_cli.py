@@ -126,7 +126,7 @@ def test_ids_are_read_as_the_message_says(run, own, tmp_path, advice, given, for
         index.add(["my loan"], ids=["8"])
     failed = _failed(run("delete", form, "--ids", given, "--index", own))
     assert advice.is_in(failed)
-    assert "1 items removed" in _done(run("delete", form, "--ids", right, "--index", own))[0]
+    assert "1 item removed" in _done(run("delete", form, "--ids", right, "--index", own))[0]
 
 
 def test_rows_replace_items_of_the_other_type_with_ids(run, own, tmp_path):
@@ -143,16 +143,10 @@ def test_rows_replace_items_of_the_other_type_with_ids(run, own, tmp_path):
 
 def test_a_column_with_a_dot_is_put_in_quotes_as_shown(run, made):
     def search(key):
-        return _done(
-            run(
-                "search",
-                "my card",
-                "--filter",
-                f'{{"must": [{{"key": {key}, "match": {{"value": 4}}}}]}}',
-                "--index",
-                made,
-            )
-        )
+        condition = f'{{"must": [{{"key": {key}, "match": {{"value": 4}}}}]}}'
+        code, out, err = run("search", "my card", "--filter", condition, "--index", made)
+        assert code in (0, 4)  # found, or nothing found
+        return out, err
 
     _, err = search('"size.eu"')
     advice = Advice("as a path, but there is a column of this name; to filter by it, put it in quotes: …")
@@ -179,7 +173,9 @@ def test_corrections_are_taken_from_the_column_that_is_named(run, own, tmp_path)
     arguments = ("relabel", tmp_path / "e.csv", "--id", "id", "--index", own)
     _, err = _done(run(*arguments, "--label", "label"))
     assert "--label corrected_label" in err
-    out, _ = _done(run(*arguments, "--label", "corrected_label"))
+    advice = Advice("nothing was changed: … new; pass --new-label")
+    assert advice.is_in(_failed(run(*arguments, "--label", "corrected_label")))
+    out, _ = _done(run(*arguments, "--label", "corrected_label", "--new-label"))
     assert "2 of 2 items" in out
 
 
@@ -237,7 +233,7 @@ def test_scores_queries_and_calibrations_are_made_by_the_commands_that_are_named
         failed
     )
     (query,) = map(json.loads, _done(run("review", "--kind", "abstained", "--json", "--index", own))[0].splitlines())
-    assert "1 queries removed" in _done(run("forget-queries", query["id"], "--index", own))[0]
+    assert "1 query removed" in _done(run("forget-queries", query["id"], "--index", own))[0]
 
     rows = [json.dumps({"text": text, "label": label}) for text, label in zip(*questions(120, 1), strict=True)]
     (tmp_path / "q.jsonl").write_text("\n".join(rows) + "\n")

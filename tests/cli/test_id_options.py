@@ -39,7 +39,7 @@ def test_relabel_says_that_an_id_is_there_as_a_number(run, made):
     assert code == 0
     assert "right.csv:2: the index has no item '2', but it has 2, a number; pass --ids json" in err
     assert "right.csv:4: the index has no item 'nobody'\n" in err
-    assert "1 of 1 items have another label now, 2 bad row(s) left out" in out
+    assert "1 of 1 item has another label now, 2 bad row(s) left out" in out
     code, _, err = run("relabel", file, "--index", made / "idx", "--ids", "json")
     assert code == 0
     assert "the index has no item 3, but it has '3', a text; pass --ids text" in err
@@ -70,7 +70,7 @@ def test_delete_says_what_it_did_not_find_and_fails_if_it_found_nothing(run, mad
     assert (code, err) == (0, "the index has no item 7\n")
     assert out.startswith("2 items removed")
     code, out, _ = run("delete", "1", "--index", made / "idx", "--integers")
-    assert (code, out.startswith("1 items removed")) == (0, True)
+    assert (code, out.startswith("1 item removed")) == (0, True)
     code, _, err = run("delete", "3", '"faq_076"', "--index", made / "idx")
     assert code == 1
     assert """'"faq_076"', but it has 'faq_076', a text; pass --ids json""" in err
@@ -120,7 +120,7 @@ def test_what_export_writes_as_a_table_is_what_relabel_and_import_take(run, made
     for row in rows:
         row["corrected_label"] = "'-new" if json.loads(row["id"]) in IDS else ""
     table(file, [list(rows[0]), *(row.values() for row in rows)])
-    code, out, err = run("relabel", file, "--index", made / "idx", "--label", "corrected_label")
+    code, out, err = run("relabel", file, "--index", made / "idx", "--label", "corrected_label", "--new-label")
     assert (code, out) == (0, f"{len(IDS)} of {len(IDS)} items have another label now\n"), err
     assert labels_of(made, IDS) == dict.fromkeys(IDS, "-new")
     assert labels_of(made, ["d20"])["d20"] is not None
@@ -143,7 +143,7 @@ def test_what_export_writes_as_lines_is_what_relabel_and_import_take(run, made):
     for row in rows:
         row["corrected_label"] = "new" if row["id"] in IDS else None
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    code, out, _ = run("relabel", file, "--index", made / "idx", "--label", "corrected_label")
+    code, out, _ = run("relabel", file, "--index", made / "idx", "--label", "corrected_label", "--new-label")
     assert (code, out) == (0, f"{len(IDS)} of {len(IDS)} items have another label now\n")
     assert labels_of(made, IDS) == dict.fromkeys(IDS, "new")
     assert run("import", file, "--index", made / "idx", "--format", "jsonl")[0] == 0

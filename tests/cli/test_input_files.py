@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from profiles import WITH_FIXTURES, examples
 
 from fg_search import ConfidenceIndex
-from fg_search.cli.search import _filter_of
+from fg_search.cli.filters import SearchFilter
 from fg_search.errors import FgSearchError
 
 
@@ -75,7 +75,9 @@ def test_labels_queries_and_corrections_may_have_another_form(run, index, tmp_pa
     _, _, items = index("a.csv", "id,text,label\na,my card,card\nb,pizza oven,food\n", "--id", "id", "--label", "label")
     assert len(items) == 2
     (tmp_path / "new.csv").write_bytes("id;label\na;Käse\n".encode("cp1252"))
-    code, out, err = run("relabel", tmp_path / "new.csv", "--index", tmp_path / "idx", "--encoding", "cp1252")
+    code, out, err = run(
+        "relabel", tmp_path / "new.csv", "--index", tmp_path / "idx", "--encoding", "cp1252", "--new-label"
+    )
     assert (code, err.strip()) == (0, "'Käse' is a new label")
     (tmp_path / "corrected.csv").write_bytes('id;corrected_label\n"""b""";Grüße \n'.encode("cp1252"))
     place = (tmp_path / "corrected.csv", "--index", tmp_path / "idx")
@@ -83,7 +85,7 @@ def test_labels_queries_and_corrections_may_have_another_form(run, index, tmp_pa
     assert code == 1
     assert "not UTF-8: byte 0xfc in line 2; save it as UTF-8, or name its encoding" in err
     code, out, _ = run("import", *place, "--encoding", "cp1252", "--delimiter", ";")
-    assert (code, out.strip()) == (0, "1 decisions taken")
+    assert (code, out.strip()) == (0, "1 decision taken")
     with ConfidenceIndex(tmp_path / "idx") as opened:
         assert opened.labels_of(["a", "b"]) == {"a": "Käse", "b": "Grüße"}
     (tmp_path / "q.csv").write_bytes("n;text\n1;Käse card\n".encode("cp1252"))
@@ -189,12 +191,12 @@ def test_answers_of_other_controls_are_taken_or_told(run, index, tmp_path):
     code, out, _ = run(*arguments)
     assert (code, out.strip()) == (0, "2 decisions taken")
     file.write_text(tasks_of([("tree", "taxonomy", [["all", "card"]])], []))
-    assert run(*arguments)[1].strip() == "1 decisions taken"
+    assert run(*arguments)[1].strip() == "1 decision taken"
     file.write_text(tasks_of([("a", "choices", ["food"]), ("b", "choices", ["card"])], []))
     code, out, err = run(*arguments)
     assert (code, out) == (1, "")
     assert "several controls hold labels: 'a', 'b'; say which one counts (control=…, --control NAME)" in err
-    assert run(*arguments, "--control", "a")[1].strip() == "1 decisions taken"
+    assert run(*arguments, "--control", "a")[1].strip() == "1 decision taken"
     file.write_text(tasks_of([("ner", "labels", ["PER"])]))
     code, _, err = run(*arguments)
     assert (code, "no control holds labels; there are 'ner'" in err) == (1, True)
@@ -248,17 +250,18 @@ def test_a_key_that_is_no_path_is_told_with_its_quotes(shop, key, quoted, value,
     shown = " ".join(err.replace("│", " ").split())
     assert f"the key {key!r} of the filter is no path" in shown
     assert json.dumps(quoted) in shown
-    assert shop(quoted, value)[:2] == (0, found)
+    assert shop(quoted, value)[:2] == (0 if found else 4, found)
 
 
 def test_a_column_with_a_dot_that_is_filtered_without_quotes_is_told(shop):
     code, found, err = shop("size.eu", 40)
-    assert (code, found) == (0, [])
+    assert (code, found) == (4, [])
     assert "no item has 'size.eu' as a path, but there is a column of this name" in err
     assert '"\\"size.eu\\""' in err
     assert shop('"size.eu"', 40) == (0, ["a"], "")
-    for key, value in (("nested.eu", 1), ("nested.eu", 99), ("no.where", 1)):
+    for key, value in (("nested.eu", 1), ("nested.eu", 99)):
         assert shop(key, value)[2] == ""
+    assert "no item has a value under 'no.where'" in shop("no.where", 1)[2]
 
 
 @pytest.mark.parametrize("key", ["", '"', 'a"b', "a..b", "a[x]", ".", '"a"b'])
@@ -312,7 +315,7 @@ def search_or_refuse(opened, written):
     import typer
 
     with contextlib.suppress(typer.BadParameter, ValueError, FgSearchError):
-        found = opened.search("my card", query_filter=_filter_of(written))
+        found = opened.search("my card", query_filter=SearchFilter(None, written).written)
         assert len(found.hits) <= 2
 
 

@@ -32,6 +32,7 @@ PYTHON = [
 # modules that only some who use fg_search have, by the extra or package that brings them
 FRAMEWORKS = {
     "agents": "openai-agents",
+    "dspy": "dspy",
     "haystack": "fg-search[haystack]",
     "langchain_core": "fg-search[langchain]",
     "llama_index": "fg-search[llama-index]",

@@ -54,3 +54,13 @@ def test_case_and_white_space_make_no_other_text(text, known):
     assert not LearnedTexts.of([]).among([text]).any()
     assert LearnedTexts.of(["a", "b"]).among([]).shape == (0,)
     assert LearnedTexts.of(["a"]).hashes.dtype == np.uint64
+
+
+def test_evaluating_on_the_queries_of_the_calibration_is_noticed(own, questions, caplog):
+    own.calibrate(*questions(200, 3))
+    own.evaluate([f"{text} once more, and longer" for text in questions(20, 9)[0]], questions(20, 9)[1])
+    assert "was calibrated on" not in caplog.text
+    queries, relevant = questions(200, 3)
+    own.evaluate([*queries[:5], "quite another question about a card"], [*relevant[:5], "card"])
+    assert "calibrated on 5 of the 6 queries" in caplog.text
+    assert "evaluate on others" in caplog.text

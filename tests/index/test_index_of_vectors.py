@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 
 from fg_search import AsyncConfidenceIndex, BroughtVectors, ConfidenceIndex, FeatureGroupEncoder
 from fg_search.errors import NoEmbedderError
@@ -41,7 +42,8 @@ def test_searches_by_vector_are_those_by_text(encoder, corpus, base, questions, 
     assert [result.hits for result in nameless] == [result.hits for result in expected]
     assert nameless[1].query == "(vector 2)"
     assert local.search(texts[0], vector=base[1][0], limit=3) == expected[0]
-    assert local.search(vector=base[1][0].tolist(), limit=3).hits == expected[0].hits
+    for given in (base[1][0].tolist(), torch.from_numpy(base[1][0]).requires_grad_()):
+        assert local.search(vector=given, limit=3).hits == expected[0].hits
     two = local.search(texts[:2], limit=3)
     assert local.search(texts[:2], vector=base[1][:2], limit=3) == two
     groups = local.search_groups(texts[0], group_by="fg.label")

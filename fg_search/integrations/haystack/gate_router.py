@@ -51,16 +51,21 @@ class GateRouter:
         return self
 
     def adapt(
-        self, documents: Sequence[list[Document]] | None = None, *, expected_unanswerable: float | None = None
+        self,
+        documents: Sequence[list[Document]] | None = None,
+        *,
+        counts: Sequence[int] | None = None,
+        expected_unanswerable: float | None = None,
     ) -> Self:
         """Follow the traffic, see :meth:`fg_search.PrecisionGate.adapt`.
 
         Args:
-            documents: Documents of some hundreds of queries that nobody judged.
+            documents: Documents of some hundreds of different queries; nobody need have judged them.
+            counts: How often each of these queries was asked; by default once.
             expected_unanswerable: The share of queries without an answer, in [0, 1), if you know it.
         """
         scores = None if documents is None else [_scores(found) for found in documents]
-        self.gate.adapt(scores, expected_unanswerable=expected_unanswerable)
+        self.gate.adapt(scores, counts=counts, expected_unanswerable=expected_unanswerable)
         return self
 
     @component.output_types(answer=list[Document], no_answer=str)

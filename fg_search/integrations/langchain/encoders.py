@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from langchain_core.embeddings import Embeddings
 
-from fg_search.integrations.foreign_embedder import ForeignEmbedder, name_of
+from fg_search.integrations.embedders import embedder_of_functions
+from fg_search.model.embedders.function import CallableEmbedder
 from fg_search.model.encoder import FeatureGroupEncoder
 
 
@@ -29,17 +30,18 @@ class EncoderEmbeddings(Embeddings):
         return embedded
 
 
-def embedder_of(embedding: Embeddings, name: str | None = None) -> ForeignEmbedder:
+def embedder_of(embedding: Embeddings, name: str | None = None) -> CallableEmbedder:
     """LangChain's embeddings as an embedder.
 
     Args:
         embedding: The embeddings.
         name: Name of the model; by default what the embeddings say, or their class.
     """
-    return ForeignEmbedder(
-        name or name_of(embedding),
-        embedding.embed_documents,
-        lambda texts: [embedding.embed_query(text) for text in texts],
+    return embedder_of_functions(
+        embedding,
+        name,
+        documents=embedding.embed_documents,
+        queries=lambda texts: [embedding.embed_query(text) for text in texts],
     )
 
 

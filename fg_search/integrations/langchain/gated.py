@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -72,11 +73,15 @@ class GatedRetriever(BaseRetriever):
         """Follow the traffic, see :meth:`fg_search.PrecisionGate.adapt`.
 
         Args:
-            queries: Some hundreds of queries that nobody judged.
+            queries: Some hundreds of queries that nobody judged, each as often as it was asked.
             expected_unanswerable: The share of queries without an answer, in [0, 1), if you know it.
         """
-        scores = None if queries is None else [self._scores(found) for found in self.retriever.batch(list(queries))]
-        self.gate.adapt(scores, expected_unanswerable=expected_unanswerable)
+        if queries is None:
+            self.gate.adapt(expected_unanswerable=expected_unanswerable)
+            return self
+        asked = Counter(queries)
+        scores = [self._scores(found) for found in self.retriever.batch(list(asked))]
+        self.gate.adapt(scores, counts=[*asked.values()], expected_unanswerable=expected_unanswerable)
         return self
 
     def _get_relevant_documents(

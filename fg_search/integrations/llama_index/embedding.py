@@ -7,21 +7,23 @@ from typing import Any
 
 from llama_index.core.base.embeddings.base import BaseEmbedding, Embedding
 
-from fg_search.integrations.foreign_embedder import ForeignEmbedder, name_of
+from fg_search.integrations.embedders import embedder_of_functions
+from fg_search.model.embedders.function import CallableEmbedder
 from fg_search.model.encoder import FeatureGroupEncoder
 
 
-def embedder_of(embed_model: BaseEmbedding, name: str | None = None) -> ForeignEmbedder:
+def embedder_of(embed_model: BaseEmbedding, name: str | None = None) -> CallableEmbedder:
     """LlamaIndex's embedding as an embedder: ``FeatureGroupEncoder(embedder_of(embed_model))``.
 
     Args:
         embed_model: The embedding.
         name: Name of the model; by default what the embedding says, or its class.
     """
-    return ForeignEmbedder(
-        name or name_of(embed_model),
-        embed_model.get_text_embedding_batch,
-        lambda texts: [embed_model.get_query_embedding(text) for text in texts],
+    return embedder_of_functions(
+        embed_model,
+        name,
+        documents=embed_model.get_text_embedding_batch,
+        queries=lambda texts: [embed_model.get_query_embedding(text) for text in texts],
     )
 
 

@@ -59,16 +59,21 @@ class GatePostprocessor(BaseNodePostprocessor):
         return self
 
     def adapt(
-        self, nodes: Sequence[Sequence[NodeWithScore]] | None = None, *, expected_unanswerable: float | None = None
+        self,
+        nodes: Sequence[Sequence[NodeWithScore]] | None = None,
+        *,
+        counts: Sequence[int] | None = None,
+        expected_unanswerable: float | None = None,
     ) -> Self:
         """Follow the traffic, see :meth:`fg_search.PrecisionGate.adapt`.
 
         Args:
-            nodes: Nodes of some hundreds of queries that nobody judged.
+            nodes: Nodes of some hundreds of different queries; nobody need have judged them.
+            counts: How often each of these queries was asked; by default once.
             expected_unanswerable: The share of queries without an answer, in [0, 1), if you know it.
         """
         scores = None if nodes is None else [_scores(found) for found in nodes]
-        self.gate.adapt(scores, expected_unanswerable=expected_unanswerable)
+        self.gate.adapt(scores, counts=counts, expected_unanswerable=expected_unanswerable)
         return self
 
     def _postprocess_nodes(

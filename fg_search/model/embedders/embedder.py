@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -69,6 +70,16 @@ class SavedBySettings(Protocol):
 
     def settings(self) -> Mapping[str, Any]:
         """Arguments of the class, as JSON and without secrets."""
+
+
+def is_embedder(candidate: object) -> bool:
+    """Whether an object has the members of :class:`Embedder`; none is asked for, as that may load a model."""
+    missing = object()
+    names = ("name", "dimension", "fingerprint", "is_symmetric", "embed_queries", "embed_documents")
+    return all(
+        name in getattr(candidate, "__dict__", ()) or inspect.getattr_static(candidate, name, missing) is not missing
+        for name in names
+    )
 
 
 def embed(embedder: Embedder, texts: Sequence[str], role: Role) -> Embedded:

@@ -101,6 +101,8 @@ def test_an_encoder_is_saved_with_the_settings_and_asks_nobody_when_it_is_loaded
     assert loaded.embedder.settings() == encoder.embedder.settings()
     given = FeatureGroupEncoder.load(tmp_path / "encoder", embedder=connect(query_prefix="please ", dimension=24))
     assert len(endpoint.requests) == asked
+    FeatureGroupEncoder(connect())
+    assert len(endpoint.requests) == asked, "nobody is asked before there is a text"
     np.testing.assert_array_equal(
         given.encode_query(["my card"]).probabilities, encoder.encode_query(["my card"]).probabilities
     )

@@ -1,0 +1,171 @@
+"""Which columns of a file hold the text, the label and the id, found by their names and values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fg_search.records.column_types import ColumnTypes
+from fg_search.records.errors import RecordError
+from fg_search.records.read import iterate_rows
+from fg_search.records.record import Row, listed
+
+_LOOKED_AT = 2_000  # rows
+_TEXTS = ("text", "question", "query", "utterance", "sentence", "message", "body", "content", "description", "summary")
+_TITLES = ("title", "name", "headline", "subject", "product")
+_LABELS = ("label", "category", "class", "intent", "topic", "kind", "type", "department", "group", "genre", "tag")
+_IDS = ("id", "uuid", "guid", "sku", "key", "isbn", "asin", "ean", "number", "no", "nr", "code")
+_FEW_WORDS = 3  # a text has at least so many, on average
+_CHOSEN = "chosen"
+_EXAMPLES = 2  # of a label, on average
+
+
+@dataclass(frozen=True)
+class FoundColumns:
+    """Columns that a file seems to be about.
+
+    Attributes:
+        text: Columns of the text, joined in this order.
+        label: Column of the label, ``None`` if there seems to be none.
+        id: Column of the id, ``None`` if there seems to be none.
+        why: For ``"text"``, ``"label"`` and ``"id"``, what was found, in words.
+        others: All other columns.
+    """
+
+    text: tuple[str, ...]
+    label: str | None
+    id: str | None
+    why: dict[str, str]
+    others: tuple[str, ...]
+
+
+def find_columns(
+    path: Path,
+    *,
+    text: Sequence[str] | None = None,
+    label: str | None = None,
+    id: str | None = None,  # noqa: A002  # name of the column
+    delimiter: str | None = None,
+    encoding: str | None = None,
+) -> FoundColumns:
+    """Find the columns by up to 2,000 rows.
+
+    Args:
+        path: The file.
+        text: Columns of the text, if they are known.
+        label: Column of the label, if it is known.
+        id: Column of the id, if it is known.
+        delimiter: Character between the fields of a CSV or TSV file; found in the header by default.
+        encoding: Encoding of a text file; UTF-8 by default.
+
+    Raises:
+        RecordError: The file cannot be read, a named column is not there, or no column looks like a text.
+    """
+    rows = (row for row in iterate_rows(path, delimiter=delimiter, encoding=encoding) if isinstance(row, Row))
+    first = [row.values for row in islice(rows, _LOOKED_AT)]
+    if not first:
+        raise RecordError(path, "the file has no rows")
+    columns = {name: _Column.of(name, first) for name in first[0]}
+    missing = [name for name in (*(text or ()), label, id) if name is not None and name not in columns]
+    if missing:
+        raise RecordError(path, f"no column {missing[0]!r}; there are {listed(columns)}")
+    free = {name: column for name, column in columns.items() if name not in (label, id)}
+    texts = (tuple(text), _CHOSEN) if text else _texts(free)
+    if texts is None:
+        raise RecordError(
+            path, f"no column looks like a text; say which is one: --text COLUMN; there are {listed(columns)}"
+        )
+    free = {name: column for name, column in free.items() if name not in texts[0]}
+    found_id = (id, _CHOSEN) if id else _id(free)
+    free.pop(found_id[0] or "", None)
+    found_label = (label, _CHOSEN) if label else _label(free)
+    free.pop(found_label[0] or "", None)
+    why = {"text": texts[1], "label": found_label[1], "id": found_id[1]}
+    return FoundColumns(texts[0], found_label[0], found_id[0], why, tuple(free))
+
+
+@dataclass(frozen=True)
+class _Column:
+    """What is known of a column: values, those that are filled, and words of a value on average."""
+
+    name: str
+    rows: int
+    filled: int
+    distinct: int
+    words: float
+    is_text: bool
+
+    @classmethod
+    def of(cls, name: str, rows: Sequence[Mapping[str, Any]]) -> _Column:
+        types = ColumnTypes()
+        values = [row.get(name) for row in rows]
+        filled = [value for value in values if value is not None and value != ""]
+        for value in filled:
+            types.add({name: value})
+        texts = [value for value in filled if isinstance(value, str)]
+        words = sum(len(text.split()) for text in texts) / max(len(texts), 1)
+        is_text = bool(texts) and len(texts) == len(filled) and not types.found()
+        return cls(name, len(rows), len(filled), len(set(map(repr, filled))), words, is_text)
+
+    def rank(self, known: Sequence[str]) -> int | None:
+        """Place of the name among known ones: of the whole name first, then of one of its words."""
+        words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.name).casefold())
+        if " ".join(words) in known:
+            return known.index(" ".join(words))
+        places = [known.index(word) for word in words[-1:] if word in known]
+        return min(places) + len(known) if places else None
+
+    @property
+    def is_id(self) -> bool:
+        return self.filled == self.rows == self.distinct
+
+    @property
+    def is_label(self) -> bool:
+        return 2 <= self.distinct <= self.filled / _EXAMPLES
+
+
+def _best(columns: Mapping[str, _Column], known: Sequence[str]) -> str | None:
+    ranks = {name: rank for name, column in columns.items() if (rank := column.rank(known)) is not None}
+    return min(ranks, key=lambda name: ranks[name]) if ranks else None
+
+
+def _texts(columns: Mapping[str, _Column]) -> tuple[tuple[str, ...], str] | None:
+    texts = {name: column for name, column in columns.items() if column.is_text}
+    known = _best(texts, _TEXTS)
+    why = "by its name"
+    if known is None:
+        wordy = {name: column.words for name, column in texts.items() if column.words >= _FEW_WORDS}
+        known = max(wordy, key=lambda name: wordy[name]) if wordy else None
+        why = "" if known is None else f"it has the longest texts, {wordy[known]:.0f} words on average"
+    titles = {name: column for name, column in texts.items() if name != known and column.distinct * 2 > column.filled}
+    title = _best(titles, _TITLES)
+    if known is None:
+        return None if title is None else ((title,), "by its name")
+    if title is None:
+        return (known,), why
+    return (title, known), "both, by their names: what they say is joined"
+
+
+def _id(columns: Mapping[str, _Column]) -> tuple[str | None, str]:
+    unique = {name: column for name, column in columns.items() if column.is_id}
+    known = _best(unique, _IDS)
+    if known is None:
+        return None, "no column is called so with a value of its own in each row: ids are derived from the texts"
+    return known, "by its name; it is different in each row"
+
+
+def _label(columns: Mapping[str, _Column]) -> tuple[str | None, str]:
+    possible = {name: column for name, column in columns.items() if column.is_label}
+    known = _best(possible, _LABELS)
+    if known is not None:
+        return known, f"by its name; it has {possible[known].distinct:,} values"
+    texts = [name for name, column in possible.items() if column.is_text and column.words < _FEW_WORDS + 1]
+    if len(texts) == 1:
+        return texts[0], f"no other column has a few texts again and again; it has {possible[texts[0]].distinct:,}"
+    if texts:
+        return None, f"{listed(texts)} could be one: say which (--label). Without, groups of like texts are learned"
+    return None, "no column has a few values again and again. Groups of like texts are learned in its place"

@@ -1,0 +1,81 @@
+import json
+import shlex
+from functools import partialmethod
+
+import pytest
+
+from fg_search import ConfidenceIndex, FeatureGroupEncoder
+
+
+@pytest.fixture(scope="module")
+def model(tiny_model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("quick") / "model"
+    tiny_model.save(str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch):
+    """A smaller head than is usual, trained for a moment."""
+    smaller = partialmethod(FeatureGroupEncoder.fit, groups=4, hidden=16, steps=60)
+    monkeypatch.setattr(FeatureGroupEncoder, "fit", smaller)
+
+
+@pytest.fixture
+def shop(corpus, tmp_path, monkeypatch):
+    """A table with semicolons, in the encoding of a spreadsheet."""
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        f"A{i};{' '.join(text.split()[:2])};{text};{label};{i / 4};größe"
+        for i, (text, label) in enumerate(zip(*corpus, strict=True))
+    ]
+    header = "sku;title;description;category;price;note"
+    (tmp_path / "shop.csv").write_text("\n".join([header, *rows]), encoding="cp1252")
+    return tmp_path
+
+
+def test_from_a_file_to_an_answer_and_an_abstention(run, shop, model):
+    code, out, err = run("quickstart", "shop.csv", "--model", model)
+    assert code == 0, err
+    assert "read as cp1252" in out
+    assert "title + description" in out
+    assert "answer" in out
+    assert "abstain" in out
+    search = next(line.strip() for line in out.splitlines() if "fg-search search" in line)
+    with ConfidenceIndex(shop / "shop-search" / "index") as index:
+        assert len(index) == 48
+    code, out, err = run(*shlex.split(search)[1:], "--where", "price<6", "--json")
+    assert code in (0, 4), err
+    assert all(hit["payload"]["price"] < 6 for hit in json.loads(out)["hits"])
+    code, _, err = run("quickstart", "shop.csv", "--model", model)
+    assert (code, "name another folder" in err) == (2, True)
+
+
+def test_without_labels_groups_of_like_texts_are_learned(run, shop, model, corpus):
+    (shop / "plain.csv").write_text("text\n" + "\n".join(corpus[0]), encoding="utf-8")
+    code, out, err = run("quickstart", "plain.csv", "--model", model, "-o", shop / "new", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["columns"]["label"] is None
+    assert found["target_precision"] is None
+    assert found["items"] == 48
+    assert "fg-search serve" in " ".join(found["next"].values())
+
+
+def test_types_of_columns_can_be_chosen(run, shop, model):
+    quick = ("quickstart", "shop.csv", "--model", model, "--json", "--types", "price=text", "-o", shop / "new")
+    assert run(*quick)[0] == 0
+    index = ("--index", shop / "new" / "index", "--json")
+    hit = json.loads(run("search", "my card", *index)[1])["hits"][0]
+    assert isinstance(hit["payload"]["price"], str)
+    again = ("index", "shop.csv", "--index", shop / "new" / "index", "--id", "sku", "--label", "category")
+    again += ("--text", "title", "--text", "description", "--encoding", "auto")
+    code, _, err = run(*again)
+    assert (code, "types of columns: price float" in err) == (0, True)
+    hit = json.loads(run("search", "my card", *index)[1])["hits"][0]
+    assert isinstance(hit["payload"]["price"], float)
+    assert run(*again, "--types", "price=money")[0] == 2
+    code, _, err = run(*again, "--types", "weight=float")
+    assert (code, "no column 'weight'" in err) == (1, True)
+    code, _, err = run(*again, "--types", "note=float")
+    assert (code, "'note' holds 'größe', which is no float" in err) == (1, True)

@@ -1,0 +1,139 @@
+"""How the command line looks in a terminal: help, versions, colours, narrow tables."""
+
+import io
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+import fg_search
+from fg_search import ConfidenceIndex, cli, display
+
+PROGRAM = typer.main.get_command(cli.app)
+
+
+@pytest.fixture(scope="module")
+def shop(encoder):
+    """Items with long texts, which no test changes."""
+    with ConfidenceIndex(":memory:", encoder) as index:
+        index.add(["my card pin " * 40, "pizza\n\noven " * 40], ids=["a", "b"], labels=["card", "food"])
+        yield index
+
+
+def shown(draw, *arguments, width=80, **options):
+    out = io.StringIO()
+    draw(Console(file=out, width=width, **options.pop("console", {})), *arguments, **options)
+    return out.getvalue()
+
+
+def test_commands_are_in_groups_and_each_has_an_example(run):
+    for name, command in PROGRAM.commands.items():
+        assert command.rich_help_panel in cli.COMMANDS
+        assert re.fullmatch(rf"Example: `fg-search {name}( .*)?`", command.epilog)
+        context = PROGRAM.make_context("fg-search", [], resilient_parsing=True)
+        words = shlex.split(command.epilog.removeprefix("Example: `").removesuffix("`"))[2:]
+        command.make_context(name, words, parent=context)  # every option is one
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_help_fits_into_the_terminal(monkeypatch, width):
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", width)
+    for name in ("search", "index", "fit"):
+        out = CliRunner().invoke(cli.app, [name, "--help"]).output
+        assert max(map(len, out.splitlines())) <= width
+        assert "Options of files" in out
+        assert "[required]" in out
+
+
+def test_the_version_is_told(run):
+    code, out, _ = run("--version")
+    assert code == 0
+    assert out.startswith(f"fg-search {fg_search.__version__} (Python ")
+
+
+def test_completion_is_there(run):
+    assert "--install-completion" in run("--help")[1]
+
+
+def test_an_answer_and_an_abstention_have_colours_of_their_own(shop):
+    colours = {"color_system": "standard", "force_terminal": True, "no_color": False}
+    answer = shown(display.result, shop.search("my card pin"), console=colours)
+    asked = {"min_query_confidence": 1, "on_uncertain": "abstain"}
+    abstention = shown(display.result, shop.search("zebra", **asked), console=colours)
+    flagged = shown(display.result, shop.search("zebra", min_query_confidence=1), console=colours)
+    assert "\x1b[1;32manswer\x1b[0m" in answer
+    assert "\x1b[1;31mabstain\x1b[0m" in abstention
+    assert "\x1b[33muncertain\x1b[0m" in flagged
+    assert "answer" not in flagged.split(":")[0]
+
+
+def test_colours_are_left_out_where_no_color_is_set(shop, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    found = shown(display.result, shop.search("my card pin"), console={"force_terminal": True})
+    assert "answer" in found
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", found)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_texts_are_shortened_unless_they_are_to_be_whole(shop, width):
+    result = shop.search("my card pin")
+    short, whole = (shown(display.result, result, width=width, full=full) for full in (False, True))
+    assert max(map(len, short.splitlines())) <= width
+    assert "…" in short
+    assert len(short.splitlines()) <= 25
+    assert short.count("pin") < 40 < whole.count("pin")
+    items = shop.review()
+    assert "…" in shown(display.review, items, width=width)
+    assert shown(display.review, items, width=width, full=True).count("oven") == 40
+
+
+def test_what_was_decided_is_listed_and_taken_back(run, encoder, tmp_path):
+    with ConfidenceIndex(tmp_path / "idx", encoder) as index:
+        index.add(["my card", "pizza", "the loan"], ids=["a", "b", 3], labels=["card", "food", "loan"])
+    place = ("--index", tmp_path / "idx")
+    assert "nothing was decided" in run("decisions", *place)[1]
+    code, out, err = run("decide", "label", "a", "--label", "food", "--reviewer", "Ada", *place)
+    assert code == 0, err
+    assert "'a' has the label 'food'" in out
+    undo = re.search(r"`fg-search (undo \d+)` takes it back", out)[1]
+    listed = run("decisions", *place)[1]
+    assert "card → food" in listed
+    assert "Ada" in listed
+    code, out, err = run(*undo.split(), *place)
+    assert (code, "'a' has the label 'card' again" in out) == (0, True), err
+    assert "nothing was decided" in run("decisions", "--standing", *place)[1]
+    assert run("undo", *place)[0] == 1
+    code, _, err = run("decide", "keep", "3", *place)
+    assert (code, "it has 3, a number; pass --ids json" in err) == (1, True)
+    assert run("decide", "delete", "3", "--ids", "json", *place)[0] == 0
+    code, _, err = run("decide", "label", "a", "--label", "crad", *place)
+    assert (code, "did you mean 'card'?" in err) == (1, True)
+    assert run("decide", "label", "a", *place)[0] == 2
+    assert run("decide", "keep", "a", "--label", "card", *place)[0] == 2
+
+
+def test_one_item_is_one_item(run, encoder, tmp_path):
+    with ConfidenceIndex(tmp_path / "idx", encoder) as index:
+        index.add(["my card", "pizza"], ids=["a", "b"], labels=["card", "food"])
+    assert run("delete", "a", "--index", tmp_path / "idx")[1].startswith("1 item removed, 1 in the index")
+
+
+def test_a_search_that_finds_nothing_says_so_by_its_exit_code(run, encoder, tmp_path):
+    with ConfidenceIndex(tmp_path / "idx", encoder) as index:
+        index.add(["my card", "pizza"], payloads=[{"n": 1}, {"n": 2}])
+    search = ("search", "my card", "--index", tmp_path / "idx", "--json")
+    assert run(*search)[0] == 0
+    assert run(*search, "--where", "n>5")[0] == 4
+    assert run(*search, "--min-query-confidence", 1, "--on-uncertain", "abstain")[0] == 4
+    assert run(*search[:1], *search[2:], "--where", "n>5", stdin=b"my card\n")[0] == 0
+
+
+def test_help_loads_no_engine_and_no_model():
+    script = "import sys, fg_search.cli; print([n for n in ('qdrant_client', 'torch', 'scipy') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"

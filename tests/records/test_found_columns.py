@@ -1,0 +1,113 @@
+import gzip
+
+import pytest
+
+from fg_search.records import RecordError, read_records
+from fg_search.records.column_types import ColumnTypes, chosen_types, typed
+from fg_search.records.found_columns import find_columns
+from fg_search.records.found_encoding import find_encoding
+
+
+def table(folder, header, rows, name="file.csv", encoding="utf-8"):
+    path = folder / name
+    path.write_text("\n".join([header, *rows]) + "\n", encoding=encoding)
+    return path
+
+
+SHOP = [f"A{i},Tent {i},A tent for {i} people on tour,{('tents', 'boots')[i % 2]},{i}.50" for i in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "expected"),
+    [
+        ("sku,title,description,category,price", SHOP, (("title", "description"), "category", "sku")),
+        ("SKU,Product Title,Long Description,Product Category,x", SHOP, (("Product Title", "Long Description"),) * 0),
+        ("a,b,c,d,e", SHOP, (("c",), "d", None)),
+        ("text,label", ["my card,card", "the loan,loan"] * 3, (("text",), "label", None)),
+        ("question,answer_id", ["where is it,7", "what is that,8"], (("question",), None, "answer_id")),
+        ("name,colour,brand", ["a,red,x", "b,blue,y", "c,red,x", "d,blue,y"], (("name",), None, None)),
+        ("name", ["one", "two"], (("name",), None, None)),
+    ],
+)
+def test_columns_are_found_by_their_names_and_values(tmp_path, header, rows, expected):
+    found = find_columns(table(tmp_path, header, rows))
+    expected = expected or (("Product Title", "Long Description"), "Product Category", "SKU")
+    assert (found.text, found.label, found.id) == expected
+    assert set(found.why) == {"text", "label", "id"}
+    assert all(found.why.values())
+    assert {*found.text, found.label, found.id, *found.others} - {None} == set(header.split(","))
+
+
+def test_columns_that_are_named_are_taken(tmp_path):
+    path = table(tmp_path, "sku,title,description,category,price", SHOP)
+    found = find_columns(path, text=["description"], label="title", id="price")
+    assert (found.text, found.label, found.id) == (("description",), "title", "price")
+    assert found.others == ("sku", "category")
+    with pytest.raises(RecordError, match="no column 'colour'; there are 'sku'"):
+        find_columns(path, label="colour")
+
+
+def test_a_file_without_texts_says_which_option_names_one(tmp_path):
+    with pytest.raises(RecordError, match="--text COLUMN; there are 'x', 'y'"):
+        find_columns(table(tmp_path, "x,y", ["1,2", "3,4"]))
+
+
+def test_types_are_those_of_all_cells():
+    seen = ColumnTypes()
+    rows = [
+        {"n": "1", "price": "9.50", "stock": "TRUE", "day": "2026-01-31", "zip": "01234", "mixed": "1", "none": ""},
+        {"n": "-7", "price": "3", "stock": "", "day": "2026-01-31T10:00Z", "zip": "99999", "mixed": "a", "none": ""},
+    ]
+    for row in rows:
+        seen.add(row)
+    types = seen.found()
+    assert types == {"n": "integer", "price": "float", "stock": "bool", "day": "datetime"}
+    assert typed(rows[1], types) == {
+        "n": -7, "price": 3.0, "stock": None, "day": "2026-01-31T10:00Z", "zip": "99999", "mixed": "a", "none": ""
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="'mixed' holds 'a', which is no integer"):
+        typed(rows[1], {"mixed": "integer"})
+
+
+@pytest.mark.parametrize(
+    "cell", ["1,5", "0x1", "1_000", "١٢", "nan", "inf", ".", "e5", "2026-02-30", "26-01-01", "yes"]
+)
+def test_what_may_be_something_else_stays_a_text(cell):
+    seen = ColumnTypes()
+    seen.add({"x": cell})
+    assert seen.found() == {}
+
+
+def test_types_are_written_as_on_the_command_line():
+    assert chosen_types(["text", "price=float", "a=b=text"]) == (False, {"price": "float", "a=b": "text"})
+    assert chosen_types([]) == (True, {})
+    for wrong in ("price", "price=money", "=float"):
+        with pytest.raises(ValueError, match="is no type of columns"):
+            chosen_types([wrong])
+
+
+def test_several_columns_make_one_text_and_are_kept(tmp_path):
+    rows = ["Dome tent,For two.,x", "What now?,,y", ",Alone,z"]
+    path = table(tmp_path, "title,description,more", rows)
+    records = read_records(path, text=["title", "description"])
+    assert [record.text for record in records] == ["Dome tent. For two.", "What now?", "Alone"]
+    assert records[0].payload == {"title": "Dome tent", "description": "For two.", "more": "x"}
+    assert read_records(path, text=["more"])[0].payload == {"title": "Dome tent", "description": "For two."}
+    with pytest.raises(RecordError, match="'title', 'description' are empty"):
+        read_records(table(tmp_path, "title,description,more", [", ,x"]), text=["title", "description"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+def test_an_encoding_is_found(tmp_path, encoding):
+    path = table(tmp_path, "text,label", ["Größe | 5 €,x", "Schön,y"], encoding=encoding)
+    assert read_records(path, text="text", encoding="auto")[0].text == "Größe | 5 €"
+    packed = tmp_path / "file.csv.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert find_encoding(packed) == find_encoding(path)
+
+
+def test_an_encoding_is_latin_1_where_no_other_reads_it(tmp_path):
+    (tmp_path / "x.csv").write_bytes(b"text\ncaf\xe9 \x81\n")
+    assert find_encoding(tmp_path / "x.csv") == "latin-1"
+    with pytest.raises(RecordError, match="cannot be read"):
+        find_encoding(tmp_path / "none.csv")
