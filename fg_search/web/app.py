@@ -25,12 +25,14 @@ from fg_search.web import (
     health_view,
     items_api,
     items_view,
+    labels_view,
     login,
     map_view,
     probes,
     queries_api,
     queries_view,
     review_view,
+    reviewers,
     search_view,
 )
 from fg_search.web.guesses import Guesses
@@ -38,6 +40,7 @@ from fg_search.web.item_list import ItemList
 from fg_search.web.item_map import ItemMap
 from fg_search.web.pictures import Pictures
 from fg_search.web.query_clusters import clusters_of
+from fg_search.web.reviewers import Reviewers
 from fg_search.web.security import (
     API_PATH,
     LOOPBACK_HOSTS,
@@ -76,7 +79,7 @@ def create_app(
         index: The index; the caller closes it.
         tenant: Tenant to serve, in an index with tenants.
         token: Token that users must present. Leave it out only if nobody but this machine reaches the address.
-        reviewer: Name under which decisions are logged.
+        reviewer: Name under which decisions are logged, unless somebody gives another one in the browser.
         allowed_hosts: Host names and addresses, without port, to accept requests for; ``None`` accepts all, which is
             safe only with a token.
         metrics: Whether to count searches for Prometheus, at ``/metrics``; needs the extra ``metrics``.
@@ -112,6 +115,7 @@ def create_app(
         search_view.router(site),
         items_view.router(items),
         map_view.router(site),
+        labels_view.router(site),
         review_view.router(site),
         queries_view.router(site, clusters),
         audit_view.router(site),
@@ -119,6 +123,7 @@ def create_app(
         health_view.router(site),
         probes.router(site),
         *([] if pictures is None else [pictures.router()]),
+        reviewers.router(),
         *([] if counted is None else [counted.router()]),
         *([] if guesses is None else [login.router(site, guesses, sessions)]),
     ]
@@ -129,6 +134,7 @@ def create_app(
         *([] if guesses is None else [Middleware(TokenNeeded, guesses=guesses, sessions=sessions)]),
         Middleware(SameSite, reading=reading),
         Middleware(BoundedBody),
+        Middleware(Reviewers),
         Middleware(Turns),
     ]
     app = FastAPI(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,9 @@ from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
 if TYPE_CHECKING:
     from fg_search.web.metrics import SearchMetrics  # of an extra of its own
 
+reviewer_now: ContextVar[str | None] = ContextVar("reviewer_now", default=None)
+"""Name that the browser keeps whose request is being answered, ``None`` if it keeps none."""
+
 _MAX_FIELDS = 20  # of a form
 _LONGEST = 4_000  # characters shown of a long text
 
@@ -46,7 +50,7 @@ class Site:
     Attributes:
         index: The index, or the tenant's part of it.
         tenant: Tenant that is served, in an index with tenants.
-        reviewer: Name under which decisions are logged.
+        default_reviewer: Name under which decisions are logged where the browser keeps none.
         has_login: Whether users log in and out.
         signer: Signs forms.
         survey: Statistics of a sample of the items.
@@ -59,7 +63,7 @@ class Site:
 
     index: ConfidenceIndex
     tenant: str | None
-    reviewer: str
+    default_reviewer: str
     has_login: bool
     signer: Signer
     survey: Survey
@@ -68,6 +72,11 @@ class Site:
     pictures: Pictures | None = None
     deciding: Lock = field(default_factory=Lock)
     templates: Environment = field(default_factory=lambda: _templates(), repr=False)
+
+    @property
+    def reviewer(self) -> str:
+        """Name under which decisions of the request that is being answered are logged."""
+        return reviewer_now.get() or self.default_reviewer
 
     @property
     def name(self) -> str:
@@ -154,10 +163,18 @@ FormFields: TypeAlias = Annotated[dict[str, str], Depends(form_fields)]
 FormLists: TypeAlias = Annotated[dict[str, list[str]], Depends(form_lists)]
 
 
-def set_cookie(response: Response, request: Request, name: str, value: str) -> None:
-    """Set a cookie that scripts cannot read and that browsers do not send with requests from other sites."""
+def set_cookie(response: Response, request: Request, name: str, value: str, *, seconds: int | None = None) -> None:
+    """Set a cookie that scripts cannot read and that browsers do not send with requests from other sites.
+
+    Args:
+        response: Response to set it in.
+        request: Request that is answered.
+        name: Name of the cookie.
+        value: Its value.
+        seconds: How long the browser keeps it; by default until it is closed.
+    """
     secure = request.scope["scheme"] == "https"  # request.url would parse the Host header
-    response.set_cookie(name, value, httponly=True, samesite="strict", secure=secure, path="/")
+    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure, path="/")
 
 
 def link(path: str, **parameters: Any) -> str:
