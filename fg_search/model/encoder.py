@@ -38,7 +38,7 @@ from fg_search.model.reading import MOSTLY, Reading, warn_about
 from fg_search.model.role import Role, check_role
 from fg_search.model.saved_encoder import SavedEncoder, check_target, parts_of_embedder
 from fg_search.model.temperature import Temperature
-from fg_search.model.training_set import check_validation, training_set
+from fg_search.model.training_set import MAX_CODES, check_validation, training_set
 from fg_search.model.vector_norms import VectorNorms
 from fg_search.validation import check_brought, check_list, check_texts, check_vectors
 
@@ -513,8 +513,8 @@ class FeatureGroupEncoder:
     ) -> FeatureGroupEncoder:
         """A new encoder on the same base model, with a new head of the same kind and size.
 
-        Groups, trunks and hidden width stay the same. The number of codes grows only if an attribute now has more
-        values than codes.
+        Groups, trunks and hidden width stay the same. The number of codes grows if an attribute now has more values
+        than codes, or if there are more labels and each had a code of its own, up to 64.
 
         Args:
             texts: All current examples.
@@ -535,6 +535,9 @@ class FeatureGroupEncoder:
         if codebook.supervision == "labels" and not has_labels:
             raise ValueError("there is no label left to learn from; give labels, or fit an encoder without them")
         values = [len(set(column) - {None}) for column in (attributes or {}).values()]
+        had_one_each = head.codes_per_group >= len(codebook.labels) > 0
+        if had_one_each:
+            values.append(min(len(set(labels) - {None}), MAX_CODES))
         hidden, trunks = trained_sizes(head)
         other = type(self)(self.embedder, cache_folder=self.cache_folder)
         other.fit(

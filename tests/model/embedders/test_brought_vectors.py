@@ -8,6 +8,7 @@ import pytest
 
 from fg_search import BroughtVectors, FeatureGroupEncoder
 from fg_search.errors import ModelMismatchError, NoEmbedderError, UnsupportedError
+from fg_search.validation import check_brought
 
 SIZES = {"groups": 4, "codes": 3, "hidden": 16, "steps": 60}
 
@@ -114,8 +115,9 @@ def test_vectors_come_as_arrays_lists_and_tensors(fitted, vectors, corpus):
     tensor = torch.from_numpy(vectors).requires_grad_()
     lists = vectors.tolist(), list(vectors.astype(np.float64)), list(tensor), iter(vectors)
     for given in (*lists, tensor, pd.Series(list(vectors)), pd.DataFrame(vectors)):
-        again = FeatureGroupEncoder(BroughtVectors(24, "words")).fit(vectors=given, labels=corpus[1], **SIZES)
-        assert again.fingerprint == fitted.fingerprint
+        assert np.array_equal(check_brought(given, dimension=24), vectors)
+    again = FeatureGroupEncoder(BroughtVectors(24, "words")).fit(vectors=list(tensor), labels=corpus[1], **SIZES)
+    assert again.fingerprint == fitted.fingerprint
 
 
 def test_texts_beside_vectors_may_be_generated(fitted, vectors, corpus):
