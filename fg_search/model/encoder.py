@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,7 @@ from fg_search.model.saved_encoder import SavedEncoder, check_target, parts_of_e
 from fg_search.model.temperature import Temperature
 from fg_search.model.training_set import MAX_CODES, check_validation, training_set
 from fg_search.model.vector_norms import VectorNorms
-from fg_search.validation import check_brought, check_texts, check_vectors
+from fg_search.validation import check_brought, check_list, check_texts, check_vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -132,6 +132,8 @@ class FeatureGroupEncoder:
             "document_prompt": document_prompt,
             "symmetric": symmetric or None,
         }
+        if embedder is not None:
+            _check_embedder(embedder, "embedder must be an embedder")
         if isinstance(model, (str, os.PathLike)) and saved_encoder.is_saved_encoder(model):
             _refuse(given, "a saved encoder has its settings; fit another one to change them")
             saved = saved_encoder.read(model, device, trust_remote_code=trust_remote_code, embedder=embedder)
@@ -164,12 +166,7 @@ class FeatureGroupEncoder:
                 tf32=tf32,
             )
             return
-        if not is_embedder(model):
-            raise TypeError(
-                f"model must be a name, a folder, a SentenceTransformer or an embedder, got {type(model).__name__}; an "
-                "embedder has name, dimension, fingerprint, is_symmetric, embed_queries and embed_documents "
-                "(fg_search.model.embedders)"
-            )
+        _check_embedder(model, "model must be a name, a folder, a SentenceTransformer or an embedder")
         _refuse(given, "an embedder has settings of its own: give it there")
         self.embedder = model
 
@@ -445,6 +442,8 @@ class FeatureGroupEncoder:
         """
         # check everything before encoding, which is the expensive part
         known = None
+        check_list(texts, "texts", ordered=True)
+        texts = texts if isinstance(texts, Sized) else list(texts)
         if vectors is not None:
             known = check_brought(vectors, dimension=self.dimension, count=len(texts) if len(texts) else None)
         asked = (
@@ -857,6 +856,14 @@ class FeatureGroupEncoder:
                 "this encoder has no trained head yet; call encoder.fit(texts, labels=…) or load a saved one"
             )
         return self.head, self.codebook
+
+
+def _check_embedder(embedder: object, wanted: str) -> None:
+    if not is_embedder(embedder):
+        raise TypeError(
+            f"{wanted}, got {type(embedder).__name__}; an embedder has name, dimension, fingerprint, is_symmetric, "
+            "embed_queries and embed_documents (fg_search.model.embedders)"
+        )
 
 
 def _refuse(given: Mapping[str, Any], why: str) -> None:

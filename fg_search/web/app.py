@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,18 +25,22 @@ from fg_search.web import (
     health_view,
     items_api,
     items_view,
+    labels_view,
     login,
     map_view,
     probes,
     queries_api,
     queries_view,
     review_view,
+    reviewers,
     search_view,
 )
 from fg_search.web.guesses import Guesses
 from fg_search.web.item_list import ItemList
 from fg_search.web.item_map import ItemMap
+from fg_search.web.pictures import Pictures
 from fg_search.web.query_clusters import clusters_of
+from fg_search.web.reviewers import Reviewers
 from fg_search.web.security import (
     API_PATH,
     LOOPBACK_HOSTS,
@@ -66,6 +71,7 @@ def create_app(
     reviewer: str = "anonymous",
     allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS,
     metrics: bool = False,
+    images: str | os.PathLike[str] | None = None,
 ) -> ASGIApp:
     """Build the ASGI application with the page and the API of one index.
 
@@ -73,10 +79,12 @@ def create_app(
         index: The index; the caller closes it.
         tenant: Tenant to serve, in an index with tenants.
         token: Token that users must present. Leave it out only if nobody but this machine reaches the address.
-        reviewer: Name under which decisions are logged.
+        reviewer: Name under which decisions are logged, unless somebody gives another one in the browser.
         allowed_hosts: Host names and addresses, without port, to accept requests for; ``None`` accepts all, which is
             safe only with a token.
         metrics: Whether to count searches for Prometheus, at ``/metrics``; needs the extra ``metrics``.
+        images: Folder with the pictures of items, which payloads name relative to it as ``image``. No file outside is
+            ever shown.
 
     Raises:
         FgSearchError: If the extra ``metrics`` is needed and not installed.
@@ -87,6 +95,7 @@ def create_app(
     served = index if tenant is None else index.tenant(tenant)
     len(served)  # fails now if the tenant is missing
     counted = _metrics_of(served) if metrics else None
+    pictures = None if images is None else Pictures(Path(images))
     site = Site(
         served,
         tenant,
@@ -96,6 +105,7 @@ def create_app(
         Survey(served, tenant),
         ItemMap(served, tenant),
         counted,
+        pictures,
     )
     guesses, sessions = None if token is None else Guesses(token), Sessions()
     clusters = clusters_of(site)
@@ -105,12 +115,15 @@ def create_app(
         search_view.router(site),
         items_view.router(items),
         map_view.router(site),
+        labels_view.router(site),
         review_view.router(site),
         queries_view.router(site, clusters),
         audit_view.router(site),
         features_view.router(site),
         health_view.router(site),
         probes.router(site),
+        *([] if pictures is None else [pictures.router()]),
+        reviewers.router(),
         *([] if counted is None else [counted.router()]),
         *([] if guesses is None else [login.router(site, guesses, sessions)]),
     ]
@@ -121,6 +134,7 @@ def create_app(
         *([] if guesses is None else [Middleware(TokenNeeded, guesses=guesses, sessions=sessions)]),
         Middleware(SameSite, reading=reading),
         Middleware(BoundedBody),
+        Middleware(Reviewers),
         Middleware(Turns),
     ]
     app = FastAPI(

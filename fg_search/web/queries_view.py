@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from fg_search.queries.entries import LoggedQuery, Resolution
 from fg_search.web.parameters import MAX_DECIDED, MAX_LABEL, QueriesRequest, problems
 from fg_search.web.query_clusters import Clusters, read_log
-from fg_search.web.site import FormFields, Site, link
+from fg_search.web.site import FormLists, Site, link
 
 LISTED = 20  # open queries per page
 
@@ -70,10 +70,10 @@ def router(site: Site, clusters: Clusters) -> APIRouter:
         return response
 
     @routes.post("/queries/decide")
-    def decide(fields: FormFields) -> Response:
+    def decide(fields: FormLists) -> Response:
         asked = _request(fields)
         site.decide_queries(asked.ids, asked.action, asked.label)
-        return RedirectResponse(link("/queries", skip=fields.get("skip")) + "#main", 303)
+        return RedirectResponse(link("/queries", skip=_last(fields, "skip")) + "#main", 303)
 
     return routes
 
@@ -95,11 +95,17 @@ def _decided(log: Sequence[LoggedQuery]) -> list[Decided]:
     return [Decided(resolution, together[resolution]) for resolution in latest]
 
 
-def _request(fields: Mapping[str, str]) -> QueriesRequest:
-    action = fields.get("action")
-    given: dict[str, Any] = {"ids": fields.get("ids", "").split(), "action": action}
+def _last(fields: Mapping[str, Sequence[str]], name: str) -> str:
+    return fields.get(name, [""])[-1]
+
+
+def _request(fields: Mapping[str, Sequence[str]]) -> QueriesRequest:
+    action = _last(fields, "action")
+    given: dict[str, Any] = {"ids": [*_last(fields, "ids").split(), *fields.get("query", ())], "action": action}
+    if not given["ids"]:
+        raise HTTPException(422, "Tick the queries that you decide about first.")
     if action == "add":
-        given["label"] = fields.get("label", "")
+        given["label"] = _last(fields, "label")
     try:
         return QueriesRequest.model_validate(given)
     except ValidationError as error:

@@ -27,6 +27,15 @@ from fg_search.web.site import FormFields, Site, link
 LISTED = 100  # items fetched; the counter of items left stops here
 KINDS: dict[Kind, str] = {kind: kind.capitalize() for kind in get_args(Kind)}
 
+SCORES: dict[str, str] = {  # of those lists whose score is not the confidence
+    "contradicted": "Label wrong",
+    "conflicting": "Conflict",
+    "duplicate": "Alike",
+    "outlier": "Distance",
+    "unfamiliar": "Unfamiliar",
+    "unread": "Unread",
+}
+
 _LABELS = 1000  # labels offered for completion
 _SHOWN = 3  # neighbours on each side, and labels with a key of their own
 _NEAR = 0.75  # share of the nearest neighbour's similarity that a neighbour needs for its label to get a key
@@ -77,6 +86,7 @@ def router(site: Site) -> APIRouter:
             is_filtered=asked != ReviewRequest(kind=asked.kind),
             item=item,
             seen={} if item is None else _seen(site, item),
+            score_name=SCORES.get(asked.kind),
             choices=[] if item is None else _choices(item),
             labels=sorted(site.index.labels(_LABELS)),
             queue=list(enumerate(items))[position + 1 :][:_UPCOMING],
@@ -92,6 +102,14 @@ def router(site: Site) -> APIRouter:
             unscored="" if items or problem else _unscored(site, asked.kind),
         )
 
+    def _question(request: Request, fields: Mapping[str, str], asked: DecisionRequest) -> Response:
+        """The page that asks whether an item is to be deleted."""
+        found = site.index.items([asked.id])
+        back = link("/review", **_list_of(fields), **_place(fields))
+        if not found:
+            return show(request, {**_list_of(fields), **_place(fields)}, DecisionConflictError("the item is gone"))
+        return site.page(request, "review_delete.html", item=found[0], fields=fields, back=back)
+
     @routes.get("/review")
     def review(request: Request) -> Response:
         return show(request, request.query_params)
@@ -99,7 +117,10 @@ def router(site: Site) -> APIRouter:
     @routes.post("/review/decide")
     def decide(request: Request, fields: FormFields) -> Response:
         try:
-            site.decide(_decision(fields))
+            asked = _decision(fields)
+            if asked.action == "delete" and "confirmed" not in fields:
+                return _question(request, fields, asked)
+            site.decide(asked)
         except DecisionConflictError as error:
             return show(request, {**_list_of(fields), **_place(fields)}, error)
         return _back(fields, skip=fields.get("skip"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,16 @@ from fg_search.report.environment import environment_of
 from fg_search.review.decisions import ReviewDecision
 from fg_search.web.item_map import ItemMap
 from fg_search.web.parameters import MAX_DECIDED, DecisionRequest
+from fg_search.web.pictures import Pictures
 from fg_search.web.security import STATIC_PATH
 from fg_search.web.survey import Survey
 from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
 
 if TYPE_CHECKING:
     from fg_search.web.metrics import SearchMetrics  # of an extra of its own
+
+reviewer_now: ContextVar[str | None] = ContextVar("reviewer_now", default=None)
+"""Name that the browser keeps whose request is being answered, ``None`` if it keeps none."""
 
 _MAX_FIELDS = 20  # of a form
 _LONGEST = 4_000  # characters shown of a long text
@@ -45,26 +50,33 @@ class Site:
     Attributes:
         index: The index, or the tenant's part of it.
         tenant: Tenant that is served, in an index with tenants.
-        reviewer: Name under which decisions are logged.
+        default_reviewer: Name under which decisions are logged where the browser keeps none.
         has_login: Whether users log in and out.
         signer: Signs forms.
         survey: Statistics of a sample of the items.
         map: The items in two dimensions.
         metrics: Counts searches, ``None`` if nobody reads the counts.
+        pictures: Pictures of items, ``None`` if no folder of them was given.
         deciding: Lock that serialises decisions on queries.
         templates: Jinja environment with autoescaping.
     """
 
     index: ConfidenceIndex
     tenant: str | None
-    reviewer: str
+    default_reviewer: str
     has_login: bool
     signer: Signer
     survey: Survey
     map: ItemMap
     metrics: SearchMetrics | None = None
+    pictures: Pictures | None = None
     deciding: Lock = field(default_factory=Lock)
     templates: Environment = field(default_factory=lambda: _templates(), repr=False)
+
+    @property
+    def reviewer(self) -> str:
+        """Name under which decisions of the request that is being answered are logged."""
+        return reviewer_now.get() or self.default_reviewer
 
     @property
     def name(self) -> str:
@@ -72,6 +84,10 @@ class Site:
         place = self.index.location.rstrip("/")
         name = place.rpartition("/")[2] if "://" in place else Path(place).name or place
         return name if self.tenant is None else f"{name}, {self.tenant}"
+
+    def picture_of(self, payload: Mapping[str, Any]) -> str | None:
+        """Address of the picture that an item is, ``None`` if there is none to show."""
+        return None if self.pictures is None else self.pictures.address_of(payload)
 
     def search(self, query: Query, **options: Any) -> SearchResult:
         """Call ``ConfidenceIndex.search``, and count it."""
@@ -147,10 +163,18 @@ FormFields: TypeAlias = Annotated[dict[str, str], Depends(form_fields)]
 FormLists: TypeAlias = Annotated[dict[str, list[str]], Depends(form_lists)]
 
 
-def set_cookie(response: Response, request: Request, name: str, value: str) -> None:
-    """Set a cookie that scripts cannot read and that browsers do not send with requests from other sites."""
+def set_cookie(response: Response, request: Request, name: str, value: str, *, seconds: int | None = None) -> None:
+    """Set a cookie that scripts cannot read and that browsers do not send with requests from other sites.
+
+    Args:
+        response: Response to set it in.
+        request: Request that is answered.
+        name: Name of the cookie.
+        value: Its value.
+        seconds: How long the browser keeps it; by default until it is closed.
+    """
     secure = request.scope["scheme"] == "https"  # request.url would parse the Host header
-    response.set_cookie(name, value, httponly=True, samesite="strict", secure=secure, path="/")
+    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="strict", secure=secure, path="/")
 
 
 def link(path: str, **parameters: Any) -> str:

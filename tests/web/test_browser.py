@@ -150,6 +150,9 @@ def test_a_whole_round(serve, open_page, calibrated):
             press(page, "Enter")
         else:
             press(page, decide)
+            if decide == "d":
+                assert page.get_by_role("heading").inner_text() == "Delete this item?"
+                press(page, "d")
     assert page.locator("#decided").inner_text() == "5"
     assert len(set(reviewed)) == 6
     assert [entry.action for entry in calibrated.decisions()] == ["keep", "unsure", "delete", "label", "keep"]
@@ -441,7 +444,7 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(serve, open_page
     calibrated.search_many(["my card blocked", "the loan", "pizza oven"], log="all")
     calibrated.judge_answer(calibrated.audit(target_precision=0.8).following[0], "right", target_precision=0.8)
     served += ["/items?min_wrong=0&where=colour%3Dred", "/items?sort=-wrong", "/items?like=d1", "/items?where=nonsense"]
-    served += ["/map", "/map?colour=wrong&only=card"]
+    served += ["/map", "/map?colour=wrong&only=card", "/labels"]
     served += ["/queries", "/audit?target=0.8", "/features", "/features/0", "/features/0/0", "/health"]
     for address in served:
         page.goto(address)
@@ -493,6 +496,7 @@ def test_the_pages_of_errors_and_of_nothing_are_accessible_too(serve, open_page,
         "/health",
         "/items",
         "/map",
+        "/labels",
         "/review?kind=nonsense",
     ):
         response = page.goto(address)

@@ -146,3 +146,19 @@ def test_the_same_for_programs(browse, asked):
         assert refused.status_code == status
         assert refused.json()["error"]
     assert len(client.get("/api/queries", params={"only_open": False}).json()) == 7
+
+
+def test_several_that_are_ticked_are_decided_about_together(browse, asked):
+    client = browse(asked)
+    open_ones = asked.logged_queries()
+    chosen = [query.id for query in open_ones[:3]]
+    form = re.search(r'<form[^>]*id="several".*?</form>', client.get("/queries").text, re.DOTALL)[0]
+    csrf = re.search(r'name="csrf" value="([^"]*)"', form)[1]
+    fields = {"csrf": csrf, "query": chosen, "action": "add", "label": "animal"}
+    assert client.post("/queries/decide", data=fields, follow_redirects=False).status_code == 303
+    decided = [query for query in asked.logged_queries(only_open=False) if query.resolution is not None]
+    assert {query.id for query in decided} == set(chosen)
+    assert len({query.resolution for query in decided}) == 1
+    nothing = client.post("/queries/decide", data={"csrf": csrf, "action": "dismiss"})
+    assert nothing.status_code == 422
+    assert "Tick the queries" in nothing.text

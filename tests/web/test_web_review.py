@@ -11,7 +11,7 @@ from fg_search.web.review_view import LISTED
 
 
 def item_on(page):
-    return re.search(r'<h2 id="text" class="text">([^<]*)</h2>', page.text)[1]
+    return re.search(r'<h2[^>]*id="text"[^>]*>([^<]*)</h2>', page.text)[1]
 
 
 def test_the_least_confident_item_comes_first_with_evidence_on_both_sides(browse, common):
@@ -51,7 +51,7 @@ def test_another_label_is_set_and_undone(browse, served):
 
 def test_a_deleted_item_comes_back(browse, served):
     client = browse(served)
-    client.submit("/review", "/review/decide", action="delete")
+    client.submit("/review", "/review/decide", action="delete", confirmed="1")
     assert len(served) == 47
     client.submit("/review", "/review/undo")
     assert len(served) == 48
@@ -276,7 +276,7 @@ def test_a_form_that_is_sent_twice_decides_once(browse, served):
 def test_a_form_from_before_somebody_else_decided_is_refused(browse, served):
     client = browse(served)
     item = served.review(limit=1)[0]
-    fields = {**form_of(client, "/review", "/review/decide"), "action": "delete"}
+    fields = {**form_of(client, "/review", "/review/decide"), "action": "delete", "confirmed": "1"}
     served.decide(item.id, "label", "food", reviewer="Ben")
     served.undo(reviewer="Ben")
     refused = client.post("/review/decide", data=fields)
@@ -284,7 +284,7 @@ def test_a_form_from_before_somebody_else_decided_is_refused(browse, served):
     assert "Ben took back a decision" in refused.text
     assert item_on(refused) == item.text  # it is shown again
     assert len(served) == 48
-    assert client.submit("/review", "/review/decide", action="delete").status_code == 303
+    assert client.submit("/review", "/review/decide", action="delete", confirmed="1").status_code == 303
 
 
 def test_undo_takes_back_what_the_page_showed(browse, served):
@@ -354,3 +354,50 @@ def test_a_decision_that_cannot_be_carried_out_does_not_stop_the_page(browse, se
 def test_a_reviewer_has_a_name(browse, common):
     with pytest.raises(ValueError, match="reviewer is empty"):
         browse(common, reviewer=" ")
+
+
+def test_a_deletion_is_asked_about_and_can_be_left(browse, served):
+    client = browse(served)
+    item = served.review(limit=1)[0]
+    asked = client.submit("/review", "/review/decide", action="delete")
+    assert asked.status_code == 200
+    assert "Delete this item?" in asked.text
+    assert item.text in asked.text
+    assert served.decisions() == []
+    served.delete([item.id])
+    gone = client.post("/review/decide", data={**_hidden(asked.text), "action": "delete"})
+    assert gone.status_code in (404, 409)
+
+
+def _hidden(page):
+    """Fields of the form that asks."""
+    form = page.split('class="actions"')[1]
+    return {name: unescape(value) for name, value in re.findall(r'name="([^"]*)" value="([^"]*)"', form)}
+
+
+def test_each_browser_keeps_the_name_of_its_reviewer(browse, served):
+    ada, grace, nobody = (browse(served, reviewer="the team") for _ in range(3))
+    assert (
+        ada.submit("/review", "/reviewer", name=" Ada L\u00f6velace ", next="/review").headers["location"] == "/review"
+    )
+    grace.submit("/review", "/reviewer", name="Grace")
+    for client in (ada, grace, nobody):
+        client.submit("/review", "/review/decide", action="keep")
+    assert [one.reviewer for one in served.decisions()] == ["Ada L\u00f6velace", "Grace", "the team"]
+    assert "Ada L\u00f6velace" in ada.get("/items").text
+    assert ada.submit("/", "/reviewer", name="x" * 61).status_code == 422
+    assert ada.submit("/", "/reviewer", name="Ada", next="//elsewhere.example").headers["location"] == "/"
+    ada.submit("/", "/reviewer", name="")
+    ada.submit("/review", "/review/decide", action="keep")
+    assert served.decisions()[-1].reviewer == "the team"
+    nobody.cookies.set("fg_reviewer", "%FF%00")
+    nobody.submit("/review", "/review/decide", action="keep")
+    assert served.decisions()[-1].reviewer == "the team"
+
+
+def test_the_score_of_a_list_stands_beside_its_name(browse, served):
+    served.relabel({"d0": "loan"})
+    served.score_labels()
+    page = browse(served).get("/review?kind=contradicted").text
+    assert "Label wrong" in page
+    assert f'id="score">{served.review(kind="contradicted", limit=1)[0].score:.2f}<' in page

@@ -221,10 +221,11 @@ function write(ink) {
   const written = [];
   for (const { name, x, y } of places) {
     if (map.only !== null && name !== map.only) continue;
-    const [left, top] = toScreen(x, y);
+    const [middle, top] = toScreen(x, y);
     const text = name.length > 40 ? `${name.slice(0, 39)}…` : name;
     const half = context.measureText(text).width / 2 + 4;
-    if (left + half < 0 || left - half > canvas.clientWidth || top < 0 || top > canvas.clientHeight) continue;
+    if (middle < 0 || middle > canvas.clientWidth || top < 0 || top > canvas.clientHeight) continue;
+    const left = Math.min(Math.max(middle, half), canvas.clientWidth - half); // not cut off at a side
     if (written.some((one) => Math.abs(one.top - top) < 18 && Math.abs(one.left - left) < one.half + half)) continue;
     written.push({ left, top, half });
     context.strokeText(text, left, top - 16);

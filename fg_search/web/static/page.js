@@ -16,7 +16,7 @@ for (const output of document.querySelectorAll("output[for]")) {
 
 // A box that ticks all others of a name; Shift ticks those between two. The number of ticked ones stands in the menu.
 for (const all of document.querySelectorAll("[data-all]")) {
-  const boxes = [...all.form.querySelectorAll(`input[name="${all.dataset.all}"]`)];
+  const boxes = [...all.form.elements].filter((one) => one.name === all.dataset.all);
   const count = all.form.querySelector("[data-count]");
   const name = count?.textContent;
   let latest = -1;
@@ -24,7 +24,7 @@ for (const all of document.querySelectorAll("[data-all]")) {
     const ticked = boxes.filter((box) => box.checked).length;
     all.checked = ticked === boxes.length;
     all.indeterminate = ticked > 0 && ticked < boxes.length;
-    if (count) count.textContent = ticked ? `${ticked} ${name}` : name;
+    if (count) count.textContent = ticked === 1 ? count.dataset.one : ticked ? `${ticked} ${name}` : name;
   };
   all.addEventListener("change", () => {
     for (const box of boxes) box.checked = all.checked;
@@ -73,7 +73,10 @@ addEventListener("submit", (event) => {
 addEventListener("pageshow", () => { isLeaving = false; });
 
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && event.target.matches?.(FIELDS)) event.target.blur();
+  if (event.key === "Escape") {
+    if (event.target.matches?.(FIELDS)) event.target.blur();
+    for (const over of document.querySelectorAll(".keys[open], .who[open]")) over.open = false;
+  }
   if (event.ctrlKey || event.altKey || event.metaKey || event.repeat || event.defaultPrevented) return;
   if (isLeaving || event.target.matches?.(FIELDS) || !(choice ? choice.checked : shortcutsAreOn())) return;
   const wanted = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key);
