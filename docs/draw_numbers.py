@@ -24,7 +24,7 @@ QUESTIONS = ("Can I see the courier's route for my parcel?", "The zip is broken,
 PRECISION = 0.9
 
 # pixels
-WIDTH, MARGIN, TOP, PANEL = 800, 24, 112, 372
+WIDTH, MARGIN, TOP, PANEL = 800, 24, 112, 392
 GROUP_X, STRIP_X, STRIP_WIDTH, STRIP, STRIP_GAP = 24, 238, 330, 56, 30
 NUMBER_X = STRIP_X + STRIP_WIDTH + 18
 QUERY, HIT, BOTH = "#2f5fb3", "#8446a8", "#2f8f6b"
@@ -124,9 +124,9 @@ def panel(one: Search, y: int) -> list[str]:
         f'<text class="number" x="{NUMBER_X}" y="{top - STRIP_GAP + 16}">'
         f"chance to be right {result.confidence:.2f}</text>",
         f'<text class="note" x="{NUMBER_X}" y="{top - STRIP_GAP + 34}">calibrated, out of all these</text>',
-        f'<text class="note" x="{NUMBER_X}" y="{top - STRIP_GAP + 50}">promise: 90 % right, kept</text>',
-        f'<text class="note" x="{NUMBER_X}" y="{top - STRIP_GAP + 66}">with 90 % confidence</text>',
-        f'<text class="note" x="{MARGIN}" y="{y + PANEL - 14}">{verdict}: {escape(result.reason)}</text>',
+        f'<text class="note" x="{MARGIN}" y="{y + PANEL - 34}">{verdict}: {escape(result.reason)}</text>',
+        f'<text class="note" x="{MARGIN}" y="{y + PANEL - 14}">confidence of the promise that {PRECISION:.0%} of the '
+        "answers are right: 90%</text>",
     ]
     return parts
 

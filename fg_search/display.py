@@ -100,16 +100,17 @@ def _decided(decision: str, uncertain: bool) -> tuple[str, str]:
 
 
 def _hits(console: Console, hits: Sequence[Hit], *, full: bool) -> Table:
-    """Hits as a table; where it is narrow, numbers have no bars, so that texts have room."""
-    show = bar if console.width >= _WIDE else _share
+    """Hits as a table. Where it is narrow, it has neither bars nor the agreement of groups, so that texts have room."""
+    wide = console.width >= _WIDE
+    show = bar if wide else _share
     weighted = any(hit.score != hit.ranking_score for hit in hits)
     known = any(hit.familiarity is not None for hit in hits)
     table = _table(
         *([("ranking", "right")] if weighted else []),
         ("score", "right"),
-        ("item conf.", "left" if console.width >= _WIDE else "right"),
+        ("item conf.", "left" if wide else "right"),
         *([("familiar", "right")] if known else []),
-        ("agree", "right"),
+        *([("agree", "right")] if wide else []),
         ("label", "left"),
         ("text", "left"),
     )
@@ -119,7 +120,7 @@ def _hits(console: Console, hits: Sequence[Hit], *, full: bool) -> Table:
             f"{hit.score:.3f}",
             show(hit.confidence),
             *([_share(hit.familiarity)] if known else []),
-            f"{sum(hit.agreement)}/{len(hit.agreement)}",
+            *([f"{sum(hit.agreement)}/{len(hit.agreement)}"] if wide else []),
             _shown(hit.label or "-"),
             _shown(_cut(hit.text, full=full)),
         )

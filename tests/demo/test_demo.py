@@ -78,8 +78,8 @@ def test_the_demo_answers_abstains_and_lists_what_to_review(run_demo, tmp_path):
     out = run_demo("--folder", tmp_path / "kept")
     for step in ("1. Fit", "2. Index", "3. Calibrate", "4. Search", "5. Does abstaining help?", "6. Review"):
         assert step in out
-    assert re.search(r"answer: confidence 0\.\d+ reaches", out)
-    assert re.search(r"abstain: confidence 0\.\d+ is below", out)
+    assert re.search(r"answer: chance to be right 0\.\d+ reaches", out)
+    assert re.search(r"abstain: chance to be right 0\.\d+ is below", out)
     assert re.search(r"ranking +score", out)
     always, certain = (int(share) for share in re.findall(r"right \((\d+)%\)", out))
     assert certain > always
