@@ -86,7 +86,7 @@ def drawing(searches: list[Search]) -> str:
     height = TOP + len(searches) * (PANEL + 16) + 8
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        'role="img" aria-label="Group confidence, confidence, score and result confidence of two questions">',
+        'role="img" aria-label="Group confidence, confidence, score and chance to be right of two questions">',
         f"<style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>',
         f'<text class="title" x="{MARGIN}" y="36">From groups to an answer: one clear question, one unclear</text>',
@@ -105,7 +105,7 @@ def panel(one: Search, y: int) -> list[str]:
     result, hit = one.result, one.result.hits[0]
     strips = (
         ("group confidence of the question", one.query.max(axis=1), QUERY, "query confidence", result.query_confidence),
-        ("group confidence of its best hit", one.hit.max(axis=1), HIT, "hit confidence", hit.confidence),
+        ("group confidence of its best hit", one.hit.max(axis=1), HIT, "item confidence", hit.confidence),
         ("agreement of both, Σ q·x of each group", (one.query * one.hit).sum(axis=1), BOTH, "score", hit.score),
     )
     parts = [
@@ -122,8 +122,10 @@ def panel(one: Search, y: int) -> list[str]:
     verdict = "doubtful" if result.uncertain else result.decision
     parts += [
         f'<text class="number" x="{NUMBER_X}" y="{top - STRIP_GAP + 16}">'
-        f"result confidence {result.confidence:.2f}</text>",
+        f"chance to be right {result.confidence:.2f}</text>",
         f'<text class="note" x="{NUMBER_X}" y="{top - STRIP_GAP + 34}">calibrated, out of all these</text>',
+        f'<text class="note" x="{NUMBER_X}" y="{top - STRIP_GAP + 50}">promise: 90 % right, kept</text>',
+        f'<text class="note" x="{NUMBER_X}" y="{top - STRIP_GAP + 66}">with 90 % confidence</text>',
         f'<text class="note" x="{MARGIN}" y="{y + PANEL - 14}">{verdict}: {escape(result.reason)}</text>',
     ]
     return parts

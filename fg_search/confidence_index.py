@@ -22,6 +22,7 @@ from fg_search._deprecation import renamed_parameters
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.engine.blocking import BlockingEngine, drive
 from fg_search.engine.connection import Location, as_written, connect, is_path
+from fg_search.html_table import html_facts
 from fg_search.ids import UserId
 from fg_search.index import (
     adaptation,
@@ -421,6 +422,18 @@ class ConfidenceIndex:
         location = self._given if is_path(self._given) else type(self._given).__name__
         tenant = "" if self._tenant is None else f", tenant={self._tenant!r}"
         return f"ConfidenceIndex({str(location)!r}, collection={self.collection!r}{tenant})"
+
+    def _repr_html_(self) -> str:
+        meta = self.metadata
+        facts = {
+            "collection": self.collection,
+            "tenant": self._tenant,
+            "encoder": meta.encoder,
+            "model": f"{meta.model_name}, dimension {meta.dimension}",
+            "features": f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}",
+            "calibration": repr(self.calibration),
+        }
+        return html_facts(facts, title=repr(self))
 
     @property
     def client(self) -> Any:

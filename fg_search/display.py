@@ -44,6 +44,10 @@ _ITEM_CONFIDENCE = "item conf.: how clearly the model reads the item as one thin
 _PROBABLY_WRONG = "score: probability that the label is wrong"
 _URGENCY = "score: urgency among items of its kind, 0 to 1"
 _RANKED_BY = {"confidence": "chance to be right"}  # names of reports for people
+_PROMISES = (
+    "least chance is the chance to be right from which answers keep the precision\n"
+    "coverage is the share of queries that are answered"
+)
 _METRICS = (
     "R@1 is the share whose first hit is right\n"
     "AUROC is how well the number tells right first hits from wrong ones; .5 is not at all\n"
@@ -260,7 +264,7 @@ def info(console: Console, found: IndexInfo) -> None:
         _add_promise(facts, known)
     console.print(facts)
     most = max(found.confidence_histogram) or 1
-    histogram = _table(("confidence", "left"), ("points", "right"), ("", "left"))
+    histogram = _table(("item confidence", "left"), ("points", "right"), ("", "left"))
     for i, count in enumerate(found.confidence_histogram):
         width = round(count / most * 4 * _BAR_WIDTH)
         histogram.add_row(f"{i / 10:.1f} to {(i + 1) / 10:.1f}", f"{count:,}", "█" * width)
@@ -362,11 +366,12 @@ def _sharded(placement: Placement | None) -> str:
 
 def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:
     """Print the confidence threshold for each target precision."""
-    table = _table(("precision", "right"), ("confidence", "right"), ("coverage", "right"), ("why", "left"))
+    table = _table(("precision", "right"), ("least chance", "right"), ("coverage", "right"), ("why", "left"))
     for each in found:
         threshold = "none" if each.threshold is None else f"{each.threshold:.3f}"
         table.add_row(f"{each.target:.1%}", threshold, f"{each.coverage:.1%}", _shown(each.reason))
     console.print(table)
+    console.print(_PROMISES, style="dim")
 
 
 def groups(console: Console, by: str, found: Mapping[float, Sequence[GroupPromise]]) -> None:

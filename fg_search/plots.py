@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -312,6 +313,12 @@ def check_matplotlib() -> None:
         raise FgSearchError("diagrams need matplotlib; pip install 'fg-search[plots]'") from None
 
 
+def _png(figure: Figure) -> bytes:
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png")
+    return drawn.getvalue()
+
+
 def _figure(title: str, note: str) -> tuple[Figure, Axes]:
     """A figure with one pair of axes and an opaque background, legible on any page."""
     check_matplotlib()
@@ -320,6 +327,7 @@ def _figure(title: str, note: str) -> tuple[Figure, Axes]:
 
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
     figure = Figure(figsize=_SIZE, dpi=_DOTS_PER_INCH, layout=layout, facecolor=_PAPER)
+    figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]  # a notebook shows it where it ends a cell
     axes = figure.add_subplot(facecolor=_PAPER)
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=_INK, pad=24 if note else 10)
     if note:

@@ -212,7 +212,7 @@ def check_brought(
     Raises:
         ValueError: If the shape is wrong, or a row holds NaN, infinity or zeros alone; the message names the row.
     """
-    array = _matrix(vectors, name)
+    array = as_matrix(vectors, name)
     if count is not None and len(array) != count:
         raise ValueError(f"{name} has {len(array)} rows, {of} has {count} items; give one vector for each")
     if not len(array):
@@ -227,8 +227,14 @@ def check_brought(
     return array
 
 
-def _matrix(vectors: object, name: str) -> npt.NDArray[np.float32]:
-    """Numbers ``(n, d)`` of whatever holds vectors, those too large for float32 as infinity."""
+def as_matrix(vectors: object, name: str) -> npt.NDArray[np.float32]:
+    """Numbers ``(n, d)`` of whatever holds vectors, those too large for float32 as infinity.
+
+    Raises:
+        TypeError, ValueError: If it holds something else; the message starts with ``name``.
+    """
+    if hasattr(vectors, "columns") and hasattr(vectors, "to_numpy"):  # a data frame with a column for each number
+        vectors = vectors.to_numpy()
     vectors = _off_device(vectors)
     array: npt.NDArray[np.generic]
     if isinstance(vectors, np.ndarray) and vectors.dtype != object:
@@ -247,6 +253,21 @@ def _matrix(vectors: object, name: str) -> npt.NDArray[np.float32]:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
+def one_or_more(vectors: object, name: str) -> Sized:
+    """Vectors, of which there may be only one: ``(d,)`` as a list of it, anything else as it is.
+
+    Raises:
+        TypeError: If it is no list of anything; the message starts with ``name``.
+    """
+    found = _off_device(native(vectors))
+    if isinstance(found, np.ndarray):
+        return found if found.ndim > 1 else [found]
+    check_list(found, name, ordered=True)
+    rows = found if isinstance(found, Sized) else list(cast("Iterable[object]", found))
+    first = native(next(iter(cast("Iterable[object]", rows)), None))
+    return [rows] if is_number(first) or is_missing(first) else rows
+
+
 def _off_device(values: object) -> object:
     """A tensor of torch as an array; anything else as it is."""
     detached = getattr(values, "detach", None)
@@ -254,6 +275,7 @@ def _off_device(values: object) -> object:
 
 
 def _row(row: object, name: str) -> npt.NDArray[np.float64]:
+    row = native(row)
     if is_missing(row):
         raise ValueError(f"{name} is missing ({row}); drop the item or give it a vector")
     try:

@@ -14,7 +14,7 @@ from fg_search.records import OnError, Record, RecordError
 from fg_search.records.found_encoding import AUTO, find_encoding
 from fg_search.records.text_file import check_encoding
 from fg_search.review.exports import formats as export
-from fg_search.review.exports.corrections import Correction, Flaw, parsed_id
+from fg_search.review.exports.corrections import Correction, Flaw
 
 _UNITS: dict[export.Form, str] = {"label-studio": "task", "argilla": "record"}  # what is counted, if not lines
 
@@ -67,7 +67,7 @@ def read_corrections(path: Path, form: CorrectionsForm, *, on_error: OnError) ->
 
 def _corrections(text: str, form: CorrectionsForm) -> Iterable[Correction | Flaw]:
     if form.name == "csv":
-        read_id = parsed_id if form.ids == "json" else str
+        read_id = export.cell_id if form.ids == "json" else str
         return export.csv_corrections(text, delimiter=form.delimiter, read_id=read_id)
     if form.name == "jsonl":
         return export.jsonl_corrections(text)

@@ -17,7 +17,7 @@ from fg_search.cli.base_models import (
     Symmetric,
 )
 from fg_search.cli.console import console, print_json, report, timed
-from fg_search.cli.images import Images, pictures_of
+from fg_search.cli.images import Images, check_one_kind, pictures_of
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     DEFAULT_MODEL,
@@ -181,8 +181,7 @@ def fit(
     )
     base.check()
     form = text_form(delimiter, encoding)
-    if vectors is not None and images is not None:
-        raise typer.BadParameter("--vectors are there already, and --images are embedded; give one of them")
+    check_one_kind(vectors, images)
     column = text_column(context, file, text, vectors or images)
     records = rows_of(file, on_error, text=column, label=label, vector=vector_column(vectors), **form)
     known = vectors_of(records, vectors, file)

@@ -22,6 +22,16 @@ Images = Annotated[
 ]
 
 
+def check_one_kind(vectors: str | None, images: str | None) -> None:
+    """Check that items are not said to be vectors and pictures at once.
+
+    Raises:
+        BadParameter: If they are.
+    """
+    if vectors is not None and images is not None:
+        raise typer.BadParameter("--vectors are there already, and --images are embedded; give one of them")
+
+
 def pictures_of(records: Sequence[Record], column: str, file: Path) -> list[Path]:
     """Files of the pictures that rows name.
 

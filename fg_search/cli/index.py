@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fg_search.cli.console import counted, log, report, timed, warn
-from fg_search.cli.images import Images, pictures_of
+from fg_search.cli.images import Images, check_one_kind, pictures_of
 from fg_search.cli.new_labels import NewLabel, check_new_labels
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -119,8 +119,7 @@ def index(
         chosen_types(types or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--types") from None
-    if vectors is not None and images is not None:
-        raise typer.BadParameter("--vectors are there already, and --images are embedded; give one of them")
+    check_one_kind(vectors, images)
     column = text_column(context, file, text, vectors or images)
     if column is None and id is None and images is None:
         raise typer.BadParameter(

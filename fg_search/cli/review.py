@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from fg_search import display
-from fg_search.cli.console import counted, print_json, report, say, show_each, timed, warn
+from fg_search.cli.console import counted, log, print_json, report, say, show_each, timed, warn
 from fg_search.cli.new_labels import check_new_labels
 from fg_search.cli.options import (
     DEFAULT_COLLECTION,
@@ -43,6 +43,8 @@ MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Only items w
 Diverse = Annotated[
     bool, typer.Option("--diverse", help="Keep near-duplicates apart, so that a reviewer sees different items.")
 ]
+_LIKELY = 0.5  # probability from which a label is more likely wrong than right
+_MANY = 3  # items from which a confusion in one direction is listed, too
 _ISSUES: list[Kind] = ["contradicted", "outlier", "conflicting", "duplicate"]
 
 
@@ -130,6 +132,9 @@ def score(
 def confused(
     location: IndexLocation,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of pairs.")] = 20,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also pairs with one or two items that are confused in one direction alone.")
+    ] = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
@@ -140,6 +145,8 @@ def confused(
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         pairs = target.confused_labels(limit)
+    if not everything:
+        pairs = [pair for pair in pairs if pair.score or pair.first_as_second + pair.second_as_first >= _MANY]
     show_each(pairs, display.confused, as_json=as_json)
 
 
@@ -156,7 +163,15 @@ def export(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of items of each kind.")] = 500,
     label: Label = None,
-    min_score: MinScore = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Only items with at least this score, 0 to 1.",
+            show_default="0.5 of contradicted items, which are then more likely wrong than right; 0 of others",
+        ),
+    ] = None,
     diverse: Diverse = False,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -170,11 +185,18 @@ def export(
 
     if file.exists():
         raise typer.BadParameter(f"there is a file {str(file)!r} already")
+    likely = min_score is None and form != "cleanlab" and kind in (None, "contradicted")
+    least = _LIKELY if likely else min_score
     kinds: list[Kind] = [kind] if kind is not None else _ISSUES if form == "cleanlab" else ["contradicted"]
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         evidence = 3 if form == "jsonl" else 0
-        options: dict[str, Any] = {"label": label, "min_score": min_score, "diverse": diverse, "evidence": evidence}
+        options: dict[str, Any] = {
+            "label": label,
+            "min_score": least,
+            "diverse": diverse,
+            "evidence": evidence,
+        }
         items = [item for each in kinds for item in target.review(kind=each, limit=limit, **options)]
         labels = target.labels() if form in ("label-studio", "argilla") else []
     if form == "csv":
@@ -195,6 +217,8 @@ def export(
         {"file": str(file), "format": form, "items": count},
         as_json=as_json,
     )
+    if likely:
+        log.print("less likely ones are left out; --min-score 0 writes them, too", style="dim", soft_wrap=True)
     if as_json:
         return
     if form == "label-studio":

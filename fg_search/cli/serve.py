@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -63,6 +64,15 @@ def serve(
     metrics: Annotated[
         bool, typer.Option("--metrics", help="Count searches for Prometheus, at /metrics (extra: metrics).")
     ] = False,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with the pictures of items, which their payload names as image.",
+            exists=True,
+            file_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     encoder: EncoderFolder = None,
     trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
@@ -97,7 +107,15 @@ def serve(
         ) as opened,
     ):
         opened.log_queries("all" if log_all or adapt_every is not None else "uncertain" if log_queries else "none")
-        app = create_app(opened, tenant=tenant, token=token, reviewer=reviewer, allowed_hosts=names, metrics=metrics)
+        app = create_app(
+            opened,
+            tenant=tenant,
+            token=token,
+            reviewer=reviewer,
+            allowed_hosts=names,
+            metrics=metrics,
+            images=images,
+        )
         _ = opened.encoder  # load it now: if it is missing, fail before the first search
         log.print(f"{address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")  # such as wrong tokens, with their time

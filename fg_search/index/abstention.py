@@ -99,10 +99,10 @@ def assess_hits(
     if calibration is not None and calibration.pretended:
         wanted += ", by an estimate from the items themselves"
     if confidence < threshold.threshold:
-        return _doubt(result, f"{before}confidence {confidence:.3f} is below {wanted}", options)
+        return _doubt(result, f"{before}chance to be right {confidence:.3f} is below {wanted}", options)
     if result.uncertain:  # by the query's own confidence
         return result
-    return replace(result, reason=f"confidence {confidence:.3f} reaches {wanted}")
+    return replace(result, reason=f"chance to be right {confidence:.3f} reaches {wanted}")
 
 
 def settle(flagged: Sequence[SearchResult], options: SearchOptions) -> list[SearchResult]:

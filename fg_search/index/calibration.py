@@ -25,6 +25,7 @@ from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
 from fg_search.errors import FormatVersionError, NotCalibratedError
+from fg_search.html_table import html_table
 from fg_search.index.audited_threshold import AuditedThreshold, raised
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.layout.keys import ADAPTATION_KEY, AUDIT_KEY, CALIBRATION_KEY
@@ -38,7 +39,7 @@ _OF_FAMILIARITY = ("min_familiarity", "familiarity_weight")
 _SAME = ("min_confidence", "confidence_weight", *_OF_FAMILIARITY)  # options that searches have to share with it
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
     """What judged queries tell of an index: how sure results are, and which precision can be promised.
 
@@ -73,6 +74,25 @@ class Calibration:
     relevant_within: int = 1
     audited: tuple[AuditedThreshold, ...] = ()
     judged_texts: LearnedTexts | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        pretended = ", pretended" if self.pretended else ""
+        judged = f"{self.queries:,} queries{pretended}, relevant_by={self.relevant_by!r}"
+        return f"Calibration({judged}, {self.describe_search()})"
+
+    def _repr_html_(self) -> str:
+        found = [self.threshold(target) for target in (0.9, 0.95, 0.99)]
+        rows = [
+            {
+                "precision": f"{each.target:.0%}",
+                "threshold": each.threshold,
+                "coverage": each.coverage,
+                "why": each.reason,
+            }
+            for each in found
+        ]
+        what = "items taken for queries" if self.pretended else "judged queries"
+        return html_table(rows, title=f"{self.queries:,} {what}, judged by {self.relevant_by}; {self.share}")
 
     @property
     def queries(self) -> int:

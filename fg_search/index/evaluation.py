@@ -23,6 +23,7 @@ from fg_search.evaluation import (
     selective_report,
     slices_of,
 )
+from fg_search.html_table import html_table, to_frame
 from fg_search.ids import UserId
 from fg_search.index.calibration import Calibration, RelevantBy
 from fg_search.index.held_out import held_out, warn_of_judged
@@ -65,7 +66,7 @@ class Outcomes:
     answered: Mapping[float, npt.NDArray[np.bool_]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class IndexEvaluation:
     """Evaluation of an index on judged queries. Two evaluations are equal if their figures are.
 
@@ -87,6 +88,50 @@ class IndexEvaluation:
     precisions: tuple[ReachedPrecision, ...]
     no_promise: str | None
     outcomes: Outcomes = field(repr=False, compare=False)
+
+    def to_pandas(self) -> Any:
+        """The figures as a data frame of pandas: a row for each number that ranks the answers.
+
+        Raises:
+            ModuleNotFoundError: If pandas is not installed.
+        """
+        return to_frame({"ranked by": name, **vars(report)} for name, report in self.reports.items())
+
+    def __repr__(self) -> str:
+        first = next(iter(self.reports.values()))
+        return (
+            f"IndexEvaluation({first.queries:,} queries, relevant_by={self.relevant_by!r}, "
+            f"recall_at_1={first.recall_at_1:.3f}, auroc={first.auroc:.3f}, ece={self.ece})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "ranked by": "chance to be right" if name == "confidence" else name,
+                "R@1": report.recall_at_1,
+                "AUROC": report.auroc,
+                "AURC·10³": report.aurc * 1000,
+                "cov@95": report.coverage_at_95,
+                "cov@99": report.coverage_at_99,
+                "AUROC oos": report.out_of_scope_auroc,
+            }
+            for name, report in self.reports.items()
+        ]
+        first = next(iter(self.reports.values()))
+        note = (
+            f"R@1 is over the {first.in_scope:,} queries that have an answer, the rest over all {first.queries:,}. "
+            "cov@95 is the share that is answered if 95 % of the answers are to be right."
+        )
+        promised = [
+            {
+                "target": f"{each.target:.0%}",
+                "threshold": each.threshold,
+                "right": None if each.threshold is None else each.right.share,
+                "answered": each.answered.share,
+            }
+            for each in self.precisions
+        ]
+        return html_table(rows, note=note) + html_table(promised, note=self.no_promise or "")
 
     @property
     def lowest_promise(self) -> float | None:

@@ -33,9 +33,15 @@ class StrangersError(ModelMismatchError):
 
 
 async def on_current_collection(state: IndexState, write: Callable[[IndexState], Awaitable[T]]) -> T:
-    """Make a write to the collection that has the index's name, and again if the index moves meanwhile."""
+    """Make a write to the collection that has the index's name, and again if the index moves meanwhile.
+
+    Raises:
+        IndexNotFoundError: If it was adopted, and is no index any more: nothing is written to it then.
+    """
     while True:
         try:
+            if state.metadata.source is not None:
+                IndexMetadata.of_collection(state.collection, await state.engine.get_collection(state.points))
             return await write(state)
         except IndexMovedError:
             pass

@@ -11,6 +11,7 @@ from qdrant_client import models
 from fg_search.confidence.group_promise import PromiseBy
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.confidence.unanswerable_share import UnanswerableShare
+from fg_search.html_table import html_facts
 from fg_search.index.adoption.sync import count_unsynced
 from fg_search.index.calibration import Calibration
 from fg_search.index.following import followed
@@ -67,7 +68,7 @@ class CalibrationInfo:
     promise_by: PromiseBy | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class IndexInfo:
     """Contents of an index.
 
@@ -107,6 +108,26 @@ class IndexInfo:
     placement: Placement | None
     confidence_histogram: tuple[int, ...]
     unsynced: int = 0
+
+    def __repr__(self) -> str:
+        return f"IndexInfo({self.location!r}, collection={self.collection!r}, {self.points:,} points)"
+
+    def _repr_html_(self) -> str:
+        return html_facts(_facts(self))
+
+
+def _facts(info: IndexInfo) -> dict[str, Any]:
+    """What is shown of an index in a notebook."""
+    meta, known = info.metadata, info.calibration
+    return {
+        "location": info.location,
+        "collection": info.collection,
+        "tenant": info.tenant,
+        "points": f"{info.points:,}, {info.labelled:,} with a label, {info.corrected:,} of them corrected",
+        "encoder": meta.encoder,
+        "features": f"{meta.groups} groups of {meta.codes_per_group} codes, trained on {meta.supervision}",
+        "calibration": None if known is None else f"{known.queries:,} queries judged by {known.relevant_by}",
+    }
 
 
 async def describe_index(state: IndexState) -> IndexInfo:

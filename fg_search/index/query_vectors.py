@@ -14,7 +14,7 @@ from fg_search.edge.instances import filled
 from fg_search.index.state import BroughtVectors, GivenEmbeddings, IndexState, check_kind
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.reading import Reading, warn_about
-from fg_search.validation import check_brought, check_list, check_text, check_texts, native
+from fg_search.validation import check_brought, check_list, check_text, check_texts, native, one_or_more
 
 Query = str | Sequence[str]
 
@@ -153,12 +153,10 @@ def given_query(
     queries = None if query is None else [query]
     if vector is None:
         return given_queries(state, queries, None, embeddings, name="vector")
-    dimensions = getattr(vector, "ndim", None)
-    if dimensions == 1 or (dimensions is None and np.ndim(vector) == 1):  # type: ignore[arg-type]  # whatever numpy takes
-        vector = [vector]
-    if queries is None and len(vector) != 1:  # type: ignore[arg-type]
+    rows = one_or_more(vector, "vector")
+    if queries is None and len(rows) != 1:
         raise ValueError("vector holds several vectors; give one for a query without texts, or search_many(vectors=…)")
-    return given_queries(state, queries, vector, embeddings, name="vector")
+    return given_queries(state, queries, rows, embeddings, name="vector")
 
 
 def given_sample(

@@ -116,4 +116,6 @@ async def check_not_empty(state: IndexState) -> None:
         EmptyIndexError: If it has none.
     """
     if not await state.engine.count(state.collection, state.scope()):
+        if state.metadata.source is not None:
+            raise EmptyIndexError(f"{state.name} is empty; write points with your own client, and call index.sync()")
         raise EmptyIndexError(f"{state.name} is empty; fill it with index.add(…) or `fg-search index`")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from typing_extensions import Self
 
 from fg_search._deprecation import warn_renamed
+from fg_search.html_table import html_table, to_frame
 from fg_search.ids import UserId
 
 _new, _set = object.__new__, object.__setattr__
@@ -82,7 +83,7 @@ class LabelChoice:
         return f"{self.probability:.2f}  [{self.label}] {self.example.text}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SearchResult:
     """Result of one query.
 
@@ -125,6 +126,29 @@ class SearchResult:
     threshold: float | None = None
     evidence: tuple[float, float] | None = field(default=None, repr=False)
 
+    def __repr__(self) -> str:
+        sure = "" if self.confidence is None else f", confidence={self.confidence:.3f}"
+        flag = ", uncertain" if self.uncertain else ""
+        return f"SearchResult({self.query!r}, {self.decision!r}{flag}{sure}, {len(self.hits)} hits)"
+
+    def to_pandas(self) -> Any:
+        """The hits as a data frame of pandas, payload included, the best hit first.
+
+        Raises:
+            ModuleNotFoundError: If pandas is not installed.
+        """
+        return to_frame({**_row(hit), **hit.payload} for hit in self.hits)
+
+    def _repr_html_(self) -> str:
+        rows = [_row(hit) for hit in self.hits]
+        if self.decision == "clarify":
+            rows = [
+                {"chance": each.probability, "label": each.label, "text": each.example.text} for each in self.choices
+            ]
+        sure = "" if self.confidence is None else f" Chance to be right: {self.confidence:.2f}."
+        name = "uncertain" if self.decision == "answer" and self.uncertain else self.decision
+        return html_table(rows, title=f"{self.query}: {name}", note=f"{self.reason}.{sure}")
+
     def __str__(self) -> str:
         lines = [self.query, f"  {self.decision}: {self.reason}"]
         if self.nearest is not None:
@@ -132,6 +156,18 @@ class SearchResult:
         if self.decision == "clarify":
             lines += ["  did you mean:", *(f"    {choice}" for choice in self.choices)]
         return "\n".join([*lines, *(f"  {hit}" for hit in self.hits)])
+
+
+def _row(hit: Hit) -> dict[str, Any]:
+    """A hit as a row of a table."""
+    return {
+        "id": hit.id,
+        "score": hit.score,
+        "item confidence": hit.confidence,
+        "agreement": f"{sum(hit.agreement)}/{len(hit.agreement)}",
+        "label": hit.label,
+        "text": hit.text,
+    }
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,11 @@ def is_present(key: str) -> models.Filter:
     return models.Filter(must_not=[is_empty(key)])
 
 
+def is_null(key: str) -> models.IsNullCondition:
+    """Points whose payload has null there, which is neither a value nor the lack of the key."""
+    return models.IsNullCondition(is_null=models.PayloadField(key=key))
+
+
 def has_ids(ids: Sequence[int | str]) -> models.HasIdCondition:
     """Points with one of these ids of the engine."""
     return models.HasIdCondition(has_id=[*ids])

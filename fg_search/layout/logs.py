@@ -34,6 +34,17 @@ def query_log(collection: str) -> str:
     return f"{collection}.queries"
 
 
+def log_names(collection: str) -> tuple[str, str]:
+    """Names of both logs beside an index."""
+    return decision_log(collection), query_log(collection)
+
+
+def is_log(info: models.CollectionInfo) -> bool:
+    """Whether a collection is a log, and not one of somebody else's that has the name of one."""
+    params = info.config.params
+    return not params.vectors and set(params.sparse_vectors or ()) == {NO_VECTOR}
+
+
 def query_log_indexes(settings: IndexSettings) -> PayloadIndexes:
     """Payload indexes of the log of queries."""
     indexes: dict[str, PayloadIndex] = {

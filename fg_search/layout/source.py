@@ -193,6 +193,8 @@ def _texts(payload: Mapping[str, Any], key: str) -> list[str]:
 def _written(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # as in labels that are given: 3 and 3.0 are the same
     if isinstance(value, (int, float)):
         return str(value)
     return value.strip() if isinstance(value, str) and not is_blank(value) else ""

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fg_search.arrays import unit_rows
 from fg_search.confidence.familiarity import UNFAMILIAR
+from fg_search.html_table import html_table, to_frame
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.partition import Parts, alike, gathered, listed, membership, spans, title
 from fg_search.model.terms import Words
@@ -121,7 +122,7 @@ class GroupDescription:
         return "\n".join([head, *lines, *([f"  … and {rest} more"] if rest > 0 else [])])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Description:
     """What a head learned, described by a sample of n items.
 
@@ -144,6 +145,33 @@ class Description:
     alike: tuple[tuple[int, ...], ...]
     familiarity: float | None = None
     unfamiliar: tuple[tuple[str, float, str], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Description({len(self.groups)} groups on {self.items:,} items)"
+
+    def to_pandas(self) -> Any:
+        """The groups as a data frame of pandas.
+
+        Raises:
+            ModuleNotFoundError: If pandas is not installed.
+        """
+        return to_frame(self._rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(self._rows(), title=f"{len(self.groups)} groups on {self.items:,} items")
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "group": group.group if group.name is None else group.name,
+                "separates": group.title,
+                "codes in use": len(group.codes),
+                "dead codes": len(group.dead_codes),
+                "entropy": float(group.entropy),
+                "group confidence": float(group.confidence),
+            }
+            for group in self.groups
+        ]
 
     def __str__(self) -> str:
         count = len(self.groups)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -38,9 +38,9 @@ from fg_search.model.reading import MOSTLY, Reading, warn_about
 from fg_search.model.role import Role, check_role
 from fg_search.model.saved_encoder import SavedEncoder, check_target, parts_of_embedder
 from fg_search.model.temperature import Temperature
-from fg_search.model.training_set import check_validation, training_set
+from fg_search.model.training_set import MAX_CODES, check_validation, training_set
 from fg_search.model.vector_norms import VectorNorms
-from fg_search.validation import check_brought, check_texts, check_vectors
+from fg_search.validation import check_brought, check_list, check_texts, check_vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -132,6 +132,8 @@ class FeatureGroupEncoder:
             "document_prompt": document_prompt,
             "symmetric": symmetric or None,
         }
+        if embedder is not None:
+            _check_embedder(embedder, "embedder must be an embedder")
         if isinstance(model, (str, os.PathLike)) and saved_encoder.is_saved_encoder(model):
             _refuse(given, "a saved encoder has its settings; fit another one to change them")
             saved = saved_encoder.read(model, device, trust_remote_code=trust_remote_code, embedder=embedder)
@@ -164,12 +166,7 @@ class FeatureGroupEncoder:
                 tf32=tf32,
             )
             return
-        if not is_embedder(model):
-            raise TypeError(
-                f"model must be a name, a folder, a SentenceTransformer or an embedder, got {type(model).__name__}; an "
-                "embedder has name, dimension, fingerprint, is_symmetric, embed_queries and embed_documents "
-                "(fg_search.model.embedders)"
-            )
+        _check_embedder(model, "model must be a name, a folder, a SentenceTransformer or an embedder")
         _refuse(given, "an embedder has settings of its own: give it there")
         self.embedder = model
 
@@ -445,6 +442,8 @@ class FeatureGroupEncoder:
         """
         # check everything before encoding, which is the expensive part
         known = None
+        check_list(texts, "texts", ordered=True)
+        texts = texts if isinstance(texts, Sized) else list(texts)
         if vectors is not None:
             known = check_brought(vectors, dimension=self.dimension, count=len(texts) if len(texts) else None)
         asked = (
@@ -514,8 +513,8 @@ class FeatureGroupEncoder:
     ) -> FeatureGroupEncoder:
         """A new encoder on the same base model, with a new head of the same kind and size.
 
-        Groups, trunks and hidden width stay the same. The number of codes grows only if an attribute now has more
-        values than codes.
+        Groups, trunks and hidden width stay the same. The number of codes grows if an attribute now has more values
+        than codes, or if there are more labels and each had a code of its own, up to 64.
 
         Args:
             texts: All current examples.
@@ -536,6 +535,9 @@ class FeatureGroupEncoder:
         if codebook.supervision == "labels" and not has_labels:
             raise ValueError("there is no label left to learn from; give labels, or fit an encoder without them")
         values = [len(set(column) - {None}) for column in (attributes or {}).values()]
+        had_one_each = head.codes_per_group >= len(codebook.labels) > 0
+        if had_one_each:
+            values.append(min(len(set(labels) - {None}), MAX_CODES))
         hidden, trunks = trained_sizes(head)
         other = type(self)(self.embedder, cache_folder=self.cache_folder)
         other.fit(
@@ -854,6 +856,14 @@ class FeatureGroupEncoder:
                 "this encoder has no trained head yet; call encoder.fit(texts, labels=…) or load a saved one"
             )
         return self.head, self.codebook
+
+
+def _check_embedder(embedder: object, wanted: str) -> None:
+    if not is_embedder(embedder):
+        raise TypeError(
+            f"{wanted}, got {type(embedder).__name__}; an embedder has name, dimension, fingerprint, is_symmetric, "
+            "embed_queries and embed_documents (fg_search.model.embedders)"
+        )
 
 
 def _refuse(given: Mapping[str, Any], why: str) -> None:

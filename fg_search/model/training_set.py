@@ -13,7 +13,7 @@ from fg_search.model.codebook import Codebook
 from fg_search.validation import check_brought, check_labels, check_list, check_mapping, check_same_length, check_texts
 
 _GROUPS = 16
-_MAX_CODES = 64  # more codes lower the accuracy, fewer slow down search (docs/benchmarks.md)
+MAX_CODES = 64  # more codes lower the accuracy, fewer slow down search (docs/benchmarks.md)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _checked_attributes(
 def _default_codes(labels: Sequence[str | None] | None, attributes: Mapping[str, Sequence[str | None]]) -> int:
     """One code per label, so that no code is unused, up to a limit; at least one per value of an attribute."""
     values = [len(set(column) - {None}) for column in attributes.values()]
-    shared = _MAX_CODES if labels is None else min(_MAX_CODES, len(set(labels) - {None}))
+    shared = MAX_CODES if labels is None else min(MAX_CODES, len(set(labels) - {None}))
     return max(2, shared, *values)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ from fg_search.web import (
 from fg_search.web.guesses import Guesses
 from fg_search.web.item_list import ItemList
 from fg_search.web.item_map import ItemMap
+from fg_search.web.pictures import Pictures
 from fg_search.web.query_clusters import clusters_of
 from fg_search.web.reviewers import Reviewers
 from fg_search.web.security import (
@@ -69,6 +71,7 @@ def create_app(
     reviewer: str = "anonymous",
     allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS,
     metrics: bool = False,
+    images: str | os.PathLike[str] | None = None,
 ) -> ASGIApp:
     """Build the ASGI application with the page and the API of one index.
 
@@ -80,6 +83,8 @@ def create_app(
         allowed_hosts: Host names and addresses, without port, to accept requests for; ``None`` accepts all, which is
             safe only with a token.
         metrics: Whether to count searches for Prometheus, at ``/metrics``; needs the extra ``metrics``.
+        images: Folder with the pictures of items, which payloads name relative to it as ``image``. No file outside is
+            ever shown.
 
     Raises:
         FgSearchError: If the extra ``metrics`` is needed and not installed.
@@ -90,6 +95,7 @@ def create_app(
     served = index if tenant is None else index.tenant(tenant)
     len(served)  # fails now if the tenant is missing
     counted = _metrics_of(served) if metrics else None
+    pictures = None if images is None else Pictures(Path(images))
     site = Site(
         served,
         tenant,
@@ -99,6 +105,7 @@ def create_app(
         Survey(served, tenant),
         ItemMap(served, tenant),
         counted,
+        pictures,
     )
     guesses, sessions = None if token is None else Guesses(token), Sessions()
     clusters = clusters_of(site)
@@ -115,6 +122,7 @@ def create_app(
         features_view.router(site),
         health_view.router(site),
         probes.router(site),
+        *([] if pictures is None else [pictures.router()]),
         reviewers.router(),
         *([] if counted is None else [counted.router()]),
         *([] if guesses is None else [login.router(site, guesses, sessions)]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +28,7 @@ from fg_search.report.environment import environment_of
 from fg_search.review.decisions import ReviewDecision
 from fg_search.web.item_map import ItemMap
 from fg_search.web.parameters import MAX_DECIDED, DecisionRequest
+from fg_search.web.pictures import Pictures
 from fg_search.web.security import STATIC_PATH
 from fg_search.web.survey import Survey
 from fg_search.web.tokens import CSRF_COOKIE, Signer, is_csrf_cookie
@@ -55,6 +56,7 @@ class Site:
         survey: Statistics of a sample of the items.
         map: The items in two dimensions.
         metrics: Counts searches, ``None`` if nobody reads the counts.
+        pictures: Pictures of items, ``None`` if no folder of them was given.
         deciding: Lock that serialises decisions on queries.
         templates: Jinja environment with autoescaping.
     """
@@ -67,6 +69,7 @@ class Site:
     survey: Survey
     map: ItemMap
     metrics: SearchMetrics | None = None
+    pictures: Pictures | None = None
     deciding: Lock = field(default_factory=Lock)
     templates: Environment = field(default_factory=lambda: _templates(), repr=False)
 
@@ -81,6 +84,10 @@ class Site:
         place = self.index.location.rstrip("/")
         name = place.rpartition("/")[2] if "://" in place else Path(place).name or place
         return name if self.tenant is None else f"{name}, {self.tenant}"
+
+    def picture_of(self, payload: Mapping[str, Any]) -> str | None:
+        """Address of the picture that an item is, ``None`` if there is none to show."""
+        return None if self.pictures is None else self.pictures.address_of(payload)
 
     def search(self, query: Query, **options: Any) -> SearchResult:
         """Call ``ConfidenceIndex.search``, and count it."""

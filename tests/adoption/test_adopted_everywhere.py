@@ -106,5 +106,8 @@ def test_others_may_use_an_alias(edge, rows, how):
         assert index.search(rows[0][3], limit=1).hits[0].id == 3
     with ConfidenceIndex(edge, collection="shop") as index:
         assert len(index) == 48
+        index.decide(3, "label", label="food")
+        assert len(index.decisions()) == 1
     ConfidenceIndex.undo_adoption(edge, collection="live")
+    assert [one.name for one in edge.get_collections().collections] == ["shop"]
     assert edge.get_aliases().aliases[0].alias_name == "live"

@@ -6,7 +6,7 @@ from adoption_data import UUID_OF_LAST, VECTOR, check_same, made, point, state_o
 from qdrant_client import QdrantClient, models
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
-from fg_search.errors import NoEmbedderError
+from fg_search.errors import IndexNotFoundError, NoEmbedderError
 
 
 def test_a_collection_is_used_as_an_index_and_is_what_it_was_once_that_is_undone(shop, how, rows):
@@ -146,6 +146,41 @@ def test_odd_points_are_taken_as_they_are(shop, how, rows):
         index.review(kind="duplicate")
     ConfidenceIndex.undo_adoption(shop, collection="shop")
     check_same(shop, state_of(shop), before)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda index: index.relabel({1: "food"}),
+        lambda index: index.decide(1, "label", label="food"),
+        lambda index: index.delete([1]),
+        lambda index: index.score_labels(),
+    ],
+)
+def test_an_open_handle_writes_nothing_once_it_is_undone(edge, rows, how, write):
+    made(edge, rows)
+    with ConfidenceIndex.adopt(edge, **how) as index:
+        ConfidenceIndex.undo_adoption(edge, collection="shop")
+        before = state_of(edge)
+        with pytest.raises(IndexNotFoundError):
+            write(index)
+        check_same(edge, state_of(edge), before)
+
+
+def test_paths_that_lead_nowhere_are_warned_about(shop, how, caplog):
+    ConfidenceIndex.adopt(shop, **{**how, "text": "titel", "label": "kind"}).close()
+    assert "no point of 'shop' has a text at 'titel' (48 were read); ids are shown" in caplog.text
+    assert "no point of 'shop' has a label at 'kind' (48 were read)" in caplog.text
+    ConfidenceIndex.undo_adoption(shop, collection="shop")
+    caplog.clear()
+    ConfidenceIndex.adopt(shop, **how).close()
+    assert "no point of" not in caplog.text
+
+
+def test_a_whole_number_is_a_label_by_its_digits(shop, how):
+    shop.set_payload("shop", {"info": {"kind": 3.0}}, points=[7])
+    with ConfidenceIndex.adopt(shop, **how) as index:
+        assert index.labels_of([7]) == {7: "3"}
 
 
 def test_texts_of_several_keys_are_joined(edge, rows, how):

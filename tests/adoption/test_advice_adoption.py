@@ -10,7 +10,13 @@ from qdrant_client import QdrantClient, models
 from rich.console import Console
 
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder, display
-from fg_search.errors import EncoderNotFoundError, IndexNotFoundError, ModelMismatchError, UnsupportedError
+from fg_search.errors import (
+    EmptyIndexError,
+    EncoderNotFoundError,
+    IndexNotFoundError,
+    ModelMismatchError,
+    UnsupportedError,
+)
 from fg_search.layout.source import Source
 
 
@@ -163,6 +169,9 @@ def test_names_that_are_taken_are_renamed(local, how, rows):
     )
     with payload.raised(ValueError):
         ConfidenceIndex.adopt(local, **how)
+    local.overwrite_payload("shop", {"title": "theirs", "fg": None}, points=[60])  # which undoing could not bring back
+    with payload.raised(ValueError):
+        ConfidenceIndex.adopt(local, **how)
     local.overwrite_payload("shop", {"title": "theirs", "renamed": {"of": "somebody else"}}, points=[60])
     local.update_collection("shop", metadata={"review": "weekly"})
     metadata = Advice(
@@ -181,6 +190,25 @@ def test_names_that_are_taken_are_renamed(local, how, rows):
         ConfidenceIndex.adopt(local, **how)
     local.delete_vector_name("shop", "fg_features")
     ConfidenceIndex.adopt(local, **how).close()
+
+
+@pytest.mark.parametrize("log", ["shop.decisions", "shop.queries"])
+def test_a_collection_with_the_name_of_a_log_is_somebody_elses(local, how, log):
+    vectors = models.VectorParams(size=2, distance=models.Distance.COSINE)
+    local.create_collection(log, vectors_config=vectors)
+    advice = Advice(
+        "there is a collection … already, which is the name of a log of the index …; give … an alias, and adopt it by "
+        "that name"
+    )
+    with advice.raised(ValueError):
+        ConfidenceIndex.adopt(local, **how)
+    create = models.CreateAlias(collection_name="shop", alias_name="live")
+    local.update_collection_aliases([models.CreateAliasOperation(create_alias=create)])
+    ConfidenceIndex.adopt(local, **{**how, "collection": "live"}).close()
+    local.create_collection("live.queries", vectors_config=vectors)
+    ConfidenceIndex.undo_adoption(local, collection="live")
+    assert local.collection_exists(log)
+    assert local.collection_exists("live.queries")
 
 
 def test_the_model_that_made_the_vectors_is_given(local, how, rows):
@@ -213,6 +241,28 @@ def test_owners_write_and_sync(local, how, rows):
         )
         index.sync()
         assert index.info().unsynced == 0
+
+
+def test_a_collection_of_few_points(rows, how):
+    client = of_vectors(rows, "shop")
+    few = Advice(
+        "… has … points with the vector …, and a head learns from at least two; add some with your client, or pass an "
+        "encoder that was fitted on others: encoder=…"
+    )
+    without = {**how, "encoder": None}
+    for adopt in (ConfidenceIndex.plan_adoption, ConfidenceIndex.adopt):
+        with few.raised(ValueError):
+            adopt(client, **without)
+    with ConfidenceIndex.adopt(client, **how) as index:
+        advice = Advice(" is empty; write points with your own client, and call index.sync()")
+        with advice.raised(EmptyIndexError):
+            index.search(rows[0][0])
+        written = [point(i, rows[2][i], {"title": rows[0][i], "info": {"kind": rows[1][i]}}) for i in range(40)]
+        client.upsert("shop", [one.model_copy(update={"vector": {VECTOR: one.vector[VECTOR]}}) for one in written])
+        index.sync()
+        assert index.search(rows[0][0], limit=1).hits[0].id == 0
+    ConfidenceIndex.undo_adoption(client, collection="shop")
+    ConfidenceIndex.adopt(client, **without).close()
 
 
 def test_what_is_not_there_is_not_adopted_or_undone(tmp_path, local, how):

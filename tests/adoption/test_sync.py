@@ -97,10 +97,13 @@ def test_a_point_that_was_replaced_as_a_whole_loses_nothing_of_its_owner(adopted
 
 def test_a_key_that_is_somebody_elses_is_left_alone(adopted, shop, rows, caplog):
     _, _, vectors = rows
-    shop.upsert("shop", [point(100, vectors[0], {"title": "new", "fg": "somebody else's"})])
-    assert adopted.sync().skipped == 1
+    theirs = {"title": "new", "fg": "somebody else's"}
+    shop.upsert("shop", [point(number, vectors[0], theirs) for number in (100, 101)])
+    assert adopted.sync().skipped == 2
     assert shop.retrieve("shop", [100])[0].payload["fg"] == "somebody else's"
-    assert "not the index's" in caplog.text
+    warnings = [record.getMessage() for record in caplog.records if "not the index's" in record.getMessage()]
+    assert len(warnings) == 1  # and not one for each point
+    assert warnings[0].startswith("2 points")
     assert adopted.search("card", rank_by="base", limit=100).hits
 
 

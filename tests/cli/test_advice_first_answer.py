@@ -1,11 +1,14 @@
 """Advice on the way to a first answer: columns, types and conditions are given as the messages say."""
 
+import sys
+
 import pytest
 import typer
 from advising import Advice
 
 from fg_search import ConfidenceIndex
 from fg_search.cli.filters import SearchFilter
+from fg_search.html_table import to_frame
 from fg_search.records import RecordError
 from fg_search.records.column_types import chosen_types
 from fg_search.records.found_columns import find_columns
@@ -67,3 +70,12 @@ def test_a_decision_is_taken_back_as_the_message_says(run, encoder, tmp_path):
     out = run("decide", "keep", "a", *place)[1]
     assert Advice("… …; `fg-search undo …` takes it back").is_in(out)
     assert run("undo", out.partition("undo ")[2].partition("`")[0], *place)[0] == 0
+
+
+def test_a_data_frame_is_made_once_its_extra_is_there(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "pandas", None)
+        with Advice("a data frame needs pandas; pip install 'fg-search[notebook]'").raised(ModuleNotFoundError):
+            to_frame([{"a": 1}])
+    pytest.importorskip("pandas")
+    assert len(to_frame([{"a": 1}])) == 1

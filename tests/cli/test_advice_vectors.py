@@ -51,6 +51,9 @@ def test_vectors_are_given_with_what_they_are_of(asks, tmp_path):
     _fails(asks, advice, "search", "a", "--index", "IDX", "--vectors", "v")
     _fails(asks, advice, "calibrate", "--index", "IDX", "--vectors", "v")
     assert asks("search", "--index", "IDX", "--queries", "FILE", "--vectors", "v")[0] == 0
+    advice = Advice("--vectors are there already, and --images are embedded; give one of them")
+    for command in (fit, index):
+        _fails(asks, advice, *command, "--vectors", "v", "--images", "key")
 
 
 def test_a_model_is_run_in_one_way(asks):
@@ -66,3 +69,16 @@ def test_a_model_is_run_in_one_way(asks):
     assert "with --symmetric and --backend fastembed, give --query-prompt and --document-prompt alike" in err
     code, err = asks("fit", "--refresh", "IDX", "-o", "ENC", "--symmetric")
     assert "--symmetric does not go with --refresh" in err
+
+
+def test_items_are_vectors_or_pictures(asks):
+    advice = Advice("--vectors are there already, and --images are embedded; give one of them")
+    both = ("--vectors", "v", "--images", "key", "--label", "label")
+    fit = ("fit", "FILE", "-o", "ENC", "--groups", 2, "--codes", 2)
+    _fails(asks, advice, *fit, *both)
+    _fails(asks, advice, "index", "FILE", "--index", "IDX", *both)
+    code, err = asks("index", "FILE", "--index", "IDX", "--images", "label", "--id", "key", "--encoder", "ENC")
+    assert code == 1  # there is no encoder yet
+    assert asks(*fit, *both[:2], *both[4:])[0] == 0
+    code, err = asks("index", "FILE", "--index", "IDX", "--images", "key", "--id", "key", "--encoder", "ENC")
+    assert (code, "no file of a picture in the column 'key'" in err) == (1, True)

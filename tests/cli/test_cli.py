@@ -648,11 +648,11 @@ def decisions_in(index):
 
 BAD_ROWS = {
     "csv": (
-        'id,text,corrected_label\n"""d0""",t,new\n"""nobody""",t,new\nplain,t,new\n"""d1""",t,new,t\n'
+        'id,text,corrected_label\n"""d0""",t,new\n"""nobody""",t,new\n1.5,t,new\n"""d1""",t,new,t\n'
         '"""d2""",t,\n"""d0""",t,other\n36893488147419103232,t,new\n"""d3""",t,new\n',
         {
             ":3": "no item 'nobody'",
-            ":4": "'plain' is no id",
+            ":4": "'1.5' is no id",
             ":5": "4 cells, the header has 3",
             ":7": "it has the id 'd0' of {file}:2 and another label",
             ":8": "does not fit into 64 bits",

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from fg_search import ConfidenceIndex
+from fg_search.review.exports.formats import cell_id
 
 IDS = [1, 2, "3", "faq_076", '"q"', "-5", -6, " x "]
 
@@ -118,7 +119,7 @@ def test_what_export_writes_as_a_table_is_what_relabel_and_import_take(run, made
         rows = list(csv.DictReader(opened))
     assert len(rows) == 48
     for row in rows:
-        row["corrected_label"] = "'-new" if json.loads(row["id"]) in IDS else ""
+        row["corrected_label"] = "'-new" if cell_id(row["id"]) in IDS else ""
     table(file, [list(rows[0]), *(row.values() for row in rows)])
     code, out, err = run("relabel", file, "--index", made / "idx", "--label", "corrected_label", "--new-label")
     assert (code, out) == (0, f"{len(IDS)} of {len(IDS)} items have another label now\n"), err
@@ -151,11 +152,11 @@ def test_what_export_writes_as_lines_is_what_relabel_and_import_take(run, made):
 
 def test_import_takes_a_table_of_ones_own(run, made):
     file = table(made / "own.csv", [["id", "corrected_label"], ["3", "loan"], ["faq_076", "loan"]])
-    code, _, err = run("import", file, "--index", made / "idx")
-    assert code == 1
+    code, out, err = run("import", file, "--index", made / "idx")
+    assert (code, out) == (0, "1 decision taken, 1 bad row(s) left out\n")
     assert "the index has no item 3, but it has '3', a text; pass --ids text" in err
     code, out, _ = run("import", file, "--index", made / "idx", "--ids", "text")
-    assert (code, out) == (0, "2 decisions taken\n")
+    assert (code, out) == (0, "1 decision taken, 1 was taken before\n")
     assert labels_of(made, ["3", "faq_076"]) == {"3": "loan", "faq_076": "loan"}
 
 

@@ -26,7 +26,7 @@ def place(encoder, saved_encoder, corpus, questions, tmp_path_factory):
     with ConfidenceIndex(folder / "small", saved_encoder) as index:
         index.add(["my card", "my card pin", "pizza oven"], ids=["a", "b", "c"], labels=["card", "card", "food"])
         index.copy_to(folder / "pushed")
-    queries, right = questions(300, 5)
+    queries, right = questions(80, 5)
     rows = [json.dumps({"text": text, "label": label}) for text, label in zip(queries, right, strict=True)]
     (folder / "judged.jsonl").write_text("\n".join(rows), encoding="utf-8")
     (folder / "texts.csv").write_text("\n".join(["text", *texts]), encoding="utf-8")
@@ -47,7 +47,7 @@ COMMANDS = {
     "score": "score --index idx",
     "review": "review --index idx --kind contradicted --evidence 1 --limit 3",
     "review queries": "review --index idx --kind abstained",
-    "confused": "confused --index idx",
+    "confused": "confused --all --index idx",
     "push": "push small --index pushed",
     "pull": "pull small --index pushed",
     "decide": "decide label a --label food --index small",
@@ -101,9 +101,11 @@ def test_every_command_prints_json_or_has_a_reason_not_to():
     assert {words.split()[0] for words in COMMANDS.values()} | ELSEWHERE == printing
 
 
-def test_a_schema_is_printed_for_one_command_and_for_all(run):
+def test_a_schema_is_printed_for_one_command_and_for_all(run, monkeypatch):
     assert json.loads(run("schema", "delete")[1]) == schema_of("delete")
-    assert set(json.loads(run("schema")[1])) == set(OUTPUTS)
+    for name in [name for name in OUTPUTS if name not in ("delete", "restore")]:
+        monkeypatch.delitem(OUTPUTS, name)
+    assert set(json.loads(run("schema")[1])) == {"delete", "restore"}
     code, _, err = run("schema", "serve")
     assert (code, "prints no JSON; these do:" in err) == (2, True)
 
@@ -114,3 +116,24 @@ def test_the_checker_finds_flaws():
     for wrong in ({"removed": 1, "items": 3}, {"removed": "1", "unknown": [], "items": 3}, [], None):
         assert list(flaws(wrong, shape))
     assert list(flaws({"removed": True, "unknown": [[]], "items": 3}, shape))
+
+
+def test_default_lists_are_of_what_is_likely(run, place):
+    index = ("--index", place / "idx")
+    code, out, err = run("export", place / "likely.csv", *index, "--json")
+    assert code == 0, err
+    likely = json.loads(out)["items"]
+    assert "--min-score 0 writes them, too" in err
+    every = json.loads(run("export", place / "all.csv", *index, "--min-score", 0, "--json")[1])["items"]
+    assert likely < every
+    scores = [
+        json.loads(line)["score"]
+        for line in run("review", *index, "--kind", "contradicted", "--json", "--limit", 100)[1].splitlines()
+    ]
+    assert likely == sum(score >= 0.5 for score in scores)
+    listed, whole = (
+        [json.loads(line) for line in run("confused", *index, *more, "--json")[1].splitlines()]
+        for more in ((), ("--all",))
+    )
+    assert len(listed) <= len(whole)
+    assert all(pair["score"] > 0 or pair["first_as_second"] + pair["second_as_first"] >= 3 for pair in listed)

@@ -55,16 +55,3 @@ def test_pictures_are_learned_and_indexed(run, files):
     hits = json.loads(out)["hits"]
     assert {hit["text"] for hit in hits} == {hit["payload"]["image"][4:-4] for hit in hits}
     assert len(hits) == 12
-
-
-def test_rows_without_a_picture_are_named(run, files):
-    (files / "bad.jsonl").write_text('{"label": "red", "id": "x"}\n')
-    code, _, err = run(
-        *("index", files / "bad.jsonl", "--images", "picture", "--encoder", files / "enc"),
-        *("--index", files / "other", "--id", "id"),
-    )
-    assert (code, "no file of a picture in the column 'picture'" in " ".join(err.split())) == (1, True)
-    both = ("--images", "picture", "--vectors", "picture")
-    for command in (("index", "--index", files / "other"), ("fit", "-o", files / "other")):
-        code, _, err = run(command[0], files / "pictures.jsonl", *both, *command[1:])
-        assert (code, "give one of them" in " ".join(err.replace("│", " ").split())) == (2, True)

@@ -140,6 +140,31 @@ def _copy_without_holes(source: str, target: str) -> None:
         written.truncate(read.tell())
 
 
+@pytest.mark.model
+def test_the_notebook_runs_from_top_to_bottom(monkeypatch, capsys):
+    pytest.importorskip("pandas")
+    pytest.importorskip("matplotlib")
+    _save_time(monkeypatch)
+    notebook = json.loads((ROOT / "examples" / "first_look.ipynb").read_text(encoding="utf-8"))
+    namespace: dict[str, object] = {"__name__": "first_look"}
+    shown = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        assert (cell["outputs"], cell["execution_count"]) == ([], None)  # kept without what a run has left
+        tree = ast.parse("".join(cell["source"]))
+        last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, "first_look.ipynb", "exec"), namespace)
+        if last is not None:
+            value = eval(compile(ast.Expression(last.value), "first_look.ipynb", "eval"), namespace)
+            shown.append(type(value).__name__)
+            forms = [getattr(value, form) for form in ("_repr_html_", "_repr_png_") if hasattr(value, form)]
+            assert not forms or any(form() for form in forms)
+    assert {"ConfidenceIndex", "Calibration", "SearchResult", "IndexEvaluation", "Figure", "DataFrame"} <= set(shown)
+    namespace["index"].close()
+    assert "Loading weights" not in capsys.readouterr().err
+
+
 def _save_time(patch: pytest.MonkeyPatch) -> None:
     """What is asked here is whether the code runs: train for a few steps, encode the shipped questions once."""
     fit_head = encoder_module.fit_head

@@ -115,6 +115,8 @@ def test_a_corpus_is_calibrated_on_itself(index):
         (lambda index, base: index.search(vector=base[0] * np.nan), r"vector\[0\] holds NaN"),
         (lambda index, base: index.search("a", vector=base[:2]), "vectors has 2 rows, queries has 1 items"),
         (lambda index, base: index.search(vector=base[:2]), "vector holds several vectors"),
+        (lambda index, base: index.search(vector=[*base[0][:23], None]), r"vector\[0\] holds NaN"),
+        (lambda index, base: index.search("a", vector=[[1.0, 2.0], [1.0]]), r"vector\[1\] has 1 numbers, those before"),
         (lambda index, base: index.search(), "there is nothing to search for; give a text, or vector=…"),
         (lambda index, base: index.search_many(vectors=base[:3, :9]), "vectors has vectors of dimension 9"),
         (lambda index, base: index.search_many(["a"], vectors=base[:3]), "vectors has 3 rows, queries has 1 items"),
@@ -134,6 +136,31 @@ def test_wrong_vectors_are_named(index, base, call, message):
     with pytest.raises(ValueError, match=message):
         call(index, base[0])
     assert index.count() == 48
+
+
+@pytest.mark.parametrize("wrong", ["my card", 3.0, {"a": 1}])
+def test_what_is_no_vector_is_named(index, wrong):
+    with pytest.raises(TypeError, match="vector must be a list, got"):
+        index.search(vector=wrong)
+
+
+def test_the_vector_of_a_query_comes_in_many_forms(index, base):
+    import pandas as pd
+    import torch
+
+    one = base[0][3]
+    tensor = torch.from_numpy(one.copy()).requires_grad_()
+    for vector in (
+        one,
+        one[None],
+        one.tolist(),
+        [one],
+        iter(one),
+        tensor,
+        [tensor],
+        pd.Series(one, index=range(5, 29)),
+    ):
+        assert index.search(vector=vector).hits == index.search(vector=one).hits
 
 
 def test_vectors_of_another_model_get_a_warning_with_numbers(index, base, corpus, caplog):

@@ -151,3 +151,13 @@ def test_a_tenant_cannot_refit_for_all(tmp_path, encoder, rows):
             index.tenant("one").refit(tmp_path / "new")
         index.refit(tmp_path / "new")
         assert len(index.tenant("one")) == len(rows["texts"])
+
+
+def test_codes_grow_with_labels_that_had_one_each(tiny_model, corpus):
+    texts, labels = corpus
+    few = ["card" if label == "loan" else label for label in labels]
+    encoder = FeatureGroupEncoder(tiny_model).fit(texts, labels=few, groups=2, hidden=8, steps=5)
+    assert encoder.codes_per_group == 3
+    assert encoder.refitted(texts, labels).codes_per_group == 4
+    chosen = FeatureGroupEncoder(tiny_model).fit(texts, labels=labels, groups=2, codes=3, hidden=8, steps=5)
+    assert chosen.refitted(texts, labels).codes_per_group == 3  # fewer codes than labels were wanted

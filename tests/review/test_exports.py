@@ -236,7 +236,7 @@ def test_argilla_itself_reads_and_writes_the_records(listed, label):
         (export.from_csv, 'id,"corrected_label\n', "line 1: not CSV"),
         (export.from_csv, 'id,"corrected_label\n1,a\n2,b\n', "line 1: the quote opened here takes in the 2 line"),
         (export.from_csv, 'id,text,corrected_label\n1,"a\nb\nc\n', "line 2: the quote opened here takes in the 2 line"),
-        (export.from_csv, "id,corrected_label\nplain,a\n", "line 2: 'plain' is no id"),
+        (export.from_csv, "id,corrected_label\n1.5,a\n", "line 2: '1.5' is no id"),
         (export.from_csv, "id,corrected_label\n1,a,b\n", "line 2: 3 cells, the header has 2"),
         (export.from_csv, 'id,corrected_label\n\n1,"a\n', "line 3: not CSV"),
         (export.from_csv, f"id,corrected_label\n{'[' * 100_000},x\n", "line 2: .* is no id"),
@@ -420,3 +420,27 @@ def test_whatever_comes_back_is_read_or_named(values):
                 assert str(error).startswith((f"{unit} 1: ", "no ", "several "))  # noqa: PT017
             else:
                 assert all(label.strip() for label in chosen.values())
+
+
+@pytest.mark.parametrize(
+    ("user_id", "cell"),
+    [
+        ("A50", "A50"),
+        ("größe/3", "größe/3"),
+        ("d0", "d0"),
+        (7, "7"),
+        ("7", '"7"'),
+        ("007", '"007"'),
+        ("=A1", '"=A1"'),
+        ("a b", '"a b"'),
+        ("-x", '"-x"'),
+        ('a"b', '"a\\"b"'),
+    ],
+)
+def test_ids_are_plain_where_they_begin_with_a_letter_and_come_back(user_id, cell):
+    item = ReviewItem(user_id, "t", None, "ambiguous", 0.1, 0.9, (), "why", {})
+    table = export.to_csv([item])
+    (row,) = csv.DictReader(io.StringIO(table))
+    assert row["id"] == cell
+    filled = table.rstrip("\r\n") + "new\r\n"
+    assert export.from_csv(filled) == {user_id: "new"}

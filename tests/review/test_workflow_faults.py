@@ -52,7 +52,7 @@ def interrupt(index, monkeypatch, method, act, *, after=False):
 WRONG = [
     (("d1", "label", ""), ValueError, "label is empty"),
     (("d1", "label", " \x1c"), ValueError, "label is empty"),
-    (("d1", "label", 5), TypeError, "label is int"),
+    (("d1", "label", 5.5), TypeError, "label is float"),
     (("d1", "label", True), TypeError, "label is bool"),
     (("d1", "label", "\ud800"), ValueError, "half a character"),
     ((True, "keep"), TypeError, "an id must be"),

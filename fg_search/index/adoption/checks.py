@@ -14,8 +14,9 @@ from fg_search.engine.versions import release
 from fg_search.errors import IndexNotFoundError, UnsupportedError
 from fg_search.index.collections import find_collection, physical_collection
 from fg_search.layout.adoption import Adoption
-from fg_search.layout.conditions import is_present
+from fg_search.layout.conditions import is_null, is_present
 from fg_search.layout.keys import FEATURES_VECTOR, METADATA_KEY, PAYLOAD_KEY, is_ours_in_metadata
+from fg_search.layout.logs import log_names
 from fg_search.layout.points import payload_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.source import Source
@@ -86,6 +87,7 @@ async def adoptable(engine: Engine, collection: str, source: Source) -> Adoptabl
     else:
         source = replace(source, features=_free_name(info, collection))
         _check_metadata(info, collection)
+        await _check_log_names(engine, collection)
         await _check_key(engine, points, collection, info)
     return Adoptable(
         collection, points, source, params.size, models.Distance(params.distance), info, adoption, metadata
@@ -159,6 +161,15 @@ def _check_metadata(info: models.CollectionInfo, collection: str) -> None:
         )
 
 
+async def _check_log_names(engine: Engine, collection: str) -> None:
+    for name in log_names(collection):
+        if await find_collection(engine, name) is not None:
+            raise ValueError(
+                f"there is a collection {name!r} already, which is the name of a log of the index {collection!r}; give "
+                f"{collection!r} an alias, and adopt it by that name"
+            )
+
+
 async def _check_key(engine: Engine, points: str, collection: str, info: models.CollectionInfo) -> None:
     strict = info.config.strict_mode_config
     if strict is not None and strict.enabled and strict.unindexed_filtering_retrieve is False:
@@ -166,7 +177,7 @@ async def _check_key(engine: Engine, points: str, collection: str, info: models.
         async for records in scroll_pages(engine, points, page_size=_POINTS_PER_PAGE, with_payload=[PAYLOAD_KEY]):
             taken += sum(PAYLOAD_KEY in payload_of(record) for record in records)
     else:
-        taken = await engine.count(points, is_present(PAYLOAD_KEY))
+        taken = await engine.count(points, models.Filter(should=[is_present(PAYLOAD_KEY), is_null(PAYLOAD_KEY)]))
     if taken:
         raise ValueError(
             f"{taken:,} points of the collection {collection!r} have a payload key {PAYLOAD_KEY!r} of somebody else's, "

@@ -15,7 +15,7 @@ from fg_search.index.adoption.checks import Adoptable, adoptable, check_lengths
 from fg_search.index.adoption.options import AdoptionOptions
 from fg_search.index.adoption.planning import AdoptionPlan, plan
 from fg_search.index.adoption.sample import read_sample
-from fg_search.index.adoption.training import base_encoder, check_encoder, fit_on, part_of
+from fg_search.index.adoption.training import base_encoder, check_encoder, check_sample, fit_on, part_of
 from fg_search.index.encoders import load_encoder
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ async def prepare(
     sample = await read_sample(
         engine, target, options.most, attributes=options.attributes, seed=options.seed, progress=progress
     )
+    check_sample(sample, target, is_fitted=encoder.is_fitted)
     check_lengths(target, sample.vectors)
     await engine.work(partial(check_encoder, encoder, target, sample))
     if not encoder.is_fitted:
@@ -73,6 +74,7 @@ async def plan_adoption(engine: Engine, collection: str, options: AdoptionOption
     encoder = base_encoder(target) if given is None else copy.copy(given)
     most = min(options.most, _PLANNED)
     sample = await read_sample(engine, target, most, attributes=options.attributes, seed=options.seed)
+    check_sample(sample, target, is_fitted=encoder.is_fitted)
     check_lengths(target, sample.vectors)
     await engine.work(partial(check_encoder, encoder, target, sample))
     if not encoder.is_fitted:

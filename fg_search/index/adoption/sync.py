@@ -135,8 +135,17 @@ class _Sync:
         self._is_conditional = self._engine.is_embedded or self._engine.is_shared
         self._seen = self._written = 0
         self._skipped: set[PointId] = set()
+        self._foreign: set[PointId] = set()  # points whose payload key is somebody else's
 
     def report(self) -> SyncReport:
+        if self._foreign:
+            _LOG.warning(
+                "%d points of %s have a payload key %r that is not the index's, such as %r; they are left alone",
+                len(self._foreign),
+                self._state.name,
+                PAYLOAD_KEY,
+                min(self._foreign, key=str),
+            )
         return SyncReport(self._seen, self._written, len(self._skipped))
 
     async def write_missing(self, *, count_all: bool) -> None:
@@ -272,13 +281,8 @@ class _Sync:
         return _Change(merged, vector, own, seen.history, is_new_vector=is_new_vector)
 
     def _skip(self, point: PointId, own: object) -> None:
-        if point not in self._skipped and not isinstance(own, dict):
-            _LOG.warning(
-                "the point %r of %s has a payload key %r that is not the index's; it is left alone",
-                point,
-                self._state.name,
-                PAYLOAD_KEY,
-            )
+        if not isinstance(own, dict):
+            self._foreign.add(point)
         self._skipped.add(point)
 
     def _operations(self, changes: Sequence[_Change]) -> list[models.UpdateOperation]:

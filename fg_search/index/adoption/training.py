@@ -17,11 +17,33 @@ if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
 
 _FEWEST = 2  # labels that a head can learn to tell apart
+_FEWEST_POINTS = 2
 _COMPARED = 32  # texts
 # of a text's vector in the collection and from the model, in the middle of those compared
 _SAME, _RELATED = 0.98, 0.5
 
 _LOG = logging.getLogger("fg_search.index")
+
+
+def check_sample(sample: Sample, target: Adoptable, *, is_fitted: bool) -> None:
+    """Check that a head can learn from a sample, and warn if no point of it has a text or a label at their paths.
+
+    Raises:
+        ValueError: If there are too few points.
+    """
+    count = len(sample.vectors)
+    if not is_fitted and count < _FEWEST_POINTS:
+        raise ValueError(
+            f"{target.name!r} has {count} points with the vector {target.source.vector!r}, and a head learns from at "
+            "least two; add some with your client, or pass an encoder that was fitted on others: encoder=…"
+        )
+    if not count:
+        return
+    if not any(sample.texts):
+        keys = ", ".join(map(repr, target.source.text))
+        _LOG.warning("no point of %r has a text at %s (%d were read); ids are shown", target.name, keys, count)
+    if target.source.label is not None and not any(label is not None for label in sample.labels):
+        _LOG.warning("no point of %r has a label at %r (%d were read)", target.name, target.source.label, count)
 
 
 def check_encoder(encoder: FeatureGroupEncoder, target: Adoptable, sample: Sample) -> None:

@@ -14,7 +14,7 @@ from fg_search.index.collections import find_collection, physical_collection
 from fg_search.layout.adoption import Adoption
 from fg_search.layout.conditions import has_ids
 from fg_search.layout.keys import PAYLOAD_KEY, is_ours_in_metadata
-from fg_search.layout.logs import decision_log, query_log
+from fg_search.layout.logs import is_log, log_names
 from fg_search.layout.points import id_of, payload_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.source import is_being_filled
@@ -64,13 +64,19 @@ async def undo(engine: Engine, collection: str, progress: Callable[[int], object
     for key in made:
         await engine.delete_payload_index(points, key)
     logs = []
-    for log in (decision_log(collection), query_log(collection)):
-        if await find_collection(engine, log) is not None:
+    for log in [log for name in await _names(engine, points) for log in log_names(name)]:
+        found = await find_collection(engine, log)
+        if found is not None and is_log(found):
             await engine.delete_collection(log)
             logs.append(log)
     ours = {key: None for key in stored if is_ours_in_metadata(key)}
     await engine.update_collection(points, metadata=ours)  # last: as long as they are there, this can be gone on with
     return UndoReport(removed, tuple(made), tuple(logs))
+
+
+async def _names(engine: Engine, points: str) -> list[str]:
+    """Names by which the index may have been opened."""
+    return [points, *(alias for alias, leads_to in (await engine.get_aliases()).items() if leads_to == points)]
 
 
 async def _remove_payload(engine: Engine, points: str, progress: Callable[[int], object]) -> int:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fg_search.model.embedders.digests import settings_digest
 from fg_search.model.embedders.embedder import Embedded
-from fg_search.validation import check_count
+from fg_search.validation import as_matrix, check_count
 
 Function = Callable[[list[str]], npt.ArrayLike]
 
@@ -82,7 +82,15 @@ class CallableEmbedder:
 
     def _embed(self, function: Function | None, texts: Sequence[str]) -> Embedded:
         assert function is not None  # noqa: S101  checked by the constructor
-        found = np.asarray(function(list(texts)), dtype=np.float32)
+        if not texts:
+            return Embedded(np.empty((0, self.dimension), dtype=np.float32))
+        given = function(list(texts))
+        try:
+            found = as_matrix(given, "what it gave")
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"the function of {self.name!r} gave no vectors: {error}; let it return one vector for each text"
+            ) from error
         if found.shape != (len(texts), self.dimension):
             raise ValueError(
                 f"the function of {self.name!r} gave an array of shape {found.shape} for {len(texts)} texts, not "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import random
 import time
@@ -132,8 +133,9 @@ class HttpEmbedder:
         """Embeddings of texts that are searched for.
 
         Raises:
-            ServerError: If the endpoint refuses, or does not answer in time.
-            ValueError: If it gives something else than one vector of finite numbers for each text.
+            ServerError: If the endpoint refuses, does not answer in time, or answers with something else than one
+                vector for each text.
+            ValueError: If the vectors have another dimension, or the key cannot be sent.
         """
         return self._embed(texts, self.query_prefix)
 
@@ -141,8 +143,9 @@ class HttpEmbedder:
         """Embeddings of texts that are found.
 
         Raises:
-            ServerError: If the endpoint refuses, or does not answer in time.
-            ValueError: If it gives something else than one vector of finite numbers for each text.
+            ServerError: If the endpoint refuses, does not answer in time, or answers with something else than one
+                vector for each text.
+            ValueError: If the vectors have another dimension, or the key cannot be sent.
         """
         return self._embed(texts, self.document_prefix)
 
@@ -176,7 +179,7 @@ class HttpEmbedder:
                 response = self._client.post(
                     f"{self.url}/embeddings", json=body, headers=self._headers(), timeout=self.timeout
                 )
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 problem = f"no answer ({type(error).__name__}: {error})"
             else:
                 if response.is_success:
@@ -197,7 +200,13 @@ class HttpEmbedder:
             wait = min(2 * wait, _LONGEST_WAIT)
 
     def _headers(self) -> dict[str, str]:
-        key = os.environ.get(self.api_key_variable)
+        key = os.environ.get(self.api_key_variable, "").strip()  # files that keys are read from end in a newline
+        if not (key.isascii() and key.isprintable()):
+            # an error of httpx would quote it
+            raise ValueError(
+                f"the key in {self.api_key_variable} holds characters that no header can; put it into the "
+                f"environment again: export {self.api_key_variable}=…"
+            )
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def _advice(self, status: int) -> str:
@@ -241,7 +250,8 @@ def _vectors(answer: Any, count: int, url: str) -> npt.NDArray[np.float32]:
     """
     try:
         entries = {int(entry["index"]): entry["embedding"] for entry in answer["data"]}
-        vectors = np.array([entries[i] for i in range(count)], dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large for float32 is named where all vectors are checked
+            vectors = np.array([entries[i] for i in range(count)], dtype=np.float32)
         problem = "" if vectors.ndim == 2 and len(entries) == count else f"{len(entries)} of shape {vectors.shape[1:]}"
     except KeyError as error:
         problem = f"there is no {error}"
@@ -270,7 +280,8 @@ def _retry_after(response: httpx.Response) -> float | None:
     if said is None:
         return None
     try:
-        return max(float(said), 0.0)
+        seconds = float(said)
+        return None if math.isnan(seconds) else max(seconds, 0.0)
     except ValueError:
         pass
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import reprlib
 from collections.abc import Callable, Iterable, Iterator
 
@@ -16,13 +17,15 @@ from fg_search.review.exports.spreadsheet import escape, unescape
 from fg_search.review.items import ReviewItem
 from fg_search.validation import is_blank
 
+_PLAIN = re.compile(r"[^\W\d_][^\s\"\[\]{}]*")  # an id that is no JSON, and none that a spreadsheet takes for a formula
 _SHOWN = 12  # maximum number of column names in an error message: a file that is not CSV may seem to have any number
 
 
 def to_csv(items: Iterable[ReviewItem]) -> str:
-    """Return a table with an empty column ``corrected_label``; ids are JSON, so that 7 and "7" differ.
+    """Return a table with an empty column ``corrected_label``.
 
-    Text that a spreadsheet would run as a formula is prefixed with a single quote; :func:`from_csv` removes it.
+    An id that begins with a letter is written as it is. Others are JSON, so that 7 and "7" differ. Text that a
+    spreadsheet would run as a formula is prefixed with a single quote; :func:`from_csv` removes it.
     """
     target = io.StringIO(newline="")
     writer = csv.writer(target)
@@ -30,8 +33,22 @@ def to_csv(items: Iterable[ReviewItem]) -> str:
     for item in items:
         user_id, *values = [getattr(item, field) for field in FIELDS]
         cells = ["" if value is None else escape(value) for value in values]
-        writer.writerow([json.dumps(user_id, ensure_ascii=False), *cells, ""])
+        writer.writerow([_written(user_id), *cells, ""])
     return target.getvalue()
+
+
+def cell_id(text: str) -> UserId:
+    """Return the id that :func:`to_csv` wrote: JSON, or a text that begins with a letter.
+
+    Raises:
+        ValueError: The cell holds neither.
+    """
+    return text if _PLAIN.fullmatch(text) else parsed_id(text)
+
+
+def _written(user_id: UserId) -> str:
+    plain = isinstance(user_id, str) and _PLAIN.fullmatch(user_id) is not None
+    return str(user_id) if plain else json.dumps(user_id, ensure_ascii=False)
 
 
 def from_csv(text: str, *, delimiter: str | None = None) -> dict[UserId, str]:
@@ -48,14 +65,14 @@ def from_csv(text: str, *, delimiter: str | None = None) -> dict[UserId, str]:
 
 
 def csv_corrections(
-    text: str, *, delimiter: str | None = None, read_id: Callable[[str], UserId] = parsed_id
+    text: str, *, delimiter: str | None = None, read_id: Callable[[str], UserId] = cell_id
 ) -> Iterator[Correction | Flaw]:
     """Yield the corrections of :func:`from_csv`, and a flaw for each bad row, with the line that the row starts at.
 
     Args:
         text: Content of the file.
         delimiter: Character between cells; by default it is found in the header.
-        read_id: Function that reads an id from its cell; by default as JSON, which is how it is exported.
+        read_id: Function that reads an id from its cell; by default as it is exported.
 
     Raises:
         ValueError: The header is missing, lacks a column or names one twice, or a quote is never closed.

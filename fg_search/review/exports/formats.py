@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from fg_search.review.exports.cleanlab import to_cleanlab, to_cleanlab_csv
-from fg_search.review.exports.csv_table import csv_corrections, from_csv, to_csv
+from fg_search.review.exports.csv_table import cell_id, csv_corrections, from_csv, to_csv
 from fg_search.review.exports.jsonl import from_jsonl, jsonl_corrections, to_jsonl
 from fg_search.review.exports.label_studio import (
     LABEL_STUDIO_CONFIG,
@@ -21,6 +21,7 @@ __all__ = [
     "LABEL_STUDIO_CONFIG",
     "Form",
     "TableForm",
+    "cell_id",
     "csv_corrections",
     "from_csv",
     "from_jsonl",

@@ -179,6 +179,10 @@ def test_an_endpoint_is_asked_with_a_key_at_its_address(monkeypatch):
     embedder = HttpEmbedder(model="a", dimension=1, **_endpoint(answer))
     with Advice("; put its key into the environment: export …=…").raised(ServerError):
         embedder.embed_queries(["a"])
+    monkeypatch.setenv("FG_SEARCH_EMBEDDER_KEY", "ri\nght")
+    wrong = Advice("the key in … holds characters that no header can; put it into the environment again: export …=…")
+    with wrong.raised(ValueError):
+        embedder.embed_queries(["a"])
     monkeypatch.setenv("FG_SEARCH_EMBEDDER_KEY", "right")
     assert len(embedder.embed_queries(["a"]).vectors) == 1
     advice = Advice(

@@ -8,6 +8,7 @@ import pytest
 
 from fg_search import BroughtVectors, FeatureGroupEncoder
 from fg_search.errors import ModelMismatchError, NoEmbedderError, UnsupportedError
+from fg_search.validation import check_brought
 
 SIZES = {"groups": 4, "codes": 3, "hidden": 16, "steps": 60}
 
@@ -101,12 +102,28 @@ def test_wrong_vectors_are_named_by_their_row(vectors, message):
         FeatureGroupEncoder(BroughtVectors(24)).fit(vectors=vectors, labels=list("abab"))
 
 
+def test_an_embedder_is_no_name_of_a_model(fitted, tmp_path):
+    fitted.save(tmp_path / "encoder")
+    with pytest.raises(TypeError, match="embedder must be an embedder, got str; an embedder has name, dimension"):
+        FeatureGroupEncoder.load(tmp_path / "encoder", embedder="a-model")
+
+
 def test_vectors_come_as_arrays_lists_and_tensors(fitted, vectors, corpus):
+    import pandas as pd
     import torch
 
-    for given in (vectors.tolist(), torch.from_numpy(vectors).requires_grad_(), list(vectors.astype(np.float64))):
-        again = FeatureGroupEncoder(BroughtVectors(24, "words")).fit(vectors=given, labels=corpus[1], **SIZES)
-        assert again.fingerprint == fitted.fingerprint
+    tensor = torch.from_numpy(vectors).requires_grad_()
+    lists = vectors.tolist(), list(vectors.astype(np.float64)), list(tensor), iter(vectors)
+    for given in (*lists, tensor, pd.Series(list(vectors)), pd.DataFrame(vectors)):
+        assert np.array_equal(check_brought(given, dimension=24), vectors)
+    again = FeatureGroupEncoder(BroughtVectors(24, "words")).fit(vectors=list(tensor), labels=corpus[1], **SIZES)
+    assert again.fingerprint == fitted.fingerprint
+
+
+def test_texts_beside_vectors_may_be_generated(fitted, vectors, corpus):
+    given = iter(corpus[0])
+    again = FeatureGroupEncoder(BroughtVectors(24, "words")).fit(given, vectors=vectors, labels=corpus[1], **SIZES)
+    assert again.fingerprint == fitted.fingerprint
 
 
 def test_held_out_vectors_validate(vectors, corpus):

@@ -91,6 +91,19 @@ def test_the_key_is_that_of_the_environment(connect, endpoint, monkeypatch, corp
     assert loaded.embedder.api_key_variable == "FG_SEARCH_EMBEDDER_KEY"
 
 
+def test_a_key_with_the_newline_of_its_file_is_taken_and_none_is_ever_quoted(connect, endpoint, monkeypatch):
+    embedder = connect(dimension=24)
+    monkeypatch.setenv("FG_SEARCH_EMBEDDER_KEY", "secret-1\n")
+    embedder.embed_queries(["a"])
+    assert endpoint.requests[-1].headers["authorization"] == "Bearer secret-1"
+    for wrong in ("secret-1\nsecret-2", "secret-ü"):
+        monkeypatch.setenv("FG_SEARCH_EMBEDDER_KEY", wrong)
+        with pytest.raises(ValueError, match="the key in FG_SEARCH_EMBEDDER_KEY holds characters") as caught:
+            embedder.embed_queries(["a"])
+        assert "secret" not in str(caught.value)
+    assert len(endpoint.requests) == 1
+
+
 def test_an_encoder_is_saved_with_the_settings_and_asks_nobody_when_it_is_loaded(connect, endpoint, corpus, tmp_path):
     encoder = FeatureGroupEncoder(connect(query_prefix="please "), cache_folder=tmp_path / "cache")
     encoder.fit(corpus[0], labels=corpus[1], **SIZES).save(tmp_path / "encoder")
@@ -122,12 +135,14 @@ def test_a_busy_server_is_asked_again_after_the_time_it_names(connect, endpoint)
         httpx.Response(503, text="starting"),
         httpx.Response(500, headers={"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}),
         httpx.Response(502, headers={"retry-after": "soon"}),
+        httpx.DecodingError("incorrect header check"),
+        httpx.Response(429, headers={"retry-after": "nan"}),
     ]
     assert len(embedder.embed_queries(["a"]).vectors) == 1
     assert embedder.waited[0] == 7
     assert embedder.waited[4] == 0
-    pauses = [embedder.waited[i] for i in (1, 2, 3, 5)]
-    assert all(low <= pause <= 2 * low for pause, low in zip(pauses, (0.5, 1, 2, 8), strict=True))
+    pauses = [embedder.waited[i] for i in (1, 2, 3, 5, 6, 7)]
+    assert all(low <= pause <= 2 * low for pause, low in zip(pauses, (0.5, 1, 2, 8, 15, 15), strict=True))
 
 
 @pytest.mark.parametrize(

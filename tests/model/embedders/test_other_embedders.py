@@ -64,6 +64,24 @@ def test_a_function_gives_one_vector_for_each_text():
     embedder = CallableEmbedder(lambda texts: np.ones((len(texts), 3)), 4, name="ours")
     with pytest.raises(ValueError, match=r"'ours' gave an array of shape \(2, 3\) for 2 texts, not \(2, 4\)"):
         embedder.embed_queries(["a", "b"])
+    assert embedder.embed_queries([]).vectors.shape == (0, 4)
+
+
+@pytest.mark.parametrize("given", [None, [[1.0, 2.0], [1.0]], [1.0, 2.0], ["a", "b"]])
+def test_what_a_function_gives_is_looked_at(given):
+    embedder = CallableEmbedder(lambda texts: given, 2, name="ours")
+    with pytest.raises(ValueError, match="the function of 'ours' gave no vectors: what it gave") as caught:
+        embedder.embed_queries(["a", "b"])
+    assert str(caught.value).endswith("; let it return one vector for each text")
+
+
+def test_a_function_may_give_tensors():
+    import torch
+
+    weights = torch.ones(2, 2, requires_grad=True)
+    for given in (weights, list(weights), weights.bfloat16()):
+        embedder = CallableEmbedder(lambda texts, given=given: given, 2)
+        np.testing.assert_array_equal(embedder.embed_queries(["a", "b"]).vectors, np.ones((2, 2)))
 
 
 def test_whatever_has_the_members_is_an_embedder(tiny_model, corpus):
