@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from fastapi import APIRouter, HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,7 +13,23 @@ from fg_search.model.description import CodeDescription, Description, GroupDescr
 from fg_search.web.site import Site
 
 _PATIENCE = 3.0  # seconds to wait before showing a "still computing" page
+_ROWS = 100  # labels of the matrix
 _AGAIN = "2"  # seconds until the browser reloads that page
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Which labels share a code, group by group.
+
+    Attributes:
+        groups: For each column the groups that separate the same.
+        rows: Each label with its code in each column, counted from the most used one; ``None`` if it has none.
+        more: Number of labels that are left out.
+    """
+
+    groups: Sequence[tuple[int, ...]]
+    rows: Sequence[tuple[str, Sequence[int | None]]]
+    more: int
 
 
 def router(site: Site) -> APIRouter:
@@ -20,12 +39,17 @@ def router(site: Site) -> APIRouter:
     @routes.get("/features")
     def features(request: Request) -> Response:
         if not len(site.index):
-            return site.page(request, "features.html", description=None, overlap=None, is_empty=True)
+            return site.page(request, "features.html", description=None, overlap=None, matrix=None, is_empty=True)
         description = _description(site)
         if description is None:
             return _still_computing(request)
         return site.page(
-            request, "features.html", description=description, overlap=_overlap(description), is_empty=False
+            request,
+            "features.html",
+            description=description,
+            overlap=_overlap(description),
+            matrix=matrix_of(description),
+            is_empty=False,
         )
 
     @routes.get("/features/{group}")
@@ -73,6 +97,18 @@ def _code(group: GroupDescription, number: int) -> CodeDescription | None:
         if code.code == number:
             return code
     raise HTTPException(404)
+
+
+def matrix_of(description: Description) -> Matrix | None:
+    """Labels against groups; ``None`` if no labels share a code, since it would say nothing then."""
+    groups = [same for same in description.alike if description.groups[same[0]].name is None]
+    columns = [description.groups[same[0]].parts for same in groups]
+    if not any(len(part) > 1 for parts in columns for part in parts):
+        return None
+    codes = [{label: number for number, part in enumerate(parts) for label in part} for parts in columns]
+    labels = list(dict.fromkeys(label for parts in columns for part in parts for label in part))
+    rows = [(label, [column.get(label) for column in codes]) for label in labels[:_ROWS]]
+    return Matrix(groups, rows, max(len(labels) - _ROWS, 0))
 
 
 def _overlap(description: Description) -> float | None:

@@ -271,7 +271,7 @@ def test_a_round_without_javascript(serve, open_page, served):
     click(page, "Undo the last")
     assert page.locator("#text").inner_text() == first
     follow(page, "Features")
-    page.get_by_role("link", name=re.compile("^Groups? 0")).click()
+    page.locator(".groups").get_by_role("link", name=re.compile("^Groups? 0")).click()
     page.get_by_role("link", name="Code").first.click()
     page.get_by_text("Surest").wait_for()
 

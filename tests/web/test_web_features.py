@@ -1,17 +1,19 @@
 import html
 import re
+from dataclasses import replace
 from threading import Event
 
 import pytest
 
 from fg_search.web.background import Background
+from fg_search.web.features_view import matrix_of
 from fg_search.web.survey import describe_sample, read_sample
 
 
 def test_groups_codes_and_what_they_mean(browse, common):
     client = browse(common)
     overview = client.get("/features")
-    assert overview.text.count('<a href="/features/') == 4
+    assert overview.text.split('class="groups"')[1].count('<a href="/features/') == 4
     described = describe_sample(common, read_sample(common, None))
     for same in described.alike:
         assert described.groups[same[0]].title in html.unescape(overview.text)
@@ -24,6 +26,18 @@ def test_groups_codes_and_what_they_mean(browse, common):
     assert "Surest" in code.text
     assert "Least sure" in code.text
     assert "Typical words" in code.text
+
+
+def test_labels_that_share_a_code_have_the_same_letter(browse, common):
+    described = describe_sample(common, read_sample(common, None))
+    matrix = matrix_of(described)
+    for label, codes in matrix.rows:
+        for same, code in zip(matrix.groups, codes, strict=True):
+            assert label in described.groups[same[0]].parts[code]
+    page = browse(common).get("/features").text
+    assert page.count('scope="row"') == len(matrix.rows) == 4
+    alone = replace(described, groups=tuple(replace(group, parts=(("card",), ("loan",))) for group in described.groups))
+    assert matrix_of(alone) is None  # each label has a code of its own: there is nothing to see
 
 
 def test_the_sample_is_described_as_the_encoder_describes_the_texts(common, corpus):

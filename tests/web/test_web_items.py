@@ -7,6 +7,7 @@ import pytest
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, IndexSettings
+from fg_search.web import item_list, items_view
 from fg_search.web.item_filter import condition_of
 
 
@@ -112,7 +113,7 @@ def test_the_view_has_the_same_list_and_keeps_its_filter_in_every_address(browse
 
 
 def test_the_next_page_begins_where_the_first_ends(browse, served, monkeypatch):
-    monkeypatch.setattr("fg_search.web.items_view.LISTED", 20)
+    monkeypatch.setattr(items_view, "LISTED", 20)
     client = browse(served)
     first = client.get("/items?sort=label").text
     assert "1 to 20 of 48" in first
@@ -127,7 +128,7 @@ def test_what_is_listed_comes_as_a_file_that_relabel_takes_back(browse, shop, fo
     from fg_search.review.exports.csv_table import from_csv
     from fg_search.review.exports.jsonl import from_jsonl
 
-    monkeypatch.setattr("fg_search.web.item_list._EXPORTED", 7)
+    monkeypatch.setattr(item_list, "_EXPORTED", 7)
     answer = browse(shop).get("/items/export", params={"form": form, "where": "colour=red", "sort": "-confidence"})
     assert answer.headers["content-disposition"] == f'attachment; filename="items.{form}"'
     if form == "csv":
@@ -185,7 +186,7 @@ def test_bad_forms_are_refused(browse, served, monkeypatch):
     nothing = client.submit("/items", "/items/act", action="keep")
     assert "tick some items first" in client.get(nothing.headers["location"]).text
     assert client.post("/items/act", data={"item": '"d1"', "action": "keep"}).status_code == 403
-    monkeypatch.setattr("fg_search.web.item_list.MAX_DECIDED", 5)
+    monkeypatch.setattr(item_list, "MAX_DECIDED", 5)
     assert (
         "at most 5 can be decided about at once"
         in client.submit("/items", "/items/act", scope="all", action="keep").text

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from fg_search import ConfidenceIndex
+from fg_search.web import item_map
 from fg_search.web.item_map import ItemMap
 
 
@@ -54,7 +55,7 @@ def test_a_region_of_the_map_is_a_filter_of_items(browse, common, monkeypatch):
     assert 0 < found["total"] < 48
     assert client.get("/api/items?region=0,0,1,1").json()["total"] == 48
     assert client.get("/api/items?region=0,0,1").status_code == 422
-    monkeypatch.setattr("fg_search.web.item_map.MAX_REGION", 10)
+    monkeypatch.setattr(item_map, "MAX_REGION", 10)
     assert "at most 10 can be listed" in client.get("/api/items?region=0,0,1,1").json()["error"]
 
 
@@ -74,7 +75,7 @@ def test_decisions_show_on_the_map_without_drawing_it_anew(browse, served):
 
 
 def test_of_more_items_than_fit_a_sample_is_shown(browse, common, monkeypatch):
-    monkeypatch.setattr("fg_search.web.item_map.MAX_ITEMS", 20)
+    monkeypatch.setattr(item_map, "MAX_ITEMS", 20)
     page, raw = drawn(browse(common))
     assert len(raw) == 200
     assert "a sample of" in page
