@@ -189,7 +189,9 @@ def _points_get(client: QdrantClient, asked: Any) -> Any:
         with_payload=ToRest.convert_with_payload_interface(asked.with_payload),
         with_vectors=ToRest.convert_with_vectors_selector(asked.with_vectors),
     )
-    return q.GetResponse(result=[ToGrpc.convert_record(record) for record in found])
+    # a server sends an empty payload where none was asked for
+    records = [record.model_copy(update={"payload": record.payload or {}}) for record in found]
+    return q.GetResponse(result=[ToGrpc.convert_record(record) for record in records])
 
 
 def _points_scroll(client: QdrantClient, asked: Any) -> Any:

@@ -102,7 +102,7 @@ def _lines(items, **more):
     [
         (
             Advice("is no id as it was exported; leave the ids as they are"),
-            lambda table: table.replace('"""c"""', "c"),
+            lambda table: table.replace("\n7,", "\n7.5,"),
         ),
         (
             Advice(" cells, the header has …; put a text that holds … in quotes"),
