@@ -16,11 +16,11 @@ review: $(VENV)/.demo ## correct wrong labels of the same corpus on the page, an
 	$(BIN)/fg-search demo --review
 
 test: $(VENV)/.dev ## all tests but those of integrations, on all cores
-	$(PYTEST) --ignore tests/integrations
+	$(PYTEST) --ignore tests/integrations -m "not frameworks"
 
 # in one process: to load four frameworks takes half as long as all of their tests
-test-integrations: $(VENV)/.dev ## tests of integrations, with the standard suites of their ecosystems
-	$(BIN)/python -m pytest tests/integrations
+test-integrations: $(VENV)/.dev ## tests of integrations, with the standard suites of their ecosystems, and the pages about them
+	$(BIN)/python -m pytest tests/integrations tests/docs/test_code_blocks.py -m frameworks
 
 coverage: $(VENV)/.dev ## all tests, and the files with lines and branches that none of them runs, the worst first
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered

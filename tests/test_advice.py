@@ -40,21 +40,27 @@ _UNTRIED = {
 _FILES = sorted(Path(__file__).parent.rglob("test_advice_*.py"))
 
 
-def test_every_advice_is_followed_by_a_test():
+@pytest.fixture(scope="module")
+def given():
+    """Places and texts of all messages that give advice."""
+    return list(messages())
+
+
+def test_every_advice_is_followed_by_a_test(given):
     known = [*_UNTRIED, *(text for path in _FILES for text in tried(path))]
-    missing = [f"{place}: {text}" for place, text in messages() if not any(part in text for part in known)]
+    missing = [f"{place}: {text}" for place, text in given if not any(part in text for part in known)]
     assert not missing, "\n".join(["no test of", *missing])
 
 
 @pytest.mark.parametrize("path", _FILES, ids=lambda path: path.stem)
-def test_every_tried_advice_is_that_of_one_message(path):
-    texts = {text for _, text in messages()}
+def test_every_tried_advice_is_that_of_one_message(path, given):
+    texts = {text for _, text in given}
     odd = [part for part in tried(path) if sum(part in text for text in texts) != 1]
     assert odd == []
 
 
-def test_untried_advice_is_still_given():
-    texts = {text for _, text in messages()}
+def test_untried_advice_is_still_given(given):
+    texts = {text for _, text in given}
     assert [part for part in _UNTRIED if sum(part in text for text in texts) != 1] == []
 
 

@@ -41,6 +41,28 @@ FRAMEWORKS = {
 }
 
 
+def frameworks(block: Block) -> set[str]:
+    """Frameworks that a block imports, itself or through an integration."""
+    imported = {
+        name
+        for node in ast.walk(ast.parse(block.code))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    return {
+        module
+        for module in FRAMEWORKS
+        for name in imported
+        if name.partition(".")[0] == module or name == f"fg_search.integrations.{module.removesuffix('_core')}"
+    }
+
+
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    """A page about a framework is run with the tests of integrations."""
+    needs_one = any(frameworks(one) for one in BY_PAGE[name] if one.language == "python" and one.skipped is None)
+    return [pytest.mark.frameworks] if needs_one else []
+
+
 @pytest.fixture(scope="module")
 def program() -> Any:
     """The commands."""
@@ -78,7 +100,7 @@ def test_the_shell_of_the_readme_runs(made):
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("name", PYTHON)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=_marks(name)) for name in PYTHON])
 def test_the_python_of_a_page_runs_from_top_to_bottom(name, made, tmp_path, monkeypatch):
     shutil.copytree(made, tmp_path, copy_function=_copy_without_holes, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
@@ -171,22 +193,6 @@ def _save_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(encoder_module, "fit_head", lambda *a, **k: fit_head(*a, **{**k, "steps": k.get("steps") or 40}))
     for method in (FeatureGroupEncoder.__init__, FeatureGroupEncoder.load):
         patch.setitem(method.__kwdefaults__, "cache_folder", os.environ["FG_SEARCH_CACHE"])
-
-
-def frameworks(block: Block) -> set[str]:
-    """Frameworks that a block imports, itself or through an integration."""
-    imported = {
-        name
-        for node in ast.walk(ast.parse(block.code))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
-    }
-    return {
-        module
-        for module in FRAMEWORKS
-        for name in imported
-        if name.partition(".")[0] == module or name == f"fg_search.integrations.{module.removesuffix('_core')}"
-    }
 
 
 def run_python(block: Block, namespace: dict[str, object]) -> None:

@@ -31,7 +31,7 @@ from writing_operations import (
 )
 
 EVERYTHING = settings.default.max_examples > 100  # in the nightly profile
-SAMPLE = None if EVERYTHING else 2
+SAMPLE = None if EVERYTHING else 3
 HOUR = 3600.0
 FIRST_IN_A_LOG = (
     DECIDE_KEEP,
