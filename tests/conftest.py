@@ -228,7 +228,7 @@ def pytest_collection_finish() -> None:
     make many hits.
     """
     gc.freeze()
-    gc.set_threshold(10_000)
+    gc.set_threshold(100_000, 20, 20)
     gc.enable()
 
 

@@ -7,7 +7,7 @@ import os
 from hypothesis import HealthCheck, settings
 
 _MODERATE = 100
-_BRIEF = 30  # all tests together are to take less than five minutes
+_BRIEF = 25  # all tests together are to take less than five minutes
 
 ANY_PACE = [HealthCheck.too_slow]  # no test measures time
 WITH_FIXTURES = [*ANY_PACE, HealthCheck.function_scoped_fixture]  # for fixtures that examples may share

@@ -149,23 +149,23 @@ def test_the_calibration_follows_the_traffic_of_all_tenants(encoder, rows, quest
         views = {name: index.tenant(name) for name in ("north", "south")}
         for view in views.values():
             view.add(**rows)
-        texts, labels = questions(300, 0)
+        texts, labels = questions(200, 0)
         index.calibrate(texts, labels, tenants=["north"] * len(texts))
         for wrong in ({"expected_unanswerable": 0.2}, {"queries": texts[:50]}, {}):
             with pytest.raises(ValueError, match="adapt the index itself"):
                 views["north"].adapt(**wrong)
-        known, unknown = traffic(60, 0.0, 3), traffic(60, 1.0, 4)
-        both = {"queries": [*known, *unknown], "tenants": ["north"] * 60 + ["south"] * 60}
+        known, unknown = traffic(40, 0.0, 3), traffic(40, 1.0, 4)
+        both = {"queries": [*known, *unknown], "tenants": ["north"] * 40 + ["south"] * 40}
         given = index.adapt(**both)
         views["north"].search_many(known, log="all")
         views["south"].search_many(unknown, log="all")
         logged = index.adapt()
         assert logged.share.value == pytest.approx(given.share.value, abs=0.02)
         assert 0.3 < logged.share.value < 0.7
-        assert views["south"].check_traffic(unknown).queries == 60
+        assert views["south"].check_traffic(unknown).queries == 40
         with pytest.raises(ValueError, match="say of which each query is"):
             index.adapt(texts)
-        with pytest.raises(ValueError, match="tenants has 1 items, queries 300"):
+        with pytest.raises(ValueError, match="tenants has 1 items, queries 200"):
             index.adapt(texts, tenants=["north"])
         with pytest.raises(ValueError, match="the log knows the tenants"):
             index.check_traffic(tenants=["north"])
