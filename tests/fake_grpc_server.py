@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 from qdrant_client import grpc as q
 from qdrant_client.conversions.conversion import GrpcToRest as ToRest
 from qdrant_client.conversions.conversion import RestToGrpc as ToGrpc
@@ -189,9 +189,7 @@ def _points_get(client: QdrantClient, asked: Any) -> Any:
         with_payload=ToRest.convert_with_payload_interface(asked.with_payload),
         with_vectors=ToRest.convert_with_vectors_selector(asked.with_vectors),
     )
-    # a server sends an empty payload where none was asked for
-    records = [record.model_copy(update={"payload": record.payload or {}}) for record in found]
-    return q.GetResponse(result=[ToGrpc.convert_record(record) for record in records])
+    return q.GetResponse(result=_records(found))
 
 
 def _points_scroll(client: QdrantClient, asked: Any) -> Any:
@@ -205,7 +203,12 @@ def _points_scroll(client: QdrantClient, asked: Any) -> Any:
         with_vectors=ToRest.convert_with_vectors_selector(asked.with_vectors),
     )
     offset = None if following is None else ToGrpc.convert_extended_point_id(following)
-    return q.ScrollResponse(result=[ToGrpc.convert_record(record) for record in found], next_page_offset=offset)
+    return q.ScrollResponse(result=_records(found), next_page_offset=offset)
+
+
+def _records(found: list[models.Record]) -> list[Any]:
+    """Records as a server sends them: with an empty payload where none was asked for."""
+    return [ToGrpc.convert_record(record.model_copy(update={"payload": record.payload or {}})) for record in found]
 
 
 def _points_count(client: QdrantClient, asked: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -155,12 +155,19 @@ def index(
         target.encoder.cache_folder = cache_folder(cache, no_cache=no_cache)
         rows.warn_of_twins(target)
         with timed(f"indexed {rows.count:,} items"):
-            if images is not None:
-                added = _add_images(target, list(rows), images, file, has_texts=column is not None)
-            elif vectors is None:
+            if vectors is None and images is None:
                 added = _add(target, rows, has_ids=id is not None, batch_size=batch_size)
             else:
-                added = _add_vectors(target, list(rows), vectors, file, has_texts=column is not None)
+                records = list(rows)
+                given = (
+                    {"vectors": vectors_of(records, vectors, file)}
+                    if images is None
+                    else {
+                        "images": pictures_of(records, images, file),
+                        "payloads": [{**record.payload, IMAGE_KEY: record.payload[images]} for record in records],
+                    }
+                )
+                added = _add_records(target, records, has_texts=column is not None, **given)
         if filterable:
             make_filterable(opened, filterable)
         count = len(target)
@@ -184,29 +191,13 @@ def _add(index: ConfidenceIndex, rows: ItemRows, *, has_ids: bool, batch_size: i
     )
 
 
-def _add_vectors(
-    index: ConfidenceIndex, records: Sequence[Record], vectors: str, file: Path, *, has_texts: bool
-) -> AddReport:
-    ids = [record.id for record in records if record.id is not None]
+def _add_records(index: ConfidenceIndex, records: Sequence[Record], *, has_texts: bool, **given: Any) -> AddReport:
+    """Add rows whose base embeddings are given, or are made of what is given beside them."""
     return index.add(
         [record.text for record in records] if has_texts else None,
-        ids=ids or None,
+        ids=[record.id for record in records if record.id is not None] or None,
         labels=[record.label for record in records],
-        payloads=[record.payload for record in records],
-        vectors=vectors_of(records, vectors, file),
-    )
-
-
-def _add_images(
-    index: ConfidenceIndex, records: Sequence[Record], column: str, file: Path, *, has_texts: bool
-) -> AddReport:
-    ids = [record.id for record in records if record.id is not None]
-    return index.add(
-        [record.text for record in records] if has_texts else None,
-        ids=ids or None,
-        labels=[record.label for record in records],
-        payloads=[{**record.payload, IMAGE_KEY: record.payload.get(column)} for record in records],
-        images=pictures_of(records, column, file),
+        **{"payloads": [record.payload for record in records], **given},
     )
 
 

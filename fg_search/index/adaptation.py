@@ -14,7 +14,7 @@ from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.errors import NotCalibratedError
 from fg_search.index.calibration import Calibration
 from fg_search.index.query_vectors import Queries
-from fg_search.index.relevance import keep
+from fg_search.index.relevance import keep, kept_calibration
 from fg_search.index.result_evidence import evidence_if_any, joined
 from fg_search.index.retrieval import check_findable
 from fg_search.index.search_options import SearchOptions
@@ -102,8 +102,7 @@ async def present_calibration(state: IndexState) -> Calibration:
     Raises:
         NotCalibratedError: If there is none.
     """
-    info = await state.engine.get_collection(state.collection)
-    calibration = Calibration.of_metadata(info.config.metadata, state.metadata.fingerprint)
+    calibration = await kept_calibration(state)
     if calibration is None:
         raise NotCalibratedError(
             f"{state.name} has no calibration that could follow the traffic; calibrate it once on judged queries: "

@@ -107,7 +107,7 @@ def clearing(records: Sequence[models.Record | models.ScoredPoint]) -> list[mode
 
 async def append_waiting(state: IndexState, point: int | str, entry: Mapping[str, Any]) -> None:
     """Log an entry that is to be carried out. The log is made if it is missing."""
-    await _write(state, [_insertion(str(point), entry, "waiting")])
+    await _write(state, [_insertion(_point_of(str(point), entry, "waiting"))])
 
 
 async def set_stage(state: IndexState, number: int, stage: Stage, failed: str | None = None) -> None:
@@ -238,25 +238,23 @@ def next_number(state: IndexState, known: int) -> int:
 async def append_records(state: IndexState, records: Sequence[models.Record]) -> None:
     """Add entries of another copy's log, as they stand there, unless they are here. An undo ends what it undoes."""
     by_number = sorted(records, key=lambda record: int(payload_of(record)[NUMBER]))
-    for page in pages(by_number, _PAGE):
-        operations: list[models.UpdateOperation] = []
-        for record in page:
-            payload = payload_of(record)
-            point = models.PointStruct(id=id_of(record), vector={}, payload=payload)
-            inserted = models.PointsList(points=[point], update_mode=models.UpdateMode.INSERT_ONLY)
-            operations.append(models.UpsertOperation(upsert=inserted))
-            if payload.get(UNDOES) is not None:
-                operations.append(_staging(payload[UNDOES], "over"))
-        await _write(state, operations)
+    await _append_points(
+        state, [models.PointStruct(id=id_of(one), vector={}, payload=payload_of(one)) for one in by_number], "most"
+    )
 
 
 async def _append(state: IndexState, entries: Sequence[tuple[str, Mapping[str, Any]]], copies: Copies) -> None:
     """Add entries to the log, in order, unless they are there. An undo ends the stage of what it undoes."""
-    for page in pages(entries, _PAGE):
+    points = [_point_of(item, entry, "standing" if entry.get(UNDOES) is None else "over") for item, entry in entries]
+    await _append_points(state, points, copies)
+
+
+async def _append_points(state: IndexState, points: Sequence[models.PointStruct], copies: Copies) -> None:
+    for page in pages(points, _PAGE):
         operations: list[models.UpdateOperation] = []
-        for item, entry in page:
-            undoes = entry.get(UNDOES)
-            operations.append(_insertion(item, entry, "standing" if undoes is None else "over"))
+        for point in page:
+            operations.append(_insertion(point))
+            undoes = (point.payload or {}).get(UNDOES)
             if undoes is not None:
                 operations.append(_staging(undoes, "over"))
         await _write(state, operations, copies)
@@ -271,9 +269,12 @@ async def _write(state: IndexState, operations: Sequence[models.UpdateOperation]
     await to_log(state, name, DECISION_LOG_INDEXES, write)
 
 
-def _insertion(item: str, entry: Mapping[str, Any], stage: Stage) -> models.UpdateOperation:
+def _point_of(item: str, entry: Mapping[str, Any], stage: Stage) -> models.PointStruct:
     values = dict(entry)
-    point = models.PointStruct(id=values.pop(KEY), vector={}, payload={**values, STAGE: stage, ITEM: item})
+    return models.PointStruct(id=values.pop(KEY), vector={}, payload={**values, STAGE: stage, ITEM: item})
+
+
+def _insertion(point: models.PointStruct) -> models.UpdateOperation:
     return models.UpsertOperation(upsert=models.PointsList(points=[point], update_mode=models.UpdateMode.INSERT_ONLY))
 
 

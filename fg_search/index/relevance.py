@@ -193,6 +193,12 @@ async def described(state: IndexState, options: SearchOptions) -> dict[str, Any]
     }
 
 
+async def kept_calibration(state: IndexState) -> Calibration | None:
+    """The calibration that is kept with the index now; ``None`` if there is none, or of another encoder."""
+    info = await state.engine.get_collection(state.collection)
+    return Calibration.of_metadata(info.config.metadata, state.metadata.fingerprint)
+
+
 async def keep(state: IndexState, metadata: dict[str, Any]) -> None:
     """Keep metadata with the index, where everybody who opens it finds them."""
     try:

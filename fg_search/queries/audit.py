@@ -14,7 +14,7 @@ from fg_search.errors import DecisionConflictError, ItemNotFoundError, NotCalibr
 from fg_search.index.audited_threshold import AuditedThreshold
 from fg_search.index.calibration import Calibration
 from fg_search.index.following import followed
-from fg_search.index.relevance import keep
+from fg_search.index.relevance import keep, kept_calibration
 from fg_search.index.state import IndexState
 from fg_search.layout.history import new_token
 from fg_search.queries.audited_answers import AuditedAnswer, answers_of, with_texts
@@ -254,8 +254,7 @@ async def _keep(state: IndexState, calibration: Calibration, target: float) -> C
         ModelMismatchError: If the index has moved to another encoder.
         NotCalibratedError: If somebody has calibrated it meanwhile.
     """
-    info = await state.engine.get_collection(state.collection)
-    stored = Calibration.of_metadata(info.config.metadata, state.metadata.fingerprint)
+    stored = await kept_calibration(state)
     if stored is None or stored.key != calibration.key:
         raise NotCalibratedError(
             f"{state.name} was calibrated by somebody else in this very moment; the judgement is noted, but it is "

@@ -14,20 +14,20 @@ from typing import Any, Literal
 from qdrant_client import models
 
 from fg_search.engine.paging import pages, scroll_pages
-from fg_search.engine.port import Engine, PointId
+from fg_search.engine.port import PointId
 from fg_search.errors import DecisionConflictError, ModelMismatchError, UnsupportedError
 from fg_search.ids import UserId
 from fg_search.index.copies import OURS, copy_notes
 from fg_search.index.decision_log import append_records, log_decisions
 from fg_search.index.following import followed
 from fg_search.index.info import count_all
-from fg_search.index.logs import read_log
+from fg_search.index.logs import entries_in, read_log
 from fg_search.index.progress import progress_bar
 from fg_search.index.state import IndexState
 from fg_search.index.unchanged import TOUCHED
 from fg_search.layout.history import History
 from fg_search.layout.items import Item
-from fg_search.layout.keys import GIVEN_LABEL_KEY, PAYLOAD_KEY, REVIEWED_KEY
+from fg_search.layout.keys import GIVEN_LABEL_KEY, HASH_KEY, ITEM_HISTORY_KEY, PAYLOAD_KEY, REVIEWED_KEY
 from fg_search.layout.logs import ITEM, STAGE, decision_log
 from fg_search.layout.points import features_of, history_of, id_of, is_ours, payload_of, vectors_of
 from fg_search.review.decisions import ReviewDecision
@@ -37,6 +37,7 @@ from fg_search.review.item_changes import SeenItem, change_item
 Order = Literal["same", "ahead", "behind", "apart"]
 
 _PAGE = 512
+_OF_HISTORY = (HASH_KEY, ITEM_HISTORY_KEY)  # every item has the first
 _BY_PEOPLE = ("label", GIVEN_LABEL_KEY.removeprefix(f"{PAYLOAD_KEY}."), REVIEWED_KEY, "set_aside")
 
 
@@ -227,16 +228,20 @@ async def _both(state: IndexState, other: IndexState) -> tuple[IndexState, Index
     return state, other
 
 
-async def _points(state: IndexState, chosen: models.Filter | None = None) -> AsyncIterator[list[models.Record]]:
+async def _points(
+    state: IndexState, chosen: models.Filter | None = None, keys: bool | Sequence[str] = True
+) -> AsyncIterator[list[models.Record]]:
     scope = models.Filter(must=[OURS, *([] if chosen is None else [chosen])])
     async for records in scroll_pages(
-        state.engine, state.points, page_size=_PAGE, scroll_filter=scope, copies="active"
+        state.engine, state.points, page_size=_PAGE, scroll_filter=scope, with_payload=keys, copies="active"
     ):
         yield records
 
 
-async def _retrieved(state: IndexState, ids: Sequence[PointId]) -> dict[PointId, models.Record]:
-    found = await state.engine.retrieve(state.points, ids, copies="most")
+async def _retrieved(
+    state: IndexState, ids: Sequence[PointId], keys: bool | Sequence[str] = True
+) -> dict[PointId, models.Record]:
+    found = await state.engine.retrieve(state.points, ids, with_payload=keys, copies="most")
     return {id_of(record): record for record in found if is_ours(record)}
 
 
@@ -271,8 +276,8 @@ async def _remove_gone(
     """Remove what was deleted in the other copy by a decision. Return how many, and how many it lacks besides."""
     deleted = {payload_of(entry)[ITEM]: _history_of_deleted(entry) for entry in entries if _is_deletion(entry)}
     removed = only_here = 0
-    async for records in _points(state):
-        there = await _retrieved(other, [id_of(record) for record in records])
+    async for records in _points(state, keys=_OF_HISTORY):
+        there = await _retrieved(other, [id_of(record) for record in records], _OF_HISTORY)
         gone = [record for record in records if id_of(record) not in there]
         leaving = [
             id_of(record)
@@ -316,12 +321,9 @@ async def _delete_there(other: IndexState, entry: models.Record, conflicts: dict
 
 async def _missing_entries(source: IndexState, destination: IndexState) -> list[models.Record]:
     """Entries of one log of decisions that the other lacks."""
-    known = {str(entry.id) for entry in await _log(destination.engine, destination.collection)}
-    return [entry for entry in await _log(source.engine, source.collection) if str(entry.id) not in known]
-
-
-async def _log(engine: Engine, collection: str) -> list[models.Record]:
-    return await read_log(engine, decision_log(collection))
+    known = set(await entries_in(destination.engine, decision_log(destination.collection)))
+    entries = await read_log(source.engine, decision_log(source.collection))
+    return [entry for entry in entries if id_of(entry) not in known]
 
 
 def _is_deletion(entry: models.Record) -> bool:
