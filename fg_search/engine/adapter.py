@@ -31,7 +31,7 @@ from fg_search.engine.port import Engine, PayloadIndex, PointId, Selector
 from fg_search.engine.shard_keys import selecting
 from fg_search.engine.shards import Shards, is_there
 from fg_search.engine.snapshot_transfer import download, upload
-from fg_search.engine.versions import check_version
+from fg_search.engine.versions import SLICES_FROM, check_version, release
 from fg_search.engine.writes import (
     Unit,
     operations_as_sent,
@@ -80,6 +80,11 @@ class Adapter(Shards):
             return (await self._repeat(self._methods.info)).version
         except ServerError:
             return None  # something before the server keeps this address for itself
+
+    async def has_slices(self) -> bool:
+        version = await self.server_version()  # an engine that runs here has the time of one thread in any case
+        found = None if version is None else release(version)
+        return found is not None and found >= SLICES_FROM
 
     async def check_writable(self, collection: str) -> None:
         """Make sure that the API key may write, before long work whose result is to be written.

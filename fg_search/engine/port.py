@@ -64,6 +64,9 @@ class Engine(Protocol):
     async def server_version(self) -> str | None:
         """Release of the server, ``None`` without one, or if it does not say."""
 
+    async def has_slices(self) -> bool:
+        """Whether several slices of the points can be read at once, and that is faster: on a server from 1.19 on."""
+
     # --- collections --------------------------------------------------------------------------------------
 
     async def get_collections(self) -> list[str]:

@@ -9,6 +9,7 @@ from fg_search.errors import ServerError
 # 1.16 brought metadata of collections and conditional writes, 1.17 writes that only insert or only update. An older
 # server ignores what it does not know, and answers as if it had done it.
 OLDEST = (1, 17)
+SLICES_FROM = (1, 19)
 
 
 def check_version(version: str, url: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from qdrant_client import models
 
 from fg_search.engine.answers import is_not_found
-from fg_search.engine.paging import scroll_pages
+from fg_search.engine.paging import scanning, scroll_pages
 from fg_search.engine.port import Engine
 from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.index.collections import find_collection, physical_collection, want
@@ -171,16 +171,18 @@ async def _copy_points(
     """
     try:
         written = 0
-        async for records in scroll_pages(
+        reading = scanning(
             state.engine,
             state.points,
             page_size=ITEMS_PER_WRITE,
             scroll_filter=OURS,
             with_vectors=True,
             copies="active",
-        ):
-            written += await _write_missing(destination, points, records, metadata)
-            progress(len(records))
+        )
+        async with reading as found:
+            async for records in found:
+                written += await _write_missing(destination, points, records, metadata)
+                progress(len(records))
         if is_new:  # what an interrupted copy has left may have points that were deleted since
             await remove_extra(state.engine, state.points, destination, points)
         copied, compared = await _verify(state, destination, points, metadata)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fg_search.engine.paging import scroll_pages
+from fg_search.engine.paging import scanning
 from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import IndexState
@@ -19,7 +19,7 @@ from fg_search.layout.points import id_of, is_ours, payload_of, vectors_of
 
 @dataclass(frozen=True)
 class Corpus:
-    """The n items of an index.
+    """The n items of an index, in the order of the engine's ids.
 
     Attributes:
         point_ids: Engine's ids.
@@ -54,25 +54,48 @@ async def read_corpus(
     names = [BASE_VECTOR] if state.metadata.has_base else False
     corpus = Corpus([], [], [], [], [], [], None)
     vectors: list[npt.NDArray[np.float32]] = []
-    async for records in scroll_pages(
+    reading = scanning(
         state.engine,
         state.points,
         page_size=ITEMS_PER_WRITE,
         scroll_filter=state.scope_of_all(),
         with_vectors=names,
-    ):
-        records = [record for record in records if is_ours(record)]
-        for record in records:
-            payload = dict(payload_of(record))
-            features = payload.pop(PAYLOAD_KEY)
-            if least_doubtful is not None and is_doubtful(features, least_doubtful):
-                corpus.doubtful.append(len(corpus.ids))
-            corpus.point_ids.append(id_of(record))
-            corpus.ids.append(features["id"])
-            corpus.texts.append(features["text"])
-            corpus.labels.append(features.get("label"))
-            corpus.payloads.append(payload)
-        if names and records:
-            vectors.append(np.array([vectors_of(record)[BASE_VECTOR] for record in records], dtype=np.float32))
-        progress(len(records))
-    return replace(corpus, base=np.concatenate(vectors) if vectors else None)
+    )
+    async with reading as found:
+        async for page in found:
+            records = [record for record in page if is_ours(record)]
+            for record in records:
+                payload = dict(payload_of(record))
+                features = payload.pop(PAYLOAD_KEY)
+                if least_doubtful is not None and is_doubtful(features, least_doubtful):
+                    corpus.doubtful.append(len(corpus.ids))
+                corpus.point_ids.append(id_of(record))
+                corpus.ids.append(features["id"])
+                corpus.texts.append(features["text"])
+                corpus.labels.append(features.get("label"))
+                corpus.payloads.append(payload)
+            if names and records:
+                vectors.append(np.array([vectors_of(record)[BASE_VECTOR] for record in records], dtype=np.float32))
+            progress(len(records))
+    return _in_order(replace(corpus, base=np.concatenate(vectors) if vectors else None))
+
+
+def _in_order(corpus: Corpus) -> Corpus:
+    """The items in the order of the engine's ids, so that what is learned from them is the same each time."""
+    order = sorted(range(len(corpus.ids)), key=lambda row: _place(corpus.point_ids[row]))
+    if order == list(range(len(order))):
+        return corpus
+    rows = {row: place for place, row in enumerate(order)}
+    return Corpus(
+        point_ids=[corpus.point_ids[row] for row in order],
+        ids=[corpus.ids[row] for row in order],
+        texts=[corpus.texts[row] for row in order],
+        labels=[corpus.labels[row] for row in order],
+        payloads=[corpus.payloads[row] for row in order],
+        doubtful=sorted(rows[row] for row in corpus.doubtful),
+        base=None if corpus.base is None else corpus.base[order],
+    )
+
+
+def _place(point_id: int | str) -> tuple[bool, int | str]:
+    return isinstance(point_id, str), point_id

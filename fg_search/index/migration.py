@@ -11,7 +11,7 @@ import numpy as np
 from qdrant_client import models
 
 from fg_search.engine.answers import is_not_found
-from fg_search.engine.paging import scroll_pages
+from fg_search.engine.paging import scanning
 from fg_search.engine.port import PointId
 from fg_search.errors import StorageError
 from fg_search.index.adoption.renewing import renew
@@ -203,23 +203,27 @@ class _Migration:
         """Take the points of abandoned targets that are made like this one. Those that are out of date are compared."""
         for target in await abandoned_targets(self.engine, self.state.collection, self.old):
             if target.metadata == self.filled.metadata:
-                async for records in scroll_pages(
+                reading = scanning(
                     self.engine, target.name, page_size=ITEMS_PER_WRITE, with_vectors=True, copies="most"
-                ):
-                    if records:
-                        await self.engine.upsert(self.new, [_point(record) for record in records])
-                    await self.right.beat()
+                )
+                async with reading as found:
+                    async for records in found:
+                        if records:
+                            await self.engine.upsert(self.new, [_point(record) for record in records])
+                        await self.right.beat()
             await remove(self.engine, target.name)
 
     async def _copy_all(self, progress: Callable[[int], object]) -> int:
         """Bring the target up to date with the old collection, and return how many points were not."""
         written = 0
         wanted = [BASE_VECTOR] if self.keep_base else False
-        async for records in scroll_pages(
+        reading = scanning(
             self.engine, self.old, page_size=ITEMS_PER_WRITE, scroll_filter=OURS, with_vectors=wanted, copies="most"
-        ):
-            written += await self._copy(records, progress)
-            await self.right.beat()
+        )
+        async with reading as found:
+            async for records in found:
+                written += await self._copy(records, progress)
+                await self.right.beat()
         return written + await remove_extra(self.engine, self.old, self.engine, self.new)
 
     async def _copy(self, records: list[models.Record], progress: Callable[[int], object]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
-from fg_search.engine.paging import pages, scroll_pages
+from fg_search.engine.paging import pages, scanning
 from fg_search.engine.port import Engine, PointId
 from fg_search.errors import UnsupportedError
 from fg_search.index.adopted_engine import own_engine
@@ -158,26 +159,31 @@ class _Sync:
 
     async def write_vectors(self) -> None:
         """Write the vectors of features of all points, and nothing else."""
-        async for records in self._read(None):
-            for part in pages(records, _POINTS_PER_WRITE):
-                changes = [change for record in part if (change := self._change(record, is_missing=True)) is not None]
-                if changes:
-                    operations = await self._engine.work(partial(self._vector_updates, changes, {}))
-                    await self._is_written(operations, [change.item.point_id for change in changes])
-                self._progress(len(part))
-
-    async def _write(self, chosen: models.Filter | None, *, is_missing: bool, count: bool) -> None:
-        async for records in self._read(chosen):
-            await self._check_current()
-            if count:
-                self._seen += len(records)
-            for part in pages(records, _POINTS_PER_WRITE):
-                self._written += await self._bring_up_to_date(part, is_missing=is_missing)
-                if count:
+        async with self._reading(None) as found:
+            async for records in found:
+                for part in pages(records, _POINTS_PER_WRITE):
+                    await self._write_vectors(part)
                     self._progress(len(part))
 
-    def _read(self, chosen: models.Filter | None) -> AsyncIterator[list[models.Record]]:
-        return scroll_pages(
+    async def _write(self, chosen: models.Filter | None, *, is_missing: bool, count: bool) -> None:
+        async with self._reading(chosen) as found:
+            async for records in found:
+                await self._check_current()
+                if count:
+                    self._seen += len(records)
+                for part in pages(records, _POINTS_PER_WRITE):
+                    self._written += await self._bring_up_to_date(part, is_missing=is_missing)
+                    if count:
+                        self._progress(len(part))
+
+    async def _write_vectors(self, records: Sequence[models.Record]) -> None:
+        changes = [change for record in records if (change := self._change(record, is_missing=True)) is not None]
+        if changes:
+            operations = await self._engine.work(partial(self._vector_updates, changes, {}))
+            await self._is_written(operations, [change.item.point_id for change in changes])
+
+    def _reading(self, chosen: models.Filter | None) -> AbstractAsyncContextManager[AsyncIterator[list[models.Record]]]:
+        return scanning(
             self._engine,
             self._state.points,
             page_size=page_size(self._state.metadata.dimension),
