@@ -236,7 +236,7 @@ def test_threads_that_add_the_same_items_add_them_once(local, corpus, monkeypatc
 # a server that fails
 
 
-def test_an_index_on_a_server_does_what_the_others_do(fake_server, encoder, rows, questions, points_of, monkeypatch):
+def test_an_index_on_a_server_does_what_the_others_do(fake_server, encoder, rows, questions, points_of):
     with (
         ConfidenceIndex(fake_server.url, encoder) as remote,
         ConfidenceIndex(":memory:", encoder) as local,
@@ -252,13 +252,6 @@ def test_an_index_on_a_server_does_what_the_others_do(fake_server, encoder, rows
         assert one.confidence == pytest.approx(other.confidence, abs=1e-5)
         assert [hit.score for hit in one.hits] == pytest.approx([hit.score for hit in other.hits], abs=1e-5)
         assert remote.info().corrected == local.info().corrected == 2
-        fake_server.version = "1.19.0"
-        with monkeypatch.context() as patched:
-            patched.setattr("fg_search.index.corpus.ITEMS_PER_WRITE", 8)  # so that it is read in slices
-            assert remote.score_labels() == local.score_labels()
-        assert b'"slice"' in b"".join(fake_server.bodies)
-        wrong, same = ([(item.id, item.score) for item in one.review(kind="contradicted")] for one in (remote, local))
-        assert [score for _, score in wrong] == pytest.approx([score for _, score in same], abs=1e-5)
     with ConfidenceIndex(fake_server.url) as again:
         assert again.calibration.queries == 100
         assert len(again) == 48

@@ -44,6 +44,18 @@ def test_a_refit_learns_the_corrections_without_encoding_a_text(full, rows, enco
     np.testing.assert_allclose(stored, fresh.confidence, atol=1e-4)
 
 
+def test_what_a_server_gives_in_slices_is_learned_in_the_same_order(encoder, rows, fake_server, tmp_path, monkeypatch):
+    monkeypatch.setattr("fg_search.index.corpus.ITEMS_PER_WRITE", 8)
+    fake_server.version = "1.19.0"
+    learned = []
+    for location in (fake_server.url, ":memory:"):
+        with ConfidenceIndex(location, encoder) as index:
+            index.add(**rows)
+            learned.append(index.refit(tmp_path / str(len(learned))).fingerprint)
+    assert any(b'"slice"' in body for body in fake_server.bodies)
+    assert learned[0] == learned[1]
+
+
 def test_undo_works_across_a_refit(full, tmp_path, points_of):
     full.decide("d0", "label", "food")
     full.decide("d1", "delete")
