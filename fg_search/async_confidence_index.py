@@ -303,8 +303,8 @@ class AsyncConfidenceIndex:
             attributes: Payload paths of attributes. Each gets a group of its own.
             encoder: The model that made the vectors, as an encoder with a trained head or without, or the folder of
                 a saved one. By default there is no model: the index is searched by vectors.
-            folder: Folder to save the encoder in, once it has learned. Without it, the encoder has to be passed
-                whenever the index is opened.
+            folder: Folder to save the encoder in, once it has learned. One of the same base model that is there already
+                is used as it is. Without a folder, the encoder has to be passed whenever the index is opened.
             max_learned: Number of points that the head learns from, at most. They are read into memory.
             seed: Random seed.
             api_key: API key of the server.
@@ -313,6 +313,7 @@ class AsyncConfidenceIndex:
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Raises:
+            FileExistsError: If the folder has another encoder than the one that was given, or something else.
             IndexNotFoundError: If there is no such collection.
             ModelMismatchError: If the encoder's model did not make the vectors, or another encoder was used before an
                 interruption.

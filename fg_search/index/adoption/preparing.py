@@ -6,7 +6,6 @@ import copy
 import os
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fg_search.engine.port import Engine
@@ -33,13 +32,9 @@ async def prepare(
     Raises:
         Exception: What :meth:`ConfidenceIndex.adopt` raises.
     """
-    from fg_search.model.saved_encoder import check_target  # imports torch
-
     target = await adoptable(engine, collection, options.source)
     await engine.check_writable(target.points)
-    if options.folder is not None:
-        check_target(Path(options.folder))
-    given = await engine.work(partial(_loaded, options.encoder))
+    given = await engine.work(partial(_encoder_of, options))
     if target.metadata is not None:
         if given is not None and given.is_fitted:
             return target, given
@@ -81,6 +76,28 @@ async def plan_adoption(engine: Engine, collection: str, options: AdoptionOption
         few = part_of(sample, _PLANNED_WITH, options.seed)
         await engine.work(partial(fit_on, encoder, few, options.seed))
     return await plan(engine, target, sample, encoder)
+
+
+def _encoder_of(options: AdoptionOptions) -> FeatureGroupEncoder | None:
+    """The encoder that was given, or the one that is in the folder already, as an interrupted call may have left it.
+
+    Raises:
+        FileExistsError: If the folder has another encoder than the one that was given, or something else.
+    """
+    from fg_search.model.saved_encoder import check_target, is_saved_encoder  # imports torch
+
+    given = _loaded(options.encoder)
+    if options.folder is None or not is_saved_encoder(check_target(options.folder)):
+        return given
+    there = load_encoder(options.folder)
+    if given is None or (not given.is_fitted and given.base_fingerprint == there.base_fingerprint):
+        return there
+    if given.is_fitted and given.has_fingerprint(there.fingerprint):
+        return given
+    raise FileExistsError(
+        f"{os.fspath(options.folder)!r} has another encoder already, which is not overwritten; choose another folder, "
+        f"or pass that one: encoder={os.fspath(options.folder)!r}"
+    )
 
 
 def _loaded(encoder: FeatureGroupEncoder | str | os.PathLike[str] | None) -> FeatureGroupEncoder | None:

@@ -59,7 +59,7 @@ class SyncReport:
     skipped: int
 
     def __str__(self) -> str:
-        left = f", {self.skipped:,} without a base vector skipped" if self.skipped else ""
+        left = f", {self.skipped:,} left alone" if self.skipped else ""
         return f"{self.written:,} of {self.points:,} points brought up to date{left}"
 
 
@@ -141,10 +141,10 @@ class _Sync:
     def report(self) -> SyncReport:
         if self._foreign:
             _LOG.warning(
-                "%d points of %s have a payload key %r that is not the index's, such as %r; they are left alone",
-                len(self._foreign),
+                "points of %s with a payload key %r that is not the index's are left alone: %d, such as %r",
                 self._state.name,
                 PAYLOAD_KEY,
+                len(self._foreign),
                 min(self._foreign, key=str),
             )
         return SyncReport(self._seen, self._written, len(self._skipped))
