@@ -128,6 +128,8 @@ def check_list(values: object, name: str, *, ordered: bool = False) -> None:
     """
     if isinstance(values, (list, tuple)):  # the usual case, without the slower checks below
         return
+    if hasattr(type(values), "collect_schema") and not isinstance(values, Iterable):  # of polars
+        raise TypeError(f"{name} must be a list, got a lazy table; compute it first: {name}.collect()")
     if hasattr(values, "columns") and hasattr(values, "shape"):
         known = ", ".join(map(repr, list(values.columns)[:_SHOWN]))
         raise TypeError(f"{name} must be a list, got a table; pass one of its columns: {known}")

@@ -66,7 +66,7 @@ def test_data_frames_of_pandas(local):
     assert local.labels_of(frame["id"]) == {1: "card", 2: None, 3: None}
 
 
-@pytest.mark.parametrize("kind", ["pandas", "arrow", "datasets", "numpy"])
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow", "datasets", "numpy"])
 def test_columns_and_tables_are_taken_as_they_are(local, kind):
     columns = {
         "id": [1, 2, 3],
@@ -77,6 +77,8 @@ def test_columns_and_tables_are_taken_as_they_are(local, kind):
     }
     if kind == "pandas":
         table = pytest.importorskip("pandas").DataFrame(columns)
+    elif kind == "polars":
+        table = pytest.importorskip("polars").DataFrame(columns)
     elif kind == "arrow":
         table = pytest.importorskip("pyarrow").table(columns)
     elif kind == "datasets":
@@ -84,7 +86,7 @@ def test_columns_and_tables_are_taken_as_they_are(local, kind):
     else:
         table = {name: np.array(values, dtype=object) for name, values in columns.items()}
     payloads = [{"price": 1.5, "day": date(2026, 1, 2)}, {}, {"price": 2.0, "day": date(2026, 1, 3)}]
-    if kind in ("pandas", "arrow"):
+    if kind in ("pandas", "polars", "arrow"):
         payloads = table[["price", "day"]] if kind == "pandas" else table.select(["price", "day"])
     local.add(table["text"], ids=table["id"], labels=table["label"], payloads=payloads)
     assert local.labels_of([1, 2, 3]) == {1: "4", 2: None, 3: "5"}
@@ -100,6 +102,14 @@ def test_a_table_in_the_place_of_a_column_is_refused_by_name(local):
         local.add(frame)
     with pytest.raises(TypeError, match="queries must be a list, got a table"):
         local.search_many(frame)
+
+
+def test_a_table_that_is_not_computed_yet_is_refused(local):
+    frame = pytest.importorskip("polars").LazyFrame({"text": ["my card"], "n": [1]})
+    with pytest.raises(TypeError, match=r"texts must be a list, got a lazy table; compute it first: texts.collect\(\)"):
+        local.add(frame.select("text"))
+    with pytest.raises(TypeError, match=r"compute it first: payloads.collect\(\)"):
+        local.add(["my card"], payloads=frame)
 
 
 def test_whole_numbers_are_labels_by_their_digits(tiny_model):
