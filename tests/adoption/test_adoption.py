@@ -5,7 +5,7 @@ import pytest
 from adoption_data import UUID_OF_LAST, VECTOR, check_same, made, point, state_of
 from qdrant_client import QdrantClient, models
 
-from fg_search import BroughtVectors, ConfidenceIndex, EdgeClient, FeatureGroupEncoder
+from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
 from fg_search.errors import IndexNotFoundError, NoEmbedderError
 
 
@@ -97,19 +97,6 @@ def test_the_head_learns_from_the_collection_and_is_saved(edge, rows, how, tiny_
         assert index.search(texts[3], limit=1).hits[0].label == labels[3]
     with ConfidenceIndex(edge, collection="shop") as again:
         assert again.search(texts[3], limit=1).hits[0].id == 3
-
-
-def test_an_encoder_that_is_there_already_is_used_or_refused_never_overwritten(edge, rows, how, encoder, tmp_path):
-    made(edge, rows)
-    folder = tmp_path / "head"
-    FeatureGroupEncoder(BroughtVectors(how["encoder"].dimension, "other")).fit(vectors=rows[2], labels=rows[1]).save(
-        folder
-    )
-    with pytest.raises(FileExistsError, match="has another encoder already, which is not overwritten"):
-        ConfidenceIndex.adopt(edge, folder=folder, **how)
-    there = FeatureGroupEncoder.load(folder).fingerprint
-    with ConfidenceIndex.adopt(edge, folder=folder, **{**how, "encoder": None}) as index:
-        assert index.encoder.fingerprint == there
 
 
 def test_without_a_model_it_is_searched_by_vectors(edge, rows, how, tmp_path):

@@ -1,6 +1,7 @@
 """Advice about adopted collections."""
 
 import io
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from advising import Advice
 from qdrant_client import QdrantClient, models
 from rich.console import Console
 
-from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder, display
+from fg_search import BroughtVectors, ConfidenceIndex, EdgeClient, FeatureGroupEncoder, display
 from fg_search.errors import (
     EmptyIndexError,
     EncoderNotFoundError,
@@ -59,6 +60,23 @@ def test_another_way_to_read_is_for_a_new_adoption(local, how):
         ConfidenceIndex.adopt(local, **{**how, "text": ["title", "info.kind"]})
     ConfidenceIndex.undo_adoption(local, collection="shop")
     ConfidenceIndex.adopt(local, **{**how, "text": ["title", "info.kind"]}).close()
+
+
+def test_an_encoder_that_is_there_is_passed_or_left_alone(local, how, rows, tmp_path):
+    other = FeatureGroupEncoder(BroughtVectors(24, "other")).fit(vectors=rows[2], labels=rows[1], steps=5)
+    other.save(tmp_path / "head")
+    advice = Advice(
+        "… has another encoder already, which is not overwritten; choose another folder, or pass that one: encoder=…"
+    )
+    with advice.raised(FileExistsError):
+        ConfidenceIndex.adopt(local, folder=tmp_path / "head", **how)
+    with ConfidenceIndex.adopt(local, folder=tmp_path / "head", **{**how, "encoder": tmp_path / "head"}) as index:
+        assert index.encoder.fingerprint == other.fingerprint
+    ConfidenceIndex.undo_adoption(local, collection="shop")
+    with ConfidenceIndex.adopt(local, folder=tmp_path / "head", **{**how, "encoder": None}) as index:
+        assert index.encoder.fingerprint == other.fingerprint
+    ConfidenceIndex.undo_adoption(local, collection="shop")
+    ConfidenceIndex.adopt(local, folder=tmp_path / "another", **how).close()
 
 
 def test_an_adoption_goes_on_with_its_encoder_or_is_undone(local, how, tiny_model, rows):
@@ -128,15 +146,22 @@ def test_dot_products_are_cosines_of_unit_vectors(rows, how):
             ConfidenceIndex.adopt(client, **how).close()
 
 
-def test_an_old_server_is_updated(fake_server, rows, how):
+def test_a_collection_of_an_old_server_is_copied_or_the_server_updated(fake_server, rows, how, tmp_path):
     made(fake_server.client, rows)
     fake_server.version = "1.17.4"
     advice = Advice(
-        "the server is Qdrant …, and a collection that is there gets another vector from 1.18 on: update it, or add "
-        "the items to an index of their own with index.add(…)"
+        "the server is Qdrant …, and a collection that is there gets another vector from 1.18 on: update it, or copy "
+        "the collection to a newer server or a folder (QdrantClient(…).migrate(…)) and adopt it there"
     )
     with advice.raised(UnsupportedError):
         ConfidenceIndex.adopt(fake_server.url, **how)
+    with (
+        EdgeClient(tmp_path / "copy") as copy,
+        closing(QdrantClient(url=fake_server.url, check_compatibility=False)) as old,
+    ):
+        old.migrate(copy, ["shop"])
+        with ConfidenceIndex.adopt(copy, **how) as index:
+            assert index.search(rows[0][3], limit=1).hits[0].id == 3
     fake_server.version = "1.18.0"
     before = state_of(fake_server.client)
     with ConfidenceIndex.adopt(fake_server.url, **how) as index:

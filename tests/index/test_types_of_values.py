@@ -6,6 +6,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+from advising import Advice
 
 from fg_search import FeatureGroupEncoder
 from fg_search.errors import ItemNotFoundError
@@ -106,10 +107,11 @@ def test_a_table_in_the_place_of_a_column_is_refused_by_name(local):
 
 def test_a_table_that_is_not_computed_yet_is_refused(local):
     frame = pytest.importorskip("polars").LazyFrame({"text": ["my card"], "n": [1]})
-    with pytest.raises(TypeError, match=r"texts must be a list, got a lazy table; compute it first: texts.collect\(\)"):
-        local.add(frame.select("text"))
-    with pytest.raises(TypeError, match=r"compute it first: payloads.collect\(\)"):
+    with Advice("… must be a list, got a lazy table; compute it first: ….collect()").raised(TypeError):
         local.add(["my card"], payloads=frame)
+    local.add(["my card"], payloads=frame.collect())
+    with pytest.raises(TypeError, match="texts must be a list, got a lazy table"):
+        local.add(frame.select("text"))
 
 
 def test_whole_numbers_are_labels_by_their_digits(tiny_model):

@@ -116,7 +116,7 @@ async def _check_release(engine: Engine) -> None:
     if found is not None and found < _OLDEST:
         raise UnsupportedError(
             f"the server is Qdrant {version}, and a collection that is there gets another vector from 1.18 on: update "
-            "it, or add the items to an index of their own with index.add(…)"
+            "it, or copy the collection to a newer server or a folder (QdrantClient(…).migrate(…)) and adopt it there"
         )
 
 
