@@ -182,6 +182,22 @@ def _points_create_field_index(client: QdrantClient, asked: Any) -> Any:
     return q.PointsOperationResponse(result=DONE)
 
 
+def _points_delete_field_index(client: QdrantClient, asked: Any) -> Any:
+    return q.PointsOperationResponse(result=DONE)
+
+
+def _points_create_vector_name(client: QdrantClient, asked: Any) -> Any:
+    assert asked.HasField("sparse_config"), "an index adds sparse vectors alone"
+    config = models.SparseVectorNameConfig(sparse=models.SparseVectorConfig())
+    client.create_vector_name(asked.collection_name, asked.vector_name, config)
+    return q.PointsOperationResponse(result=DONE)
+
+
+def _points_delete_vector_name(client: QdrantClient, asked: Any) -> Any:
+    client.delete_vector_name(asked.collection_name, asked.vector_name)
+    return q.PointsOperationResponse(result=DONE)
+
+
 def _points_get(client: QdrantClient, asked: Any) -> Any:
     found = client.retrieve(
         asked.collection_name,
@@ -246,6 +262,9 @@ _POINTS: Methods = {
     "DeletePayload": _points_delete_payload,
     "Facet": _points_facet,
     "CreateFieldIndex": _points_create_field_index,
+    "DeleteFieldIndex": _points_delete_field_index,
+    "CreateVectorName": _points_create_vector_name,
+    "DeleteVectorName": _points_delete_vector_name,
     "Get": _points_get,
     "Scroll": _points_scroll,
     "Count": _points_count,

@@ -268,3 +268,19 @@ def test_local_mode_in_a_folder_keeps_the_adoption(tmp_path, rows, how):
     with ConfidenceIndex(client, how["encoder"], collection="shop") as index:
         assert index.search(rows[0][3], limit=1).hits[0].id == 3
     client.close()
+
+
+def test_over_grpc_it_is_what_it_is_over_http(fake_grpc_server, rows, how):
+    made(fake_grpc_server.client, rows)
+    before = state_of(fake_grpc_server.client)
+    with ConfidenceIndex.adopt(fake_grpc_server.url, **how) as index:
+        assert index.search(rows[0][3], limit=1).hits[0].id == 3
+        assert index.info().unsynced == 0
+        index.decide(3, "label", "food")
+        fake_grpc_server.client.upsert("shop", [point(100, rows[2][3], {"title": "new", "info": {"kind": "card"}})])
+        assert index.info().unsynced == 1
+        index.sync()
+        assert index.labels_of([3, 100]) == {3: "food", 100: "card"}
+        assert index.delete([100]) == 1
+    ConfidenceIndex.undo_adoption(fake_grpc_server.url, collection="shop")
+    check_same(fake_grpc_server.client, state_of(fake_grpc_server.client), before)
