@@ -118,6 +118,7 @@ class ItemBody(BaseModel):
     suggested_probability: float | None
     agreeing: list[ExampleBody]
     contradicting: list[ExampleBody]
+    opinion_on: int | None = Field(description="For a second opinion: number of the decision that it is about.")
 
     @classmethod
     def of(cls, item: ReviewItem) -> ItemBody:
@@ -136,6 +137,7 @@ class DecisionBody(BaseModel):
     reviewer: str
     time: str
     undoes: int | None = Field(description="Number of the decision that an `undo` undoes.")
+    opinion_on: int | None = Field(description="Number of the decision that this is a second opinion on.")
     failed: str | None = Field(description="Why the decision could not be carried out, if it failed.")
 
     @classmethod
@@ -160,6 +162,10 @@ class PairBody(BaseModel):
     score: float
 
 
+def _reviewed(site: Site, wanted: ListRequest) -> list[ReviewItem]:
+    return site.index.review(limit=wanted.limit, **wanted.options(site.reviewer))
+
+
 def router(site: Site) -> APIRouter:
     """Routes for search, review, decisions and undo."""
     routes = APIRouter(prefix=API_PATH)
@@ -173,7 +179,7 @@ def router(site: Site) -> APIRouter:
     @routes.get("/review", summary="Items to review", tags=["review"], responses=reads)
     def review(wanted: Annotated[ListRequest, Query()]) -> list[ItemBody]:
         """Items that a person should review, most urgent first."""
-        return [ItemBody.of(item) for item in site.index.review(limit=wanted.limit, **wanted.options())]
+        return [ItemBody.of(item) for item in _reviewed(site, wanted)]
 
     @routes.get("/confused-labels", summary="Confused labels", tags=["review"], responses=reads)
     def confused_labels(limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20) -> list[PairBody]:

@@ -90,9 +90,10 @@ class ReviewRequest(BaseModel):
     min_score: Fraction | None = Field(default=ReviewOptions.min_score, description="Only items at least this urgent.")
     diverse: bool = Field(default=ReviewOptions.diverse, description="Keep near-duplicates apart.")
 
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments for ``ConfidenceIndex.review``."""
-        return {name: getattr(self, name) for name in ReviewRequest.model_fields}
+    def options(self, reviewer: str) -> dict[str, Any]:
+        """Keyword arguments for ``ConfidenceIndex.review``, as the reviewer asks for the list."""
+        asked = {name: getattr(self, name) for name in ReviewRequest.model_fields}
+        return asked | {"reviewer": reviewer if self.kind == "second" else None}
 
 
 class ItemsRequest(BaseModel):
@@ -153,6 +154,9 @@ class DecisionRequest(BaseModel):
         None,
         description="Number of the latest decision on this item that the reviewer saw, 0 for none. If there is a later "
         "one, the decision is refused as a conflict.",
+    )
+    opinion_on: DecisionNumber | None = Field(
+        None, description="Number of another reviewer's decision, which this reviewer has not seen: a second opinion."
     )
 
 
