@@ -134,7 +134,7 @@ async def _check_scored(state: IndexState, kind: str) -> None:
 
 def _condition(state: IndexState, options: ReviewOptions) -> models.Filter | None:
     """Filter for all items of a list, and for those that :func:`_standing` leaves out."""
-    stages = {"second": _second(options.reviewer), "unsure": _UNSURE}
+    stages: dict[str, models.Condition] = {"second": _second(options.reviewer), "unsure": _UNSURE}
     return state.scope(stages.get(options.kind, UNDECIDED), *_conditions(options), options.query_filter)
 
 
