@@ -113,7 +113,8 @@ def _best(
         coverage = sum(telling <= query for query in queries) / len(queries)
         form: float = _SINGLE if len(key) == 1 else _FILLER ** (len(key) - len(telling))
         written: float = phrases[key].spellings.total() ** _SPELLING
-        return sum(weights[word] for word in telling) * coverage**_COVERAGE * written * form
+        covered: float = coverage**_COVERAGE
+        return sum(weights[word] for word in telling) * covered * written * form
 
     best = max(phrases, key=lambda key: (score(key), key), default=None)
     return None if best is None else max(phrases[best].spellings.items(), key=lambda item: (item[1], item[0]))[0]

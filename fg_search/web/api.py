@@ -14,6 +14,7 @@ from fg_search.review.decisions import ReviewDecision
 from fg_search.review.items import ReviewItem
 from fg_search.review.review_options import ReviewOptions
 from fg_search.web.errors import error_responses
+from fg_search.web.item_filter import search_filter
 from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewRequest, SearchRequest, UndoRequest
 from fg_search.web.security import API_PATH
 from fg_search.web.site import Site
@@ -83,14 +84,17 @@ class ResultBody(BaseModel):
         description="Labels that an uncertain query may be about, if `on_uncertain` was `clarify`."
     )
     hits: list[HitBody]
+    warnings: list[str] = Field([], description="What is to be told about conditions of `where` that no item can meet.")
 
     @classmethod
-    def of(cls, result: SearchResult) -> ResultBody:
+    def of(cls, result: SearchResult, warnings: list[str]) -> ResultBody:
         """Convert a search result."""
         hits = [HitBody.of(hit) for hit in result.hits]
         nearest = None if result.nearest is None else HitBody.of(result.nearest)
         choices = [ChoiceBody.of(choice) for choice in result.choices]
-        return cls.model_validate({**vars(result), "hits": hits, "nearest": nearest, "choices": choices})
+        return cls.model_validate(
+            {**vars(result), "hits": hits, "nearest": nearest, "choices": choices, "warnings": warnings}
+        )
 
 
 class ExampleBody(BaseModel):
@@ -174,7 +178,8 @@ def router(site: Site) -> APIRouter:
     @routes.post("/search", summary="Search", tags=["search"], responses=writes)
     def search(request: SearchRequest) -> ResultBody:
         """Find the items most similar to a query, and decide whether to answer it."""
-        return ResultBody.of(site.search(request.query, **request.options()))
+        query_filter, told = search_filter(site.index, request.where)
+        return ResultBody.of(site.search(request.query, query_filter=query_filter, **request.options()), told)
 
     @routes.get("/review", summary="Items to review", tags=["review"], responses=reads)
     def review(wanted: Annotated[ListRequest, Query()]) -> list[ItemBody]:
