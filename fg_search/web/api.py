@@ -84,6 +84,10 @@ class ResultBody(BaseModel):
         description="Labels that an uncertain query may be about, if `on_uncertain` was `clarify`."
     )
     hits: list[HitBody]
+    evidence: tuple[float, float] | None = Field(
+        description="The two numbers that `confidence` is made of: log odds that the query has an answer, and the "
+        "probability that the first hit is right if it has one."
+    )
     warnings: list[str] = Field([], description="What is to be told about conditions of `where` that no item can meet.")
 
     @classmethod
