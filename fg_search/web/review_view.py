@@ -26,7 +26,7 @@ from fg_search.web.reviewers_view import midnight
 from fg_search.web.site import FormFields, Site, link
 
 LISTED = 100  # items fetched
-KINDS: dict[Kind, str] = {**{kind: kind.capitalize() for kind in get_args(Kind)}, "second": "Second opinion"}
+KINDS: dict[Kind, str] = {**{kind: kind.capitalize() for kind in get_args(Kind)}, "second": "Second"}
 
 SCORES: dict[str, str] = {  # of those lists whose score is not the confidence
     "contradicted": "Label wrong",
