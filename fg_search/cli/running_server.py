@@ -54,7 +54,7 @@ class RunningServer:
             return cls(**json.loads((folder / FILE).read_text(encoding="utf-8")))
         except PermissionError:
             raise FgSearchError(
-                f"{folder} is open in a `fg-search serve` of another user, who alone may ask it here; use its page"
+                f"{folder} is open in a `fg-search serve` of another user, who alone may ask it here"
             ) from None
 
     def check(self, collection: str, tenant: str | None, refused: Sequence[str]) -> None:
