@@ -1491,6 +1491,7 @@ class ConfidenceIndex:
         min_score: float | None = None,
         diverse: bool = False,
         evidence: int = 0,
+        reviewer: str | None = None,
         query_filter: models.Filter | None = None,
     ) -> list[ReviewItem]:
         """Items that a person should look at and nobody has decided about yet, the most urgent first.
@@ -1501,7 +1502,9 @@ class ConfidenceIndex:
                 labels. ``"duplicate"``: items with the same text. ``"outlier"``: items far from all others; for these
                 three see :meth:`score_items`. ``"unfamiliar"``: items that are least like what the encoder learned
                 from. ``"unread"``: texts of which the model knows or reads a part only. ``"unsure"``: items that a
-                reviewer left to somebody else, see :meth:`decide`. The engine orders all of them.
+                reviewer left to somebody else, see :meth:`decide`. ``"second"``: items that one reviewer decided
+                about, shown without the decision, for a second opinion: see ``opinion_on`` of :meth:`decide`. The
+                engine orders all of them.
             limit: Maximum number of items.
             offset: Number of items to skip.
             label: List only items with this label.
@@ -1511,12 +1514,13 @@ class ConfidenceIndex:
                 else. The list is chosen from the most urgent items, five times as many as asked for but at most 1,000,
                 which is also the maximum length of such a list.
             evidence: Number of nearest items to show beside each one, of its label and of others.
+            reviewer: For ``"second"``: who is to give the opinion. What they decided themselves is left out.
             query_filter: Qdrant filter.
 
         Raises:
             EmptyIndexError: If the index is empty.
             NotScoredError: If the kind needs scores and there are none yet.
-            ValueError: If the kind is unknown or a number out of range.
+            ValueError: If the kind is unknown, a number out of range, or an option not one of the kind's.
         """
         options = ReviewOptions(
             kind=kind,
@@ -1527,9 +1531,39 @@ class ConfidenceIndex:
             min_score=min_score,
             diverse=diverse,
             evidence=evidence,
+            reviewer=reviewer,
             query_filter=query_filter,
         )
         return self._find(lambda state: queue.listed(state, options))
+
+    def count_review(
+        self,
+        *,
+        kind: Kind = "ambiguous",
+        label: str | None = None,
+        suggested: str | None = None,
+        min_score: float | None = None,
+        reviewer: str | None = None,
+        query_filter: models.Filter | None = None,
+    ) -> int:
+        """Number of items that :meth:`review` has on a list, of which the arguments say more there.
+
+        Of ``"conflicting"`` and ``"duplicate"`` items there may be fewer: whether the other item is still there, with
+        its text and label, is looked at only when they are listed.
+
+        Raises:
+            NotScoredError: If the kind needs scores and there are none yet.
+            ValueError: If the kind is unknown, a number out of range, or an option not one of the kind's.
+        """
+        options = ReviewOptions(
+            kind=kind,
+            label=label,
+            suggested=suggested,
+            min_score=min_score,
+            reviewer=reviewer,
+            query_filter=query_filter,
+        )
+        return self._find(lambda state: queue.count(state, options))
 
     def decide(
         self,
@@ -1540,6 +1574,7 @@ class ConfidenceIndex:
         reviewer: str = "anonymous",
         suggested: str | None = None,
         latest: int | None = None,
+        opinion_on: int | None = None,
     ) -> ReviewDecision:
         """Decide about an item, and keep the decision in a log that only grows.
 
@@ -1556,16 +1591,28 @@ class ConfidenceIndex:
             suggested: For ``"accept"``: the suggestion that the reviewer saw. By default the current one is taken.
             latest: Number of the latest entry of the log about this item that the reviewer knew of, 0 for none. With
                 it, a decision that is sent twice is carried out once.
+            opinion_on: Number of another reviewer's decision that this is a second opinion on, given without seeing it:
+                :meth:`review` lists such items under ``"second"``. ``"keep"`` then keeps the label that the data give.
+                What two say can be compared: :func:`fg_search.review.reviewers.agreements`.
 
         Raises:
             DecisionConflictError: If there is a later entry, or another suggestion. Nothing was changed.
             ItemNotFoundError: If there is no such item.
             ValueError, TypeError: If the action is unknown, its label or the reviewer's name is missing, empty or no
-                string, or there is no suggestion to accept.
+                string, there is no suggestion to accept, or the second opinion is the first reviewer's.
         """
         with self._deciding:
             return drive(
-                workflow.decide(self._state, item_id, action, label, reviewer, suggested=suggested, latest=latest)
+                workflow.decide(
+                    self._state,
+                    item_id,
+                    action,
+                    label,
+                    reviewer,
+                    suggested=suggested,
+                    latest=latest,
+                    opinion_on=opinion_on,
+                )
             )
 
     def undo(self, number: int | None = None, *, reviewer: str = "anonymous") -> ReviewDecision:

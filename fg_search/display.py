@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fg_search.evaluation import foremost
+from fg_search.evaluation.agreement import MIN_ITEMS
 from fg_search.review.issues.reasons import confusion_reason, too_few_reason
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from fg_search.review.decisions import ReviewDecision
     from fg_search.review.issues.confusion import ConfusedLabels
     from fg_search.review.items import ReviewItem
+    from fg_search.review.reviewers import ReviewerAgreement
 
 _BAR_WIDTH = 10
 _MOST_GROUPS = 20  # listed for a target precision
@@ -165,6 +167,24 @@ def decisions(console: Console, found: Sequence[ReviewDecision]) -> None:
         of = "" if entry.undoes is None else f" {entry.undoes}"
         why = f"{when:%Y-%m-%d %H:%M}" + ("" if entry.failed is None else f"; not done: {_shown(entry.failed)}")
         table.add_row(str(entry.number), _shown(str(entry.id)), entry.action + of, change, _shown(entry.reviewer), why)
+    console.print(table)
+
+
+def agreements(console: Console, pairs: Sequence[ReviewerAgreement]) -> None:
+    """Print how often reviewers agree."""
+    if not pairs:
+        console.print("nobody gave a second opinion; see `fg-search review --kind second`", style="dim")
+        return
+    table = _table(("reviewers", "left"), ("items", "right"), ("agree", "left"), ("kappa", "left"))
+    for pair in pairs:
+        agreed, kappa = pair.agreement.agreed, pair.agreement.kappa
+        few = "too few items" if agreed.total < MIN_ITEMS else "one label alone"
+        table.add_row(
+            _shown(" and ".join(pair.reviewers)),
+            f"{agreed.total:,}",
+            f"{agreed.share:.0%} ({agreed.low:.0%} to {agreed.high:.0%})",
+            few if kappa is None else f"{kappa:.2f}",
+        )
     console.print(table)
 
 
@@ -560,7 +580,7 @@ def _table(*columns: tuple[str, str], header: bool = True) -> Table:
         table.add_column(
             name,
             justify="right" if justify == "right" else "left",
-            no_wrap=name not in ("label", "nearest", "text", "why", ""),
+            no_wrap=name not in ("label", "nearest", "reviewers", "text", "why", ""),
             overflow="fold",
         )
     return table

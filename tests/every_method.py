@@ -76,8 +76,10 @@ def walk(
     seen.append(len(index.confused_labels()))
     for kind in ("ambiguous", "contradicted", "duplicate", "conflicting", "outlier"):
         seen.append(len(index.review(kind=kind, limit=120, query_filter=EVEN)))
+        seen.append(index.count_review(kind=kind, query_filter=EVEN))
     index.decide(many["ids"][0], "label", label="other")
     index.decide(many["ids"][1], "unsure")
+    seen.append(len(index.review(kind="second")))
     index.decide(many["ids"][2], "delete")
     seen.append(len(index.review(kind="unsure")))
     index.undo()

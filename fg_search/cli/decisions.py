@@ -43,6 +43,14 @@ def decide(
     label: Annotated[str | None, typer.Option(help="The right label, for label.", show_default=False)] = None,
     new_label: NewLabel = False,
     reviewer: Reviewer = "anonymous",
+    opinion_on: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of another reviewer's decision that this is a second opinion on, as `fg-search review --kind "
+            "second --json` has it. keep then keeps the label that the data give.",
+            show_default=False,
+        ),
+    ] = None,
     ids_as: WrittenIds = "text",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -59,7 +67,7 @@ def decide(
         if user_id not in labels_there(target, [user_id]):
             raise ItemNotFoundError(no_item(user_id, ids_meant(target, [user_id])))
         check_new_labels(target, [label], allowed=new_label)
-        done = target.decide(user_id, action, label, reviewer=reviewer)
+        done = target.decide(user_id, action, label, reviewer=reviewer, opinion_on=opinion_on)
     what = {"delete": "is deleted", "unsure": "is left to somebody else"}.get(action, f"has the label {done.after!r}")
     report(f"{done.id!r} {what}; `fg-search undo {done.number}` takes it back", done, as_json=as_json)
 
@@ -73,6 +81,14 @@ def decisions(
     standing: Annotated[
         bool, typer.Option("--standing", help="Only decisions that were carried out and not undone.")
     ] = False,
+    agreement: Annotated[
+        bool,
+        typer.Option(
+            "--agreement",
+            help="In place of them, how often two reviewers agree: by the second opinions that one gave on what the "
+            "other had decided, without seeing it (`fg-search review --kind second`).",
+        ),
+    ] = False,
     ids_as: WrittenIds = "text",
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
@@ -82,8 +98,16 @@ def decisions(
 ) -> None:
     """List what reviewers decided, the latest last, with the numbers by which `fg-search undo` takes it back."""
     user_id = None if item is None else read_id(item, ids_as)
+    if agreement and item is not None:
+        raise typer.BadParameter("two agree about many items; leave --item out", param_hint="--agreement")
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
+        if agreement:
+            from fg_search.review.reviewers import agreements
+
+            pairs = agreements(target.decisions(standing=True))
+            show_each(pairs, display.agreements, as_json=as_json)
+            return
         found = target.decisions(limit=limit, item_id=user_id, standing=standing)
     show_each(found, display.decisions, as_json=as_json)
 

@@ -34,6 +34,7 @@ from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import ReviewItem
 from fg_search.review.label_scores import LabelScores
+from fg_search.review.reviewers import ReviewerAgreement
 
 
 class Quickstarted(TypedDict):
@@ -229,7 +230,7 @@ OUTPUTS: dict[str, tuple[Any, ...]] = {
     "review": (ReviewItem | LoggedQuery,),
     "confused": (ConfusedLabels,),
     "decide": (ReviewDecision,),
-    "decisions": (ReviewDecision,),
+    "decisions": (ReviewDecision | ReviewerAgreement,),
     "undo": (ReviewDecision,),
     "relabel": (Relabelled,),
     "export": (WrittenItems,),

@@ -54,10 +54,11 @@ def review(
         ListedKind,
         typer.Option(
             help="ambiguous: texts the model is not confident about. unfamiliar: texts that are like little it learned "
-            "from. unread: texts that it knows or reads in part only. unsure: items a reviewer left open. abstained: "
-            "logged queries without a confident answer. After `fg-search score` also contradicted: labels that are "
-            "probably wrong; conflicting: near-duplicates with different labels; duplicate: same text; outlier: far "
-            "from all other items."
+            "from. unread: texts that it knows or reads in part only. unsure: items a reviewer left open. second: what "
+            "one reviewer decided about, without the decision, for the opinion of another one. abstained: logged "
+            "queries without a confident answer. After `fg-search score` also contradicted: labels that are probably "
+            "wrong; conflicting: near-duplicates with different labels; duplicate: same text; outlier: far from all "
+            "other items."
         ),
     ] = "ambiguous",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of items.")] = 20,
@@ -72,6 +73,10 @@ def review(
         int,
         typer.Option(min=0, help="With --json: nearest items to add to each item, of the same label and of others."),
     ] = 0,
+    reviewer: Annotated[
+        str | None,
+        typer.Option(help="With --kind second: who is to give opinions, on what others decided.", show_default=False),
+    ] = None,
     collection: Collection = DEFAULT_COLLECTION,
     api_key: ApiKey = None,
     retry_for: RetryFor = None,
@@ -84,6 +89,8 @@ def review(
         label is not None or suggested is not None or min_score is not None or diverse or evidence
     ):
         raise typer.BadParameter("logged queries have no --label, --suggested, --min-score, --diverse or --evidence")
+    if reviewer is not None and kind != "second":
+        raise typer.BadParameter("--reviewer is for --kind second")
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)
         if kind == "abstained":
@@ -98,6 +105,7 @@ def review(
             min_score=min_score,
             diverse=diverse,
             evidence=evidence,
+            reviewer=reviewer,
         )
         unscored = target.info().unscored if kind == "contradicted" else 0
     show_each(items, partial(display.review, full=full), as_json=as_json)
@@ -183,8 +191,7 @@ def export(
     from fg_search.integrations import argilla
     from fg_search.review.exports import formats as forms
 
-    if file.exists():
-        raise typer.BadParameter(f"there is a file {str(file)!r} already")
+    _check_export(file, kind)
     likely = min_score is None and form != "cleanlab" and kind in (None, "contradicted")
     least = _LIKELY if likely else min_score
     kinds: list[Kind] = [kind] if kind is not None else _ISSUES if form == "cleanlab" else ["contradicted"]
@@ -225,6 +232,16 @@ def export(
         say(f"labelling configuration of the project: {forms.LABEL_STUDIO_CONFIG}")
     if form == "argilla":
         say(f"settings of the dataset: {argilla.ARGILLA_SETTINGS} with labels = {labels!r}")
+
+
+def _check_export(file: Path, kind: Kind | None) -> None:
+    if file.exists():
+        raise typer.BadParameter(f"there is a file {str(file)!r} already")
+    if kind == "second":
+        raise typer.BadParameter(
+            "a file does not say which decision it is an opinion on; give second opinions on the page, or by "
+            "`fg-search decide --opinion-on`"
+        )
 
 
 def import_(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -54,10 +55,17 @@ from fg_search.cli.options import (
 )
 from fg_search.cli.rankings import Ranking, advice, compared
 from fg_search.cli.rows import queries_of, rows_of
+from fg_search.cli.running_server import RunningServer
 from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_of
-from fg_search.records import RecordError, SkippedRows, stop
+from fg_search.records import Record, RecordError, SkippedRows, stop
 from fg_search.records.found_encoding import AUTO
 from fg_search.records.json_value import is_unicode
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from fg_search.confidence_index import ConfidenceIndex
 
 
 def search(
@@ -120,7 +128,8 @@ def search(
     """Search for QUERY, for all queries of a file, or for each line of the standard input.
 
     Loading the model takes seconds, the search milliseconds: without QUERY it stays open, and answers what you type or
-    pipe in line by line. Exit code 4 if nothing was found, or nothing was sure enough to be an answer.
+    pipe in line by line. Where `fg-search serve` has the folder open, it is asked, and nothing is loaded. Exit code 4
+    if nothing was found, or nothing was sure enough to be an answer.
     """
     if query is not None and queries:
         raise typer.BadParameter("give either QUERY or --queries FILE")
@@ -129,50 +138,55 @@ def search(
     if vectors is not None and not queries:
         raise typer.BadParameter("--vectors are those of --queries FILE; give that, too")
     chosen = SearchFilter(where, payload_filter)
-    options = search_options(
-        limit=limit,
-        offset=offset,
-        min_confidence=min_confidence,
-        confidence_weight=confidence_weight,
-        min_familiarity=min_familiarity,
-        familiarity_weight=familiarity_weight,
-        target_precision=target_precision,
-        min_query_confidence=min_query_confidence,
-        on_uncertain=on_uncertain,
-        label_miss=label_miss,
-        rank_by=rank_by,
-        explain=explain,
-        query_filter=chosen.written,
-    )
+    asked: dict[str, Any] = {
+        "limit": limit,
+        "offset": offset,
+        "min_confidence": min_confidence,
+        "confidence_weight": confidence_weight,
+        "min_familiarity": min_familiarity,
+        "familiarity_weight": familiarity_weight,
+        "target_precision": target_precision,
+        "min_query_confidence": min_query_confidence,
+        "on_uncertain": on_uncertain,
+        "label_miss": label_miss,
+        "rank_by": rank_by,
+        "explain": explain,
+    }
+    server = RunningServer.of(location)
+    if server is not None:
+        given = {
+            "--filter": payload_filter,
+            "--vectors": vectors,
+            "--log": log_queries,
+            "--log-all": log_all,
+            "--encoder": encoder,
+            "--trust-remote-code": trust_remote_code,
+            "--batch-size": batch_size,
+            "--on-uncertain raise": on_uncertain == "raise",
+        }
+        server.check(collection, tenant, [name for name, value in given.items() if value])
+    options = asked | {"where": where or []} if server else search_options(**asked, query_filter=chosen.written)
     form = text_form(delimiter, encoding)
     column = text_column(context, queries[0], text, vectors) if queries else text
     named = {"text": column, "vector": vector_column(vectors), **form}
     records = [record for path in queries or [] for record in rows_of(path, on_error, **named)]
-    known = vectors_of(records, vectors, queries[0]) if queries else None
-    with open_index(
-        location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
-    ) as opened:
-        target = opened if tenant is None else opened.tenant(tenant)
-        options["query_filter"] = chosen.of(target)
-        target.log_queries("all" if log_all else "uncertain" if log_queries else "none")
-        found = False
-        if query is not None:
-            found = _print_result(target.search([query, *(also or [])], **options), as_json=as_json, full=full)
-        elif records:
-            texts = None if column is None else [record.text for record in records]
-            embeddings = None
-            if known is None and texts is not None:
-                with timed(f"encoded {len(texts):,} queries"):
-                    embeddings = target.encoder.encode_query(texts, batch_size=batch_size)
-            with timed(f"searched {len(records):,} queries"):
-                results = target.search_many(texts, embeddings=embeddings, vectors=known, **options)
-            for record, result in zip(records, results, strict=True):
-                found |= _print_result(result, as_json=as_json, full=full, row=record.payload)
-        else:
-            found = True  # who asks line by line sees for each
-            for line in _typed_in(on_error, encoding):
-                _print_result(target.search(line, **options), as_json=as_json, full=full)
-    if not found:
+    show = partial(_print_result, as_json=as_json, full=full)
+    texts = _texts([query, *(also or [])] if query is not None else None, records, on_error, encoding)
+    if server is not None:
+        found = _ask_server(server, options, texts, show)
+    else:
+        known = vectors_of(records, vectors, queries[0]) if queries else None
+        with open_index(
+            location, encoder, collection, api_key, retry_for=retry_for, trust_remote_code=trust_remote_code
+        ) as opened:
+            target = opened if tenant is None else opened.tenant(tenant)
+            options["query_filter"] = chosen.of(target)
+            target.log_queries("all" if log_all else "uncertain" if log_queries else "none")
+            if records:
+                found = _ask_at_once(target, records, column, known, batch_size, options, show)
+            else:
+                found = sum(show(target.search(one, **options)) for one, _ in texts) > 0
+    if not found and (query is not None or records):  # who asks line by line sees for each
         raise typer.Exit(NOTHING_FOUND)
 
 
@@ -292,6 +306,57 @@ def calibrate(
         say(said)
     if promise_by is not None:
         display.groups(console, promise_by, groups)
+
+
+def _texts(
+    phrasings: list[str] | None, records: Sequence[Record], on_error: OnBadRow, encoding: str | None
+) -> Iterator[tuple[list[str] | str, dict[str, Any] | None]]:
+    """Yield what is asked, with the other columns of its row: one question, those of files, or what is typed in."""
+    if phrasings is not None:
+        yield phrasings, None
+    elif records:
+        yield from ((record.text, record.payload) for record in records)
+    else:
+        yield from ((line, None) for line in _typed_in(on_error, encoding))
+
+
+def _ask_server(
+    server: RunningServer,
+    options: dict[str, Any],
+    texts: Iterable[tuple[list[str] | str, dict[str, Any] | None]],
+    show: Callable[..., bool],
+) -> bool:
+    """Let a running server answer, and return whether anything was found."""
+    log.print(f"`fg-search serve` at {server.address} has the index open, and answers", style="dim", markup=False)
+    found, told = False, set[str]()
+    for text, row in texts:
+        result, warnings = server.search(text, options)
+        for sentence in warnings:
+            if sentence not in told:
+                warn(sentence)
+        told.update(warnings)
+        found |= show(result, row=row)
+    return found
+
+
+def _ask_at_once(
+    target: ConfidenceIndex,
+    records: Sequence[Record],
+    column: Sequence[str] | None,
+    known: npt.NDArray[np.float32] | None,
+    batch_size: int | None,
+    options: dict[str, Any],
+    show: Callable[..., bool],
+) -> bool:
+    """Answer all queries of files, and return whether anything was found."""
+    texts = None if column is None else [record.text for record in records]
+    embeddings = None
+    if known is None and texts is not None:
+        with timed(f"encoded {len(texts):,} queries"):
+            embeddings = target.encoder.encode_query(texts, batch_size=batch_size)
+    with timed(f"searched {len(records):,} queries"):
+        results = target.search_many(texts, embeddings=embeddings, vectors=known, **options)
+    return sum(show(result, row=record.payload) for record, result in zip(records, results, strict=True)) > 0
 
 
 def _print_result(result: Any, *, as_json: bool, full: bool, row: dict[str, Any] | None = None) -> bool:

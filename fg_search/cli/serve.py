@@ -23,6 +23,7 @@ from fg_search.cli.options import (
     TrustRemoteCode,
     open_index,
 )
+from fg_search.cli.running_server import RunningServer, announced
 from fg_search.errors import FgSearchError, StorageError
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ def serve(
     retry_for: RetryFor = None,
     tenant: Tenant = None,
 ) -> None:
-    """Serve a web page to search and review an index, and a JSON API."""
+    """Serve a web page to search and review an index, and a JSON API.
+
+    While it runs, `fg-search search` on the same folder asks it, and answers in a moment.
+    """
     check_installed()
     from fg_search.web.app import create_app
     from fg_search.web.following import following_traffic
@@ -119,11 +123,12 @@ def serve(
         _ = opened.encoder  # load it now: if it is missing, fail before the first search
         log.print(f"{address(listener)}  Ctrl-C stops.", markup=False, soft_wrap=True)
         logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")  # such as wrong tokens, with their time
-        if adapt_every is None:
-            run_app(app, listener)
-            return
-        with following_traffic(opened, adapt_every * 60):
-            run_app(app, listener)
+        with announced(location, RunningServer(_address_here(listener), collection, tenant, token)):
+            if adapt_every is None:
+                run_app(app, listener)
+                return
+            with following_traffic(opened, adapt_every * 60):
+                run_app(app, listener)
 
 
 def check_installed() -> None:
@@ -158,6 +163,11 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family)
     except OSError as error:
         raise StorageError(f"cannot listen on {host}, port {port}: {error.strerror}; choose another --port") from error
+
+
+def _address_here(listener: socket.socket) -> str:
+    """URL of a listening socket for this machine, if it listens on all addresses."""
+    return address(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
 
 
 def _is_loopback(host: str) -> bool:

@@ -1,5 +1,6 @@
 """Metrics for search with abstention, each with its reference."""
 
+from fg_search.evaluation.agreement import Agreement, agreement
 from fg_search.evaluation.bootstrap import Interval, bootstrap_interval
 from fg_search.evaluation.calibration_error import (
     ReliabilityBin,
@@ -26,6 +27,7 @@ from fg_search.evaluation.selective import (
 from fg_search.evaluation.slices import Slice, foremost, slices_of
 
 __all__ = [
+    "Agreement",
     "CurvePoint",
     "Interval",
     "Proportion",
@@ -35,6 +37,7 @@ __all__ = [
     "SelectiveReport",
     "Slice",
     "abstention_nauc",
+    "agreement",
     "at_coverages",
     "aurc",
     "auroc",

@@ -152,7 +152,8 @@ async def add(
         items: Items, which are read, compared, encoded and written in batches.
         embeddings: Embeddings of the items, or their base embeddings, one row each. By default the texts are encoded.
         batch_size: Number of texts the base model encodes at once.
-        progress: Called with the number of items done since its last call.
+        progress: Called with the number of items done since its last call. An item that is encoded counts when it is,
+            so that a slow encoder is seen to go on; any other one when it is acknowledged.
         copied: The items come from another collection and are written exactly as they are there, with corrections,
             decisions and scores. Nobody else works on a collection that is being filled.
         parallel: Number of writes at once. By default two to a server, which works while the next is made ready.
@@ -205,6 +206,8 @@ class _Addition:
         self._parallel = parallel
         self._pace = _Pace()
         self._notes = ReadingNotes()
+        self._ahead = 0  # items that were told of when they were encoded, and are not acknowledged yet
+        self._encoded_before = 0  # of those, the ones that another collection takes, for which they are encoded again
         self._waiting: dict[PointId, _Numbered] = {}  # items to compare or to write
         self._same: dict[PointId, _Numbered] = {}  # items that have not changed, as it seems
         self._underway: deque[_Underway] = deque()  # writes, in the order in which they began
@@ -215,6 +218,7 @@ class _Addition:
         begun = [numbered for write in self._underway for numbered in (*write.items.values(), *write.same.values())]
         self._items = chain(begun, self._same.values(), self._waiting.values(), self._items)
         self._underway, self._same, self._waiting = deque(), {}, {}
+        self._encoded_before = self._ahead
         async with state.engine.background() as writing:
             while batch := list(islice(self._items, self._pace.items)):
                 await self._add_batch(state, batch, writing)
@@ -293,7 +297,9 @@ class _Addition:
             if isinstance(chosen, FeatureEmbeddings):
                 return chosen
             return await state.engine.work(partial(state.features, chosen, "document"))
-        encode = partial(state.encode, [item.text for _, item in numbered], self._batch_size, "document")
+        encode = partial(
+            state.encode, [item.text for _, item in numbered], self._batch_size, "document", progress=self._encoded
+        )
         return await state.engine.work(partial(self._pace.measure, encode))
 
     async def _finish(self, writing: Background) -> None:
@@ -308,7 +314,15 @@ class _Addition:
     def _count(self, *, written: int = 0, unchanged: int = 0) -> None:
         self.written += written
         self.unchanged += unchanged
-        self._progress(written + unchanged)
+        told = min(self._ahead, written)
+        self._ahead -= told
+        self._progress(written + unchanged - told)
+
+    def _encoded(self, count: int) -> None:
+        again = min(self._encoded_before, count)
+        self._encoded_before -= again
+        self._ahead += count - again
+        self._progress(count - again)
 
 
 @dataclass(frozen=True)

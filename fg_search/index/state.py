@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -191,7 +191,13 @@ class IndexState:
         check_distributions(embeddings.probabilities, name="embeddings.probabilities")
 
     def encode(
-        self, texts: Sequence[str], batch_size: int | None, role: Role, *, show_progress: bool | None = False
+        self,
+        texts: Sequence[str],
+        batch_size: int | None,
+        role: Role,
+        *,
+        show_progress: bool | None = False,
+        progress: Callable[[int], object] | None = None,
     ) -> FeatureEmbeddings:
         """Embed texts without warnings: the caller knows best how to name what the model reads in part only.
 
@@ -199,7 +205,9 @@ class IndexState:
             ModelMismatchError: If a setting of the encoder was changed since the index was opened.
         """
         encoder = self.encoder
-        embeddings = encoder.encode(texts, role=role, batch_size=batch_size, show_progress=show_progress, warn=False)
+        embeddings = encoder.encode(
+            texts, role=role, batch_size=batch_size, show_progress=show_progress, warn=False, progress=progress
+        )
         if embeddings.fingerprint != self.metadata.fingerprint:
             self.check_encoder(encoder)
         return embeddings

@@ -26,6 +26,8 @@ LABEL_SCORE_KEYS = (REVIEW_SCORE_KEY, SUGGESTED_KEY, f"{PAYLOAD_KEY}.{REVIEW_KEY
 REVIEWED_KEY = "reviewed"  # within ours: note of a reviewer's decision
 REVIEW_NOTE_KEY = f"{PAYLOAD_KEY}.{REVIEWED_KEY}"
 REVIEWED_ACTION_KEY = f"{REVIEW_NOTE_KEY}.action"
+REVIEWER_KEY = f"{REVIEW_NOTE_KEY}.reviewer"
+OPINION_ON_KEY = f"{REVIEW_NOTE_KEY}.opinion_on"  # number of the decision that this is a second opinion on
 
 HISTORY_KEY = "history"  # within ours: how often people changed the item, and decisions that are not in the log yet
 ITEM_HISTORY_KEY = f"{PAYLOAD_KEY}.{HISTORY_KEY}"

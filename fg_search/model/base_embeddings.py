@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from fg_search.errors import StorageError
+from fg_search.model.advancing import Progress, advancing
 from fg_search.model.batching import BatchSize, encode_rows
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.embedders.embedder import Embedded, Embedder, embed
@@ -37,6 +37,7 @@ def embed_texts(
     cache: EmbeddingCache | None,
     batch_size: int | None,
     show_progress: bool | None,
+    progress: Progress | None = None,
 ) -> Embedded:
     """Base embeddings ``(n, d)`` float32 of at least one text.
 
@@ -48,6 +49,7 @@ def embed_texts(
         cache: Cache to read from and add to, if any; should it fail, the rest is done without it.
         batch_size: Number of texts embedded at once; by default what suits the embedder.
         show_progress: Whether to show a progress bar; by default only if stderr is a terminal.
+        progress: Who is told of the texts that were embedded, in place of a bar.
 
     Raises:
         ValueError: If the model returns NaN or infinity, or other than one vector of its dimension for each text; the
@@ -56,9 +58,9 @@ def embed_texts(
     shown = sys.stderr.isatty() if show_progress is None else show_progress
     work: _Work
     if isinstance(embedder, SentenceTransformerEmbedder):
-        work = _ByModel(embedder, texts, role, batch_size, shown)
+        work = _ByModel(embedder, texts, role, batch_size, shown, progress)
     else:
-        work = _ByCalls(embedder, texts, role, batch_size, shown)
+        work = _ByCalls(embedder, texts, role, batch_size, shown, progress)
     everything = np.arange(len(texts))
     if cache is None:
         vectors = work.vectors(everything)
@@ -98,17 +100,23 @@ class _ByModel:
     """By the forward pass of a model, in batches of like length."""
 
     def __init__(
-        self, embedder: SentenceTransformerEmbedder, texts: list[str], role: Role, batch_size: int | None, shown: bool
+        self,
+        embedder: SentenceTransformerEmbedder,
+        texts: list[str],
+        role: Role,
+        batch_size: int | None,
+        shown: bool,
+        progress: Progress | None,
     ) -> None:
         self._size = BatchSize.of(batch_size, embedder.model.device)
         self._source = embedder.source(texts, role)
-        self._shown = shown
+        self._shown, self._progress = shown, progress
 
     def ordered(self, rows: IntArray) -> IntArray:
         return rows[np.argsort(-self._source.lengths[rows], kind="stable")]  # texts of like length share a part
 
     def vectors(self, rows: IntArray) -> Vectors:
-        return encode_rows(self._source, rows, self._size, show_progress=self._shown)
+        return encode_rows(self._source, rows, self._size, show_progress=self._shown, progress=self._progress)
 
     def reading(self) -> Reading | None:
         return self._source.reading()
@@ -117,12 +125,20 @@ class _ByModel:
 class _ByCalls:
     """By calls of any other embedder, in the order of the texts."""
 
-    def __init__(self, embedder: Embedder, texts: list[str], role: Role, batch_size: int | None, shown: bool) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        texts: list[str],
+        role: Role,
+        batch_size: int | None,
+        shown: bool,
+        progress: Progress | None,
+    ) -> None:
         self._embedder = embedder
         self._texts = texts
         self._role = role
         self._batch = _CACHED_ROWS if batch_size is None else check_count(batch_size, name="batch_size")
-        self._shown = shown
+        self._shown, self._progress = shown, progress
         self._found: Reading | None = None
 
     def ordered(self, rows: IntArray) -> IntArray:
@@ -130,14 +146,14 @@ class _ByCalls:
 
     def vectors(self, rows: IntArray) -> Vectors:
         found = np.empty((len(rows), self._embedder.dimension), dtype=np.float32)
-        with tqdm(total=len(rows), desc="embed", unit=" texts", disable=not self._shown, leave=False) as bar:
+        with advancing(len(rows), "embed", shown=self._shown, progress=self._progress) as advance:
             for start in range(0, len(rows), self._batch):
                 some = rows[start : start + self._batch]
                 given = embed(self._embedder, [self._texts[row] for row in some], self._role)
                 found[start : start + len(some)] = self._checked(given.vectors, len(some))
                 if given.reading is not None:
                     self._take_down(some, given.reading)
-                bar.update(len(some))
+                advance(len(some))
         return found
 
     def reading(self) -> Reading | None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tqdm import tqdm
 
+from fg_search.model.advancing import Progress, advancing
 from fg_search.model.forward import is_out_of_memory
 from fg_search.model.sources import Source
 from fg_search.model.tokens import IntArray
@@ -61,7 +61,9 @@ class BatchSize:
         return slices
 
 
-def encode_rows(source: Source, rows: IntArray, size: BatchSize, *, show_progress: bool) -> npt.NDArray[np.float32]:
+def encode_rows(
+    source: Source, rows: IntArray, size: BatchSize, *, show_progress: bool, progress: Progress | None = None
+) -> npt.NDArray[np.float32]:
     """Embeddings ``(m, d)`` float32 of m texts, equal to ``model.encode(texts)`` up to rounding.
 
     Args:
@@ -70,17 +72,18 @@ def encode_rows(source: Source, rows: IntArray, size: BatchSize, *, show_progres
         size: How much goes through the model at once. If the device has too little memory for that, it is halved as
             often as needed.
         show_progress: Whether to show a progress bar.
+        progress: Who is told of each batch, in place of a bar.
     """
     # longest first: what is too large for the memory fails at once
     order = np.argsort(-source.lengths[rows], kind="stable")
     batches = [order[part] for part in size.cut(source.lengths[rows[order]])]
     affordable = _Affordable(source)
     found = _Embeddings(len(rows))
-    with tqdm(total=len(rows), desc="encode", unit=" texts", disable=not show_progress, leave=False) as bar:
+    with advancing(len(rows), "encode", shown=show_progress, progress=progress) as advance:
         prepared = _prepared(source, [rows[batch] for batch in batches])
         for batch, content in zip(batches, prepared, strict=True):
             found.put(batch, affordable.embeddings(rows[batch], content))
-            bar.update(len(batch))
+            advance(len(batch))
     return found.all()
 
 

@@ -18,6 +18,7 @@ from typing_extensions import Self
 from fg_search._deprecation import renamed_parameters
 from fg_search.errors import EncoderNotFoundError, NotFittedError, StorageError, UnsupportedError
 from fg_search.model import saved_encoder
+from fg_search.model.advancing import Progress
 from fg_search.model.base_embeddings import embed_texts
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.codebook import Codebook, Supervision
@@ -657,7 +658,14 @@ class FeatureGroupEncoder:
         return vectors
 
     def _embed(
-        self, texts: list[str], *, name: str, role: Role, batch_size: int | None, show_progress: bool | None
+        self,
+        texts: list[str],
+        *,
+        name: str,
+        role: Role,
+        batch_size: int | None,
+        show_progress: bool | None,
+        progress: Progress | None = None,
     ) -> tuple[npt.NDArray[np.float32], Reading]:
         """Embed checked texts; ``name`` is the caller's name for them in error messages."""
         if not texts:
@@ -670,6 +678,7 @@ class FeatureGroupEncoder:
             cache=self._cache(role),
             batch_size=batch_size,
             show_progress=show_progress,
+            progress=progress,
         )
         return found.vectors, Reading.unknown(len(texts)) if found.reading is None else found.reading
 
@@ -703,6 +712,7 @@ class FeatureGroupEncoder:
         batch_size: int | None = None,
         show_progress: bool | None = None,
         warn: bool = True,
+        progress: Progress | None = None,
     ) -> FeatureEmbeddings:
         """Base embeddings and feature-group distributions of ``texts``.
 
@@ -713,6 +723,8 @@ class FeatureGroupEncoder:
             show_progress: Whether to show a progress bar; by default only if stderr is a terminal.
             warn: Whether to log a warning about texts that the model reads in part only. Either way the result tells
                 which (``reading``).
+            progress: Called with the number of texts that were embedded since its last call, in place of a bar. Texts
+                whose embeddings are cached are not among them.
 
         Raises:
             NotFittedError: If there is no trained head.
@@ -721,7 +733,7 @@ class FeatureGroupEncoder:
         """
         self._fitted()
         checked = check_texts(texts)
-        options: dict[str, Any] = {"batch_size": batch_size, "show_progress": show_progress}
+        options: dict[str, Any] = {"batch_size": batch_size, "show_progress": show_progress, "progress": progress}
         vectors, reading = self._embed(checked, name="texts", role=check_role(role), **options)
         if warn:
             self._warn(reading, checked, "texts")

@@ -16,7 +16,6 @@ from fg_search.validation import check_count, check_fraction, check_same_length,
 
 FloatArray = npt.NDArray[np.float32]
 
-_WORDS_PER_NAME = 2
 _ROWS = 512  # rows of cosines computed at once
 
 
@@ -44,7 +43,7 @@ class MissingLabel:
     """A candidate for a label that the index lacks.
 
     Attributes:
-        name: Proposed name, made of the most typical words.
+        name: Proposed name: a few words that stand together in its queries.
         terms: Words that are typical of its queries among all that got no sure answer.
         size: Number of times its queries were asked, all together.
         cohesion: Mean cosine of the queries and their centre. A high one means that they ask for the same thing.
@@ -121,20 +120,6 @@ def cluster_queries(
         _cluster(np.flatnonzero(numbers == number), int(sizes[number]), unit, weights, terms[i])
         for i, number in enumerate(kept)
     ]
-
-
-def proposed_name(cluster: QueryCluster, texts: Sequence[str]) -> str:
-    """Most typical words of a cluster, in the order of the most central query that has them all.
-
-    Without typical words, it is the beginning of the most central query.
-    """
-    if not cluster.terms:
-        return texts[int(cluster.rows[0])][:40]
-    wanted = cluster.terms[:_WORDS_PER_NAME]
-    for text in (texts[row].casefold() for row in cluster.rows.tolist()):
-        if all(term in text for term in wanted):
-            return " ".join(sorted(wanted, key=text.index))
-    return " ".join(wanted)
 
 
 def _cluster(

@@ -17,7 +17,8 @@ from fg_search.index.state import IndexState
 from fg_search.layout.conditions import is_present
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, LABEL_KEY, PAYLOAD_KEY, TEXT_KEY
 from fg_search.layout.points import features_of
-from fg_search.queries.clusters import MissingLabel, cluster_queries, proposed_name
+from fg_search.queries.cluster_names import cluster_names
+from fg_search.queries.clusters import MissingLabel, cluster_queries
 from fg_search.queries.embeddings import base_embeddings
 from fg_search.queries.log import sorted_queries
 
@@ -36,21 +37,24 @@ async def missing_labels(
         state.collection, scroll_filter=state.scope(), limit=_BACKGROUND, with_payload=[TEXT_KEY]
     )
     texts = [query.text for query in queries]
+    background = [features_of(item)["text"] for item in items]
     clusters = await state.engine.work(
         partial(
             cluster_queries,
             base,
             texts,
             [query.count for query in queries],
-            background=[features_of(item)["text"] for item in items],
+            background=background,
             similarity=similarity,
             min_size=min_size,
         )
     )
+    rows = [cluster.rows.tolist() for cluster in clusters]
+    names = await state.engine.work(partial(cluster_names, rows, texts, background))
     nearest = await _nearest_labels(state, [cluster.centre for cluster in clusters])
     return [
         MissingLabel(
-            name=proposed_name(cluster, texts),
+            name=name,
             terms=cluster.terms,
             size=cluster.size,
             cohesion=cluster.cohesion,
@@ -58,7 +62,7 @@ async def missing_labels(
             nearest_similarity=similar,
             queries=tuple(queries[row] for row in cluster.rows),
         )
-        for cluster, (label, similar) in zip(clusters, nearest, strict=True)
+        for cluster, name, (label, similar) in zip(clusters, names, nearest, strict=True)
     ]
 
 

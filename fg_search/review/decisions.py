@@ -15,6 +15,9 @@ from fg_search.validation import check_label, check_text
 
 Action = Literal["accept", "keep", "label", "delete", "unsure", "undo"]
 
+SETTLING = ("accept", "keep", "label")
+"""Actions after which an item has the label that a reviewer holds to be right."""
+
 
 @dataclass(frozen=True)
 class ReviewDecision:
@@ -35,6 +38,8 @@ class ReviewDecision:
         tenant: Tenant that owns the item, in an index with tenants.
         failed: Why the decision could not be carried out; nothing was changed then. ``None`` otherwise.
         seen: Label, user's label and note of the item before the decision, which undo brings back.
+        opinion_on: Number of the decision about the same item that this one is a second opinion on: another reviewer's,
+            which this one did not see.
     """
 
     number: int
@@ -49,6 +54,7 @@ class ReviewDecision:
     tenant: str | None = None
     failed: str | None = None
     seen: Mapping[str, Any] | None = field(default=None, repr=False)
+    opinion_on: int | None = None
 
     def to_payload(self) -> dict[str, Any]:
         """JSON values of the entry, for :meth:`of_payload`."""
@@ -71,7 +77,13 @@ class ReviewDecision:
     @property
     def note(self) -> dict[str, str | int]:
         """Note of the decision in the item's payload, which takes the item out of the queue."""
-        return {"action": self.action, "reviewer": self.reviewer, "time": self.time, "number": self.number}
+        note: dict[str, str | int] = {
+            "action": self.action,
+            "reviewer": self.reviewer,
+            "time": self.time,
+            "number": self.number,
+        }
+        return note if self.opinion_on is None else note | {"opinion_on": self.opinion_on}
 
     def is_noted_in(self, note: Mapping[str, Any] | None) -> bool:
         """Whether a note in an item's payload is that of this decision."""
@@ -147,7 +159,7 @@ def labels_decided(standing: Iterable[ReviewDecision]) -> dict[UserId, str | Non
         standing: Decisions that stand, the oldest first. The latest about an item counts.
     """
     latest = {entry.id: entry for entry in standing}
-    return {user_id: entry.after for user_id, entry in latest.items() if entry.action in ("accept", "keep", "label")}
+    return {user_id: entry.after for user_id, entry in latest.items() if entry.action in SETTLING}
 
 
 if not TYPE_CHECKING:

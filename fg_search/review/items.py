@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from fg_search.ids import UserId
 
-Kind = Literal["ambiguous", "contradicted", "conflicting", "duplicate", "outlier", "unfamiliar", "unread", "unsure"]
+Kind = Literal[
+    "ambiguous", "contradicted", "conflicting", "duplicate", "outlier", "unfamiliar", "unread", "unsure", "second"
+]
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,13 @@ class ReviewItem:
     Attributes:
         id: User's id of the item.
         text: Text of the item.
-        label: Label of the item, ``None`` if unknown.
+        label: Label of the item, ``None`` if unknown. For a second opinion it is the one that the data give, as the
+            first reviewer saw it.
         kind: ``"ambiguous"`` (the text is unclear to the model), ``"contradicted"`` (the label does not fit),
             ``"conflicting"`` (a near-duplicate has another label), ``"duplicate"`` (another item has the same text),
             ``"outlier"`` (it is far from all others), ``"unfamiliar"`` (it is like little that the encoder learned
-            from), ``"unread"`` (the model knows or reads a part of the text only) or ``"unsure"`` (a reviewer left it
-            to somebody else).
+            from), ``"unread"`` (the model knows or reads a part of the text only), ``"unsure"`` (a reviewer left it
+            to somebody else) or ``"second"`` (a reviewer decided about it, and nobody else has yet).
         score: Urgency among items of its kind, in [0, 1].
         confidence: Confidence of the item's embedding, in [1/K, 1]. If it is low, the text is ambiguous to the model.
         group_confidence: Confidence of each feature group, in [1/K, 1].
@@ -51,6 +54,7 @@ class ReviewItem:
             its copies here.
         contradicting: Nearest items of other labels, the nearest first, if evidence was asked for. A conflicting item
             always has its near-duplicates here.
+        opinion_on: For a second opinion: number of the decision that it is about, for :meth:`ConfidenceIndex.decide`.
     """
 
     id: UserId
@@ -66,3 +70,4 @@ class ReviewItem:
     suggested_probability: float | None = None
     agreeing: tuple[Example, ...] = field(default=(), repr=False)
     contradicting: tuple[Example, ...] = field(default=(), repr=False)
+    opinion_on: int | None = None

@@ -16,22 +16,25 @@ from fg_search.index.few_conditions import told_of_conditions
 from fg_search.index.retrieval import check_not_empty
 from fg_search.index.scores import check_items_scored, check_labels_scored
 from fg_search.index.state import IndexState
-from fg_search.layout.conditions import equals
+from fg_search.layout.conditions import equals, is_empty
 from fg_search.layout.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
     FAMILIARITY_KEY,
     FEATURES_VECTOR,
     LABEL_KEY,
+    OPINION_ON_KEY,
     PAYLOAD_KEY,
     REVIEW_SCORE_KEY,
     REVIEWED_ACTION_KEY,
+    REVIEWER_KEY,
     SUGGESTED_KEY,
     UNREAD_KEY,
     review_key,
 )
 from fg_search.layout.points import features_of, id_of, vectors_of
 from fg_search.review.confused_labels import UNDECIDED
+from fg_search.review.decisions import SETTLING
 from fg_search.review.evidence import with_evidence
 from fg_search.review.issues.diversity import spread_copies
 from fg_search.review.issues.marks import MARKS, named, standing_partners
@@ -43,6 +46,7 @@ _LOW_FIRST: dict[str, str] = {  # what is low is urgent
     "ambiguous": CONFIDENCE_KEY,
     "unfamiliar": FAMILIARITY_KEY,
     "unsure": CONFIDENCE_KEY,
+    "second": CONFIDENCE_KEY,
 }
 _SCORE_KEYS: dict[str, str] = {
     **_LOW_FIRST,
@@ -50,7 +54,7 @@ _SCORE_KEYS: dict[str, str] = {
     "unread": UNREAD_KEY,
     **{kind: review_key(mark.score) for kind, mark in MARKS.items()},
 }
-_ORDERS: dict[str, models.OrderBy] = {
+_ORDERS: dict[str, models.OrderBy | None] = {
     **{kind: models.OrderBy(key=key, direction=models.Direction.ASC) for kind, key in _LOW_FIRST.items()},
     "contradicted": models.OrderBy(key=REVIEW_SCORE_KEY, direction=models.Direction.DESC),
     "unread": models.OrderBy(key=UNREAD_KEY, direction=models.Direction.DESC),
@@ -60,8 +64,10 @@ _ORDERS: dict[str, models.OrderBy] = {
         )
         for kind, mark in MARKS.items()
     },
+    "second": None,  # by id, which is about at random: what two say of these stands for all that was decided
 }
 _UNSURE = equals(REVIEWED_ACTION_KEY, "unsure")
+_SETTLED = models.FieldCondition(key=REVIEWED_ACTION_KEY, match=models.MatchAny(any=[*SETTLING]))
 
 
 async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
@@ -71,10 +77,7 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
         EmptyIndexError: If the index is empty.
         NotScoredError: If the kind needs scores and there are none yet, or no item has a familiarity.
     """
-    if options.kind == "contradicted":
-        await check_labels_scored(state)
-    elif options.kind in MARKS:
-        await check_items_scored(state)
+    await _check_scored(state, options.kind)
     with told_of_conditions(state, options.query_filter):
         found = await _find(state, options)
     if not found:
@@ -94,8 +97,7 @@ async def listed(state: IndexState, options: ReviewOptions) -> list[ReviewItem]:
 
 async def _find(state: IndexState, options: ReviewOptions) -> list[QueuedItem]:
     """First items of the list, without those whose scores no longer hold."""
-    undecided = _UNSURE if options.kind == "unsure" else UNDECIDED
-    condition = state.scope(undecided, *_conditions(options), options.query_filter)
+    condition = _condition(state, options)
     limit = options.fetched
     while True:
         records, _ = await state.engine.scroll(
@@ -110,6 +112,36 @@ async def _find(state: IndexState, options: ReviewOptions) -> list[QueuedItem]:
         if len(found) >= options.fetched or len(records) < limit:
             return found[: options.fetched]
         limit *= 2
+
+
+async def count(state: IndexState, options: ReviewOptions) -> int:
+    """Number of items on a list, as :meth:`fg_search.ConfidenceIndex.count_review` has it.
+
+    Raises:
+        NotScoredError: If the kind needs scores and there are none yet.
+    """
+    await _check_scored(state, options.kind)
+    with told_of_conditions(state, options.query_filter):
+        return await state.engine.count(state.collection, _condition(state, options))
+
+
+async def _check_scored(state: IndexState, kind: str) -> None:
+    if kind == "contradicted":
+        await check_labels_scored(state)
+    elif kind in MARKS:
+        await check_items_scored(state)
+
+
+def _condition(state: IndexState, options: ReviewOptions) -> models.Filter | None:
+    """Filter for all items of a list, and for those that :func:`_standing` leaves out."""
+    stages: dict[str, models.Condition] = {"second": _second(options.reviewer), "unsure": _UNSURE}
+    return state.scope(stages.get(options.kind, UNDECIDED), *_conditions(options), options.query_filter)
+
+
+def _second(reviewer: str | None) -> models.Filter:
+    """Items that one person decided about, who is not the reviewer."""
+    own: list[models.Condition] = [] if reviewer is None else [equals(REVIEWER_KEY, reviewer)]
+    return models.Filter(must=[_SETTLED, is_empty(OPINION_ON_KEY)], must_not=own)
 
 
 def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:

@@ -10,6 +10,7 @@ from qdrant_client import models
 
 from fg_search.engine.port import PointId
 from fg_search.layout.group_summaries import group_confidence_of
+from fg_search.layout.items import StoredItem
 from fg_search.layout.keys import FEATURES_VECTOR, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
@@ -59,7 +60,7 @@ def to_review_item(queued: QueuedItem, kind: Kind, metadata: IndexMetadata) -> R
     return ReviewItem(
         id=features["id"],
         text=features["text"],
-        label=features.get("label"),
+        label=StoredItem.of_features(features).given_label if kind == "second" else features.get("label"),
         kind=kind,
         score=_score(kind, features, scores),
         confidence=features["confidence"],
@@ -72,6 +73,7 @@ def to_review_item(queued: QueuedItem, kind: Kind, metadata: IndexMetadata) -> R
         suggested_probability=probability,
         agreeing=agreeing,
         contradicting=contradicting,
+        opinion_on=features[REVIEWED_KEY].get("number", 0) if kind == "second" else None,  # none before 0.2
     )
 
 
@@ -97,6 +99,8 @@ def reason_of(item: ReviewItem, queued: QueuedItem) -> str:
         probability=probability,
         neighbours=labels if set(labels) - {item.label} else (),
     )
+    if item.kind == "second":
+        return f"{features[REVIEWED_KEY]['reviewer']} decided about it, which is not shown; {reason}"
     return reason if item.kind != "unsure" else f"{features[REVIEWED_KEY]['reviewer']} was not sure; {reason}"
 
 

@@ -28,10 +28,11 @@ class ReviewOptions:
         min_score: List only items with at least this score, in [0, 1].
         diverse: Keep near-copies apart, as long as there is anything else.
         evidence: Nearest items shown with each item, of its label and of others.
+        reviewer: Who is to give second opinions: items that they decided about themselves are left out.
         query_filter: Qdrant filter.
 
     Raises:
-        ValueError: If the kind is unknown or a number out of range.
+        ValueError: If the kind is unknown, a number out of range, or an option not one of the kind's.
     """
 
     kind: Kind = "ambiguous"
@@ -42,6 +43,7 @@ class ReviewOptions:
     min_score: float | None = None
     diverse: bool = False
     evidence: int = 0
+    reviewer: str | None = None
     query_filter: models.Filter | None = None
 
     def __post_init__(self) -> None:
@@ -53,6 +55,10 @@ class ReviewOptions:
             check_count(getattr(self, name), name=name, least=0)
         if self.min_score is not None:
             check_fraction(self.min_score, name="min_score")
+        if self.kind == "second" and self.label is not None:
+            raise ValueError("a second opinion is given without knowing the label that was decided; leave label out")
+        if self.reviewer is not None and self.kind != "second":
+            raise ValueError(f"reviewer is for kind='second', and this is {self.kind!r}; leave it out")
         if self.diverse and self.wanted > _MAX_DIVERSE:
             raise ValueError(
                 f"a diverse list has at most {_MAX_DIVERSE:,} items, got limit + offset = {self.wanted:,}; review "

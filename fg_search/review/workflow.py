@@ -35,7 +35,7 @@ from fg_search.layout.history import new_token
 from fg_search.layout.items import corrected
 from fg_search.layout.keys import REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.points import features_of, history_of, id_of
-from fg_search.review.decisions import ReviewDecision, check_action, check_reviewer, now
+from fg_search.review.decisions import SETTLING, ReviewDecision, check_action, check_reviewer, now
 from fg_search.review.deletions import bring_back, delete_item, finish_deletions, log_deletion
 from fg_search.review.item_changes import SeenItem, change_item, conflict_with, newer_decision, read_item
 from fg_search.validation import check_count
@@ -52,6 +52,7 @@ async def decide(
     *,
     suggested: str | None = None,
     latest: int | None = None,
+    opinion_on: int | None = None,
 ) -> ReviewDecision:
     """Carry out a decision, with its entry for the log.
 
@@ -64,12 +65,15 @@ async def decide(
         suggested: Suggestion that the reviewer saw and accepts. By default the current one is taken.
         latest: Number of the latest entry about the item that the reviewer knew of, 0 for none. By default it is not
             checked.
+        opinion_on: Number of another reviewer's decision that this is a second opinion on. To keep the label is then to
+            keep the one that the data give.
 
     Raises:
         DecisionConflictError: If there is a later entry, or another suggestion, or somebody else changes the item in
             the same moment.
         ItemNotFoundError: If there is no such item.
-        ValueError, TypeError: If the action is unknown, or its label or the reviewer's name is missing or invalid.
+        ValueError, TypeError: If the action is unknown, or its label or the reviewer's name is missing or invalid, or
+            the second opinion is the first reviewer's.
     """
     check_reviewer(reviewer)
     point = state.point_id(user_id)
@@ -85,6 +89,8 @@ async def decide(
             return made  # carried out before the index moved
         try:
             seen = await _checked(state, user_id, seen, latest)
+            if opinion_on is not None:
+                await _check_opinion(state, user_id, seen, opinion_on, reviewer)
         except (DecisionConflictError, ItemNotFoundError):
             if made is None or not await is_logged(state, key):
                 raise
@@ -98,22 +104,25 @@ async def decide(
         features = seen.features
         before = features.get("label")  # the engine removes a key that is set to null
         chosen = check_action(action, label, (features.get(REVIEW_KEY) or {}).get("suggested"), suggested)
+        kept = seen.stored.given_label if opinion_on is not None and action == "keep" else before
+        after = kept if chosen is None else chosen
         made = ReviewDecision(
             number=next_number(state, max(newest, seen.history.number)) if number is None else number,
             id=plain_id(user_id),
             action=action,  # type: ignore[arg-type]  # checked
             before=before,
-            after=before if chosen is None else chosen,
+            after=after,
             reviewer=reviewer,
             time=now(),
             tenant=state.tenant,
             seen=_restored_by_undo(features),
+            opinion_on=opinion_on,
         )
         if action == "delete":
             made = await log_deletion(state, seen, made, key)
             await delete_item(state, made)
             return made
-        values = {REVIEWED_KEY: made.note} | ({} if chosen in (None, before) else corrected(seen.stored, chosen))
+        values = {REVIEWED_KEY: made.note} | ({} if after == before else corrected(seen.stored, after))
         await change_item(state, seen, values, seen.history.decided(token, made.number, made.to_unlogged(key)))
         return made
 
@@ -236,6 +245,22 @@ async def _checked(state: IndexState, user_id: UserId, seen: SeenItem | None, la
         meant = hint(await ids_in_other_form(state, [user_id]))
         raise ItemNotFoundError(f"{state.name} has no item {user_id!r}{meant}")
     return seen
+
+
+async def _check_opinion(state: IndexState, user_id: UserId, seen: SeenItem, number: int, reviewer: str) -> None:
+    """Check that the decision of this number is the latest about an item, settled it, and is somebody else's.
+
+    Raises:
+        DecisionConflictError: If another one is the latest.
+        ValueError: If it is the reviewer's own, settled nothing, or is a second opinion itself.
+    """
+    note = seen.features.get(REVIEWED_KEY) or {}
+    if note.get("number") != number:
+        raise await newer_decision(state, user_id, seen.history)
+    if note["reviewer"] == reviewer:
+        raise ValueError(f"{reviewer} made the decision {number}; a second opinion is somebody else's")
+    if note["action"] not in SETTLING or "opinion_on" in note:
+        raise ValueError(f"the decision {number} needs no second opinion: see index.review(kind='second')")
 
 
 async def _check_nothing_newer(state: IndexState, user_id: UserId, seen: SeenItem | None, latest: int | None) -> None:

@@ -14,6 +14,7 @@ from fg_search.review.decisions import ReviewDecision
 from fg_search.review.items import ReviewItem
 from fg_search.review.review_options import ReviewOptions
 from fg_search.web.errors import error_responses
+from fg_search.web.item_filter import search_filter
 from fg_search.web.parameters import MAX_LISTED, DecisionRequest, ReviewRequest, SearchRequest, UndoRequest
 from fg_search.web.security import API_PATH
 from fg_search.web.site import Site
@@ -83,14 +84,21 @@ class ResultBody(BaseModel):
         description="Labels that an uncertain query may be about, if `on_uncertain` was `clarify`."
     )
     hits: list[HitBody]
+    evidence: tuple[float, float] | None = Field(
+        description="The two numbers that `confidence` is made of: log odds that the query has an answer, and the "
+        "probability that the first hit is right if it has one."
+    )
+    warnings: list[str] = Field([], description="What is to be told about conditions of `where` that no item can meet.")
 
     @classmethod
-    def of(cls, result: SearchResult) -> ResultBody:
+    def of(cls, result: SearchResult, warnings: list[str]) -> ResultBody:
         """Convert a search result."""
         hits = [HitBody.of(hit) for hit in result.hits]
         nearest = None if result.nearest is None else HitBody.of(result.nearest)
         choices = [ChoiceBody.of(choice) for choice in result.choices]
-        return cls.model_validate({**vars(result), "hits": hits, "nearest": nearest, "choices": choices})
+        return cls.model_validate(
+            {**vars(result), "hits": hits, "nearest": nearest, "choices": choices, "warnings": warnings}
+        )
 
 
 class ExampleBody(BaseModel):
@@ -118,6 +126,7 @@ class ItemBody(BaseModel):
     suggested_probability: float | None
     agreeing: list[ExampleBody]
     contradicting: list[ExampleBody]
+    opinion_on: int | None = Field(description="For a second opinion: number of the decision that it is about.")
 
     @classmethod
     def of(cls, item: ReviewItem) -> ItemBody:
@@ -136,6 +145,7 @@ class DecisionBody(BaseModel):
     reviewer: str
     time: str
     undoes: int | None = Field(description="Number of the decision that an `undo` undoes.")
+    opinion_on: int | None = Field(description="Number of the decision that this is a second opinion on.")
     failed: str | None = Field(description="Why the decision could not be carried out, if it failed.")
 
     @classmethod
@@ -160,6 +170,10 @@ class PairBody(BaseModel):
     score: float
 
 
+def _reviewed(site: Site, wanted: ListRequest) -> list[ReviewItem]:
+    return site.index.review(limit=wanted.limit, **wanted.options(site.reviewer))
+
+
 def router(site: Site) -> APIRouter:
     """Routes for search, review, decisions and undo."""
     routes = APIRouter(prefix=API_PATH)
@@ -168,12 +182,13 @@ def router(site: Site) -> APIRouter:
     @routes.post("/search", summary="Search", tags=["search"], responses=writes)
     def search(request: SearchRequest) -> ResultBody:
         """Find the items most similar to a query, and decide whether to answer it."""
-        return ResultBody.of(site.search(request.query, **request.options()))
+        query_filter, told = search_filter(site.index, request.where)
+        return ResultBody.of(site.search(request.query, query_filter=query_filter, **request.options()), told)
 
     @routes.get("/review", summary="Items to review", tags=["review"], responses=reads)
     def review(wanted: Annotated[ListRequest, Query()]) -> list[ItemBody]:
         """Items that a person should review, most urgent first."""
-        return [ItemBody.of(item) for item in site.index.review(limit=wanted.limit, **wanted.options())]
+        return [ItemBody.of(item) for item in _reviewed(site, wanted)]
 
     @routes.get("/confused-labels", summary="Confused labels", tags=["review"], responses=reads)
     def confused_labels(limit: Annotated[int, Query(ge=1, le=MAX_LISTED)] = 20) -> list[PairBody]:

@@ -33,6 +33,7 @@ from fg_search.web import (
     queries_view,
     review_view,
     reviewers,
+    reviewers_view,
     search_view,
 )
 from fg_search.web.guesses import Guesses
@@ -117,6 +118,7 @@ def create_app(
         map_view.router(site),
         labels_view.router(site),
         review_view.router(site),
+        reviewers_view.router(site),
         queries_view.router(site, clusters),
         audit_view.router(site),
         features_view.router(site),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from qdrant_client import models
 
+from fg_search.confidence_index import ConfidenceIndex
 from fg_search.ids import UserId, id_from_json, point_id
 from fg_search.layout.conditions import equals, has_ids, is_empty, is_present
 from fg_search.layout.keys import (
@@ -19,12 +18,10 @@ from fg_search.layout.keys import (
     REVIEW_SCORE_KEY,
     REVIEWED_ACTION_KEY,
 )
+from fg_search.records.conditions import Payloads, WrittenCondition, conditions_of
 from fg_search.web.parameters import ItemsRequest
 
-_CONDITION = re.compile(r"\s*([^=<>!]+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*", re.DOTALL)
-_RANGES = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
-_TRUTHS = {"true": True, "false": False}
-_MAX_INTEGER = 2**63
+_LONGEST = 40  # characters of a value that is shown
 
 
 def filter_of(
@@ -48,6 +45,18 @@ def filter_of(
     return models.Filter(must=conditions) if conditions else None
 
 
+def search_filter(index: ConfidenceIndex, where: Sequence[str]) -> tuple[models.Filter | None, list[str]]:
+    """The filter of a search for conditions on the payload, and what is to be told about those that no item can meet.
+
+    Raises:
+        ValueError: If a condition cannot be read.
+    """
+    if not where:
+        return None, []
+    conditions, told = conditions_of([WrittenCondition.parse(one) for one in where], Payloads(index))
+    return models.Filter(must=conditions), told
+
+
 def condition_of(text: str) -> models.Condition:
     """The condition that a text such as ``colour=red`` or ``price<50`` stands for.
 
@@ -56,16 +65,31 @@ def condition_of(text: str) -> models.Condition:
     Raises:
         ValueError: If it cannot be read.
     """
-    read = _CONDITION.fullmatch(text)
-    if read is None or not read[3]:
-        raise ValueError(f"where: {text!r} is no condition; write such as colour=red, price<50 or size!=XL")
-    key, sign, value = read.groups()
-    if key == PAYLOAD_KEY or key.startswith(f"{PAYLOAD_KEY}."):
-        raise ValueError(f"where: {key!r} is the index's own; there are fields of their own for labels and confidences")
-    if sign in ("=", "!="):
-        same = models.Filter(should=list(_equal(key, value)))
-        return same if sign == "=" else models.Filter(must_not=[same])
-    return models.FieldCondition(key=key, range=_range(text, sign, value))
+    try:
+        written = WrittenCondition.parse(text)
+    except ValueError as error:
+        raise ValueError(f"where: {error}") from None
+    if not written.value:
+        raise ValueError(f"where: {text!r} compares with nothing; write such as colour=red")
+    if written.key == PAYLOAD_KEY or written.key.startswith(f"{PAYLOAD_KEY}."):
+        raise ValueError(
+            f"where: {written.key!r} is the index's own; there are fields of their own for labels and confidences"
+        )
+    return written.condition(None)
+
+
+def short_values(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Keys and values of a payload that are short, as conditions read them."""
+    for key, value in payload.items():
+        if isinstance(value, (str, int, float)):
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            if (
+                0 < len(text) <= _LONGEST
+                and len(key) <= _LONGEST
+                and not set(key) & set("=<>!")
+                and text.strip() == text
+            ):
+                yield key, text
 
 
 def _own(asked: ItemsRequest) -> Iterator[models.Condition]:
@@ -86,30 +110,3 @@ def _own(asked: ItemsRequest) -> Iterator[models.Condition]:
         yield is_present(REVIEWED_ACTION_KEY)
     elif asked.decided is not None:
         yield equals(REVIEWED_ACTION_KEY, asked.decided)
-
-
-def _equal(key: str, value: str) -> Iterator[models.Condition]:
-    yield equals(key, value)
-    if value.lower() in _TRUTHS:
-        yield equals(key, _TRUTHS[value.lower()])
-    number = _number(value)
-    if number is not None:
-        yield models.FieldCondition(key=key, range=models.Range(gte=number, lte=number))
-
-
-def _range(text: str, sign: str, value: str) -> models.Range | models.DatetimeRange:
-    number = _number(value)
-    if number is not None:
-        return models.Range(**{_RANGES[sign]: number})
-    try:
-        return models.DatetimeRange(**{_RANGES[sign]: datetime.fromisoformat(value)})
-    except ValueError:
-        raise ValueError(f"where: {text!r} compares with neither a number nor a date such as 2026-01-31") from None
-
-
-def _number(value: str) -> float | None:
-    try:
-        number = float(value)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and abs(number) < _MAX_INTEGER else None

@@ -95,7 +95,9 @@ class ItemList:
         """Decide about several items, as the reviewer."""
         numbers, missed = [], 0
         for user_id in ids:
-            asked = DecisionRequest(id=user_id, action=action, label=label, suggested=None, latest=None)
+            asked = DecisionRequest(
+                id=user_id, action=action, label=label, suggested=None, latest=None, opinion_on=None
+            )
             try:
                 numbers.append(self.site.decide(asked).number)
             except (DecisionConflictError, ItemNotFoundError):

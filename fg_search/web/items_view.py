@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,6 +18,7 @@ from fg_search.ids import UserId, id_from_json
 from fg_search.index.item_pages import ItemPage
 from fg_search.index.items import IndexedItem
 from fg_search.web.item_export import MEDIA_TYPES, ExportForm, exported
+from fg_search.web.item_filter import short_values
 from fg_search.web.item_list import Batch, ItemList
 from fg_search.web.parameters import (
     MAX_CONDITION,
@@ -37,7 +38,6 @@ COLUMNS = {"label": "Label", "confidence": "Confidence", "familiarity": "Familia
 
 _LABELS = 1000  # labels offered for completion
 _SHOWN = 4  # values of the payload
-_LONGEST = 40  # characters of a value that is shown
 _NAMED = 10  # items named before a deletion
 _LISTS = ("where", "id")  # parameters with several values
 _ITEM_ID: TypeAdapter[UserId] = TypeAdapter(ItemId)
@@ -245,20 +245,7 @@ def _without(where: Mapping[str, Any], name: str, value: object = None) -> dict[
 
 def _values(payload: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Short values of a payload, as conditions read them."""
-    return list(_short(payload))[:_SHOWN]
-
-
-def _short(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in payload.items():
-        if isinstance(value, (str, int, float)):
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            if (
-                0 < len(text) <= _LONGEST
-                and len(key) <= _LONGEST
-                and not set(key) & set("=<>!")
-                and text.strip() == text
-            ):
-                yield key, text
+    return list(short_values(payload))[:_SHOWN]
 
 
 def _json(value: object) -> str:

@@ -28,6 +28,9 @@ MAX_CONDITIONS = 8  # on the payload
 MAX_CONDITION = 500  # characters
 MAX_PLACE = 2_000  # characters of a place in a list
 
+WHERE = "Conditions on the payload, all of which hold, such as `colour=red`, `price<50`, `size!=XL`."
+
+Where = list[Annotated[str, StringConstraints(max_length=MAX_CONDITION)]]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_QUERY)]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LABEL)]
 ItemId = Annotated[int, Field(strict=True)] | Annotated[str, StringConstraints(strict=True, max_length=MAX_ID)]
@@ -71,10 +74,11 @@ class SearchRequest(BaseModel):
     explain: bool = Field(
         SearchOptions.explain, description="Also find the item nearest to the query by base embeddings."
     )
+    where: Where = Field([], max_length=MAX_CONDITIONS, description=WHERE)
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments for ``ConfidenceIndex.search``."""
-        return self.model_dump(exclude={"query"})
+        """Keyword arguments for ``ConfidenceIndex.search``, but for the filter."""
+        return self.model_dump(exclude={"query", "where"})
 
 
 class ReviewRequest(BaseModel):
@@ -90,9 +94,10 @@ class ReviewRequest(BaseModel):
     min_score: Fraction | None = Field(default=ReviewOptions.min_score, description="Only items at least this urgent.")
     diverse: bool = Field(default=ReviewOptions.diverse, description="Keep near-duplicates apart.")
 
-    def options(self) -> dict[str, Any]:
-        """Keyword arguments for ``ConfidenceIndex.review``."""
-        return {name: getattr(self, name) for name in ReviewRequest.model_fields}
+    def options(self, reviewer: str) -> dict[str, Any]:
+        """Keyword arguments for ``ConfidenceIndex.review``, as the reviewer asks for the list."""
+        asked = {name: getattr(self, name) for name in ReviewRequest.model_fields}
+        return asked | {"reviewer": reviewer if self.kind == "second" else None}
 
 
 class ItemsRequest(BaseModel):
@@ -102,11 +107,7 @@ class ItemsRequest(BaseModel):
 
     label: Label | None = Field(None, description="Only items with this label.")
     unlabelled: bool = Field(False, description="Only items without a label.")
-    where: list[Annotated[str, StringConstraints(max_length=MAX_CONDITION)]] = Field(
-        [],
-        max_length=MAX_CONDITIONS,
-        description="Conditions on the payload, all of which hold, such as `colour=red`, `price<50`, `size!=XL`.",
-    )
+    where: Where = Field([], max_length=MAX_CONDITIONS, description=WHERE)
     min_confidence: Fraction | None = None
     max_confidence: Fraction | None = None
     min_familiarity: Fraction | None = None
@@ -153,6 +154,9 @@ class DecisionRequest(BaseModel):
         None,
         description="Number of the latest decision on this item that the reviewer saw, 0 for none. If there is a later "
         "one, the decision is refused as a conflict.",
+    )
+    opinion_on: DecisionNumber | None = Field(
+        None, description="Number of another reviewer's decision, which this reviewer has not seen: a second opinion."
     )
 
 

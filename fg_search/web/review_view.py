@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qsl
 
@@ -22,10 +22,11 @@ from fg_search.review.decisions import ReviewDecision
 from fg_search.review.issues.reasons import too_few_reason
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, UndoRequest, problems
+from fg_search.web.reviewers_view import midnight
 from fg_search.web.site import FormFields, Site, link
 
-LISTED = 100  # items fetched; the counter of items left stops here
-KINDS: dict[Kind, str] = {kind: kind.capitalize() for kind in get_args(Kind)}
+LISTED = 100  # items fetched
+KINDS: dict[Kind, str] = {**{kind: kind.capitalize() for kind in get_args(Kind)}, "second": "Second"}
 
 SCORES: dict[str, str] = {  # of those lists whose score is not the confidence
     "contradicted": "Label wrong",
@@ -41,6 +42,7 @@ _SHOWN = 3  # neighbours on each side, and labels with a key of their own
 _NEAR = 0.75  # share of the nearest neighbour's similarity that a neighbour needs for its label to get a key
 _RECENT = 5  # decisions shown
 _UPCOMING = 6  # items shown after the current one
+_AT_MOST = ("conflicting", "duplicate")  # kinds of which some that are counted may be settled
 _DIGITS = 6
 _ITEM_ID: TypeAdapter[UserId] = TypeAdapter(ItemId)
 _SUGGESTED: TypeAdapter[str] = TypeAdapter(str)
@@ -53,18 +55,28 @@ class Progress:
 
     Attributes:
         today: Number of decisions made today that are in effect.
+        by_reviewer: The same by the name of the reviewer, whoever made most first.
         recent: The latest decisions in effect, newest first.
     """
 
     today: int
+    by_reviewer: Mapping[str, int]
     recent: Sequence[ReviewDecision]
 
     @classmethod
-    def of(cls, index: ConfidenceIndex) -> Progress:
-        """Read the progress from the decision log."""
-        midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
-        today = index.decisions(standing=True, since=midnight)
-        return cls(len(today), index.decisions(standing=True, limit=_RECENT)[::-1])
+    def of(cls, index: ConfidenceIndex, *, only: str | None) -> Progress:
+        """Read the progress from the decision log.
+
+        Args:
+            index: The index.
+            only: Whose decisions may be shown, ``None`` for everybody's.
+        """
+        today = index.decisions(standing=True, since=midnight())
+        if only is None:
+            recent = index.decisions(standing=True, limit=_RECENT)
+        else:
+            recent = [entry for entry in today if entry.reviewer == only][-_RECENT:]
+        return cls(len(today), dict(Counter(entry.reviewer for entry in today).most_common()), recent[::-1])
 
 
 def router(site: Site) -> APIRouter:
@@ -92,9 +104,10 @@ def router(site: Site) -> APIRouter:
             queue=list(enumerate(items))[position + 1 :][:_UPCOMING],
             position=position,
             following=(position + 1) % max(len(items), 1),
-            left=len(items),
-            is_more=len(items) == LISTED,
-            progress=Progress.of(site.index),
+            left=_left(site, asked, len(items)),
+            is_most=asked.kind in _AT_MOST and len(items) == LISTED,
+            # whoever gives a second opinion does not see what others decided
+            progress=Progress.of(site.index, only=site.reviewer if asked.kind == "second" else None),
             is_undone="undone" in wanted,
             problem=problem,
             conflict=conflict,
@@ -108,7 +121,8 @@ def router(site: Site) -> APIRouter:
         back = link("/review", **_list_of(fields), **_place(fields))
         if not found:
             return show(request, {**_list_of(fields), **_place(fields)}, DecisionConflictError("the item is gone"))
-        return site.page(request, "review_delete.html", item=found[0], fields=fields, back=back)
+        is_blind = asked.opinion_on is not None  # whoever gives a second opinion does not see the label
+        return site.page(request, "review_delete.html", item=found[0], is_blind=is_blind, fields=fields, back=back)
 
     @routes.get("/review")
     def review(request: Request) -> Response:
@@ -145,11 +159,20 @@ def _listing(wanted: Mapping[str, str]) -> ReviewRequest:
 def _queue(site: Site, asked: ReviewRequest) -> tuple[list[ReviewItem], str | None]:
     """The items to review, or a message that says what to do first."""
     try:
-        return site.index.review(limit=LISTED, **asked.options()), None
+        return site.index.review(limit=LISTED, **asked.options(site.reviewer)), None
     except EmptyIndexError:
         return [], None
     except FgSearchError as error:
         return [], str(error)
+
+
+def _left(site: Site, asked: ReviewRequest, listed: int) -> int:
+    """Number of items on a list, of which some are listed."""
+    if listed < LISTED:
+        return listed
+    options = asked.options(site.reviewer)
+    del options["diverse"]  # it changes the order alone
+    return site.index.count_review(**options)
 
 
 def _unscored(site: Site, kind: Kind) -> str:
@@ -175,6 +198,8 @@ def _seen(site: Site, item: ReviewItem) -> dict[str, str]:
     """Hidden form fields that record what the reviewer saw, so that a decision on something else is refused."""
     latest = site.index.decisions(item_id=item.id, limit=1)
     seen = {"item": json.dumps(item.id), "latest": str(latest[0].number if latest else 0)}
+    if item.opinion_on is not None:
+        seen["opinion_on"] = str(item.opinion_on)
     if item.suggested_label is not None:
         seen["suggested"] = json.dumps(item.suggested_label)  # as JSON, because forms normalise line ends
     return seen
@@ -189,6 +214,7 @@ def _decision(fields: Mapping[str, str]) -> DecisionRequest:
         raise HTTPException(422, "; ".join(problems(error))) from error
     label = fields.get("label") if action == "label" else None
     given = {"id": item_id, "action": action, "label": label, "suggested": seen, "latest": fields.get("latest")}
+    given["opinion_on"] = fields.get("opinion_on")
     return _checked(DecisionRequest, given)
 
 

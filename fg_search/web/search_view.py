@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import ValidationError
 from qdrant_client import models
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,11 +21,17 @@ from fg_search.layout.conditions import equals
 from fg_search.layout.keys import LABEL_KEY
 from fg_search.queries.entries import Logging
 from fg_search.web.calibration_report import TARGETS
-from fg_search.web.parameters import MAX_OFFSET, MAX_QUERY, SearchRequest, problems
+from fg_search.web.facets import Facet, facets_of
+from fg_search.web.item_filter import search_filter
+from fg_search.web.parameters import MAX_CONDITION, MAX_OFFSET, MAX_QUERY, SearchRequest, problems
 from fg_search.web.security import is_foreign
 from fg_search.web.site import Site, link
 
+TYPING = "Fg-Typing"
+"""Header of a search for what is being typed: the answer alone is sent, and nothing is logged or counted."""
+
 _DEFAULT_TARGET = 0.9
+_PATIENCE = 0.5  # seconds to wait for the values that are offered to filter by
 _DOUBTFUL: dict[str, Literal["flag", "clarify"]] = {"show": "flag", "ask": "clarify"}
 _FIELDS = (
     "limit",
@@ -46,37 +54,56 @@ class Found:
         result: The decision and the hits.
         threshold: Confidence that the result had to reach, if a target precision was set.
         is_checked: Whether the query set any requirement that the result could fail.
-        notice: A note for the user on how the search was done.
+        notices: Notes for the user on how the search was done.
     """
 
     result: SearchResult
     threshold: float | None
     is_checked: bool
-    notice: str | None
+    notices: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Conditions:
+    """Conditions on the payload.
+
+    Attributes:
+        query_filter: Their filter, ``None`` for no conditions.
+        told: What is to be told about those that no item can meet.
+    """
+
+    query_filter: models.Filter | None
+    told: Sequence[str]
 
 
 def router(site: Site) -> APIRouter:
     """Route for the view. The URL holds all parameters of a search."""
     routes = APIRouter(include_in_schema=False)
+    facets = facets_of(site.index, site.tenant)
 
     @routes.get("/")
     def search(request: Request) -> Response:
         thresholds = _thresholds(site)
         given = _given(request.query_params, _default_target(thresholds))
+        is_typing = TYPING in request.headers
         asked, errors, found = None, [], None
         if given["q"].strip():
             try:
                 asked = _request(given)
+                chosen, told = search_filter(site.index, asked.where)
             except ValidationError as error:
                 errors = problems(error)
+            except ValueError as error:
+                asked, errors = None, [str(error)]
         items = len(site.index)
         if asked is not None and items:
-            # a repeated query is in the log already; one sent by another site is not a user's
-            log: Logging | None = "none" if given["again"] or is_foreign(request.headers) else None
-            found = _find(site, asked, given["label"], log)
+            # a repeated query is in the log already; one sent by another site is not a user's, half of one no query
+            log: Logging | None = "none" if is_typing or given["again"] or is_foreign(request.headers) else None
+            search = site.index.search if is_typing else site.search
+            found = _find(site, partial(search, log=log), asked, given["label"], _Conditions(chosen, told))
         return site.page(
             request,
-            "search.html",
+            "found.html" if is_typing else "search.html",
             422 if errors else 200,
             given=given,
             asked=asked,
@@ -87,21 +114,28 @@ def router(site: Site) -> APIRouter:
             can_ask=_can_ask(site),
             most=MAX_QUERY,
             pages=_pages(given, asked, found),
+            in_force=[
+                (one, _filtered(given, [kept for kept in given["where"] if kept != one])) for one in given["where"]
+            ],
+            offered=[(facet.key, _chips(given, facet)) for facet in facets.get(_PATIENCE) or []],
+            longest_condition=MAX_CONDITION,
         )
 
     return routes
 
 
-def _given(parameters: Mapping[str, str], target: str) -> dict[str, str]:
+def _given(parameters: QueryParams, target: str) -> dict[str, Any]:
     """All form fields, empty by default except for the target precision."""
     empty = dict.fromkeys(("q", *_FIELDS, "doubtful", "label", "again"), "")
-    return {**empty, "target_precision": target, **{name: parameters[name] for name in empty if name in parameters}}
+    where = list(dict.fromkeys(one.strip() for one in parameters.getlist("where") if one.strip()))
+    named = {name: parameters[name] for name in empty if name in parameters}
+    return {**empty, "target_precision": target, **named, "where": where}
 
 
-def _request(given: Mapping[str, str]) -> SearchRequest:
+def _request(given: Mapping[str, Any]) -> SearchRequest:
     """The search that the form describes. Empty fields are left out, and minimums of 0 count as none."""
     chosen: dict[str, Any] = {name: given[name] for name in _FIELDS if given[name].strip()}
-    request = SearchRequest(query=given["q"].strip(), **chosen)
+    request = SearchRequest(query=given["q"].strip(), where=given["where"], **chosen)
     on_uncertain: Literal["flag", "abstain", "clarify"] = _DOUBTFUL.get(given["doubtful"], "abstain")
     if request.target_precision is None and (request.min_query_confidence is None or on_uncertain == "clarify"):
         on_uncertain = "flag"  # nothing is in doubt, or not known to be
@@ -116,25 +150,40 @@ def _request(given: Mapping[str, str]) -> SearchRequest:
     return request.model_copy(update=changes)
 
 
-def _find(site: Site, asked: SearchRequest, label: str, log: Logging | None) -> Found:
-    """Search, among the items with a label if one was chosen; ``log`` overrides what the index logs."""
-    calibration = site.index.calibration
+def _find(
+    site: Site, search: Callable[..., SearchResult], asked: SearchRequest, label: str, conditions: _Conditions
+) -> Found:
+    """Search, among the items that meet the conditions, and have the label if one was chosen."""
+    calibration, told = site.index.calibration, conditions.told
+    search = partial(search, query_filter=conditions.query_filter)
     if label:
-        chosen = models.Filter(must=[equals(LABEL_KEY, label)])
-        result = site.search(asked.query, query_filter=chosen, log="none", **asked.options())
-        return Found(result, None, False, f"Only items with the label {label}, which you chose.")
+        chosen = models.Filter(must=[equals(LABEL_KEY, label), *filter(None, [conditions.query_filter])])
+        result = search(asked.query, **asked.options() | {"query_filter": chosen, "log": "none"})
+        return Found(result, None, False, [f"Only items with the label {label}, which you chose.", *told])
     try:
-        result = site.search(asked.query, log=log, **asked.options())
+        result = search(asked.query, **asked.options())
     except NotCalibratedError:
         # the calibration does not cover these options: show the hits, and say that nothing is promised about them
         lenient = asked.model_copy(update={"target_precision": None, "on_uncertain": "flag"})
-        result = site.search(lenient.query, log=log, **lenient.options())
+        result = search(lenient.query, **lenient.options())
         known = "not calibrated" if calibration is None else f"calibrated for {calibration.describe_search()}"
         notice = f"How often answers are right is not promised for these settings: the index is {known}."
-        return Found(result, None, lenient.min_query_confidence is not None, notice)
+        return Found(result, None, lenient.min_query_confidence is not None, [notice, *told])
     if calibration is None or asked.target_precision is None:
-        return Found(result, None, asked.min_query_confidence is not None, None)
-    return Found(result, result.threshold, True, None)
+        return Found(result, None, asked.min_query_confidence is not None, told)
+    return Found(result, result.threshold, True, told)
+
+
+def _chips(given: Mapping[str, Any], facet: Facet) -> list[tuple[str, str]]:
+    """Values of a facet that are not in force, each with the address where it is, in place of another one."""
+    ours = {f"{facet.key}={value}": value for value in facet.values}
+    others = [one for one in given["where"] if one not in ours]
+    return [(value, _filtered(given, [*others, one])) for one, value in ours.items() if one not in given["where"]]
+
+
+def _filtered(given: Mapping[str, Any], where: Sequence[str]) -> str:
+    """Address of the same search under other conditions, which is not logged once more."""
+    return _again(given, offset="", where=where, again=1 if given["q"] else "")
 
 
 def _can_ask(site: Site) -> bool:
@@ -154,7 +203,7 @@ def _default_target(thresholds: list[PrecisionThreshold]) -> str:
     return f"{max(reached):g}" if reached else ""
 
 
-def _pages(given: Mapping[str, str], asked: SearchRequest | None, found: Found | None) -> dict[str, Any]:
+def _pages(given: Mapping[str, Any], asked: SearchRequest | None, found: Found | None) -> dict[str, Any]:
     """URLs of the previous and the next page, of the same search with uncertain hits shown, and of each choice."""
     if asked is None or found is None:
         return {"before": None, "after": None, "anyway": None, "choices": []}
@@ -168,7 +217,7 @@ def _pages(given: Mapping[str, str], asked: SearchRequest | None, found: Found |
     }
 
 
-def _again(given: Mapping[str, str], **changed: Any) -> str:
+def _again(given: Mapping[str, Any], **changed: Any) -> str:
     # keep an empty target in the URL: it means that the user chose none
     target = "" if given["target_precision"] else "&target_precision="
     return link("/", **{**given, **changed}) + target

@@ -103,6 +103,7 @@ class Site:
             reviewer=self.reviewer,
             suggested=asked.suggested,
             latest=asked.latest,
+            opinion_on=asked.opinion_on,
         )
         self._changed(decision)
         return decision

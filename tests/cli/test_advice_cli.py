@@ -11,6 +11,7 @@ from qdrant_client import models
 
 from fg_search import ConfidenceIndex, EdgeClient, IndexSettings
 from fg_search.cli import serve
+from fg_search.cli.running_server import RunningServer, announced
 
 
 @pytest.fixture(scope="module")
@@ -331,3 +332,27 @@ def test_diagrams_are_drawn_once_their_extra_is_there(run, made, tmp_path, monke
         failed = _failed(run(*evaluate))
     assert Advice("diagrams need matplotlib; pip install 'fg-search[plots]'").is_in(failed)
     _done(run(*evaluate))
+
+
+def test_what_a_running_server_cannot_do_is_done_without_it(run, made):
+    search = ("search", "card", "--index", made)
+    with announced(str(made), RunningServer("http://127.0.0.1:9/", "fg_search", None, None)):
+        failed = _failed(run(*search, "--filter", "{}"))
+    assert Advice("… and cannot do …: leave it out, or stop the server first").is_in(failed)
+    _done(run(*search, "--filter", "{}"))
+
+
+def test_a_second_opinion_is_given_by_the_number_of_the_first(run, own):
+    at = ("--index", own)
+    assert Advice("nobody gave a second opinion; see `fg-search review --kind second`").is_in(
+        _done(run("decisions", "--agreement", *at))[0]
+    )
+    alone = Advice("two agree about many items; leave --item out")
+    assert alone.is_in(_failed(run("decisions", "--agreement", "--item", "c", *at)))
+    _done(run("decide", "keep", "c", "--reviewer", "Ada", *at))
+    refused = _failed(run("export", own / "to-do.csv", "--kind", "second", *at))
+    assert Advice("give second opinions on the page, or by `fg-search decide --opinion-on`").is_in(refused)
+    listed = json.loads(_done(run("review", "--kind", "second", "--reviewer", "Ben", "--json", *at))[0])
+    opinion = ("--opinion-on", listed["opinion_on"], "--reviewer", "Ben")
+    _done(run("decide", "label", "c", "--label", "food", *opinion, *at))
+    assert "0%" in _done(run("decisions", "--agreement", *at))[0]

@@ -63,7 +63,7 @@ from fg_search.index import ingestion, progress
 from fg_search.index.state import IndexState
 
 embedding = FeatureEmbeddings.load(sys.argv[2])
-IndexState.encode = lambda self, texts, batch_size, role: embedding[[0] * len(texts)]
+IndexState.encode = lambda self, texts, batch_size, role, **_: embedding[[0] * len(texts)]
 ingestion.ITEMS_PER_WRITE = 10
 
 class Bar:

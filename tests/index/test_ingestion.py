@@ -362,7 +362,7 @@ def test_different_items_with_one_id_are_named_across_batches(local, monkeypatch
 
 def test_progress_counts_every_item_once(local, rows, monkeypatch):
     monkeypatch.setattr("fg_search.index.ingestion.ITEMS_PER_WRITE", 10)
-    bars = []
+    bars, seen = [], []
 
     class Bar:
         def __init__(self, *, total, disable, **_):
@@ -377,6 +377,7 @@ def test_progress_counts_every_item_once(local, rows, monkeypatch):
 
         def update(self, more):
             self.done += more
+            seen.append(more)
 
     monkeypatch.setattr("fg_search.index.progress.tqdm", Bar)
     local.add(rows["texts"][:13])
@@ -385,6 +386,9 @@ def test_progress_counts_every_item_once(local, rows, monkeypatch):
     local.add([])
     assert [(bar.total, bar.done) for bar in bars] == [(13, 13), (48, 48), (48, 48), (0, 0)]
     assert [bar.disable for bar in bars[1:3]] == [False, True]
+    seen.clear()
+    local.add([f"my card {i}" for i in range(10)], batch_size=2)  # one write
+    assert [more for more in seen if more] == [2] * 5
 
 
 def test_nothing_at_all_may_be_added(local):

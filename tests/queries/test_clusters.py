@@ -1,4 +1,4 @@
-"""Clusters of queries: which queries belong together, which stay alone, and how clusters are named."""
+"""Clusters of queries: which queries belong together, and which stay alone."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fg_search.queries.clusters import cluster_queries, proposed_name
+from fg_search.queries.clusters import cluster_queries
 
 
 def topics(sizes, seed=0, spread=0.2):
@@ -77,24 +77,6 @@ def test_a_query_is_in_one_cluster_at_most(embeddings, similarity, least):
         assert cluster.size == sum(counts[row] for row in cluster.rows) >= least
     if least == 1:
         assert len(members) == count
-
-
-def test_names_are_typical_words_in_the_order_of_a_query():
-    embeddings, numbers = topics([6, 6])
-    words = [("change the pin number of the card", "number of my pin"), ("where is my lost luggage", "luggage is lost")]
-    texts = [words[number][i % 2] for i, number in enumerate(numbers)]
-    found = cluster_queries(embeddings, texts, [1] * 12, background=["where is the card of my dog"] * 30)
-    names = {numbers[cluster.rows[0]]: proposed_name(cluster, texts) for cluster in found}
-    assert set(names[0].split()) == {"pin", "number"}
-    assert set(names[1].split()) == {"lost", "luggage"}
-    for cluster in found:
-        name = proposed_name(cluster, texts)
-        assert name.split() == sorted(name.split(), key=texts[cluster.rows[0]].index)
-
-
-def test_a_cluster_without_words_is_called_by_its_query():
-    (cluster,) = cluster_queries(np.ones((3, 2)), ["?", "!", "?!"], [1, 1, 9])
-    assert proposed_name(cluster, ["?", "!", "?!"]) in {"?", "!", "?!"}
 
 
 @pytest.mark.parametrize(

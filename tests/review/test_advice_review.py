@@ -200,3 +200,16 @@ def test_an_index_without_familiarity_gets_it_from_an_encoder_that_learns_it(tin
         again.head.familiarity = None
         index.migrate(again.learn_familiarity(texts))
         assert len(index.review(kind="unfamiliar")) == 9
+
+
+def test_second_opinions_are_asked_for_without_the_first_ones(index):
+    first = index.decide("c", "keep", reviewer="Ada")
+    with Advice("a second opinion is given without knowing the label that was decided; leave label out").raised():
+        index.review(kind="second", label="card")
+    with Advice("reviewer is for kind='second', and this is …; leave it out").raised():
+        index.review(reviewer="Ben")
+    assert len(index.review(kind="second", reviewer="Ben")) == len(index.review(kind="second")) == 1
+    second = index.decide("c", "keep", reviewer="Ben", opinion_on=first.number)
+    with Advice("the decision … needs no second opinion: see index.review(kind='second')").raised():
+        index.decide("c", "keep", reviewer="Cleo", opinion_on=second.number)
+    assert index.review(kind="second", reviewer="Cleo") == []

@@ -58,8 +58,10 @@ def test_another_host_name_is_served_when_it_is_allowed(browse, served):
 def test_a_condition_that_cannot_be_read_is_written_as_it_is_said(browse, common):
     client = browse(common)
     refused = client.get("/api/items?where=colour").json()["error"]
-    assert Advice("where: … is no condition; write such as colour=red, price<50 or size!=XL").is_in(refused)
-    for condition in ("colour=red", "price<50", "size!=XL"):
+    assert Advice("… is no condition; write one as …").is_in(refused)
+    nothing = client.get("/api/items?where=colour=").json()["error"]
+    assert Advice("where: … compares with nothing; write such as colour=red").is_in(nothing)
+    for condition in ("colour=red", "colour!=red", "price<50", "added>=2026-01-31"):
         assert client.get("/api/items", params={"where": condition}).status_code == 200
 
 

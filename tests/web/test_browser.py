@@ -259,6 +259,30 @@ def test_the_slider_shows_its_number(serve, open_page, served):
     assert slider.input_value() == "0.03"
 
 
+def test_one_searches_while_typing(serve, open_page, served):
+    """The answer follows the field, which keeps the focus; the address can be shared; the log gets the question."""
+    served.log_queries("all")
+    page = open_page(serve(served))
+    page.locator("#q").press_sequentially("card bloc")
+    page.wait_for_selector(".hit")
+    page.locator("#q").press_sequentially("ked")
+    page.wait_for_url("**/?q=card+blocked&**")
+    assert page.evaluate("document.activeElement.id") == "q"
+    assert "10 hits" in page.locator("#said").inner_text()
+    assert served.logged_queries(only_open=False) == []
+    with page.expect_response(lambda response: "card+blocked" in response.url):
+        page.locator(".hit summary").first.click()
+    page.wait_for_timeout(50)
+    assert [(query.text, query.count) for query in served.logged_queries(only_open=False)] == [("card blocked", 1)]
+    page.get_by_text("More settings").click()
+    page.get_by_label("Search while typing").uncheck()
+    page.locator("#q").fill("loan")
+    page.wait_for_timeout(350)
+    assert "card+blocked" in page.url
+    press(page, "Enter")
+    assert page.locator(".hit .label").first.inner_text() == "loan"
+
+
 def test_a_round_without_javascript(serve, open_page, served):
     page = open_page(serve(served), java_script_enabled=False)
     page.locator("#q").fill("card blocked")
@@ -433,18 +457,23 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(serve, open_page
     import axe_playwright_python.sync_playwright as axe
 
     page = open_page(serve(calibrated), **look)
-    calibrated.decide("d1", "label", "brand new")
+    first = calibrated.decide("d1", "label", "brand new")
+    calibrated.decide("d1", "keep", reviewer="Ben", opinion_on=first.number)
     mark_copies(calibrated)
     calibrated.log_queries()
     calibrated.search_many([*LOGGED, "my card"], min_query_confidence=1)
     calibrated.decide_queries([calibrated.logged_queries()[-1].id], "add", "brand new")
     served = ["/", "/?q=card+stolen+pin&target_precision=0.8", "/?q=zebra&target_precision=0.8"]
-    served += ["/?q=zebra&target_precision=0.8&doubtful=show", "/?q=card&target_precision=", "/review"]
+    served += [
+        "/?q=zebra&target_precision=0.8&doubtful=show",
+        "/?q=card&target_precision=&where=colour%3Dred",
+        "/review",
+    ]
     served += [f"/review?kind={kind}&diverse=1" for kind in ("contradicted", "conflicting", "duplicate", "outlier")]
     calibrated.search_many(["my card blocked", "the loan", "pizza oven"], log="all")
     calibrated.judge_answer(calibrated.audit(target_precision=0.8).following[0], "right", target_precision=0.8)
     served += ["/items?min_wrong=0&where=colour%3Dred", "/items?sort=-wrong", "/items?like=d1", "/items?where=nonsense"]
-    served += ["/map", "/map?colour=wrong&only=card", "/labels"]
+    served += ["/map", "/map?colour=wrong&only=card", "/labels", "/review/reviewers"]
     served += ["/queries", "/audit?target=0.8", "/features", "/features/0", "/features/0/0", "/health"]
     for address in served:
         page.goto(address)

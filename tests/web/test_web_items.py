@@ -1,13 +1,16 @@
 import csv
 import io
 import json
+import re
 from datetime import datetime
+from html import unescape
 
 import pytest
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, IndexSettings
 from fg_search.web import item_list, items_view
+from fg_search.web.facets import find_facets
 from fg_search.web.item_filter import condition_of
 
 
@@ -63,6 +66,66 @@ def test_conditions_are_compared_as_what_they_can_be():
     for text in ("colour", "=red", "colour=", "a<b", "fg.label=card", "fg=1"):
         with pytest.raises(ValueError, match="where"):
             condition_of(text)
+
+
+def test_searches_take_the_same_conditions(browse, shop):
+    client = browse(shop)
+    asked = {"query": "card blocked", "limit": 5, "where": ["colour=red", "price<20"]}
+    found = client.post("/api/search", json=asked).json()
+    assert {hit["payload"]["colour"] for hit in found["hits"]} == {"red"}
+    assert all(hit["payload"]["price"] < 20 for hit in found["hits"])
+    assert found["warnings"] == []
+    unmet = client.post("/api/search", json={**asked, "where": ["color=red"]}).json()
+    assert unmet["hits"] == []
+    assert "did you mean 'colour'?" in unmet["warnings"][0]
+    refused = client.post("/api/search", json={**asked, "where": ["colour"]})
+    assert (refused.status_code, "is no condition" in refused.json()["error"]) == (422, True)
+
+
+def chips(page):
+    """Names and addresses of the chips on the Search view."""
+    found = re.findall(r'<a class="chip[^"]*" rel="nofollow" href="([^"]*)">(.*?)</a>', page.text)
+    return {
+        re.sub(r"<span aria-hidden.*?</span>|<[^>]*>", "", name).strip(): unescape(address) for address, name in found
+    }
+
+
+def test_a_chip_filters_the_search_and_is_dropped_again(browse, shop):
+    client = browse(shop)
+    page = client.get("/", params={"q": "card blocked", "target_precision": ""})
+    offered = chips(page)
+    assert list(offered) == ["Only colour red", "Only colour blue", "Only new false", "Only new true"]
+    page = client.get(offered["Only colour red"])
+    assert "colour=red" in page.text
+    assert "&#34;colour&#34;: &#34;blue&#34;" not in page.text
+    assert '<input type="hidden" name="where" value="colour=red">' in page.text
+    assert 'value="card blocked"' in page.text
+    both = client.get(chips(page)["Only new true"])
+    assert {"Drop colour=red", "Drop new=true"} <= set(chips(both))
+    instead = client.get(chips(both)["Only colour blue"])  # in place of red, since nothing is both
+    assert {"Drop colour=blue", "Drop new=true"} <= set(chips(instead))
+    assert "Only colour red" in chips(client.get(chips(instead)["Drop colour=blue"]))
+
+
+def test_a_condition_that_no_item_can_meet_is_told_and_nonsense_refused(browse, shop):
+    client = browse(shop)
+    page = client.get("/", params={"q": "card", "where": ["price=cheap", " "]})
+    assert "&#39;price&#39; holds numbers, and &#39;cheap&#39; is none" in page.text
+    assert 'class="card hit"' not in page.text
+    refused = client.get("/", params={"q": "card", "where": "colour"})
+    assert refused.status_code == 422
+    assert "is no condition" in refused.text
+
+
+def test_fields_with_an_index_are_counted_by_the_engine(shop, encoder):
+    assert [facet.key for facet in find_facets(shop, None)] == ["colour", "new"]
+    settings = IndexSettings(tenant_key="team", filterable={"size": "keyword", "price": "integer"})
+    with ConfidenceIndex(":memory:", encoder, settings=settings) as index:
+        payloads = [{"size": "SMLXY"[i % 5], "price": i} for i in range(10)]
+        index.tenant("a").add([f"card {i}" for i in range(10)], payloads=payloads)
+        index.tenant("b").add(["card"], payloads=[{"size": "secret", "price": 1}])
+        (facet,) = find_facets(index.tenant("a"), "a")
+        assert (facet.key, set(facet.values)) == ("size", set("SMLXY"))
 
 
 def test_all_filters_hold_at_once(browse, shop):

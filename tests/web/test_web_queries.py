@@ -41,6 +41,18 @@ def test_the_page_logs_only_when_it_is_told_to(browse, served):
     assert [query.text for query in served.logged_queries()] == ["card pin"]
 
 
+def test_what_is_being_typed_gets_the_answer_alone_and_is_not_logged(browse, served):
+    served.log_queries("all")
+    client = browse(served)
+    page = client.get("/", params={"q": "card blo"}, headers={"Fg-Typing": "1"})
+    assert page.text.count('class="card hit"') == 10
+    assert "<form" not in page.text
+    assert 'data-said="Doubtful answer, 10 hits"' in page.text
+    assert served.logged_queries(only_open=False) == []
+    client.get("/", params={"q": "card blocked"})
+    assert [query.text for query in served.logged_queries(only_open=False)] == ["card blocked"]
+
+
 def test_looking_at_the_neighbours_of_an_item_logs_nothing(browse, empty):
     empty.log_queries("all")
     empty.add(["my card", "my loan"], labels=["card", "loan"])

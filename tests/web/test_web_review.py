@@ -401,3 +401,50 @@ def test_the_score_of_a_list_stands_beside_its_name(browse, served):
     page = browse(served).get("/review?kind=contradicted").text
     assert "Label wrong" in page
     assert f'id="score">{served.review(kind="contradicted", limit=1)[0].score:.2f}<' in page
+
+
+def test_a_long_list_says_how_many_are_left(browse, empty, corpus):
+    empty.add([f"{text} {number}" for number in range(3) for text in corpus[0]], labels=corpus[1] * 3)
+    client = browse(empty)
+    assert '<b id="left">144</b>' in client.get("/review").text
+    wanted = empty.review(limit=120)[119].score
+    page = client.get("/review", params={"min_score": wanted, "diverse": "1"})
+    assert f'<b id="left">{empty.count_review(min_score=wanted)}</b>' in page.text
+    assert empty.count_review(min_score=wanted) >= 120
+
+
+def test_a_second_reviewer_sees_the_item_without_the_first_decision(browse, served):
+    client = browse(served)
+    client.cookies.set("fg_reviewer", "Ada")
+    client.submit("/review", "/review/decide", action="label", label="brand new")
+    (first,) = served.decisions()
+    assert "Nobody else has decided" in client.get("/review?kind=second").text
+    client.cookies.set("fg_reviewer", "Ben")
+    page = client.get("/review?kind=second")
+    assert f'<span class="label">{first.before}</span>' in page.text
+    assert "brand new" not in page.text.partition("</datalist>")[2]
+    asked = client.submit("/review?kind=second", "/review/decide", action="delete")
+    assert "Delete this item?" in asked.text
+    assert "brand new" not in asked.text
+    assert client.submit("/review?kind=second", "/review/decide", action="keep").status_code == 303
+    second = served.decisions()[-1]
+    assert (second.reviewer, second.after, second.opinion_on) == ("Ben", first.before, first.number)
+    assert "Nobody else has decided" in client.get("/review?kind=second").text
+    assert client.get("/api/review?kind=second").json() == []
+    shown = client.get("/review/reviewers").text
+    assert "Ada and Ben" in shown
+    assert "too few items" in shown
+    (address,) = re.findall(r'differ about <a href="([^"]*)">one item</a>', shown)
+    assert first.id in client.get(unescape(address)).text
+
+
+def test_progress_is_counted_by_the_name_of_the_reviewer(browse, served):
+    client = browse(served)
+    assert "Nothing was decided yet" in client.get("/review/reviewers").text
+    for name in ("Ada", "Ada", "Ben"):
+        client.cookies.set("fg_reviewer", name)
+        client.submit("/review", "/review/decide", action="keep")
+    assert 'Ada <span class="number">2</span>' in client.get("/review").text
+    page = client.get("/review/reviewers").text
+    assert re.findall(r'<th scope="row">(\w+)</th><td class="figure">(\d)</td>', page) == [("Ada", "2"), ("Ben", "1")]
+    assert "Nobody has given a" in page
