@@ -25,7 +25,7 @@ from fg_search.index.rights import IndexMovedError, Right, make_shards, make_tar
 from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import is_present
-from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR
+from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR, MAP_KEY
 from fg_search.layout.logs import DECISION_LOG_INDEXES, decision_log, query_log, query_log_indexes
 from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.payloads import are_same
@@ -212,9 +212,10 @@ async def _copy_rest(
 
 
 async def copy_notes(state: IndexState, destination: Engine, points: str) -> None:
-    """Copy the calibration, and what the metadata says of scores."""
+    """Copy the calibration, the places of the map, and what the metadata says of scores."""
     metadata = (await state.engine.get_collection(state.collection)).config.metadata or {}
     kept = await index_scores(destination, points, metadata)
+    kept |= {key: value for key, value in metadata.items() if key.startswith(MAP_KEY)}
     if state.calibration is not None:
         kept |= state.calibration.to_metadata()
     if kept:

@@ -94,6 +94,11 @@ def router(site: Site) -> APIRouter:
     def points() -> Response:
         return Response(_ready(site.map).to_bytes(), media_type="application/octet-stream")
 
+    @routes.get("/map/progress")
+    def progress() -> Response:
+        placed = site.map.get(0.0, whole=True)
+        return JSONResponse({"is_whole": placed is not None, "done": site.map.progress})
+
     @routes.get("/map/items/{stamp}/{row}")
     def item(stamp: int, row: int) -> Response:
         placed = _ready(site.map)
