@@ -52,6 +52,7 @@ ADOPTION_KEY = "fg_search_adoption"  # of a collection that others have made
 CALIBRATION_KEY = "fg_search_calibration"
 ADAPTATION_KEY = "fg_search_adaptation"  # the share of unanswerable queries that the calibration follows
 AUDIT_KEY = "fg_search_audit"  # thresholds that judged answers have raised
+QUALITY_KEY = "fg_search_quality"  # ":" and an id follow: an entry of what was calibrated and measured
 MAP_KEY = "fg_search_map"  # where the page's map has put its landmarks; of a tenant, ":" and its name follow
 LABELS_SCORED_KEY = "review"  # present once labels were scored
 UNSCORED_KEY = "unscored"  # in its value: number of labelled items whose label has too few examples to judge

@@ -1,7 +1,7 @@
 """The map of the items: computed in the background, told of what people change, and the same after a restart.
 
-The places of its landmarks are kept with the index (:mod:`fg_search.web.kept_map`). A place of any other item depends on
-these and on the item alone.
+The places of its landmarks are kept with the index (:mod:`fg_search.web.kept_map`). The place of any other item
+depends on these and on the item alone.
 """
 
 from __future__ import annotations
@@ -287,7 +287,7 @@ def _spread(points: Sequence[Any], most: int) -> list[Any]:
 
 def _steps(places: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
     """Places in the unit square in steps of 1/:data:`FINEST`; what is just outside moves to its edge."""
-    return np.rint(places.clip(0.0, 1.0) * FINEST).astype(np.uint16)
+    return np.asarray(np.rint(places.clip(0.0, 1.0) * FINEST), dtype=np.uint16)
 
 
 def _placed(
