@@ -60,7 +60,6 @@ from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
 from fg_search.index.item_pages import ItemOrder, ItemPage, item_page
 from fg_search.index.items import IndexedItem
-from fg_search.index.progress import progress_bar
 from fg_search.index.quality_history import QualityEntry
 from fg_search.index.query_vectors import Query, given_queries, given_query, given_sample
 from fg_search.index.recovery import LostCollection
@@ -73,6 +72,7 @@ from fg_search.layout.names import index_name
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.progress import progress_bar
 from fg_search.queries import audit as answer_audit
 from fg_search.queries import audited_answers, logged_search, missing_labels, traffic
 from fg_search.queries import decisions as query_decisions

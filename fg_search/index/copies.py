@@ -20,7 +20,6 @@ from fg_search.index.following import followed, on_current_collection
 from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.leftovers import abandoned_targets, remove_leftovers
 from fg_search.index.logs import read_log, write_log
-from fg_search.index.progress import unwatched
 from fg_search.index.quality_history import kept_in
 from fg_search.index.rights import IndexMovedError, Right, make_shards, make_target, right_to_switch
 from fg_search.index.scores import index_scores
@@ -33,6 +32,7 @@ from fg_search.layout.payloads import are_same
 from fg_search.layout.points import id_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import IndexSettings
+from fg_search.model.progress import unwatched
 
 _COMPARED = 256  # points compared in full in the end
 _TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "none": 0.0}  # of base vectors, absolute

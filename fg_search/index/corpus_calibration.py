@@ -10,13 +10,13 @@ from fg_search.confidence.result_features import EVIDENCE_HITS, result_features
 from fg_search.index.calibration import Calibration, calibrate
 from fg_search.index.corpus import read_corpus
 from fg_search.index.points_by_both import BASE_WEIGHT
-from fg_search.index.progress import unwatched
 from fg_search.index.relevance import described, keep_calibration
 from fg_search.index.retrieval import check_not_empty
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.pretended_queries import PretendedQueries, pretended_queries
+from fg_search.model.progress import unwatched
 
 FloatArray = npt.NDArray[np.float32]
 

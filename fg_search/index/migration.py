@@ -23,7 +23,6 @@ from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE, add
 from fg_search.index.leftovers import abandoned_targets, remove, remove_leftovers, remove_retired
 from fg_search.index.opening import check_can_move
-from fg_search.index.progress import unwatched
 from fg_search.index.quality_history import kept_in
 from fg_search.index.rights import IndexMovedError, Right, make_target, right_to_switch
 from fg_search.index.scores import index_scores
@@ -35,6 +34,7 @@ from fg_search.layout.operations import CHANGED_POINT
 from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
 from fg_search.layout.schema import SCHEMA_VERSION, IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.progress import unwatched
 from fg_search.model.reading import Reading
 
 if TYPE_CHECKING:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import sys
 from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
 from fg_search.errors import StorageError
 from fg_search.model.batching import BatchSize, encode_rows
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.embedders.embedder import Embedded, Embedder, embed
 from fg_search.model.embedders.sentence_transformer import SentenceTransformerEmbedder
+from fg_search.model.progress import is_shown, progress_bar
 from fg_search.model.reading import Reading
 from fg_search.model.role import Role
 from fg_search.validation import check_count
@@ -53,7 +52,7 @@ def embed_texts(
         ValueError: If the model returns NaN or infinity, or other than one vector of its dimension for each text; the
             message names the first such text.
     """
-    shown = sys.stderr.isatty() if show_progress is None else show_progress
+    shown = is_shown(show_progress)
     work: _Work
     if isinstance(embedder, SentenceTransformerEmbedder):
         work = _ByModel(embedder, texts, role, batch_size, shown)
@@ -130,14 +129,14 @@ class _ByCalls:
 
     def vectors(self, rows: IntArray) -> Vectors:
         found = np.empty((len(rows), self._embedder.dimension), dtype=np.float32)
-        with tqdm(total=len(rows), desc="embed", unit=" texts", disable=not self._shown, leave=False) as bar:
+        with progress_bar(len(rows), self._shown, "embed", "texts") as advance:
             for start in range(0, len(rows), self._batch):
                 some = rows[start : start + self._batch]
                 given = embed(self._embedder, [self._texts[row] for row in some], self._role)
                 found[start : start + len(some)] = self._checked(given.vectors, len(some))
                 if given.reading is not None:
                     self._take_down(some, given.reading)
-                bar.update(len(some))
+                advance(len(some))
         return found
 
     def reading(self) -> Reading | None:

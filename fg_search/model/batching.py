@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tqdm import tqdm
 
 from fg_search.model.forward import is_out_of_memory
+from fg_search.model.progress import progress_bar
 from fg_search.model.sources import Source
 from fg_search.model.tokens import IntArray
 from fg_search.validation import check_count
@@ -76,11 +76,11 @@ def encode_rows(source: Source, rows: IntArray, size: BatchSize, *, show_progres
     batches = [order[part] for part in size.cut(source.lengths[rows[order]])]
     affordable = _Affordable(source)
     found = _Embeddings(len(rows))
-    with tqdm(total=len(rows), desc="encode", unit=" texts", disable=not show_progress, leave=False) as bar:
+    with progress_bar(len(rows), show_progress, "encode", "texts") as advance:
         prepared = _prepared(source, [rows[batch] for batch in batches])
         for batch, content in zip(batches, prepared, strict=True):
             found.put(batch, affordable.embeddings(rows[batch], content))
-            bar.update(len(batch))
+            advance(len(batch))
     return found.all()
 
 

@@ -19,7 +19,12 @@ def test_calibrations_are_kept_with_their_figures(index, questions):
     assert index.history() == []
     learned = index.calibrate(*questions(200, 3), reviewer="Ada")
     (entry,) = index.history()
-    assert (entry.action, entry.reviewer, entry.queries, entry.pretended) == ("calibrate", "Ada", learned.queries, False)
+    assert (entry.action, entry.reviewer, entry.queries, entry.pretended) == (
+        "calibrate",
+        "Ada",
+        learned.queries,
+        False,
+    )
     assert (entry.fingerprint, entry.points, entry.rank_by) == (index.metadata.fingerprint, 48, learned.rank_by)
     confidence, correct = learned.promise.judged_confidence(), learned.promise.judged.correct
     pairs = confidence[correct][:, None] - confidence[~correct][None]
@@ -89,7 +94,7 @@ def test_a_tenant_sees_its_own_evaluations_and_what_holds_for_all(encoder, corpu
 
 
 def test_figures_that_do_not_exist_are_none(index, questions):
-    texts, right = questions(20, 5)
+    texts, _ = questions(20, 5)
     index.evaluate(texts, ["no such label"] * 20, relevant_by="label", keep=True)
     (entry,) = index.history()
     assert entry.auroc is None
