@@ -92,7 +92,7 @@ def figures_of(first: QualityEntry, second: QualityEntry) -> list[Figure]:
     words = [
         Figure("Judged by", first.relevant_by, second.relevant_by, ""),
         Figure("Ranked by", first.rank_by, second.rank_by, ""),
-        Figure("Encoder", first.fingerprint[:12], second.fingerprint[:12], ""),
+        Figure("Encoder", first.fingerprint[:8], second.fingerprint[:8], ""),
     ]
     return words + [figure for figure in found if figure.first or figure.second]
 
