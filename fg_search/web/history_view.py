@@ -122,4 +122,4 @@ def _share(value: float) -> str:
 
 def _points(value: float) -> str:
     """A difference of shares, in points of a hundred."""
-    return f"{100 * value:+.1f}"
+    return f"{round(100 * value, 1) + 0.0:+.1f}"  # never -0.0

@@ -121,7 +121,7 @@ def _new_folder(site: Site) -> Path:
     known = site.index.metadata.encoder
     if known is None or not Path(known).parent.is_dir():
         raise ValueError(
-            f"there is no folder beside that of the encoder, {known or 'which was never saved'}, for a new one: fit it "
-            "on the command line, fg-search fit --refresh"
+            f"there is no folder beside that of the encoder, {known or 'which was never saved'}, for a new one; fit it "
+            "on the command line: fg-search fit --refresh"
         )
     return Path(known).with_name(f"{_STAMP.sub('', Path(known).name)}-{datetime.now():%Y%m%d-%H%M%S}")

@@ -1,11 +1,13 @@
-"""Jobs from the page: calibrate, evaluate, score, refit."""
+"""Jobs from the page (calibrate, evaluate, score, refit), and what it advises about them."""
 
 import json
 import re
+import shutil
 import threading
 import time
 
 import pytest
+from advising import Advice
 from fastapi.testclient import TestClient
 
 from fg_search import ConfidenceIndex, IndexSettings
@@ -116,7 +118,7 @@ def test_one_at_a_time_searches_go_on_and_it_can_be_stopped(browse, served, monk
     begun.wait(10)
     refused = client.post("/api/jobs", json={"kind": "estimate"})
     assert refused.status_code == 409
-    assert "score is running, started by anonymous; wait until it is done, or stop it" in refused.json()["error"]
+    assert Advice("… is running, started by …; wait until it is done, or stop it").is_in(refused.json()["error"])
     assert client.get("/", params={"q": "my card"}).status_code == 200
     page = client.get("/health").text
     assert '<noscript><meta http-equiv="refresh"' in page
@@ -127,25 +129,38 @@ def test_one_at_a_time_searches_go_on_and_it_can_be_stopped(browse, served, monk
     assert ended(client)["state"] == "stopped"
     assert "was stopped; nothing is lost" in client.get("/health").text
     assert client.post("/api/jobs/stop", json={}).status_code == 409
+    assert client.post("/api/jobs", json={"kind": "score"}).status_code == 202
+    assert ended(client)["state"] == "done"
 
 
-def test_a_new_head_is_saved_beside_the_old_one(browse, tmp_path, saved_encoder, corpus):
-    import shutil
-
-    shutil.copytree(saved_encoder, tmp_path / "encoder")
-    with ConfidenceIndex(tmp_path / "idx", tmp_path / "encoder") as index:
+def test_a_new_head_is_saved_beside_the_old_one(browse, tmp_path, saved_encoder, corpus, questions):
+    kept, away = tmp_path / "kept", tmp_path / "away"
+    shutil.copytree(saved_encoder, kept / "encoder")
+    judged = [{"query": q, "relevant": r} for q, r in zip(*questions(200, 3), strict=True)]
+    with ConfidenceIndex(tmp_path / "idx", kept / "encoder") as index:
         index.add(corpus[0], labels=corpus[1])
-        index.calibrate()
-        before = index.metadata.fingerprint
         client = browse(index)
+        client.post("/api/jobs", json={"kind": "calibrate", "judged": judged})
+        assert ended(client)["state"] == "done"
+        before = index.metadata.fingerprint
+        kept.rename(away)
+        refused = client.post("/api/jobs", json={"kind": "refit"}).json()["error"]
+        assert Advice(
+            "there is no folder beside that of the encoder, …, for a new one; fit it on the command line: "
+            "fg-search fit --refresh"
+        ).is_in(refused)
+        away.rename(kept)
         client.submit("/health", "/health/jobs", which=2)
         job = ended(client)
         assert job["state"] == "done", job
         assert index.metadata.fingerprint != before
         assert re.fullmatch(r"encoder-\d{8}-\d{6}", index.metadata.encoder.rpartition("/")[2])
-        assert "calibrate again" in job["said"][1]
         assert len(index.history()) == 1
         assert client.get("/", params={"q": "my card"}).status_code == 200
+        assert Advice("Its calibration was for the old one: calibrate again.").is_in(job["said"][1])
+        client.post("/api/jobs", json={"kind": "calibrate", "judged": judged})
+        assert ended(client)["state"] == "done"
+        assert index.calibration.fingerprint == index.metadata.fingerprint
 
 
 def test_what_goes_wrong_unexpectedly_is_for_the_log_alone(browse, served, monkeypatch, caplog):
@@ -160,7 +175,7 @@ def test_what_goes_wrong_unexpectedly_is_for_the_log_alone(browse, served, monke
 
 
 def test_programs_send_judged_queries_as_json(browse, served, questions):
-    judged = [{"query": q, "relevant": r} for q, r in zip(*questions(900, 3), strict=True)]
+    judged = [{"query": q, "relevant": r} for q, r in zip(*questions(700, 3), strict=True)]
     client = browse(served)
     assert len(json.dumps(judged)) > security.MAX_BODY // 2
     assert client.post("/api/jobs", json={"kind": "calibrate", "judged": judged}).status_code == 202
@@ -187,11 +202,18 @@ def test_forms_and_bodies_are_bounded_and_signed(browse, common, monkeypatch):
         == 413
     )
     monkeypatch.setattr(security, "MOST_UPLOADS", 0)
+    named = upload(client, b"{}", name="..")
+    assert Advice("A file has no name that could be read; give it another one.").is_in(named.text)
+    assert "no column" in upload(client, b'{"text": "a"}').text
     busy = client.post("/api/jobs", content=b" " * 70_000, headers={"Content-Type": "application/json"})
     assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
+    assert Advice("too many files are coming in; try again in a moment").is_in(busy.text)
+    monkeypatch.setattr(security, "MOST_UPLOADS", 1)
+    again = client.post("/api/jobs", content=b" " * 70_000, headers={"Content-Type": "application/json"})
+    assert again.status_code == 422  # it was read
 
 
-def test_the_page_of_a_tenant_changes_nothing_that_is_of_all(browse, encoder, corpus):
+def test_the_page_of_a_tenant_changes_nothing_that_is_of_all(browse, encoder, corpus, questions):
     with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="team")) as index:
         index.tenant("a").add(corpus[0], labels=corpus[1])
         client = browse(index, tenant="a")
@@ -199,7 +221,12 @@ def test_the_page_of_a_tenant_changes_nothing_that_is_of_all(browse, encoder, co
         assert "those of all tenants" in page
         assert "Calibrate on" not in page
         for kind in ("estimate", "refit"):
-            assert "of all tenants" in client.post("/api/jobs", json={"kind": kind}).json()["error"]
+            refused = client.post("/api/jobs", json={"kind": kind}).json()["error"]
+            assert Advice(
+                "calibration and head are those of all tenants, and this is the page of …; use the command line: "
+                "fg-search calibrate, or fg-search fit --refresh"
+            ).is_in(refused)
+        assert index.tenant("a").calibrate(*questions(200, 3)).queries  # as that command does
         client.post("/api/jobs", json={"kind": "score"})
         assert ended(client)["state"] == "done"
 
