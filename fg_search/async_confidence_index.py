@@ -37,6 +37,7 @@ from fg_search.index import (
     judged_calibration,
     migration,
     opening,
+    quality_history,
     recovery,
     refit,
     removal,
@@ -59,7 +60,7 @@ from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
 from fg_search.index.item_pages import ItemOrder, ItemPage, item_page
 from fg_search.index.items import IndexedItem
-from fg_search.index.progress import progress_bar
+from fg_search.index.quality_history import QualityEntry
 from fg_search.index.query_vectors import Query, given_queries, given_query, given_sample
 from fg_search.index.recovery import LostCollection
 from fg_search.index.relevance import Relevant
@@ -71,6 +72,7 @@ from fg_search.layout.names import index_name
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.progress import progress_bar
 from fg_search.queries import audit as answer_audit
 from fg_search.queries import audited_answers, logged_search, missing_labels, traffic
 from fg_search.queries import decisions as query_decisions
@@ -80,7 +82,7 @@ from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.queries.traffic import Traffic
 from fg_search.review import confused_labels, exchange, item_scores, label_scores, queue, workflow
-from fg_search.review.decisions import Action, ReviewDecision
+from fg_search.review.decisions import Action, ReviewDecision, check_reviewer
 from fg_search.review.exchange import PullReport, PushReport
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
@@ -1057,6 +1059,7 @@ class AsyncConfidenceIndex:
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         seed: int = 0,
+        reviewer: str = "anonymous",
         batch_size: int | None = None,
         show_progress: bool | None = None,
     ) -> Calibration:
@@ -1093,6 +1096,7 @@ class AsyncConfidenceIndex:
             vectors: ``(n, d)`` base embeddings of the queries that you have already, whose texts may be left out then.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             seed: Random seed of the folds.
+            reviewer: Name of who calibrates, for the :meth:`history`.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
@@ -1108,13 +1112,16 @@ class AsyncConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
+        check_reviewer(reviewer)
         await self._connected.check_writable(self.collection)
         if queries is None and relevant is None and vectors is None:
             if relevant_by == "id" or relevant_within != 1 or query_filter is not None or embeddings is not None:
                 raise ValueError("without judged queries, all items are taken for queries, and judged by their labels")
             if promise_by is not None or tenants is not None:
                 raise ValueError("items taken for queries promise nothing to single labels or tenants; give queries")
-            learned = await self._find(lambda state: corpus_calibration.calibrate_on_corpus(state, options, seed=seed))
+            learned = await self._find(
+                lambda state: corpus_calibration.calibrate_on_corpus(state, options, seed=seed, reviewer=reviewer)
+            )
             return self._opened.calibrated(learned)
         if (queries is None and vectors is None) or relevant is None:
             raise ValueError("give queries and relevant, or neither to estimate from the items themselves")
@@ -1132,6 +1139,7 @@ class AsyncConfidenceIndex:
                 promise_by=promise_by,
                 tenants=tenants,
                 seed=seed,
+                reviewer=reviewer,
                 batch_size=batch_size,
                 show_progress=show_progress,
             )
@@ -1147,6 +1155,7 @@ class AsyncConfidenceIndex:
         tenants: Sequence[str] | None = None,
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
+        reviewer: str = "anonymous",
         batch_size: int | None = None,
         show_progress: bool | None = None,
     ) -> Calibration:
@@ -1167,6 +1176,7 @@ class AsyncConfidenceIndex:
             tenants: Tenant of each of the queries, in an index with tenants. The log knows those of its queries.
             vectors: ``(n, d)`` base embeddings of the queries that you have already.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
+            reviewer: Name of who adapts, for the :meth:`history`.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
@@ -1183,13 +1193,17 @@ class AsyncConfidenceIndex:
             raise ValueError(
                 "queries or a log to estimate the share from, and expected_unanswerable, exclude each other"
             )
+        check_reviewer(reviewer)
         await self._connected.check_writable(self.collection)
         if expected_unanswerable is not None:
             share = expected_unanswerable
-            return self._opened.calibrated(await self._find(lambda state: adaptation.adapt_to_share(state, share)))
+            learned = await self._find(lambda state: adaptation.adapt_to_share(state, share, reviewer))
+            return self._opened.calibrated(learned)
         asked, given = given_sample(self._state, queries, vectors, embeddings)
         sample = Traffic(asked, tenants, since, given, batch_size, show_progress)
-        return self._opened.calibrated(await self._find(lambda state: traffic.adapt_to_traffic(state, sample)))
+        return self._opened.calibrated(
+            await self._find(lambda state: traffic.adapt_to_traffic(state, sample, reviewer))
+        )
 
     async def check_traffic(
         self,
@@ -1245,6 +1259,8 @@ class AsyncConfidenceIndex:
         slices: Mapping[str, Sequence[Any]] | None = None,
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
+        keep: bool = False,
+        reviewer: str = "anonymous",
         batch_size: int | None = None,
         show_progress: bool | None = None,
     ) -> IndexEvaluation:
@@ -1266,6 +1282,8 @@ class AsyncConfidenceIndex:
                 <fg_search.index.evaluation.IndexEvaluation.slices>`: texts, numbers, ``None``, or lists of these.
             vectors: ``(n, d)`` base embeddings of the queries that you have already.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
+            keep: Keep the figures with the index, for the :meth:`history`. By default nothing is written.
+            reviewer: Name of who measures, for the history.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
@@ -1281,6 +1299,9 @@ class AsyncConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
+        check_reviewer(reviewer)
+        if keep:
+            await self._connected.check_writable(self.collection)
         right: Any = relevant  # without it, the error is that of whoever reads it
         judged, given = given_queries(self._state, queries, vectors, embeddings)
         return await self._find(
@@ -1293,10 +1314,20 @@ class AsyncConfidenceIndex:
                 given,
                 relevant_within=relevant_within,
                 slices=slices,
+                keep_as=reviewer if keep else None,
                 batch_size=batch_size,
                 show_progress=show_progress,
             )
         )
+
+    async def history(self) -> list[QualityEntry]:
+        """What was calibrated and measured, when and by whom, and how good the index was then; the oldest first.
+
+        It has every :meth:`calibrate`, the latest :meth:`adapt` of a day, thresholds that judged answers have raised
+        (:meth:`judge_answer`), and what :meth:`evaluate` was asked to keep: forty of each. Copies and snapshots take it
+        along, and another encoder leaves it. Of a tenant's view, it is about that tenant and about all together.
+        """
+        return await quality_history.history(self._state)
 
     async def optimize(self) -> bool:
         """Compact the index of a folder, and build the graphs that make a ranking by base vectors fast.

@@ -37,6 +37,7 @@ from fg_search.index import (
     judged_calibration,
     migration,
     opening,
+    quality_history,
     recovery,
     refit,
     removal,
@@ -59,7 +60,7 @@ from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
 from fg_search.index.item_pages import ItemOrder, ItemPage, item_page
 from fg_search.index.items import IndexedItem
-from fg_search.index.progress import progress_bar
+from fg_search.index.quality_history import QualityEntry
 from fg_search.index.query_vectors import Query, given_queries, given_query, given_sample
 from fg_search.index.recovery import LostCollection
 from fg_search.index.relevance import Relevant
@@ -71,6 +72,7 @@ from fg_search.layout.names import index_name
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import DEFAULT_COLLECTION, IndexSettings
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.progress import progress_bar
 from fg_search.queries import audit as answer_audit
 from fg_search.queries import audited_answers, logged_search, missing_labels, traffic
 from fg_search.queries import decisions as query_decisions
@@ -80,7 +82,7 @@ from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging, QueryAction, check_logging
 from fg_search.queries.traffic import Traffic
 from fg_search.review import confused_labels, exchange, item_scores, label_scores, queue, workflow
-from fg_search.review.decisions import Action, ReviewDecision
+from fg_search.review.decisions import Action, ReviewDecision, check_reviewer
 from fg_search.review.exchange import PullReport, PushReport
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
@@ -1039,6 +1041,7 @@ class ConfidenceIndex:
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
         seed: int = 0,
+        reviewer: str = "anonymous",
         batch_size: int | None = None,
         show_progress: bool | None = None,
     ) -> Calibration:
@@ -1075,6 +1078,7 @@ class ConfidenceIndex:
             vectors: ``(n, d)`` base embeddings of the queries that you have already, whose texts may be left out then.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
             seed: Random seed of the folds.
+            reviewer: Name of who calibrates, for the :meth:`history`.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
@@ -1090,13 +1094,16 @@ class ConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
+        check_reviewer(reviewer)
         drive(self._connected.check_writable(self.collection))
         if queries is None and relevant is None and vectors is None:
             if relevant_by == "id" or relevant_within != 1 or query_filter is not None or embeddings is not None:
                 raise ValueError("without judged queries, all items are taken for queries, and judged by their labels")
             if promise_by is not None or tenants is not None:
                 raise ValueError("items taken for queries promise nothing to single labels or tenants; give queries")
-            learned = self._find(lambda state: corpus_calibration.calibrate_on_corpus(state, options, seed=seed))
+            learned = self._find(
+                lambda state: corpus_calibration.calibrate_on_corpus(state, options, seed=seed, reviewer=reviewer)
+            )
             return self._opened.calibrated(learned)
         if (queries is None and vectors is None) or relevant is None:
             raise ValueError("give queries and relevant, or neither to estimate from the items themselves")
@@ -1114,6 +1121,7 @@ class ConfidenceIndex:
                 promise_by=promise_by,
                 tenants=tenants,
                 seed=seed,
+                reviewer=reviewer,
                 batch_size=batch_size,
                 show_progress=show_progress,
             )
@@ -1129,6 +1137,7 @@ class ConfidenceIndex:
         tenants: Sequence[str] | None = None,
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
+        reviewer: str = "anonymous",
         batch_size: int | None = None,
         show_progress: bool | None = None,
     ) -> Calibration:
@@ -1149,6 +1158,7 @@ class ConfidenceIndex:
             tenants: Tenant of each of the queries, in an index with tenants. The log knows those of its queries.
             vectors: ``(n, d)`` base embeddings of the queries that you have already.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
+            reviewer: Name of who adapts, for the :meth:`history`.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
@@ -1165,13 +1175,15 @@ class ConfidenceIndex:
             raise ValueError(
                 "queries or a log to estimate the share from, and expected_unanswerable, exclude each other"
             )
+        check_reviewer(reviewer)
         drive(self._connected.check_writable(self.collection))
         if expected_unanswerable is not None:
             share = expected_unanswerable
-            return self._opened.calibrated(self._find(lambda state: adaptation.adapt_to_share(state, share)))
+            learned = self._find(lambda state: adaptation.adapt_to_share(state, share, reviewer))
+            return self._opened.calibrated(learned)
         asked, given = given_sample(self._state, queries, vectors, embeddings)
         sample = Traffic(asked, tenants, since, given, batch_size, show_progress)
-        return self._opened.calibrated(self._find(lambda state: traffic.adapt_to_traffic(state, sample)))
+        return self._opened.calibrated(self._find(lambda state: traffic.adapt_to_traffic(state, sample, reviewer)))
 
     def check_traffic(
         self,
@@ -1227,6 +1239,8 @@ class ConfidenceIndex:
         slices: Mapping[str, Sequence[Any]] | None = None,
         vectors: npt.ArrayLike | None = None,
         embeddings: FeatureEmbeddings | None = None,
+        keep: bool = False,
+        reviewer: str = "anonymous",
         batch_size: int | None = None,
         show_progress: bool | None = None,
     ) -> IndexEvaluation:
@@ -1248,6 +1262,8 @@ class ConfidenceIndex:
                 <fg_search.index.evaluation.IndexEvaluation.slices>`: texts, numbers, ``None``, or lists of these.
             vectors: ``(n, d)`` base embeddings of the queries that you have already.
             embeddings: Embeddings of the queries by this index's encoder, if you have them.
+            keep: Keep the figures with the index, for the :meth:`history`. By default nothing is written.
+            reviewer: Name of who measures, for the history.
             batch_size: Number of texts the base model encodes at once; by default what suits its device.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
@@ -1263,6 +1279,9 @@ class ConfidenceIndex:
             query_filter=query_filter,
             rank_by=rank_by,
         )
+        check_reviewer(reviewer)
+        if keep:
+            drive(self._connected.check_writable(self.collection))
         right: Any = relevant  # without it, the error is that of whoever reads it
         judged, given = given_queries(self._state, queries, vectors, embeddings)
         return self._find(
@@ -1275,10 +1294,20 @@ class ConfidenceIndex:
                 given,
                 relevant_within=relevant_within,
                 slices=slices,
+                keep_as=reviewer if keep else None,
                 batch_size=batch_size,
                 show_progress=show_progress,
             )
         )
+
+    def history(self) -> list[QualityEntry]:
+        """What was calibrated and measured, when and by whom, and how good the index was then; the oldest first.
+
+        It has every :meth:`calibrate`, the latest :meth:`adapt` of a day, thresholds that judged answers have raised
+        (:meth:`judge_answer`), and what :meth:`evaluate` was asked to keep: forty of each. Copies and snapshots take it
+        along, and another encoder leaves it. Of a tenant's view, it is about that tenant and about all together.
+        """
+        return drive(quality_history.history(self._state))
 
     def optimize(self) -> bool:
         """Compact the index of a folder, and build the graphs that make a ranking by base vectors fast.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fg_search.index.evaluation import IndexEvaluation
     from fg_search.index.health import IndexHealth, Placement
     from fg_search.index.info import CalibrationInfo, IndexInfo
+    from fg_search.index.quality_history import QualityEntry
     from fg_search.index.search_results import Hit, SearchResult
     from fg_search.queries.audit import AnswerAudit
     from fg_search.queries.audited_answers import AuditedAnswer
@@ -393,6 +394,35 @@ def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:
         table.add_row(f"{each.target:.1%}", threshold, f"{each.coverage:.1%}", _shown(each.reason))
     console.print(table)
     console.print(_PROMISES, style="dim")
+
+
+def history(console: Console, found: Sequence[QualityEntry]) -> None:
+    """Print what was calibrated and measured, in the order of the log."""
+    if not found:
+        console.print("nothing was calibrated yet, and no evaluation was kept", style="dim")
+        return
+    table = _table(
+        ("when", "left"), ("what", "left"), ("by", "left"), ("queries", "right"), ("no answer", "right"),
+        ("R@1", "right"), ("AUROC", "right"), ("AURC·10³", "right"), ("ECE", "right"), ("answered", "left"),
+    )  # fmt: skip
+    for entry in found:
+        when = datetime.fromisoformat(entry.time).astimezone()
+        aurc = None if entry.aurc is None else entry.aurc * 1000
+        answered = (
+            f"{each.coverage:.0%} at {each.target:.0%}" for each in entry.precisions if each.threshold is not None
+        )
+        table.add_row(
+            f"{when:%Y-%m-%d %H:%M}",
+            f"{entry.action} (items)" if entry.pretended else entry.action,
+            _shown(entry.reviewer),
+            f"{entry.queries:,}",
+            "-" if entry.unanswerable_share is None else f"{entry.unanswerable_share:.1%}",
+            *("-" if value is None else f"{value:.3f}" for value in (entry.recall_at_1, entry.auroc)),
+            "-" if aurc is None else f"{aurc:.1f}",
+            "-" if entry.ece is None else f"{entry.ece:.3f}",
+            ", ".join(answered) or "nothing promised",
+        )
+    console.print(table)
 
 
 def groups(console: Console, by: str, found: Mapping[float, Sequence[GroupPromise]]) -> None:

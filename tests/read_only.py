@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fg_search.layout.keys import MAP_KEY
+
 if TYPE_CHECKING:
     from fg_search import ConfidenceIndex
 
@@ -32,6 +34,10 @@ def read_only(index: ConfidenceIndex) -> ConfidenceIndex:
     for name, _ in inspect.getmembers(type(client), inspect.isfunction):
         if not name.startswith("_") and name not in _READS:
             setattr(client, name, _refusing(name))
+    update = type(client).update_collection.__get__(client)
+    client.update_collection = lambda collection, metadata: (
+        update(collection, metadata=metadata) if set(metadata) == {MAP_KEY} else _refusing("update_collection")()
+    )  # whoever looks at the map leaves it as it was drawn
     return index
 
 

@@ -24,6 +24,7 @@ from fg_search.cli import (
     evaluate,
     exchange,
     fit,
+    history,
     index,
     maintenance,
     mcp,
@@ -68,6 +69,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
     IMPROVE: {
         search.calibrate: "fg-search calibrate --queries judged.jsonl --relevant label --index idx",
         evaluate.evaluate: "fg-search evaluate --queries judged.jsonl --relevant label --index idx",
+        history.history: "fg-search history --index idx",
         adapt.adapt: "fg-search adapt --queries unjudged.jsonl --index idx",
         audit.audit: "fg-search audit --target 0.95 --index idx",
         review.score: "fg-search score --index idx",

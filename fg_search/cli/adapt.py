@@ -16,6 +16,7 @@ from fg_search.cli.options import (
     ApiKey,
     AsJson,
     BatchSize,
+    ByWhom,
     Collection,
     Delimiter,
     EncoderFolder,
@@ -61,6 +62,7 @@ def adapt(
     delimiter: Delimiter = None,
     encoding: Encoding = None,
     on_error: OnError = "skip",
+    reviewer: ByWhom = "anonymous",
     encoder: EncoderFolder = None,
     trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
@@ -110,6 +112,7 @@ def adapt(
             expected_unanswerable=expected_unanswerable,
             since=start,
             tenants=of_tenants,
+            reviewer=reviewer,
             batch_size=batch_size,
         )
         thresholds = [learned.threshold(wanted) for wanted in TARGETS]

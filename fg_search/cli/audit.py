@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -126,20 +126,11 @@ def _key() -> str:
 
 def _export(index: ConfidenceIndex, file: Path, *, as_json: bool) -> None:
     judged = index.judged_answers()
-    column = "label" if index.calibration is None else index.calibration.relevant_by
+    column: Literal["label", "id"] = "label" if index.calibration is None else index.calibration.relevant_by
     with file.open("w", encoding="utf-8", newline="\n") as written:
         for answer in judged:
-            assert answer.judgement is not None  # noqa: S101  it is a judged one
-            given = answer.item if column == "id" else answer.label
-            row = {
-                "text": answer.query,
-                column: given if answer.judgement.verdict == "right" else None,
-                "answer": given,
-                "verdict": answer.judgement.verdict,
-                "reviewer": answer.judgement.reviewer,
-            }
-            written.write(json.dumps(row, ensure_ascii=False) + "\n")
-    wrong = sum(answer.judgement is not None and answer.judgement.verdict == "wrong" for answer in judged)
+            written.write(json.dumps(answer.judged_row(column), ensure_ascii=False) + "\n")
+    wrong = sum(answer.verdict == "wrong" for answer in judged)
     report(
         f"{counted(len(judged), 'judged answer', 'judged answers')} written to {file}",
         {"file": str(file), "answers": len(judged)},

@@ -16,6 +16,7 @@ from fg_search.cli.options import (
     ApiKey,
     AsJson,
     BatchSize,
+    ByWhom,
     Collection,
     ConfidenceWeight,
     Delimiter,
@@ -99,6 +100,10 @@ def evaluate(
             show_default=False,
         ),
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the figures with the index, for `fg-search history` and the page.")
+    ] = False,
+    reviewer: ByWhom = "anonymous",
     as_json: AsJson = False,
     batch_size: BatchSize = None,
 ) -> None:
@@ -145,6 +150,8 @@ def evaluate(
             relevant_within=relevant_within,
             slices=columns,
             vectors=vectors_of(judged.records, vectors, queries[0]),
+            keep=keep,
+            reviewer=reviewer,
             batch_size=batch_size,
             **options,
         )

@@ -107,6 +107,7 @@ IndexLocation = Annotated[
     ),
 ]
 Collection = Annotated[str, typer.Option(help="Name of the index.", rich_help_panel=OF_SERVER)]
+ByWhom = Annotated[str, typer.Option("--reviewer", help="Your name, for `fg-search history`.")]
 Tenant = Annotated[
     str | None, typer.Option(help="Tenant, in an index with tenants.", show_default=False, rich_help_panel=OF_SERVER)
 ]

@@ -22,6 +22,7 @@ from fg_search.index.copies import CopyReport
 from fg_search.index.health import IndexHealth
 from fg_search.index.info import IndexInfo
 from fg_search.index.ingestion import AddReport
+from fg_search.index.quality_history import QualityEntry
 from fg_search.index.recovery import LostCollection
 from fg_search.index.search_results import SearchResult
 from fg_search.queries.audit import AnswerAudit
@@ -220,6 +221,7 @@ OUTPUTS: dict[str, tuple[Any, ...]] = {
     "search": (SearchResult, Searched),
     "calibrate": (Calibrated,),
     "evaluate": (Evaluated,),
+    "history": (QualityEntry,),
     "adapt": (Adapted | TrafficShift,),
     "adopt": (IndexInfo | AdoptionPlan | UndoReport,),
     "sync": (SyncReport,),

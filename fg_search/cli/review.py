@@ -44,7 +44,6 @@ Diverse = Annotated[
     bool, typer.Option("--diverse", help="Keep near-duplicates apart, so that a reviewer sees different items.")
 ]
 _LIKELY = 0.5  # probability from which a label is more likely wrong than right
-_MANY = 3  # items from which a confusion in one direction is listed, too
 _ISSUES: list[Kind] = ["contradicted", "outlier", "conflicting", "duplicate"]
 
 
@@ -154,7 +153,7 @@ def confused(
         target = opened if tenant is None else opened.tenant(tenant)
         pairs = target.confused_labels(limit)
     if not everything:
-        pairs = [pair for pair in pairs if pair.score or pair.first_as_second + pair.second_as_first >= _MANY]
+        pairs = [pair for pair in pairs if pair.is_telling]
     show_each(pairs, display.confused, as_json=as_json)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from fg_search.cli.options import IdsAs, OnBadRow
 from fg_search.ids import UserId, id_from_json, other_forms, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, SkippedRows, iterate_records, read_records, stop
 from fg_search.records.column_types import ColumnType, ColumnTypes, chosen_types, typed
+from fg_search.records.judged import JudgedRows, read_judged
 from fg_search.records.read import is_table
 from fg_search.records.record import listed
 from fg_search.review.exports.fields import CORRECTED, FIELDS
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _MOST_LOOKED_UP = 100_000  # ids of a file that are looked for in the other type
 _PAGE = 1_000
-_NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d{1,15})?")  # as a cell of a table has it
 
 
 def read_id(user_id: UserId, ids: IdsAs | None) -> UserId:
@@ -292,36 +292,6 @@ def attributes_of(records: Sequence[Record], names: Sequence[str]) -> dict[str, 
     return columns or None
 
 
-@dataclass(frozen=True)
-class JudgedRows:
-    """Queries whose right answers are known, from files.
-
-    Attributes:
-        texts: The queries; ``None`` if they have no column of texts.
-        answers: For each, its right answers; an empty list where the index has no answer.
-        records: The rows.
-    """
-
-    texts: list[str] | None
-    answers: list[list[Any]]
-    records: list[Record]
-
-    def column(self, name: str) -> list[Any]:
-        """A column, as numbers if it holds nothing else.
-
-        Raises:
-            RecordError: If no row has it.
-        """
-        values = [record.payload.get(name) for record in self.records]
-        if all(value is None for value in values):
-            first = self.records[0]
-            raise RecordError(first.place, f"no column {name!r}; beside the text there are {listed(first.payload)}")
-        known = [value for value in values if value not in (None, "")]
-        if not all(isinstance(value, str) and _NUMBER.fullmatch(value) for value in known):
-            return values
-        return [float(value) if value not in (None, "") else None for value in values]
-
-
 def queries_of(
     paths: Sequence[Path],
     on_error: OnBadRow,
@@ -341,30 +311,16 @@ def queries_of(
     records: list[Record] = []
     for path in paths:
         skipped = SkippedRows(report=warn)
-        for i, record in enumerate(rows_of(path, on_error, text=text, vector=vector, **form)):
-            missing = [column for column in relevant if column not in record.payload]
-            if not missing:
-                records.append(record)
-                continue
-            error = RecordError(
-                record.place, f"no column {missing[0]!r}; beside the text there are {listed(record.payload)}"
-            )
-            if not i or on_error == "stop":  # missing from the first row, the column name is probably mistyped
-                raise error
-            skipped(error)
+        report = stop if on_error == "stop" else skipped
+        records += read_judged(path, text=text, relevant=relevant, on_error=report, vector=vector, **form)
         _summarise(path, skipped)
-    answers = []
-    for record in records:
-        values = [record.payload[column] for column in relevant]
-        right = [answer for value in values for answer in (value if isinstance(value, list) else [value])]
-        answers.append(
-            [
-                read_id(answer, ids) if isinstance(answer, (str, int)) else answer
-                for answer in right
-                if answer is not None and answer != "" and answer not in out_of_scope
-            ]
-        )
-    return JudgedRows(None if text is None else [record.text for record in records], answers, records)
+    return JudgedRows.of(
+        records,
+        relevant=relevant,
+        out_of_scope=out_of_scope,
+        read_id=partial(read_id, ids=ids),
+        has_texts=text is not None,
+    )
 
 
 def _summarise(path: Path, skipped: SkippedRows) -> None:

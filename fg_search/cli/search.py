@@ -21,6 +21,7 @@ from fg_search.cli.options import (
     ApiKey,
     AsJson,
     BatchSize,
+    ByWhom,
     Collection,
     ConfidenceWeight,
     Delimiter,
@@ -211,6 +212,7 @@ def calibrate(
     min_familiarity: MinFamiliarity = None,
     familiarity_weight: FamiliarityWeight = 0.0,
     rank_by: RankByOption = "auto",
+    reviewer: ByWhom = "anonymous",
     encoder: EncoderFolder = None,
     trust_remote_code: TrustRemoteCode = False,
     collection: Collection = DEFAULT_COLLECTION,
@@ -275,6 +277,7 @@ def calibrate(
             tenants=of_tenants,
             vectors=known,
             embeddings=embeddings,
+            reviewer=reviewer,
             batch_size=batch_size,
             **options,
         )

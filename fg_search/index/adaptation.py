@@ -13,6 +13,7 @@ import numpy.typing as npt
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.errors import NotCalibratedError
 from fg_search.index.calibration import Calibration
+from fg_search.index.quality_history import QualityEntry, noted
 from fg_search.index.query_vectors import Queries
 from fg_search.index.relevance import keep, kept_calibration
 from fg_search.index.result_evidence import evidence_if_any, joined
@@ -37,11 +38,13 @@ class Sample:
     tenant: str | None = None
 
 
-async def adapt_to_samples(state: IndexState, calibration: Calibration, samples: Sequence[Sample]) -> Calibration:
+async def adapt_to_samples(
+    state: IndexState, calibration: Calibration, samples: Sequence[Sample], reviewer: str
+) -> Calibration:
     """Estimate the share of unanswerable queries from samples, and keep the calibration for that share."""
     features, counts = await _features(state, calibration, samples)
     work = partial(calibration.adapted, features, counts=counts, at=datetime.now(timezone.utc))
-    return await _keep(state, await state.engine.work(work))
+    return await _keep(state, await state.engine.work(work), reviewer)
 
 
 async def shift_of_samples(state: IndexState, calibration: Calibration, samples: Sequence[Sample]) -> TrafficShift:
@@ -50,12 +53,12 @@ async def shift_of_samples(state: IndexState, calibration: Calibration, samples:
     return await state.engine.work(partial(calibration.promise.shift, features, counts=counts))
 
 
-async def adapt_to_share(state: IndexState, share: float) -> Calibration:
+async def adapt_to_share(state: IndexState, share: float, reviewer: str) -> Calibration:
     """Keep the calibration for a share of unanswerable queries that is known."""
     check_whole(state)
     calibration = await present_calibration(state)
     work = partial(calibration.adapted, expected_unanswerable=share, at=datetime.now(timezone.utc))
-    return await _keep(state, await state.engine.work(work))
+    return await _keep(state, await state.engine.work(work), reviewer)
 
 
 async def _features(
@@ -111,6 +114,8 @@ async def present_calibration(state: IndexState) -> Calibration:
     return calibration
 
 
-async def _keep(state: IndexState, adapted: Calibration) -> Calibration:
-    await keep(state, {ADAPTATION_KEY: adapted.to_metadata()[ADAPTATION_KEY]})
+async def _keep(state: IndexState, adapted: Calibration, reviewer: str) -> Calibration:
+    entry = await state.engine.work(lambda: QualityEntry.of_adaptation(adapted, reviewer))
+    followed = {ADAPTATION_KEY: adapted.to_metadata()[ADAPTATION_KEY]}
+    await keep(state, {**followed, **await noted(state, entry)})
     return adapted

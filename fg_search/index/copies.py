@@ -20,18 +20,19 @@ from fg_search.index.following import followed, on_current_collection
 from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.leftovers import abandoned_targets, remove_leftovers
 from fg_search.index.logs import read_log, write_log
-from fg_search.index.progress import unwatched
+from fg_search.index.quality_history import kept_in
 from fg_search.index.rights import IndexMovedError, Right, make_shards, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.state import IndexState
 from fg_search.layout.conditions import is_present
-from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR
+from fg_search.layout.keys import BASE_VECTOR, CONFIDENCE_KEY, FEATURES_VECTOR, MAP_KEY
 from fg_search.layout.logs import DECISION_LOG_INDEXES, decision_log, query_log, query_log_indexes
 from fg_search.layout.operations import INCOMPLETE_KEY
 from fg_search.layout.payloads import are_same
 from fg_search.layout.points import id_of, vectors_of
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.settings import IndexSettings
+from fg_search.model.progress import unwatched
 
 _COMPARED = 256  # points compared in full in the end
 _TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "none": 0.0}  # of base vectors, absolute
@@ -62,7 +63,7 @@ async def copy_index(
     settings: IndexSettings | None,
     progress: Callable[[int], object],
 ) -> CopyReport:
-    """Copy points with their vectors, scores, calibration, decisions and logged queries.
+    """Copy points with their vectors, scores, calibration, history, decisions and logged queries.
 
     A copy appears under its name once it is complete. After an interruption, the next one goes on from there. An index
     that is there already gets what it lacks, and is marked as incomplete until it has everything.
@@ -214,9 +215,10 @@ async def _copy_rest(
 
 
 async def copy_notes(state: IndexState, destination: Engine, points: str) -> None:
-    """Copy the calibration, and what the metadata says of scores."""
+    """Copy the calibration, the history, the places of the map, and what the metadata says of scores."""
     metadata = (await state.engine.get_collection(state.collection)).config.metadata or {}
     kept = await index_scores(destination, points, metadata)
+    kept |= kept_in(metadata) | {key: value for key, value in metadata.items() if key.startswith(MAP_KEY)}
     if state.calibration is not None:
         kept |= state.calibration.to_metadata()
     if kept:

@@ -10,20 +10,20 @@ from fg_search.confidence.result_features import EVIDENCE_HITS, result_features
 from fg_search.index.calibration import Calibration, calibrate
 from fg_search.index.corpus import read_corpus
 from fg_search.index.points_by_both import BASE_WEIGHT
-from fg_search.index.progress import unwatched
-from fg_search.index.relevance import described, keep
+from fg_search.index.relevance import described, keep_calibration
 from fg_search.index.retrieval import check_not_empty
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.state import IndexState
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.model.pretended_queries import PretendedQueries, pretended_queries
+from fg_search.model.progress import unwatched
 
 FloatArray = npt.NDArray[np.float32]
 
 _ROWS = 512  # queries at a time
 
 
-async def calibrate_on_corpus(state: IndexState, options: SearchOptions, *, seed: int) -> Calibration:
+async def calibrate_on_corpus(state: IndexState, options: SearchOptions, *, seed: int, reviewer: str) -> Calibration:
     """Calibrate the index on its own items, taken for queries, and keep the calibration with it.
 
     Raises:
@@ -53,7 +53,7 @@ async def calibrate_on_corpus(state: IndexState, options: SearchOptions, *, seed
         return calibrate(features, correct, answerable, pretended=True, seed=seed, **about)
 
     calibration = await state.engine.work(work)
-    await keep(state, calibration.to_metadata())
+    await keep_calibration(state, calibration, reviewer)
     return calibration
 
 

@@ -27,8 +27,9 @@ from fg_search.html_table import html_table, to_frame
 from fg_search.ids import UserId
 from fg_search.index.calibration import Calibration, RelevantBy
 from fg_search.index.held_out import held_out, warn_of_judged
+from fg_search.index.quality_history import QualityEntry, noted
 from fg_search.index.query_vectors import NoText, Query, encode_queries
-from fg_search.index.relevance import JudgedQueries, Relevant, in_pairs, judge
+from fg_search.index.relevance import JudgedQueries, Relevant, in_pairs, judge, keep
 from fg_search.index.retrieval import ranking
 from fg_search.index.search_options import RankBy, SearchOptions
 from fg_search.index.search_results import Hit
@@ -300,10 +301,14 @@ async def evaluate_on(
     *,
     relevant_within: int,
     slices: Mapping[str, Sequence[Any]] | None,
+    keep_as: str | None,
     batch_size: int | None,
     show_progress: bool | None,
 ) -> IndexEvaluation:
-    """Evaluate the index, see :meth:`fg_search.ConfidenceIndex.evaluate`."""
+    """Evaluate the index, see :meth:`fg_search.ConfidenceIndex.evaluate`.
+
+    Figures are kept by the name of the reviewer in ``keep_as``, if there is one.
+    """
     queries, relevant = in_pairs(queries, relevant)
     handed_in = check_slices(slices, len(queries))
     queries, rows, embeddings = held_out(state, queries, range(len(queries)), embeddings)
@@ -317,7 +322,22 @@ async def evaluate_on(
         attributes["length"] = [len((query if isinstance(query, str) else query[0]).split()) for query in queries]
     if state.chosen_tenant is not None:
         attributes["tenant"] = [state.chosen_tenant] * len(queries)
-    return _measure(state, judged, options, relevant_within, {**attributes, **handed_in})
+    found = _measure(state, judged, options, relevant_within, {**attributes, **handed_in})
+    if keep_as is not None:
+        entry = QualityEntry.of_evaluation(
+            found.reports.get("confidence", found.reports["score"]),
+            found.precisions,
+            keep_as,
+            relevant_by=found.relevant_by,
+            ece=found.ece,
+            brier=found.brier,
+            fingerprint=state.metadata.fingerprint,
+            points=await state.engine.count(state.collection, state.scope()),
+            rank_by=ranking(state, options.rank_by),
+            tenant=state.chosen_tenant,
+        )
+        await keep(state, await noted(state, entry))
+    return found
 
 
 def _measure(

@@ -32,6 +32,7 @@ async def calibrate_on(
     promise_by: PromiseBy | None,
     tenants: Sequence[str] | None,
     seed: int,
+    reviewer: str,
     batch_size: int | None,
     show_progress: bool | None,
 ) -> Calibration:
@@ -57,7 +58,8 @@ async def calibrate_on(
         values = of_tenant if promise_by == "tenant" else judged.labels
     groups = None if promise_by is None else JudgedGroups.of(promise_by, values)
     texts = first_phrasings(queries)
-    return await learn(state, judged, chosen, seed, within=relevant_within, groups=groups, texts=texts)
+    how: dict[str, Any] = {"within": relevant_within, "groups": groups, "texts": texts}
+    return await learn(state, judged, chosen, seed, reviewer=reviewer, **how)
 
 
 def _check_promise_by(promise_by: PromiseBy | None, tenants: Sequence[str] | None) -> None:

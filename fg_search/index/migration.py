@@ -23,7 +23,7 @@ from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE, add
 from fg_search.index.leftovers import abandoned_targets, remove, remove_leftovers, remove_retired
 from fg_search.index.opening import check_can_move
-from fg_search.index.progress import unwatched
+from fg_search.index.quality_history import kept_in
 from fg_search.index.rights import IndexMovedError, Right, make_target, right_to_switch
 from fg_search.index.scores import index_scores
 from fg_search.index.set_aside import is_doubtful
@@ -34,6 +34,7 @@ from fg_search.layout.operations import CHANGED_POINT
 from fg_search.layout.points import features_of, id_of, payload_of, vectors_of
 from fg_search.layout.schema import SCHEMA_VERSION, IndexMetadata
 from fg_search.model.embeddings import FeatureEmbeddings
+from fg_search.model.progress import unwatched
 from fg_search.model.reading import Reading
 
 if TYPE_CHECKING:
@@ -273,11 +274,11 @@ class _Migration:
         await self._copy_all(unwatched)
 
     async def _take_notes(self) -> Calibration | None:
-        """Take what the old collection's metadata say and still holds: which scores items have, and the calibration."""
-        if not self.is_same_base:
-            return None
+        """Take what the old collection's metadata say and still holds: history, which scores there are, calibration."""
         metadata = (await self.engine.get_collection(self.old)).config.metadata or {}
-        kept = await index_scores(self.engine, self.new, metadata)
+        kept = kept_in(metadata)
+        if self.is_same_base:
+            kept |= await index_scores(self.engine, self.new, metadata)
         calibration = None
         if self.finds_the_same:
             calibration = Calibration.of_metadata(metadata, self.state.metadata.fingerprint)

@@ -17,6 +17,7 @@ from fg_search.ids import UserId, plain_id
 from fg_search.index.calibration import Calibration, RelevantBy, calibrate
 from fg_search.index.label_choices import right_label_weights
 from fg_search.index.labels import hint, ids_in_other_form, log_hint
+from fg_search.index.quality_history import QualityEntry, noted
 from fg_search.index.query_vectors import Queries, Query
 from fg_search.index.result_evidence import evidence
 from fg_search.index.retrieval import uncalibrated_ranking
@@ -159,6 +160,7 @@ async def learn(
     within: int = 1,
     groups: JudgedGroups | None = None,
     texts: Sequence[str] = (),
+    reviewer: str,
 ) -> Calibration:
     """Calibrate on judged queries, whose texts are remembered, and keep the calibration with the index."""
     about = {**await described(state, options), "relevant_by": judged.relevant_by, "relevant_within": within}
@@ -176,7 +178,7 @@ async def learn(
         )
 
     calibration = await state.engine.work(work)
-    await keep(state, calibration.to_metadata())
+    await keep_calibration(state, calibration, reviewer)
     return calibration
 
 
@@ -197,6 +199,12 @@ async def kept_calibration(state: IndexState) -> Calibration | None:
     """The calibration that is kept with the index now; ``None`` if there is none, or of another encoder."""
     info = await state.engine.get_collection(state.collection)
     return Calibration.of_metadata(info.config.metadata, state.metadata.fingerprint)
+
+
+async def keep_calibration(state: IndexState, calibration: Calibration, reviewer: str) -> None:
+    """Keep a calibration with the index, and note it in the history."""
+    entry = await state.engine.work(lambda: QualityEntry.of_calibration(calibration, reviewer))
+    await keep(state, {**calibration.to_metadata(), **await noted(state, entry)})
 
 
 async def keep(state: IndexState, metadata: dict[str, Any]) -> None:

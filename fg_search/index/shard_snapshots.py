@@ -21,10 +21,10 @@ from fg_search.errors import ServerError, StorageError
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import physical_collection
 from fg_search.index.copies import OURS, copy_index, copy_into
-from fg_search.index.progress import unwatched
 from fg_search.index.rights import Right, make_target
 from fg_search.index.state import IndexState
 from fg_search.layout.schema import IndexMetadata
+from fg_search.model.progress import unwatched
 
 _NAME = "restored"
 

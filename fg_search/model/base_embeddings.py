@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from dataclasses import replace
 from typing import Protocol
 
@@ -11,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from fg_search.errors import StorageError
-from fg_search.model.advancing import Progress, advancing
 from fg_search.model.batching import BatchSize, encode_rows
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.embedders.embedder import Embedded, Embedder, embed
 from fg_search.model.embedders.sentence_transformer import SentenceTransformerEmbedder
+from fg_search.model.progress import Progress, is_shown, progress_bar
 from fg_search.model.reading import Reading
 from fg_search.model.role import Role
 from fg_search.validation import check_count
@@ -55,7 +54,7 @@ def embed_texts(
         ValueError: If the model returns NaN or infinity, or other than one vector of its dimension for each text; the
             message names the first such text.
     """
-    shown = sys.stderr.isatty() if show_progress is None else show_progress
+    shown = is_shown(show_progress)
     work: _Work
     if isinstance(embedder, SentenceTransformerEmbedder):
         work = _ByModel(embedder, texts, role, batch_size, shown, progress)
@@ -146,7 +145,7 @@ class _ByCalls:
 
     def vectors(self, rows: IntArray) -> Vectors:
         found = np.empty((len(rows), self._embedder.dimension), dtype=np.float32)
-        with advancing(len(rows), "embed", shown=self._shown, progress=self._progress) as advance:
+        with progress_bar(len(rows), self._shown, "embed", "texts", instead=self._progress) as advance:
             for start in range(0, len(rows), self._batch):
                 some = rows[start : start + self._batch]
                 given = embed(self._embedder, [self._texts[row] for row in some], self._role)

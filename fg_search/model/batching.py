@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fg_search.model.advancing import Progress, advancing
 from fg_search.model.forward import is_out_of_memory
+from fg_search.model.progress import Progress, progress_bar
 from fg_search.model.sources import Source
 from fg_search.model.tokens import IntArray
 from fg_search.validation import check_count
@@ -79,7 +79,7 @@ def encode_rows(
     batches = [order[part] for part in size.cut(source.lengths[rows[order]])]
     affordable = _Affordable(source)
     found = _Embeddings(len(rows))
-    with advancing(len(rows), "encode", shown=show_progress, progress=progress) as advance:
+    with progress_bar(len(rows), show_progress, "encode", "texts", instead=progress) as advance:
         prepared = _prepared(source, [rows[batch] for batch in batches])
         for batch, content in zip(batches, prepared, strict=True):
             found.put(batch, affordable.embeddings(rows[batch], content))

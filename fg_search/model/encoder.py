@@ -18,7 +18,6 @@ from typing_extensions import Self
 from fg_search._deprecation import renamed_parameters
 from fg_search.errors import EncoderNotFoundError, NotFittedError, StorageError, UnsupportedError
 from fg_search.model import saved_encoder
-from fg_search.model.advancing import Progress
 from fg_search.model.base_embeddings import embed_texts
 from fg_search.model.cache import EmbeddingCache
 from fg_search.model.codebook import Codebook, Supervision
@@ -35,6 +34,7 @@ from fg_search.model.head import FeatureGroupHead
 from fg_search.model.learned_texts import LearnedTexts
 from fg_search.model.pipeline import with_head, without_head
 from fg_search.model.pretrained import DEFAULT_MODEL, Backend
+from fg_search.model.progress import Progress
 from fg_search.model.reading import MOSTLY, Reading, warn_about
 from fg_search.model.role import Role, check_role
 from fg_search.model.saved_encoder import SavedEncoder, check_target, parts_of_embedder

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import copy
-import sys
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from fg_search.model.codebook import UNSUPERVISED
 from fg_search.model.examples import Examples
 from fg_search.model.head import FeatureGroupHead
 from fg_search.model.history import FitCheck
 from fg_search.model.loss import code_cross_entropy
+from fg_search.model.progress import progress_bar
 
 BATCH_SIZE = 128
 
@@ -62,30 +61,31 @@ def optimise(
     checks: list[FitCheck] = []
     best: tuple[float, int, dict[str, Tensor]] | None = None
     risen = 0
-    hide = not (sys.stderr.isatty() if show_progress is None else show_progress)
-    for step in tqdm(range(1, steps + 1), desc="fit", unit="step", disable=hide, leave=False):
-        head.train()
-        chosen = torch.randint(n, (batch,), device=device)
-        noisy = data.inputs[chosen] + noise * torch.randn(batch, dimension, device=device)
-        loss = code_cross_entropy(head.logits_of_rows(noisy), data.targets[chosen], _LABEL_SMOOTHING)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        losses.append(loss.detach())
-        if step % every and step != steps:
-            continue
-        held_out_loss = None if held_out is None else _held_out_loss(head, held_out)
-        checks.append(FitCheck(step, float(torch.stack(losses).mean()), held_out_loss))
-        losses.clear()
-        if held_out_loss is None:
-            continue
-        if best is None or held_out_loss < best[0]:
-            best = held_out_loss, step, copy.deepcopy(head.state_dict())
-        risen = risen + 1 if held_out_loss > _WELL_ABOVE * best[0] else 0
-        if risen == _PATIENCE and step < steps:
-            head.load_state_dict(best[2])
-            return tuple(checks), best[1]
+    with progress_bar(steps, show_progress, "fit", "steps") as advance:
+        for step in range(1, steps + 1):
+            head.train()
+            chosen = torch.randint(n, (batch,), device=device)
+            noisy = data.inputs[chosen] + noise * torch.randn(batch, dimension, device=device)
+            loss = code_cross_entropy(head.logits_of_rows(noisy), data.targets[chosen], _LABEL_SMOOTHING)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            advance(1)
+            losses.append(loss.detach())
+            if step % every and step != steps:
+                continue
+            held_out_loss = None if held_out is None else _held_out_loss(head, held_out)
+            checks.append(FitCheck(step, float(torch.stack(losses).mean()), held_out_loss))
+            losses.clear()
+            if held_out_loss is None:
+                continue
+            if best is None or held_out_loss < best[0]:
+                best = held_out_loss, step, copy.deepcopy(head.state_dict())
+            risen = risen + 1 if held_out_loss > _WELL_ABOVE * best[0] else 0
+            if risen == _PATIENCE and step < steps:
+                head.load_state_dict(best[2])
+                return tuple(checks), best[1]
     return tuple(checks), steps
 
 

@@ -6,6 +6,8 @@ All other items are placed among the landmarks that are nearest to them, so that
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -33,13 +35,23 @@ class Landmarks:
     Attributes:
         rows: ``(m, d)`` their vectors.
         layout: ``(m, 2)`` their places.
+        names: ``(m,)`` what tells them apart, such as their ids; none if nobody asks for their own places.
     """
 
     rows: Rows
     layout: Rows
+    names: Sequence[str] = ()
 
-    def place(self, rows: Rows) -> Rows:
-        """Places ``(n, 2)`` of other items ``(n, d)``: means of the nearest landmarks, the nearer the more weight."""
+    def place(self, rows: Rows, names: Sequence[str]) -> Rows:
+        """Places ``(n, 2)`` of other items ``(n, d)``: means of the nearest landmarks, the nearer the more weight.
+
+        An item's place depends on the landmarks and on itself alone, whichever others are placed with it. A landmark
+        keeps its own.
+
+        Args:
+            rows: ``(n, d)`` vectors of the items.
+            names: ``(n,)`` what tells the items apart, such as their ids.
+        """
         count = min(_NEAREST, len(self.rows))
         distances = _distances(rows, self.rows)
         nearest = np.argpartition(distances, count - 1, axis=1)[:, :count]
@@ -47,12 +59,17 @@ class Landmarks:
         first = near.min(axis=1, keepdims=True)
         width = np.maximum(near.max(axis=1, keepdims=True) - first, 1e-9)
         weights = np.exp(-_SHARPNESS * (near - first) / width)
-        weights = np.where(first < _SAME, near == first, weights)
+        weights = np.where(first < _SAME, near < _SAME, weights)
         weights /= weights.sum(axis=1, keepdims=True)
         places = (weights[..., None] * self.layout[nearest]).sum(axis=1)
         # those of one landmark would lie upon one another, and nobody would see how many they are
-        apart = np.random.default_rng(0).normal(0.0, _JITTER * self.spacing, size=places.shape)
-        return np.asarray(np.where(first < _SAME, places, places + apart), dtype=np.float32)
+        apart = np.float32(_JITTER * self.spacing) * _scattered(names)
+        places = np.asarray(np.where(first < _SAME, places, places + apart), dtype=np.float32)
+        own = {name: i for i, name in enumerate(self.names)}
+        for i, name in enumerate(names):
+            if name in own:
+                places[i] = self.layout[own[name]]
+        return places
 
     @cached_property
     def spacing(self) -> float:
@@ -89,6 +106,14 @@ def to_unit_square(layout: Rows) -> Rows:
     if size == 0.0:
         return np.full_like(layout, 0.5)
     return np.asarray(0.5 + 0.98 * (layout - (low + high) / 2) / size, dtype=np.float32)
+
+
+def _scattered(names: Sequence[str]) -> Rows:
+    """Two standard normal numbers ``(n, 2)`` by each name, always the same ones (Box and Muller, 1958)."""
+    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
+    uniform = (np.frombuffer(digests, dtype="<u4").reshape(-1, 2) + 0.5) / 2**32
+    radius, angle = np.sqrt(-2 * np.log(uniform[:, 0])), 2 * np.pi * uniform[:, 1]
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1).astype(np.float32)
 
 
 def _distances(rows: Rows, others: Rows) -> Rows:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import log
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from fg_search.confidence.precision_audit import PrecisionAudit, PrecisionBounds
 from fg_search.confidence.thresholds import PrecisionThreshold
@@ -14,6 +14,7 @@ from fg_search.errors import DecisionConflictError, ItemNotFoundError, NotCalibr
 from fg_search.index.audited_threshold import AuditedThreshold
 from fg_search.index.calibration import Calibration
 from fg_search.index.following import followed
+from fg_search.index.quality_history import QualityEntry, noted
 from fg_search.index.relevance import keep, kept_calibration
 from fg_search.index.state import IndexState
 from fg_search.layout.history import new_token
@@ -144,7 +145,7 @@ async def judge_answer(
     after = _raised(entries, before, target, tenant)
     is_other = after.audited != calibration.audited
     if is_other:
-        after = await _keep(state, after, target)
+        after = await _keep(state, after, target, reviewer)
     report = await _report(state, entries, after, target, limit)
     return replace(report, was_raised=is_other and after.audited != before.audited)
 
@@ -247,7 +248,7 @@ def _without(calibration: Calibration, target: float, tenant: str | None) -> Cal
     return replace(calibration, audited=tuple(others))
 
 
-async def _keep(state: IndexState, calibration: Calibration, target: float) -> Calibration:
+async def _keep(state: IndexState, calibration: Calibration, target: float, reviewer: str) -> Calibration:
     """Keep what was raised for a target with the index, beside what others have raised for other targets.
 
     Raises:
@@ -263,7 +264,10 @@ async def _keep(state: IndexState, calibration: Calibration, target: float) -> C
     tenant = state.chosen_tenant
     own = [one for one in calibration.audited if (one.target, one.tenant) == (target, tenant)]
     calibration = replace(stored, audited=(*_without(stored, target, tenant).audited, *own))
-    await keep(state, calibration.audit_metadata())
+    notes: dict[str, Any] = {}
+    for one in own:
+        notes |= await noted(state, QualityEntry.of_raised(calibration, one, reviewer))
+    await keep(state, {**calibration.audit_metadata(), **notes})
     return state.handle.calibrated(calibration)
 
 

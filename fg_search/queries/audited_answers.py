@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,6 +53,21 @@ class AuditedAnswer:
         """What this very answer was found to be."""
         found = self.judgement
         return found.verdict if found is not None and found.is_about(self.item, self.label) else None
+
+    def judged_row(self, column: Literal["label", "id"]) -> dict[str, Any]:
+        """A row for a file of judged queries, whose right answer is not known where this one is wrong.
+
+        Args:
+            column: What is right: the label or the id.
+        """
+        given, judgement = (self.item if column == "id" else self.label), self.judgement
+        return {
+            "text": self.query,
+            column: given if self.verdict == "right" else None,
+            "answer": given,
+            "verdict": self.verdict,
+            "reviewer": None if judgement is None else judgement.reviewer,
+        }
 
     @property
     def judged_at(self) -> str:

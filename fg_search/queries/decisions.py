@@ -8,11 +8,11 @@ from typing import get_args
 
 from fg_search.errors import DecisionConflictError, ItemNotFoundError
 from fg_search.index.ingestion import add
-from fg_search.index.progress import unwatched
 from fg_search.index.removal import delete
 from fg_search.index.state import IndexState
 from fg_search.layout.history import new_token
 from fg_search.layout.item_input import checked_items
+from fg_search.model.progress import unwatched
 from fg_search.queries.entries import LoggedQuery, QueryAction, Resolution
 from fg_search.queries.log import claim_queries, read_queries, remove_queries, settle_queries, sorted_queries
 from fg_search.review.decisions import now

@@ -47,7 +47,7 @@ class Traffic:
             raise ValueError("the log knows the tenants of its queries; leave tenants out, or give queries")
 
 
-async def adapt_to_traffic(state: IndexState, traffic: Traffic) -> Calibration:
+async def adapt_to_traffic(state: IndexState, traffic: Traffic, reviewer: str) -> Calibration:
     """Estimate the share of unanswerable queries among those given or in the log, and keep the calibration for it.
 
     Raises:
@@ -56,7 +56,7 @@ async def adapt_to_traffic(state: IndexState, traffic: Traffic) -> Calibration:
     """
     check_whole(state)
     calibration = await present_calibration(state)
-    return await adapt_to_samples(state, calibration, await _samples(state, traffic))
+    return await adapt_to_samples(state, calibration, await _samples(state, traffic), reviewer)
 
 
 async def check_traffic(state: IndexState, traffic: Traffic) -> TrafficShift:

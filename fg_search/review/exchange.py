@@ -22,7 +22,6 @@ from fg_search.index.decision_log import append_records, log_decisions
 from fg_search.index.following import followed
 from fg_search.index.info import count_all
 from fg_search.index.logs import entries_in, read_log
-from fg_search.index.progress import progress_bar
 from fg_search.index.state import IndexState
 from fg_search.index.unchanged import TOUCHED
 from fg_search.layout.history import History
@@ -30,6 +29,7 @@ from fg_search.layout.items import Item
 from fg_search.layout.keys import GIVEN_LABEL_KEY, HASH_KEY, ITEM_HISTORY_KEY, PAYLOAD_KEY, REVIEWED_KEY
 from fg_search.layout.logs import ITEM, STAGE, decision_log
 from fg_search.layout.points import features_of, history_of, id_of, is_ours, payload_of, vectors_of
+from fg_search.model.progress import progress_bar
 from fg_search.review.decisions import ReviewDecision
 from fg_search.review.deletions import delete_item, log_deletion
 from fg_search.review.item_changes import SeenItem, change_item

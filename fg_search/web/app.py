@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
@@ -23,8 +25,11 @@ from fg_search.web import (
     errors,
     features_view,
     health_view,
+    history_view,
     items_api,
     items_view,
+    jobs_api,
+    jobs_view,
     labels_view,
     login,
     map_view,
@@ -39,6 +44,7 @@ from fg_search.web import (
 from fg_search.web.guesses import Guesses
 from fg_search.web.item_list import ItemList
 from fg_search.web.item_map import ItemMap
+from fg_search.web.jobs import Jobs
 from fg_search.web.pictures import Pictures
 from fg_search.web.query_clusters import clusters_of
 from fg_search.web.reviewers import Reviewers
@@ -97,21 +103,24 @@ def create_app(
     len(served)  # fails now if the tenant is missing
     counted = _metrics_of(served) if metrics else None
     pictures = None if images is None else Pictures(Path(images))
-    site = Site(
-        served,
-        tenant,
-        reviewer,
-        token is not None,
-        signer := Signer(),
-        Survey(served, tenant),
-        ItemMap(served, tenant),
-        counted,
-        pictures,
-    )
+    survey, drawn = Survey(served, tenant), ItemMap(served, tenant)
+
+    def ended() -> None:
+        survey.forget()
+        drawn.forget()
+        clusters.forget()
+
+    jobs = Jobs(ended)
+    site = Site(served, tenant, reviewer, token is not None, signer := Signer(), survey, drawn, jobs, counted, pictures)
     guesses, sessions = None if token is None else Guesses(token), Sessions()
     clusters = clusters_of(site)
     items = ItemList(site, site.map.within)
-    for_programs = [api.router(site), items_api.router(items), queries_api.router(site, clusters)]
+    for_programs = [
+        api.router(site),
+        items_api.router(items),
+        queries_api.router(site, clusters),
+        jobs_api.router(site),
+    ]
     for_people = [
         search_view.router(site),
         items_view.router(items),
@@ -123,6 +132,8 @@ def create_app(
         audit_view.router(site),
         features_view.router(site),
         health_view.router(site),
+        jobs_view.router(site),
+        history_view.router(site),
         probes.router(site),
         *([] if pictures is None else [pictures.router()]),
         reviewers.router(),
@@ -135,7 +146,7 @@ def create_app(
         Middleware(KnownHosts, hosts=allowed_hosts),
         *([] if guesses is None else [Middleware(TokenNeeded, guesses=guesses, sessions=sessions)]),
         Middleware(SameSite, reading=reading),
-        Middleware(BoundedBody),
+        Middleware(BoundedBody, uploads=(jobs_view.UPLOAD_PATH, jobs_api.UPLOAD_PATH)),
         Middleware(Reviewers),
         Middleware(Turns),
     ]
@@ -147,6 +158,7 @@ def create_app(
         docs_url=None,  # FastAPI's documentation pages load scripts from other sites
         redoc_url=None,
         middleware=checks,
+        lifespan=_closing(jobs),
     )
     app.state.signer = signer
     errors.install(app, site, methods)
@@ -156,6 +168,17 @@ def create_app(
         app.include_router(routes, dependencies=[] if guesses is None else [Depends(_BEARER)])
     app.mount(STATIC_PATH, StaticFiles(directory=_STATIC, packages=[("fg_search.report", "static")]), name="static")
     return SecureHeaders(app)  # outermost, so that responses to unexpected errors have them too
+
+
+def _closing(jobs: Jobs) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What stops the running job before whoever runs the server closes the index."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await anyio.to_thread.run_sync(jobs.close)
+
+    return lifespan
 
 
 def _metrics_of(index: ConfidenceIndex) -> SearchMetrics:

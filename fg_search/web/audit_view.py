@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from fg_search.errors import DecisionConflictError, NotCalibratedError, NothingLoggedError
+from fg_search.index.calibration import RelevantBy
 from fg_search.index.evaluation import TARGETS
 from fg_search.queries.audit import TARGET, AnswerAudit
 from fg_search.queries.audited_answers import AuditedAnswer
@@ -41,6 +42,14 @@ def router(site: Site) -> APIRouter:
     @routes.get("/audit")
     def audit(request: Request) -> Response:
         return show(request, _target(site, request.query_params.get("target")))
+
+    @routes.get("/audit/answers.jsonl")
+    def answers() -> Response:
+        calibration = site.index.calibration
+        column: RelevantBy = "label" if calibration is None else calibration.relevant_by
+        rows = (json.dumps(answer.judged_row(column), ensure_ascii=False) for answer in site.index.judged_answers())
+        headers = {"Content-Disposition": 'attachment; filename="answers.jsonl"'}
+        return Response("".join(f"{row}\n" for row in rows), media_type="application/jsonl", headers=headers)
 
     @routes.post("/audit/judge")
     def judge(request: Request, fields: FormFields) -> Response:

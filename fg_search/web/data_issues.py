@@ -15,7 +15,8 @@ from fg_search.review.items import ReviewItem
 
 T = TypeVar("T")
 
-_LISTED = 20  # confused pairs, conflicts and texts
+_LISTED = 20  # conflicts and texts
+_PAIRS = 10_000  # confused labels that are looked at
 _COPIES = 200  # duplicate items to group by text
 
 
@@ -51,7 +52,7 @@ class DataIssues:
     """Issues found by ``score_labels`` and ``score_items``; ``None`` where these have not run.
 
     Attributes:
-        confused: Pairs of labels that are confused.
+        confused: Pairs of labels that are confused, first those of which the largest share surely is.
         conflicting: Items with a near-duplicate of a different label, each pair once.
         duplicates: Texts that several items share.
     """
@@ -66,7 +67,7 @@ class DataIssues:
         duplicates = _if_scored(lambda: index.review(kind="duplicate", limit=_COPIES))
         conflicting = _if_scored(lambda: index.review(kind="conflicting", limit=2 * _LISTED))
         return cls(
-            confused=_if_scored(lambda: index.confused_labels(_LISTED)),
+            confused=_if_scored(lambda: _surest_first(index.confused_labels(_PAIRS))),
             conflicting=None if conflicting is None else _each_pair_once(conflicting)[:_LISTED],
             duplicates=None if duplicates is None else DuplicateText.group(duplicates)[:_LISTED],
         )
@@ -77,6 +78,10 @@ def _if_scored(read: Callable[[], T]) -> T | None:
         return read()
     except NotScoredError:
         return None
+
+
+def _surest_first(pairs: Sequence[ConfusedLabels]) -> list[ConfusedLabels]:
+    return sorted(pairs, key=lambda pair: -pair.at_least)
 
 
 def _each_pair_once(items: Sequence[ReviewItem]) -> list[ReviewItem]:

@@ -25,6 +25,7 @@ from fg_search.errors import (
     NotScoredError,
     StorageError,
 )
+from fg_search.web.jobs import JobRunningError
 from fg_search.web.security import API_PATH
 from fg_search.web.site import Site
 
@@ -37,6 +38,7 @@ _STATUS: dict[type[Exception], int] = {
     NothingToUndoError: 409,
     DecisionConflictError: 409,
     NotScoredError: 409,
+    JobRunningError: 409,
     StorageError: 503,
 }
 

@@ -1,4 +1,8 @@
-"""The map of the items: computed in the background, kept with the server, and told of what people change."""
+"""The map of the items: computed in the background, told of what people change, and the same after a restart.
+
+The places of its landmarks are kept with the index (:mod:`fg_search.web.kept_map`). The place of any other item
+depends on these and on the item alone.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -28,6 +32,7 @@ from fg_search.layout.keys import (
 from fg_search.layout.points import features_of, is_ours
 from fg_search.model.projection import Landmarks, lay_out, to_unit_square
 from fg_search.web.background import Background
+from fg_search.web.kept_map import KeptMap, keep_map, kept_map
 from fg_search.web.survey import tenant_filter
 
 MAX_ITEMS = 100_000  # on the map; of more, a sample
@@ -36,6 +41,8 @@ UNKNOWN = 255  # a number that an item does not have, as a byte
 FINEST = 65_535  # steps of a coordinate
 
 _LANDMARKS = 1_000
+_FIRST = 2_000  # items that are shown while all others are still being placed
+_GROWN = 2  # so many times as many items as when landmarks were laid out need others
 _FEATURES_SHARE = 0.7  # of the features' length, beside base embeddings of length 1
 _PAGE = 1_000
 _PATIENCE = 5.0  # seconds that a list waits for the map
@@ -57,6 +64,7 @@ class PlacedItems:
         numbers: ``(3, n)`` uint8 confidence, familiarity, and probability that the label is wrong, times 254;
             :data:`UNKNOWN` where there is none.
         gone: ``(n,)`` whether the item was deleted since.
+        is_whole: Whether all items are placed that are to be.
         stamp: When it was drawn, which tells it from others.
     """
 
@@ -67,6 +75,7 @@ class PlacedItems:
     label: npt.NDArray[np.uint16]
     numbers: npt.NDArray[np.uint8]
     gone: npt.NDArray[np.bool_]
+    is_whole: bool = True
     stamp: int = field(default_factory=time.time_ns)
     _rows: dict[UserId, int] = field(default_factory=dict, repr=False)
 
@@ -123,14 +132,24 @@ class ItemMap:
     def __init__(self, index: ConfidenceIndex, tenant: str | None) -> None:
         self._index, self._tenant = index, tenant
         self._drawn = Background(self._draw, self._version)
+        self._first: PlacedItems | None = None
+        self._has_some = Event()
         self._changed: set[UserId] = set()
         self._lock = Lock()
         self._count = 0
         self.progress = 0.0
 
-    def get(self, patience: float) -> PlacedItems | None:
-        """The map, or ``None`` if it is not ready after ``patience`` seconds. One that is out of date is better."""
-        placed = self._drawn.get(patience, or_before=True)
+    def get(self, patience: float, *, whole: bool = False) -> PlacedItems | None:
+        """The map, or ``None`` if it is not ready after ``patience`` seconds. One that is out of date is better.
+
+        Args:
+            patience: Seconds to wait.
+            whole: Wait for all items, and not only for some, spread over the index.
+        """
+        placed = self._drawn.get(patience if whole else 0.0, or_before=True)
+        if placed is None and not whole:
+            self._has_some.wait(patience)
+            placed = self._drawn.get(0.0, or_before=True) or self._first
         if placed is None:
             return None
         with self._lock:
@@ -138,6 +157,10 @@ class ItemMap:
             if changed:
                 placed.renew(changed, self._index.items(changed))
         return placed
+
+    def forget(self) -> None:
+        """Read the items anew, because something has changed many of them. Places stay."""
+        self._drawn.forget()
 
     def changed(self, user_id: UserId) -> None:
         """Note that somebody decided about an item."""
@@ -150,7 +173,7 @@ class ItemMap:
         Raises:
             ValueError: If the map is not ready, or they are too many for a list.
         """
-        placed = self.get(_PATIENCE)
+        placed = self.get(_PATIENCE, whole=True)
         if placed is None:
             raise ValueError("the map is still being drawn; try again in a moment")
         left, top, right, bottom = map(float, region.split(","))
@@ -167,18 +190,33 @@ class ItemMap:
 
     def _draw(self) -> PlacedItems:
         self.progress = 0.0
+        self._has_some.clear()
+        try:
+            return self._draw_all()
+        finally:
+            self._first = None
+            self._has_some.set()
+
+    def _draw_all(self) -> PlacedItems:
         every = list(self._point_ids())
         chosen = _spread(every, MAX_ITEMS)
-        landmarks = self._landmarks(_spread(chosen, _LANDMARKS))
+        landmarks = self._landmarks(chosen, len(every))
+        if len(chosen) > _FIRST:
+            self._first = self._place(_spread(chosen, _FIRST), landmarks, len(every), is_whole=False)
+            self._has_some.set()
+        return self._place(chosen, landmarks, len(every), is_whole=True)
+
+    def _place(self, chosen: Sequence[Any], landmarks: Landmarks, total: int, *, is_whole: bool) -> PlacedItems:
         places, kept = [], []
         for number, page in enumerate(pages(chosen, _PAGE)):
             records = self._read(page)
             if records:
-                places.append(landmarks.place(self._rows(records)))
+                places.append(landmarks.place(self._rows(records), [str(record.id) for record in records]))
                 kept += [features_of(record) for record in records]
-            self.progress = min(1.0, (number + 1) * _PAGE / max(len(chosen), 1))
+            if is_whole:
+                self.progress = min(1.0, (number + 1) * _PAGE / max(len(chosen), 1))
         layout = np.concatenate(places) if places else np.zeros((0, 2), dtype=np.float32)
-        return _placed(kept, layout, len(every))
+        return _placed(kept, layout, total, is_whole=is_whole)
 
     def _point_ids(self) -> Iterator[Any]:
         offset: Any = None
@@ -194,17 +232,37 @@ class ItemMap:
             if offset is None:
                 return
 
-    def _landmarks(self, points: Sequence[Any]) -> Landmarks:
-        records = [record for page in pages(points, _PAGE) for record in self._read(page)]
+    def _landmarks(self, chosen: Sequence[Any], total: int) -> Landmarks:
+        """Landmarks in the unit square: where they were before, if that is known and still serves."""
+        known = kept_map(self._index, self._tenant)
+        fingerprint = self._index.metadata.fingerprint
+        if known is not None and known.fingerprint == fingerprint and total <= _GROWN * known.items:
+            at = dict(zip(known.points, known.places, strict=True))
+            records = [record for page in pages(known.points, _PAGE) for record in self._read(page)]
+            if 2 * len(records) >= len(known.points):
+                return self._landmarks_at(records, np.array([at[record.id] for record in records]))
+        records = [record for page in pages(_spread(chosen, _LANDMARKS), _PAGE) for record in self._read(page)]
         if not records:
             return Landmarks(np.zeros((1, 1), dtype=np.float32), np.zeros((1, 2), dtype=np.float32))
-        return lay_out(self._rows(records))
+        places = _steps(to_unit_square(lay_out(self._rows(records)).layout))
+        keep_map(self._index, self._tenant, KeptMap.now(fingerprint, total, [record.id for record in records], places))
+        return self._landmarks_at(records, places)
+
+    def _landmarks_at(self, records: Sequence[Any], places: npt.NDArray[np.uint16]) -> Landmarks:
+        in_square = np.asarray(places / np.float32(FINEST), dtype=np.float32)
+        return Landmarks(self._rows(records), in_square, [str(record.id) for record in records])
 
     def _read(self, points: Sequence[Any]) -> list[Any]:
+        source = self._index.metadata.source
         vectors = [FEATURES_VECTOR, *([BASE_VECTOR] if self._index.metadata.has_base else [])]
         found = self._index.client.retrieve(
-            self._index.collection, list(points), with_payload=_KEYS, with_vectors=vectors
+            self._index.collection,
+            list(points),
+            with_payload=_KEYS if source is None else source.asked_keys(_KEYS),
+            with_vectors=vectors if source is None else [source.own_name(name) for name in vectors],
         )
+        if source is not None:
+            found = [source.as_read(record) for record in found]
         return [record for record in found if is_ours(record) and FEATURES_VECTOR in record.vector]
 
     def _rows(self, records: Sequence[Any]) -> npt.NDArray[np.float32]:
@@ -227,8 +285,14 @@ def _spread(points: Sequence[Any], most: int) -> list[Any]:
     return [points[i * len(points) // most] for i in range(most)]
 
 
-def _placed(features: Sequence[dict[str, Any]], layout: npt.NDArray[np.float32], total: int) -> PlacedItems:
-    square = to_unit_square(layout) if len(layout) else layout
+def _steps(places: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """Places in the unit square in steps of 1/:data:`FINEST`; what is just outside moves to its edge."""
+    return np.asarray(np.rint(places.clip(0.0, 1.0) * FINEST), dtype=np.uint16)
+
+
+def _placed(
+    features: Sequence[dict[str, Any]], layout: npt.NDArray[np.float32], total: int, *, is_whole: bool
+) -> PlacedItems:
     counts = Counter(one["label"] for one in features if one.get("label") is not None)
     labels = [name for name, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
     position = {name: min(place, FINEST - 1) for place, name in enumerate(labels)}
@@ -239,11 +303,12 @@ def _placed(features: Sequence[dict[str, Any]], layout: npt.NDArray[np.float32],
     return PlacedItems(
         ids=[one["id"] for one in features],
         total=total,
-        places=np.rint(square * FINEST).astype(np.uint16),
+        places=_steps(layout),
         labels=labels,
         label=np.array([position.get(one.get("label") or "", FINEST) for one in features], dtype=np.uint16),
         numbers=np.array(numbers, dtype=np.uint8).reshape(len(features), 3).T.copy(),
         gone=np.zeros(len(features), dtype=np.bool_),
+        is_whole=is_whole,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -93,6 +94,8 @@ def router(site: Site) -> APIRouter:
     @routes.get("/map/points")
     def points() -> Response:
         return Response(_ready(site.map).to_bytes(), media_type="application/octet-stream")
+
+    routes.add_api_route("/map/progress", partial(_progress, site.map))
 
     @routes.get("/map/items/{stamp}/{row}")
     def item(stamp: int, row: int) -> Response:
@@ -195,6 +198,10 @@ def _apart(places: list[tuple[str, int, int]]) -> list[tuple[str, int, int]]:
         ):
             kept.append((name, x, y))
     return kept
+
+
+def _progress(items: ItemMap) -> Response:
+    return JSONResponse({"is_whole": items.get(0.0, whole=True) is not None, "done": items.progress})
 
 
 def _ready(items: ItemMap) -> PlacedItems:

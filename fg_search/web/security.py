@@ -17,6 +17,8 @@ from fg_search.web.guesses import Guesses, TooManyGuessesError
 from fg_search.web.tokens import SESSION_COOKIE, Sessions
 
 MAX_BODY = 64 * 1024
+MAX_UPLOAD = 8 * 1024 * 1024
+MOST_UPLOADS = 4  # longer than MAX_BODY, at once
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 LOGIN_PATH = "/login"
 STATIC_PATH = "/static"
@@ -44,6 +46,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+_SOON = {"Retry-After": "1"}
 _READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -85,34 +88,52 @@ class KnownHosts:
 
 
 class BoundedBody:
-    """Reads the whole body of a request first, and refuses one that is too long."""
+    """Reads the whole body of a request first, and refuses one that is too long.
 
-    def __init__(self, app: ASGIApp, most: int = MAX_BODY) -> None:
-        self.app, self.most = app, most
+    Args:
+        app: The application behind.
+        most: Bytes of a body.
+        uploads: Paths that take more, :data:`MAX_UPLOAD`; of these, a few at once.
+    """
+
+    def __init__(self, app: ASGIApp, most: int = MAX_BODY, uploads: Collection[str] = ()) -> None:
+        self.app, self.most, self.uploads = app, most, uploads
+        self._long = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        most = MAX_UPLOAD if scope["path"] in self.uploads else self.most
         body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            if message["type"] != "http.request":
-                return  # the client has disconnected
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self.most:
-                too_long = refusal(scope, 413, f"more than {self.most:,} bytes")
-                await too_long(scope, receive, send)
-                return
-        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        is_long, more = False, True
+        try:
+            while more:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return  # the client has disconnected
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
+                if len(body) > self.most and not is_long:
+                    is_long = True
+                    self._long += 1
+                if len(body) > most:
+                    too_long = refusal(scope, 413, f"more than {most:,} bytes")
+                    await too_long(scope, receive, send)
+                    return
+                if is_long and self._long > MOST_UPLOADS:
+                    busy = refusal(scope, 503, "too many files are coming in; try again in a moment", _SOON)
+                    await busy(scope, receive, send)
+                    return
+            whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
 
-        async def replay() -> Message:
-            return whole.pop() if whole else await receive()
+            async def replay() -> Message:
+                return whole.pop() if whole else await receive()
 
-        await self.app(scope, replay, send)
+            await self.app(scope, replay, send)
+        finally:
+            self._long -= is_long
 
 
 class SameSite:

@@ -27,6 +27,7 @@ from fg_search.queries.entries import LoggedQuery, QueryAction
 from fg_search.report.environment import environment_of
 from fg_search.review.decisions import ReviewDecision
 from fg_search.web.item_map import ItemMap
+from fg_search.web.jobs import Jobs
 from fg_search.web.parameters import MAX_DECIDED, DecisionRequest
 from fg_search.web.pictures import Pictures
 from fg_search.web.security import STATIC_PATH
@@ -55,6 +56,7 @@ class Site:
         signer: Signs forms.
         survey: Statistics of a sample of the items.
         map: The items in two dimensions.
+        jobs: Long work in the background.
         metrics: Counts searches, ``None`` if nobody reads the counts.
         pictures: Pictures of items, ``None`` if no folder of them was given.
         deciding: Lock that serialises decisions on queries.
@@ -68,6 +70,7 @@ class Site:
     signer: Signer
     survey: Survey
     map: ItemMap
+    jobs: Jobs
     metrics: SearchMetrics | None = None
     pictures: Pictures | None = None
     deciding: Lock = field(default_factory=Lock)
@@ -143,6 +146,17 @@ class Site:
         return response
 
 
+def check_csrf(request: Request, token: str | None) -> None:
+    """Check the CSRF token of a form.
+
+    Raises:
+        HTTPException: If it is missing or does not match.
+    """
+    signer: Signer = request.app.state.signer
+    if not signer.csrf_fits(request.cookies.get(CSRF_COOKIE), token):
+        raise HTTPException(403, "This form is out of date. Go back, reload the page, and send it again.")
+
+
 async def form_fields(request: Request) -> dict[str, str]:
     """The fields of a form, after checking its CSRF token.
 
@@ -190,9 +204,7 @@ async def _checked_pairs(request: Request, most: int) -> list[tuple[str, str]]:
         pairs = parse_qsl(body, keep_blank_values=True, max_num_fields=most)
     except ValueError as error:
         raise HTTPException(422, f"A form of at most {most:,} fields is expected.") from error
-    signer: Signer = request.app.state.signer
-    if not signer.csrf_fits(request.cookies.get(CSRF_COOKIE), dict(pairs).get("csrf")):
-        raise HTTPException(403, "This form is out of date. Go back, reload the page, and send it again.")
+    check_csrf(request, dict(pairs).get("csrf"))
     return [(name, value) for name, value in pairs if name != "csrf"]
 
 

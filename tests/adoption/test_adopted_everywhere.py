@@ -65,6 +65,7 @@ def test_on_the_page(edge, rows, how):
             assert "written since" in page.get("/", params={"q": texts[3], "rank_by": "base"}).text
             assert page.get("/review").status_code == 200
             assert page.get("/features").status_code == 200
+            assert len(page.get("/map/points").content) == 10 * len(texts)  # the new one has no features yet
             assert page.get("/health").status_code == 200
 
 

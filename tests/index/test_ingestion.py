@@ -365,9 +365,10 @@ def test_progress_counts_every_item_once(local, rows, monkeypatch):
     bars, seen = [], []
 
     class Bar:
-        def __init__(self, *, total, disable, **_):
+        def __init__(self, *, total, disable, desc, **_):
             self.total, self.disable, self.done = total, disable, 0
-            bars.append(self)
+            if desc == "index":  # not those of the encoder, within it
+                bars.append(self)
 
         def __enter__(self):
             return self
@@ -379,7 +380,7 @@ def test_progress_counts_every_item_once(local, rows, monkeypatch):
             self.done += more
             seen.append(more)
 
-    monkeypatch.setattr("fg_search.index.progress.tqdm", Bar)
+    monkeypatch.setattr("fg_search.model.progress.tqdm", Bar)
     local.add(rows["texts"][:13])
     local.add(rows["texts"], show_progress=True)
     local.add((text for text in rows["texts"]), total=48, show_progress=False)

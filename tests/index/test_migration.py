@@ -7,6 +7,7 @@ from sentence_transformers import SentenceTransformer
 from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
 from fg_search.errors import EncoderNotFoundError, ModelMismatchError, NotFittedError, NotScoredError
 from fg_search.layout.settings import IndexSettings
+from fg_search.model.progress import watched
 
 QUESTION = "please help my card is stolen"
 
@@ -343,25 +344,12 @@ def test_an_unfitted_encoder_is_refused(old, tiny_model):
     assert len(collections(old)) == 1
 
 
-def test_progress_counts_every_item_of_the_first_pass(old, other_encoder, monkeypatch):
-    done = []
-
-    class Bar:
-        def __init__(self, *, total, **_):
-            assert total == 48
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def update(self, more):
-            done.append(more)
-
-    monkeypatch.setattr("fg_search.index.progress.tqdm", Bar)
-    old.migrate(other_encoder)
-    assert sum(done) == 48
+def test_progress_counts_every_item_of_the_first_pass(old, other_encoder):
+    told = []
+    with watched(lambda task, done, total: told.append((task, done, total))):
+        old.migrate(other_encoder)
+    assert told[0] == ("index", 0, 48)
+    assert told[-1] == ("index", 48, 48)
 
 
 @pytest.mark.parametrize("kind", ["edge", "memory"])

@@ -3,6 +3,8 @@ import pytest
 
 from fg_search.model.projection import lay_out, principal_components, to_unit_square
 
+NAMES = [f"d{i}" for i in range(60)]
+
 
 @pytest.fixture(scope="module")
 def clusters():
@@ -24,11 +26,21 @@ def test_neighbours_stay_neighbours_and_others_are_placed_among_them(clusters):
     landmarks = lay_out(rows)
     assert landmarks.layout.shape == (60, 2)
     assert neighbours_agree(landmarks.layout, which) > 0.95
-    np.testing.assert_allclose(landmarks.place(rows), landmarks.layout, atol=1e-3)
+    np.testing.assert_allclose(landmarks.place(rows, NAMES), landmarks.layout, atol=1e-3)
     others = rows + np.random.default_rng(1).normal(0, 0.05, size=rows.shape).astype(np.float32)
-    both = np.concatenate([landmarks.layout, landmarks.place(others)])
+    both = np.concatenate([landmarks.layout, landmarks.place(others, NAMES)])
     assert neighbours_agree(both, np.concatenate([which, which])) > 0.95
     np.testing.assert_array_equal(lay_out(rows).layout, landmarks.layout)
+
+
+def test_a_place_does_not_depend_on_what_else_is_placed(clusters):
+    rows, _ = clusters
+    landmarks = lay_out(rows)
+    others = rows + np.float32(0.05)
+    together = landmarks.place(others, NAMES)
+    np.testing.assert_allclose(landmarks.place(others[7:9], NAMES[7:9]), together[7:9], atol=1e-4)
+    apart = landmarks.place(np.repeat(others[:1], 60, axis=0), NAMES)
+    assert len(np.unique(apart, axis=0)) == 60
 
 
 def test_principal_components_are_those_of_the_covariance(clusters):
@@ -44,7 +56,7 @@ def test_few_or_equal_items_have_places_too(count):
     for rows in (np.ones((count, 3), np.float32), np.eye(count, 3, dtype=np.float32)):
         landmarks = lay_out(rows)
         assert np.isfinite(landmarks.layout).all()
-        assert np.isfinite(landmarks.place(rows)).all()
+        assert np.isfinite(landmarks.place(rows, NAMES[:count])).all()
         square = to_unit_square(landmarks.layout)
         assert square.min() >= 0
         assert square.max() <= 1

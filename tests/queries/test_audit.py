@@ -188,6 +188,9 @@ def test_a_broken_promise_raises_the_threshold_and_says_so(logged):
     assert not found.is_refuted
     (audited,) = logged.calibration.audited
     assert (audited.target, audited.threshold) == (0.8, after.threshold)
+    entry = logged.history()[-1]
+    assert (entry.action, entry.queries) == ("raise", audited.judged)
+    assert next(kept.threshold for kept in entry.precisions if kept.target == 0.8) == after.threshold
     # searches for this precision and for higher ones follow, those for lower ones do not
     assert logged.calibration.threshold(0.85).threshold >= after.threshold
     assert logged.calibration.threshold(0.5).threshold < after.threshold

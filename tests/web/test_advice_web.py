@@ -84,8 +84,8 @@ def test_too_many_items_are_filtered_further(browse, served, monkeypatch):
 def test_a_map_that_is_still_drawn_is_there_in_a_moment(browse, common, monkeypatch):
     monkeypatch.setattr(item_map, "_PATIENCE", 0.0)
     monkeypatch.setattr(map_view, "_PATIENCE", 0.0)
-    slow, lay_out = threading.Event(), item_map.lay_out
-    monkeypatch.setattr(item_map, "lay_out", lambda rows: slow.wait(10) and lay_out(rows))
+    slow, kept_map = threading.Event(), item_map.kept_map
+    monkeypatch.setattr(item_map, "kept_map", lambda *given: slow.wait(10) and kept_map(*given))
     client = browse(common)
     error = client.get("/api/items?region=0,0,1,1").json()["error"]
     assert Advice("the map is still being drawn; try again in a moment").is_in(error)

@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 
 from fg_search import ConfidenceIndex
+from fg_search.model.progress import progress_bar
 from fg_search.web.app import create_app
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -475,12 +476,40 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_screen(serve, open_page
     served += ["/items?min_wrong=0&where=colour%3Dred", "/items?sort=-wrong", "/items?like=d1", "/items?where=nonsense"]
     served += ["/map", "/map?colour=wrong&only=card", "/labels", "/review/reviewers"]
     served += ["/queries", "/audit?target=0.8", "/features", "/features/0", "/features/0/0", "/health"]
+    (kept,) = (entry.id for entry in calibrated.history() if entry.action == "calibrate")
+    served += [f"/health/history?first={kept}&second={kept}"]
     for address in served:
         page.goto(address)
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
         violations = axe.Axe().run(page).response["violations"]
         assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == [], address
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), address
+
+
+def test_a_job_is_started_by_keyboard_and_its_bar_moves_until_it_is_done(serve, open_page, served, monkeypatch):
+    import axe_playwright_python.sync_playwright as axe
+
+    go, score = threading.Event(), ConfidenceIndex.score_items
+
+    def slow(index: ConfidenceIndex, **options: Any) -> Any:
+        with progress_bar(40, None, "read") as advance:
+            advance(10)
+            go.wait(10)
+        return score(index, **options)
+
+    monkeypatch.setattr(ConfidenceIndex, "score_items", slow)
+    page = open_page(serve(served))
+    page.goto("/health")
+    page.get_by_text("Score labels and items", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    press(page, "Enter")
+    page.get_by_text("Reading items: 10 of 40").wait_for()
+    assert page.get_by_role("progressbar").evaluate("(bar) => bar.value / bar.max") == 0.25
+    assert axe.Axe().run(page).violations_count == 0
+    go.set()
+    page.locator(".ended.done").wait_for()
+    assert "48 items compared" in page.locator(".ended").inner_text()
 
 
 def test_the_report_of_an_evaluation_is_accessible_and_needs_no_network(chromium, calibrated, questions, tmp_path):

@@ -137,6 +137,9 @@ def test_openapi_describes_the_api_and_no_documentation_loads_scripts_from_elsew
         "/api/queries",
         "/api/queries/decisions",
         "/api/missing-labels",
+        "/api/jobs",
+        "/api/jobs/stop",
+        "/api/history",
         "/api/items",
         "/api/similar-items",
     }

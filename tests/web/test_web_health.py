@@ -5,6 +5,7 @@ import numpy as np
 
 from fg_search.evaluation import risk_coverage_curve
 from fg_search.report import charts
+from fg_search.review.issues.confusion import confused_pairs
 from fg_search.web.following import adapt_once
 
 
@@ -59,7 +60,7 @@ def test_what_was_not_looked_at_is_not_shown(browse, common):
     page = browse(common).get("/health")
     assert "Labels by confusion" not in page.text
     assert "Duplicates</h2>" not in page.text
-    assert f"fg-search score --index {common.location}" in page.text
+    assert 'href="#jobs">score labels and items</a>' in page.text
 
 
 def test_copies_and_confused_labels_are_those_of_the_lists(browse, served):
@@ -82,6 +83,19 @@ def test_copies_and_confused_labels_are_those_of_the_lists(browse, served):
     listed = browse(served).get(unescape(follow))
     count = int(re.search(r'<b id="left">(\d+)', listed.text)[1])
     assert count >= pair.first_as_second
+
+
+def test_pairs_of_labels_are_ranked_by_the_share_that_is_surely_confused(monkeypatch, browse, common):
+    counts = {("a", "b"): 1, ("c", "d"): 4, ("d", "c"): 3, ("e", "f"): 9, ("g", "h"): 1, ("h", "g"): 1}
+    sizes = {"a": 40, "b": 40, "c": 900, "d": 900, "e": 40, "f": 40, "g": 40, "h": 40}
+    monkeypatch.setattr(type(common), "confused_labels", lambda *_: confused_pairs(counts, sizes, limit=20))
+    page = browse(common).get("/health").text.split("Labels by confusion</h2>")[1].split("</section>")[0]
+    shown, folded = page.split("<details>")
+    assert re.findall(r'aria-label="\d+ labelled (\w), read as (\w)', shown) == [
+        ("e", "f"), ("g", "h"), ("h", "g"), ("c", "d"), ("d", "c")
+    ]  # fmt: skip
+    assert "labelled a, read as b" in folded
+    assert "1 more pair" in folded
 
 
 def test_an_empty_index(browse, empty):

@@ -1,12 +1,14 @@
 import json
 import re
+import threading
 
 import numpy as np
 import pytest
 
-from fg_search import ConfidenceIndex
+from fg_search import ConfidenceIndex, IndexSettings
 from fg_search.web import item_map
 from fg_search.web.item_map import ItemMap
+from fg_search.web.kept_map import kept_map
 
 
 def drawn(client):
@@ -21,6 +23,12 @@ def columns(raw):
     count = len(raw) // 10
     words = np.frombuffer(raw[: 6 * count], "<u2").reshape(3, count)
     return words, np.frombuffer(raw[6 * count :], np.uint8).reshape(4, count)
+
+
+def places(index):
+    """Where a server that was just started has put the items."""
+    placed = ItemMap(index, None).get(30, whole=True)
+    return dict(zip(placed.ids, map(tuple, placed.places.tolist()), strict=True))
 
 
 def test_the_picture_needs_no_script_and_the_data_say_the_same(browse, common):
@@ -72,6 +80,71 @@ def test_decisions_show_on_the_map_without_drawing_it_anew(browse, served):
     np.testing.assert_array_equal(words[:2], columns(before)[0][:2])
     client.post("/api/undo", json={"number": served.decisions()[0].number})
     assert columns(client.get("/map/points").content)[1][3].sum() == 0
+
+
+def test_a_map_is_the_same_after_a_restart_and_new_items_move_no_other(browse, served, corpus):
+    before = places(served)
+    served.add([f"{text} indeed" for text in corpus[0][:9]], ids=[f"a{i}" for i in range(9)])
+    after = places(served)
+    assert len(after) == 57
+    assert {name: after[name] for name in before} == before
+    served.delete([f"d{i}" for i in range(20)])
+    left = places(served)
+    assert {name: left[name] for name in before if name in left} == {
+        name: before[name] for name in before if name in left
+    }
+
+
+def test_a_map_is_drawn_anew_when_most_of_its_landmarks_are_gone_or_others_have_come(browse, served, corpus):
+    drawn = kept_map(served, None)
+    assert drawn is None
+    places(served)
+    first = kept_map(served, None)
+    served.delete([f"d{i}" for i in range(30)])
+    places(served)
+    second = kept_map(served, None)
+    assert (first.items, second.items) == (48, 18)
+    served.add([f"{text} indeed" for text in corpus[0]], ids=[f"a{i}" for i in range(48)])
+    places(served)
+    assert kept_map(served, None).items == 66
+
+
+def test_a_copy_has_the_same_map(served, tmp_path):
+    before = places(served)
+    served.copy_to(tmp_path / "copy")
+    with ConfidenceIndex(tmp_path / "copy") as copied:
+        assert places(copied) == before
+
+
+def test_some_items_are_shown_while_all_others_are_being_placed(browse, common, monkeypatch):
+    held = threading.Event()
+    place = ItemMap._place
+    monkeypatch.setattr(item_map, "_FIRST", 10)
+    monkeypatch.setattr(
+        ItemMap, "_place", lambda *given, is_whole: (not is_whole or held.wait(10)) and place(*given, is_whole=is_whole)
+    )
+    client = browse(common)
+    page = client.get("/map").text
+    assert "the others are being placed" in page
+    assert '<noscript><meta http-equiv="refresh"' in page
+    assert len(client.get("/map/points").content) == 100
+    assert client.get("/map/progress").json() == {"is_whole": False, "done": 0.0}
+    monkeypatch.setattr(item_map, "_PATIENCE", 0.0)
+    assert "still being drawn" in client.get("/api/items?region=0,0,1,1").json()["error"]
+    held.set()
+    while not client.get("/map/progress").json()["is_whole"]:
+        pass
+    assert len(client.get("/map/points").content) == 480
+    assert "being placed" not in client.get("/map").text
+
+
+def test_maps_of_a_few_tenants_are_kept(encoder, monkeypatch):
+    monkeypatch.setattr("fg_search.web.kept_map._MOST_TENANTS", 2)
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="team")) as index:
+        for name in ("a", "b", "c"):
+            index.tenant(name).add([f"my card {name}", "a loan", "my pin"], ids=[1, 2, 3])
+            ItemMap(index.tenant(name), name).get(30)
+        assert [name for name in "abc" if kept_map(index, name)] == ["b", "c"]
 
 
 def test_of_more_items_than_fit_a_sample_is_shown(browse, common, monkeypatch):

@@ -22,6 +22,7 @@ PATHS = {
     "/api/confused-labels": "get",
     "/api/queries": "get",
     "/api/missing-labels": "get",
+    "/api/history": "get",
     "/api/items": "get",
     "/api/similar-items": "get",
 }

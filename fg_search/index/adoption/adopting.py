@@ -13,10 +13,10 @@ from fg_search.index.adoption.checks import Adoptable
 from fg_search.index.adoption.sync import SyncReport, count_unsynced, fill
 from fg_search.index.collections import index_payload
 from fg_search.index.encoders import EncoderSlot, metadata_of
-from fg_search.index.progress import unwatched
 from fg_search.index.state import IndexState
 from fg_search.layout.adoption import Adoption
 from fg_search.layout.schema import IndexMetadata, payload_indexes
+from fg_search.model.progress import unwatched
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder

@@ -16,13 +16,13 @@ from fg_search.index.adopted_engine import own_engine, with_source
 from fg_search.index.adoption.sync import AsBefore, SyncReport, count_unsynced, source_of, sync, write_vectors
 from fg_search.index.collections import index_payload
 from fg_search.index.encoders import EncoderSlot, metadata_of
-from fg_search.index.progress import unwatched
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.state import IndexState
 from fg_search.layout.adoption import Adoption
 from fg_search.layout.keys import ADAPTATION_KEY, AUDIT_KEY, CALIBRATION_KEY
 from fg_search.layout.schema import IndexMetadata, payload_indexes
 from fg_search.layout.source import is_being_filled, new_features_name
+from fg_search.model.progress import unwatched
 
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder

@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from fg_search.evaluation.proportions import wilson_interval
 from fg_search.validation import check_count
+
+_MANY = 3  # items from which a confusion in one direction is telling, too
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class ConfusedLabels:
         first_as_second: Number of items given the first label and predicted as the second.
         second_as_first: Number of items given the second label and predicted as the first.
         score: Geometric mean, in [0, 1], of the two counts, each as a share of the items given that label.
+        at_least: Lower end of the 95 % interval of the share of both labels' items that are confused, in [0, 1].
     """
 
     first: str
@@ -25,6 +29,12 @@ class ConfusedLabels:
     first_as_second: int
     second_as_first: int
     score: float
+    at_least: float
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether they are confused in both directions, or by more than one or two items."""
+        return self.score > 0 or self.first_as_second + self.second_as_first >= _MANY
 
 
 def confused_labels(given: Sequence[str | None], predicted: Sequence[str], *, limit: int = 20) -> list[ConfusedLabels]:
@@ -68,6 +78,8 @@ def confused_pairs(
     for first, second in sorted({(min(pair), max(pair)) for pair in counts}):
         there, back = counts.get((first, second), 0), counts.get((second, first), 0)
         score = (there * back / max(1, sizes.get(first, 0) * sizes.get(second, 0))) ** 0.5
-        pairs.append(ConfusedLabels(first, second, there, back, score))
+        both = max(there + back, sizes.get(first, 0) + sizes.get(second, 0))
+        at_least, _ = wilson_interval((there + back) / both, both)
+        pairs.append(ConfusedLabels(first, second, there, back, score, at_least))
     pairs.sort(key=lambda pair: (-pair.score, -(pair.first_as_second + pair.second_as_first)))
     return pairs[:limit]

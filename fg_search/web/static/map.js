@@ -10,6 +10,7 @@ const NEAR = 10; // pixels between a pointer and the dot it means
 const MARGIN = 0.92; // of the view that all items fill
 const BUCKETS = 64; // of a side, to find dots by place
 const LONGEST = 60; // milliseconds without a move until the address follows
+const AGAIN = 1500; // milliseconds between two questions whether all items are placed
 
 const canvas = document.getElementById("map");
 const context = canvas.getContext("2d", { alpha: false });
@@ -467,3 +468,11 @@ fetch("/map/points").then(async (response) => {
   box.classList.add("drawn");
   recolour();
 });
+
+// Some items are shown while all others are being placed. What is in view is in the address, and stays.
+async function showAll() {
+  const state = await fetch("/map/progress").then((response) => (response.ok ? response.json() : {}), () => ({}));
+  if (state.is_whole && !map.brush) location.reload();
+  else setTimeout(showAll, AGAIN);
+}
+if (canvas.hasAttribute("data-unfinished")) setTimeout(showAll, AGAIN);

@@ -91,3 +91,19 @@ addEventListener("keydown", (event) => {
     if (wanted.matches("summary")) wanted.focus();
   }
 });
+
+// A job that is running: its bar moves, and the page comes anew once it has ended.
+const running = document.querySelector("[data-job]");
+async function follow() {
+  const jobs = await fetch("/api/jobs").then((response) => (response.ok ? response.json() : []), () => []);
+  const job = jobs.find((one) => one.id === running.dataset.job);
+  if (job && job.state !== "running") return location.reload();
+  if (job) {
+    const bar = running.querySelector("progress");
+    if (job.total) Object.assign(bar, { max: job.total, value: job.done });
+    else bar.removeAttribute("value");
+    running.querySelector("#job-task").textContent = job.told;
+  }
+  setTimeout(follow, 500);
+}
+if (running) follow();

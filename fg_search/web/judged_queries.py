@@ -1,0 +1,134 @@
+"""Judged queries that a browser uploads as files, or a program sends as JSON."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated
+
+from fastapi import Depends, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from fg_search.ids import UserId
+from fg_search.records import RecordError, SkippedRows
+from fg_search.records.judged import JudgedRows, read_judged
+from fg_search.web.parameters import Text
+from fg_search.web.site import check_csrf
+
+MOST_JUDGED = 50_000  # queries
+_MOST_FILES, _MOST_FIELDS = 8, 20
+_LONGEST_FIELD = 4_096  # bytes
+
+
+class JudgedQuery(BaseModel):
+    """A query whose right answer is known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: Text
+    relevant: UserId | list[UserId] | None = Field(
+        None, description="Label or id of a right answer, several of them, or `null` if the index has none."
+    )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Judged queries.
+
+    Attributes:
+        queries: ``(n,)`` queries.
+        relevant: ``(n,)`` their right answers; none, or an empty list, where the index has no answer.
+        notes: What was left out.
+    """
+
+    queries: Sequence[str]
+    relevant: Sequence[UserId | Sequence[UserId] | None]
+    notes: Sequence[str] = ()
+
+    @classmethod
+    def of_json(cls, given: Sequence[JudgedQuery]) -> Judged:
+        """Those of a program."""
+        return cls([one.query for one in given], [one.relevant for one in given])
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A form with files, whose CSRF token was checked.
+
+    Attributes:
+        fields: Its fields.
+        files: Names and contents of its files, without those that are empty.
+    """
+
+    fields: dict[str, str]
+    files: Sequence[tuple[str, bytes]]
+
+    def judged(self) -> Judged:
+        """Judged queries in the files.
+
+        Raises:
+            RecordError: If there is no file, or one cannot be read, or has no such column; the message names the line.
+        """
+        if not self.files:
+            raise RecordError("judged queries", "choose a file: JSONL, CSV, TSV or Parquet")
+        text, right = self._column("text", "text"), self._column("relevant", "label")
+        nothing = [value for value in self.fields.get("out_of_scope", "").split(",") if value]
+        skipped = SkippedRows()
+        records = []
+        with tempfile.TemporaryDirectory(prefix="fg-search-") as folder:
+            try:
+                for number, (name, content) in enumerate(self.files):
+                    path = Path(folder) / str(number) / name
+                    path.parent.mkdir()
+                    path.write_bytes(content)
+                    records += read_judged(path, text=[text], relevant=[right], on_error=skipped)
+            except RecordError as error:
+                raise RecordError(_own(error.place, folder), error.problem) from None
+        rows = JudgedRows.of(records, relevant=[right], out_of_scope=[value.strip() for value in nothing])
+        if len(records) > MOST_JUDGED:
+            raise RecordError("judged queries", f"there are {len(records):,}, at most {MOST_JUDGED:,} are taken")
+        notes = [f"Left out: {_own(message, folder)}" for message in skipped.messages]
+        if skipped.count > len(notes):
+            notes.append(f"{skipped.count - len(notes):,} more rows were left out.")
+        return Judged([record.text for record in records], rows.answers, notes)
+
+    def _column(self, name: str, otherwise: str) -> str:
+        return self.fields.get(name, "").strip() or otherwise
+
+
+async def upload(request: Request) -> Upload:
+    """Read a form with files.
+
+    Raises:
+        HTTPException: If it is not one, or its CSRF token is missing or does not match.
+    """
+    async with request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_FIELD) as form:
+        fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+        check_csrf(request, fields.pop("csrf", None))
+        files = [
+            (_file_name(value.filename), await value.read())
+            for _, value in form.multi_items()
+            if isinstance(value, UploadFile) and value.size
+        ]
+    return Upload(fields, files)
+
+
+Uploaded = Annotated[Upload, Depends(upload)]
+
+
+def _file_name(given: str | None) -> str:
+    """The name of a file without the folders that a browser may have sent along."""
+    name = PurePosixPath(PureWindowsPath(given or "").name).name
+    if name in ("", ".", "..") or not name.isprintable() or len(name.encode()) > 200:
+        raise HTTPException(422, "A file has no name that could be read; give it another one.")
+    return name
+
+
+def _own(message: str, folder: str) -> str:
+    """A message with the names of files as their owner knows them."""
+    before, found, after = message.partition(f"{folder}/")
+    return before + after.partition("/")[2] if found else message
