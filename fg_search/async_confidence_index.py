@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 from typing_extensions import Self
@@ -1709,6 +1710,21 @@ class AsyncConfidenceIndex:
             TypeError, ValueError: If an id is not an int or str that an item could have.
         """
         return await item_labels.labels_of(self._state, ids)
+
+    async def vectors_of(self, ids: Sequence[UserId]) -> dict[UserId, npt.NDArray[np.float32]]:
+        """Base embeddings of items as they are stored, by their ids.
+
+        Args:
+            ids: Ids of the items. Unknown ids are left out of the result.
+
+        Returns:
+            The ``(d,)`` base embedding of each item; the engine keeps those of an index at unit length.
+
+        Raises:
+            TypeError, ValueError: If an id is not an int or str that an item could have.
+            ValueError: If the index keeps no base vectors.
+        """
+        return await index_items.vectors_of(self._state, ids)
 
     async def make_filterable(self, fields: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
         """Have the engine index payload fields, so that it filters and groups by them fast, and in strict mode at all.
