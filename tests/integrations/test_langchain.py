@@ -19,7 +19,7 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from langchain_tests.integration_tests import RetrieversIntegrationTests, VectorStoreIntegrationTests
 from qdrant_client import models
 
-from fg_search import ConfidenceIndex, FeatureGroupEncoder, IndexSettings
+from fg_search import ConfidenceIndex, FeatureGroupEncoder
 from fg_search.errors import EmptyIndexError, ModelMismatchError, NotCalibratedError, NotFittedError
 from fg_search.integrations.langchain import (
     ConfidenceRetriever,
@@ -180,12 +180,6 @@ def test_a_store_finds_what_differs(calibrated, encoder):
     assert (len(differing.invoke(ANSWERED)), differing.invoke(UNKNOWN), differing.invoke(UNREADABLE)) == (3, [], [])
     with pytest.raises(ValueError, match=r"must be in \[0, 1\], got 2"):
         store.max_marginal_relevance_search(ANSWERED, lambda_mult=2)
-    settings = IndexSettings(base_vectors="none")
-    with ConfidenceIndex(":memory:", encoder, settings=settings) as index:
-        bare = ConfidenceVectorStore(index)
-        bare.add_texts(["my card"])
-        with pytest.raises(ValueError, match="keeps no base vectors"):
-            bare.max_marginal_relevance_search("my card")
 
 
 def test_ids_labels_and_lengths(encoder):
