@@ -1332,7 +1332,7 @@ class AsyncConfidenceIndex:
         Args:
             location: Where the other copy is, as for the class.
             collection: Its name. By default it is that of this index.
-            api_key: API key of its server.
+            api_key: API key of its server; it may be one that may only read.
             remove_extra: Remove items that it lacks as well, unless people have decided about them here. Items that
                 were deleted there by a decision are removed anyway.
             prefer_grpc: Ask its server over gRPC.
@@ -1345,7 +1345,7 @@ class AsyncConfidenceIndex:
             IndexNotFoundError: If there is no other copy.
             ModelMismatchError: If it is of another encoder.
             UnsupportedError: If this is an adopted collection.
-            ValueError: If this is a view of one tenant.
+            ValueError: If this is a view of one tenant, or the other copy lacks the base vectors that this one has.
         """
         await self._connected.check_writable(self.collection)
         async with self._other(location, collection, api_key, prefer_grpc) as other:

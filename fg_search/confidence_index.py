@@ -1314,7 +1314,7 @@ class ConfidenceIndex:
         Args:
             location: Where the other copy is, as for the class.
             collection: Its name. By default it is that of this index.
-            api_key: API key of its server.
+            api_key: API key of its server; it may be one that may only read.
             remove_extra: Remove items that it lacks as well, unless people have decided about them here. Items that
                 were deleted there by a decision are removed anyway.
             prefer_grpc: Ask its server over gRPC.
@@ -1327,7 +1327,7 @@ class ConfidenceIndex:
             IndexNotFoundError: If there is no other copy.
             ModelMismatchError: If it is of another encoder.
             UnsupportedError: If this is an adopted collection.
-            ValueError: If this is a view of one tenant.
+            ValueError: If this is a view of one tenant, or the other copy lacks the base vectors that this one has.
         """
         drive(self._connected.check_writable(self.collection))
         with self._other(location, collection, api_key, prefer_grpc) as other:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from qdrant_client import models
 
@@ -32,6 +32,8 @@ from fg_search.index.state import IndexState
 from fg_search.index.unchanged import TOUCHED
 from fg_search.layout.history import History
 from fg_search.layout.keys import (
+    BASE_VECTOR,
+    FEATURES_VECTOR,
     GIVEN_LABEL_KEY,
     HASH_KEY,
     ITEM_HISTORY_KEY,
@@ -155,6 +157,8 @@ async def pull(state: IndexState, other: IndexState, *, remove_extra: bool, show
             f"{state.name} was adopted: others write its items; bring it up to date with index.sync()"
         )
     state, other = await _both(state, other)
+    if state.metadata.has_base and not other.metadata.has_base:
+        raise ValueError(f"{other.name} keeps no base vectors, and {state.name} does; name a copy that has them")
     with progress_bar(await count_all(other), show_progress, "pull") as advance:
         taken = await _take_newer(state, other, advance)
     entries = await _missing_entries(other, state)
@@ -289,11 +293,11 @@ async def _take(state: IndexState, other: IndexState, wanted: Mapping[PointId, H
         wanted: Histories here of the items to take, by engine's id; ``None`` for those that are new.
     """
     groups: dict[int | None, list[models.PointStruct]] = {}
+    vectors = [BASE_VECTOR, FEATURES_VECTOR] if state.metadata.has_base else [FEATURES_VECTOR]
     if wanted:
-        for record in await other.engine.retrieve(other.points, list(wanted), with_vectors=True, copies="active"):
+        for record in await other.engine.retrieve(other.points, list(wanted), with_vectors=vectors, copies="active"):
             history = wanted[id_of(record)]
-            vectors: Any = vectors_of(record)
-            point = models.PointStruct(id=id_of(record), vector=vectors, payload=record.payload)
+            point = models.PointStruct(id=id_of(record), vector=vectors_of(record), payload=record.payload)
             groups.setdefault(None if history is None else history.version, []).append(point)
     for version, points in groups.items():
         if version is None:

@@ -68,7 +68,7 @@ def test_what_is_new_and_newer_is_taken(server, device, client, questions):
     assert "0 of 49 items were newer" in str(device.pull(client))
 
 
-def test_what_people_decided_is_given(server, device, client):
+def test_what_people_decided_is_given(server, device, client, encoded):
     device.decide("d0", "label", "food", reviewer="Bo")
     device.decide("d1", "keep", reviewer="Bo")
     device.decide("d2", "label", "loan", reviewer="Bo")
@@ -81,7 +81,9 @@ def test_what_people_decided_is_given(server, device, client):
     assert "d3" not in items(server)
     assert log(server) == log(device)
     assert device.push(client) == exchange.PushReport(0, 0)
+    encoded.clear()
     assert server.undo(log(server)[-1][0], reviewer="Cy").id == "d3"  # what was deleted is brought back there
+    assert encoded == []
     assert device.pull(client).written == 1
     assert items(device) == items(server)
 
