@@ -14,6 +14,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 from typing_extensions import Self
@@ -1343,7 +1344,7 @@ class ConfidenceIndex:
         Args:
             location: Where the other copy is, as for the class.
             collection: Its name. By default it is that of this index.
-            api_key: API key of its server.
+            api_key: API key of its server; it may be one that may only read.
             remove_extra: Remove items that it lacks as well, unless people have decided about them here. Items that
                 were deleted there by a decision are removed anyway.
             prefer_grpc: Ask its server over gRPC.
@@ -1356,7 +1357,7 @@ class ConfidenceIndex:
             IndexNotFoundError: If there is no other copy.
             ModelMismatchError: If it is of another encoder.
             UnsupportedError: If this is an adopted collection.
-            ValueError: If this is a view of one tenant.
+            ValueError: If this is a view of one tenant, or the other copy lacks the base vectors that this one has.
         """
         drive(self._connected.check_writable(self.collection))
         with self._other(location, collection, api_key, prefer_grpc) as other:
@@ -1766,6 +1767,21 @@ class ConfidenceIndex:
             TypeError, ValueError: If an id is not an int or str that an item could have.
         """
         return drive(item_labels.labels_of(self._state, ids))
+
+    def vectors_of(self, ids: Sequence[UserId]) -> dict[UserId, npt.NDArray[np.float32]]:
+        """Base embeddings of items as they are stored, by their ids.
+
+        Args:
+            ids: Ids of the items. Unknown ids are left out of the result.
+
+        Returns:
+            The ``(d,)`` base embedding of each item; the engine keeps those of an index at unit length.
+
+        Raises:
+            TypeError, ValueError: If an id is not an int or str that an item could have.
+            ValueError: If the index keeps no base vectors.
+        """
+        return drive(index_items.vectors_of(self._state, ids))
 
     def make_filterable(self, fields: Mapping[str, str] | Sequence[str]) -> dict[str, str]:
         """Have the engine index payload fields, so that it filters and groups by them fast, and in strict mode at all.

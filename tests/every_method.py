@@ -43,7 +43,13 @@ def walk(
     seen.append(sorted(str(item.id) for item in index.items(query_filter=EVEN)))
     seen.append([item.text for item in index.browse(order_by="confidence", limit=30, query_filter=EVEN).items])
     seen.append([found.item.text for found in index.similar_items(many["ids"][0], limit=3)])
-    seen += [index.labels(), index.labels_of(many["ids"][:120]), index.index.info().labelled, index.info().strangers]
+    seen += [
+        index.labels(),
+        index.labels_of(many["ids"][:120]),
+        len(index.vectors_of(many["ids"])),
+        index.index.info().labelled,
+        index.info().strangers,
+    ]
     several = QUESTIONS * 11  # more than a request may hold
     for options in ({}, {"rank_by": "both"}, {"confidence_weight": 1.0}, {"rank_by": "both", "confidence_weight": 0.5}):
         for limit, texts in ((5, QUESTIONS if options else several), (120, QUESTIONS)):

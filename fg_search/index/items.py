@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from qdrant_client import models
 from typing_extensions import Self
 
@@ -14,8 +16,9 @@ from fg_search.engine.port import PointId
 from fg_search.ids import UserId, plain_id
 from fg_search.index.few_conditions import told_of_conditions
 from fg_search.index.state import IndexState
-from fg_search.layout.keys import PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
+from fg_search.layout.keys import BASE_VECTOR, HASH_KEY, PAYLOAD_KEY, REVIEW_KEY, REVIEWED_KEY
 from fg_search.layout.points import id_of, is_ours, payload_of
+from fg_search.layout.points import vectors_of as vectors_of_point
 from fg_search.validation import check_count, check_list
 
 _PAGE = 1_000
@@ -84,6 +87,29 @@ async def items(
         records = await state.engine.retrieve(state.collection, page, with_payload=True, tenant=state.chosen_tenant)
         found |= {id_of(record): IndexedItem.of_record(record) for record in records if is_ours(record)}
     return [found[point] for point in points if point in found]
+
+
+async def vectors_of(state: IndexState, ids: Sequence[UserId]) -> dict[UserId, npt.NDArray[np.float32]]:
+    """Base embeddings of items as they are stored, by their ids. Unknown ids are left out.
+
+    Raises:
+        ValueError: If the index has none.
+    """
+    check_list(ids, "ids")
+    if not state.metadata.has_base:
+        raise ValueError(f"{state.name} keeps no base vectors (base_vectors='none')")
+    points = {plain_id(user_id): state.point_id(plain_id(user_id)) for user_id in ids}
+    found: dict[PointId, npt.NDArray[np.float32]] = {}
+    for page in pages(list(points.values())):
+        records = await state.engine.retrieve(
+            state.collection, page, with_payload=[HASH_KEY], with_vectors=[BASE_VECTOR], tenant=state.chosen_tenant
+        )
+        found |= {
+            id_of(record): np.asarray(vectors_of_point(record)[BASE_VECTOR], dtype=np.float32)
+            for record in records
+            if is_ours(record)
+        }
+    return {user_id: found[point] for user_id, point in points.items() if point in found}
 
 
 async def _matching(state: IndexState, query_filter: models.Filter | None, limit: int | None) -> list[IndexedItem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,6 +149,24 @@ class ScoreGate:
         known = cls()
         known._width, known.gate = int(data["width"]), PrecisionGate.from_dict(data["gate"])
         return known
+
+
+def scores_of(kind: str, results: Iterable[tuple[str, float | None]]) -> list[float]:
+    """Scores of what a framework has retrieved for a query.
+
+    Args:
+        kind: What the framework calls a result.
+        results: Id and score of each.
+
+    Raises:
+        ValueError: If one has no score.
+    """
+    scores = []
+    for name, score in results:
+        if score is None:
+            raise ValueError(f"the {kind} {name!r} has no score, by which it could be decided")
+        scores.append(score)
+    return scores
 
 
 def _table(scores: Sequence[Sequence[float]], width: int) -> npt.NDArray[np.float64]:

@@ -3,41 +3,66 @@
 What people do to an item leaves tokens in its history. Where the tokens of one copy go on from those of the other,
 nobody has decided otherwise there, and the item is brought up to date; where they go apart, both stay as they are, and
 the item is named.
+
+What is the same in both is not moved: items are compared by digest, history and payload, and the vectors of those alone
+that are taken are read. The engine's partial snapshots do not serve here: they replace the files of a shard that are
+older by the count of its writes, which two shards that are both written to do not share.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from qdrant_client import models
 
+from fg_search.engine.answers import FORBIDDEN
 from fg_search.engine.paging import pages, scroll_pages
 from fg_search.engine.port import PointId
-from fg_search.errors import DecisionConflictError, ModelMismatchError, UnsupportedError
+from fg_search.errors import DecisionConflictError, ModelMismatchError, ServerError, UnsupportedError
 from fg_search.ids import UserId
 from fg_search.index.copies import OURS, copy_notes
 from fg_search.index.decision_log import append_records, log_decisions
 from fg_search.index.following import followed
 from fg_search.index.info import count_all
-from fg_search.index.logs import entries_in, read_log
+from fg_search.index.logs import entries_in
 from fg_search.index.state import IndexState
 from fg_search.index.unchanged import TOUCHED
 from fg_search.layout.history import History
-from fg_search.layout.items import Item
-from fg_search.layout.keys import GIVEN_LABEL_KEY, HASH_KEY, ITEM_HISTORY_KEY, PAYLOAD_KEY, REVIEWED_KEY
+from fg_search.layout.keys import (
+    BASE_VECTOR,
+    FEATURES_VECTOR,
+    GIVEN_LABEL_KEY,
+    HASH_KEY,
+    ITEM_HISTORY_KEY,
+    LABEL_KEY,
+    PAYLOAD_KEY,
+    REVIEW_NOTE_KEY,
+    REVIEWED_KEY,
+    SET_ASIDE_KEY,
+)
 from fg_search.layout.logs import ITEM, STAGE, decision_log
 from fg_search.layout.points import features_of, history_of, id_of, is_ours, payload_of, vectors_of
 from fg_search.model.progress import progress_bar
 from fg_search.review.decisions import ReviewDecision
 from fg_search.review.deletions import delete_item, log_deletion
-from fg_search.review.item_changes import SeenItem, change_item
+from fg_search.review.item_changes import SeenItem, change_item, read_item
+from fg_search.review.pairs import are_copies, side_by_side
 
 Order = Literal["same", "ahead", "behind", "apart"]
 
 _PAGE = 512
-_OF_HISTORY = (HASH_KEY, ITEM_HISTORY_KEY)  # every item has the first
+_OF_PEOPLE = (  # every item has the first two
+    f"{PAYLOAD_KEY}.id",
+    HASH_KEY,
+    LABEL_KEY,
+    GIVEN_LABEL_KEY,
+    REVIEW_NOTE_KEY,
+    SET_ASIDE_KEY,
+    ITEM_HISTORY_KEY,
+)
+_TOUCHED = models.Filter(must=[OURS, TOUCHED])
 _BY_PEOPLE = ("label", GIVEN_LABEL_KEY.removeprefix(f"{PAYLOAD_KEY}."), REVIEWED_KEY, "set_aside")
 
 
@@ -132,20 +157,23 @@ async def pull(state: IndexState, other: IndexState, *, remove_extra: bool, show
             f"{state.name} was adopted: others write its items; bring it up to date with index.sync()"
         )
     state, other = await _both(state, other)
+    if state.metadata.has_base and not other.metadata.has_base:
+        raise ValueError(f"{other.name} keeps no base vectors, and {state.name} does; name a copy that has them")
     with progress_bar(await count_all(other), show_progress, "pull") as advance:
-        points, written, ahead, conflicts = await _take_newer(state, other, advance)
+        taken = await _take_newer(state, other, advance)
     entries = await _missing_entries(other, state)
-    removed, only_here = await _remove_gone(state, other, entries, remove_extra=remove_extra)
+    removed, only_here = await _remove_gone(state, other, taken.lacking, entries, remove_extra=remove_extra)
     await append_records(state, entries)
     await copy_notes(other, state.engine, state.points)
     await followed(state)
-    return PullReport(points, written, removed, ahead, only_here, tuple(conflicts))
+    return PullReport(taken.points, taken.written, removed, taken.ahead, only_here, tuple(taken.conflicts))
 
 
 async def push(state: IndexState, other: IndexState, *, show_progress: bool | None) -> PushReport:
     """Give another copy of an index what people decided here, see :meth:`fg_search.ConfidenceIndex.push`."""
     state, other = await _both(state, other)
-    with progress_bar(await count_all(state), show_progress, "push") as advance:
+    touched = await state.engine.count(state.points, _TOUCHED)
+    with progress_bar(touched, show_progress, "push") as advance:
         given, conflicts = await _give_newer(state, other, advance)
     entries = await _missing_entries(state, other)
     deleted = 0
@@ -158,31 +186,47 @@ async def push(state: IndexState, other: IndexState, *, show_progress: bool | No
     return PushReport(given, deleted, tuple(conflicts.values()))
 
 
-async def _take_newer(
-    state: IndexState, other: IndexState, progress: Callable[[int], object]
-) -> tuple[int, int, int, list[ExchangeConflict]]:
-    """Take what is new or newer. Return numbers of items there, taken, and ahead here, and the conflicts."""
-    points = written = ahead = 0
-    conflicts: list[ExchangeConflict] = []
-    async for theirs in _points(other):
-        points += len(theirs)
-        here = await _retrieved(state, [id_of(record) for record in theirs])
-        wanted: list[tuple[models.Record, History | None]] = []
-        for record in theirs:
-            own = here.get(id_of(record))
-            if own is None:
-                wanted.append((record, None))
-                continue
-            order = order_of(history_of(own), history_of(record))
-            if order == "ahead":
-                ahead += 1
-            elif order == "apart":
-                conflicts.append(_conflict(own, record, "people decided about it here and there"))
-            elif not Item.of_record(own).is_copy_of(Item.of_record(record)):
-                wanted.append((record, history_of(own)))
-        written += await _take(state, other, wanted)
-        progress(len(theirs))
-    return points, written, ahead, conflicts
+@dataclass
+class _Taken:
+    """What was found while two copies were compared, and what was taken.
+
+    Attributes:
+        points: Number of items of the other.
+        written: Number of those that were taken.
+        ahead: Number of items that have newer decisions here.
+        conflicts: Items that people decided about in both.
+        lacking: Histories of the items that the other does not seem to have, by engine's id.
+    """
+
+    points: int = 0
+    written: int = 0
+    ahead: int = 0
+    conflicts: list[ExchangeConflict] = field(default_factory=list)
+    lacking: dict[PointId, History] = field(default_factory=dict)
+
+
+async def _take_newer(state: IndexState, other: IndexState, progress: Callable[[int], object]) -> _Taken:
+    """Take what is new or newer."""
+    taken = _Taken()
+    wanted: dict[PointId, History | None] = {}
+    async for point, own, theirs in side_by_side(state, other):
+        taken.points += theirs is not None
+        progress(int(theirs is not None))
+        if own is None:
+            wanted[point] = None
+        elif theirs is None:
+            taken.lacking[point] = history_of(own)
+        elif (order := order_of(history_of(own), history_of(theirs))) == "ahead":
+            taken.ahead += 1
+        elif order == "apart":
+            taken.conflicts.append(_conflict(own, theirs, "people decided about it here and there"))
+        elif not are_copies(own, theirs):
+            wanted[point] = history_of(own)
+        if len(wanted) == _PAGE:
+            taken.written += await _take(state, other, wanted)
+            wanted = {}
+    taken.written += await _take(state, other, wanted)
+    return taken
 
 
 async def _give_newer(
@@ -191,7 +235,9 @@ async def _give_newer(
     """Give what is newer here. Return the number of items, and the conflicts by engine's id."""
     given = 0
     conflicts: dict[PointId, ExchangeConflict] = {}
-    async for records in _points(state, TOUCHED):
+    async for records in scroll_pages(
+        state.engine, state.points, page_size=_PAGE, scroll_filter=_TOUCHED, with_payload=_OF_PEOPLE, copies="active"
+    ):
         there = await _retrieved(other, [id_of(record) for record in records])
         for own in records:
             theirs = there.get(id_of(own))
@@ -224,36 +270,34 @@ async def _both(state: IndexState, other: IndexState) -> tuple[IndexState, Index
             f"{other.metadata.fingerprint}; copy the newer one anew: `fg-search copy`"
         )
     await log_decisions(state)
-    await log_decisions(other)
+    try:
+        await log_decisions(other)
+    except ServerError as error:
+        if error.status != FORBIDDEN:
+            raise  # with a key that may only read, what is not in the log there comes along with its items
     return state, other
 
 
-async def _points(
-    state: IndexState, chosen: models.Filter | None = None, keys: bool | Sequence[str] = True
-) -> AsyncIterator[list[models.Record]]:
-    scope = models.Filter(must=[OURS, *([] if chosen is None else [chosen])])
-    async for records in scroll_pages(
-        state.engine, state.points, page_size=_PAGE, scroll_filter=scope, with_payload=keys, copies="active"
-    ):
-        yield records
-
-
-async def _retrieved(
-    state: IndexState, ids: Sequence[PointId], keys: bool | Sequence[str] = True
-) -> dict[PointId, models.Record]:
-    found = await state.engine.retrieve(state.points, ids, with_payload=keys, copies="most")
+async def _retrieved(state: IndexState, ids: Sequence[PointId]) -> dict[PointId, models.Record]:
+    """What people did to items, by engine's id, as far as they are there."""
+    found = await state.engine.retrieve(state.points, ids, with_payload=_OF_PEOPLE, copies="most")
     return {id_of(record): record for record in found if is_ours(record)}
 
 
-async def _take(state: IndexState, other: IndexState, wanted: Sequence[tuple[models.Record, History | None]]) -> int:
-    """Write points of the other copy, each only if nobody changes it here meanwhile."""
-    histories = {id_of(record): history for record, history in wanted}
+async def _take(state: IndexState, other: IndexState, wanted: Mapping[PointId, History | None]) -> int:
+    """Write points of the other copy, each only if nobody changes it here meanwhile.
+
+    Args:
+        state: The index.
+        other: The other copy.
+        wanted: Histories here of the items to take, by engine's id; ``None`` for those that are new.
+    """
     groups: dict[int | None, list[models.PointStruct]] = {}
-    for page in pages(list(histories), _PAGE):
-        for record in await other.engine.retrieve(other.points, page, with_vectors=True, copies="active"):
-            history = histories[id_of(record)]
-            vectors: Any = vectors_of(record)
-            point = models.PointStruct(id=id_of(record), vector=vectors, payload=record.payload)
+    vectors = [BASE_VECTOR, FEATURES_VECTOR] if state.metadata.has_base else [FEATURES_VECTOR]
+    if wanted:
+        for record in await other.engine.retrieve(other.points, list(wanted), with_vectors=vectors, copies="active"):
+            history = wanted[id_of(record)]
+            point = models.PointStruct(id=id_of(record), vector=vectors_of(record), payload=record.payload)
             groups.setdefault(None if history is None else history.version, []).append(point)
     for version, points in groups.items():
         if version is None:
@@ -271,22 +315,26 @@ async def _give(other: IndexState, own: models.Record, theirs: models.Record) ->
 
 
 async def _remove_gone(
-    state: IndexState, other: IndexState, entries: Sequence[models.Record], *, remove_extra: bool
+    state: IndexState,
+    other: IndexState,
+    lacking: Mapping[PointId, History],
+    entries: Sequence[models.Record],
+    *,
+    remove_extra: bool,
 ) -> tuple[int, int]:
     """Remove what was deleted in the other copy by a decision. Return how many, and how many it lacks besides."""
     deleted = {payload_of(entry)[ITEM]: _history_of_deleted(entry) for entry in entries if _is_deletion(entry)}
     removed = only_here = 0
-    async for records in _points(state, keys=_OF_HISTORY):
-        there = await _retrieved(other, [id_of(record) for record in records], _OF_HISTORY)
-        gone = [record for record in records if id_of(record) not in there]
+    for page in pages(list(lacking), _PAGE):
+        there = await _retrieved(other, page)  # by more than one copy of a shard
+        gone = [point for point in page if point not in there]
         leaving = [
-            id_of(record)
-            for record in gone
+            point
+            for point in gone
             if (
-                (known := deleted.get(str(id_of(record)))) is not None
-                and order_of(history_of(record), known) in ("same", "behind")
+                (known := deleted.get(str(point))) is not None and order_of(lacking[point], known) in ("same", "behind")
             )
-            or (known is None and remove_extra and not history_of(record).version)
+            or (known is None and remove_extra and not lacking[point].version)
         ]
         if leaving:
             await state.engine.delete(state.points, leaving)
@@ -299,31 +347,32 @@ async def _delete_there(other: IndexState, entry: models.Record, conflicts: dict
     """Delete an item that was deleted here, unless people have decided about it there since."""
     decision = ReviewDecision.of_payload(payload_of(entry))
     point = decision.point["id"] if decision.point is not None else payload_of(entry)[ITEM]
-    theirs = (await _retrieved(other, [point])).get(point)
-    if theirs is None:
+    seen, _ = await read_item(other, point, with_vectors=True)
+    if seen is None:
         await append_records(other, [entry])
         return 0
-    if order_of(_history_of_deleted(entry), history_of(theirs)) not in ("same", "ahead"):
+    if order_of(_history_of_deleted(entry), seen.history) not in ("same", "ahead"):
         conflicts[point] = ExchangeConflict(
             decision.id,
             None,
-            features_of(theirs).get("label"),
+            seen.stored.label,
             "it was deleted here, and people decided about it there",
         )
         return 0
     try:
-        await delete_item(other, await log_deletion(other, SeenItem(theirs), decision, str(entry.id)))
+        await delete_item(other, await log_deletion(other, seen, decision, str(entry.id)))
     except DecisionConflictError as error:
-        conflicts[point] = ExchangeConflict(decision.id, None, features_of(theirs).get("label"), str(error))
+        conflicts[point] = ExchangeConflict(decision.id, None, seen.stored.label, str(error))
         return 0
     return 1
 
 
 async def _missing_entries(source: IndexState, destination: IndexState) -> list[models.Record]:
     """Entries of one log of decisions that the other lacks."""
+    log = decision_log(source.collection)
     known = set(await entries_in(destination.engine, decision_log(destination.collection)))
-    entries = await read_log(source.engine, decision_log(source.collection))
-    return [entry for entry in entries if id_of(entry) not in known]
+    missing = [entry for entry in await entries_in(source.engine, log) if entry not in known]
+    return [entry for page in pages(missing, _PAGE) for entry in await source.engine.retrieve(log, page, copies="most")]
 
 
 def _is_deletion(entry: models.Record) -> bool:

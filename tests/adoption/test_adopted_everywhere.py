@@ -51,6 +51,22 @@ def test_in_strict_mode(rows, how):
     client.close()
 
 
+def test_a_copy_is_brought_up_to_date(edge, rows, how, tmp_path):
+    made(edge, rows)
+    with ConfidenceIndex.adopt(edge, **how) as index:
+        index.copy_to(tmp_path / "copy")
+        with ConfidenceIndex(tmp_path / "copy", index.encoder, collection="shop") as copy:
+            edge.set_payload("shop", {"title": "my new card"}, [3])
+            report = copy.pull(edge)
+            assert (report.points, report.written, report.only_here) == (48, 1, 0)
+            assert copy.items([3])[0].text == "my new card"
+            assert copy.pull(edge).written == 0
+            copy.decide(4, "label", "other")
+            assert copy.push(edge).items == 1
+        assert index.labels_of([4]) == {4: "other"}
+        assert index.vectors_of([1])[1].shape == (index.encoder.dimension,)
+
+
 def test_on_the_page(edge, rows, how):
     from fastapi.testclient import TestClient
 

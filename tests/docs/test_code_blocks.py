@@ -39,6 +39,7 @@ FRAMEWORKS = {
     "mcp": "fg-search[mcp]",
     "pydantic_ai": "pydantic-ai-slim",
 }
+SLOW = {"dspy": " (half a minute to install, with litellm; nightly runs have it)"}
 
 
 def frameworks(block: Block) -> set[str]:
@@ -113,7 +114,10 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(name, made, tmp_path, monk
         if block.language == "python" and block.skipped is None and ">>>" not in block.code:
             for module in frameworks(block):
                 if importlib.util.find_spec(module) is None:
-                    pytest.skip(f"from line {block.line} on, it needs {module}: pip install '{FRAMEWORKS[module]}'")
+                    why = SLOW.get(module, "")
+                    pytest.skip(
+                        f"from line {block.line} on, it needs {module}{why}: pip install '{FRAMEWORKS[module]}'"
+                    )
             run_python(block, namespace)
 
 

@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 from engines import in_strict_mode_too
 from qdrant_client import models
 
 from fg_search import ConfidenceIndex, IndexSettings
+from fg_search.arrays import unit_rows
 
 EVEN = models.Filter(must=[models.FieldCondition(key="parity", match=models.MatchValue(value=0))])
 
@@ -38,6 +40,24 @@ def test_points_of_other_clients_are_no_items_and_tenants_see_their_own(encoder)
         for tenant, text in (("a", "my card"), ("b", "my loan")):
             assert [item.text for item in index.tenant(tenant).items()] == [text]
             assert [item.text for item in index.tenant(tenant).items([1])] == [text]
+
+
+def test_vectors_are_those_of_the_texts(own, corpus, encoder):
+    found = own.vectors_of(["d3", "nobody", "d1"])
+    assert list(found) == ["d3", "d1"]
+    embedded = encoder.embed([corpus[0][3], corpus[0][1]])
+    np.testing.assert_allclose([found["d3"], found["d1"]], unit_rows(embedded), atol=1e-6)
+    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="shop")) as index:
+        index.tenant("a").add(["my card"], ids=[1])
+        index.tenant("b").add(["my loan"], ids=[1])
+        first, second = (index.tenant(tenant).vectors_of([1])[1] for tenant in "ab")
+        assert not np.allclose(first, second)
+    settings = IndexSettings(base_vectors="none")
+    with (
+        ConfidenceIndex(":memory:", encoder, settings=settings) as index,
+        pytest.raises(ValueError, match=r"keeps no base vectors \(base_vectors='none'\)"),
+    ):
+        index.vectors_of(["d0"])
 
 
 def test_wrong_arguments_are_named(in_memory):

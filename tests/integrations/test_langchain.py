@@ -15,6 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
+from langchain_core.vectorstores.utils import maximal_marginal_relevance
 from langchain_tests.integration_tests import RetrieversIntegrationTests, VectorStoreIntegrationTests
 from qdrant_client import models
 
@@ -156,6 +157,29 @@ def test_a_store_is_searched_by_a_vector(calibrated, encoder):
     vector = encoder.encode([ANSWERED]).base[0].tolist()
     by_vector, by_text = store.similarity_search_by_vector(vector, k=3), store.similarity_search(ANSWERED, k=3)
     assert [document.id for document in by_vector] == [document.id for document in by_text]
+
+
+def test_a_store_finds_what_differs(calibrated, encoder):
+    store = ConfidenceVectorStore(calibrated)
+    vector = encoder.embed([ANSWERED], role="query")[0]
+    hits = calibrated.search(ANSWERED, limit=20, rank_by="base").hits
+    stored = calibrated.vectors_of([hit.id for hit in hits])
+    rows = [stored[hit.id].tolist() for hit in hits]
+    for weight in (0.2, 0.5, 1.0):
+        options = {"k": 5, "fetch_k": 20, "lambda_mult": weight, "rank_by": "base"}
+        found = store.max_marginal_relevance_search(ANSWERED, **options)
+        wanted = maximal_marginal_relevance(vector, rows, lambda_mult=weight, k=5)
+        assert [document.id for document in found] == [hits[i].id for i in wanted]
+        assert store.max_marginal_relevance_search_by_vector(vector.tolist(), **options)[-1].id == found[-1].id
+        assert asyncio.run(store.amax_marginal_relevance_search(ANSWERED, **options)) == found
+    careful = ConfidenceVectorStore(calibrated, target_precision=TARGET, on_uncertain="abstain")
+    differing = careful.as_retriever(search_type="mmr", search_kwargs={"k": 3, "filter": {"parity": 0}})
+    first = differing.invoke(ANSWERED)[0]
+    assert (first.metadata["fg_outcome"], first.metadata["fg_promised_precision"]) == ("answer", TARGET)
+    assert first.id == store.similarity_search(ANSWERED, k=1, filter={"parity": 0})[0].id  # what the confidence is of
+    assert (len(differing.invoke(ANSWERED)), differing.invoke(UNKNOWN), differing.invoke(UNREADABLE)) == (3, [], [])
+    with pytest.raises(ValueError, match=r"must be in \[0, 1\], got 2"):
+        store.max_marginal_relevance_search(ANSWERED, lambda_mult=2)
 
 
 def test_ids_labels_and_lengths(encoder):

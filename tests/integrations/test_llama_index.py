@@ -10,6 +10,7 @@ pytest.importorskip("llama_index.core", reason="needs llama-index-core: pip inst
 
 from asked import ANSWERED, TARGET, UNKNOWN, WEAK
 from llama_index.core import StorageContext, VectorStoreIndex
+from llama_index.core.indices.query.embedding_utils import get_top_k_mmr_embeddings
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
 from llama_index.core.schema import (
@@ -153,12 +154,34 @@ def test_a_query_has_a_text_or_an_embedding_and_may_be_narrowed(store, encoder):
     narrowed = MetadataFilters(filters=[MetadataFilter(key="some_key", value=1)])
     assert store.query(VectorStoreQuery(query_str="loan", filters=narrowed, similarity_top_k=3)).ids == IDS[:1]
     assert store.query(VectorStoreQuery(query_str="loan", node_ids=IDS[:2], similarity_top_k=3)).ids == IDS[1::-1]
-    with pytest.raises(ValueError, match="'mmr' is not supported"):
-        store.query(VectorStoreQuery(query_str="loan", mode=VectorStoreQueryMode.MMR))
+    with pytest.raises(ValueError, match="'hybrid' is not supported, only 'default' and 'mmr'"):
+        store.query(VectorStoreQuery(query_str="loan", mode=VectorStoreQueryMode.HYBRID))
     with pytest.raises(ValueError, match="neither a text nor an embedding"):
         store.query(VectorStoreQuery())
     with pytest.raises(ValueError, match="dimension"):
         store.query(VectorStoreQuery(query_embedding=[1.0]))
+
+
+def test_a_query_finds_nodes_that_differ(calibrated, encoder):
+    store = ConfidenceVectorStore(calibrated)
+    vector = encoder.embed([ANSWERED], role="query")[0].tolist()
+    hits = calibrated.search(ANSWERED, limit=8, rank_by="base").hits
+    stored = calibrated.vectors_of([hit.id for hit in hits])
+    rows, ids = [stored[hit.id].tolist() for hit in hits], [hit.id for hit in hits]
+    for weight in (0.3, 0.8):
+        _, wanted = get_top_k_mmr_embeddings(vector, rows, similarity_top_k=2, embedding_ids=ids, mmr_threshold=weight)
+        for asked in ({"query_str": ANSWERED}, {"query_embedding": vector}):
+            query = VectorStoreQuery(similarity_top_k=2, mode=VectorStoreQueryMode.MMR, mmr_threshold=weight, **asked)
+            assert store.query(query, rank_by="base").ids == wanted  # of four times as many
+            assert store.query(query, mmr_threshold=0.0, mmr_prefetch_k=2, rank_by="base").ids == ids[:2]
+    careful = ConfidenceVectorStore(calibrated, target_precision=TARGET, on_uncertain="abstain")
+    embed_model = EncoderEmbedding(encoder)
+    of_index = VectorStoreIndex.from_vector_store(careful, embed_model=embed_model)
+    differing = of_index.as_retriever(similarity_top_k=3, vector_store_query_mode="mmr")
+    found = differing.retrieve(ANSWERED)
+    assert (len(found), found[0].metadata["fg_promised_precision"]) == (3, TARGET)
+    assert asyncio.run(differing.aretrieve(ANSWERED)) == found
+    assert differing.retrieve(UNKNOWN) == []
 
 
 # with the rest of LlamaIndex

@@ -42,3 +42,16 @@ def test_tenants_are_exchanged_together(client, tmp_path, encoder):
                     call(client)
             assert device.push(client).items == 1
         assert server.tenant("north").labels_of(["a"]) == {"a": "loan"}
+
+
+def test_a_copy_without_base_vectors_is_no_source_of_one_with_them(client, tmp_path, encoder):
+    advice = Advice("… keeps no base vectors, and … does; name a copy that has them")
+    with ConfidenceIndex(client, encoder) as server:
+        server.add(["my card"], ids=["a"], labels=["card"])
+        server.copy_to(tmp_path / "small", settings=IndexSettings(base_vectors="none"))
+        server.add(["my loan"], ids=["b"], labels=["loan"])
+        with advice.raised():
+            server.pull(tmp_path / "small")
+        with ConfidenceIndex(tmp_path / "small", encoder) as small:
+            assert small.pull(client).written == 1
+            assert len(small.search("my loan").hits) == 2

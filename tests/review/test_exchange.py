@@ -1,10 +1,14 @@
 """Two copies of an index, on a device and on a server, both of which people work on."""
 
+import json
+from uuid import NAMESPACE_URL, uuid5
+
 import pytest
 from qdrant_client import QdrantClient
 
 from fg_search import ConfidenceIndex
-from fg_search.errors import IndexNotFoundError
+from fg_search.errors import IndexNotFoundError, ServerError
+from fg_search.ids import point_id
 from fg_search.review import exchange
 
 
@@ -64,7 +68,7 @@ def test_what_is_new_and_newer_is_taken(server, device, client, questions):
     assert "0 of 49 items were newer" in str(device.pull(client))
 
 
-def test_what_people_decided_is_given(server, device, client):
+def test_what_people_decided_is_given(server, device, client, encoded):
     device.decide("d0", "label", "food", reviewer="Bo")
     device.decide("d1", "keep", reviewer="Bo")
     device.decide("d2", "label", "loan", reviewer="Bo")
@@ -77,7 +81,9 @@ def test_what_people_decided_is_given(server, device, client):
     assert "d3" not in items(server)
     assert log(server) == log(device)
     assert device.push(client) == exchange.PushReport(0, 0)
+    encoded.clear()
     assert server.undo(log(server)[-1][0], reviewer="Cy").id == "d3"  # what was deleted is brought back there
+    assert encoded == []
     assert device.pull(client).written == 1
     assert items(device) == items(server)
 
@@ -127,6 +133,42 @@ def test_what_was_deleted_by_a_decision_goes_and_what_is_here_alone_stays(server
     assert items(device).keys() - items(server).keys() == {"d2"}  # somebody decided about it here
     (conflict,) = device.push(client).conflicts
     assert (conflict.id, conflict.reason) == ("d2", "it is gone there")
+
+
+def test_items_are_compared_whatever_their_ids(server, device, client):
+    ids = [0, 7, 2**40, "name", *(str(uuid5(NAMESPACE_URL, str(i))) for i in range(5))]
+    for index, own, other in ((server, ids, "there"), (device, reversed(ids), "here")):
+        chosen = [one for i, one in enumerate(own) if i % 3]
+        index.add([f"my card {one}" for one in chosen], ids=chosen, payloads=[{"from": other}] * len(chosen))
+    report = device.pull(client)
+    here, there = set(items(device)), set(items(server))
+    assert (report.written, report.only_here, report.points) == (6, len(here - there), len(there))
+    assert there < here == {f"d{i}" for i in range(48)} | set(ids)
+    assert device.pull(client, remove_extra=True).removed == len(here - there)
+    assert items(device) == items(server)
+
+
+def test_what_is_the_same_is_not_moved(server, device, client, fake_server):
+    fake_server.client = client
+    server.relabel({"d3": "loan"})
+    client.set_payload(server.collection, {"price": 3}, [point_id("d5")])  # the digest is as it was
+    assert device.pull(fake_server.url).written == 2
+    asked = [json.loads(body) for body in fake_server.bodies if body]
+    assert [len(one["ids"]) for one in asked if one.get("with_vector")] == [2]
+    assert fake_server.counted("POST .*/points/scroll") == sum(b"fg.text" in body for body in fake_server.bodies) == 1
+    assert {hit.id for hit in device.search("my card", limit=48).hits if "price" in hit.payload} == {"d5"}
+
+
+def test_a_key_that_may_only_read_is_enough_to_pull(server, device, client, fake_server):
+    fake_server.client, fake_server.keys = client, {"reader": False}
+    server.decide("d2", "label", "food", reviewer="Ada")  # its entry is in the item, and nobody there moves it
+    assert device.pull(fake_server.url, api_key="reader").written == 1
+    assert device.pull(fake_server.url, api_key="reader").written == 0
+    assert [entry.id for entry in device.decisions()] == ["d2"]
+    assert (device.pull(client).written, log(device)) == (0, log(server))
+    device.decide("d4", "keep", reviewer="Bo")
+    with pytest.raises(ServerError, match="Forbidden"):
+        device.push(fake_server.url, api_key="reader")
 
 
 def test_another_copy_has_to_be_there(device, client):

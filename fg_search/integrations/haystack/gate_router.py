@@ -12,7 +12,7 @@ from typing_extensions import Self
 
 from fg_search.errors import NotFittedError
 from fg_search.integrations.outcomes import said
-from fg_search.integrations.score_gate import ScoreGate
+from fg_search.integrations.score_gate import ScoreGate, scores_of
 
 
 @component
@@ -101,9 +101,4 @@ class GateRouter:
 
 
 def _scores(documents: Sequence[Document]) -> list[float]:
-    scores = []
-    for document in documents:
-        if document.score is None:
-            raise ValueError(f"the document {document.id!r} has no score, by which it could be decided")
-        scores.append(document.score)
-    return scores
+    return scores_of("document", ((one.id, one.score) for one in documents))

@@ -19,6 +19,7 @@ from fg_search.engine.connection import Location
 from fg_search.errors import EmptyIndexError
 from fg_search.index.search_results import SearchResult
 from fg_search.integrations.abstaining import abstaining
+from fg_search.integrations.diversity import diverse
 from fg_search.integrations.filters import as_filter
 from fg_search.integrations.langchain.documents import document, stored_document
 from fg_search.integrations.langchain.encoders import encoder_of
@@ -157,9 +158,48 @@ class ConfidenceVectorStore(VectorStore):
         **kwargs: Any,
     ) -> list[Document]:
         """Documents most similar to a base embedding; arguments as in :meth:`similarity_search`."""
-        result = self.search_index(None, k, filter, vector=embedding, **kwargs)
-        metadata = self._metadata(result)
-        return [document(hit, metadata) for hit in result.hits]
+        return self._documents(self.search_index(None, k, filter, vector=embedding, **kwargs))
+
+    def max_marginal_relevance_search(
+        self,
+        query: str,
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        filter: Any = None,  # noqa: A002
+        **kwargs: Any,
+    ) -> list[Document]:
+        """Documents similar to a query that differ from each other; none if the store abstains.
+
+        The first one is the best, which the confidence is about.
+
+        Args:
+            query: The query.
+            k: Number of documents.
+            fetch_k: Number of the most similar documents to choose from.
+            lambda_mult: Weight of being similar to the query, in [0, 1]; that of differing from the others is the rest.
+            filter: Qdrant filter, or a mapping of values by metadata.
+            **kwargs: Further arguments of :meth:`fg_search.ConfidenceIndex.search`.
+
+        Raises:
+            ValueError: If a number is out of range, or the index has no base vectors.
+        """
+        embeddings = self.index.encoder.encode([query], role="query", show_progress=False, warn=False)
+        found = self.search_index(query, max(k, fetch_k), filter, embeddings=embeddings, **kwargs)
+        return self._documents(diverse(self.index, found, embeddings.base[0], limit=k, relevance=lambda_mult))
+
+    def max_marginal_relevance_search_by_vector(
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        filter: Any = None,  # noqa: A002
+        **kwargs: Any,
+    ) -> list[Document]:
+        """The same for a base embedding; arguments as in :meth:`max_marginal_relevance_search`."""
+        found = self.search_index(None, max(k, fetch_k), filter, vector=embedding, **kwargs)
+        return self._documents(diverse(self.index, found, embedding, limit=k, relevance=lambda_mult))
 
     def search_index(
         self,
@@ -220,6 +260,10 @@ class ConfidenceVectorStore(VectorStore):
         store = cls(index, label_key=label_key, embedding=known, **kwargs)
         store.add_texts(texts, metadatas, ids=ids)
         return store
+
+    def _documents(self, result: SearchResult) -> list[Document]:
+        metadata = self._metadata(result)
+        return [document(hit, metadata) for hit in result.hits]
 
     def _metadata(self, result: SearchResult) -> dict[str, Any] | None:
         return result_metadata(result, self.target_precision) if self.with_confidence else None

@@ -12,7 +12,7 @@ from typing_extensions import Self
 from fg_search.integrations.llama_index.nodes import notice, told
 from fg_search.integrations.llama_index.retriever import OnAbstain
 from fg_search.integrations.outcomes import said
-from fg_search.integrations.score_gate import ScoreGate
+from fg_search.integrations.score_gate import ScoreGate, scores_of
 
 
 class GatePostprocessor(BaseNodePostprocessor):
@@ -90,9 +90,4 @@ class GatePostprocessor(BaseNodePostprocessor):
 
 
 def _scores(nodes: Sequence[NodeWithScore]) -> list[float]:
-    scores = []
-    for node in nodes:
-        if node.score is None:
-            raise ValueError(f"the node {node.node_id!r} has no score, by which it could be decided")
-        scores.append(node.score)
-    return scores
+    return scores_of("node", ((one.node_id, one.score) for one in nodes))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.schema import BaseNode
 from llama_index.core.vector_stores import MetadataFilters
@@ -22,6 +23,7 @@ from fg_search.confidence_index import ConfidenceIndex
 from fg_search.errors import EmptyIndexError
 from fg_search.index.search_results import SearchResult
 from fg_search.integrations.abstaining import abstaining
+from fg_search.integrations.diversity import diverse
 from fg_search.integrations.filters import one_of
 from fg_search.integrations.llama_index.filters import to_qdrant
 from fg_search.integrations.llama_index.nodes import REF_DOC_ID, found_node, node_of, payload_of, text_of
@@ -29,6 +31,7 @@ from fg_search.integrations.outcomes import empty_result, result_metadata
 from fg_search.layout.keys import PAYLOAD_KEY
 
 _ID = f"{PAYLOAD_KEY}.id"
+_CANDIDATES = 4  # times as many as are wanted, of which those that differ are chosen
 
 
 class ConfidenceVectorStore(BasePydanticVectorStore):
@@ -135,11 +138,16 @@ class ConfidenceVectorStore(BasePydanticVectorStore):
         """Find nodes, best first; none if the store abstains.
 
         Args:
-            query: The query, in the default mode.
-            **kwargs: Further arguments of :meth:`fg_search.ConfidenceIndex.search`.
+            query: The query, in the default mode or that of maximal marginal relevance (``MMR``), whose nodes differ
+                from each other; the first one is the best, which the confidence is about.
+            **kwargs: In mode ``MMR`` ``mmr_threshold`` (weight of being similar to the query, in [0, 1], by default
+                that of the query, or 0.5) and ``mmr_prefetch_k`` (number of the most similar nodes to choose from, by
+                default four times as many as are wanted). Further arguments of
+                :meth:`fg_search.ConfidenceIndex.search`.
 
         Raises:
-            ValueError: If it asks for another mode, or has neither text nor embedding.
+            ValueError: If it asks for another mode, has neither text nor embedding, or is to find nodes that differ in
+                an index without base vectors.
         """
         result = self.search_index(query, **kwargs)
         metadata = result_metadata(result, self.target_precision) if self.with_confidence else None
@@ -152,17 +160,44 @@ class ConfidenceVectorStore(BasePydanticVectorStore):
 
     def search_index(self, query: VectorStoreQuery, **kwargs: Any) -> SearchResult:
         """The whole result, with decision and reason; that of an empty store has no hits."""
-        if query.mode != VectorStoreQueryMode.DEFAULT:
-            raise ValueError(f"the query mode {query.mode.value!r} is not supported, only 'default'")
         if query.query_embedding is None and not query.query_str:
             raise ValueError("the query has neither a text nor an embedding")
+        if query.mode == VectorStoreQueryMode.MMR:
+            return self._diverse(query, **kwargs)
+        if query.mode != VectorStoreQueryMode.DEFAULT:
+            raise ValueError(f"the query mode {query.mode.value!r} is not supported, only 'default' and 'mmr'")
+        return self._search(query, query.similarity_top_k, vector=query.query_embedding, **kwargs)
+
+    def _diverse(
+        self,
+        query: VectorStoreQuery,
+        *,
+        mmr_threshold: float | None = None,
+        mmr_prefetch_k: int | None = None,
+        **kwargs: Any,
+    ) -> SearchResult:
+        """The result with hits that differ from each other."""
+        limit = query.similarity_top_k
+        candidates = _CANDIDATES * limit if mmr_prefetch_k is None else max(limit, mmr_prefetch_k)
+        asked: npt.ArrayLike
+        if query.query_embedding is None:
+            embeddings = self._index.encoder.encode(
+                [query.query_str or ""], role="query", show_progress=False, warn=False
+            )
+            asked, found = embeddings.base[0], self._search(query, candidates, embeddings=embeddings, **kwargs)
+        else:
+            asked = query.query_embedding
+            found = self._search(query, candidates, vector=asked, **kwargs)
+        weights = [weight for weight in (mmr_threshold, query.mmr_threshold, 0.5) if weight is not None]
+        return diverse(self._index, found, asked, limit=limit, relevance=weights[0])
+
+    def _search(self, query: VectorStoreQuery, limit: int, **kwargs: Any) -> SearchResult:
         options = {**abstaining(self.on_uncertain, self.target_precision), **kwargs}
         scope = _filter(query.node_ids or None, query.filters, query.doc_ids or None)  # an empty list is no restriction
         try:
             return self._index.search(
                 query.query_str or None,
-                vector=query.query_embedding,
-                limit=query.similarity_top_k,
+                limit=limit,
                 query_filter=scope,
                 **options,
             )
