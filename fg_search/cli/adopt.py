@@ -160,8 +160,8 @@ def _encoder(folder: Path | None, model: str | None, *, trust_remote_code: bool)
     there = FeatureGroupEncoder.load(folder, trust_remote_code=trust_remote_code)
     if made is not None and made.base_fingerprint != there.base_fingerprint:
         raise typer.BadParameter(
-            f"{folder} has an encoder of {there.model_name!r} already, which is not overwritten; choose another folder, "
-            "or leave out --model to use that one",
+            f"{folder} has an encoder of {there.model_name!r} already, which is not overwritten; choose another "
+            "folder, or leave out --model to use that one",
             param_hint="--model",
         )
     return there

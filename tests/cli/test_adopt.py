@@ -59,7 +59,7 @@ def test_what_is_missing_is_asked_for(run, folder):
     assert (code, "was not made by fg_search" in errors) == (1, True)
 
 
-def test_an_encoder_of_another_model_is_not_taken_for_that_of_the_model(run, folder, saved_encoder, tiny_model, tmp_path):
+def test_a_folder_with_an_encoder_of_another_model_is_refused(run, folder, saved_encoder, tiny_model, tmp_path):
     what = ["--collection", "products", "--vector", "e", "--text", "title", "--dry-run"]
     tiny_model.save(str(tmp_path / "model"), create_model_card=False)
     code, out, errors = run("adopt", folder, *what, "--encoder", saved_encoder, "--model", tmp_path / "model")
