@@ -146,10 +146,22 @@ def sync(
 
 
 def _encoder(folder: Path | None, model: str | None, *, trust_remote_code: bool) -> FeatureGroupEncoder | None:
-    """The encoder that is saved in a folder, or one that has not learned yet; ``None`` without a model."""
+    """The encoder that is saved in a folder, or one that has not learned yet; ``None`` without a model.
+
+    Raises:
+        typer.BadParameter: If the folder has an encoder of another model.
+    """
     from fg_search.model.encoder import FeatureGroupEncoder
     from fg_search.model.saved_encoder import is_saved_encoder
 
-    if folder is not None and is_saved_encoder(folder):
-        return FeatureGroupEncoder.load(folder, trust_remote_code=trust_remote_code)
-    return None if model is None else FeatureGroupEncoder(model, trust_remote_code=trust_remote_code)
+    made = None if model is None else FeatureGroupEncoder(model, trust_remote_code=trust_remote_code)
+    if folder is None or not is_saved_encoder(folder):
+        return made
+    there = FeatureGroupEncoder.load(folder, trust_remote_code=trust_remote_code)
+    if made is not None and made.base_fingerprint != there.base_fingerprint:
+        raise typer.BadParameter(
+            f"{folder} has an encoder of {there.model_name!r} already, which is not overwritten; choose another "
+            "folder, or leave out --model to use that one",
+            param_hint="--model",
+        )
+    return there

@@ -64,7 +64,7 @@ async def scanning(
     """Context with an iterator over the pages of all points that match, in no order.
 
     On a server that divides points into slices, several are read at once, and while a page is used, the next ones come:
-    at most :data:`SLICES` of them are in memory. Pages may be empty.
+    at most :data:`SLICES` of them beside that one are in memory. Pages may be empty.
 
     Args:
         engine: Engine that has the points.

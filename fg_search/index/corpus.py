@@ -27,7 +27,8 @@ class Corpus:
         texts: Texts that were encoded.
         labels: Current labels, ``None`` where unknown.
         payloads: User's own payloads.
-        doubtful: Positions of the items that are not to be learned from.
+        doubtful: Positions of the items that are not to be learned from: their label is doubtful, or their base
+            embedding is zeros alone, as others may write it.
         base: ``(n, d)`` float32 base embeddings, ``None`` if the index has none.
     """
 
@@ -48,8 +49,8 @@ async def read_corpus(
     Args:
         state: The index. The items of all tenants are read if none was chosen.
         progress: Called with the number of items read since its last call.
-        least_doubtful: Undecided items whose label is wrong with at least this probability are doubtful. By default no
-            item is.
+        least_doubtful: Undecided items whose label is wrong with at least this probability are doubtful. By default
+            none is for its label.
     """
     names = [BASE_VECTOR] if state.metadata.has_base else False
     corpus = Corpus([], [], [], [], [], [], None)
@@ -77,7 +78,11 @@ async def read_corpus(
             if names and records:
                 vectors.append(np.array([vectors_of(record)[BASE_VECTOR] for record in records], dtype=np.float32))
             progress(len(records))
-    return _in_order(replace(corpus, base=np.concatenate(vectors) if vectors else None))
+    base = np.concatenate(vectors) if vectors else None
+    if base is not None:
+        zeros = np.flatnonzero(~base.any(axis=1)).tolist()
+        corpus = replace(corpus, base=base, doubtful=sorted({*corpus.doubtful, *zeros}))
+    return _in_order(corpus)
 
 
 def _in_order(corpus: Corpus) -> Corpus:

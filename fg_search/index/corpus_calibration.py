@@ -44,7 +44,8 @@ async def calibrate_on_corpus(state: IndexState, options: SearchOptions, *, seed
     about = {**await described(state, options), "relevant_by": "label"}
 
     def work() -> Calibration:
-        known = [i for i, label in enumerate(corpus.labels) if label is not None]
+        out = set(corpus.doubtful)
+        known = [i for i, label in enumerate(corpus.labels) if label is not None and i not in out]
         texts, labels = [corpus.texts[i] for i in known], [str(corpus.labels[i]) for i in known]
         folds = pretended_queries(encoder, texts, labels, base[known], seed=seed)
         parts = [pretended_evidence(asked, about["rank_by"]) for asked in folds]

@@ -108,7 +108,8 @@ async def checked(
     def check() -> Iterable[Item]:
         if embeddings is not None:
             if not isinstance(texts, Sized):
-                raise TypeError("embeddings need a list of texts, not a generator")
+                kind = "embeddings" if isinstance(embeddings, FeatureEmbeddings) else "vectors"
+                raise TypeError(f"{kind} need a list of texts, not a generator: texts=list(…)")
             if isinstance(embeddings, FeatureEmbeddings):
                 state.check_embeddings(embeddings, len(texts))
             else:

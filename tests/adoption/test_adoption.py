@@ -5,7 +5,7 @@ import pytest
 from adoption_data import UUID_OF_LAST, VECTOR, check_same, made, point, state_of
 from qdrant_client import QdrantClient, models
 
-from fg_search import ConfidenceIndex, EdgeClient, FeatureGroupEncoder
+from fg_search import CallableEmbedder, ConfidenceIndex, EdgeClient, FeatureGroupEncoder
 from fg_search.errors import IndexNotFoundError, NoEmbedderError
 
 
@@ -99,15 +99,27 @@ def test_the_head_learns_from_the_collection_and_is_saved(edge, rows, how, tiny_
         assert again.search(texts[3], limit=1).hits[0].id == 3
 
 
+def test_what_embeds_texts_is_there_when_an_encoder_was_saved_before(edge, rows, how, tiny_model, tmp_path):
+    made(edge, rows)
+    texts, labels, _ = rows
+    embedder = CallableEmbedder(tiny_model.encode, 24, name="ours")  # which no folder holds
+    FeatureGroupEncoder(embedder).fit(texts, labels=labels, groups=2, codes=3, hidden=16, steps=5).save(tmp_path / "e")
+    unfitted = {**how, "encoder": FeatureGroupEncoder(embedder)}
+    with ConfidenceIndex.adopt(edge, folder=tmp_path / "e", **unfitted) as index:
+        assert index.search(texts[3], limit=1).hits[0].text == texts[3]
+
+
 def test_without_a_model_it_is_searched_by_vectors(edge, rows, how, tmp_path):
     texts, labels, vectors = rows
-    before = state_of(made(edge, rows))
+    made(edge, rows).upsert("shop", [point(60, 0 * vectors[0], {"title": "zeros alone", "info": {"kind": "card"}})])
+    before = state_of(edge)
     adopted = ConfidenceIndex.adopt(edge, **{**how, "encoder": None}, folder=tmp_path / "head")
     with adopted as index:
         hit = index.search(vector=vectors[3], limit=1).hits[0]
         assert (hit.id, hit.label) == (3, labels[3])
         with pytest.raises(NoEmbedderError, match="nothing embeds texts here"):
             index.search(texts[3])
+        assert index.items(ids=[60])[0].familiarity == 0
     ConfidenceIndex.undo_adoption(edge, collection="shop")
     assert state_of(edge) == before
 

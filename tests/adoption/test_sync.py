@@ -123,6 +123,7 @@ def test_another_head_takes_over_in_place(shop, rows, how, tiny_model, tmp_path)
         other.search(texts[0], embeddings=how["encoder"].encode([texts[0]]))
         index.relabel({5: "new label", 6: "new label"})
         shop.upsert("shop", [point(100, vectors[3], {"title": "new", "info": {"kind": "card"}})])
+        shop.upsert("shop", [point(101, 0 * vectors[3], {"title": "zeros alone", "info": {"kind": "card"}})])
         fitted = index.refit(tmp_path / "refitted")
         assert index.metadata.fingerprint == fitted.fingerprint
         assert index.labels_of([5, 100]) == {5: "new label", 100: "card"}
@@ -138,7 +139,7 @@ def test_another_head_takes_over_in_place(shop, rows, how, tiny_model, tmp_path)
         with pytest.raises(UnsupportedError, match="its owner's"):
             index.migrate(elsewhere)
     ConfidenceIndex.undo_adoption(shop, collection="shop")
-    shop.delete("shop", models.PointIdsList(points=[100]))
+    shop.delete("shop", models.PointIdsList(points=[100, 101]))
     check_same(shop, state_of(shop), before)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from qdrant_client import models
 
-from fg_search import EdgeClient
+from fg_search import BroughtVectors, EdgeClient, FeatureGroupEncoder
 
 
 @pytest.fixture
@@ -57,3 +57,15 @@ def test_what_is_missing_is_asked_for(run, folder):
     assert (code, "--encoder FOLDER" in errors) == (2, True)
     code, _, errors = run("sync", "--index", folder, "--collection", "products")
     assert (code, "was not made by fg_search" in errors) == (1, True)
+
+
+def test_a_folder_with_an_encoder_of_another_model_is_refused(run, folder, saved_encoder, tiny_model, tmp_path):
+    what = ["--collection", "products", "--vector", "e", "--text", "title", "--dry-run"]
+    tiny_model.save(str(tmp_path / "model"), create_model_card=False)
+    code, out, errors = run("adopt", folder, *what, "--encoder", saved_encoder, "--model", tmp_path / "model")
+    assert (code, "bytes a point" in out) == (0, True), errors
+    FeatureGroupEncoder(BroughtVectors(24, "e")).fit(
+        vectors=tiny_model.encode(["a", "b"]), labels=["a", "b"], steps=2
+    ).save(tmp_path / "head")
+    code, _, errors = run("adopt", folder, *what, "--encoder", tmp_path / "head", "--model", tmp_path / "model")
+    assert (code, "has an encoder of 'e' already" in " ".join(errors.replace("│", " ").split())) == (2, True)

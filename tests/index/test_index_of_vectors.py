@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from qdrant_client import models
 
 from fg_search import AsyncConfidenceIndex, BroughtVectors, ConfidenceIndex, FeatureGroupEncoder
 from fg_search.errors import NoEmbedderError
@@ -103,6 +104,8 @@ def test_queries_without_a_text_are_not_logged(index, base):
 
 
 def test_a_corpus_is_calibrated_on_itself(index):
+    zeros = models.PointVectors(id=7, vector={"base": [0.0] * 24})  # as others may have written them
+    index.client.update_vectors(index.collection, [zeros])
     assert index.calibrate().pretended
 
 

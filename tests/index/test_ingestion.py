@@ -519,6 +519,8 @@ def test_what_is_there_is_looked_up_once(local, rows, price, monkeypatch):
 def test_embeddings_need_a_list_of_texts(local, encoder):
     with pytest.raises(TypeError, match="embeddings need a list of texts"):
         local.add((text for text in ["my card"]), embeddings=encoder.encode(["my card"]))
+    with pytest.raises(TypeError, match="vectors need a list of texts"):
+        local.add((text for text in ["my card"]), vectors=encoder.embed(["my card"]))
 
 
 def are_same(stored, given):

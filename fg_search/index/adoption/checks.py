@@ -100,9 +100,9 @@ def check_lengths(target: Adoptable, vectors: npt.NDArray[np.float32]) -> None:
     Raises:
         UnsupportedError: If not.
     """
-    if target.distance == models.Distance.COSINE or not len(vectors):
+    if target.distance == models.Distance.COSINE or not vectors.any():
         return
-    lengths = np.linalg.norm(vectors, axis=1)
+    lengths = np.linalg.norm(vectors[vectors.any(axis=1)], axis=1)
     if np.abs(lengths - 1).max() > _UNIT:
         raise UnsupportedError(
             f"the vectors of {target.name!r} are compared by dot product and have lengths from {lengths.min():.2f} to "

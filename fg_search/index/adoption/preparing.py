@@ -90,7 +90,10 @@ def _encoder_of(options: AdoptionOptions) -> FeatureGroupEncoder | None:
     if options.folder is None or not is_saved_encoder(check_target(options.folder)):
         return given
     there = load_encoder(options.folder)
-    if given is None or (not given.is_fitted and given.base_fingerprint == there.base_fingerprint):
+    if given is None:
+        return there
+    if not given.is_fitted and given.base_fingerprint == there.base_fingerprint:
+        there.embedder, there.cache_folder = given.embedder, given.cache_folder  # a folder may hold neither
         return there
     if given.is_fitted and given.has_fingerprint(there.fingerprint):
         return given

@@ -32,9 +32,10 @@ def check_sample(sample: Sample, target: Adoptable, *, is_fitted: bool) -> None:
         ValueError: If there are too few points.
     """
     count = len(sample.vectors)
-    if not is_fitted and count < _FEWEST_POINTS:
+    known = int(sample.vectors.any(axis=1).sum())  # zeros alone tell nothing
+    if not is_fitted and known < _FEWEST_POINTS:
         raise ValueError(
-            f"{target.name!r} has {count} points with the vector {target.source.vector!r}, and a head learns from at "
+            f"{target.name!r} has {known} points with the vector {target.source.vector!r}, and a head learns from at "
             "least two; add some with your client, or pass an encoder that was fitted on others: encoder=…"
         )
     if not count:
@@ -108,10 +109,11 @@ def fit_on(encoder: FeatureGroupEncoder, sample: Sample, seed: int) -> FeatureGr
     Raises:
         ValueError: If there are too few points.
     """
-    rows = [row for row, text in enumerate(sample.texts) if text]
-    has_texts = 2 * len(rows) > len(sample.texts)
+    pointing = np.flatnonzero(sample.vectors.any(axis=1)).tolist()  # zeros alone tell nothing
+    rows = [row for row in pointing if sample.texts[row]]
+    has_texts = 2 * len(rows) > len(pointing)
     if not has_texts:
-        rows = list(range(len(sample.texts)))
+        rows = pointing
     labels = [sample.labels[row] for row in rows]
     attributes = {name: [values[row] for row in rows] for name, values in sample.attributes.items()}
     return encoder.fit(
