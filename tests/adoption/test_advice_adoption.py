@@ -76,7 +76,9 @@ def test_an_encoder_that_is_there_is_passed_or_left_alone(local, how, rows, tmp_
     with ConfidenceIndex.adopt(local, folder=tmp_path / "head", **{**how, "encoder": None}) as index:
         assert index.encoder.fingerprint == other.fingerprint
     ConfidenceIndex.undo_adoption(local, collection="shop")
-    ConfidenceIndex.adopt(local, folder=tmp_path / "another", **how).close()
+    given = FeatureGroupEncoder.load(how["encoder"].folder)
+    with ConfidenceIndex.adopt(local, folder=tmp_path / "another", **{**how, "encoder": given}) as index:
+        assert index.metadata.encoder == str((tmp_path / "another").resolve())
 
 
 def test_an_adoption_goes_on_with_its_encoder_or_is_undone(local, how, tiny_model, rows):

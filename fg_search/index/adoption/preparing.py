@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fg_search.engine.port import Engine
@@ -53,7 +54,7 @@ async def prepare(
     await engine.work(partial(check_encoder, encoder, target, sample))
     if not encoder.is_fitted:
         await engine.work(partial(fit_on, encoder, sample, options.seed))
-    if options.folder is not None and encoder.folder is None:
+    if options.folder is not None and encoder.folder != Path(options.folder).resolve():
         await engine.work(partial(encoder.save, options.folder))
     return target, encoder
 
@@ -92,11 +93,14 @@ def _encoder_of(options: AdoptionOptions) -> FeatureGroupEncoder | None:
     there = load_encoder(options.folder)
     if given is None:
         return there
-    if not given.is_fitted and given.base_fingerprint == there.base_fingerprint:
+    is_same = (
+        given.has_fingerprint(there.fingerprint)
+        if given.is_fitted
+        else given.base_fingerprint == there.base_fingerprint
+    )
+    if is_same:
         there.embedder, there.cache_folder = given.embedder, given.cache_folder  # a folder may hold neither
         return there
-    if given.is_fitted and given.has_fingerprint(there.fingerprint):
-        return given
     raise FileExistsError(
         f"{os.fspath(options.folder)!r} has another encoder already, which is not overwritten; choose another folder, "
         f"or pass that one: encoder={os.fspath(options.folder)!r}"
