@@ -35,7 +35,7 @@ VIEWS = {
     "map": ("/map", {}, 800),
     "review": ("/review", {"kind": "contradicted"}, 850),
     "features": ("/features/0", {}, 640),
-    "health": ("/health", {}, 1390),
+    "health": ("/health", {}, 1240),
 }
 
 

@@ -402,27 +402,22 @@ def history(console: Console, found: Sequence[QualityEntry]) -> None:
         console.print("nothing was calibrated yet, and no evaluation was kept", style="dim")
         return
     table = _table(
-        ("when", "left"), ("what", "left"), ("by", "left"), ("queries", "right"), ("no answer", "right"),
-        ("R@1", "right"), ("AUROC", "right"), ("AURC·10³", "right"), ("ECE", "right"), ("answered", "left"),
-    )  # fmt: skip
+        ("when", "left"),
+        ("queries", "right"),
+        ("AUROC", "right"),
+        ("ECE", "right"),
+        ("what", "left"),
+        ("answered", "left"),
+    )
     for entry in found:
         when = datetime.fromisoformat(entry.time).astimezone()
-        aurc = None if entry.aurc is None else entry.aurc * 1000
-        answered = (
-            f"{each.coverage:.0%} at {each.target:.0%}" for each in entry.precisions if each.threshold is not None
-        )
-        table.add_row(
-            f"{when:%Y-%m-%d %H:%M}",
-            f"{entry.action} (items)" if entry.pretended else entry.action,
-            _shown(entry.reviewer),
-            f"{entry.queries:,}",
-            "-" if entry.unanswerable_share is None else f"{entry.unanswerable_share:.1%}",
-            *("-" if value is None else f"{value:.3f}" for value in (entry.recall_at_1, entry.auroc)),
-            "-" if aurc is None else f"{aurc:.1f}",
-            "-" if entry.ece is None else f"{entry.ece:.3f}",
-            ", ".join(answered) or "nothing promised",
-        )
+        figures = ("-" if value is None else f"{value:.3f}" for value in (entry.auroc, entry.ece))
+        what = f"{entry.action}{' on items' if entry.pretended else ''} by {_shown(entry.reviewer)}"
+        answered = (f"{one.coverage:.0%} at {one.target:.0%}" for one in entry.precisions if one.threshold is not None)
+        told = ", ".join(answered) or "nothing promised"
+        table.add_row(f"{when:%Y-%m-%d %H:%M}", f"{entry.queries:,}", *figures, what, told)
     console.print(table)
+    console.print("the last column has the share of queries that is answered, at each precision", style="dim")
 
 
 def groups(console: Console, by: str, found: Mapping[float, Sequence[GroupPromise]]) -> None:
@@ -610,7 +605,7 @@ def _table(*columns: tuple[str, str], header: bool = True) -> Table:
         table.add_column(
             name,
             justify="right" if justify == "right" else "left",
-            no_wrap=name not in ("label", "nearest", "reviewers", "text", "why", ""),
+            no_wrap=name not in ("answered", "label", "nearest", "reviewers", "text", "what", "why", ""),
             overflow="fold",
         )
     return table

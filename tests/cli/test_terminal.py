@@ -92,6 +92,21 @@ def test_long_texts_are_shortened_unless_they_are_to_be_whole(shop, width):
     assert shown(display.review, items, width=width, full=True).count("oven") == 40
 
 
+def test_what_was_calibrated_is_listed(run, encoder, corpus, questions, tmp_path):
+    place = ("--index", tmp_path / "idx")
+    with ConfidenceIndex(tmp_path / "idx", encoder) as index:
+        index.add(corpus[0], labels=corpus[1])
+    assert "nothing was calibrated yet" in run("history", *place)[1]
+    with ConfidenceIndex(tmp_path / "idx") as index:
+        index.evaluate(*questions(60, 5), keep=True, reviewer="Grace")
+        learned = index.calibrate(*questions(200, 3), reviewer="Ada")
+    first, second = run("history", *place)[1].split("evaluate by")[1].split("calibrate by")
+    assert "Grace" in first
+    assert "nothing" in first
+    assert "Ada" in second
+    assert f"{learned.threshold(0.8).coverage:.0%}" in second
+
+
 def test_what_was_decided_is_listed_and_taken_back(run, encoder, tmp_path):
     with ConfidenceIndex(tmp_path / "idx", encoder) as index:
         index.add(["my card", "pizza", "the loan"], ids=["a", "b", 3], labels=["card", "food", "loan"])
