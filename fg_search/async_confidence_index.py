@@ -53,6 +53,7 @@ from fg_search.index.adoption.sync import SyncReport
 from fg_search.index.adoption.undoing import UndoReport
 from fg_search.index.calibration import Calibration
 from fg_search.index.copies import CopyReport
+from fg_search.index.crew import AsBefore
 from fg_search.index.encoders import ready_encoder
 from fg_search.index.evaluation import IndexEvaluation
 from fg_search.index.following import on_current_collection, on_current_encoder
@@ -1920,7 +1921,7 @@ class AsyncConfidenceIndex:
     async def _migrate(
         self,
         encoder: FeatureGroupEncoder,
-        set_aside: float | migration.AsBefore | None,
+        set_aside: float | AsBefore | None,
         batch_size: int | None,
         show_progress: bool | None,
         take_over: bool,

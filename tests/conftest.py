@@ -41,6 +41,8 @@ pytest_plugins = [
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HAYSTACK_TELEMETRY_ENABLED", "False")  # it would tell its makers about each test
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # so would Ray
+os.environ.setdefault("RAY_worker_niceness", "0")  # its workers would give way to all other processes
 
 # Whatever is imported while tests are collected stays to the end, and there is nothing to look for.
 gc.disable()

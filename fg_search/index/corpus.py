@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from qdrant_client import models
 
 from fg_search.engine.paging import scanning
 from fg_search.index.ingestion import ITEMS_PER_WRITE
@@ -42,7 +43,11 @@ class Corpus:
 
 
 async def read_corpus(
-    state: IndexState, progress: Callable[[int], object], *, least_doubtful: float | None = None
+    state: IndexState,
+    progress: Callable[[int], object],
+    *,
+    least_doubtful: float | None = None,
+    part: models.Condition | None = None,
 ) -> Corpus:
     """Read all items with their base embeddings, which must fit into memory.
 
@@ -51,6 +56,7 @@ async def read_corpus(
         progress: Called with the number of items read since its last call.
         least_doubtful: Undecided items whose label is wrong with at least this probability are doubtful. By default
             none is for its label.
+        part: Condition on the items. By default all are read.
     """
     names = [BASE_VECTOR] if state.metadata.has_base else False
     corpus = Corpus([], [], [], [], [], [], None)
@@ -59,7 +65,7 @@ async def read_corpus(
         state.engine,
         state.points,
         page_size=ITEMS_PER_WRITE,
-        scroll_filter=state.scope_of_all(),
+        scroll_filter=state.scope_of_all(*([] if part is None else [part])),
         with_vectors=names,
     )
     async with reading as found:

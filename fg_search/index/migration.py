@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qdrant_client import models
@@ -18,6 +18,7 @@ from fg_search.index.adoption.renewing import renew
 from fg_search.index.calibration import Calibration
 from fg_search.index.collections import make_without_vectors
 from fg_search.index.copies import OURS, remove_extra
+from fg_search.index.crew import AsBefore, Crew, Done, Job
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.following import followed
 from fg_search.index.ingestion import ITEMS_PER_WRITE, add
@@ -40,8 +41,6 @@ from fg_search.model.reading import Reading
 if TYPE_CHECKING:
     from fg_search.model.encoder import FeatureGroupEncoder
 
-AsBefore = Literal["as before"]
-
 _MAX_PASSES = 3  # over all points
 _MAX_ROUNDS = 10  # of catching up before the old collection is sealed
 _FEW = 100  # points; as many are copied in no time
@@ -59,6 +58,7 @@ async def migrate(
     progress: Callable[[int], object],
     set_aside: float | AsBefore | None = "as before",
     take_over: bool = False,
+    crew: Crew | None = None,
 ) -> IndexState:
     """Fill a collection beside the old one, switch the alias to it, and remove the old one.
 
@@ -76,6 +76,7 @@ async def migrate(
         set_aside: Set aside undecided items whose label is wrong with at least this probability, ``None`` for no item.
             By default the items that were set aside stay so.
         take_over: Do not wait for another operation that is moving the index; it cannot switch any more then.
+        crew: Those who encode and write. By default it is done here.
 
     Returns:
         State of the new index. It has no calibration, unless only the layout of an earlier release was renewed.
@@ -85,7 +86,7 @@ async def migrate(
     """
     state = await followed(state)
     if state.metadata.source is not None:
-        return await renew(state, encoder, set_aside, progress)
+        return await renew(state, encoder, set_aside, progress, crew)
     await remove_retired(state.engine, state.collection)
     while (
         not encoder.has_fingerprint(state.metadata.fingerprint)
@@ -105,7 +106,7 @@ async def migrate(
                 take_over=take_over,
             ) as right:
                 await remove_retired(state.engine, state.collection)
-                migration = _Migration(state, right, metadata, encoder, batch_size, set_aside)
+                migration = _Migration(state, right, metadata, encoder, batch_size, set_aside, crew)
                 state = await migration.run(progress)
         except (IndexMovedError, RightLostError):
             state = await followed(state)
@@ -140,8 +141,10 @@ class _Migration:
         encoder: FeatureGroupEncoder,
         batch_size: int | None,
         set_aside: float | AsBefore | None,
+        crew: Crew | None,
     ) -> None:
         self.state = state
+        self.crew = crew
         self.engine = state.engine
         self.right = right
         self.batch_size = batch_size
@@ -161,6 +164,7 @@ class _Migration:
             calibration=None,
             handle=OpenIndex(),
         )
+        self.set_aside = set_aside
         self.item_of = partial(_item, set_aside=set_aside, keep_review=self.is_same_base)
 
     async def run(self, progress: Callable[[int], object]) -> IndexState:
@@ -216,6 +220,8 @@ class _Migration:
 
     async def _copy_all(self, progress: Callable[[int], object]) -> int:
         """Bring the target up to date with the old collection, and return how many points were not."""
+        if self.crew is not None:
+            return await self._have_copied(self.crew, progress)
         written = 0
         wanted = [BASE_VECTOR] if self.keep_base else False
         reading = scanning(
@@ -225,6 +231,24 @@ class _Migration:
             async for records in found:
                 written += await self._copy(records, progress)
                 await self.right.beat()
+        return written + await remove_extra(self.engine, self.old, self.engine, self.new)
+
+    async def _have_copied(self, crew: Crew, progress: Callable[[int], object]) -> int:
+        job = Job(
+            "copy",
+            self.state.collection,
+            self.new,
+            self.filled.metadata,
+            copied=self.old,
+            keeps_base=self.keep_base,
+            keeps_review=self.is_same_base,
+            set_aside=self.set_aside,
+        )
+        written = 0
+        for done in crew.run(job):
+            progress(done.points)
+            written += done.written
+            await self.right.beat()
         return written + await remove_extra(self.engine, self.old, self.engine, self.new)
 
     async def _copy(self, records: list[models.Record], progress: Callable[[int], object]) -> int:
@@ -288,6 +312,38 @@ class _Migration:
         if kept:
             await self.engine.update_collection(self.new, metadata=kept)
         return calibration
+
+
+async def copy_part(filled: IndexState, job: Job, part: models.Condition | None) -> Done:
+    """Copy the items of a part that the target lacks or that differ there.
+
+    Args:
+        filled: The target, with its encoder.
+        job: What is copied, and how.
+        part: Condition on the points of the part, ``None`` for all points.
+    """
+    total = Done()
+    item_of = partial(_item, set_aside=job.set_aside, keep_review=job.keeps_review)
+    reading = scanning(
+        filled.engine,
+        job.copied,
+        page_size=ITEMS_PER_WRITE,
+        scroll_filter=OURS if part is None else models.Filter(must=[part, OURS]),
+        with_vectors=[BASE_VECTOR] if job.keeps_base else False,
+        copies="most",
+    )
+    async with reading as found:
+        async for page in found:
+            items = {id_of(record): item_of(record) for record in page}
+            there = await filled.engine.retrieve(filled.points, list(items), copies="active")
+            same = {id_of(record) for record in there if Item.of_record(record).is_copy_of(items[id_of(record)])}
+            records = [record for record in page if id_of(record) not in same]
+            total += Done(points=len(page), written=len(records))
+            if records:
+                lacking = [items[id_of(record)] for record in records]
+                known = await filled.engine.work(partial(_features, filled, records)) if job.keeps_base else None
+                await add(filled, lacking, known, batch_size=None, progress=unwatched, copied=True)
+    return total
 
 
 def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_review: bool) -> Item:

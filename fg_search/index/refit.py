@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qdrant_client import models
+
 from fg_search.index.corpus import read_corpus
 from fg_search.index.scores import check_labels_scored
 from fg_search.index.state import IndexState
@@ -24,6 +26,7 @@ async def refit(
     seed: int,
     batch_size: int | None,
     progress: Callable[[int], object],
+    part: models.Condition | None = None,
 ) -> FeatureGroupEncoder:
     """Fit and save a new encoder with the base model and the sizes of the current one.
 
@@ -35,6 +38,7 @@ async def refit(
         seed: Random seed.
         batch_size: Number of texts the base model encodes at once.
         progress: Called with the number of items read since its last call.
+        part: Condition on the items that the head learns from. By default it learns from all of them.
 
     Raises:
         FileExistsError: If the folder holds something other than a saved encoder.
@@ -58,7 +62,7 @@ async def refit(
         )
     if set_aside is not None:
         await check_labels_scored(state)
-    corpus = await read_corpus(state, progress, least_doubtful=set_aside)
+    corpus = await read_corpus(state, progress, least_doubtful=set_aside, part=part)
     out = set(corpus.doubtful)
     kept = [i for i in range(len(corpus.ids)) if i not in out]
 

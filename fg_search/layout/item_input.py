@@ -65,7 +65,7 @@ def checked_items(
         except (TypeError, ValueError) as error:
             raise type(error)(f"ids[{i}]: {error}") from None
         payload = checked_payload(given_payload, f"payloads[{i}]", tenant_key=tenant_key, tenant=tenant)
-        digest = _digest(user_id, text, payload, f"payloads[{i}]", None if base is None else base[i])
+        digest = item_digest(user_id, text, payload, f"payloads[{i}]", None if base is None else base[i])
         content = hash((digest, label))
         first, content_of_first = seen.setdefault(engine_id, (i, content))
         if content != content_of_first:
@@ -95,9 +95,21 @@ def _rows(texts: Iterable[str], *others: Iterable[Any] | None) -> Iterator[tuple
             raise ValueError(f"{name} goes on after the last of {count + 1} texts; give one for each text")
 
 
-def _digest(
-    user_id: UserId, text: str, payload: Mapping[str, Any], name: str, base: np.ndarray[Any, Any] | None
+def item_digest(
+    user_id: UserId, text: str, payload: Mapping[str, Any], name: str, base: np.ndarray[Any, Any] | None = None
 ) -> str:
+    """Digest of an item, as it is kept in ``fg.hash``.
+
+    Args:
+        user_id: Checked id.
+        text: Checked text.
+        payload: Checked payload.
+        name: Name of the payload in error messages.
+        base: Base embedding, if it was brought along.
+
+    Raises:
+        ValueError: If something cannot be stored as JSON.
+    """
     try:
         content = _JSON.encode([user_id, text, payload]).encode()
     except UnicodeEncodeError:

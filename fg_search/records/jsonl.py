@@ -25,10 +25,17 @@ def read_jsonl(path: Path, *, encoding: str | None = None) -> Iterator[Row | Rec
     with open_text(path, newline="\n", encoding=encoding) as file:
         for number, line in enumerate(iterate_lines(file, path), start=1):
             if line.strip():
-                yield _parse(line, f"{path}:{number}", encoding)
+                yield parse_line(line, f"{path}:{number}", encoding)
 
 
-def _parse(line: str, place: str, encoding: str | None) -> Row | RecordError:
+def parse_line(line: str, place: str, encoding: str | None = None) -> Row | RecordError:
+    """The row of a line, or what is wrong with it.
+
+    Args:
+        line: The line.
+        place: Name of the line in messages.
+        encoding: Encoding that it was read in, for messages.
+    """
     if not is_unicode(line):
         return RecordError(place, not_decoded(encoding))
     try:

@@ -58,6 +58,21 @@ def read_parquet(path: Path) -> Iterator[Row | RecordError]:
         raise RecordError(path, f"not a Parquet file, or a damaged one: {error}") from None
 
 
+def table_rows(table: Any, place: str) -> Iterator[dict[str, Any] | str]:
+    """Rows of a table of Arrow as JSON values; a string instead of a row says what is wrong with it.
+
+    Args:
+        table: The table.
+        place: Name of the table in messages.
+
+    Raises:
+        RecordError: The table names a column twice, or has a column of a type that JSON lacks.
+    """
+    schema = _json_schema(table.schema, place)
+    for batch in table.to_batches(max_chunksize=_BATCH_SIZE):
+        yield from _to_rows(batch.cast(schema, safe=False))
+
+
 def _to_rows(batch: Any) -> list[dict[str, Any] | str]:
     """Convert a batch to JSON values; a string instead of a row says what is wrong with it."""
     try:
@@ -92,7 +107,7 @@ def _to_json(value: Any) -> Any:
     return value
 
 
-def _json_schema(schema: Any, path: Path) -> Any:
+def _json_schema(schema: Any, path: Path | str) -> Any:
     """Schema to cast to before values are converted to Python objects."""
     twice = sorted(name for name, count in Counter(schema.names).items() if count > 1)
     if twice:
@@ -100,11 +115,11 @@ def _json_schema(schema: Any, path: Path) -> Any:
     return pa.schema([_json_field(field, path, field.name) for field in schema])
 
 
-def _json_field(field: Any, path: Path, column: str) -> Any:
+def _json_field(field: Any, path: Path | str, column: str) -> Any:
     return field.with_type(_json_type(field.type, path, column))
 
 
-def _json_type(type_: Any, path: Path, column: str) -> Any:
+def _json_type(type_: Any, path: Path | str, column: str) -> Any:
     """Return the type with times in microseconds, the resolution of datetime and of Qdrant's datetime comparison."""
     if isinstance(type_, pa.UuidType) or any(is_type(type_) for is_type in _UNCHANGED):
         return type_

@@ -38,6 +38,7 @@ FRAMEWORKS = {
     "llama_index": "fg-search[llama-index]",
     "mcp": "fg-search[mcp]",
     "pydantic_ai": "pydantic-ai-slim",
+    "ray": "fg-search[ray]",
 }
 SLOW = {"dspy": " (half a minute to install, with litellm; nightly runs have it)"}
 

@@ -12,6 +12,7 @@ from fg_search.index.adopted_engine import with_source
 from fg_search.index.adoption.checks import Adoptable
 from fg_search.index.adoption.sync import SyncReport, count_unsynced, fill
 from fg_search.index.collections import index_payload
+from fg_search.index.crew import Crew, Done, Job
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.state import IndexState
 from fg_search.layout.adoption import Adoption
@@ -44,12 +45,23 @@ def check_can_go_on(target: Adoptable, encoder: FeatureGroupEncoder) -> None:
 
 
 async def adopt(
-    engine: Engine, target: Adoptable, encoder: FeatureGroupEncoder, progress: Callable[[int], object]
+    engine: Engine,
+    target: Adoptable,
+    encoder: FeatureGroupEncoder,
+    progress: Callable[[int], object],
+    crew: Crew | None = None,
 ) -> SyncReport:
     """Adopt a collection, or go on where an adoption was interrupted.
 
     What undoing it needs is remembered before anything else is changed. Points that others keep writing in the end are
     left for the next sync.
+
+    Args:
+        engine: Engine of the collection.
+        target: The collection.
+        encoder: Encoder that has learned.
+        progress: Called with the number of points done since its last call.
+        crew: Those who fill it. By default it is done here.
 
     Raises:
         Exception: What :func:`check_can_go_on` raises.
@@ -62,7 +74,7 @@ async def adopt(
     await engine.create_sparse_vector(target.points, target.source.features)
     await index_payload(engine, target.points, payload_indexes(metadata), known=target.info.payload_schema or {})
     state = _state(engine, target, metadata, encoder)
-    report = await fill(state, progress)
+    report = await fill(state, progress) if crew is None else _filled(state, progress, crew)
     for _ in range(_PASSES):  # others may have written meanwhile
         if not await count_unsynced(state):
             break
@@ -71,6 +83,14 @@ async def adopt(
     done = replace(adoption, complete=True)
     await engine.update_collection(target.points, metadata=done.to_metadata())
     return report
+
+
+def _filled(state: IndexState, progress: Callable[[int], object], crew: Crew) -> SyncReport:
+    total = Done()
+    for done in crew.run(Job("fill", state.collection, state.points, state.metadata)):
+        progress(done.points)
+        total += done
+    return SyncReport(total.points, total.written, total.skipped)
 
 
 def _state(engine: Engine, target: Adoptable, metadata: IndexMetadata, encoder: FeatureGroupEncoder) -> IndexState:

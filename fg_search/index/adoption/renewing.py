@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from fg_search.errors import UnsupportedError
 from fg_search.index.adopted_engine import own_engine, with_source
-from fg_search.index.adoption.sync import AsBefore, SyncReport, count_unsynced, source_of, sync, write_vectors
+from fg_search.index.adoption.sync import SyncReport, count_unsynced, source_of, sync, write_vectors
 from fg_search.index.collections import index_payload
+from fg_search.index.crew import AsBefore, Crew, Done, Job
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.state import IndexState
@@ -33,6 +34,7 @@ async def renew(
     encoder: FeatureGroupEncoder,
     set_aside: float | AsBefore | None,
     progress: Callable[[int], object],
+    crew: Crew | None = None,
 ) -> IndexState:
     """Give an adopted collection the features of another encoder of the same base model.
 
@@ -43,13 +45,14 @@ async def renew(
         encoder: New encoder.
         set_aside: As in :func:`fg_search.index.migration.migrate`.
         progress: Called with the number of points done since its last call.
+        crew: Those who compute and write the features. By default it is done here.
 
     Raises:
         ModelMismatchError: If somebody else gives it another encoder at the same time, which holds.
         UnsupportedError: If the encoder has another base model.
     """
     try:
-        return await _renewed(state, encoder, set_aside, progress)
+        return await _renewed(state, encoder, set_aside, progress, crew)
     except IndexMovedError as error:
         raise state.was_re_encoded() from error
 
@@ -59,6 +62,7 @@ async def _renewed(
     encoder: FeatureGroupEncoder,
     set_aside: float | AsBefore | None,
     progress: Callable[[int], object],
+    crew: Crew | None,
 ) -> IndexState:
     source = source_of(state)
     if not encoder.has_base_fingerprint(state.metadata.base):
@@ -68,7 +72,7 @@ async def _renewed(
             "another vector"
         )
     if encoder.has_fingerprint(state.metadata.fingerprint):
-        await _set_aside(state, set_aside, progress)
+        await _set_aside(state, set_aside, progress, crew)
         return state
     engine = own_engine(state)
     await _remove_vectors(state)
@@ -82,27 +86,48 @@ async def _renewed(
     )
     await engine.create_sparse_vector(state.points, filled.features)
     newer = with_source(replace(state, metadata=metadata, encoders=EncoderSlot(encoder), calibration=None))
-    await write_vectors(newer, progress)
+    if crew is None:
+        await write_vectors(newer, progress)
+    else:
+        for done in crew.run(Job("vectors", newer.collection, newer.points, metadata)):
+            progress(done.points)
     await index_payload(engine, state.points, payload_indexes(metadata))
     # whoever meets a point of the new features, and knows only the old ones, looks here
     state.handle.announce(newer)
     outdated = dict.fromkeys((CALIBRATION_KEY, ADAPTATION_KEY, AUDIT_KEY))
     await engine.update_collection(state.points, metadata={**metadata.to_payload(), **outdated})
     state.handle.moved(newer)
-    await bring_up_to_date(newer, unwatched, set_aside=set_aside)
+    await bring_up_to_date(newer, unwatched, set_aside=set_aside, crew=crew)
     return newer.handle.state
 
 
 async def bring_up_to_date(
-    state: IndexState, progress: Callable[[int], object], *, set_aside: float | AsBefore | None = "as before"
+    state: IndexState,
+    progress: Callable[[int], object],
+    *,
+    set_aside: float | AsBefore | None = "as before",
+    crew: Crew | None = None,
 ) -> SyncReport:
     """Bring all points up to date, and finish what an interrupted renewal has left.
+
+    Args:
+        state: The index.
+        progress: Called with the number of points done since its last call.
+        set_aside: As in :func:`fg_search.index.migration.migrate`.
+        crew: Those who do it. By default it is done here.
 
     Raises:
         UnsupportedError: If the index is not an adopted collection.
     """
-    report = await sync(state, progress, set_aside=set_aside)
     source = source_of(state)
+    if crew is None:
+        report = await sync(state, progress, set_aside=set_aside)
+    else:
+        total = Done()
+        for done in crew.run(Job("sync", state.collection, state.points, state.metadata, set_aside=set_aside)):
+            progress(done.points)
+            total += done
+        report = SyncReport(total.points, total.written, total.skipped)
     if source.former is not None and not await count_unsynced(state):
         metadata = replace(state.metadata, source=replace(source, former=None))
         await _remember(state, metadata)
@@ -110,14 +135,19 @@ async def bring_up_to_date(
     return report
 
 
-async def _set_aside(state: IndexState, set_aside: float | AsBefore | None, progress: Callable[[int], object]) -> None:
+async def _set_aside(
+    state: IndexState,
+    set_aside: float | AsBefore | None,
+    progress: Callable[[int], object],
+    crew: Crew | None,
+) -> None:
     if set_aside == "as before" or set_aside == state.metadata.set_aside:
-        await bring_up_to_date(state, progress)
+        await bring_up_to_date(state, progress, crew=crew)
         return
     metadata = replace(state.metadata, set_aside=set_aside)
     await index_payload(own_engine(state), state.points, payload_indexes(metadata))
     state = await _remember(state, metadata)
-    await bring_up_to_date(state, progress, set_aside=set_aside)
+    await bring_up_to_date(state, progress, set_aside=set_aside, crew=crew)
 
 
 async def _remember(state: IndexState, metadata: IndexMetadata) -> IndexState:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from fg_search.engine.paging import pages, scanning
 from fg_search.engine.port import Engine, PointId
 from fg_search.errors import UnsupportedError
 from fg_search.index.adopted_engine import own_engine
+from fg_search.index.crew import AsBefore
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import IndexState
@@ -32,8 +33,6 @@ from fg_search.layout.points import described_features, id_of, payload_of, revie
 from fg_search.layout.schema import IndexMetadata
 from fg_search.layout.source import Source, is_same_text, is_same_vector
 from fg_search.model.embeddings import FeatureEmbeddings
-
-AsBefore = Literal["as before"]
 
 _POINTS_PER_WRITE = 256
 _NUMBERS_PER_PAGE = 500_000  # of base vectors
@@ -64,7 +63,11 @@ class SyncReport:
 
 
 async def sync(
-    state: IndexState, progress: Callable[[int], object], *, set_aside: float | AsBefore | None = "as before"
+    state: IndexState,
+    progress: Callable[[int], object],
+    *,
+    set_aside: float | AsBefore | None = "as before",
+    part: models.Condition | None = None,
 ) -> SyncReport:
     """Bring all points up to date: new ones, and those whose vector, text or label has changed.
 
@@ -73,26 +76,31 @@ async def sync(
         progress: Called with the number of points done since its last call.
         set_aside: Set aside undecided items whose label is wrong with at least this probability, ``None`` for no item.
             By default the items that were set aside stay so.
+        part: Condition on the points. By default all are brought up to date.
 
     Raises:
         UnsupportedError: If the index is not an adopted collection.
     """
-    run = _Sync(state, progress, set_aside)
+    run = _Sync(state, progress, set_aside, part)
     await run.write_missing(count_all=False)
     await run.compare_all()
     return run.report()
 
 
-async def fill(state: IndexState, progress: Callable[[int], object]) -> SyncReport:
-    """Give features to the points that have none."""
-    run = _Sync(state, progress)
+async def fill(
+    state: IndexState, progress: Callable[[int], object], *, part: models.Condition | None = None
+) -> SyncReport:
+    """Give features to the points that have none, and are a part if one is given."""
+    run = _Sync(state, progress, part=part)
     await run.write_missing(count_all=True)
     return run.report()
 
 
-async def write_vectors(state: IndexState, progress: Callable[[int], object]) -> None:
-    """Write the vectors of features alone, while the index still answers by another one."""
-    run = _Sync(state, progress)
+async def write_vectors(
+    state: IndexState, progress: Callable[[int], object], *, part: models.Condition | None = None
+) -> None:
+    """Write the vectors of features alone, of a part if one is given, while the index still answers by another one."""
+    run = _Sync(state, progress, part=part)
     await run.write_vectors()
 
 
@@ -126,8 +134,10 @@ class _Sync:
         state: IndexState,
         progress: Callable[[int], object],
         set_aside: float | AsBefore | None = "as before",
+        part: models.Condition | None = None,
     ) -> None:
         self._set_aside = set_aside
+        self._part = part
         self._state = state
         self._source = source_of(state)
         self._engine: Engine = own_engine(state)
@@ -183,6 +193,8 @@ class _Sync:
             await self._is_written(operations, [change.item.point_id for change in changes])
 
     def _reading(self, chosen: models.Filter | None) -> AbstractAsyncContextManager[AsyncIterator[list[models.Record]]]:
+        if self._part is not None:
+            chosen = models.Filter(must=[self._part, *([] if chosen is None else [chosen])])
         return scanning(
             self._engine,
             self._state.points,
