@@ -59,8 +59,9 @@ def embedded(tmp_path, encoder):
 WRITER = """
 import sys
 from fg_search import ConfidenceIndex, FeatureEmbeddings
-from fg_search.index import ingestion, progress
+from fg_search.index import ingestion
 from fg_search.index.state import IndexState
+from fg_search.model import progress
 
 embedding = FeatureEmbeddings.load(sys.argv[2])
 IndexState.encode = lambda self, texts, batch_size, role, **_: embedding[[0] * len(texts)]
