@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("ray", reason="needs Ray: pip install 'fg-search[ray]'")
 
 import ray.data
+from advising import Advice
 from index_fixtures import without_history
 from pyarrow import Table, parquet
 from qdrant_client import models
@@ -120,8 +121,10 @@ def test_an_audit_of_a_server_counts_by_slice_and_names_what_is_missing(workers,
     assert (audit.missing, audit.changed, audit.extra, audit.other_vectors) == (1, 1, 1, 1)
     assert not audit.is_complete
     assert f'the item "{ids[0]}" is missing' in "\n".join(audit.examples)
-    with pytest.raises(StorageError, match="1 missing, 1 other than there"):
+    advice = Advice("somebody else may write to the index; add the data again, only what differs is written")
+    with advice.raised(StorageError):
         audit.check()
+    assert indexer.add(data, sampled=0).written == 2
 
 
 def test_bad_rows_are_named_before_anything_is_written(workers, tmp_path, saved_encoder):
@@ -132,8 +135,15 @@ def test_bad_rows_are_named_before_anything_is_written(workers, tmp_path, saved_
     for named in (":1: no column 'text'; there are 'id', 'txt'", ":2: 'text' is empty", ":3: 'id' is 2.5"):
         assert f"{bad}{named}" in str(raised.value)
     twins = jsonl(tmp_path / "twins.jsonl", {"id": 7, "text": "a"}, {"id": 7, "text": "b"})
-    with pytest.raises(RecordError, match=r"twins.jsonl:1 and .*twins.jsonl:2 share the id 7 but differ"):
+    advice = Advice("… ids are shared by rows that differ; give each item its own id")
+    with advice.raised(RecordError) as raised:
         indexer.add(twins, id="id")
+    assert f"{twins}:1 and {twins}:2 share the id 7 but differ" in str(raised.value)
+    with Advice("the ending is not known; use one of …").raised(RecordError):
+        indexer.add(twins.rename(tmp_path / "twins.json5"), id="id")
+    advice = Advice("… is no file that every node has; let Ray read it: pass ray.data.read_parquet(…) in its place")
+    with advice.raised(ValueError):
+        indexer.add("s3://items/a.parquet", id="id")
     with ConfidenceIndex(tmp_path / "index") as index:
         assert index.count() == 0
 
@@ -144,12 +154,26 @@ def test_bad_rows_are_left_out_if_that_is_asked_for(workers, tmp_path, saved_enc
     assert (report.written, report.unchanged, report.bad, report.audit.items) == (1, 1, 1, 1)
 
 
-def test_an_encoder_that_a_worker_cannot_read_is_named(workers, tmp_path, encoder):
+def test_an_encoder_that_a_worker_cannot_read_is_named(workers, tmp_path, encoder, tiny_model):
     with ConfidenceIndex(tmp_path / "index", encoder):
         pass
     data = jsonl(tmp_path / "rows.jsonl", {"text": "parcel"})
-    with pytest.raises(EncoderNotFoundError, match=r"the node .* cannot read the encoder: .*gone"):
-        RayIndexer(tmp_path / "index", workers=workers).add(data, encoder=tmp_path / "gone")
+    indexer = RayIndexer(tmp_path / "index", workers=workers)
+    advice = Advice(
+        "the node … cannot read the encoder: …; put it where all nodes have it under the same path, or pass a "
+        "function that makes it"
+    )
+    with advice.raised(EncoderNotFoundError):
+        indexer.add(data, encoder=tmp_path / "gone")
+    unsaved = FeatureGroupEncoder(tiny_model).fit(["my card", "my loan"], labels=["card", "loan"], steps=2)
+    with ConfidenceIndex(tmp_path / "unsaved", unsaved):
+        pass
+    advice = Advice(
+        "the index … was filled by an encoder that was never saved; pass its folder, or a function that makes it, as "
+        "encoder=…"
+    )
+    with advice.raised(EncoderNotFoundError):
+        RayIndexer(tmp_path / "unsaved", workers=workers).audit(data)
 
 
 def test_refit_by_workers_is_refit(workers, tmp_path, rows, saved_encoder, points_of):
@@ -197,13 +221,22 @@ def test_slices_are_those_of_qdrant():
 
 
 def test_what_workers_cannot_reach_is_refused(workers, tmp_path, encoder):
-    with pytest.raises(ValueError, match="memory"):
+    with Advice("workers are processes of their own, which reach nothing in memory; give a folder or a URL").raised():
         RayIndexer(":memory:", workers=workers).sync()
-    with pytest.raises(TypeError, match="a folder or a URL"):
+    with Advice("workers open the index themselves: give a folder or a URL as location, not …").raised(TypeError):
         RayIndexer(EdgeClient(tmp_path), workers=workers).sync()
     with pytest.raises(IndexNotFoundError):
         RayIndexer(tmp_path / "none", workers=workers).refit(tmp_path / "new")
-    with pytest.raises(TypeError, match=r"encoder\.save"):
+    advice = Advice(
+        "encoder must be the folder of a saved encoder or a function that makes one in each worker, got "
+        "…; save it with encoder.save(folder)"
+    )
+    with advice.raised(TypeError):
         RayIndexer(tmp_path / "index", workers=workers).migrate(encoder)
-    with pytest.raises(ValueError, match=r"100 workers of 0\.5 CPU each.*the Ray cluster has 2"):
+    advice = Advice(
+        "… workers of … … each… need …, and the Ray cluster has …; take fewer workers or a smaller share: "
+        "Workers(count, …s=…)"
+    )
+    with advice.raised(ValueError) as raised:
         RayIndexer(tmp_path / "index", workers=Workers(100)).add(tmp_path, encoder=encoder)
+    assert "100 workers of 0.5 CPU each" in str(raised.value)
