@@ -7,7 +7,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min((os.cpu_count() or 1) + 1,
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 INSTALL ?= $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo review test test-integrations coverage test-lowest lint wheel docs pictures clean
+.PHONY: demo review test test-docs test-integrations coverage test-lowest lint wheel docs pictures clean
 
 demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with the package
 	$(BIN)/fg-search demo
@@ -15,8 +15,11 @@ demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with 
 review: $(VENV)/.demo ## correct wrong labels of the same corpus on the page, and see what that brings
 	$(BIN)/fg-search demo --review
 
-test: $(VENV)/.dev ## all tests but those of integrations, on all cores
-	$(PYTEST) --ignore tests/integrations -m "not frameworks"
+test: $(VENV)/.dev ## all tests but those of documentation and integrations, on all cores
+	$(PYTEST) --ignore tests/integrations --ignore tests/docs
+
+test-docs: $(VENV)/.dev ## what the documentation shows is run, and its links and commands are looked up
+	$(PYTEST) tests/docs -m "not frameworks"
 
 # in one process: to load four frameworks takes half as long as all of their tests
 test-integrations: $(VENV)/.dev ## tests of integrations, with the standard suites of their ecosystems, and the pages about them

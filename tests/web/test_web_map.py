@@ -139,7 +139,7 @@ def test_some_items_are_shown_while_all_others_are_being_placed(browse, common, 
 
 
 def test_maps_of_a_few_tenants_are_kept(encoder, monkeypatch):
-    monkeypatch.setattr("fg_search.web.kept_map._MOST_TENANTS", 2)
+    monkeypatch.setitem(kept_map.__globals__, "_MOST_TENANTS", 2)
     with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="team")) as index:
         for name in ("a", "b", "c"):
             index.tenant(name).add([f"my card {name}", "a loan", "my pin"], ids=[1, 2, 3])
