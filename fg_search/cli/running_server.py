@@ -52,6 +52,8 @@ class RunningServer:
             return None
         try:
             return cls(**json.loads((folder / FILE).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None  # it has just ended
         except PermissionError:
             raise FgSearchError(
                 f"{folder} is open in a `fg-search serve` of another user, who alone may ask it here"
@@ -121,10 +123,12 @@ def announced(location: str, server: RunningServer) -> Iterator[None]:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else may read, not even for a moment."""
-    path.unlink(missing_ok=True)  # of a server that was killed
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+    """Write a file that nobody else may read, nor its owner before it is whole."""
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)  # of a server that was killed
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+    part.replace(path)
 
 
 @contextmanager
@@ -141,11 +145,12 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _is_locked(path: Path) -> bool:
+    """Whether a server holds the lock. Whoever asks needs to read alone, and never keeps others from asking."""
     import portalocker
 
-    with suppress(FileNotFoundError), path.open("a") as lock:
+    with suppress(FileNotFoundError), path.open() as lock:
         try:
-            portalocker.lock(lock, portalocker.LockFlags.EXCLUSIVE | portalocker.LockFlags.NON_BLOCKING)
+            portalocker.lock(lock, portalocker.LockFlags.SHARED | portalocker.LockFlags.NON_BLOCKING)
         except portalocker.exceptions.LockException:
             return True
     return False

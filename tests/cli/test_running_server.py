@@ -4,11 +4,12 @@ import json
 import stat
 import threading
 
+import portalocker
 import pytest
 
 from fg_search import ConfidenceIndex
 from fg_search.cli import search, serve
-from fg_search.cli.running_server import FILE
+from fg_search.cli.running_server import FILE, LOCK, RunningServer
 from fg_search.web.server import server
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -102,3 +103,14 @@ def test_where_it_is_stays_between_the_two(run, while_served, folder):
     (folder / FILE).write_text('{"address": "http://127.0.0.1:9/"}')  # of a server that was killed
     code, _, err = run("search", "card", "--index", folder)
     assert (code, "answers" in err) == (0, False)
+
+
+def test_those_who_ask_at_the_same_time_are_no_server(tmp_path):
+    (tmp_path / FILE).write_text('{"address": "http://127.0.0.1:9/"}')  # of a server that was killed
+    (tmp_path / LOCK).touch(0o444)
+    with (tmp_path / LOCK).open() as other:
+        portalocker.lock(other, portalocker.LockFlags.SHARED)
+        assert RunningServer.of(str(tmp_path)) is None
+    (tmp_path / LOCK).unlink()
+    assert RunningServer.of(str(tmp_path)) is None
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]  # who asks writes nothing
