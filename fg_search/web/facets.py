@@ -54,6 +54,4 @@ def find_facets(index: ConfidenceIndex, tenant: str | None) -> list[Facet]:
 
 def _counted(index: ConfidenceIndex, tenant: str | None, key: str) -> Counter[str]:
     answer = index.client.facet(index.collection, key=key, facet_filter=tenant_filter(index, tenant), limit=_VALUES + 1)
-    return Counter(
-        {str(hit.value).lower() if isinstance(hit.value, bool) else str(hit.value): hit.count for hit in answer.hits}
-    )
+    return Counter({text: hit.count for hit in answer.hits for _, text in short_values({key: hit.value})})

@@ -119,9 +119,9 @@ def test_a_condition_that_no_item_can_meet_is_told_and_nonsense_refused(browse, 
 
 def test_fields_with_an_index_are_counted_by_the_engine(shop, encoder):
     assert [facet.key for facet in find_facets(shop, None)] == ["colour", "new"]
-    settings = IndexSettings(tenant_key="team", filterable={"size": "keyword", "price": "integer"})
+    settings = IndexSettings(tenant_key="team", filterable={"size": "keyword", "price": "integer", "about": "keyword"})
     with ConfidenceIndex(":memory:", encoder, settings=settings) as index:
-        payloads = [{"size": "SMLXY"[i % 5], "price": i} for i in range(10)]
+        payloads = [{"size": "SMLXY"[i % 5], "price": i, "about": "long" * (i % 2 + 20)} for i in range(10)]
         index.tenant("a").add([f"card {i}" for i in range(10)], payloads=payloads)
         index.tenant("b").add(["card"], payloads=[{"size": "secret", "price": 1}])
         (facet,) = find_facets(index.tenant("a"), "a")
