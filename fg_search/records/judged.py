@@ -70,8 +70,8 @@ class JudgedRows:
 
 def read_judged(
     path: Path, *, text: Sequence[str] | None, relevant: Sequence[str], on_error: OnError, **form: str | None
-) -> list[Record]:
-    """Rows of a file that has columns of right answers.
+) -> Iterator[Record]:
+    """Read rows of a file that has columns of right answers.
 
     Args:
         path: The file.
@@ -83,11 +83,10 @@ def read_judged(
     Raises:
         RecordError: What ``read_records`` raises, or if the first row lacks a column of right answers.
     """
-    good = []
     for i, record in enumerate(read_records(path, text=text, on_error=on_error, **form)):
         missing = [column for column in relevant if column not in record.payload]
         if not missing:
-            good.append(record)
+            yield record
             continue
         error = RecordError(
             record.place, f"no column {missing[0]!r}; beside the text there are {listed(record.payload)}"
@@ -95,7 +94,6 @@ def read_judged(
         if not i:  # missing from the first row, the column name is probably mistyped
             raise error
         on_error(error)
-    return good
 
 
 def _answers(

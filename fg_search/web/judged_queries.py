@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated
 
@@ -15,11 +15,14 @@ from starlette.requests import Request
 
 from fg_search.ids import UserId
 from fg_search.records import RecordError, SkippedRows
+from fg_search.records.errors import OnError
 from fg_search.records.judged import JudgedRows, read_judged
+from fg_search.records.record import Record
 from fg_search.web.parameters import Text
 from fg_search.web.site import check_csrf
 
 MOST_JUDGED = 50_000  # queries
+MOST_TEXT = 32 * 1024 * 1024  # characters; a few compressed bytes may stand for as many
 _MOST_FILES, _MOST_FIELDS = 8, 20
 _LONGEST_FIELD = 4_096  # bytes
 
@@ -71,13 +74,14 @@ class Upload:
         """Judged queries in the files.
 
         Raises:
-            RecordError: If there is no file, or one cannot be read, or has no such column; the message names the line.
+            RecordError: If there is no file, one cannot be read or lacks a column, or they hold too much; the message
+                names the line.
         """
         if not self.files:
             raise RecordError("judged queries", "choose a file: JSONL, CSV, TSV or Parquet")
         text, right = self._column("text", "text"), self._column("relevant", "label")
         nothing = [value for value in self.fields.get("out_of_scope", "").split(",") if value]
-        skipped = SkippedRows()
+        skipped, room = SkippedRows(), _Room()
         records = []
         with tempfile.TemporaryDirectory(prefix="fg-search-") as folder:
             try:
@@ -85,12 +89,13 @@ class Upload:
                     path = Path(folder) / str(number) / name
                     path.parent.mkdir()
                     path.write_bytes(content)
-                    records += read_judged(path, text=[text], relevant=[right], on_error=skipped)
+                    for record in read_judged(path, text=[text], relevant=[right], on_error=room.around(skipped)):
+                        kept = replace(record, payload={right: record.payload[right]})
+                        room.take(kept)
+                        records.append(kept)
             except RecordError as error:
                 raise RecordError(_own(error.place, folder), error.problem) from None
         rows = JudgedRows.of(records, relevant=[right], out_of_scope=[value.strip() for value in nothing])
-        if len(records) > MOST_JUDGED:
-            raise RecordError("judged queries", f"there are {len(records):,}, at most {MOST_JUDGED:,} are taken")
         notes = [f"Left out: {_own(message, folder)}" for message in skipped.messages]
         if skipped.count > len(notes):
             notes.append(f"{skipped.count - len(notes):,} more rows were left out.")
@@ -100,12 +105,47 @@ class Upload:
         return self.fields.get(name, "").strip() or otherwise
 
 
+class _Room:
+    """How much more fits in memory: a file is small, and may hold much once it is unpacked."""
+
+    def __init__(self) -> None:
+        self._rows, self._characters = MOST_JUDGED, MOST_TEXT
+
+    def take(self, record: Record) -> None:
+        """Take room for a row, before the next one is read.
+
+        Raises:
+            RecordError: If there is none.
+        """
+        self._take_row()
+        self._characters -= len(record.text) + len(str(record.payload))
+        if self._characters < 0:
+            raise RecordError("judged queries", f"they hold more than the {MOST_TEXT:,} characters that are taken")
+
+    def around(self, handler: OnError) -> OnError:
+        """A handler of bad rows that take room as well."""
+
+        def handle(error: RecordError) -> None:
+            self._take_row()
+            handler(error)
+
+        return handle
+
+    def _take_row(self) -> None:
+        self._rows -= 1
+        if self._rows < 0:
+            raise RecordError("judged queries", f"there are more than the {MOST_JUDGED:,} rows that are taken")
+
+
 async def upload(request: Request) -> Upload:
     """Read a form with files.
 
     Raises:
         HTTPException: If it is not one, or its CSRF token is missing or does not match.
     """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "multipart/form-data":  # the number of fields of other forms is not bounded
+        raise HTTPException(415, "A form with files is expected, which is multipart/form-data.")
     async with request.form(max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=_LONGEST_FIELD) as form:
         fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
         check_csrf(request, fields.pop("csrf", None))

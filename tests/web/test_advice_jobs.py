@@ -1,5 +1,6 @@
 """Jobs from the page (calibrate, evaluate, score, refit), and what it advises about them."""
 
+import gzip
 import json
 import re
 import shutil
@@ -11,7 +12,7 @@ from advising import Advice
 from fastapi.testclient import TestClient
 
 from fg_search import ConfidenceIndex, IndexSettings
-from fg_search.web import security
+from fg_search.web import judged_queries, security
 from fg_search.web.app import create_app
 
 JUDGED = "/health/jobs/judged"
@@ -77,6 +78,20 @@ def test_what_is_wrong_with_a_file_names_its_line(browse, served, questions):
     job = ended(client)
     assert job["state"] == "failed"
     assert job["said"][0] in client.get("/health").text.replace("&#39;", "'")
+
+
+def test_a_small_file_that_holds_much_is_not_read_to_its_end(browse, common, monkeypatch):
+    client = browse(common)
+    monkeypatch.setattr(judged_queries, "MOST_JUDGED", 2)
+    for rows in (['{"text": "a", "label": "b"}'] * 3, ['{"text": "a", "label": "b"}', *"{{"]):
+        sent = upload(client, gzip.compress("\n".join(rows).encode()), name="judged.jsonl.gz")
+        assert sent.status_code == 422
+    assert "judged queries: there are more than the 2 rows that are taken" in sent.text
+    monkeypatch.setattr(judged_queries, "MOST_TEXT", 1_000)
+    long = json.dumps({"text": "a", "label": "b" * 2_000}).encode()
+    sent = upload(client, gzip.compress(long), name="judged.jsonl.gz")
+    assert "judged queries: they hold more than the 1,000 characters that are taken" in sent.text
+    assert client.get("/api/jobs").json() == []
 
 
 def test_a_table_with_other_columns_and_a_word_for_no_answer(browse, served, questions):
@@ -190,6 +205,8 @@ def test_forms_and_bodies_are_bounded_and_signed(browse, common, monkeypatch):
         client.post(JUDGED, data={"kind": "calibrate", "csrf": "x"}, files={"files": ("a.jsonl", b"{}")}).status_code
         == 403
     )
+    many = client.post(JUDGED, content=b"a&" * 100, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert many.status_code == 415
     assert client.post("/health/jobs", data={"kind": "score"}).status_code == 403
     assert client.post("/health/jobs/stop", data={}).status_code == 403
     monkeypatch.setattr(security, "MAX_UPLOAD", 100_000)
