@@ -275,6 +275,16 @@ def test_one_searches_while_typing(serve, open_page, served):
         page.locator(".hit summary").first.click()
     page.wait_for_timeout(50)
     assert [(query.text, query.count) for query in served.logged_queries(only_open=False)] == [("card blocked", 1)]
+    held = []
+    page.route("**/?q=card+blockedx&**", lambda route: held.append(route))
+    with page.expect_request("**/?q=card+blockedx&**"):
+        page.locator("#q").press("End")
+        page.keyboard.press("x")
+    page.keyboard.press("Backspace")
+    page.wait_for_timeout(350)
+    held[0].fulfill(body='<div data-said="too late" data-title="too late"></div>')
+    page.wait_for_timeout(50)
+    assert "10 hits" in page.locator("#said").inner_text()
     page.get_by_text("More settings").click()
     page.get_by_label("Search while typing").uncheck()
     page.locator("#q").fill("loan")

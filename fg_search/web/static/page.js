@@ -95,9 +95,9 @@ addEventListener("keydown", (event) => {
 // A job that is running: its bar moves, and the page comes anew once it has ended.
 const running = document.querySelector("[data-job]");
 async function follow() {
-  const jobs = await fetch("/api/jobs").then((response) => (response.ok ? response.json() : []), () => []);
-  const job = jobs.find((one) => one.id === running.dataset.job);
-  if (job && job.state !== "running") return location.reload();
+  const jobs = await fetch("/api/jobs").then((response) => (response.ok ? response.json() : null)).catch(() => null);
+  const job = jobs?.find((one) => one.id === running.dataset.job);
+  if (jobs && job?.state !== "running") return location.reload(); // a server that was started anew knows none
   if (job) {
     const bar = running.querySelector("progress");
     if (job.total) Object.assign(bar, { max: job.total, value: job.done });

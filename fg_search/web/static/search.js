@@ -39,8 +39,8 @@ function address() {
 
 async function search() {
   const wanted = address();
+  request?.abort(); // its answer would be shown for what is asked now
   if (wanted === asked) return;
-  request?.abort();
   request = new AbortController();
   const begun = performance.now();
   try {
@@ -63,6 +63,7 @@ async function search() {
 // until the page is loaded again
 function pause(why) {
   form.removeEventListener("input", later);
+  field.removeEventListener("compositionend", later);
   const hint = document.getElementById("paused");
   hint.textContent = why;
   hint.hidden = false;
