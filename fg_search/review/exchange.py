@@ -29,7 +29,7 @@ from fg_search.index.info import count_all
 from fg_search.index.logs import entries_in
 from fg_search.index.state import IndexState
 from fg_search.index.unchanged import TOUCHED
-from fg_search.layout.history import History
+from fg_search.layout.history import NO_HISTORY, History
 from fg_search.layout.keys import (
     BASE_VECTOR,
     FEATURES_VECTOR,
@@ -144,6 +144,11 @@ def order_of(own: History, other: History) -> Order:
     return "behind" if other.version > own.version and _goes_on(other, own) else "apart"
 
 
+def _has_decided(own: History, other: History) -> bool:
+    """Whether people have decided about an item what its copy does not know of. Adding it again is no decision."""
+    return bool(own.writers) and own.writers[-1] not in other.writers
+
+
 def _goes_on(longer: History, shorter: History) -> bool:
     if not shorter.version:
         return True
@@ -215,12 +220,13 @@ async def _take_newer(state: IndexState, other: IndexState, progress: Callable[[
             wanted[point] = None
         elif theirs is None:
             taken.lacking[point] = history_of(own)
-        elif (order := order_of(history_of(own), history_of(theirs))) == "ahead":
+        elif not _has_decided(history_of(own), history_of(theirs)):
+            if not are_copies(own, theirs):
+                wanted[point] = history_of(own)
+        elif order_of(history_of(own), history_of(theirs)) == "ahead":
             taken.ahead += 1
-        elif order == "apart":
+        else:
             taken.conflicts[point] = _conflict(own, theirs, "people decided about it here and there")
-        elif not are_copies(own, theirs):
-            wanted[point] = history_of(own)
         if len(wanted) == _PAGE:
             taken.written += await _take(state, other, wanted)
             wanted = {}
@@ -240,18 +246,19 @@ async def _give_newer(
         there = await _retrieved(other, [id_of(record) for record in records])
         for own in records:
             theirs = there.get(id_of(own))
+            if not _has_decided(history_of(own), NO_HISTORY if theirs is None else history_of(theirs)):
+                continue
             if theirs is None:
                 conflicts[id_of(own)] = _conflict(own, None, "it is gone there")
                 continue
-            order = order_of(history_of(own), history_of(theirs))
-            if order == "apart":
+            if order_of(history_of(own), history_of(theirs)) != "ahead":
                 conflicts[id_of(own)] = _conflict(own, theirs, "people decided about it here and there")
-            elif order == "ahead":
-                try:
-                    await _give(other, own, theirs)
-                    given += 1
-                except DecisionConflictError as error:
-                    conflicts[id_of(own)] = _conflict(own, theirs, str(error))
+                continue
+            try:
+                await _give(other, own, theirs)
+                given += 1
+            except DecisionConflictError as error:
+                conflicts[id_of(own)] = _conflict(own, theirs, str(error))
         progress(len(records))
     return given, conflicts
 

@@ -164,6 +164,22 @@ def test_what_was_deleted_by_a_decision_goes_and_what_is_here_alone_stays(server
     assert (conflict.id, conflict.reason) == ("d2", "it is gone there")
 
 
+def test_what_add_has_changed_here_is_no_decision(server, device, client):
+    server.decide("d1", "label", "food", reviewer="Ada")
+    device.pull(client)
+    server.decide("d2", "label", "food", reviewer="Ada")
+    before = items(server)
+    device.add(["my other text"] * 3, ids=["d0", "d1", "d2"], labels=["loan"] * 3)
+    for text in ("my pizza", "my loan"):
+        device.add([text], ids=["mine"])  # twice, so that it has a history
+    assert device.push(client) == exchange.PushReport(0, 0)
+    assert items(server) == before
+    report = device.pull(client)
+    assert (report.written, report.ahead, report.only_here, report.conflicts) == (3, 0, 1, ())
+    assert {**items(server), "mine": (None, None, None)} == items(device)
+    assert {item.text for item in device.items(["d0", "d1", "d2"])}.isdisjoint({"my other text"})
+
+
 def test_items_are_compared_whatever_their_ids(server, device, client):
     ids = [0, 7, 2**40, "name", *(str(uuid5(NAMESPACE_URL, str(i))) for i in range(5))]
     for index, own, other in ((server, ids, "there"), (device, reversed(ids), "here")):
