@@ -1367,12 +1367,13 @@ class AsyncConfidenceIndex:
             collection: Its name. By default it is that of this index.
             api_key: API key of its server; it may be one that may only read.
             remove_extra: Remove items that it lacks as well, unless people have decided about them here. Items that
-                were deleted there by a decision are removed anyway.
+                were deleted there by a decision are removed anyway, unless people have decided about them here since.
             prefer_grpc: Ask its server over gRPC.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Returns:
-            What was taken, and the items that people decided about in both: they are left as they are.
+            What was taken, and the items that people decided about in both: they are left as they are, and named again
+            until one of them gives way. To take those of the other copy, :meth:`delete` them here and pull again.
 
         Raises:
             IndexNotFoundError: If there is no other copy.
@@ -1408,7 +1409,7 @@ class AsyncConfidenceIndex:
 
         Returns:
             What was given, and the items that people decided about in both: they are left as they are. Decide about
-            them there, and pull.
+            them there, :meth:`delete` them here, and pull.
 
         Raises:
             IndexNotFoundError: If there is no other copy.

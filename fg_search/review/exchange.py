@@ -29,7 +29,7 @@ from fg_search.index.info import count_all
 from fg_search.index.logs import entries_in
 from fg_search.index.state import IndexState
 from fg_search.index.unchanged import TOUCHED
-from fg_search.layout.history import History
+from fg_search.layout.history import NO_HISTORY, History
 from fg_search.layout.keys import (
     BASE_VECTOR,
     FEATURES_VECTOR,
@@ -144,6 +144,11 @@ def order_of(own: History, other: History) -> Order:
     return "behind" if other.version > own.version and _goes_on(other, own) else "apart"
 
 
+def _has_decided(own: History, other: History) -> bool:
+    """Whether people have decided about an item what its copy does not know of. Adding it again is no decision."""
+    return bool(own.writers) and own.writers[-1] not in other.writers
+
+
 def _goes_on(longer: History, shorter: History) -> bool:
     if not shorter.version:
         return True
@@ -162,11 +167,11 @@ async def pull(state: IndexState, other: IndexState, *, remove_extra: bool, show
     with progress_bar(await count_all(other), show_progress, "pull") as advance:
         taken = await _take_newer(state, other, advance)
     entries = await _missing_entries(other, state)
-    removed, only_here = await _remove_gone(state, other, taken.lacking, entries, remove_extra=remove_extra)
-    await append_records(state, entries)
+    removed, only_here = await _remove_gone(state, other, taken, entries, remove_extra=remove_extra)
+    await append_records(state, _without_items(entries, taken.conflicts))
     await copy_notes(other, state.engine, state.points)
     await followed(state)
-    return PullReport(taken.points, taken.written, removed, taken.ahead, only_here, tuple(taken.conflicts))
+    return PullReport(taken.points, taken.written, removed, taken.ahead, only_here, tuple(taken.conflicts.values()))
 
 
 async def push(state: IndexState, other: IndexState, *, show_progress: bool | None) -> PushReport:
@@ -180,9 +185,8 @@ async def push(state: IndexState, other: IndexState, *, show_progress: bool | No
     for entry in entries:
         if _is_deletion(entry):
             deleted += await _delete_there(other, entry, conflicts)
-    left = {str(point) for point in conflicts}
-    kept = [entry for entry in entries if payload_of(entry)[ITEM] not in left and not _is_deletion(entry)]
-    await append_records(other, kept)
+    others = [entry for entry in entries if not _is_deletion(entry)]
+    await append_records(other, _without_items(others, conflicts))
     return PushReport(given, deleted, tuple(conflicts.values()))
 
 
@@ -194,14 +198,14 @@ class _Taken:
         points: Number of items of the other.
         written: Number of those that were taken.
         ahead: Number of items that have newer decisions here.
-        conflicts: Items that people decided about in both.
+        conflicts: Items that people decided about in both, by engine's id.
         lacking: Histories of the items that the other does not seem to have, by engine's id.
     """
 
     points: int = 0
     written: int = 0
     ahead: int = 0
-    conflicts: list[ExchangeConflict] = field(default_factory=list)
+    conflicts: dict[PointId, ExchangeConflict] = field(default_factory=dict)
     lacking: dict[PointId, History] = field(default_factory=dict)
 
 
@@ -216,12 +220,13 @@ async def _take_newer(state: IndexState, other: IndexState, progress: Callable[[
             wanted[point] = None
         elif theirs is None:
             taken.lacking[point] = history_of(own)
-        elif (order := order_of(history_of(own), history_of(theirs))) == "ahead":
+        elif not _has_decided(history_of(own), history_of(theirs)):
+            if not are_copies(own, theirs):
+                wanted[point] = history_of(own)
+        elif order_of(history_of(own), history_of(theirs)) == "ahead":
             taken.ahead += 1
-        elif order == "apart":
-            taken.conflicts.append(_conflict(own, theirs, "people decided about it here and there"))
-        elif not are_copies(own, theirs):
-            wanted[point] = history_of(own)
+        else:
+            taken.conflicts[point] = _conflict(own, theirs, "people decided about it here and there")
         if len(wanted) == _PAGE:
             taken.written += await _take(state, other, wanted)
             wanted = {}
@@ -241,18 +246,19 @@ async def _give_newer(
         there = await _retrieved(other, [id_of(record) for record in records])
         for own in records:
             theirs = there.get(id_of(own))
+            if not _has_decided(history_of(own), NO_HISTORY if theirs is None else history_of(theirs)):
+                continue
             if theirs is None:
                 conflicts[id_of(own)] = _conflict(own, None, "it is gone there")
                 continue
-            order = order_of(history_of(own), history_of(theirs))
-            if order == "apart":
+            if order_of(history_of(own), history_of(theirs)) != "ahead":
                 conflicts[id_of(own)] = _conflict(own, theirs, "people decided about it here and there")
-            elif order == "ahead":
-                try:
-                    await _give(other, own, theirs)
-                    given += 1
-                except DecisionConflictError as error:
-                    conflicts[id_of(own)] = _conflict(own, theirs, str(error))
+                continue
+            try:
+                await _give(other, own, theirs)
+                given += 1
+            except DecisionConflictError as error:
+                conflicts[id_of(own)] = _conflict(own, theirs, str(error))
         progress(len(records))
     return given, conflicts
 
@@ -317,12 +323,16 @@ async def _give(other: IndexState, own: models.Record, theirs: models.Record) ->
 async def _remove_gone(
     state: IndexState,
     other: IndexState,
-    lacking: Mapping[PointId, History],
+    taken: _Taken,
     entries: Sequence[models.Record],
     *,
     remove_extra: bool,
 ) -> tuple[int, int]:
-    """Remove what was deleted in the other copy by a decision. Return how many, and how many it lacks besides."""
+    """Remove what was deleted in the other copy by a decision, unless people have decided about it here since.
+
+    Return how many, and how many it lacks besides.
+    """
+    lacking = taken.lacking
     deleted = {payload_of(entry)[ITEM]: _history_of_deleted(entry) for entry in entries if _is_deletion(entry)}
     removed = only_here = 0
     for page in pages(list(lacking), _PAGE):
@@ -338,6 +348,9 @@ async def _remove_gone(
         ]
         if leaving:
             await state.engine.delete(state.points, leaving)
+        left = [point for point in gone if str(point) in deleted and point not in leaving]
+        for point, own in (await _retrieved(state, left)).items() if left else ():
+            taken.conflicts[point] = _conflict(own, None, "it was deleted there, and people decided about it here")
         removed += len(leaving)
         only_here += len(gone) - len(leaving)
     return removed, only_here
@@ -373,6 +386,12 @@ async def _missing_entries(source: IndexState, destination: IndexState) -> list[
     known = set(await entries_in(destination.engine, decision_log(destination.collection)))
     missing = [entry for entry in await entries_in(source.engine, log) if entry not in known]
     return [entry for page in pages(missing, _PAGE) for entry in await source.engine.retrieve(log, page, copies="most")]
+
+
+def _without_items(entries: Sequence[models.Record], left: Mapping[PointId, object]) -> list[models.Record]:
+    """Entries about other items: a log that tells of what was not carried out is in the way of undo."""
+    names = {str(point) for point in left}
+    return [entry for entry in entries if payload_of(entry)[ITEM] not in names]
 
 
 def _is_deletion(entry: models.Record) -> bool:

@@ -105,6 +105,35 @@ def test_what_both_decided_stays_and_is_named(server, device, client):
     assert items(device)["d0"] == before[1]["d0"]
 
 
+def test_what_was_deleted_there_and_decided_about_here_is_named_each_time(server, device, client):
+    server.decide("d0", "delete", reviewer="Ada")
+    device.decide("d0", "label", "food", reviewer="Bo")
+    for remove_extra in (False, True):
+        (conflict,) = device.pull(client, remove_extra=remove_extra).conflicts
+        assert (conflict.id, conflict.here, conflict.there) == ("d0", "food", None)
+        assert conflict.reason == "it was deleted there, and people decided about it here"
+    assert items(device)["d0"][0] == "food"
+    device.delete(["d0"])
+    assert device.pull(client).conflicts == ()
+    assert [entry[1:] for entry in log(device)] == [("d0", "label", "Bo"), ("d0", "delete", "Ada")][::-1]
+
+
+def test_a_conflict_is_over_once_the_item_is_removed_here_and_pulled(server, device, client):
+    server.decide("d0", "label", "loan", reviewer="Ada")
+    number = device.decide("d0", "label", "food", reviewer="Bo").number
+    assert len(device.pull(client).conflicts) == 1
+    device.undo(number, reviewer="Bo")  # what was decided there, and not taken, is not in the way
+    assert [one.here for one in device.pull(client).conflicts] == ["card"]
+    server.decide("d0", "label", "food", reviewer="Ada")
+    assert len(device.pull(client).conflicts) == 1
+    device.delete(["d0"])
+    assert device.pull(client) == exchange.PullReport(48, 1, 0, 0, 0)
+    assert items(device) == items(server)
+    assert {entry[3] for entry in log(device)} == {"Ada", "Bo"}
+    assert (device.push(client).conflicts, device.pull(client).conflicts) == ((), ())
+    assert log(server) == log(device)
+
+
 def test_a_decision_there_in_the_same_moment_wins(server, device, client, monkeypatch):
     device.decide("d0", "label", "food", reviewer="Bo")
     change = exchange.change_item
@@ -133,6 +162,22 @@ def test_what_was_deleted_by_a_decision_goes_and_what_is_here_alone_stays(server
     assert items(device).keys() - items(server).keys() == {"d2"}  # somebody decided about it here
     (conflict,) = device.push(client).conflicts
     assert (conflict.id, conflict.reason) == ("d2", "it is gone there")
+
+
+def test_what_add_has_changed_here_is_no_decision(server, device, client):
+    server.decide("d1", "label", "food", reviewer="Ada")
+    device.pull(client)
+    server.decide("d2", "label", "food", reviewer="Ada")
+    before = items(server)
+    device.add(["my other text"] * 3, ids=["d0", "d1", "d2"], labels=["loan"] * 3)
+    for text in ("my pizza", "my loan"):
+        device.add([text], ids=["mine"])  # twice, so that it has a history
+    assert device.push(client) == exchange.PushReport(0, 0)
+    assert items(server) == before
+    report = device.pull(client)
+    assert (report.written, report.ahead, report.only_here, report.conflicts) == (3, 0, 1, ())
+    assert {**items(server), "mine": (None, None, None)} == items(device)
+    assert {item.text for item in device.items(["d0", "d1", "d2"])}.isdisjoint({"my other text"})
 
 
 def test_items_are_compared_whatever_their_ids(server, device, client):
