@@ -1535,8 +1535,9 @@ class ConfidenceIndex:
                 three see :meth:`score_items`. ``"unfamiliar"``: items that are least like what the encoder learned
                 from. ``"unread"``: texts of which the model knows or reads a part only. ``"unsure"``: items that a
                 reviewer left to somebody else, see :meth:`decide`. ``"second"``: items that one reviewer decided
-                about, shown without the decision, for a second opinion: see ``opinion_on`` of :meth:`decide`. The
-                engine orders all of them.
+                about, shown without the decision, for a second opinion: see ``opinion_on`` of :meth:`decide`.
+                ``"differ"``: items of which the second opinion was another one, with both (``item.opinions``), for
+                somebody to settle by any decision. The engine orders all of them.
             limit: Maximum number of items.
             offset: Number of items to skip.
             label: List only items with this label.

@@ -51,6 +51,12 @@ class Outlook:
         return f"{way}; {self.best:.1%} can be promised now"
 
 
+def best_precision(promise: PrecisionPromise, delta: float = DELTA) -> float | None:
+    """Highest precision that can be promised now, rounded down to tenths of a percent; ``None`` if there is none."""
+    best = float(np.floor(1000 * promise.curve.lower.max()) / 1000) if len(promise.curve.lower) else 0.0
+    return best if best > 0 and promise.threshold(best, delta) else None
+
+
 def outlook(promise: PrecisionPromise, target: float, delta: float = DELTA) -> Outlook | None:
     """Look ahead. ``None`` if the target can be promised as it is.
 
@@ -65,8 +71,7 @@ def outlook(promise: PrecisionPromise, target: float, delta: float = DELTA) -> O
     if promise.threshold(target, delta):
         return None
     count = len(promise.judged)
-    best = float(np.floor(1000 * promise.curve.lower.max()) / 1000) if len(promise.curve.lower) else 0.0
-    best_now = best if best > 0 and promise.threshold(best, delta) else None
+    best_now = best_precision(promise, delta)
     least = fewest_answers(target, delta)
     share = promise.share
     stated = share.value if share.source == "stated" else None

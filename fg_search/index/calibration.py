@@ -19,7 +19,7 @@ from fg_search.confidence.answer_model import AnswerEvidence
 from fg_search.confidence.calibrator import Calibrator
 from fg_search.confidence.group_promise import GroupPromise, GroupThresholds, JudgedGroups, PromiseBy
 from fg_search.confidence.label_sets import LabelCutoff
-from fg_search.confidence.outlook import Outlook, outlook
+from fg_search.confidence.outlook import Outlook, best_precision, outlook
 from fg_search.confidence.promise import DELTA, Adaptation, PrecisionPromise
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.confidence.traffic_shift import TrafficShift
@@ -162,6 +162,11 @@ class Calibration:
             What is in sight; ``None`` if the target can be promised as it is.
         """
         return outlook(self.promise, target, delta)
+
+    @cached_property
+    def best_precision(self) -> float | None:
+        """Highest precision that can be promised now, rounded down to tenths of a percent; ``None`` for none."""
+        return best_precision(self.promise)
 
     def groups(self, target: float, delta: float = DELTA) -> list[GroupPromise]:
         """What is promised to each label or tenant, the least precise one first.

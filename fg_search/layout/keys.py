@@ -28,6 +28,7 @@ REVIEW_NOTE_KEY = f"{PAYLOAD_KEY}.{REVIEWED_KEY}"
 REVIEWED_ACTION_KEY = f"{REVIEW_NOTE_KEY}.action"
 REVIEWER_KEY = f"{REVIEW_NOTE_KEY}.reviewer"
 OPINION_ON_KEY = f"{REVIEW_NOTE_KEY}.opinion_on"  # number of the decision that this is a second opinion on
+DIFFER_KEY = f"{REVIEW_NOTE_KEY}.differ"  # true where two differ, false once somebody has settled that
 
 HISTORY_KEY = "history"  # within ours: how often people changed the item, and decisions that are not in the log yet
 ITEM_HISTORY_KEY = f"{PAYLOAD_KEY}.{HISTORY_KEY}"

@@ -10,6 +10,7 @@ from warnings import warn
 
 from fg_search.errors import DecisionConflictError
 from fg_search.ids import UserId
+from fg_search.layout.keys import REVIEWED_KEY
 from fg_search.layout.logs import KEY
 from fg_search.validation import check_label, check_text
 
@@ -75,15 +76,22 @@ class ReviewDecision:
         return {KEY: key, **{name: value for name, value in self.to_payload().items() if value is not None}}
 
     @property
-    def note(self) -> dict[str, str | int]:
+    def note(self) -> dict[str, Any]:
         """Note of the decision in the item's payload, which takes the item out of the queue."""
-        note: dict[str, str | int] = {
+        note: dict[str, Any] = {
             "action": self.action,
             "reviewer": self.reviewer,
             "time": self.time,
             "number": self.number,
         }
-        return note if self.opinion_on is None else note | {"opinion_on": self.opinion_on}
+        before = (self.seen or {}).get(REVIEWED_KEY) or {}
+        if self.opinion_on is not None:
+            note["opinion_on"] = self.opinion_on
+            if self.action in SETTLING and self.before != self.after:
+                note |= {"differ": True, "first": {"reviewer": before["reviewer"], "label": self.before or ""}}
+        elif "differ" in before:
+            note["differ"] = False  # whoever decides now has seen both
+        return note
 
     def is_noted_in(self, note: Mapping[str, Any] | None) -> bool:
         """Whether a note in an item's payload is that of this decision."""

@@ -8,7 +8,16 @@ from typing import Any, Literal
 from fg_search.ids import UserId
 
 Kind = Literal[
-    "ambiguous", "contradicted", "conflicting", "duplicate", "outlier", "unfamiliar", "unread", "unsure", "second"
+    "ambiguous",
+    "contradicted",
+    "conflicting",
+    "duplicate",
+    "outlier",
+    "unfamiliar",
+    "unread",
+    "unsure",
+    "second",
+    "differ",
 ]
 
 
@@ -30,6 +39,22 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Opinion:
+    """What a reviewer holds to be the right label of an item.
+
+    Attributes:
+        reviewer: Name of the reviewer.
+        label: The label, ``None`` for none.
+    """
+
+    reviewer: str
+    label: str | None
+
+    def __str__(self) -> str:
+        return f"{self.reviewer} says {'no label' if self.label is None else self.label}"
+
+
+@dataclass(frozen=True)
 class ReviewItem:
     """An item that a person should look at.
 
@@ -42,7 +67,8 @@ class ReviewItem:
             ``"conflicting"`` (a near-duplicate has another label), ``"duplicate"`` (another item has the same text),
             ``"outlier"`` (it is far from all others), ``"unfamiliar"`` (it is like little that the encoder learned
             from), ``"unread"`` (the model knows or reads a part of the text only), ``"unsure"`` (a reviewer left it
-            to somebody else) or ``"second"`` (a reviewer decided about it, and nobody else has yet).
+            to somebody else), ``"second"`` (a reviewer decided about it, and nobody else has yet) or ``"differ"``
+            (a second opinion was another one, and nobody has settled it yet).
         score: Urgency among items of its kind, in [0, 1].
         confidence: Confidence of the item's embedding, in [1/K, 1]. If it is low, the text is ambiguous to the model.
         group_confidence: Confidence of each feature group, in [1/K, 1].
@@ -55,6 +81,7 @@ class ReviewItem:
         contradicting: Nearest items of other labels, the nearest first, if evidence was asked for. A conflicting item
             always has its near-duplicates here.
         opinion_on: For a second opinion: number of the decision that it is about, for :meth:`ConfidenceIndex.decide`.
+        opinions: Where two differ: the first opinion and the second, which holds until somebody settles it.
     """
 
     id: UserId
@@ -71,3 +98,4 @@ class ReviewItem:
     agreeing: tuple[Example, ...] = field(default=(), repr=False)
     contradicting: tuple[Example, ...] = field(default=(), repr=False)
     opinion_on: int | None = None
+    opinions: tuple[Opinion, ...] = ()

@@ -52,7 +52,14 @@ class LabelScores:
         vague = ": too few examples to tell more exactly" if self.upper - self.lower > _VAGUE else ""
         rest = f"; {too_few_reason(self.unscored)}" if self.unscored else ""
         wrong = f"{self.wrong:.1%} are probably wrong ({self.lower:.1%} to {self.upper:.1%}{vague})"
-        return f"{scored:,} labels scored: {wrong}; another one is suggested for {self.suggested:,}{rest}"
+        return f"{scored:,} labels scored: {wrong}; {self._suggestions}{rest}"
+
+    @property
+    def _suggestions(self) -> str:
+        if self.suggested or not self.listed:
+            return f"another one is suggested for {self.suggested:,}"
+        listed = "the one" if self.listed == 1 else f"the {self.listed:,}"
+        return f"for none another one is more probable than not, and {listed} contradicted the most can be reviewed"
 
 
 async def score_labels(state: IndexState, *, seed: int, progress: Callable[[int], object]) -> LabelScores:

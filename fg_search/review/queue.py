@@ -20,6 +20,7 @@ from fg_search.layout.conditions import equals, is_empty
 from fg_search.layout.keys import (
     BASE_VECTOR,
     CONFIDENCE_KEY,
+    DIFFER_KEY,
     FAMILIARITY_KEY,
     FEATURES_VECTOR,
     LABEL_KEY,
@@ -47,6 +48,7 @@ _LOW_FIRST: dict[str, str] = {  # what is low is urgent
     "unfamiliar": FAMILIARITY_KEY,
     "unsure": CONFIDENCE_KEY,
     "second": CONFIDENCE_KEY,
+    "differ": CONFIDENCE_KEY,
 }
 _SCORE_KEYS: dict[str, str] = {
     **_LOW_FIRST,
@@ -67,6 +69,7 @@ _ORDERS: dict[str, models.OrderBy | None] = {
     "second": None,  # by id, which is about at random: what two say of these stands for all that was decided
 }
 _UNSURE = equals(REVIEWED_ACTION_KEY, "unsure")
+_DIFFER = equals(DIFFER_KEY, True)
 _SETTLED = models.FieldCondition(key=REVIEWED_ACTION_KEY, match=models.MatchAny(any=[*SETTLING]))
 
 
@@ -134,14 +137,18 @@ async def _check_scored(state: IndexState, kind: str) -> None:
 
 def _condition(state: IndexState, options: ReviewOptions) -> models.Filter | None:
     """Filter for all items of a list, and for those that :func:`_standing` leaves out."""
-    stages: dict[str, models.Condition] = {"second": _second(options.reviewer), "unsure": _UNSURE}
+    stages: dict[str, models.Condition] = {
+        "second": _second(options.reviewer),
+        "unsure": _UNSURE,
+        "differ": _DIFFER,
+    }
     return state.scope(stages.get(options.kind, UNDECIDED), *_conditions(options), options.query_filter)
 
 
 def _second(reviewer: str | None) -> models.Filter:
-    """Items that one person decided about, who is not the reviewer."""
+    """Items that one person alone decided about, who is not the reviewer."""
     own: list[models.Condition] = [] if reviewer is None else [equals(REVIEWER_KEY, reviewer)]
-    return models.Filter(must=[_SETTLED, is_empty(OPINION_ON_KEY)], must_not=own)
+    return models.Filter(must=[_SETTLED, is_empty(OPINION_ON_KEY), is_empty(DIFFER_KEY)], must_not=own)
 
 
 def _conditions(options: ReviewOptions) -> Iterator[models.Condition]:

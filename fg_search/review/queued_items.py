@@ -21,7 +21,7 @@ from fg_search.review.issues.reasons import (
     unfamiliarity_reason,
     unread_reason,
 )
-from fg_search.review.items import Kind, ReviewItem
+from fg_search.review.items import Kind, Opinion, ReviewItem
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def to_review_item(queued: QueuedItem, kind: Kind, metadata: IndexMetadata) -> R
         agreeing=agreeing,
         contradicting=contradicting,
         opinion_on=features[REVIEWED_KEY].get("number", 0) if kind == "second" else None,  # none before 0.2
+        opinions=_opinions(features) if kind == "differ" else (),
     )
 
 
@@ -101,7 +102,15 @@ def reason_of(item: ReviewItem, queued: QueuedItem) -> str:
     )
     if item.kind == "second":
         return f"{features[REVIEWED_KEY]['reviewer']} decided about it, which is not shown; {reason}"
+    if item.kind == "differ":
+        return f"{', '.join(map(str, item.opinions))}; {reason}"
     return reason if item.kind != "unsure" else f"{features[REVIEWED_KEY]['reviewer']} was not sure; {reason}"
+
+
+def _opinions(features: Mapping[str, Any]) -> tuple[Opinion, Opinion]:
+    note = features[REVIEWED_KEY]
+    first = note["first"]
+    return Opinion(first["reviewer"], first["label"] or None), Opinion(note["reviewer"], features.get("label"))
 
 
 def _score(kind: Kind, features: Mapping[str, Any], scores: Mapping[str, Any]) -> float:

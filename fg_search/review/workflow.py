@@ -259,7 +259,7 @@ async def _check_opinion(state: IndexState, user_id: UserId, seen: SeenItem, num
         raise await newer_decision(state, user_id, seen.history)
     if note["reviewer"] == reviewer:
         raise ValueError(f"{reviewer} made the decision {number}; a second opinion is somebody else's")
-    if note["action"] not in SETTLING or "opinion_on" in note:
+    if note["action"] not in SETTLING or "opinion_on" in note or "differ" in note:
         raise ValueError(f"the decision {number} needs no second opinion: see index.review(kind='second')")
 
 

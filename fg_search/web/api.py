@@ -110,6 +110,13 @@ class ExampleBody(BaseModel):
     similarity: float
 
 
+class OpinionBody(BaseModel):
+    """What a reviewer holds to be the right label."""
+
+    reviewer: str
+    label: str | None
+
+
 class ItemBody(BaseModel):
     """An item to review."""
 
@@ -127,6 +134,7 @@ class ItemBody(BaseModel):
     agreeing: list[ExampleBody]
     contradicting: list[ExampleBody]
     opinion_on: int | None = Field(description="For a second opinion: number of the decision that it is about.")
+    opinions: list[OpinionBody] = Field(description="Where two differ: the first opinion and the second, which holds.")
 
     @classmethod
     def of(cls, item: ReviewItem) -> ItemBody:

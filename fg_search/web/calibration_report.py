@@ -21,6 +21,16 @@ from fg_search.report import charts
 
 TARGETS = (0.8, 0.9, 0.95, 0.99)
 _USUAL = 0.95
+_WORTH = 0.5  # a promise of less would be one of more wrong answers than right ones
+
+
+def offered_thresholds(calibration: Calibration) -> list[PrecisionThreshold]:
+    """Thresholds for :data:`TARGETS`; before them, if none of these can be promised, for the best that can be."""
+    usual = [calibration.threshold(target) for target in TARGETS]
+    best = calibration.best_precision
+    if any(usual) or best is None or best < _WORTH:
+        return usual
+    return [calibration.threshold(best), *usual]
 
 
 @dataclass(frozen=True)

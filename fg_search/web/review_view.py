@@ -26,7 +26,7 @@ from fg_search.web.reviewers_view import midnight
 from fg_search.web.site import FormFields, Site, link
 
 LISTED = 100  # items fetched
-KINDS: dict[Kind, str] = {**{kind: kind.capitalize() for kind in get_args(Kind)}, "second": "Second"}
+KINDS: dict[Kind, str] = {kind: kind.capitalize() for kind in get_args(Kind)}
 
 SCORES: dict[str, str] = {  # of those lists whose score is not the confidence
     "contradicted": "Label wrong",
@@ -39,6 +39,7 @@ SCORES: dict[str, str] = {  # of those lists whose score is not the confidence
 
 _LABELS = 1000  # labels offered for completion
 _SHOWN = 3  # neighbours on each side, and labels with a key of their own
+_LIKELY = 0.5  # probability from which a label is more likely wrong than right
 _NEAR = 0.75  # share of the nearest neighbour's similarity that a neighbour needs for its label to get a key
 _RECENT = 5  # decisions shown
 _UPCOMING = 6  # items shown after the current one
@@ -57,26 +58,33 @@ class Progress:
         today: Number of decisions made today that are in effect.
         by_reviewer: The same by the name of the reviewer, whoever made most first.
         recent: The latest decisions in effect, newest first.
+        own: The latest decision in effect of whoever looks, of today or among the latest of all; ``None`` for none.
     """
 
     today: int
     by_reviewer: Mapping[str, int]
     recent: Sequence[ReviewDecision]
+    own: ReviewDecision | None
 
     @classmethod
-    def of(cls, index: ConfidenceIndex, *, only: str | None) -> Progress:
+    def of(cls, index: ConfidenceIndex, reviewer: str, *, is_blind: bool) -> Progress:
         """Read the progress from the decision log.
 
         Args:
             index: The index.
-            only: Whose decisions may be shown, ``None`` for everybody's.
+            reviewer: Who looks.
+            is_blind: Whether nobody else's decisions may be shown.
         """
         today = index.decisions(standing=True, since=midnight())
-        if only is None:
-            recent = index.decisions(standing=True, limit=_RECENT)
-        else:
-            recent = [entry for entry in today if entry.reviewer == only][-_RECENT:]
-        return cls(len(today), dict(Counter(entry.reviewer for entry in today).most_common()), recent[::-1])
+        latest = index.decisions(standing=True, limit=_RECENT)
+        own = [entry for entry in today if entry.reviewer == reviewer]
+        own = own or [entry for entry in latest if entry.reviewer == reviewer]
+        return cls(
+            len(today),
+            dict(Counter(entry.reviewer for entry in today).most_common()),
+            (own[-_RECENT:] if is_blind else latest)[::-1],
+            own[-1] if own else None,
+        )
 
 
 def router(site: Site) -> APIRouter:
@@ -99,6 +107,8 @@ def router(site: Site) -> APIRouter:
             item=item,
             seen={} if item is None else _seen(site, item),
             score_name=SCORES.get(asked.kind),
+            likely=_likely(site, asked) if items and asked.kind == "contradicted" else None,
+            opinions=[] if item is None else [one for one in item.opinions if one.label is not None],
             choices=[] if item is None else _choices(item),
             labels=sorted(site.index.labels(_LABELS)),
             queue=list(enumerate(items))[position + 1 :][:_UPCOMING],
@@ -107,7 +117,7 @@ def router(site: Site) -> APIRouter:
             left=_left(site, asked, len(items)),
             is_most=asked.kind in _AT_MOST and len(items) == LISTED,
             # whoever gives a second opinion does not see what others decided
-            progress=Progress.of(site.index, only=site.reviewer if asked.kind == "second" else None),
+            progress=Progress.of(site.index, site.reviewer, is_blind=asked.kind == "second"),
             is_undone="undone" in wanted,
             problem=problem,
             conflict=conflict,
@@ -141,8 +151,15 @@ def router(site: Site) -> APIRouter:
 
     @routes.post("/review/undo")
     def undo(request: Request, fields: FormFields) -> Response:
+        number = _checked(UndoRequest, {"number": fields.get("number")}).number
+        if number is None:
+            raise HTTPException(422, "number: that of the decision is expected")
+        other = None if "confirmed" in fields else _of_somebody_else(site, number, fields)
+        if other is not None:
+            item, back = next(iter(site.index.items([other.id])), None), link("/review", **_list_of(fields))
+            return site.page(request, "review_undo.html", decision=other, item=item, fields=fields, back=back)
         try:
-            taken_back = site.undo(_checked(UndoRequest, {"number": fields.get("number")}).number)
+            taken_back = site.undo(number)
         except DecisionConflictError as error:
             return show(request, _list_of(fields), error)
         return _back(fields, item=json.dumps(taken_back.id), undone=1)
@@ -175,6 +192,13 @@ def _left(site: Site, asked: ReviewRequest, listed: int) -> int:
     return site.index.count_review(**options)
 
 
+def _likely(site: Site, asked: ReviewRequest) -> int:
+    """Number of items on the list of contradicted labels whose label is more likely wrong than right."""
+    options = asked.options(site.reviewer) | {"min_score": max(_LIKELY, asked.min_score or 0.0)}
+    del options["diverse"]
+    return site.index.count_review(**options)
+
+
 def _unscored(site: Site, kind: Kind) -> str:
     """Which labels a list that is empty does not speak of."""
     count = site.index.info().unscored if kind == "contradicted" else 0
@@ -203,6 +227,16 @@ def _seen(site: Site, item: ReviewItem) -> dict[str, str]:
     if item.suggested_label is not None:
         seen["suggested"] = json.dumps(item.suggested_label)  # as JSON, because forms normalise line ends
     return seen
+
+
+def _of_somebody_else(site: Site, number: int, fields: Mapping[str, str]) -> ReviewDecision | None:
+    """The decision of this number, if it is the latest one about its item, and somebody else's."""
+    try:
+        item_id = _ITEM_ID.validate_json(fields.get("of", ""))
+    except ValidationError as error:
+        raise HTTPException(422, "; ".join(problems(error))) from error
+    latest = site.index.decisions(item_id=item_id, standing=True, limit=1)
+    return next((one for one in latest if one.number == number and one.reviewer != site.reviewer), None)
 
 
 def _decision(fields: Mapping[str, str]) -> DecisionRequest:
@@ -249,5 +283,6 @@ def _choices(item: ReviewItem) -> list[str]:
     """Labels of near items, to offer as buttons."""
     nearest = max((example.similarity for example in (*item.agreeing, *item.contradicting)), default=0.0)
     near = [example.label for example in item.contradicting if example.similarity >= _NEAR * nearest]
-    choices = [label for label in dict.fromkeys(near) if label not in (None, item.label, item.suggested_label)]
-    return [str(label) for label in choices[:_SHOWN]]
+    offered = {None, item.label, item.suggested_label, *(opinion.label for opinion in item.opinions)}
+    choices = [label for label in dict.fromkeys(near) if label not in offered]
+    return [str(label) for label in choices[: _SHOWN - len(item.opinions)]]

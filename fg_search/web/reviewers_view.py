@@ -30,6 +30,7 @@ def router(site: Site) -> APIRouter:
             reviewers=progress_by_reviewer(standing, midnight()),
             pairs=pairs,
             differing=[link("/items", id=[text_of(one) for one in pair.differing[-_DIFFERING:]]) for pair in pairs],
+            open=site.index.count_review(kind="differ") if pairs else 0,
             least=MIN_ITEMS,
             shown=_DIFFERING,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from fg_search.index.search_results import SearchResult
 from fg_search.layout.conditions import equals
 from fg_search.layout.keys import LABEL_KEY
 from fg_search.queries.entries import Logging
-from fg_search.web.calibration_report import TARGETS
+from fg_search.web.calibration_report import offered_thresholds
 from fg_search.web.facets import Facet, facets_of
 from fg_search.web.item_filter import search_filter
 from fg_search.web.parameters import MAX_CONDITION, MAX_OFFSET, MAX_QUERY, SearchRequest, problems
@@ -31,6 +31,7 @@ TYPING = "Fg-Typing"
 """Header of a search for what is being typed: the answer alone is sent, and nothing is logged or counted."""
 
 _DEFAULT_TARGET = 0.9
+_EVEN = 0.5  # chance to be right below which an answer is more likely wrong
 _PATIENCE = 0.5  # seconds to wait for the values that are offered to filter by
 _DOUBTFUL: dict[str, Literal["flag", "clarify"]] = {"show": "flag", "ask": "clarify"}
 _FIELDS = (
@@ -54,6 +55,7 @@ class Found:
         result: The decision and the hits.
         threshold: Confidence that the result had to reach, if a target precision was set.
         is_checked: Whether the query set any requirement that the result could fail.
+        doubt: Why the page doubts a result that the index, of which no precision was asked, does not.
         notices: Notes for the user on how the search was done.
     """
 
@@ -61,6 +63,7 @@ class Found:
     threshold: float | None
     is_checked: bool
     notices: Sequence[str]
+    doubt: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,9 @@ def router(site: Site) -> APIRouter:
             # a repeated query is in the log already; one sent by another site is not a user's, half of one no query
             log: Logging | None = "none" if is_typing or given["again"] or is_foreign(request.headers) else None
             search = site.index.search if is_typing else site.search
-            found = _find(site, partial(search, log=log), asked, given["label"], _Conditions(chosen, told))
+            found = _find(site, partial(search, log=log), asked, given, _Conditions(chosen, told))
+            if found.doubt is not None and log is None and not asked.offset:
+                site.keep_unanswered(asked.query, found.doubt)
         return site.page(
             request,
             "found.html" if is_typing else "search.html",
@@ -110,7 +115,7 @@ def router(site: Site) -> APIRouter:
             errors=errors,
             found=found,
             items=items,
-            thresholds=thresholds,
+            thresholds=_with_asked(site, thresholds, asked),
             can_ask=_can_ask(site),
             most=MAX_QUERY,
             pages=_pages(given, asked, found),
@@ -151,10 +156,14 @@ def _request(given: Mapping[str, Any]) -> SearchRequest:
 
 
 def _find(
-    site: Site, search: Callable[..., SearchResult], asked: SearchRequest, label: str, conditions: _Conditions
+    site: Site,
+    search: Callable[..., SearchResult],
+    asked: SearchRequest,
+    given: Mapping[str, Any],
+    conditions: _Conditions,
 ) -> Found:
     """Search, among the items that meet the conditions, and have the label if one was chosen."""
-    calibration, told = site.index.calibration, conditions.told
+    label, told = given["label"], conditions.told
     search = partial(search, query_filter=conditions.query_filter)
     if label:
         chosen = models.Filter(must=[equals(LABEL_KEY, label), *filter(None, [conditions.query_filter])])
@@ -164,14 +173,26 @@ def _find(
         result = search(asked.query, **asked.options())
     except NotCalibratedError:
         # the calibration does not cover these options: show the hits, and say that nothing is promised about them
-        lenient = asked.model_copy(update={"target_precision": None, "on_uncertain": "flag"})
-        result = search(lenient.query, **lenient.options())
+        asked = asked.model_copy(update={"target_precision": None, "on_uncertain": "flag"})
+        result = search(asked.query, **asked.options())
+        calibration = site.index.calibration
         known = "not calibrated" if calibration is None else f"calibrated for {calibration.describe_search()}"
-        notice = f"How often answers are right is not promised for these settings: the index is {known}."
-        return Found(result, None, lenient.min_query_confidence is not None, [notice, *told])
-    if calibration is None or asked.target_precision is None:
-        return Found(result, None, asked.min_query_confidence is not None, told)
-    return Found(result, result.threshold, True, told)
+        told = [f"How often answers are right is not promised for these settings: the index is {known}.", *told]
+    if asked.target_precision is not None:
+        return Found(result, result.threshold, True, told)
+    doubt = _doubt(result)
+    if doubt is not None:
+        result = replace(result, uncertain=True, reason=f"{doubt}; {result.reason}")
+    if result.uncertain and given["doubtful"] != "show":
+        result = replace(result, hits=(), decision="abstain")
+    return Found(result, None, asked.min_query_confidence is not None, told, doubt)
+
+
+def _doubt(result: SearchResult) -> str | None:
+    """Why an answer that nothing is promised about is doubtful all the same, ``None`` if it is not, or known to be."""
+    if result.uncertain or not result.hits or result.confidence is None or result.confidence >= _EVEN:
+        return None
+    return f"more likely wrong than right: chance {result.confidence:.2f}"
 
 
 def _chips(given: Mapping[str, Any], facet: Facet) -> list[tuple[str, str]]:
@@ -194,7 +215,17 @@ def _can_ask(site: Site) -> bool:
 
 def _thresholds(site: Site) -> list[PrecisionThreshold]:
     calibration = site.index.calibration
-    return [] if calibration is None else [calibration.threshold(target) for target in TARGETS]
+    return [] if calibration is None else offered_thresholds(calibration)
+
+
+def _with_asked(
+    site: Site, thresholds: list[PrecisionThreshold], asked: SearchRequest | None
+) -> list[PrecisionThreshold]:
+    """Thresholds to choose from, among which is that of a kept address, which may be none of those offered."""
+    calibration, target = site.index.calibration, None if asked is None else asked.target_precision
+    if calibration is None or target is None or any(threshold.target == target for threshold in thresholds):
+        return thresholds
+    return sorted([*thresholds, calibration.threshold(target)], key=lambda threshold: threshold.target)
 
 
 def _default_target(thresholds: list[PrecisionThreshold]) -> str:

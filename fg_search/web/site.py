@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ reviewer_now: ContextVar[str | None] = ContextVar("reviewer_now", default=None)
 """Name that the browser keeps whose request is being answered, ``None`` if it keeps none."""
 
 _MAX_FIELDS = 20  # of a form
+_LOG = logging.getLogger("fg_search.web")
 _LONGEST = 4_000  # characters shown of a long text
 
 
@@ -96,6 +98,18 @@ class Site:
         """Call ``ConfidenceIndex.search``, and count it."""
         search = partial(self.index.search, query, **options)
         return search() if self.metrics is None else self.metrics.measured(search)
+
+    def keep_unanswered(self, query: Query, reason: str) -> None:
+        """Enter a query that the page did not answer into the log, where the index logs only what it doubts itself.
+
+        A failure is only a warning, as for any query.
+        """
+        if self.index.logging != "uncertain":
+            return
+        try:
+            self.index.report_missing(query, note=reason)
+        except Exception as error:
+            _LOG.warning("the log of %s lacks a query that was not answered: %s", self.index.location, error)
 
     def decide(self, asked: DecisionRequest) -> ReviewDecision:
         """Call ``ConfidenceIndex.decide`` as the reviewer."""

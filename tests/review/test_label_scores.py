@@ -113,7 +113,7 @@ def test_scoring_again_replaces_what_was_scored_before(noisy, rows):
 def test_without_scores_the_list_says_what_to_do(noisy):
     with pytest.raises(NotScoredError, match="score_labels"):
         noisy.review(kind="contradicted")
-    with pytest.raises(ValueError, match=r"'ambiguous', 'contradicted', .* or 'second', got 'odd'"):
+    with pytest.raises(ValueError, match=r"'ambiguous', 'contradicted', .* or 'differ', got 'odd'"):
         noisy.review(kind="odd")
     with pytest.raises(ValueError, match="evidence"):
         noisy.review(evidence=-1)

@@ -33,6 +33,27 @@ def test_a_second_opinion_is_asked_of_others_as_the_first_reviewer_saw_the_item(
     assert {item.id for item in own.review(kind="second")} == {"d0", "d1"}
 
 
+@in_strict_mode_too("index")
+def test_where_two_differ_a_third_sees_both_opinions_and_settles_it(own):
+    firsts = [own.decide(f"d{number}", "label", "food", reviewer="Ada") for number in range(3)]
+    own.decide("d0", "label", "food", reviewer="Ben", opinion_on=firsts[0].number)
+    for first in firsts[1:]:
+        own.decide(first.id, "keep", reviewer="Ben", opinion_on=first.number)
+    assert own.count_review(kind="differ") == 2
+    item = next(item for item in own.review(kind="differ") if item.id == "d1")
+    assert [(one.reviewer, one.label) for one in item.opinions] == [("Ada", "food"), ("Ben", item.label)]
+    assert item.reason.startswith(f"Ada says food, Ben says {item.label}")
+    settled = own.decide("d1", "label", "food", reviewer="Cleo")
+    assert [item.id for item in own.review(kind="differ")] == ["d2"]
+    assert own.review(kind="second") == []  # what a third has settled needs no other opinion
+    with pytest.raises(ValueError, match="no second opinion"):
+        own.decide("d1", "keep", reviewer="Dan", opinion_on=settled.number)
+    own.undo(reviewer="Cleo")
+    assert own.count_review(kind="differ") == 2
+    (pair,) = agreements(own.decisions(standing=True))
+    assert pair.differing == ("d1", "d2")
+
+
 def test_an_opinion_on_what_has_changed_or_is_ones_own_is_refused(own):
     first = own.decide("d0", "label", "food", reviewer="Ada")
     with pytest.raises(ValueError, match="somebody else's"):

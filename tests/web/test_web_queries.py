@@ -44,7 +44,7 @@ def test_the_page_logs_only_when_it_is_told_to(browse, served):
 def test_what_is_being_typed_gets_the_answer_alone_and_is_not_logged(browse, served):
     served.log_queries("all")
     client = browse(served)
-    page = client.get("/", params={"q": "card blo"}, headers={"Fg-Typing": "1"})
+    page = client.get("/", params={"q": "card blo", "doubtful": "show"}, headers={"Fg-Typing": "1"})
     assert page.text.count('class="card hit"') == 10
     assert "<form" not in page.text
     assert 'data-said="Doubtful answer, 10 hits"' in page.text

@@ -105,11 +105,12 @@ def test_nothing_to_accept_and_nothing_to_undo_are_told(browse, served):
     assert refused.status_code == 422
     assert "no suggested label" in refused.text
     client.submit("/review", "/review/decide", action="keep")
-    hidden = re.search(r'name="csrf" value="([^"]+)"', client.get("/review").text)[1]
-    assert client.post("/review/undo", data={"csrf": hidden}).status_code == 200
-    nothing = client.post("/review/undo", data={"csrf": hidden})
+    fields = form_of(client, "/review", "/review/undo")
+    nothing = client.post("/review/undo", data=fields | {"number": "1"})
     assert nothing.status_code == 409
-    assert "No decision" in nothing.text
+    assert "no decision 1" in nothing.text
+    assert client.post("/review/undo", data=fields | {"number": ""}).status_code == 422
+    assert client.post("/review/undo", data=fields | {"of": "{}"}).status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -299,10 +300,34 @@ def test_undo_takes_back_what_the_page_showed(browse, served):
     assert again.status_code == 409
     assert "taken back already" in again.text
     served.relabel({second.id: "newer"})
-    refused = client.submit("/review", "/review/undo")
+    refused = client.submit("/review", "/review/undo", confirmed="1")
     assert refused.status_code == 409
     assert "&#39;newer&#39; by now" in refused.text
     assert client.post("/review/undo", data={**fields, "number": "x"}).status_code == 422
+
+
+def test_z_takes_back_ones_own_decision_and_that_of_others_only_after_a_question(browse, served):
+    client = browse(served)
+    own, other = served.review(limit=2)
+    client.cookies.set("fg_reviewer", "Ada")
+    first = served.decide(own.id, "keep", reviewer="Ada")
+    second = served.decide(other.id, "label", "food", reviewer="Ben")
+    page = client.get("/review").text
+    form = re.search(r'<form method="post" action="/review/undo">(?:(?!</form>).)*data-key="z"', page, re.DOTALL)[0]
+    assert f'name="number" value="{first.number}"' in form  # not the latest, which is Ben's
+    decided = page.partition(">Decided</h2>")[2]
+    assert re.findall(r'<span class="hint">(\w+), ', decided) == ["Ben", "Ada"]
+    assert f'keep: <span class="label">{own.label}</span>' in decided
+    asked = client.submit("/review", "/review/undo", 1)
+    assert (asked.status_code, "Take back what Ben decided?" in asked.text) == (200, True)
+    assert other.text in unescape(asked.text)
+    assert served.decisions(standing=True) == [first, second]
+    sent = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', asked.text))
+    confirmed = {name: unescape(value) for name, value in sent.items()}
+    assert client.post("/review/undo", data=confirmed, follow_redirects=False).status_code == 303
+    assert served.decisions(standing=True) == [first]
+    client.cookies.set("fg_reviewer", "Ben")
+    assert 'data-key="z"' not in client.get("/review").text
 
 
 def test_accept_takes_the_suggestion_that_was_shown(browse, scored):
@@ -323,10 +348,10 @@ def test_accept_takes_the_suggestion_that_was_shown(browse, scored):
     assert scored.decisions()[-1].after == "two\nlines"
 
 
-def suggested_for(index, item_id, label):
+def suggested_for(index, item_id, label, **scores):
     records = index.client.scroll(index.collection, limit=100)[0]
     point = next(one.id for one in records if one.payload["fg"]["id"] == item_id)
-    index.client.set_payload(index.collection, {"suggested": label}, points=[point], key="fg.review")
+    index.client.set_payload(index.collection, {"suggested": label, **scores}, points=[point], key="fg.review")
 
 
 def test_what_somebody_was_unsure_of_is_a_list_for_others(browse, served):
@@ -403,6 +428,27 @@ def test_the_score_of_a_list_stands_beside_its_name(browse, served):
     assert f'id="score">{served.review(kind="contradicted", limit=1)[0].score:.2f}<' in page
 
 
+def test_a_list_of_contradicted_labels_says_how_many_are_likely_wrong(browse, served):
+    served.score_labels()
+    client = browse(served)
+    suggested = partial(suggested_for, served)
+    item, other = served.review(limit=2)
+    for one in served.review(kind="contradicted"):
+        suggested(one.id, "loan", score=0.001, probability=0.0)
+    suggested(other.id, "loan", score=0.02, probability=0.01)
+    suggested(item.id, "loan", score=0.05, probability=0.04)
+    page = client.get("/review", params={"kind": "contradicted", "item": f'"{item.id}"'}).text
+    left = served.count_review(kind="contradicted")
+    assert f"None of these labels is more likely wrong than right; these {left} are contradicted the most." in page
+    assert 'class="primary" name="action" value="keep"' in page
+    assert page.index('value="keep"') < page.index('value="accept"')
+    assert "Set loan" in page
+    suggested(item.id, "loan", score=0.9, probability=0.8)
+    page = client.get("/review?kind=contradicted").text
+    assert f"1 of these {left} labels is more likely wrong than right." in page
+    assert 'class="primary" name="action" value="accept"' in page
+
+
 def test_a_long_list_says_how_many_are_left(browse, empty, corpus):
     empty.add([f"{text} {number}" for number in range(3) for text in corpus[0]], labels=corpus[1] * 3)
     client = browse(empty)
@@ -436,6 +482,16 @@ def test_a_second_reviewer_sees_the_item_without_the_first_decision(browse, serv
     assert "too few items" in shown
     (address,) = re.findall(r'differ about <a href="([^"]*)">one item</a>', shown)
     assert first.id in client.get(unescape(address)).text
+    assert '<a href="/review?kind=differ">Settle the item</a>' in shown
+    client.cookies.set("fg_reviewer", "Cleo")
+    page = client.get("/review?kind=differ").text
+    assert f"Ada says brand new, Ben says {first.before}" in page
+    assert re.findall(r'name="label" value="([^"]*)" data-key="[12]"', page) == ["brand new", first.before]
+    both = client.get("/api/review?kind=differ").json()[0]["opinions"]
+    assert both == [{"reviewer": "Ada", "label": "brand new"}, {"reviewer": "Ben", "label": first.before}]
+    client.submit("/review?kind=differ", "/review/decide", action="label", label="brand new")
+    assert "has been settled" in client.get("/review?kind=differ").text
+    assert "Settle" not in client.get("/review/reviewers").text
 
 
 def test_progress_is_counted_by_the_name_of_the_reviewer(browse, served):

@@ -53,8 +53,59 @@ def test_an_abstention_leads_to_its_doubtful_hits(browse, calibrated):
 
 def test_a_precision_is_asked_for_unasked_but_none_is_a_choice(browse, calibrated):
     client = browse(calibrated)
-    assert "Answer, not checked" in shown(client.get("/", params={"q": "card", "target_precision": ""}))
+    clear = client.get("/", params={"q": "my card stolen pin", "target_precision": ""})
+    assert "Answer, not checked" in shown(clear)
     assert re.search(r'<option value="0.\d+" selected', client.get("/").text)
+
+
+def test_where_no_usual_precision_can_be_promised_the_best_that_can_be_is_asked_for(browse, served, questions):
+    served.calibrate(*questions(60, 3))
+    best = served.calibration.best_precision
+    client = browse(served)
+    page = client.get("/")
+    assert 0.5 < best < 0.8
+    assert f'<option value="{best:g}" selected>{100 * best:g}%</option>' in page.text
+    assert f"{100 * best:g}% of the answers are promised to be right" in shown(page)
+    nothing = client.get("/", params={"q": "please help my pizza flight loan"})
+    assert '<h2 id="decision">No answer</h2>' in nothing.text
+    assert f"is below what a precision of {best:.1%}" in shown(nothing)
+
+
+def test_where_nothing_is_promised_an_answer_more_likely_wrong_than_right_is_in_doubt(browse, served, questions):
+    served.calibrate(*questions(20, 3))
+    served.log_queries()
+    client = browse(served)
+    home = client.get("/")
+    assert not re.search(r'<option value="0\.\d+" selected', home.text)
+    assert "How often answers are right is not promised" in shown(home)
+    question = "please help my pizza flight loan"
+    chance = served.search(question, log="none").confidence
+    assert chance < 0.5
+    held_back = client.get("/", params={"q": question})
+    assert '<h2 id="decision">No answer</h2>' in held_back.text
+    assert f"More likely wrong than right: chance {chance:.2f}" in shown(held_back)
+    assert 'class="card hit"' not in held_back.text
+    marked = client.get("/", params={"q": question, "doubtful": "show", "again": 1})
+    assert '<h2 id="decision">Doubtful answer</h2>' in marked.text
+    assert 'class="card hit"' in marked.text
+    assert [query.text for query in served.logged_queries()] == [question]
+    programs = client.post("/api/search", json={"query": question}).json()
+    assert (programs["decision"], programs["uncertain"]) == ("answer", False)
+
+
+def test_a_precision_of_a_kept_address_is_among_the_choices(browse, calibrated):
+    page = browse(calibrated).get("/", params={"q": "card", "target_precision": "0.55"})
+    assert '<option value="0.55" selected>55%</option>' in page.text
+
+
+def test_an_index_that_is_not_calibrated_doubts_what_hardly_looks_answerable(browse, common):
+    client = browse(common)
+    assert common.search("zebra quartz").query_confidence < 0.2
+    page = client.get("/", params={"q": "zebra quartz"})
+    assert '<h2 id="decision">No answer</h2>' in page.text
+    assert 'class="card hit"' not in page.text
+    marked = client.get("/", params={"q": "zebra quartz", "doubtful": "show"})
+    assert '<h2 id="decision">Doubtful answer</h2>' in marked.text
 
 
 def test_settings_that_nothing_is_promised_for_say_so_and_show_hits(browse, calibrated):
@@ -73,13 +124,14 @@ def test_the_least_confidence_of_items_reaches_the_engine(browse, common):
 
 def test_familiarity_is_shown_and_asked_for(browse, common, encoder):
     client = browse(common)
-    page = client.get("/", params={"q": "zebra my pizza", "limit": 3})
+    page = client.get("/", params={"q": "zebra my pizza", "limit": 3, "doubtful": "show"})
     familiarity = encoder.encode(["zebra my pizza"]).familiarity[0]
     assert f"Familiarity of the question {familiarity:.2f}" in shown(page)
     assert shown(page).count(" Familiarity 1.00") == 3
     least = client.get("/", params={"q": "card", "min_familiarity": "1", "familiarity_weight": "2"})
     assert 'value="2"' in least.text
-    assert len(re.findall('class="card hit"', client.get("/", params={"q": "card", "min_familiarity": "0"}).text)) == 10
+    all_of_them = client.get("/", params={"q": "card", "min_familiarity": "0", "doubtful": "show"})
+    assert len(re.findall('class="card hit"', all_of_them.text)) == 10
 
 
 def test_a_question_without_an_answer_is_shown_what_it_is_nearest_to(browse, common):
@@ -96,7 +148,7 @@ def test_an_unclear_question_is_not_answered_where_clear_ones_are_asked_for(brow
 
 def test_pages_of_hits(browse, common):
     client = browse(common)
-    first = client.get("/", params={"q": "card", "limit": 5, "target_precision": ""})
+    first = client.get("/", params={"q": "card", "limit": 5, "target_precision": "", "doubtful": "show"})
     address = html.unescape(re.search(r'rel="next" href="([^"]*)"', first.text)[1])
     second = client.get(address)
     assert 'start="6"' in second.text
