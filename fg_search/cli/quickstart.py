@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fg_search import display
-from fg_search.cli.console import console, log, print_json, say, timed
+from fg_search.cli.console import console, counted, log, print_json, say, timed
 from fg_search.cli.options import (
     DEFAULT_MODEL,
     INPUT,
@@ -103,12 +103,13 @@ def quickstart(
         least = HARDLY_ANSWERABLE if target is None else None
         doubt: dict[str, Any] = {"target_precision": target, "min_query_confidence": least, "on_uncertain": "abstain"}
         results = _three(index, records, columns, doubt)
+        items = len(index)
     following = _following(folder, results, doubt)
     if as_json:
         print_json(
             {
                 "columns": columns,
-                "items": len(records),
+                "items": items,
                 "encoder": str(folder / "encoder"),
                 "index": str(folder / "index"),
                 "target_precision": target,
@@ -156,7 +157,8 @@ def _made(
     with timed(f"fitted on {len(records):,} texts"):
         encoder.fit(texts, labels=None if columns.label is None else labels).save(folder / "encoder")
     index = ConfidenceIndex(folder / "index", encoder)
-    with timed(f"indexed {len(records):,} items"):
+    items = len({record.text if record.id is None else record.id for record in records})
+    with timed(f"indexed {counted(items, 'item', 'items')}{_twice(len(records) - items)}"):
         index.add(
             texts,
             ids=None if columns.id is None else [record.id for record in records if record.id is not None],
@@ -164,6 +166,10 @@ def _made(
             payloads=[record.payload for record in records],
         )
     return index
+
+
+def _twice(rows: int) -> str:
+    return f", {counted(rows, 'row', 'rows')} twice" if rows else ""
 
 
 def _calibrated(index: ConfidenceIndex) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fg_search.records.column_types import ColumnTypes
 from fg_search.records.errors import RecordError
-from fg_search.records.read import iterate_rows
+from fg_search.records.read import iterate_rows, may_have_decimal_commas
 from fg_search.records.record import Row, listed
 
 _LOOKED_AT = 2_000  # rows
@@ -21,6 +21,7 @@ _LABELS = ("label", "category", "class", "intent", "topic", "kind", "type", "dep
 _IDS = ("id", "uuid", "guid", "sku", "key", "isbn", "asin", "ean", "number", "no", "nr", "code")
 _FEW_WORDS = 3  # a text has at least so many, on average
 _CHOSEN = "chosen"
+_NEARLY = 0.9  # share of values that are different
 _EXAMPLES = 2  # of a label, on average
 
 
@@ -65,11 +66,13 @@ def find_columns(
     Raises:
         RecordError: The file cannot be read, a named column is not there, or no column looks like a text.
     """
-    rows = (row for row in iterate_rows(path, delimiter=delimiter, encoding=encoding) if isinstance(row, Row))
-    first = [row.values for row in islice(rows, _LOOKED_AT)]
+    form = {"delimiter": delimiter, "encoding": encoding}
+    rows = (row for row in iterate_rows(path, **form) if isinstance(row, Row))
+    first = list(islice(rows, _LOOKED_AT))
     if not first:
         raise RecordError(path, "the file has no rows")
-    columns = {name: _Column.of(name, first) for name in first[0]}
+    commas = may_have_decimal_commas(path, **form)
+    columns = {name: _Column.of(name, [row.values for row in first], decimal_commas=commas) for name in first[0].values}
     missing = [name for name in (*(text or ()), label, id) if name is not None and name not in columns]
     if missing:
         raise RecordError(path, f"no column {missing[0]!r}; there are {listed(columns)}")
@@ -80,7 +83,7 @@ def find_columns(
             path, f"no column looks like a text; say which is one: --text COLUMN; there are {listed(columns)}"
         )
     free = {name: column for name, column in free.items() if name not in texts[0]}
-    found_id = (id, _CHOSEN) if id else _id(free)
+    found_id = (id, _CHOSEN) if id else _id(free, first)
     free.pop(found_id[0] or "", None)
     found_label = (label, _CHOSEN) if label else _label(free)
     free.pop(found_label[0] or "", None)
@@ -100,8 +103,8 @@ class _Column:
     is_text: bool
 
     @classmethod
-    def of(cls, name: str, rows: Sequence[Mapping[str, Any]]) -> _Column:
-        types = ColumnTypes()
+    def of(cls, name: str, rows: Sequence[Mapping[str, Any]], *, decimal_commas: bool) -> _Column:
+        types = ColumnTypes(decimal_commas=decimal_commas)
         values = [row.get(name) for row in rows]
         filled = [value for value in values if value is not None and value != ""]
         for value in filled:
@@ -120,8 +123,8 @@ class _Column:
         return min(places) + len(known) if places else None
 
     @property
-    def is_id(self) -> bool:
-        return self.filled == self.rows == self.distinct
+    def is_nearly_unique(self) -> bool:
+        return self.distinct >= self.filled * _NEARLY
 
     @property
     def is_label(self) -> bool:
@@ -150,12 +153,38 @@ def _texts(columns: Mapping[str, _Column]) -> tuple[tuple[str, ...], str] | None
     return (title, known), "both, by their names: what they say is joined"
 
 
-def _id(columns: Mapping[str, _Column]) -> tuple[str | None, str]:
-    unique = {name: column for name, column in columns.items() if column.is_id}
-    known = _best(unique, _IDS)
-    if known is None:
-        return None, "no column is called so with a value of its own in each row: ids are derived from the texts"
-    return known, "by its name; it is different in each row"
+def _id(columns: Mapping[str, _Column], rows: Sequence[Row]) -> tuple[str | None, str]:
+    ranks = {
+        name: rank
+        for name, column in columns.items()
+        if column.filled == column.rows and (rank := column.rank(_IDS)) is not None
+    }
+    clashes = []
+    for name in sorted(ranks, key=lambda each: ranks[each]):
+        repeated, clash = _repeated(name, rows)
+        if clash is None:
+            came_twice = f"{repeated:,} {'row' if repeated == 1 else 'rows'} came twice, the others differ in it"
+            return name, f"by its name; {came_twice if repeated else 'it is different in each row'}"
+        if columns[name].is_nearly_unique:
+            clashes.append(f"{name!r} would be one, but {clash}; correct that, or --id {name} takes the first of them")
+    if clashes:
+        return None, clashes[0]
+    return None, "no column is called so with a value of its own in each row: ids are derived from the texts"
+
+
+def _repeated(name: str, rows: Sequence[Row]) -> tuple[int, str | None]:
+    """Rows that are there a second time, and, if two rows share a value of a column and differ, which ones."""
+    first: dict[str, Row] = {}
+    repeated = 0
+    for row in rows:
+        known = first.setdefault(repr(row.values[name]), row)
+        if known is row:
+            continue
+        if known.values != row.values:
+            places = [each.place.rpartition(":")[2].removeprefix("row ") for each in (known, row)]
+            return repeated, f"rows {' and '.join(places)} have the same, {row.values[name]!r}, and differ"
+        repeated += 1
+    return repeated, None
 
 
 def _label(columns: Mapping[str, _Column]) -> tuple[str | None, str]:

@@ -51,6 +51,17 @@ def test_from_a_file_to_an_answer_and_an_abstention(run, shop, model):
     assert (code, "name another folder" in err) == (2, True)
 
 
+def test_a_row_that_came_twice_is_one_item(run, shop, model):
+    rows = (shop / "shop.csv").read_text("cp1252").splitlines()
+    (shop / "twice.csv").write_text("\n".join([*rows, rows[7]]).replace(".", ","), encoding="utf-8")
+    code, out, err = run("quickstart", "twice.csv", "--model", model)
+    assert code == 0, err
+    assert "1 row came twice" in out
+    assert "indexed 48 items, 1 row twice in" in err
+    with ConfidenceIndex(shop / "twice-search" / "index") as index:
+        assert index.items(["A7"])[0].payload["price"] == 1.75
+
+
 def test_without_labels_groups_of_like_texts_are_learned(run, shop, model, corpus):
     (shop / "plain.csv").write_text("text\n" + "\n".join(corpus[0]), encoding="utf-8")
     code, out, err = run("quickstart", "plain.csv", "--model", model, "-o", shop / "new", "--json")
