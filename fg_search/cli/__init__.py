@@ -36,6 +36,7 @@ from fg_search.cli import (
     serve,
 )
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
+from fg_search.cli.running_server import who_has_it_open
 from fg_search.cli.version import print_version
 from fg_search.errors import FgSearchError
 
@@ -129,7 +130,7 @@ def main() -> None:
     try:
         app()
     except (FgSearchError, ValueError, TypeError, OSError) as error:
-        log.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        log.print(f"error: {who_has_it_open(error) or error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
 
 

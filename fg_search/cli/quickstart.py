@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fg_search import display
-from fg_search.cli.console import console, counted, log, print_json, say, timed
+from fg_search.cli.console import announced, console, counted, log, print_json, say, timed
 from fg_search.cli.options import (
     DEFAULT_MODEL,
     INPUT,
@@ -149,11 +149,12 @@ def _made(
     trust_remote_code: bool,
 ) -> ConfidenceIndex:
     """A new index with an encoder that has learned from its items."""
-    from fg_search.confidence_index import ConfidenceIndex
-    from fg_search.model.encoder import FeatureGroupEncoder
+    with announced(f"loading {model}", "loaded"):
+        from fg_search.confidence_index import ConfidenceIndex
+        from fg_search.model.encoder import FeatureGroupEncoder
 
+        encoder = FeatureGroupEncoder(model, cache_folder=cache, trust_remote_code=trust_remote_code)
     texts, labels = [record.text for record in records], [record.label for record in records]
-    encoder = FeatureGroupEncoder(model, cache_folder=cache, trust_remote_code=trust_remote_code)
     with timed(f"fitted on {len(records):,} texts"):
         encoder.fit(texts, labels=None if columns.label is None else labels).save(folder / "encoder")
     index = ConfidenceIndex(folder / "index", encoder)
@@ -175,7 +176,8 @@ def _twice(rows: int) -> str:
 def _calibrated(index: ConfidenceIndex) -> float | None:
     """The highest usual precision that can be promised, estimated from the items; ``None`` if there is none."""
     try:
-        learned = index.calibrate()
+        with announced("calibrating on the items themselves: three heads learn from parts of them", "calibrated"):
+            learned = index.calibrate()
     except ValueError as error:  # no labels, or too few: only familiarity tells then
         log.print(f"not calibrated: {error}", style="dim", markup=False, soft_wrap=True)
         return None
