@@ -225,7 +225,6 @@ def _following(folder: Path, results: Sequence[SearchResult], doubt: dict[str, A
         "list labels that are probably wrong": (
             f"fg-search score {where} && fg-search review --kind contradicted {where}"
         ),
-        "once you have queries with their right label: how far to trust it": (
-            f"fg-search calibrate --queries queries.csv --relevant label {where}"
-        ),
+        "once you have queries with their right label (columns text and label; an empty label: nothing here is right): "
+        "how far to trust it": (f"fg-search calibrate --queries queries.csv --relevant label {where}"),
     }

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fg_search.cli.bad_rows import left_out
 from fg_search.cli.console import warn
+from fg_search.cli.judged_columns import check_judged_columns
 from fg_search.cli.options import IdsAs, OnBadRow
 from fg_search.ids import UserId, id_from_json, other_forms, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, iterate_records, read_records
@@ -321,6 +322,7 @@ def queries_of(
     """
     records: list[Record] = []
     for path in paths:
+        check_judged_columns(path, text, relevant, {**form})
         with left_out(path, on_error) as bad:
             records += read_judged(path, text=text, relevant=relevant, on_error=bad, vector=vector, **form)
     return JudgedRows.of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -114,14 +114,6 @@ class _Column:
         is_text = bool(texts) and len(texts) == len(filled) and not types.found()
         return cls(name, len(rows), len(filled), len(set(map(repr, filled))), words, is_text)
 
-    def rank(self, known: Sequence[str]) -> int | None:
-        """Place of the name among known ones: of the whole name first, then of one of its words."""
-        words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.name).casefold())
-        if " ".join(words) in known:
-            return known.index(" ".join(words))
-        places = [known.index(word) for word in words[-1:] if word in known]
-        return min(places) + len(known) if places else None
-
     @property
     def is_nearly_unique(self) -> bool:
         return self.distinct >= self.filled * _NEARLY
@@ -131,21 +123,31 @@ class _Column:
         return 2 <= self.distinct <= self.filled / _EXAMPLES
 
 
-def _best(columns: Mapping[str, _Column], known: Sequence[str]) -> str | None:
-    ranks = {name: rank for name, column in columns.items() if (rank := column.rank(known)) is not None}
+def find_named(columns: Iterable[str], known: Sequence[str]) -> str | None:
+    """The column whose name is the first among known ones; ``None`` if no name is known."""
+    ranks = {name: rank for name in columns if (rank := _rank(name, known)) is not None}
     return min(ranks, key=lambda name: ranks[name]) if ranks else None
+
+
+def _rank(name: str, known: Sequence[str]) -> int | None:
+    """Place of a name among known ones: of the whole name first, then of its last word."""
+    words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold())
+    if " ".join(words) in known:
+        return known.index(" ".join(words))
+    places = [known.index(word) for word in words[-1:] if word in known]
+    return min(places) + len(known) if places else None
 
 
 def _texts(columns: Mapping[str, _Column]) -> tuple[tuple[str, ...], str] | None:
     texts = {name: column for name, column in columns.items() if column.is_text}
-    known = _best(texts, _TEXTS)
+    known = find_named(texts, _TEXTS)
     why = "by its name"
     if known is None:
         wordy = {name: column.words for name, column in texts.items() if column.words >= _FEW_WORDS}
         known = max(wordy, key=lambda name: wordy[name]) if wordy else None
         why = "" if known is None else f"it has the longest texts, {wordy[known]:.0f} words on average"
     titles = {name: column for name, column in texts.items() if name != known and column.distinct * 2 > column.filled}
-    title = _best(titles, _TITLES)
+    title = find_named(titles, _TITLES)
     if known is None:
         return None if title is None else ((title,), "by its name")
     if title is None:
@@ -157,7 +159,7 @@ def _id(columns: Mapping[str, _Column], rows: Sequence[Row]) -> tuple[str | None
     ranks = {
         name: rank
         for name, column in columns.items()
-        if column.filled == column.rows and (rank := column.rank(_IDS)) is not None
+        if column.filled == column.rows and (rank := _rank(name, _IDS)) is not None
     }
     clashes = []
     for name in sorted(ranks, key=lambda each: ranks[each]):
@@ -189,7 +191,7 @@ def _repeated(name: str, rows: Sequence[Row]) -> tuple[int, str | None]:
 
 def _label(columns: Mapping[str, _Column]) -> tuple[str | None, str]:
     possible = {name: column for name, column in columns.items() if column.is_label}
-    known = _best(possible, _LABELS)
+    known = find_named(possible, _LABELS)
     if known is not None:
         return known, f"by its name; it has {possible[known].distinct:,} values"
     texts = [name for name, column in possible.items() if column.is_text and column.words < _FEW_WORDS + 1]
