@@ -125,7 +125,7 @@ def quickstart(
         say("The last one should not have been answered; judged queries teach to tell it (`fg-search calibrate`).\n")
     console.print("[bold]Go on with[/bold]")
     for what, command in following.items():
-        console.print(f"  [dim]# {what}[/dim]")
+        console.print(f"  [dim]# {what}[/dim]", soft_wrap=True)
         console.print(f"  {command}", markup=False, soft_wrap=True)
 
 
