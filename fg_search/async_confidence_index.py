@@ -23,6 +23,7 @@ from fg_search._deprecation import renamed_parameters
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.engine.asynchronous import AsyncEngine
 from fg_search.engine.connection import AsyncLocation, as_written, connect_async, is_path
+from fg_search.errors import IndexClosedError
 from fg_search.html_table import html_facts
 from fg_search.ids import UserId
 from fg_search.index import (
@@ -430,6 +431,8 @@ class AsyncConfidenceIndex:
         """Release the folder or the connection. A client that was handed in stays open."""
         engine, self._engine = self._engine, None  # sync: engine = self._engine
         if engine is not None and self._owns_client:
+            if self._open_index is not None:
+                self._open_index.is_closed = True
             await engine.close()
 
     async def __aenter__(self) -> Self:
@@ -444,9 +447,14 @@ class AsyncConfidenceIndex:
     def __repr__(self) -> str:
         location = self._given if is_path(self._given) else type(self._given).__name__
         tenant = "" if self._tenant is None else f", tenant={self._tenant!r}"
-        return f"AsyncConfidenceIndex({str(location)!r}, collection={self.collection!r}{tenant})"
+        known = "not open"
+        if self._open_index is not None:
+            known = "closed" if self._is_closed else self._open_index.in_words
+        return f"AsyncConfidenceIndex({str(location)!r}, collection={self.collection!r}{tenant}, {known})"
 
     def _repr_html_(self) -> str:
+        if self._open_index is None or self._is_closed:
+            return html_facts({}, title=repr(self))
         meta = self.metadata
         facts = {
             "collection": self.collection,
@@ -1956,10 +1964,16 @@ class AsyncConfidenceIndex:
 
     @property
     def _connected(self) -> AsyncEngine:
-        if self._engine is None:
+        if self._engine is None or self._is_closed:
             raise self._is_not_open()
         self._engine.check_process()
         return self._engine
 
-    def _is_not_open(self) -> RuntimeError:
-        return RuntimeError(f"{self!r} is not open; use `async with`, or await index.open()")
+    @property
+    def _is_closed(self) -> bool:
+        return self._open_index is not None and (self._engine is None or self._open_index.is_closed)
+
+    def _is_not_open(self) -> IndexClosedError:
+        if self._is_closed:
+            return IndexClosedError(f"the index {self.collection!r} is closed; open it again")
+        return IndexClosedError(f"{self!r} is not open; use `async with`, or await index.open()")

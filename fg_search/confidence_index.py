@@ -23,6 +23,7 @@ from fg_search._deprecation import renamed_parameters
 from fg_search.confidence.traffic_shift import TrafficShift
 from fg_search.engine.blocking import BlockingEngine, drive
 from fg_search.engine.connection import Location, as_written, connect, is_path
+from fg_search.errors import IndexClosedError
 from fg_search.html_table import html_facts
 from fg_search.ids import UserId
 from fg_search.index import (
@@ -412,6 +413,8 @@ class ConfidenceIndex:
         """Release the folder or the connection. A client that was handed in stays open."""
         engine = self._engine
         if engine is not None and self._owns_client:
+            if self._open_index is not None:
+                self._open_index.is_closed = True
             engine.close()
 
     def __enter__(self) -> Self:
@@ -426,9 +429,14 @@ class ConfidenceIndex:
     def __repr__(self) -> str:
         location = self._given if is_path(self._given) else type(self._given).__name__
         tenant = "" if self._tenant is None else f", tenant={self._tenant!r}"
-        return f"ConfidenceIndex({str(location)!r}, collection={self.collection!r}{tenant})"
+        known = "not open"
+        if self._open_index is not None:
+            known = "closed" if self._is_closed else self._open_index.in_words
+        return f"ConfidenceIndex({str(location)!r}, collection={self.collection!r}{tenant}, {known})"
 
     def _repr_html_(self) -> str:
+        if self._open_index is None or self._is_closed:
+            return html_facts({}, title=repr(self))
         meta = self.metadata
         facts = {
             "collection": self.collection,
@@ -1938,10 +1946,16 @@ class ConfidenceIndex:
 
     @property
     def _connected(self) -> BlockingEngine:
-        if self._engine is None:
+        if self._engine is None or self._is_closed:
             raise self._is_not_open()
         self._engine.check_process()
         return self._engine
 
-    def _is_not_open(self) -> RuntimeError:
-        return RuntimeError(f"{self!r} is not open")
+    @property
+    def _is_closed(self) -> bool:
+        return self._open_index is not None and (self._engine is None or self._open_index.is_closed)
+
+    def _is_not_open(self) -> IndexClosedError:
+        if self._is_closed:
+            return IndexClosedError(f"the index {self.collection!r} is closed; open it again")
+        return IndexClosedError(f"{self!r} is not open")

@@ -10,8 +10,10 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from fg_search.evaluation import foremost
@@ -42,6 +44,8 @@ _MOST_GROUPS = 20  # listed for a target precision
 _EXAMPLES = 3
 _MOST_SLICES = 15
 _WIDE = 100  # columns from which numbers are drawn as bars, too
+_LINE = 16  # columns that a text in a table has at least
+_PADDING = 2
 _TEXT = 160  # characters of a text in a table, unless it is to be whole
 _ITEM_CONFIDENCE = "item conf.: how clearly the model reads the item as one thing, 1/K to 1"
 _PROBABLY_WRONG = "score: probability that the label is wrong"
@@ -137,17 +141,25 @@ def review(console: Console, items: Sequence[ReviewItem], *, full: bool = False)
         return
     scored = any(item.kind not in ("ambiguous", "unsure") for item in items)
     show = bar if console.width >= _WIDE else _share
-    number = ("score" if scored else "item conf.", "left")
-    table = _table(("id", "left"), number, ("label", "left"), ("text", "left"), ("why", "left"))
-    for item in items:
-        table.add_row(
+    rows = [
+        (
             _shown(str(item.id)),
             show(item.score if scored else item.confidence),
             _shown(item.label or "-"),
             _shown(_cut(item.text, full=full)),
             _shown(item.reason),
         )
-    console.print(table)
+        for item in items
+    ]
+    names = ("id", "score" if scored else "item conf.", "label", "text", "why")
+    if _has_room(console, [names, *rows], whole=2):
+        table = _table(*((name, "left") for name in names))
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        for user_id, number, label, text, why in rows:
+            _lines(console, f"[bold]{user_id}[/bold]  {number}  {label}", text, f"[dim]{why}[/dim]")
     of_score = _PROBABLY_WRONG if items[0].kind == "contradicted" else _URGENCY
     console.print(of_score if scored else _ITEM_CONFIDENCE, style="dim", soft_wrap=True)
 
@@ -157,18 +169,24 @@ def decisions(console: Console, found: Sequence[ReviewDecision]) -> None:
     if not found:
         console.print("nothing was decided", style="dim")
         return
-    table = _table(
-        ("number", "left"), ("id", "left"), ("action", "left"), ("label", "left"), ("by", "left"), ("why", "left")
-    )
+    rows = []
     for entry in found:
         change = _shown(entry.after or "-")
         if entry.before != entry.after:
             change = f"{_shown(entry.before or '-')} → {change}"
-        when = datetime.fromisoformat(entry.time).astimezone()
-        of = "" if entry.undoes is None else f" {entry.undoes}"
-        why = f"{when:%Y-%m-%d %H:%M}" + ("" if entry.failed is None else f"; not done: {_shown(entry.failed)}")
-        table.add_row(str(entry.number), _shown(str(entry.id)), entry.action + of, change, _shown(entry.reviewer), why)
-    console.print(table)
+        when = f"{datetime.fromisoformat(entry.time).astimezone():%Y-%m-%d %H:%M}"
+        action = entry.action + ("" if entry.undoes is None else f" {entry.undoes}")
+        failed = "" if entry.failed is None else f"not done: {_shown(entry.failed)}"
+        rows.append((str(entry.number), _shown(str(entry.id)), action, when, change, _shown(entry.reviewer), failed))
+    names = ("number", "id", "action", "time", "label", "by", "")
+    if _has_room(console, [names, *rows], whole=4):
+        table = _table(*((name, "left") for name in names))
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        return
+    for number, user_id, action, when, change, reviewer, failed in rows:
+        _lines(console, f"[bold]{number}[/bold]  {action}  {when}  {reviewer}", f"{user_id}  {change}", failed)
 
 
 def agreements(console: Console, pairs: Sequence[ReviewerAgreement]) -> None:
@@ -582,6 +600,28 @@ def bar(fraction: float) -> str:
     return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {fraction:.2f}"
 
 
+def _has_room(console: Console, rows: Sequence[Sequence[str]], *, whole: int) -> bool:
+    """Whether a table has room for its texts: for each at least some words to a line, and for their longest word.
+
+    Args:
+        console: Where it is printed.
+        rows: Cells of each row, the header among them.
+        whole: Number of columns, the first ones, that are not wrapped.
+    """
+    columns = list(zip(*rows, strict=True))
+    taken = sum(max(map(cell_len, column)) + _PADDING for column in columns[:whole])
+    words = [cell_len(word) for column in columns[whole:] for cell in column for word in cell.split()]
+    share = (console.width - taken) // (len(columns) - whole) - _PADDING
+    return share >= max(_LINE, *words)
+
+
+def _lines(console: Console, first: str, *others: str) -> None:
+    """Print a row as lines of its own, those behind the first indented."""
+    console.print(first)
+    for line in filter(None, others):
+        console.print(Padding(line, (0, 0, 0, 2), expand=False))
+
+
 def _cut(text: str, *, full: bool) -> str:
     """A text in one line, shortened between words unless it is to be whole."""
     line = " ".join(text.split())
@@ -605,7 +645,7 @@ def _table(*columns: tuple[str, str], header: bool = True) -> Table:
         table.add_column(
             name,
             justify="right" if justify == "right" else "left",
-            no_wrap=name not in ("answered", "label", "nearest", "reviewers", "text", "what", "why", ""),
+            no_wrap=name not in ("answered", "by", "label", "nearest", "reviewers", "text", "what", "why", ""),
             overflow="fold",
         )
     return table

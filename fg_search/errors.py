@@ -13,6 +13,7 @@ __all__ = [
     "FgSearchError",
     "FolderLockedError",
     "FormatVersionError",
+    "IndexClosedError",
     "IndexNotFoundError",
     "ItemNotFoundError",
     "ModelMismatchError",
@@ -64,6 +65,10 @@ class NoEmbedderError(FgSearchError, RuntimeError):
 
 class EmptyIndexError(FgSearchError, LookupError):
     """A search or review of an index without points."""
+
+
+class IndexClosedError(FgSearchError, RuntimeError):
+    """The index is used after it was closed, or before it was opened."""
 
 
 class IndexNotFoundError(FgSearchError, FileNotFoundError):

@@ -10,6 +10,7 @@ from fg_search import AsyncConfidenceIndex, ConfidenceIndex, FeatureGroupEncoder
 from fg_search.errors import (
     EmptyIndexError,
     FolderLockedError,
+    IndexClosedError,
     IndexNotFoundError,
     NotCalibratedError,
     StorageError,
@@ -82,7 +83,7 @@ def test_it_knows_its_place_and_its_encoder(encoder, saved_encoder, tmp_path):
             assert index.location == str(tmp_path / "index")
         async with AsyncConfidenceIndex(tmp_path / "index") as index:
             assert index.encoder.fingerprint == encoder.fingerprint
-        with pytest.raises(RuntimeError, match="is not open"):
+        with pytest.raises(IndexClosedError, match="is closed; open it again"):
             _ = index.location
 
     asyncio.run(work())
@@ -146,7 +147,7 @@ def test_errors_are_those_of_the_synchronous_index(location, encoder, rows, tmp_
                 await index.search("zzz yyy", min_query_confidence=1.0, on_uncertain="raise")
             with pytest.raises(ValueError, match=r"texts\[1\] is empty"):
                 await index.add(["fine", ""])
-        with pytest.raises(RuntimeError, match="is not open"):
+        with pytest.raises(IndexClosedError, match="is closed; open it again"):
             await index.count()
         with pytest.raises(IndexNotFoundError):
             async with AsyncConfidenceIndex(tmp_path / "nothing"):

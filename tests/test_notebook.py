@@ -1,17 +1,17 @@
 """Results in a notebook: short in a line, a table where they end a cell, a data frame on request."""
 
+import re
 from html.parser import HTMLParser
 
 import pytest
 
+from fg_search import ConfidenceIndex, IndexClosedError
 from fg_search.html_table import html_facts, html_table
 
 
 @pytest.fixture(scope="module")
 def shown(encoder, corpus, questions):
     """Everything that shows itself, by name."""
-    from fg_search import ConfidenceIndex
-
     texts, labels = corpus
     with ConfidenceIndex(":memory:", encoder) as index:
         index.add(texts, labels=labels, payloads=[{"price": i} for i in range(len(texts))])
@@ -64,6 +64,21 @@ def test_what_is_shown_is_what_was_found(shown):
     assert "abstain" in shown["abstention"]._repr_html_()
     assert "chance to be right" in shown["evaluation"]._repr_html_()
     assert "95%" in shown["calibration"]._repr_html_()
+
+
+def test_a_line_says_what_is_known_without_asking_the_engine(shown, encoder, tmp_path):
+    assert re.fullmatch(
+        r"Calibration\(199 queries, judged by label: a precision of \d+% can be promised, answering \d+%\)",
+        repr(shown["calibration"]),
+    )
+    assert repr(shown["index"]) == "ConfidenceIndex(':memory:', collection='fg_search', calibrated on 199 queries)"
+    with ConfidenceIndex(tmp_path / "i", encoder) as index:
+        assert repr(index).endswith("i', collection='fg_search', not calibrated)")
+    assert repr(index).endswith(", closed)")
+    assert "closed" in index._repr_html_()
+    for use in (lambda: index.search("my card"), lambda: len(index), lambda: index.calibration):
+        with pytest.raises(IndexClosedError, match="the index 'fg_search' is closed; open it again"):
+            use()
 
 
 @pytest.mark.parametrize("name", ["answer", "evaluation", "description"])

@@ -35,7 +35,9 @@ from fg_search.cli import (
     search,
     serve,
 )
+from fg_search.cli.command import Command
 from fg_search.cli.console import LOGGED_WARNINGS, log, prepare_streams
+from fg_search.cli.running_server import who_has_it_open
 from fg_search.cli.version import print_version
 from fg_search.errors import FgSearchError
 
@@ -108,7 +110,7 @@ COMMANDS: dict[str, dict[Callable[..., None], str]] = {
 for group, examples in COMMANDS.items():
     for command, example in examples.items():
         name = command.__name__.rstrip("_").replace("_", "-")
-        app.command(name, rich_help_panel=group, epilog=f"Example: `{example}`")(command)
+        app.command(name, cls=Command, rich_help_panel=group, epilog=f"Example: `{example}`")(command)
 
 
 @app.callback()
@@ -129,7 +131,7 @@ def main() -> None:
     try:
         app()
     except (FgSearchError, ValueError, TypeError, OSError) as error:
-        log.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        log.print(f"error: {who_has_it_open(error) or error}", style="red", markup=False, soft_wrap=True)
         sys.exit(1)
 
 

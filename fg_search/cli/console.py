@@ -103,6 +103,16 @@ def timed(done: str, *, quiet: bool = False) -> Iterator[None]:
         log.print(f"{done} in {time.perf_counter() - start:.1f} s", style="dim")
 
 
+@contextmanager
+def announced(doing: str, done: str) -> Iterator[None]:
+    """On a terminal, say what the block does before it begins, and at its end how long it took."""
+    at_terminal = sys.stderr.isatty()
+    if at_terminal:
+        log.print(f"{doing} …", style="dim", markup=False, soft_wrap=True)
+    with timed(done, quiet=not at_terminal):
+        yield
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         value = vars(value)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fg_search import display
-from fg_search.cli.console import console, log, print_json, say, timed
+from fg_search.cli.console import announced, console, counted, log, print_json, say, timed
 from fg_search.cli.options import (
     DEFAULT_MODEL,
     INPUT,
@@ -103,12 +103,13 @@ def quickstart(
         least = HARDLY_ANSWERABLE if target is None else None
         doubt: dict[str, Any] = {"target_precision": target, "min_query_confidence": least, "on_uncertain": "abstain"}
         results = _three(index, records, columns, doubt)
+        items = len(index)
     following = _following(folder, results, doubt)
     if as_json:
         print_json(
             {
                 "columns": columns,
-                "items": len(records),
+                "items": items,
                 "encoder": str(folder / "encoder"),
                 "index": str(folder / "index"),
                 "target_precision": target,
@@ -124,7 +125,7 @@ def quickstart(
         say("The last one should not have been answered; judged queries teach to tell it (`fg-search calibrate`).\n")
     console.print("[bold]Go on with[/bold]")
     for what, command in following.items():
-        console.print(f"  [dim]# {what}[/dim]")
+        console.print(f"  [dim]# {what}[/dim]", soft_wrap=True)
         console.print(f"  {command}", markup=False, soft_wrap=True)
 
 
@@ -148,15 +149,17 @@ def _made(
     trust_remote_code: bool,
 ) -> ConfidenceIndex:
     """A new index with an encoder that has learned from its items."""
-    from fg_search.confidence_index import ConfidenceIndex
-    from fg_search.model.encoder import FeatureGroupEncoder
+    with announced(f"loading {model}", "loaded"):
+        from fg_search.confidence_index import ConfidenceIndex
+        from fg_search.model.encoder import FeatureGroupEncoder
 
+        encoder = FeatureGroupEncoder(model, cache_folder=cache, trust_remote_code=trust_remote_code)
     texts, labels = [record.text for record in records], [record.label for record in records]
-    encoder = FeatureGroupEncoder(model, cache_folder=cache, trust_remote_code=trust_remote_code)
     with timed(f"fitted on {len(records):,} texts"):
         encoder.fit(texts, labels=None if columns.label is None else labels).save(folder / "encoder")
     index = ConfidenceIndex(folder / "index", encoder)
-    with timed(f"indexed {len(records):,} items"):
+    items = len({record.text if record.id is None else record.id for record in records})
+    with timed(f"indexed {counted(items, 'item', 'items')}{_twice(len(records) - items)}"):
         index.add(
             texts,
             ids=None if columns.id is None else [record.id for record in records if record.id is not None],
@@ -166,10 +169,15 @@ def _made(
     return index
 
 
+def _twice(rows: int) -> str:
+    return f", {counted(rows, 'row', 'rows')} twice" if rows else ""
+
+
 def _calibrated(index: ConfidenceIndex) -> float | None:
     """The highest usual precision that can be promised, estimated from the items; ``None`` if there is none."""
     try:
-        learned = index.calibrate()
+        with announced("calibrating on the items themselves: three heads learn from parts of them", "calibrated"):
+            learned = index.calibrate()
     except ValueError as error:  # no labels, or too few: only familiarity tells then
         log.print(f"not calibrated: {error}", style="dim", markup=False, soft_wrap=True)
         return None
@@ -217,7 +225,6 @@ def _following(folder: Path, results: Sequence[SearchResult], doubt: dict[str, A
         "list labels that are probably wrong": (
             f"fg-search score {where} && fg-search review --kind contradicted {where}"
         ),
-        "once you have queries with their right label: how far to trust it": (
-            f"fg-search calibrate --queries queries.csv --relevant label {where}"
-        ),
+        "once you have queries with their right label (columns text and label; an empty label: nothing here is right): "
+        "how far to trust it": (f"fg-search calibrate --queries queries.csv --relevant label {where}"),
     }

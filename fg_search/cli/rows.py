@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fg_search.cli.bad_rows import left_out
 from fg_search.cli.console import warn
+from fg_search.cli.judged_columns import check_judged_columns
 from fg_search.cli.options import IdsAs, OnBadRow
 from fg_search.ids import UserId, id_from_json, other_forms, point_id, text_id
-from fg_search.records import OnError, Record, RecordError, SkippedRows, iterate_records, read_records, stop
+from fg_search.records import OnError, Record, RecordError, iterate_records, read_records
 from fg_search.records.column_types import ColumnType, ColumnTypes, chosen_types, typed
 from fg_search.records.judged import JudgedRows, read_judged
-from fg_search.records.read import is_table
+from fg_search.records.read import is_table, may_have_decimal_commas
 from fg_search.records.record import listed
 from fg_search.review.exports.fields import CORRECTED, FIELDS
 from fg_search.review.exports.spreadsheet import unescape
@@ -74,10 +77,8 @@ def rows_of(path: Path, on_error: OnBadRow, **columns: Any) -> list[Record]:
         on_error: Whether to skip bad rows or stop at the first.
         **columns: Names of the columns, and the form of the file, as for ``read_records``.
     """
-    skipped = SkippedRows(report=warn)
-    records = read_records(path, on_error=stop if on_error == "stop" else skipped, **columns)
-    _summarise(path, skipped)
-    return records
+    with left_out(path, on_error) as bad:
+        return read_records(path, on_error=bad, **columns)
 
 
 @dataclass(frozen=True)
@@ -122,19 +123,32 @@ class ItemRows:
             ValueError: If a type is none.
         """
         find, named = chosen_types(types)
-        skipped, found = SkippedRows(report=warn), ColumnTypes()
-        rows, count, there = cls(path, columns, ids, 0, named), 0, set[str]()
-        for record in rows.read(stop if on_error == "stop" else skipped):
-            count += 1
-            there |= record.payload.keys()
-            found.add(record.payload)
-        _summarise(path, skipped)
-        if unknown := [name for name in named if name not in there]:
-            raise RecordError(
-                path, f"no column {unknown[0]!r} to give a type; beside the text there are {listed(there)}"
-            )
+        commas = may_have_decimal_commas(path, delimiter=columns.get("delimiter"), encoding=columns.get("encoding"))
+        rows = cls(path, columns, ids, 0)
+        if named:
+            rows = replace(rows, types=rows._as_written(named, decimal_commas=commas))
+        count, found = 0, ColumnTypes(decimal_commas=commas)
+        with left_out(path, on_error) as bad:
+            for record in rows.read(bad):
+                count += 1
+                found.add(record.payload)
+            if not count:
+                raise RecordError(path, f"no good row among {bad.count:,}")
         guessed = found.found() if find and is_table(path) else {}
-        return cls(path, columns, ids, count, {**guessed, **named})
+        return replace(rows, count=count, types={**guessed, **rows.types})
+
+    def _as_written(self, named: Mapping[str, ColumnType], *, decimal_commas: bool) -> dict[str, ColumnType]:
+        """Types that were named, by the way that the cells are written."""
+        seen, there = ColumnTypes(decimal_commas=decimal_commas), set[str]()
+        with suppress(RecordError):  # it is raised again when bad rows are reported
+            for record in self.read(_ignore):
+                seen.add(record.payload)
+                there |= record.payload.keys()
+        if there and (unknown := [name for name in named if name not in there]):
+            raise RecordError(
+                self.path, f"no column {unknown[0]!r} to give a type; beside the text there are {listed(sorted(there))}"
+            )
+        return seen.as_written(named)
 
     def __iter__(self) -> Iterator[Record]:
         return self.read(_ignore)
@@ -208,32 +222,30 @@ class LabelRows:
         Raises:
             RecordError: If a row is bad and ``on_error`` is ``"stop"``, or if all rows are bad.
         """
-        skipped = SkippedRows(report=warn)
-        report = stop if on_error == "stop" else skipped
         rows: list[tuple[UserId, Record]] = []
         first: dict[int | str, Record] = {}
-        for record in read(on_error=report):
-            assert record.id is not None  # noqa: S101  the reader was given an id column
-            try:
-                other = first.setdefault(point_id(record.id), record)
-            except ValueError as error:
-                report(RecordError(record.place, str(error)))
-                continue
-            if other.label != record.label:
-                problem = f"it has the id {record.id!r} of {other.place} and another label"
-                report(RecordError(record.place, problem))
-            else:
-                rows.append((record.id, record))
-        before = labels_there(index, [user_id for user_id, _ in rows])
-        unknown = [(user_id, record) for user_id, record in rows if user_id not in before]
-        meant = ids_meant(index, [user_id for user_id, _ in unknown])
-        for user_id, record in unknown:
-            report(RecordError(record.place, no_item(user_id, meant)))
-        labels = {user_id: record.label for user_id, record in rows if user_id in before}
-        if skipped.count and not labels:
-            raise RecordError(path, f"all {skipped.count:,} row(s) with a label are bad; nothing changed")
-        _summarise(path, skipped)
-        return cls(labels, before, skipped.count)
+        with left_out(path, on_error) as bad:
+            for record in read(on_error=bad):
+                assert record.id is not None  # noqa: S101  the reader was given an id column
+                try:
+                    other = first.setdefault(point_id(record.id), record)
+                except ValueError as error:
+                    bad(RecordError(record.place, str(error)))
+                    continue
+                if other.label != record.label:
+                    problem = f"it has the id {record.id!r} of {other.place} and another label"
+                    bad(RecordError(record.place, problem))
+                else:
+                    rows.append((record.id, record))
+            before = labels_there(index, [user_id for user_id, _ in rows])
+            unknown = [(user_id, record) for user_id, record in rows if user_id not in before]
+            meant = ids_meant(index, [user_id for user_id, _ in unknown])
+            for user_id, record in unknown:
+                bad(RecordError(record.place, no_item(user_id, meant)))
+            labels = {user_id: record.label for user_id, record in rows if user_id in before}
+            if bad.count and not labels:
+                raise RecordError(path, f"all {bad.count:,} row(s) with a label are bad; nothing changed")
+        return cls(labels, before, bad.count)
 
     @property
     def left_out(self) -> str:
@@ -310,10 +322,9 @@ def queries_of(
     """
     records: list[Record] = []
     for path in paths:
-        skipped = SkippedRows(report=warn)
-        report = stop if on_error == "stop" else skipped
-        records += read_judged(path, text=text, relevant=relevant, on_error=report, vector=vector, **form)
-        _summarise(path, skipped)
+        check_judged_columns(path, text, relevant, {**form})
+        with left_out(path, on_error) as bad:
+            records += read_judged(path, text=text, relevant=relevant, on_error=bad, vector=vector, **form)
     return JudgedRows.of(
         records,
         relevant=relevant,
@@ -321,11 +332,6 @@ def queries_of(
         read_id=partial(read_id, ids=ids),
         has_texts=text is not None,
     )
-
-
-def _summarise(path: Path, skipped: SkippedRows) -> None:
-    if skipped.count:
-        warn(f"{path}: {skipped.count:,} bad row(s) left out; --on-error stop would have stopped at the first")
 
 
 def _ignore(_: RecordError) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fg_search.errors import FgSearchError
+from fg_search.errors import FgSearchError, FolderLockedError
 from fg_search.index.search_results import Hit, LabelChoice, SearchResult
 
 FILE, LOCK = ".serving.json", ".serving.lock"
@@ -102,6 +102,19 @@ class RunningServer:
         if response.status != 200:
             raise FgSearchError(body["error"])
         return _result(body), body["warnings"]
+
+
+def who_has_it_open(error: Exception) -> str | None:
+    """What to say in place of an error: that a server has the folder open; ``None`` if none has."""
+    if not isinstance(error, FolderLockedError) or error.folder is None:
+        return None
+    try:
+        server = RunningServer.of(str(error.folder))
+    except FgSearchError as other:
+        return str(other)
+    if server is None:
+        return None
+    return f"`fg-search serve` has {error.folder} open at {server.address}; do it on its page, or stop it first"
 
 
 @contextmanager

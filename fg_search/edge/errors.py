@@ -3,13 +3,25 @@
 They are defined here because this package imports nothing else from fg_search; :mod:`fg_search.errors` exports them.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+
 
 class FgSearchError(Exception):
     """Base of all errors that fg_search defines."""
 
 
 class FolderLockedError(FgSearchError, RuntimeError):
-    """The folder is open in another client, in this process or another one."""
+    """The folder is open in another client, in this process or another one.
+
+    Attributes:
+        folder: The folder; ``None`` if it is not known.
+    """
+
+    def __init__(self, message: str, *, folder: Path | None = None) -> None:
+        super().__init__(message)
+        self.folder = folder
 
 
 class StorageError(FgSearchError, RuntimeError):

@@ -92,7 +92,8 @@ class StorageFolder:
             lock.close()
             raise FolderLockedError(
                 f"Folder {self.path} is open in another client, of this process or another one. Close that client "
-                "first, share it between threads, or run a Qdrant server for access by several processes."
+                "first, share it between threads, or run a Qdrant server for access by several processes.",
+                folder=self.path,
             ) from error
         self._lock = lock
 

@@ -33,6 +33,7 @@ from fg_search.model.learned_texts import LearnedTexts
 
 RelevantBy = Literal["label", "id"]
 
+_USUAL = (0.99, 0.95, 0.9, 0.8)  # target precisions, the highest first
 _FORMAT = 3
 _OF_CALIBRATOR = 2  # format up to which a calibration was one calibrator, and the queries that it was not fitted on
 _OF_FAMILIARITY = ("min_familiarity", "familiarity_weight")
@@ -76,9 +77,13 @@ class Calibration:
     judged_texts: LearnedTexts | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        pretended = ", pretended" if self.pretended else ""
-        judged = f"{self.queries:,} queries{pretended}, relevant_by={self.relevant_by!r}"
-        return f"Calibration({judged}, {self.describe_search()})"
+        promised = next((each for target in _USUAL if (each := self.threshold(target))), None)
+        can = (
+            f"no precision of {_USUAL[-1]:.0%} or more can be promised"
+            if promised is None
+            else f"a precision of {promised.target:.0%} can be promised, answering {promised.coverage:.0%}"
+        )
+        return f"Calibration({self.judged_in_words}, judged by {self.relevant_by}: {can})"
 
     def _repr_html_(self) -> str:
         found = [self.threshold(target) for target in (0.9, 0.95, 0.99)]
@@ -93,6 +98,11 @@ class Calibration:
         ]
         what = "items taken for queries" if self.pretended else "judged queries"
         return html_table(rows, title=f"{self.queries:,} {what}, judged by {self.relevant_by}; {self.share}")
+
+    @property
+    def judged_in_words(self) -> str:
+        """What taught it, such as "120 queries"."""
+        return f"{self.queries:,} {'items taken for queries' if self.pretended else 'queries'}"
 
     @property
     def queries(self) -> int:

@@ -277,6 +277,7 @@ class OpenIndex:
         self.last_number = 0  # greatest number of a decision that this process has made
         self.acknowledged: set[str] = set()  # keys of the entries of decisions that were, and are not in the log yet
         self.looked_at = monotonic()  # when what others may change was last read from the engine
+        self.is_closed = False
         self._state: IndexState | None = None
         self._coming: tuple[str, EncoderSlot] | None = None
 
@@ -285,6 +286,12 @@ class OpenIndex:
         """State without a tenant."""
         assert self._state is not None  # noqa: S101  set before a handle is handed out
         return self._state
+
+    @property
+    def in_words(self) -> str:
+        """What is known of it without asking the engine."""
+        known = self.state.calibration
+        return "not calibrated" if known is None else f"calibrated on {known.judged_in_words}"
 
     def calibrated(self, calibration: Calibration) -> Calibration:
         """Use this calibration from now on."""

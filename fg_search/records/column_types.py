@@ -7,28 +7,46 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, get_args
 
-ColumnType: TypeAlias = Literal["text", "integer", "float", "bool", "datetime"]
+NamedType: TypeAlias = Literal["text", "integer", "float", "bool", "datetime"]
+ColumnType: TypeAlias = NamedType | Literal["float with decimal commas"]
 
-TYPES: tuple[str, ...] = get_args(ColumnType)
+TYPES: tuple[str, ...] = get_args(NamedType)
+DECIMAL_COMMAS: Literal["float with decimal commas"] = "float with decimal commas"
 
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")  # with a leading zero it is a code, such as a postcode
 _FLOAT = re.compile(r"[-+]?(?=\.?[0-9])(0|[1-9][0-9]*)?(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
+_COMMA = re.compile(r"[-+]?(?=,?[0-9])(0|[1-9][0-9]*|[1-9][0-9]{0,2}(\.[0-9]{3})+(?=,))?(,[0-9]+)?")
+_EITHER = re.compile(r"[-+]?[1-9][0-9]{0,2},[0-9]{3}")  # 1,234 is one thousand in one country, and little in another
+_DIGITS = re.compile(r"[-+0-9.,]+")
 _TIME = r"[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,6})?)?(Z|[-+][0-9]{2}:?[0-9]{2})?"
 _DATE = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}({_TIME})?")
 _TRUTH = {"true": True, "false": False}
 
 
 class ColumnTypes:
-    """Finds the types of columns, row by row. A column has a type if all its cells that are not empty have it."""
+    """Finds the types of columns, row by row. A column has a type if all its cells that are not empty have it.
 
-    def __init__(self) -> None:
+    Args:
+        decimal_commas: Whether ``15,90`` may be a number, since no comma stands between the fields. It is one if all
+            cells of the column can be, and at least one can be nothing else, as ``1,234`` can.
+    """
+
+    def __init__(self, *, decimal_commas: bool = False) -> None:
+        self._may_be: list[ColumnType] = ["integer", "float", "bool", "datetime"]
+        if decimal_commas:
+            self._may_be.insert(2, DECIMAL_COMMAS)
+        self._decimal_commas = decimal_commas
         self._possible: dict[str, list[ColumnType]] = {}
         self._filled: set[str] = set()
+        self._commas: set[str] = set()  # columns with a decimal comma that nothing else can be
+        self._points: set[str] = set()  # columns with a decimal point
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Look at a row."""
         for column, cell in row.items():
-            possible = self._possible.setdefault(column, ["integer", "float", "bool", "datetime"])
+            if self._decimal_commas and isinstance(cell, str):
+                self._look_for_decimals(column, cell.strip())
+            possible = self._possible.setdefault(column, [*self._may_be])
             if not possible or cell == "":
                 continue
             self._filled.add(column)
@@ -36,7 +54,19 @@ class ColumnTypes:
 
     def found(self) -> dict[str, ColumnType]:
         """Types by column, without columns of text."""
-        return {name: possible[0] for name, possible in self._possible.items() if possible and name in self._filled}
+        first = {name: possible[0] for name, possible in self._possible.items() if possible and name in self._filled}
+        return {name: kind for name, kind in first.items() if kind != DECIMAL_COMMAS or name in self._commas}
+
+    def as_written(self, named: Mapping[str, ColumnType]) -> dict[str, ColumnType]:
+        """Types that somebody has named: floats have decimal commas where the cells have them, and never a point."""
+        commas = self._commas - self._points
+        return {name: DECIMAL_COMMAS if kind == "float" and name in commas else kind for name, kind in named.items()}
+
+    def _look_for_decimals(self, column: str, cell: str) -> None:
+        if "," in cell and _COMMA.fullmatch(cell) and not _EITHER.fullmatch(cell):
+            self._commas.add(column)
+        elif "." in cell and _FLOAT.fullmatch(cell):
+            self._points.add(column)
 
 
 def typed(row: Mapping[str, Any], types: Mapping[str, ColumnType]) -> dict[str, Any]:
@@ -77,7 +107,8 @@ def _value(column: str, cell: Any, kind: ColumnType) -> Any:
     if cell == "":
         return None
     if not is_a(cell, kind):
-        raise ValueError(f"{column!r} holds {cell[:40]!r}, which is no {kind}; correct it, or --types {column}=text")
+        right = "write it as 1234.5" if "," in cell and _DIGITS.fullmatch(cell.strip()) else "correct it"
+        raise ValueError(f"{column!r} holds {cell[:40]!r}, which is no {kind}; {right}, or --types {column}=text")
     return value_of(cell, kind)
 
 
@@ -93,6 +124,8 @@ def is_a(cell: str, kind: ColumnType) -> bool:
         return _INTEGER.fullmatch(text) is not None
     if kind == "float":
         return _FLOAT.fullmatch(text) is not None
+    if kind == DECIMAL_COMMAS:
+        return _COMMA.fullmatch(text) is not None
     if kind == "bool":
         return text.lower() in _TRUTH
     if kind == "text":
@@ -112,6 +145,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "text": str,
     "integer": int,
     "float": float,
+    DECIMAL_COMMAS: lambda text: float(text.replace(".", "").replace(",", ".")),
     "bool": lambda text: _TRUTH[text.strip().lower()],
     "datetime": str.strip,
 }

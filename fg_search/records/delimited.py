@@ -51,6 +51,18 @@ def read_delimited(
             raise RecordError(f"{path}:{error.line}", error.problem) from None
 
 
+def chosen_delimiter(path: Path, *, delimiter: str | None, usual: str, encoding: str | None = None) -> str:
+    """The character between the fields of a file, as :func:`read_delimited` finds it.
+
+    Raises:
+        RecordError: The file cannot be read.
+    """
+    if delimiter is not None:
+        return delimiter
+    with open_text(path, newline="", encoding=encoding) as file:
+        return find_delimiter(next(iterate_lines(file, path), ""), usual)
+
+
 class _Header:
     """The names of the columns, and rows made with them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 from fg_search.records.column_types import ColumnTypes
 from fg_search.records.errors import RecordError
-from fg_search.records.read import iterate_rows
+from fg_search.records.read import iterate_rows, may_have_decimal_commas
 from fg_search.records.record import Row, listed
 
 _LOOKED_AT = 2_000  # rows
@@ -21,6 +21,7 @@ _LABELS = ("label", "category", "class", "intent", "topic", "kind", "type", "dep
 _IDS = ("id", "uuid", "guid", "sku", "key", "isbn", "asin", "ean", "number", "no", "nr", "code")
 _FEW_WORDS = 3  # a text has at least so many, on average
 _CHOSEN = "chosen"
+_NEARLY = 0.9  # share of values that are different
 _EXAMPLES = 2  # of a label, on average
 
 
@@ -65,11 +66,13 @@ def find_columns(
     Raises:
         RecordError: The file cannot be read, a named column is not there, or no column looks like a text.
     """
-    rows = (row for row in iterate_rows(path, delimiter=delimiter, encoding=encoding) if isinstance(row, Row))
-    first = [row.values for row in islice(rows, _LOOKED_AT)]
+    form = {"delimiter": delimiter, "encoding": encoding}
+    rows = (row for row in iterate_rows(path, **form) if isinstance(row, Row))
+    first = list(islice(rows, _LOOKED_AT))
     if not first:
         raise RecordError(path, "the file has no rows")
-    columns = {name: _Column.of(name, first) for name in first[0]}
+    commas = may_have_decimal_commas(path, **form)
+    columns = {name: _Column.of(name, [row.values for row in first], decimal_commas=commas) for name in first[0].values}
     missing = [name for name in (*(text or ()), label, id) if name is not None and name not in columns]
     if missing:
         raise RecordError(path, f"no column {missing[0]!r}; there are {listed(columns)}")
@@ -80,7 +83,7 @@ def find_columns(
             path, f"no column looks like a text; say which is one: --text COLUMN; there are {listed(columns)}"
         )
     free = {name: column for name, column in free.items() if name not in texts[0]}
-    found_id = (id, _CHOSEN) if id else _id(free)
+    found_id = (id, _CHOSEN) if id else _id(free, first)
     free.pop(found_id[0] or "", None)
     found_label = (label, _CHOSEN) if label else _label(free)
     free.pop(found_label[0] or "", None)
@@ -100,8 +103,8 @@ class _Column:
     is_text: bool
 
     @classmethod
-    def of(cls, name: str, rows: Sequence[Mapping[str, Any]]) -> _Column:
-        types = ColumnTypes()
+    def of(cls, name: str, rows: Sequence[Mapping[str, Any]], *, decimal_commas: bool) -> _Column:
+        types = ColumnTypes(decimal_commas=decimal_commas)
         values = [row.get(name) for row in rows]
         filled = [value for value in values if value is not None and value != ""]
         for value in filled:
@@ -111,38 +114,40 @@ class _Column:
         is_text = bool(texts) and len(texts) == len(filled) and not types.found()
         return cls(name, len(rows), len(filled), len(set(map(repr, filled))), words, is_text)
 
-    def rank(self, known: Sequence[str]) -> int | None:
-        """Place of the name among known ones: of the whole name first, then of one of its words."""
-        words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.name).casefold())
-        if " ".join(words) in known:
-            return known.index(" ".join(words))
-        places = [known.index(word) for word in words[-1:] if word in known]
-        return min(places) + len(known) if places else None
-
     @property
-    def is_id(self) -> bool:
-        return self.filled == self.rows == self.distinct
+    def is_nearly_unique(self) -> bool:
+        return self.distinct >= self.filled * _NEARLY
 
     @property
     def is_label(self) -> bool:
         return 2 <= self.distinct <= self.filled / _EXAMPLES
 
 
-def _best(columns: Mapping[str, _Column], known: Sequence[str]) -> str | None:
-    ranks = {name: rank for name, column in columns.items() if (rank := column.rank(known)) is not None}
+def find_named(columns: Iterable[str], known: Sequence[str]) -> str | None:
+    """The column whose name is the first among known ones; ``None`` if no name is known."""
+    ranks = {name: rank for name in columns if (rank := _rank(name, known)) is not None}
     return min(ranks, key=lambda name: ranks[name]) if ranks else None
+
+
+def _rank(name: str, known: Sequence[str]) -> int | None:
+    """Place of a name among known ones: of the whole name first, then of its last word."""
+    words = re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).casefold())
+    if " ".join(words) in known:
+        return known.index(" ".join(words))
+    places = [known.index(word) for word in words[-1:] if word in known]
+    return min(places) + len(known) if places else None
 
 
 def _texts(columns: Mapping[str, _Column]) -> tuple[tuple[str, ...], str] | None:
     texts = {name: column for name, column in columns.items() if column.is_text}
-    known = _best(texts, _TEXTS)
+    known = find_named(texts, _TEXTS)
     why = "by its name"
     if known is None:
         wordy = {name: column.words for name, column in texts.items() if column.words >= _FEW_WORDS}
         known = max(wordy, key=lambda name: wordy[name]) if wordy else None
         why = "" if known is None else f"it has the longest texts, {wordy[known]:.0f} words on average"
     titles = {name: column for name, column in texts.items() if name != known and column.distinct * 2 > column.filled}
-    title = _best(titles, _TITLES)
+    title = find_named(titles, _TITLES)
     if known is None:
         return None if title is None else ((title,), "by its name")
     if title is None:
@@ -150,17 +155,43 @@ def _texts(columns: Mapping[str, _Column]) -> tuple[tuple[str, ...], str] | None
     return (title, known), "both, by their names: what they say is joined"
 
 
-def _id(columns: Mapping[str, _Column]) -> tuple[str | None, str]:
-    unique = {name: column for name, column in columns.items() if column.is_id}
-    known = _best(unique, _IDS)
-    if known is None:
-        return None, "no column is called so with a value of its own in each row: ids are derived from the texts"
-    return known, "by its name; it is different in each row"
+def _id(columns: Mapping[str, _Column], rows: Sequence[Row]) -> tuple[str | None, str]:
+    ranks = {
+        name: rank
+        for name, column in columns.items()
+        if column.filled == column.rows and (rank := _rank(name, _IDS)) is not None
+    }
+    clashes = []
+    for name in sorted(ranks, key=lambda each: ranks[each]):
+        repeated, clash = _repeated(name, rows)
+        if clash is None:
+            came_twice = f"{repeated:,} {'row' if repeated == 1 else 'rows'} came twice, the others differ in it"
+            return name, f"by its name; {came_twice if repeated else 'it is different in each row'}"
+        if columns[name].is_nearly_unique:
+            clashes.append(f"{name!r} would be one, but {clash}; correct that, or --id {name} takes the first of them")
+    if clashes:
+        return None, clashes[0]
+    return None, "no column is called so with a value of its own in each row: ids are derived from the texts"
+
+
+def _repeated(name: str, rows: Sequence[Row]) -> tuple[int, str | None]:
+    """Rows that are there a second time, and, if two rows share a value of a column and differ, which ones."""
+    first: dict[str, Row] = {}
+    repeated = 0
+    for row in rows:
+        known = first.setdefault(repr(row.values[name]), row)
+        if known is row:
+            continue
+        if known.values != row.values:
+            places = [each.place.rpartition(":")[2].removeprefix("row ") for each in (known, row)]
+            return repeated, f"rows {' and '.join(places)} have the same, {row.values[name]!r}, and differ"
+        repeated += 1
+    return repeated, None
 
 
 def _label(columns: Mapping[str, _Column]) -> tuple[str | None, str]:
     possible = {name: column for name, column in columns.items() if column.is_label}
-    known = _best(possible, _LABELS)
+    known = find_named(possible, _LABELS)
     if known is not None:
         return known, f"by its name; it has {possible[known].distinct:,} values"
     texts = [name for name, column in possible.items() if column.is_text and column.words < _FEW_WORDS + 1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fg_search.csv_rows import check_delimiter
 from fg_search.layout.keys import PAYLOAD_KEY
-from fg_search.records.delimited import read_delimited
+from fg_search.records.delimited import chosen_delimiter, read_delimited
 from fg_search.records.errors import OnError, RecordError, stop
 from fg_search.records.found_encoding import AUTO, find_encoding
 from fg_search.records.jsonl import read_jsonl
@@ -66,8 +66,7 @@ def iterate_rows(
             file is damaged.
         ValueError: There is no such encoding, or the delimiter is not possible.
     """
-    if not path.is_file():
-        raise RecordError(path, "there is no file of this name")
+    _check_there(path)
     return _read(path, delimiter, encoding)
 
 
@@ -144,7 +143,33 @@ _LINE_ENDINGS = (".jsonl", ".ndjson")
 
 def is_table(path: Path) -> bool:
     """Whether it is a CSV or TSV file by its name, whose values are all texts."""
-    return any(suffix.lower() in _USUAL_DELIMITERS for suffix in path.suffixes[-2:])
+    return _usual_delimiter(path) is not None
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file():
+        raise RecordError(path, "there is no file of this name")
+
+
+def _usual_delimiter(path: Path) -> str | None:
+    """The delimiter to expect in a file of this name; ``None`` if it is no table."""
+    endings = (suffix.lower() for suffix in path.suffixes[-2:])
+    return next((_USUAL_DELIMITERS[ending] for ending in endings if ending in _USUAL_DELIMITERS), None)
+
+
+def may_have_decimal_commas(path: Path, *, delimiter: str | None = None, encoding: str | None = None) -> bool:
+    """Whether a comma in a cell can be a decimal one: it is a table, and other characters separate its fields.
+
+    Raises:
+        RecordError: The file cannot be read.
+        ValueError: There is no such encoding.
+    """
+    _check_there(path)
+    usual = _usual_delimiter(path)
+    if usual is None:
+        return False
+    encoding = find_encoding(path) if encoding == AUTO else encoding
+    return chosen_delimiter(path, delimiter=delimiter, usual=usual, encoding=encoding) != ","
 
 
 def has_encoding(path: Path) -> bool:

@@ -54,6 +54,18 @@ def test_a_column_is_named_where_none_is_found(tmp_path):
     assert find_columns(tmp_path / "b.csv", label="brand").label == "brand"
 
 
+def test_columns_of_judged_queries_are_named(run, tmp_path):
+    (tmp_path / "asked.csv").write_text("nr;Question;right\n1;my card pin;card\n2;zebra;\n")
+    command = ("calibrate", "--queries", tmp_path / "asked.csv", "--index", tmp_path / "idx")
+    code, _, err = run(*command)
+    advice = Advice("no column … for …; there are …: say which it is, …")
+    assert (code, advice.is_in(err)) == (1, True)
+    options = err.strip().rpartition("which it is, ")[2]
+    assert options == "--text Question --relevant right"
+    code, _, err = run(*command, *options.split())
+    assert (code, advice.is_in(err)) == (1, False)  # there is no such index
+
+
 def test_another_folder_is_named_for_a_quickstart(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a-search").mkdir()

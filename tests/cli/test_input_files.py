@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 
 import pytest
@@ -46,6 +47,33 @@ def test_a_spreadsheet_saved_with_semicolons_in_cp1252_is_indexed(index):
         "Käse; Pizza": ("food", "klein"),
         "my card": ("card", ""),
     }
+
+
+def test_decimal_commas_are_compared_as_the_advice_says(run, index, tmp_path):
+    rows = "\n".join(f"my card {i};{i},90;1,{i:03}" for i in range(20))
+    code, said, items = index("a.csv", f"text;price;sold\n{rows}", "--types", "text")
+    assert (code, items["my card 3"]["price"]) == (0, "3,90"), said
+    search = ("search", "my card", "--index", tmp_path / "idx", "--where", "price<3", "--json")
+    code, _, err = run(*search)
+    assert code == 4
+    advice = re.search(r"--types price=float", err)[0].split()
+    code, said, items = index("a.csv", f"text;price;sold\n{rows}", *advice)
+    assert (code, items["my card 3"]["price"], items["my card 3"]["sold"]) == (0, 3.9, "1,003"), said
+    assert "price float with decimal commas" in said
+    assert len(json.loads(run(*search)[1])["hits"]) == 3
+
+
+def test_rows_that_are_bad_for_one_reason_are_not_all_listed(index):
+    rows = "\n".join(f"my card {i},cheap {i}" for i in range(40))
+    code, said, _ = index("a.csv", f"text,price\n{rows}", "--types", "price=float")
+    assert code == 1
+    assert said.count("which is no float") == 1
+    assert "/a.csv:2: 'price' holds 'cheap 0', which is no float; correct it, or --types price=text" in said
+    assert "… and 39 more for the same reason\nerror: /a.csv: no good row among 40" in said
+    code, said, items = index("a.csv", f"text,price\n{rows}\npizza,7\n,8", "--types", "price=float")
+    assert (code, len(items), said.count("no float"), said.count("'text' is empty")) == (0, 1, 3, 1)
+    assert "… and 37 more" in said
+    assert "41 bad row(s) left out" in said
 
 
 @pytest.mark.parametrize(("written", "given"), [(";", ";"), ("\t", "tab"), ("\t", "\\t"), ("/", "/")])

@@ -1,5 +1,7 @@
 import json
+import re
 import shlex
+import sys
 from functools import partialmethod
 
 import pytest
@@ -37,6 +39,7 @@ def shop(corpus, tmp_path, monkeypatch):
 def test_from_a_file_to_an_answer_and_an_abstention(run, shop, model):
     code, out, err = run("quickstart", "shop.csv", "--model", model)
     assert code == 0, err
+    assert "loading" not in err  # nothing new where nobody watches
     assert "read as cp1252" in out
     assert "title + description" in out
     assert "answer" in out
@@ -49,6 +52,20 @@ def test_from_a_file_to_an_answer_and_an_abstention(run, shop, model):
     assert all(hit["payload"]["price"] < 6 for hit in json.loads(out)["hits"])
     code, _, err = run("quickstart", "shop.csv", "--model", model)
     assert (code, "name another folder" in err) == (2, True)
+
+
+def test_a_row_that_came_twice_is_one_item(run, shop, model, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)  # what takes time is said before, too
+    rows = (shop / "shop.csv").read_text("cp1252").splitlines()
+    (shop / "twice.csv").write_text("\n".join([*rows, rows[7]]).replace(".", ","), encoding="utf-8")
+    code, out, err = run("quickstart", "twice.csv", "--model", model)
+    assert code == 0, err
+    assert "1 row came twice" in out
+    said = ("loading .*model …", "loaded in", "fitted on", "calibrating on the items .* …", "calibrated in")
+    assert re.search("(.|\n)*".join(said), err)
+    assert "indexed 48 items, 1 row twice in" in err
+    with ConfidenceIndex(shop / "twice-search" / "index") as index:
+        assert index.items(["A7"])[0].payload["price"] == 1.75
 
 
 def test_without_labels_groups_of_like_texts_are_learned(run, shop, model, corpus):

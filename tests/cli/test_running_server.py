@@ -1,6 +1,7 @@
 """A search that a running ``fg-search serve`` answers, since it has the folder open."""
 
 import json
+import re
 import stat
 import threading
 
@@ -89,6 +90,14 @@ def test_what_a_server_cannot_do_is_refused(while_served, folder):
         strict=True,
     ):
         assert (out, said in err) == ("", True)
+
+
+def test_all_other_commands_say_who_has_the_folder_open(while_served, folder, tmp_path):
+    place = ("--index", folder)
+    refused = while_served(("info", *place), ("undo", *place), ("copy", folder, tmp_path / "c"), ("score", *place))
+    for code, out, err in refused:
+        assert (code, out) == (1, "")
+        assert re.search(r"`fg-search serve` has \S+ open at http://\S+; do it on its page, or stop it first\n$", err)
 
 
 def test_where_it_is_stays_between_the_two(run, while_served, folder):

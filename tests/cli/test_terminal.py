@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 import fg_search
 from fg_search import ConfidenceIndex, cli, display
+from fg_search.review.decisions import ReviewDecision
+from fg_search.review.items import ReviewItem
 
 PROGRAM = typer.main.get_command(cli.app)
 
@@ -92,6 +94,26 @@ def test_long_texts_are_shortened_unless_they_are_to_be_whole(shop, width):
     assert shown(display.review, items, width=width, full=True).count("oven") == 40
 
 
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("user_id", ["a", "9ac7b8ce-fae6-58d8-82d0-dc7dd47355a9"])
+def test_numbers_ids_and_words_stay_whole_in_a_narrow_terminal(user_id, width):
+    item = ReviewItem(
+        id=user_id, text="extraordinarily many words " * 3, label="card_swallowed_abroad", kind="ambiguous", score=0.5,
+        confidence=0.31, group_confidence=(), reason="16 of 16 groups are undecided", payload={},
+    )  # fmt: skip
+    out = shown(display.review, [item], width=width)
+    whole = [user_id, "card_swallowed_abroad", "extraordinarily", "undecided", "0.31"]
+    decision = ReviewDecision(
+        number=1795755136815145, time="2026-11-27T04:52:00+00:00", reviewer="Ada", id=user_id, action="label",
+        before="card_swallowed_abroad", after="food_order_request",
+    )  # fmt: skip
+    listed = shown(display.decisions, [decision], width=width)
+    assert all(word in out.split() for word in whole), out
+    assert {user_id, "1795755136815145", "card_swallowed_abroad", "food_order_request"} <= set(listed.split()), listed
+    *table, _ = out.splitlines()  # a legend is below it
+    assert max(map(len, table + listed.splitlines())) <= width
+
+
 def test_what_was_calibrated_is_listed(run, encoder, corpus, questions, tmp_path):
     place = ("--index", tmp_path / "idx")
     with ConfidenceIndex(tmp_path / "idx", encoder) as index:
@@ -129,6 +151,10 @@ def test_what_was_decided_is_listed_and_taken_back(run, encoder, tmp_path):
     code, _, err = run("decide", "label", "a", "--label", "crad", *place)
     assert (code, "did you mean 'card'?" in err) == (1, True)
     assert run("decide", "label", "a", *place)[0] == 2
+    code, _, err = run("decide", "a", "--label", "card", *place)
+    assert (code, "The action comes first. Example:" in " ".join(err.replace("│", "").split())) == (2, True)
+    code, _, err = run("search", "card", "--top-k", "3", *place)
+    assert (code, "did you mean --limit?" in err) == (2, True)
     assert run("decide", "keep", "a", "--label", "card", *place)[0] == 2
 
 

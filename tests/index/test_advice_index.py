@@ -154,6 +154,10 @@ async def _use_without_opening(encoder):
     await index.open()
     assert (await index.add(_TEXTS)).written == 2
     await index.close()
+    with Advice("the index … is closed; open it again").raised():
+        await index.add(_TEXTS)
+    assert (await (await index.open()).add(_TEXTS)).written == 2
+    await index.close()
     async with AsyncConfidenceIndex(":memory:", encoder) as another:
         assert (await another.add(_TEXTS)).written == 2
 

@@ -78,6 +78,56 @@ def test_what_may_be_something_else_stays_a_text(cell):
     assert seen.found() == {}
 
 
+@pytest.mark.parametrize(
+    ("cells", "kind", "values"),
+    [
+        (["15,90", "20", "-1.299,00", ",5"], "float with decimal commas", [15.9, 20.0, -1299.0, 0.5]),
+        (["0,125", "1,234"], "float with decimal commas", [0.125, 1.234]),
+        (["1,234", "20"], None, None),  # one thousand, or little more than one
+        (["15,90", "15.90"], None, None),
+        (["15,90", "1.299"], None, None),
+        (["15,90", "n/a"], None, None),
+        (["1,234,567", "15,90"], None, None),
+        (["7", "8"], "integer", [7, 8]),
+        (["7.5", "8"], "float", [7.5, 8.0]),
+    ],
+)
+def test_decimal_commas_are_numbers_where_no_comma_separates_fields(cells, kind, values):
+    apart, joined = ColumnTypes(decimal_commas=True), ColumnTypes()
+    for cell in cells:
+        apart.add({"x": cell})
+        joined.add({"x": cell})
+    assert apart.found().get("x") == kind
+    assert joined.found().get("x") == (None if kind == "float with decimal commas" else kind)
+    if kind is not None:
+        assert [typed({"x": cell}, {"x": kind})["x"] for cell in cells] == values
+
+
+def test_a_named_float_has_decimal_commas_where_the_cells_have_them():
+    seen = ColumnTypes(decimal_commas=True)
+    for row in [{"a": "1,5", "b": "1,234", "c": "1.5"}, {"a": "n/a", "b": "7", "c": "2,5"}]:
+        seen.add(row)
+    types = seen.as_written(dict.fromkeys("abc", "float"))
+    assert types == {"a": "float with decimal commas", "b": "float", "c": "float"}
+    assert typed({"a": "1,5"}, types) == {"a": 1.5}
+    with pytest.raises(ValueError, match=r"'b' holds '1,234', .*no float; write it as 1234\.5, or --types b=text"):
+        typed({"b": "1,234"}, types)
+
+
+@pytest.mark.parametrize(
+    ("again", "expected", "why"),
+    [
+        (SHOP[3], "sku", "1 row came twice"),
+        ("A3,Tent,Another,tents,1", None, "'sku' would be one, but rows 5 and 14 have the same, 'A3', and differ"),
+    ],
+)
+def test_an_id_may_come_twice_with_the_same_row(tmp_path, again, expected, why):
+    shop = [f"A{i}{row[2:]}" for i, row in enumerate([*SHOP, *SHOP[:4]])]
+    found = find_columns(table(tmp_path, "sku,title,description,category,price", [*shop, again]))
+    assert found.id == expected
+    assert why in found.why["id"]
+
+
 def test_types_are_written_as_on_the_command_line():
     assert chosen_types(["text", "price=float", "a=b=text"]) == (False, {"price": "float", "a=b": "text"})
     assert chosen_types([]) == (True, {})
