@@ -16,7 +16,8 @@ from fg_search.layout.schema import LABEL_SCORE_INDEXES
 from fg_search.review.confused_labels import confusion_key
 from fg_search.review.issues.reasons import too_few_reason
 
-_MIN_SCORE = 0.01  # a label that is right with 99 % is in nobody's queue
+LEAST_SCORE = 0.01
+"""Probability of being wrong from which a score is kept: a label that is right with 99 % is in nobody's queue."""
 _VAGUE = 0.25  # width of an interval that hardly says anything
 
 
@@ -72,7 +73,7 @@ async def score_labels(state: IndexState, *, seed: int, progress: Callable[[int]
         raise ValueError(f"{state.name} was made without base vectors, which labels are scored by")
     corpus = await read_corpus(state, progress)
     found, model = await state.engine.work(lambda: _score(corpus, seed))
-    listed = [i for i in range(len(found)) if found.scored[i] and found.score[i] >= _MIN_SCORE]
+    listed = [i for i in range(len(found)) if found.scored[i] and found.score[i] >= LEAST_SCORE]
     labelled, scored = sum(label is not None for label in corpus.labels), int(found.scored.sum())
     await replace_scores(
         state,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import Any
@@ -39,11 +39,12 @@ MAX_ITEMS = 100_000  # on the map; of more, a sample
 MAX_REGION = 20_000  # items of a region that a list can be restricted to
 UNKNOWN = 255  # a number that an item does not have, as a byte
 FINEST = 65_535  # steps of a coordinate
+HUES = 12  # labels with a colour of their own
 
 _LANDMARKS = 1_000
 _FIRST = 2_000  # items that are shown while all others are still being placed
 _GROWN = 2  # so many times as many items as when landmarks were laid out need others
-_FEATURES_SHARE = 0.7  # of the features' length, beside base embeddings of length 1
+_FEATURES_SHARE = 0.4  # of the features' length, beside base embeddings of length 1: see docs/page.md
 _PAGE = 1_000
 _PATIENCE = 5.0  # seconds that a list waits for the map
 _IDS = 10_000  # read at once
@@ -59,7 +60,7 @@ class PlacedItems:
         ids: ``(n,)`` user's ids.
         total: Number of items of the index when it was drawn.
         places: ``(n, 2)`` uint16, from the top left, in steps of 1/:data:`FINEST`.
-        labels: Labels, the most frequent first.
+        labels: Labels: first those with a colour of their own, then the most frequent first.
         label: ``(n,)`` uint16 position in ``labels``; their number for items without one.
         numbers: ``(3, n)`` uint8 confidence, familiarity, and probability that the label is wrong, times 254;
             :data:`UNKNOWN` where there is none.
@@ -200,13 +201,15 @@ class ItemMap:
     def _draw_all(self) -> PlacedItems:
         every = list(self._point_ids())
         chosen = _spread(every, MAX_ITEMS)
-        landmarks = self._landmarks(chosen, len(every))
+        landmarks, coloured = self._landmarks(chosen, len(every))
         if len(chosen) > _FIRST:
-            self._first = self._place(_spread(chosen, _FIRST), landmarks, len(every), is_whole=False)
+            self._first = self._place(_spread(chosen, _FIRST), landmarks, coloured, len(every), is_whole=False)
             self._has_some.set()
-        return self._place(chosen, landmarks, len(every), is_whole=True)
+        return self._place(chosen, landmarks, coloured, len(every), is_whole=True)
 
-    def _place(self, chosen: Sequence[Any], landmarks: Landmarks, total: int, *, is_whole: bool) -> PlacedItems:
+    def _place(
+        self, chosen: Sequence[Any], landmarks: Landmarks, coloured: Sequence[str], total: int, *, is_whole: bool
+    ) -> PlacedItems:
         places, kept = [], []
         for number, page in enumerate(pages(chosen, _PAGE)):
             records = self._read(page)
@@ -216,7 +219,7 @@ class ItemMap:
             if is_whole:
                 self.progress = min(1.0, (number + 1) * _PAGE / max(len(chosen), 1))
         layout = np.concatenate(places) if places else np.zeros((0, 2), dtype=np.float32)
-        return _placed(kept, layout, total, is_whole=is_whole)
+        return _placed(kept, layout, coloured, total, is_whole=is_whole)
 
     def _point_ids(self) -> Iterator[Any]:
         offset: Any = None
@@ -232,21 +235,26 @@ class ItemMap:
             if offset is None:
                 return
 
-    def _landmarks(self, chosen: Sequence[Any], total: int) -> Landmarks:
-        """Landmarks in the unit square: where they were before, if that is known and still serves."""
+    def _landmarks(self, chosen: Sequence[Any], total: int) -> tuple[Landmarks, Sequence[str]]:
+        """Landmarks in the unit square: where they were before, if that is known and still serves.
+
+        With them come the labels that have a colour, in the order in which they got it.
+        """
         known = kept_map(self._index, self._tenant)
         fingerprint = self._index.metadata.fingerprint
         if known is not None and known.fingerprint == fingerprint and total <= _GROWN * known.items:
             at = dict(zip(known.points, known.places, strict=True))
             records = [record for page in pages(known.points, _PAGE) for record in self._read(page)]
             if 2 * len(records) >= len(known.points):
-                return self._landmarks_at(records, np.array([at[record.id] for record in records]))
+                return self._landmarks_at(records, np.array([at[record.id] for record in records])), known.labels
         records = [record for page in pages(_spread(chosen, _LANDMARKS), _PAGE) for record in self._read(page)]
         if not records:
-            return Landmarks(np.zeros((1, 1), dtype=np.float32), np.zeros((1, 2), dtype=np.float32))
+            return Landmarks(np.zeros((1, 1), dtype=np.float32), np.zeros((1, 2), dtype=np.float32)), []
         places = _steps(to_unit_square(lay_out(self._rows(records)).layout))
-        keep_map(self._index, self._tenant, KeptMap.now(fingerprint, total, [record.id for record in records], places))
-        return self._landmarks_at(records, places)
+        coloured = _by_frequency(features_of(record) for record in records)[:HUES]
+        points = [record.id for record in records]
+        keep_map(self._index, self._tenant, KeptMap(fingerprint, total, points, places, coloured))
+        return self._landmarks_at(records, places), coloured
 
     def _landmarks_at(self, records: Sequence[Any], places: npt.NDArray[np.uint16]) -> Landmarks:
         in_square = np.asarray(places / np.float32(FINEST), dtype=np.float32)
@@ -290,11 +298,21 @@ def _steps(places: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
     return np.asarray(np.rint(places.clip(0.0, 1.0) * FINEST), dtype=np.uint16)
 
 
-def _placed(
-    features: Sequence[dict[str, Any]], layout: npt.NDArray[np.float32], total: int, *, is_whole: bool
-) -> PlacedItems:
+def _by_frequency(features: Iterable[dict[str, Any]]) -> list[str]:
+    """Labels, the most frequent first."""
     counts = Counter(one["label"] for one in features if one.get("label") is not None)
-    labels = [name for name, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+    return [name for name, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+
+
+def _placed(
+    features: Sequence[dict[str, Any]],
+    layout: npt.NDArray[np.float32],
+    coloured: Sequence[str],
+    total: int,
+    *,
+    is_whole: bool,
+) -> PlacedItems:
+    labels = list(dict.fromkeys([*coloured, *_by_frequency(features)]))
     position = {name: min(place, FINEST - 1) for place, name in enumerate(labels)}
     numbers = [
         [_byte(one["confidence"]), _byte(one.get("familiarity")), _byte((one.get("review") or {}).get("score"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,7 +16,7 @@ from typing_extensions import Self
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.layout.keys import MAP_KEY
 
-_FORMAT = 1
+_FORMAT = 2  # 1 was placed more by the features, and said nothing of labels
 _MOST_TENANTS = 16  # whose maps are kept, of 45 KB each at most; the map drawn longest ago gives way
 _LOG = logging.getLogger("fg_search.web")
 
@@ -32,6 +32,7 @@ class KeptMap:
         items: Number of items when the landmarks were laid out.
         points: ``(m,)`` the engine's ids of the landmarks.
         places: ``(m, 2)`` uint16 places.
+        labels: Labels with a colour of their own, in the order of the colours.
         drawn: When they were laid out, in ISO 8601.
     """
 
@@ -39,26 +40,22 @@ class KeptMap:
     items: int
     points: Sequence[int | str]
     places: npt.NDArray[np.uint16]
-    drawn: str
-
-    @classmethod
-    def now(cls, fingerprint: str, items: int, points: Sequence[int | str], places: npt.NDArray[np.uint16]) -> Self:
-        """A map that is drawn now."""
-        return cls(fingerprint, items, points, places, datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    labels: Sequence[str]
+    drawn: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
 
     def to_metadata(self) -> dict[str, Any]:
         """JSON values; the inverse of :meth:`of_metadata`."""
         places = base64.b64encode(self.places.astype("<u2").tobytes()).decode()
         about = {"fingerprint": self.fingerprint, "items": self.items, "drawn": self.drawn}
-        return {"format": _FORMAT, **about, "points": list(self.points), "places": places}
+        return {"format": _FORMAT, **about, "points": list(self.points), "places": places, "labels": list(self.labels)}
 
     @classmethod
     def of_metadata(cls, data: Mapping[str, Any] | None) -> Self | None:
-        """Rebuild it; ``None`` if there is none, or a later release has drawn it."""
+        """Rebuild it; ``None`` if there is none, or another release has drawn it in another way."""
         if data is None or data["format"] != _FORMAT:
             return None
         places = np.frombuffer(base64.b64decode(data["places"]), dtype="<u2").reshape(-1, 2).astype(np.uint16)
-        return cls(data["fingerprint"], data["items"], data["points"], places, data["drawn"])
+        return cls(data["fingerprint"], data["items"], data["points"], places, data["labels"], data["drawn"])
 
 
 def kept_map(index: ConfidenceIndex, tenant: str | None) -> KeptMap | None:

@@ -13,7 +13,8 @@ from fastapi import APIRouter, HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from fg_search.web.item_map import FINEST, UNKNOWN, ItemMap, PlacedItems
+from fg_search.review.label_scores import LEAST_SCORE
+from fg_search.web.item_map import FINEST, HUES, UNKNOWN, ItemMap, PlacedItems
 from fg_search.web.items_view import text_of
 from fg_search.web.site import Site, link
 
@@ -23,8 +24,6 @@ COLOURS = {
     "familiarity": "Familiarity",
     "wrong": "Suggested label differs",
 }
-HUES = 12  # labels with a colour of their own
-
 _STEPS = (0.2, 0.4, 0.6, 0.8)  # between the colours of a number
 _NUMBERS = ("confidence", "familiarity", "wrong")
 _PICTURED = 2_000  # items of the picture that needs no script
@@ -117,6 +116,7 @@ def router(site: Site) -> APIRouter:
                 "confidence": one.confidence,
                 "familiarity": one.familiarity,
                 "wrong": one.wrong,
+                "is_corrected": one.decided in ("accept", "label"),
                 "item": link("/items", id=text_of(one.id)),
                 "similar": link("/items", like=text_of(one.id)),
             }
@@ -143,8 +143,9 @@ def legend_of(placed: PlacedItems, colour: str) -> list[Key]:
         keys = [Key(f"hue-{i}", name, counts.get(i, 0), name) for i, name in enumerate(placed.labels[:HUES])]
         without = int((placed.label[~placed.gone] == FINEST).sum())
         others = counts.get(_NONE, 0) - without
+        rest = len(placed.labels) - HUES
         keys += [
-            Key("shade-none", f"{len(placed.labels) - HUES:,} other labels", others),
+            Key("shade-none", "one other label" if rest == 1 else f"{rest:,} other labels", others),
             Key("shade-none", "no label", without),
         ]
     else:
@@ -154,7 +155,8 @@ def legend_of(placed: PlacedItems, colour: str) -> list[Key]:
             Key(f"{name}-{i}", f"{low:g} to {high:g}", counts.get(i, 0))
             for i, (low, high) in enumerate(pairwise(edges))
         ]
-        keys.append(Key("shade-none", "not known", counts.get(_NONE, 0)))
+        unknown = f"under {LEAST_SCORE:g}, or not scored" if colour == "wrong" else "not known"
+        keys.append(Key("shade-none", unknown, counts.get(_NONE, 0)))
     return [key for key in keys if key.count]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fg_search import ConfidenceIndex, IndexSettings
+from fg_search.layout.keys import MAP_KEY
 from fg_search.web import item_map
 from fg_search.web.item_map import ItemMap
 from fg_search.web.kept_map import kept_map
@@ -107,6 +108,37 @@ def test_a_map_is_drawn_anew_when_most_of_its_landmarks_are_gone_or_others_have_
     served.add([f"{text} indeed" for text in corpus[0]], ids=[f"a{i}" for i in range(48)])
     places(served)
     assert kept_map(served, None).items == 66
+
+
+def test_a_label_keeps_its_colour_when_others_become_more_frequent(browse, served):
+    def colours():
+        page = browse(served).get("/map").text.partition('data-legend="label"')[2].partition("</ul>")[0]
+        return re.findall(r'swatch (hue-\d+)".*?data-only="([^"]*)"', page)
+
+    before = colours()
+    _, last = before[-1]
+    served.relabel({f"d{i}": last for i in range(40)})
+    after = colours()
+    assert (dict(before)["hue-0"], after[-1]) == (before[0][1], before[-1])
+    assert set(after) <= set(before)
+
+
+def test_a_map_that_another_release_placed_in_another_way_is_laid_out_anew(served):
+    places(served)
+    drawn = kept_map(served, None)
+    served.client.update_collection(
+        served.collection, metadata={MAP_KEY: {**drawn.to_metadata(), "format": 1, "fingerprint": "of another"}}
+    )
+    assert kept_map(served, None) is None
+    places(served)
+    assert kept_map(served, None).fingerprint == drawn.fingerprint
+
+
+def test_the_legend_says_what_has_no_colour(browse, served, monkeypatch):
+    monkeypatch.setattr("fg_search.web.map_view.HUES", len(served.labels()) - 1)
+    page = browse(served).get("/map?colour=wrong").text
+    assert "<span>under 0.01, or not scored</span>" in page
+    assert "<span>one other label</span>" in page
 
 
 def test_a_copy_has_the_same_map(served, tmp_path):

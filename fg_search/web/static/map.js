@@ -299,6 +299,7 @@ async function show(row) {
   if (item.suggested !== null && item.suggested !== item.label && item.wrong >= 0.5) {
     labels.append(element("span", "suggested", { className: "hint" }), element("span", item.suggested, { className: "label" }));
   }
+  if (item.is_corrected) labels.append(element("span", "set by a reviewer; placed by the last fit", { className: "hint" }));
   const links = element("p", "", { className: "facts" });
   links.append(element("a", "In the table", { href: item.item }), element("a", "Similar items", { href: item.similar }));
   here.replaceChildren(
