@@ -149,7 +149,7 @@ def legend_of(placed: PlacedItems, colour: str) -> list[Key]:
             Key("shade-none", "no label", without),
         ]
     else:
-        edges = (0.0, *_STEPS, 1.0)
+        edges = (LEAST_SCORE if colour == "wrong" else 0.0, *_STEPS, 1.0)
         name = "wrong" if colour == "wrong" else "step"
         keys = [
             Key(f"{name}-{i}", f"{low:g} to {high:g}", counts.get(i, 0))

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, get_args
 from urllib.parse import parse_qsl
 
@@ -91,48 +92,7 @@ def router(site: Site) -> APIRouter:
     """Routes for the view and its forms."""
     routes = APIRouter(include_in_schema=False)
 
-    def show(request: Request, wanted: Mapping[str, str], conflict: DecisionConflictError | None = None) -> Response:
-        asked = _listing(wanted)
-        items, problem = _queue(site, asked)
-        position = _position(items, wanted.get("item"), wanted.get("skip"))
-        item = _with_evidence(site, items[position]) if items else None
-        return site.page(
-            request,
-            "review.html",
-            409 if problem or conflict else 200,
-            kinds=KINDS,
-            asked=asked,
-            where=_where(asked.model_dump()),
-            is_filtered=asked != ReviewRequest(kind=asked.kind),
-            item=item,
-            seen={} if item is None else _seen(site, item),
-            score_name=SCORES.get(asked.kind),
-            likely=_likely(site, asked) if items and asked.kind == "contradicted" else None,
-            opinions=[] if item is None else [one for one in item.opinions if one.label is not None],
-            choices=[] if item is None else _choices(item),
-            labels=sorted(site.index.labels(_LABELS)),
-            queue=list(enumerate(items))[position + 1 :][:_UPCOMING],
-            position=position,
-            following=(position + 1) % max(len(items), 1),
-            left=_left(site, asked, len(items)),
-            is_most=asked.kind in _AT_MOST and len(items) == LISTED,
-            # whoever gives a second opinion does not see what others decided
-            progress=Progress.of(site.index, site.reviewer, is_blind=asked.kind == "second"),
-            is_undone="undone" in wanted,
-            problem=problem,
-            conflict=conflict,
-            longest_label=MAX_LABEL,
-            unscored="" if items or problem else _unscored(site, asked.kind),
-        )
-
-    def _question(request: Request, fields: Mapping[str, str], asked: DecisionRequest) -> Response:
-        """The page that asks whether an item is to be deleted."""
-        found = site.index.items([asked.id])
-        back = link("/review", **_list_of(fields), **_place(fields))
-        if not found:
-            return show(request, {**_list_of(fields), **_place(fields)}, DecisionConflictError("the item is gone"))
-        is_blind = asked.opinion_on is not None  # whoever gives a second opinion does not see the label
-        return site.page(request, "review_delete.html", item=found[0], is_blind=is_blind, fields=fields, back=back)
+    show = partial(_show, site)
 
     @routes.get("/review")
     def review(request: Request) -> Response:
@@ -143,7 +103,7 @@ def router(site: Site) -> APIRouter:
         try:
             asked = _decision(fields)
             if asked.action == "delete" and "confirmed" not in fields:
-                return _question(request, fields, asked)
+                return _question(site, request, fields, asked)
             site.decide(asked)
         except DecisionConflictError as error:
             return show(request, {**_list_of(fields), **_place(fields)}, error)
@@ -165,6 +125,54 @@ def router(site: Site) -> APIRouter:
         return _back(fields, item=json.dumps(taken_back.id), undone=1)
 
     return routes
+
+
+def _show(
+    site: Site, request: Request, wanted: Mapping[str, str], conflict: DecisionConflictError | None = None
+) -> Response:
+    """The page of a list, at one of its items."""
+    asked = _listing(wanted)
+    items, problem = _queue(site, asked)
+    position = _position(items, wanted.get("item"), wanted.get("skip"))
+    item = _with_evidence(site, items[position]) if items else None
+    return site.page(
+        request,
+        "review.html",
+        409 if problem or conflict else 200,
+        kinds=KINDS,
+        asked=asked,
+        where=_where(asked.model_dump()),
+        is_filtered=asked != ReviewRequest(kind=asked.kind),
+        item=item,
+        seen={} if item is None else _seen(site, item),
+        score_name=SCORES.get(asked.kind),
+        likely=_likely(site, asked) if items and asked.kind == "contradicted" else None,
+        opinions=[] if item is None else [one for one in item.opinions if one.label is not None],
+        choices=[] if item is None else _choices(item),
+        labels=sorted(site.index.labels(_LABELS)),
+        queue=list(enumerate(items))[position + 1 :][:_UPCOMING],
+        position=position,
+        following=(position + 1) % max(len(items), 1),
+        left=_left(site, asked, len(items)),
+        is_most=asked.kind in _AT_MOST and len(items) == LISTED,
+        # whoever gives a second opinion does not see what others decided
+        progress=Progress.of(site.index, site.reviewer, is_blind=asked.kind == "second"),
+        is_undone="undone" in wanted,
+        problem=problem,
+        conflict=conflict,
+        longest_label=MAX_LABEL,
+        unscored="" if items or problem else _unscored(site, asked.kind),
+    )
+
+
+def _question(site: Site, request: Request, fields: Mapping[str, str], asked: DecisionRequest) -> Response:
+    """The page that asks whether an item is to be deleted."""
+    found = site.index.items([asked.id])
+    back = link("/review", **_list_of(fields), **_place(fields))
+    if not found:
+        return _show(site, request, {**_list_of(fields), **_place(fields)}, DecisionConflictError("the item is gone"))
+    is_blind = asked.opinion_on is not None  # whoever gives a second opinion does not see the label
+    return site.page(request, "review_delete.html", item=found[0], is_blind=is_blind, fields=fields, back=back)
 
 
 def _listing(wanted: Mapping[str, str]) -> ReviewRequest:
