@@ -10,6 +10,7 @@ from fg_search.layout.keys import MAP_KEY
 from fg_search.web import item_map
 from fg_search.web.item_map import ItemMap
 from fg_search.web.kept_map import kept_map
+from fg_search.web.map_view import legend_of
 
 
 def drawn(client):
@@ -135,7 +136,7 @@ def test_a_map_that_another_release_placed_in_another_way_is_laid_out_anew(serve
 
 
 def test_the_legend_says_what_has_no_colour(browse, served, monkeypatch):
-    monkeypatch.setattr("fg_search.web.map_view.HUES", len(served.labels()) - 1)
+    monkeypatch.setitem(legend_of.__globals__, "HUES", len(served.labels()) - 1)
     page = browse(served).get("/map?colour=wrong").text
     assert "<span>under 0.01, or not scored</span>" in page
     assert "<span>one other label</span>" in page

@@ -32,7 +32,7 @@ def shown(served, folder):
     return served
 
 
-@pytest.mark.parametrize("path", ["/?q=card+picture&limit=40", "/items?q=&where=image%3Da+b%2Fred.png"])
+@pytest.mark.parametrize("path", ["/?q=card+picture&limit=40&doubtful=show", "/items?q=&where=image%3Da+b%2Fred.png"])
 def test_items_show_the_pictures_of_the_folder(browse, shown, folder, path):
     page = browse(shown, images=folder).get(path)
     assert re.findall(r'<img class="picture" src="([^"]*)" alt="" loading="lazy">', page.text) == [

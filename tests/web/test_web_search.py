@@ -78,7 +78,7 @@ def test_where_nothing_is_promised_an_answer_more_likely_wrong_than_right_is_in_
     home = client.get("/")
     assert not re.search(r'<option value="0\.\d+" selected', home.text)
     assert "How often answers are right is not promised" in shown(home)
-    question = "please help my pizza flight loan"
+    question = "zebra pizza flight quartz loan"
     chance = served.search(question, log="none").confidence
     assert chance < 0.5
     held_back = client.get("/", params={"q": question})
