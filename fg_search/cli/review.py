@@ -52,12 +52,12 @@ def review(
     kind: Annotated[
         ListedKind,
         typer.Option(
-            help="ambiguous: texts the model is not confident about. unfamiliar: texts that are like little it learned "
-            "from. unread: texts that it knows or reads in part only. unsure: items a reviewer left open. second: what "
-            "one reviewer decided about, without the decision, for the opinion of another one. differ: what two reviewers "
-            "differ about, with both opinions. abstained: logged queries without a confident answer. After `fg-search score` also contradicted: labels that are probably "
-            "wrong; conflicting: near-duplicates with different labels; duplicate: same text; outlier: far from all "
-            "other items."
+            help="ambiguous: texts the model is not confident about. unfamiliar: texts that are like little it "
+            "learned from. unread: texts that it knows or reads in part only. unsure: items a reviewer left open. "
+            "second: what one reviewer decided about, without the decision, for the opinion of another one. differ: "
+            "what two reviewers differ about, with both opinions. abstained: logged queries without a confident "
+            "answer. After `fg-search score` also contradicted: labels that are probably wrong; conflicting: "
+            "near-duplicates with different labels; duplicate: same text; outlier: far from all other items."
         ),
     ] = "ambiguous",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of items.")] = 20,

@@ -264,6 +264,7 @@ def test_one_searches_while_typing(serve, open_page, served):
     """The answer follows the field, which keeps the focus; the address can be shared; the log gets the question."""
     served.log_queries("all")
     page = open_page(serve(served))
+    page.locator("#doubtful").select_option("show")
     page.locator("#q").press_sequentially("card bloc")
     page.wait_for_selector(".hit")
     page.locator("#q").press_sequentially("ked")
@@ -303,7 +304,7 @@ def test_a_round_without_javascript(serve, open_page, served):
     first = page.locator("#text").inner_text()
     click(page, "Keep label")
     assert page.locator("#text").inner_text() != first
-    click(page, "Undo the last")
+    click(page, "Undo your last")
     assert page.locator("#text").inner_text() == first
     follow(page, "Features")
     page.locator(".groups").get_by_role("link", name=re.compile("^Groups? 0")).click()
