@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qdrant_client import models
@@ -252,12 +252,9 @@ class _Migration:
         return written + await remove_extra(self.engine, self.old, self.engine, self.new)
 
     async def _copy(self, records: list[models.Record], progress: Callable[[int], object]) -> int:
-        if not records:
-            return 0
         items = [self.item_of(record) for record in records]
-        known = await self.engine.work(partial(_features, self.filled, records)) if self.keep_base else None
-        report = await add(self.filled, items, known, batch_size=self.batch_size, progress=progress, copied=True)
-        return report.written
+        how: dict[str, Any] = {"keep_base": self.keep_base, "batch_size": self.batch_size, "progress": progress}
+        return await _copy(self.filled, records, items, **how)
 
     async def _catch_up(self) -> int:
         """Copy points that were written since they were copied, and return the number of markers that said so.
@@ -323,7 +320,7 @@ async def copy_part(filled: IndexState, job: Job, part: models.Condition | None)
         part: Condition on the points of the part, ``None`` for all points.
     """
     total = Done()
-    item_of = partial(_item, set_aside=job.set_aside, keep_review=job.keeps_review)
+    how: dict[str, Any] = {"keep_base": job.keeps_base, "batch_size": None, "progress": unwatched}
     reading = scanning(
         filled.engine,
         job.copied,
@@ -333,17 +330,27 @@ async def copy_part(filled: IndexState, job: Job, part: models.Condition | None)
         copies="most",
     )
     async with reading as found:
-        async for page in found:
-            items = {id_of(record): item_of(record) for record in page}
-            there = await filled.engine.retrieve(filled.points, list(items), copies="active")
-            same = {id_of(record) for record in there if Item.of_record(record).is_copy_of(items[id_of(record)])}
-            records = [record for record in page if id_of(record) not in same]
-            total += Done(points=len(page), written=len(records))
-            if records:
-                lacking = [items[id_of(record)] for record in records]
-                known = await filled.engine.work(partial(_features, filled, records)) if job.keeps_base else None
-                await add(filled, lacking, known, batch_size=None, progress=unwatched, copied=True)
+        async for records in found:
+            items = [_item(record, set_aside=job.set_aside, keep_review=job.keeps_review) for record in records]
+            total += Done(points=len(records), written=await _copy(filled, records, items, **how))
     return total
+
+
+async def _copy(
+    filled: IndexState,
+    records: list[models.Record],
+    items: list[Item],
+    *,
+    keep_base: bool,
+    batch_size: int | None,
+    progress: Callable[[int], object],
+) -> int:
+    """Bring some points of the target up to date, and return how many were not."""
+    if not records:
+        return 0
+    known = await filled.engine.work(partial(_features, filled, records)) if keep_base else None
+    report = await add(filled, items, known, batch_size=batch_size, progress=progress, copied=True)
+    return report.written
 
 
 def _item(record: models.Record, *, set_aside: float | AsBefore | None, keep_review: bool) -> Item:

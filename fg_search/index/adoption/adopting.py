@@ -10,9 +10,9 @@ from fg_search.engine.port import Engine
 from fg_search.errors import ModelMismatchError, StorageError
 from fg_search.index.adopted_engine import with_source
 from fg_search.index.adoption.checks import Adoptable
-from fg_search.index.adoption.sync import SyncReport, count_unsynced, fill
+from fg_search.index.adoption.sync import SyncReport, count_unsynced, done_by, fill
 from fg_search.index.collections import index_payload
-from fg_search.index.crew import Crew, Done, Job
+from fg_search.index.crew import Crew, Job
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.state import IndexState
 from fg_search.layout.adoption import Adoption
@@ -74,7 +74,10 @@ async def adopt(
     await engine.create_sparse_vector(target.points, target.source.features)
     await index_payload(engine, target.points, payload_indexes(metadata), known=target.info.payload_schema or {})
     state = _state(engine, target, metadata, encoder)
-    report = await fill(state, progress) if crew is None else _filled(state, progress, crew)
+    if crew is None:
+        report = await fill(state, progress)
+    else:
+        report = done_by(crew, Job("fill", state.collection, state.points, state.metadata), progress)
     for _ in range(_PASSES):  # others may have written meanwhile
         if not await count_unsynced(state):
             break
@@ -83,14 +86,6 @@ async def adopt(
     done = replace(adoption, complete=True)
     await engine.update_collection(target.points, metadata=done.to_metadata())
     return report
-
-
-def _filled(state: IndexState, progress: Callable[[int], object], crew: Crew) -> SyncReport:
-    total = Done()
-    for done in crew.run(Job("fill", state.collection, state.points, state.metadata)):
-        progress(done.points)
-        total += done
-    return SyncReport(total.points, total.written, total.skipped)
 
 
 def _state(engine: Engine, target: Adoptable, metadata: IndexMetadata, encoder: FeatureGroupEncoder) -> IndexState:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from fg_search.errors import UnsupportedError
 from fg_search.index.adopted_engine import own_engine, with_source
-from fg_search.index.adoption.sync import SyncReport, count_unsynced, source_of, sync, write_vectors
+from fg_search.index.adoption.sync import SyncReport, count_unsynced, done_by, source_of, sync, write_vectors
 from fg_search.index.collections import index_payload
-from fg_search.index.crew import AsBefore, Crew, Done, Job
+from fg_search.index.crew import AsBefore, Crew, Job
 from fg_search.index.encoders import EncoderSlot, metadata_of
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.state import IndexState
@@ -89,8 +89,7 @@ async def _renewed(
     if crew is None:
         await write_vectors(newer, progress)
     else:
-        for done in crew.run(Job("vectors", newer.collection, newer.points, metadata)):
-            progress(done.points)
+        done_by(crew, Job("vectors", newer.collection, newer.points, metadata), progress)
     await index_payload(engine, state.points, payload_indexes(metadata))
     # whoever meets a point of the new features, and knows only the old ones, looks here
     state.handle.announce(newer)
@@ -123,11 +122,8 @@ async def bring_up_to_date(
     if crew is None:
         report = await sync(state, progress, set_aside=set_aside)
     else:
-        total = Done()
-        for done in crew.run(Job("sync", state.collection, state.points, state.metadata, set_aside=set_aside)):
-            progress(done.points)
-            total += done
-        report = SyncReport(total.points, total.written, total.skipped)
+        job = Job("sync", state.collection, state.points, state.metadata, set_aside=set_aside)
+        report = done_by(crew, job, progress)
     if source.former is not None and not await count_unsynced(state):
         metadata = replace(state.metadata, source=replace(source, former=None))
         await _remember(state, metadata)

@@ -21,7 +21,7 @@ from fg_search.engine.paging import pages, scanning
 from fg_search.engine.port import Engine, PointId
 from fg_search.errors import UnsupportedError
 from fg_search.index.adopted_engine import own_engine
-from fg_search.index.crew import AsBefore
+from fg_search.index.crew import AsBefore, Crew, Done, Job
 from fg_search.index.rights import IndexMovedError
 from fg_search.index.set_aside import is_doubtful
 from fg_search.index.state import IndexState
@@ -102,6 +102,21 @@ async def write_vectors(
     """Write the vectors of features alone, of a part if one is given, while the index still answers by another one."""
     run = _Sync(state, progress, part=part)
     await run.write_vectors()
+
+
+def done_by(crew: Crew, job: Job, progress: Callable[[int], object]) -> SyncReport:
+    """Have others do a job on an adopted collection, and report what they did.
+
+    Args:
+        crew: Those who do it.
+        job: The job.
+        progress: Called with the number of points done since its last call.
+    """
+    total = Done()
+    for done in crew.run(job):
+        progress(done.points)
+        total += done
+    return SyncReport(total.points, total.written, total.skipped)
 
 
 async def count_unsynced(state: IndexState) -> int:
