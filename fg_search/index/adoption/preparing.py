@@ -90,6 +90,8 @@ def _encoder_of(options: AdoptionOptions) -> FeatureGroupEncoder | None:
     given = _loaded(options.encoder)
     if options.folder is None or not is_saved_encoder(check_target(options.folder)):
         return given
+    if given is not None and given.folder == Path(options.folder).resolve():
+        return given
     there = load_encoder(options.folder)
     if given is None:
         return there
