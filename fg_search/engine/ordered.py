@@ -67,4 +67,9 @@ def _page(request: models.QueryRequest, response: QueryResponse) -> QueryRespons
 
 
 def _place(point: models.ScoredPoint) -> tuple[Any, ...]:
-    return -point.score, isinstance(point.id, str), point.id
+    return -point.score, id_order(point.id)
+
+
+def id_order(point: models.ExtendedPointId) -> tuple[bool, Any]:
+    """Sort key of an engine's id: numbers come before UUIDs."""
+    return isinstance(point, str), point

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fg_search.engine.ordered import id_order
 from fg_search.engine.port import PointId
 
 MORE = 16
@@ -49,7 +50,7 @@ class Candidates:
 
 def place(point: RankedPoint) -> tuple[Any, ...]:
     """Sort key of points: best first, and equal scores in the order of their ids."""
-    return -point.ranking_score, isinstance(point.id, str), point.id
+    return -point.ranking_score, id_order(point.id)
 
 
 def in_steps(wanted: int) -> int:

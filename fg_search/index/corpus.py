@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from qdrant_client import models
 
+from fg_search.engine.ordered import id_order
 from fg_search.engine.paging import scanning
 from fg_search.index.ingestion import ITEMS_PER_WRITE
 from fg_search.index.set_aside import is_doubtful
@@ -65,7 +66,7 @@ async def read_corpus(
         state.engine,
         state.points,
         page_size=ITEMS_PER_WRITE,
-        scroll_filter=state.scope_of_all(*([] if part is None else [part])),
+        scroll_filter=state.scope_of_all(part),
         with_vectors=names,
     )
     async with reading as found:
@@ -93,7 +94,7 @@ async def read_corpus(
 
 def _in_order(corpus: Corpus) -> Corpus:
     """The items in the order of the engine's ids, so that what is learned from them is the same each time."""
-    order = sorted(range(len(corpus.ids)), key=lambda row: _place(corpus.point_ids[row]))
+    order = sorted(range(len(corpus.ids)), key=lambda row: id_order(corpus.point_ids[row]))
     if order == list(range(len(order))):
         return corpus
     rows = {row: place for place, row in enumerate(order)}
@@ -106,7 +107,3 @@ def _in_order(corpus: Corpus) -> Corpus:
         doubtful=sorted(rows[row] for row in corpus.doubtful),
         base=None if corpus.base is None else corpus.base[order],
     )
-
-
-def _place(point_id: int | str) -> tuple[bool, int | str]:
-    return isinstance(point_id, str), point_id

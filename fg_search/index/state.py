@@ -147,10 +147,10 @@ class IndexState:
             return must[0]
         return construct(models.Filter, must=must) if must else None
 
-    def scope_of_all(self, *conditions: models.Condition) -> models.Filter:
+    def scope_of_all(self, *conditions: models.Condition | None) -> models.Filter:
         """Filter as in :meth:`scope`, but for the items of all tenants if none was chosen."""
         own = None if self.chosen_tenant is None else self.scope()
-        return models.Filter(must=[*conditions, *([] if own is None else [own])])
+        return models.Filter(must=[condition for condition in (*conditions, own) if condition is not None])
 
     def point_id(self, user_id: UserId) -> int | str:
         """Engine's id for a user's id. The same user's id gives different points for different tenants.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from qdrant_client import models
 
+from fg_search.engine.ordered import id_order
 from fg_search.engine.paging import IDS_PER_REQUEST, scroll_pages
 from fg_search.engine.port import PointId
 from fg_search.index.copies import OURS
@@ -53,10 +54,11 @@ async def side_by_side(state: IndexState, other: IndexState) -> AsyncIterator[Pa
     ours, others = _points(state), _points(other)
     own, theirs = await anext(ours, None), await anext(others, None)
     while own is not None and theirs is not None:
-        if _place_of(own) < _place_of(theirs):
+        first, second = id_order(id_of(own)), id_order(id_of(theirs))
+        if first < second:
             yield Pair(id_of(own), own, None)
             own = await anext(ours, None)
-        elif _place_of(theirs) < _place_of(own):
+        elif second < first:
             yield Pair(id_of(theirs), None, theirs)
             theirs = await anext(others, None)
         else:
@@ -95,12 +97,6 @@ async def _points(state: IndexState) -> AsyncIterator[models.Record]:
     ):
         for record in page:
             yield record
-
-
-def _place_of(record: models.Record) -> tuple[bool, int | str]:
-    """What points are ordered by: numbers come before UUIDs."""
-    point = id_of(record)
-    return isinstance(point, str), point
 
 
 def _without_json(item: StoredItem) -> StoredItem:

@@ -119,8 +119,7 @@ def audit(target: Target, contents: Contents, encoder: SharedEncoder, pool: Pool
 def _of_slice(target: Target, total: int, index: int, items: pa.Table) -> dict[str, Any]:
     """What an index has of the items of a slice."""
     with target.state() as state:
-        condition = in_slice(total, index)
-        scope = state.scope_of_all(OURS, *([] if condition is None else [condition]))
+        scope = state.scope_of_all(OURS, in_slice(total, index))
         there = drive(state.engine.count(state.points, scope, copies="active"))
         missing = changed = 0
         examples: list[str] = []

@@ -31,7 +31,7 @@ from fg_search.integrations.ray.contents import Contents, find_contents
 from fg_search.integrations.ray.crew import RayCrew
 from fg_search.integrations.ray.encoders import EncoderSource, SharedEncoder, made, shared
 from fg_search.integrations.ray.rows import Data, Layout, items_of
-from fg_search.integrations.ray.slices import has_slices, in_slice
+from fg_search.integrations.ray.slices import in_slice, knows_slices
 from fg_search.integrations.ray.target import Location, Target, reachable
 from fg_search.integrations.ray.workers import Workers
 from fg_search.layout.names import index_name
@@ -213,7 +213,7 @@ class RayIndexer:
         folder = Path(folder).absolute()
         with self._target() as target, target.state() as state:
             count = drive(state.engine.count(state.points))
-            parts = -(-count // max_learned) if has_slices(state.engine) else 1
+            parts = -(-count // max_learned) if knows_slices(state.engine) else 1
             part = in_slice(max(1, parts), 0)
             encoder = drive(
                 refit(state, folder, set_aside=set_aside, seed=seed, batch_size=None, progress=unwatched, part=part)
@@ -284,7 +284,7 @@ class RayIndexer:
     def _crew(self, target: Target, engine: Engine, points: str, encoder: SharedEncoder) -> Iterator[RayCrew]:
         count = drive(engine.count(points))
         with self.workers.running() as pool:
-            yield RayCrew(target, encoder, pool, points=count, sliced=has_slices(engine))
+            yield RayCrew(target, encoder, pool, points=count, sliced=knows_slices(engine))
 
     def _saved(self, encoder: FeatureGroupEncoder) -> SharedEncoder:
         if encoder.folder is None:
@@ -328,7 +328,7 @@ class RayIndexer:
             raise ValueError(f"on_error must be 'stop' or 'skip', got {on_error!r}")
         with target.state() as state:
             tenant_key = state.metadata.settings.tenant_key
-            sliced = has_slices(state.engine)
+            sliced = knows_slices(state.engine)
             tenant = state.tenant
         items = items_of(data, Layout(columns, tenant_key, tenant))
         return find_contents(items, data, skip=on_error == "skip", sliced=sliced, sampled=sampled), items

@@ -22,8 +22,8 @@ _START = (0x736F6D6570736575, 0x646F72616E646F6D, 0x6C7967656E657261, 0x74656462
 _UUID_BYTES = 16
 
 
-def has_slices(engine: Engine) -> bool:
-    """Whether an engine knows slices."""
+def knows_slices(engine: Engine) -> bool:
+    """Whether an engine knows slices, whether or not reading several at once is faster there."""
     return engine.is_embedded or drive(engine.has_slices())
 
 
