@@ -152,12 +152,7 @@ def review(console: Console, items: Sequence[ReviewItem], *, full: bool = False)
         for item in items
     ]
     names = ("id", "score" if scored else "item conf.", "label", "text", "why")
-    if _has_room(console, [names, *rows], whole=2):
-        table = _table(*((name, "left") for name in names))
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    else:
+    if not _print_table(console, names, rows, whole=2):
         for user_id, number, label, text, why in rows:
             _lines(console, f"[bold]{user_id}[/bold]  {number}  {label}", text, f"[dim]{why}[/dim]")
     of_score = _PROBABLY_WRONG if items[0].kind == "contradicted" else _URGENCY
@@ -179,14 +174,9 @@ def decisions(console: Console, found: Sequence[ReviewDecision]) -> None:
         failed = "" if entry.failed is None else f"not done: {_shown(entry.failed)}"
         rows.append((str(entry.number), _shown(str(entry.id)), action, when, change, _shown(entry.reviewer), failed))
     names = ("number", "id", "action", "time", "label", "by", "")
-    if _has_room(console, [names, *rows], whole=4):
-        table = _table(*((name, "left") for name in names))
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-        return
-    for number, user_id, action, when, change, reviewer, failed in rows:
-        _lines(console, f"[bold]{number}[/bold]  {action}  {when}  {reviewer}", f"{user_id}  {change}", failed)
+    if not _print_table(console, names, rows, whole=4):
+        for number, user_id, action, when, change, reviewer, failed in rows:
+            _lines(console, f"[bold]{number}[/bold]  {action}  {when}  {reviewer}", f"{user_id}  {change}", failed)
 
 
 def agreements(console: Console, pairs: Sequence[ReviewerAgreement]) -> None:
@@ -600,19 +590,29 @@ def bar(fraction: float) -> str:
     return f"{'█' * filled}{'░' * (_BAR_WIDTH - filled)} {fraction:.2f}"
 
 
-def _has_room(console: Console, rows: Sequence[Sequence[str]], *, whole: int) -> bool:
-    """Whether a table has room for its texts: for each at least some words to a line, and for their longest word.
+def _print_table(console: Console, names: Sequence[str], rows: Sequence[Sequence[str]], *, whole: int) -> bool:
+    """Print a table, if there is room for its texts: for each some words to a line, and for their longest word.
 
     Args:
         console: Where it is printed.
-        rows: Cells of each row, the header among them.
+        names: Names of the columns.
+        rows: Cells of each row.
         whole: Number of columns, the first ones, that are not wrapped.
+
+    Returns:
+        Whether it was printed.
     """
-    columns = list(zip(*rows, strict=True))
+    columns = list(zip(names, *rows, strict=True))
     taken = sum(max(map(cell_len, column)) + _PADDING for column in columns[:whole])
     words = [cell_len(word) for column in columns[whole:] for cell in column for word in cell.split()]
     share = (console.width - taken) // (len(columns) - whole) - _PADDING
-    return share >= max(_LINE, *words)
+    if share < max(_LINE, *words):
+        return False
+    table = _table(*((name, "left") for name in names))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    return True
 
 
 def _lines(console: Console, first: str, *others: str) -> None:

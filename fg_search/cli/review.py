@@ -30,7 +30,7 @@ from fg_search.cli.options import (
 )
 from fg_search.cli.rows import LabelRows
 from fg_search.review.exports.formats import Form, TableForm
-from fg_search.review.issues.reasons import too_few_reason
+from fg_search.review.issues.reasons import LIKELY_WRONG, too_few_reason
 from fg_search.review.items import Kind
 
 if TYPE_CHECKING:
@@ -43,7 +43,6 @@ MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Only items w
 Diverse = Annotated[
     bool, typer.Option("--diverse", help="Keep near-duplicates apart, so that a reviewer sees different items.")
 ]
-_LIKELY = 0.5  # probability from which a label is more likely wrong than right
 _ISSUES: list[Kind] = ["contradicted", "outlier", "conflicting", "duplicate"]
 
 
@@ -192,7 +191,7 @@ def export(
 
     _check_export(file, kind)
     likely = min_score is None and form != "cleanlab" and kind in (None, "contradicted")
-    least = _LIKELY if likely else min_score
+    least = LIKELY_WRONG if likely else min_score
     kinds: list[Kind] = [kind] if kind is not None else _ISSUES if form == "cleanlab" else ["contradicted"]
     with open_index(location, None, collection, api_key, retry_for=retry_for) as opened:
         target = opened if tenant is None else opened.tenant(tenant)

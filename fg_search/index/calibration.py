@@ -33,7 +33,8 @@ from fg_search.model.learned_texts import LearnedTexts
 
 RelevantBy = Literal["label", "id"]
 
-_USUAL = (0.99, 0.95, 0.9, 0.8)  # target precisions, the highest first
+TARGETS = (0.8, 0.9, 0.95, 0.99)
+"""Target precisions that are usual."""
 _FORMAT = 3
 _OF_CALIBRATOR = 2  # format up to which a calibration was one calibrator, and the queries that it was not fitted on
 _OF_FAMILIARITY = ("min_familiarity", "familiarity_weight")
@@ -77,9 +78,9 @@ class Calibration:
     judged_texts: LearnedTexts | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        promised = next((each for target in _USUAL if (each := self.threshold(target))), None)
+        promised = next((each for target in TARGETS[::-1] if (each := self.threshold(target))), None)
         can = (
-            f"no precision of {_USUAL[-1]:.0%} or more can be promised"
+            f"no precision of {TARGETS[0]:.0%} or more can be promised"
             if promised is None
             else f"a precision of {promised.target:.0%} can be promised, answering {promised.coverage:.0%}"
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
 from math import isnan
 from typing import Any, Literal
 from uuid import uuid4
@@ -25,14 +24,14 @@ from fg_search.evaluation import (
     expected_calibration_error,
 )
 from fg_search.index.audited_threshold import AuditedThreshold
-from fg_search.index.calibration import Calibration, RelevantBy
+from fg_search.index.calibration import TARGETS, Calibration, RelevantBy
 from fg_search.index.search_options import RankBy
 from fg_search.index.state import IndexState
 from fg_search.layout.keys import QUALITY_KEY
+from fg_search.layout.logs import now
 
 QualityAction = Literal["calibrate", "adapt", "raise", "evaluate"]
 
-TARGETS = (0.8, 0.9, 0.95, 0.99)
 _MOST = 40  # entries of each action; beyond, the oldest go
 
 
@@ -120,7 +119,7 @@ class QualityEntry:
     @classmethod
     def of_adaptation(cls, calibration: Calibration, reviewer: str) -> Self:
         """A calibration that has followed the traffic."""
-        time = _now()
+        time = now()
         return cls(
             id=f"{calibration.key[:16]}-{time[:10]}",
             action="adapt",
@@ -161,7 +160,7 @@ class QualityEntry:
         return cls(
             id=uuid4().hex,
             action="evaluate",
-            time=_now(),
+            time=now(),
             reviewer=reviewer,
             fingerprint=fingerprint,
             points=points,
@@ -199,7 +198,7 @@ class QualityEntry:
         return asdict(self)
 
 
-def entries_in(metadata: Mapping[str, Any] | None) -> list[QualityEntry]:
+def _entries_in(metadata: Mapping[str, Any] | None) -> list[QualityEntry]:
     """Entries in a collection's metadata, the oldest first."""
     found = [QualityEntry.of_metadata(value) for value in kept_in(metadata).values()]
     return sorted(found, key=lambda entry: (entry.time, entry.id))
@@ -213,7 +212,7 @@ def kept_in(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
 async def noted(state: IndexState, entry: QualityEntry) -> dict[str, Any]:
     """Metadata that add an entry, and remove the oldest ones if there are too many."""
     info = await state.engine.get_collection(state.collection)
-    others = [one for one in entries_in(info.config.metadata) if one.action == entry.action and one.id != entry.id]
+    others = [one for one in _entries_in(info.config.metadata) if one.action == entry.action and one.id != entry.id]
     surplus = others[: max(0, len(others) + 1 - _MOST)]
     return {**{_key(one): None for one in surplus}, _key(entry): entry.to_metadata()}
 
@@ -222,7 +221,7 @@ async def history(state: IndexState) -> list[QualityEntry]:
     """The history, see :meth:`fg_search.ConfidenceIndex.history`."""
     info = await state.engine.get_collection(state.collection)
     chosen = state.chosen_tenant
-    return [one for one in entries_in(info.config.metadata) if chosen is None or one.tenant in (None, chosen)]
+    return [one for one in _entries_in(info.config.metadata) if chosen is None or one.tenant in (None, chosen)]
 
 
 def _key(entry: QualityEntry) -> str:
@@ -235,7 +234,7 @@ _UNMEASURED: dict[str, Any] = dict.fromkeys(("recall_at_1", "auroc", "aurc", "ec
 def _about(calibration: Calibration, reviewer: str) -> dict[str, Any]:
     thresholds = [calibration.threshold(target) for target in TARGETS]
     return {
-        "time": _now(),
+        "time": now(),
         "reviewer": reviewer,
         "fingerprint": calibration.fingerprint,
         "points": calibration.points,
@@ -247,10 +246,6 @@ def _about(calibration: Calibration, reviewer: str) -> dict[str, Any]:
             KeptPrecision(each.target, each.threshold, each.coverage, _number(each.precision)) for each in thresholds
         ),
     }
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _number(value: Any) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 from qdrant_client import models
 
 from fg_search.engine.port import PayloadIndex, PayloadIndexes
@@ -56,3 +58,8 @@ def query_log_indexes(settings: IndexSettings) -> PayloadIndexes:
     if settings.tenant_key is None:
         return indexes
     return indexes | {TENANT: models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)}
+
+
+def now() -> str:
+    """Current time in the format of the logs."""
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

@@ -18,10 +18,11 @@ from fg_search.index.quality_history import QualityEntry, noted
 from fg_search.index.relevance import keep, kept_calibration
 from fg_search.index.state import IndexState
 from fg_search.layout.history import new_token
+from fg_search.layout.logs import now
 from fg_search.queries.audited_answers import AuditedAnswer, answers_of, with_texts
 from fg_search.queries.entries import Judgement, Verdict
 from fg_search.queries.log import note_judgement, read_queries
-from fg_search.review.decisions import check_reviewer, now
+from fg_search.review.decisions import check_reviewer
 from fg_search.validation import check_count, check_inner_fraction
 
 JudgeAction = Literal["right", "wrong", "skip", "reopen"]

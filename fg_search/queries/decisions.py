@@ -12,10 +12,10 @@ from fg_search.index.removal import delete
 from fg_search.index.state import IndexState
 from fg_search.layout.history import new_token
 from fg_search.layout.item_input import checked_items
+from fg_search.layout.logs import now
 from fg_search.model.progress import unwatched
 from fg_search.queries.entries import LoggedQuery, QueryAction, Resolution
 from fg_search.queries.log import claim_queries, read_queries, remove_queries, settle_queries, sorted_queries
-from fg_search.review.decisions import now
 from fg_search.validation import check_count, check_label, check_list, plain_text
 
 

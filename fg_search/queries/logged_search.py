@@ -15,9 +15,9 @@ from fg_search.index.search_options import SearchOptions
 from fg_search.index.search_results import GroupedResult, SearchResult
 from fg_search.index.state import GivenEmbeddings, IndexState
 from fg_search.index.tracing import span
+from fg_search.layout.logs import now
 from fg_search.queries.entries import Logging, NearestItem
 from fg_search.queries.log import AskedQuery, write_queries
-from fg_search.review.decisions import now
 from fg_search.validation import is_blank, plain_text
 
 _LOG = logging.getLogger(__name__)

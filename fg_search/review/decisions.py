@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal, get_args
 from warnings import warn
 
@@ -103,11 +102,6 @@ class ReviewDecision:
         return DecisionConflictError(
             f"the decision {self.number} ({self.action}) about {self.id!r} is out of date: {why}"
         )
-
-
-def now() -> str:
-    """Current time in the log's format."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def check_action(action: str, label: str | None, suggested: str | None, seen: str | None = None) -> str | None:

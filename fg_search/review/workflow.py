@@ -34,8 +34,9 @@ from fg_search.index.state import IndexState
 from fg_search.layout.history import new_token
 from fg_search.layout.items import corrected
 from fg_search.layout.keys import REVIEW_KEY, REVIEWED_KEY
+from fg_search.layout.logs import now
 from fg_search.layout.points import features_of, history_of, id_of
-from fg_search.review.decisions import SETTLING, ReviewDecision, check_action, check_reviewer, now
+from fg_search.review.decisions import SETTLING, ReviewDecision, check_action, check_reviewer
 from fg_search.review.deletions import bring_back, delete_item, finish_deletions, log_deletion
 from fg_search.review.item_changes import SeenItem, change_item, conflict_with, newer_decision, read_item
 from fg_search.validation import check_count

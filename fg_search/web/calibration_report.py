@@ -16,10 +16,9 @@ from fg_search.evaluation import (
     reliability_bins,
     risk_coverage_curve,
 )
-from fg_search.index.calibration import Calibration
+from fg_search.index.calibration import TARGETS, Calibration
 from fg_search.report import charts
 
-TARGETS = (0.8, 0.9, 0.95, 0.99)
 _USUAL = 0.95
 _WORTH = 0.5  # a promise of less would be one of more wrong answers than right ones
 

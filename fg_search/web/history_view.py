@@ -10,7 +10,8 @@ from fastapi import APIRouter, HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fg_search.index.quality_history import TARGETS, KeptPrecision, QualityEntry
+from fg_search.index.calibration import TARGETS
+from fg_search.index.quality_history import KeptPrecision, QualityEntry
 from fg_search.web.site import Site
 
 ACTIONS = {"calibrate": "Calibrated", "adapt": "Adapted", "raise": "Threshold raised", "evaluate": "Evaluated"}

@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
-from fg_search.index.calibration import Calibration
-from fg_search.index.quality_history import TARGETS
+from fg_search.index.calibration import TARGETS, Calibration
 from fg_search.web.jobs import Job
 from fg_search.web.judged_queries import Judged
 from fg_search.web.site import Site

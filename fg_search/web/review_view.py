@@ -20,7 +20,7 @@ from fg_search.confidence_index import ConfidenceIndex
 from fg_search.errors import DecisionConflictError, EmptyIndexError, FgSearchError
 from fg_search.ids import UserId, point_id
 from fg_search.review.decisions import ReviewDecision
-from fg_search.review.issues.reasons import too_few_reason
+from fg_search.review.issues.reasons import LIKELY_WRONG, too_few_reason
 from fg_search.review.items import Kind, ReviewItem
 from fg_search.web.parameters import MAX_LABEL, DecisionRequest, ItemId, ReviewRequest, UndoRequest, problems
 from fg_search.web.reviewers_view import midnight
@@ -40,7 +40,6 @@ SCORES: dict[str, str] = {  # of those lists whose score is not the confidence
 
 _LABELS = 1000  # labels offered for completion
 _SHOWN = 3  # neighbours on each side, and labels with a key of their own
-_LIKELY = 0.5  # probability from which a label is more likely wrong than right
 _NEAR = 0.75  # share of the nearest neighbour's similarity that a neighbour needs for its label to get a key
 _RECENT = 5  # decisions shown
 _UPCOMING = 6  # items shown after the current one
@@ -202,7 +201,7 @@ def _left(site: Site, asked: ReviewRequest, listed: int) -> int:
 
 def _likely(site: Site, asked: ReviewRequest) -> int:
     """Number of items on the list of contradicted labels whose label is more likely wrong than right."""
-    options = asked.options(site.reviewer) | {"min_score": max(_LIKELY, asked.min_score or 0.0)}
+    options = asked.options(site.reviewer) | {"min_score": max(LIKELY_WRONG, asked.min_score or 0.0)}
     del options["diverse"]
     return site.index.count_review(**options)
 

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.issues.label_errors import LEAST_EXAMPLES
 
+LIKELY_WRONG = 0.5
+"""Probability from which a label is more likely wrong than right."""
+
 _UNDECIDED = 0.5  # a group is undecided if its best code has less than half of the mass
 _LIKELY = 0.5  # a suggestion is likely if it is more probable than not
 _QUOTED = 60  # characters of a quoted text
