@@ -197,7 +197,8 @@ try:
 except RuntimeError:
     pass""",
     "forked": """
-import os
+import os, warnings
+warnings.filterwarnings("ignore", "This process", DeprecationWarning)  # Python 3.12 warns of any fork beside threads
 client = fill(EdgeClient(sys.argv[1]))
 child = os.fork()
 if child == 0:

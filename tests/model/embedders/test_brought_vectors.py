@@ -23,6 +23,7 @@ def fitted(vectors, corpus):
     return FeatureGroupEncoder(BroughtVectors(24, "words")).fit(vectors=vectors, labels=corpus[1], **SIZES)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="vectors alone train on a GPU, whose random numbers are its own")
 def test_a_head_is_that_of_the_same_vectors_from_texts(tiny_model, fitted, vectors, corpus):
     of_texts = FeatureGroupEncoder(tiny_model).fit(corpus[0], labels=corpus[1], **SIZES)
     both = FeatureGroupEncoder(BroughtVectors(24, "words")).fit(corpus[0], vectors=vectors, labels=corpus[1], **SIZES)
