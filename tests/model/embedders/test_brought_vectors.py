@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 
 from fg_search import BroughtVectors, FeatureGroupEncoder
 from fg_search.errors import ModelMismatchError, NoEmbedderError, UnsupportedError
