@@ -32,15 +32,20 @@ PYTHON = [
 # modules that only some who use fg_search have, by the extra or package that brings them
 FRAMEWORKS = {
     "agents": "openai-agents",
+    "daft": "daft daft-qdrant",
     "dspy": "dspy",
     "haystack": "fg-search[haystack]",
     "langchain_core": "fg-search[langchain]",
     "llama_index": "fg-search[llama-index]",
     "mcp": "fg-search[mcp]",
-    "pydantic_ai": "pydantic-ai-slim",
+    "fastmcp": "pydantic-ai-slim[mcp]",
+    "pydantic_ai": "pydantic-ai-slim[mcp]",
     "ray": "fg-search[ray]",
 }
-SLOW = {"dspy": " (half a minute to install, with litellm; nightly runs have it)"}
+SLOW = {
+    "daft": " (100 MB; nightly runs have it)",
+    "dspy": " (half a minute to install, with litellm; nightly runs have it)",
+}
 
 
 def frameworks(block: Block) -> set[str]:
@@ -106,6 +111,7 @@ def test_the_shell_of_the_readme_runs(made):
 def test_the_python_of_a_page_runs_from_top_to_bottom(name, made, tmp_path, monkeypatch):
     shutil.copytree(made, tmp_path, copy_function=_copy_without_holes, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # where fg-search is
     _save_time(monkeypatch)
     if name == "README.md":  # it makes its own
         shutil.rmtree("support-encoder")

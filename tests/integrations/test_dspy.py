@@ -1,4 +1,4 @@
-"""An index as a tool of DSPy's ReAct, with a script in place of a model, as docs/how-to/agents.md has it."""
+"""An index as a tool of DSPy's ReAct, with a script in place of a model, as docs/how-to/dspy.md has it."""
 
 from __future__ import annotations
 

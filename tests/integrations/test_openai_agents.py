@@ -1,4 +1,4 @@
-"""An index as a function of OpenAI's agents, with a script in place of a model, as docs/how-to/agents.md has it."""
+"""An index as a function of OpenAI's agents, with a script in place of a model: docs/how-to/openai-agents.md."""
 
 from __future__ import annotations
 
