@@ -15,11 +15,11 @@ demo: $(VENV)/.demo ## fit, index, search and review the corpus that comes with 
 review: $(VENV)/.demo ## correct wrong labels of the same corpus on the page, and see what that brings
 	$(BIN)/fg-search demo --review
 
-test: $(VENV)/.dev ## all tests but those of documentation and integrations, on all cores
-	$(PYTEST) --ignore tests/integrations --ignore tests/docs
+test: $(VENV)/.dev ## all tests but those of documentation, demo and integrations, on all cores
+	$(PYTEST) --ignore tests/integrations --ignore tests/docs --ignore tests/demo
 
-test-docs: $(VENV)/.dev ## what the documentation shows is run, and its links and commands are looked up
-	$(PYTEST) tests/docs -m "not frameworks"
+test-docs: $(VENV)/.dev ## demo, examples and what the documentation shows are run, its links and commands looked up
+	$(PYTEST) tests/docs tests/demo -m "not frameworks"
 
 # in one process: to load four frameworks takes half as long as all of their tests
 test-integrations: $(VENV)/.dev ## tests of integrations, with the standard suites of their ecosystems, and the pages about them
