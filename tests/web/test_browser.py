@@ -286,11 +286,16 @@ def test_one_searches_while_typing(serve, open_page, served):
     held[0].fulfill(body='<div data-said="too late" data-title="too late"></div>')
     page.wait_for_timeout(50)
     assert "10 hits" in page.locator("#said").inner_text()
+    page.locator("#q").fill("card stolen")
+    with page.expect_response(lambda one: "card+stolen" in one.url and "fg-typing" not in one.request.headers):
+        page.locator("#q").blur()  # at once, before anything was searched for
+    page.wait_for_timeout(50)
+    assert {query.text for query in served.logged_queries(only_open=False)} == {"card blocked", "card stolen"}
     page.get_by_text("More settings").click()
     page.get_by_label("Search while typing").uncheck()
     page.locator("#q").fill("loan")
     page.wait_for_timeout(350)
-    assert "card+blocked" in page.url
+    assert "card+stolen" in page.url
     press(page, "Enter")
     assert page.locator(".hit .label").first.inner_text() == "loan"
 
