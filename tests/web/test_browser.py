@@ -360,6 +360,7 @@ def test_the_map_leads_to_the_table_by_mouse_and_by_keyboard(serve, open_page, s
     page.mouse.move(size["x"] + size["width"] - 2, size["y"] + size["height"] - 2, steps=3)
     page.mouse.up()
     page.get_by_role("link", name="Show 48 in the table").wait_for()
+    assert "label" not in page.locator("#open").get_attribute("href")
     canvas.focus()
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Show all in the table").wait_for()
