@@ -437,6 +437,11 @@ def test_queries_without_an_answer_become_a_label(serve, open_page, calibrated):
     follow(page, "Queries")
     press(page, "z")
     assert page.locator("#open").inner_text() == "5"
+    both = page.get_by_role("form", name="Ticked queries")
+    assert both.get_by_role("button", name="Dismiss").is_disabled()
+    page.get_by_label("Tick zebra quilt").check()
+    assert both.get_by_role("button", name="Dismiss").is_enabled()
+    both.get_by_label("1 ticked query").wait_for()
     press(page, "d")
     assert page.locator("#open").inner_text() == "0"
     assert "5 queries dismissed" in page.get_by_role("status").inner_text()
