@@ -58,6 +58,11 @@ class RunningServer:
             raise FgSearchError(
                 f"{folder} is open in a `fg-search serve` of another user, who alone may ask it here"
             ) from None
+        except (TypeError, ValueError):
+            raise FgSearchError(
+                f"{folder} is open in a `fg-search serve` of another release of fg_search, which cannot be asked; stop "
+                "it, and start it with this release"
+            ) from None
 
     def check(self, collection: str, tenant: str | None, refused: Sequence[str]) -> None:
         """Make sure that the server can do what is asked.

@@ -103,7 +103,6 @@ def serve(
             checked_token(token)
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--token") from None
-    names = {*LOOPBACK_HOSTS, host, *(allowed_host or ())} if is_here or allowed_host else None
     with (
         listen(host, port) as listener,
         open_index(
@@ -111,12 +110,14 @@ def serve(
         ) as opened,
     ):
         opened.log_queries("all" if log_all or adapt_every is not None else "uncertain" if log_queries else "none")
+        # by name, by the address it stands for, which is what is announced, and by what a proxy calls it
+        names = {*LOOPBACK_HOSTS, host, listener.getsockname()[0], *(allowed_host or ())}
         app = create_app(
             opened,
             tenant=tenant,
             token=token,
             reviewer=reviewer,
-            allowed_hosts=names,
+            allowed_hosts=names if is_here or allowed_host else None,
             metrics=metrics,
             images=images,
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from fg_search.ids import UserId
 from fg_search.records.errors import OnError, RecordError
-from fg_search.records.read import read_records
+from fg_search.records.read import iterate_records
 from fg_search.records.record import Record, listed
 
 _NUMBER = re.compile(r"[-+]?\d{1,15}(\.\d{1,15})?")  # as a cell of a table has it
@@ -75,15 +75,15 @@ def read_judged(
 
     Args:
         path: The file.
-        text: As for :func:`fg_search.records.read_records`.
+        text: As for :func:`fg_search.records.iterate_records`.
         relevant: Columns with right answers.
         on_error: Handler called with the error of each bad row; if it returns, the row is skipped.
-        **form: Column of embeddings and form of the file, as for ``read_records``.
+        **form: Column of embeddings and form of the file, as for ``iterate_records``.
 
     Raises:
-        RecordError: What ``read_records`` raises, or if the first row lacks a column of right answers.
+        RecordError: What ``iterate_records`` raises, or if the first row lacks a column of right answers.
     """
-    for i, record in enumerate(read_records(path, text=text, on_error=on_error, **form)):
+    for i, record in enumerate(iterate_records(path, text=text, on_error=on_error, **form)):
         missing = [column for column in relevant if column not in record.payload]
         if not missing:
             yield record

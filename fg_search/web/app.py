@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.errors import FgSearchError
@@ -79,7 +79,7 @@ def create_app(
     allowed_hosts: Collection[str] | None = LOOPBACK_HOSTS,
     metrics: bool = False,
     images: str | os.PathLike[str] | None = None,
-) -> ASGIApp:
+) -> PageApp:
     """Build the ASGI application with the page and the API of one index.
 
     Args:
@@ -167,7 +167,35 @@ def create_app(
     for routes in for_programs:
         app.include_router(routes, dependencies=[] if guesses is None else [Depends(_BEARER)])
     app.mount(STATIC_PATH, StaticFiles(directory=_STATIC, packages=[("fg_search.report", "static")]), name="static")
-    return SecureHeaders(app)  # outermost, so that responses to unexpected errors have them too
+    return PageApp(SecureHeaders(app), jobs)  # headers outermost: responses to unexpected errors have them too
+
+
+class PageApp:
+    """The application, as :func:`create_app` makes it. It stands at the root of its host.
+
+    A server that runs it stops the running job at its end. An application that it is mounted in does not, since ASGI
+    frameworks keep their start and end to themselves: call :meth:`close` at its end, before the index is closed.
+    """
+
+    def __init__(self, app: ASGIApp, jobs: Jobs) -> None:
+        self._app, self._jobs = app, jobs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request.
+
+        Raises:
+            FgSearchError: If it is mounted below a path.
+        """
+        if scope.get("root_path"):
+            raise FgSearchError(
+                f"the page stands at the root of its host, not below {scope['root_path']}; mount it by a host name, "
+                "with starlette.routing.Host"
+            )
+        await self._app(scope, receive, send)
+
+    def close(self) -> None:
+        """Ask the running job to stop, and wait for that, for up to half a minute."""
+        self._jobs.close()
 
 
 def _closing(jobs: Jobs) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

@@ -56,7 +56,7 @@ def install(app: FastAPI, site: Site, methods: Mapping[str, Collection[str]]) ->
         message = message.encode("utf-8", "backslashreplace").decode()  # half a character cannot be sent
         if request.scope["path"].startswith(f"{API_PATH}/"):
             return JSONResponse({"error": message}, status, headers)
-        response = site.page(request, "error.html", status, title=HTTPStatus(status).phrase, message=message)
+        response = site.page(request, "error.html", status, title=_title(status), message=message)
         response.headers.update(headers or {})
         return response
 
@@ -122,3 +122,8 @@ def error_responses(*, takes_body: bool) -> dict[int | str, dict[str, Any]]:
 def status_of(error: Exception) -> int:
     """HTTP status for an error raised by the library."""
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 422)
+
+
+def _title(status: int) -> str:
+    """What the page of an error is headed by: its name, unless that means nothing to people."""
+    return "This cannot be done" if status == 422 else HTTPStatus(status).phrase

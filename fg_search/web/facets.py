@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.web.background import Background
 from fg_search.web.item_filter import short_values
-from fg_search.web.survey import tenant_filter
+from fg_search.web.stored_items import tenant_filter
 
 Facets = Background[list["Facet"]]
 

@@ -13,7 +13,7 @@ from fg_search.model.description import CodeDescription, Description, GroupDescr
 from fg_search.web.site import Site
 
 _PATIENCE = 3.0  # seconds to wait before showing a "still computing" page
-_ROWS = 100  # labels of the matrix
+_ROWS = 200  # labels of the matrix
 _AGAIN = "2"  # seconds until the browser reloads that page
 
 

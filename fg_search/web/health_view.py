@@ -10,7 +10,7 @@ from fg_search.report import charts
 from fg_search.web.calibration_report import CalibrationReport
 from fg_search.web.data_issues import DataIssues
 from fg_search.web.history_view import ACTIONS
-from fg_search.web.index_jobs import NAMES, kinds_for, told
+from fg_search.web.index_jobs import kinds_for, told
 from fg_search.web.site import Site
 
 _LATEST = 5  # entries of the history
@@ -44,7 +44,6 @@ def shown(site: Site, request: Request, *, refused: str | None = None) -> Respon
         info=info,
         job=job,
         job_kinds=kinds_for(site),
-        job_names=NAMES,
         job_task="" if job is None else told(job),
         refused=refused,
         entries=history[:_LATEST],

@@ -69,7 +69,7 @@ def start(site: Site, kind: JobKind, judged: Judged | None) -> Job:
         work = partial(_refit, site, _new_folder(site))
     else:
         work = partial(_estimate, site, reviewer) if kind == "estimate" else partial(_score, site)
-    return site.jobs.start(kind, reviewer, work)
+    return site.jobs.start(kind, NAMES[kind], reviewer, work)
 
 
 def _calibrate(site: Site, judged: Judged, reviewer: str) -> Sequence[str]:

@@ -29,11 +29,11 @@ from fg_search.layout.keys import (
     PAYLOAD_KEY,
     REVIEW_SCORE_KEY,
 )
-from fg_search.layout.points import features_of, is_ours
+from fg_search.layout.points import features_of
 from fg_search.model.projection import Landmarks, lay_out, to_unit_square
 from fg_search.web.background import Background
 from fg_search.web.kept_map import KeptMap, keep_map, kept_map
-from fg_search.web.survey import tenant_filter
+from fg_search.web.stored_items import StoredItems
 
 MAX_ITEMS = 100_000  # on the map; of more, a sample
 MAX_REGION = 20_000  # items of a region that a list can be restricted to
@@ -132,6 +132,7 @@ class ItemMap:
 
     def __init__(self, index: ConfidenceIndex, tenant: str | None) -> None:
         self._index, self._tenant = index, tenant
+        self._stored = StoredItems(index, tenant)
         self._drawn = Background(self._draw, self._version)
         self._first: PlacedItems | None = None
         self._has_some = Event()
@@ -224,14 +225,8 @@ class ItemMap:
     def _point_ids(self) -> Iterator[Any]:
         offset: Any = None
         while True:
-            found, offset = self._index.client.scroll(
-                self._index.collection,
-                scroll_filter=tenant_filter(self._index, self._tenant),
-                limit=_IDS,
-                offset=offset,
-                with_payload=False,
-            )
-            yield from (record.id for record in found)
+            found, offset = self._stored.ids(_IDS, offset)
+            yield from found
             if offset is None:
                 return
 
@@ -261,25 +256,12 @@ class ItemMap:
         return Landmarks(self._rows(records), in_square, [str(record.id) for record in records])
 
     def _read(self, points: Sequence[Any]) -> list[Any]:
-        source = self._index.metadata.source
         vectors = [FEATURES_VECTOR, *([BASE_VECTOR] if self._index.metadata.has_base else [])]
-        found = self._index.client.retrieve(
-            self._index.collection,
-            list(points),
-            with_payload=_KEYS if source is None else source.asked_keys(_KEYS),
-            with_vectors=vectors if source is None else [source.own_name(name) for name in vectors],
-        )
-        if source is not None:
-            found = [source.as_read(record) for record in found]
-        return [record for record in found if is_ours(record) and FEATURES_VECTOR in record.vector]
+        return self._stored.read(points, _KEYS, vectors)
 
     def _rows(self, records: Sequence[Any]) -> npt.NDArray[np.float32]:
-        metadata = self._index.metadata
-        features = np.zeros((len(records), metadata.groups * metadata.codes_per_group), dtype=np.float32)
-        for row, record in zip(features, records, strict=True):
-            vector = record.vector[FEATURES_VECTOR]
-            row[vector.indices] = vector.values
-        if not metadata.has_base:
+        features = self._stored.features(records)
+        if not self._index.metadata.has_base:
             return features
         base = np.array([record.vector[BASE_VECTOR] for record in records], dtype=np.float32)
         base /= np.maximum(np.linalg.norm(base, axis=1, keepdims=True), 1e-9)

@@ -36,6 +36,7 @@ class Job:
 
     Attributes:
         kind: What it does.
+        name: The same, for people.
         reviewer: Who has started it.
         id: What tells it from others.
         started: When, in ISO 8601.
@@ -48,6 +49,7 @@ class Job:
     """
 
     kind: str
+    name: str
     reviewer: str
     id: str = field(default_factory=lambda: uuid4().hex)
     started: str = field(default_factory=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"))
@@ -81,7 +83,7 @@ class Jobs:
         """The last twenty jobs since the server was started, the latest first."""
         return self._jobs[::-1]
 
-    def start(self, kind: str, reviewer: str, work: Work) -> Job:
+    def start(self, kind: str, name: str, reviewer: str, work: Work) -> Job:
         """Start a job.
 
         Raises:
@@ -91,9 +93,9 @@ class Jobs:
             latest = self.latest
             if latest is not None and latest.state == "running":
                 raise JobRunningError(
-                    f"{latest.kind} is running, started by {latest.reviewer}; wait until it is done, or stop it"
+                    f"{latest.name}, started by {latest.reviewer}, is running; wait until it is done, or stop it"
                 )
-            job = Job(kind, reviewer)
+            job = Job(kind, name, reviewer)
             self._jobs = [*self._jobs, job][-_REMEMBERED:]
             # a daemon, so that work that cannot be stopped at once does not keep the process from ending
             self._thread = Thread(target=self._run, args=(job, work), name="fg-search-job", daemon=True)
@@ -118,8 +120,10 @@ class Jobs:
         if latest is None or thread is None or not thread.is_alive():
             return
         latest.stopping = True
-        _LOG.warning("%s is running and is stopped with the server", latest.kind)
+        _LOG.warning("%s: running, and stopped with the server", latest.name)
         thread.join(_PATIENCE)
+        if thread.is_alive():
+            _LOG.error("%s: not stopped within %g seconds; the server ends without it", latest.name, _PATIENCE)
 
     def _run(self, job: Job, work: Work) -> None:
         def note(task: str, done: int, total: int | None) -> None:
@@ -137,7 +141,7 @@ class Jobs:
         except (FgSearchError, ValueError, OSError) as error:
             job.said = [str(error)]
         except Exception:
-            _LOG.exception("%s failed", job.kind)
+            _LOG.exception("%s failed", job.name)
             # an internal message may reveal what users must not see
             job.said = ["Something unexpected went wrong; the server's log says what."]
         finally:

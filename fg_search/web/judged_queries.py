@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import re
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -17,14 +21,19 @@ from fg_search.ids import UserId
 from fg_search.records import RecordError, SkippedRows
 from fg_search.records.errors import OnError
 from fg_search.records.judged import JudgedRows, read_judged
+from fg_search.records.read import has_encoding
 from fg_search.records.record import Record
+from fg_search.records.text_file import GZIP_ENDING
 from fg_search.web.parameters import Text
 from fg_search.web.site import check_csrf
 
 MOST_JUDGED = 50_000  # queries
 MOST_TEXT = 32 * 1024 * 1024  # characters; a few compressed bytes may stand for as many
+MOST_BYTES = 32 * 1024 * 1024  # of a text file, unpacked
+MOST_LINES = 1_000_000  # of a file; empty ones are no rows, and take time
 _MOST_FILES, _MOST_FIELDS = 8, 20
 _LONGEST_FIELD = 4_096  # bytes
+_PIECE = 1 << 20  # bytes
 
 
 class JudgedQuery(BaseModel):
@@ -86,6 +95,7 @@ class Upload:
         with tempfile.TemporaryDirectory(prefix="fg-search-") as folder:
             try:
                 for number, (name, content) in enumerate(self.files):
+                    _check_size(name, content)
                     path = Path(folder) / str(number) / name
                     path.parent.mkdir()
                     path.write_bytes(content)
@@ -168,7 +178,29 @@ def _file_name(given: str | None) -> str:
     return name
 
 
+def _check_size(name: str, content: bytes) -> None:
+    """Refuse a text file that would take long to read, whatever its rows.
+
+    Raises:
+        RecordError: If it is long once it is unpacked, or holds little but line breaks.
+    """
+    if not has_encoding(Path(name)):
+        return
+    packed = io.BytesIO(content)
+    size = lines = 0
+    with gzip.GzipFile(fileobj=packed) if Path(name).suffix.lower() == GZIP_ENDING else packed as file:
+        try:
+            while piece := file.read(_PIECE):
+                size += len(piece)
+                lines += piece.count(b"\n")
+                if size > MOST_BYTES:
+                    raise RecordError(name, f"it holds more than the {MOST_BYTES:,} bytes that are taken")
+                if lines > MOST_LINES:
+                    raise RecordError(name, f"it has more than the {MOST_LINES:,} lines that are taken")
+        except (OSError, EOFError, zlib.error):
+            return  # whoever reads its rows says what is wrong with it
+
+
 def _own(message: str, folder: str) -> str:
     """A message with the names of files as their owner knows them."""
-    before, found, after = message.partition(f"{folder}/")
-    return before + after.partition("/")[2] if found else message
+    return re.sub(rf"{re.escape(folder)}[\\/]\d+[\\/]", "", message)

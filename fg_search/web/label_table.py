@@ -16,7 +16,7 @@ from fg_search.layout.keys import LABEL_KEY
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.web.calibration_report import GroupReport
 from fg_search.web.item_map import UNKNOWN, PlacedItems
-from fg_search.web.survey import tenant_filter
+from fg_search.web.stored_items import tenant_filter
 
 MAX_LABELS = 1_000  # the most frequent are listed
 

@@ -73,7 +73,8 @@ class KnownHosts:
     """Refuses requests for unknown host names: a site whose name points here could read the page (DNS rebinding)."""
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
-        self.app, self.hosts = app, hosts
+        self.app = app
+        self.hosts = None if hosts is None else {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from starlette.responses import HTMLResponse, Response
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.index.query_vectors import Query
 from fg_search.index.search_results import SearchResult
+from fg_search.layout.settings import DEFAULT_COLLECTION
 from fg_search.model.partition import spans
 from fg_search.queries.audit import AnswerAudit, JudgeAction
 from fg_search.queries.audited_answers import AuditedAnswer
@@ -89,6 +91,24 @@ class Site:
         place = self.index.location.rstrip("/")
         name = place.rpartition("/")[2] if "://" in place else Path(place).name or place
         return name if self.tenant is None else f"{name}, {self.tenant}"
+
+    @property
+    def is_in_folder(self) -> bool:
+        """Whether the index is in a folder, which this process alone can have open."""
+        return "://" not in self.index.location and Path(self.index.location).is_dir()
+
+    def command(self, name: str, options: str = "") -> str:
+        """A line of the command line for this index.
+
+        Args:
+            name: The command, with its arguments.
+            options: Options beside those that name the index.
+        """
+        named = {"--index": self.index.location, "--tenant": self.tenant}
+        if self.index.collection != DEFAULT_COLLECTION:
+            named["--collection"] = self.index.collection
+        given = [f"{option} {shlex.quote(value)}" for option, value in named.items() if value is not None]
+        return " ".join(["fg-search", name, *given, *([options] if options else [])])
 
     def picture_of(self, payload: Mapping[str, Any]) -> str | None:
         """Address of the picture that an item is, ``None`` if there is none to show."""

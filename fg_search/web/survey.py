@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from qdrant_client import models
 
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.layout.keys import FEATURES_VECTOR, PAYLOAD_KEY
-from fg_search.layout.points import is_ours, vectors_of
 from fg_search.model.description import Description
 from fg_search.model.embeddings import FeatureEmbeddings
 from fg_search.web.background import Background
+from fg_search.web.stored_items import StoredItems
 
 MAX_ITEMS = 5_000
 _PAGE = 1_000
@@ -58,39 +57,22 @@ class Survey:
         self.description.forget()
 
 
-def tenant_filter(index: ConfidenceIndex, tenant: str | None) -> models.Filter | None:
-    """A filter for the items of a tenant, or ``None`` in an index without tenants."""
-    key = index.metadata.settings.tenant_key
-    if key is None or tenant is None:
-        return None
-    return models.Filter(must=[models.FieldCondition(key=key, match=models.MatchValue(value=tenant))])
-
-
 def read_sample(index: ConfidenceIndex, tenant: str | None) -> Sample:
     """Read the first items in point id order, which is arbitrary unless the ids are numbers."""
-    source = index.metadata.source
+    stored = StoredItems(index, tenant)
     records: list[Any] = []
     offset: Any = None
     while len(records) < MAX_ITEMS:
-        page, offset = index.client.scroll(
-            index.collection,
-            scroll_filter=tenant_filter(index, tenant),
-            limit=min(_PAGE, MAX_ITEMS - len(records)),
-            offset=offset,
-            with_payload=_KEYS if source is None else source.asked_keys(_KEYS),
-            with_vectors=[FEATURES_VECTOR if source is None else source.features],
-        )
-        if source is not None:  # others may have written points that have no features yet
-            read = [source.as_read(record) for record in page]
-            page = [record for record in read if is_ours(record) and FEATURES_VECTOR in vectors_of(record)]
+        page, offset = stored.page(_KEYS, [FEATURES_VECTOR], min(_PAGE, MAX_ITEMS - len(records)), offset)
         records += page
         if offset is None:
             break
     features = [record.payload[PAYLOAD_KEY] for record in records]
+    groups, codes = index.metadata.groups, index.metadata.codes_per_group
     return Sample(
         texts=[item["text"] for item in features],
         labels=[item.get("label") for item in features],
-        probabilities=_probabilities([record.vector[FEATURES_VECTOR] for record in records], index),
+        probabilities=(stored.features(records) * np.float32(groups**0.5)).reshape(len(records), groups, codes),
     )
 
 
@@ -105,12 +87,3 @@ def describe_sample(index: ConfidenceIndex, sample: Sample) -> Description | Non
 
 def _version(index: ConfidenceIndex) -> tuple[int, str]:
     return len(index), index.metadata.fingerprint
-
-
-def _probabilities(vectors: Sequence[models.SparseVector], index: ConfidenceIndex) -> npt.NDArray[np.float32]:
-    groups, codes = index.metadata.groups, index.metadata.codes_per_group
-    dense = np.zeros((len(vectors), groups * codes), dtype=np.float32)
-    for row, vector in zip(dense, vectors, strict=True):
-        row[vector.indices] = vector.values
-    dense *= np.float32(groups**0.5)
-    return dense.reshape(len(vectors), groups, codes)

@@ -11,7 +11,7 @@ from qdrant_client import models
 
 from fg_search import ConfidenceIndex, EdgeClient, IndexSettings
 from fg_search.cli import serve
-from fg_search.cli.running_server import RunningServer, announced
+from fg_search.cli.running_server import FILE, RunningServer, announced
 
 
 @pytest.fixture(scope="module")
@@ -340,6 +340,18 @@ def test_what_a_running_server_cannot_do_is_done_without_it(run, made):
         failed = _failed(run(*search, "--filter", "{}"))
     assert Advice("… and cannot do …: leave it out, or stop the server first").is_in(failed)
     _done(run(*search, "--filter", "{}"))
+
+
+def test_a_server_of_another_release_is_started_with_this_one(run, made):
+    search = ("search", "card", "--index", made)
+    server = RunningServer("http://127.0.0.1:9/", "fg_search", None, None)
+    with announced(str(made), server):
+        said = made / FILE
+        said.write_text('{"url": "http://127.0.0.1:9/"}')
+        failed = _failed(run(*search))
+    assert "of another release of fg_search, which cannot be asked; stop it, and start it with this release" in failed
+    with announced(str(made), server):
+        assert RunningServer.of(str(made)) == server
 
 
 def test_a_second_opinion_is_given_by_the_number_of_the_first(run, own):

@@ -10,9 +10,12 @@ import time
 import pytest
 from advising import Advice
 from fastapi.testclient import TestClient
+from starlette.applications import Starlette
+from starlette.routing import Host, Mount
 
 from fg_search import ConfidenceIndex, IndexSettings
-from fg_search.web import judged_queries, security
+from fg_search.errors import FgSearchError
+from fg_search.web import jobs, judged_queries, security
 from fg_search.web.app import create_app
 
 JUDGED = "/health/jobs/judged"
@@ -91,6 +94,13 @@ def test_a_small_file_that_holds_much_is_not_read_to_its_end(browse, common, mon
     long = json.dumps({"text": "a", "label": "b" * 2_000}).encode()
     sent = upload(client, gzip.compress(long), name="judged.jsonl.gz")
     assert "judged queries: they hold more than the 1,000 characters that are taken" in sent.text
+    monkeypatch.setattr(judged_queries, "MOST_BYTES", 1_000)
+    sent = upload(client, gzip.compress(b" " * 2_000), name="judged.jsonl.gz")
+    assert "judged.jsonl.gz: it holds more than the 1,000 bytes that are taken" in sent.text
+    monkeypatch.setattr(judged_queries, "MOST_LINES", 20)
+    for name, pack in (("judged.jsonl.gz", gzip.compress), ("judged.csv", bytes)):
+        sent = upload(client, pack(b"\n" * 21), name=name)
+        assert f"{name}: it has more than the 20 lines that are taken" in sent.text
     assert client.get("/api/jobs").json() == []
 
 
@@ -133,7 +143,8 @@ def test_one_at_a_time_searches_go_on_and_it_can_be_stopped(browse, served, monk
     begun.wait(10)
     refused = client.post("/api/jobs", json={"kind": "estimate"})
     assert refused.status_code == 409
-    assert Advice("… is running, started by …; wait until it is done, or stop it").is_in(refused.json()["error"])
+    assert Advice("…, started by …, is running; wait until it is done, or stop it").is_in(refused.json()["error"])
+    assert refused.json()["error"].startswith("Scores of labels and items, ")
     assert client.get("/", params={"q": "my card"}).status_code == 200
     page = client.get("/health").text
     assert '<noscript><meta http-equiv="refresh"' in page
@@ -264,6 +275,29 @@ def test_the_end_of_the_server_stops_a_job(served, monkeypatch):
         client.post("/api/jobs", json={"kind": "score"})
         begun.wait(10)
     assert not [thread for thread in threading.enumerate() if thread.name == "fg-search-job"]
+
+
+def test_a_job_that_does_not_stop_with_the_server_is_told(browse, served, monkeypatch, caplog):
+    begun, go = threading.Event(), threading.Event()
+    monkeypatch.setattr(jobs, "_PATIENCE", 0.01)
+    monkeypatch.setattr(ConfidenceIndex, "score_items", lambda *_: begun.set() or go.wait(10))
+    app = create_app(served)
+    client = TestClient(app, base_url="http://localhost")
+    client.post("/api/jobs", json={"kind": "score"})
+    begun.wait(10)
+    app.close()
+    assert "Scores of labels and items: not stopped within 0.01 seconds" in caplog.text
+    go.set()
+    ended(client)
+
+
+def test_within_another_application_it_has_a_host_of_its_own(served):
+    app = create_app(served)
+    below = TestClient(Starlette(routes=[Mount("/search", app)]), base_url="http://localhost")
+    with pytest.raises(FgSearchError, match="not below /search; mount it by a host name"):
+        below.get("/search/")
+    beside = TestClient(Starlette(routes=[Host("localhost", app)]), base_url="http://localhost")
+    assert beside.get("/").status_code == 200
 
 
 def test_judged_answers_are_taken_along(browse, calibrated, questions):

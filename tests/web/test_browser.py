@@ -286,11 +286,16 @@ def test_one_searches_while_typing(serve, open_page, served):
     held[0].fulfill(body='<div data-said="too late" data-title="too late"></div>')
     page.wait_for_timeout(50)
     assert "10 hits" in page.locator("#said").inner_text()
+    page.locator("#q").fill("card stolen")
+    with page.expect_response(lambda one: "card+stolen" in one.url and "fg-typing" not in one.request.headers):
+        page.locator("#q").blur()  # at once, before anything was searched for
+    page.wait_for_timeout(50)
+    assert {query.text for query in served.logged_queries(only_open=False)} == {"card blocked", "card stolen"}
     page.get_by_text("More settings").click()
     page.get_by_label("Search while typing").uncheck()
     page.locator("#q").fill("loan")
     page.wait_for_timeout(350)
-    assert "card+blocked" in page.url
+    assert "card+stolen" in page.url
     press(page, "Enter")
     assert page.locator(".hit .label").first.inner_text() == "loan"
 
@@ -355,6 +360,7 @@ def test_the_map_leads_to_the_table_by_mouse_and_by_keyboard(serve, open_page, s
     page.mouse.move(size["x"] + size["width"] - 2, size["y"] + size["height"] - 2, steps=3)
     page.mouse.up()
     page.get_by_role("link", name="Show 48 in the table").wait_for()
+    assert "label" not in page.locator("#open").get_attribute("href")
     canvas.focus()
     page.keyboard.press("Escape")
     page.get_by_role("link", name="Show all in the table").wait_for()
@@ -431,6 +437,11 @@ def test_queries_without_an_answer_become_a_label(serve, open_page, calibrated):
     follow(page, "Queries")
     press(page, "z")
     assert page.locator("#open").inner_text() == "5"
+    both = page.get_by_role("form", name="Ticked queries")
+    assert both.get_by_role("button", name="Dismiss").is_disabled()
+    page.get_by_label("Tick zebra quilt").check()
+    assert both.get_by_role("button", name="Dismiss").is_enabled()
+    both.get_by_label("1 ticked query").wait_for()
     press(page, "d")
     assert page.locator("#open").inner_text() == "0"
     assert "5 queries dismissed" in page.get_by_role("status").inner_text()

@@ -85,3 +85,26 @@ def test_a_port_that_is_taken_is_told(tmp_path):
         done = runner.invoke(app, ["serve", "--index", str(tmp_path), "--port", str(taken.getsockname()[1])])
     assert done.exit_code == 1
     assert "choose another --port" in str(done.exception)
+
+
+def test_what_is_announced_is_served(tmp_path, saved_encoder, monkeypatch):
+    """A name that stands for an address: the address, which is told, is answered beside the name."""
+    import socket
+
+    from fastapi.testclient import TestClient
+
+    from fg_search import ConfidenceIndex
+    from fg_search.cli import serve
+
+    ConfidenceIndex(tmp_path / "i", str(saved_encoder)).close()
+    asked = []
+
+    def run_app(page, listener):
+        client = TestClient(page, base_url=serve.address(listener))
+        asked.extend(client.get("/login", headers=headers).status_code for headers in ({}, {"host": "other.example"}))
+
+    monkeypatch.setattr(serve, "listen", lambda host, port: socket.create_server(("127.0.0.2", 0)))
+    monkeypatch.setattr(serve, "run_app", run_app)
+    options = ["--host", "search.example", "--allowed-host", "proxy.example", "--token", "a token that is long"]
+    done = runner.invoke(app, ["serve", "--index", str(tmp_path / "i"), *options])
+    assert (done.exit_code, asked) == (0, [200, 421])

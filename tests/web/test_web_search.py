@@ -185,6 +185,8 @@ def test_an_empty_index_says_how_to_fill_it(browse, empty):
     page = browse(empty).get("/", params={"q": "card"})
     assert page.status_code == 200
     assert "Nothing is indexed yet" in page.text
+    assert f"fg-search index corpus.jsonl --index {empty.location} --id id --label label" in page.text
+    assert f"fg-search serve --index {empty.location}" in page.text
 
 
 def test_one_tenant_sees_its_own_items(browse, tmp_path, encoder, corpus):

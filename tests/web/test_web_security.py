@@ -163,7 +163,7 @@ def test_the_own_names_are(browse, common, host):
 
 
 def test_other_names_can_be_allowed(browse, common):
-    client = browse(common, token=TOKEN, allowed_hosts={"search.example"})
+    client = browse(common, token=TOKEN, allowed_hosts={"Search.example"})
     assert client.get("/login", headers={"host": "search.example"}).status_code == 200
     assert client.get("/login").status_code == 421
     assert browse(common, token=TOKEN, allowed_hosts=None).get("/login", headers={"host": "any"}).status_code == 200

@@ -440,12 +440,12 @@ for (const button of document.querySelectorAll("[data-mode]")) {
 for (const button of document.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => zoom(Number(button.dataset.zoom)));
 document.querySelector("[data-reset]").addEventListener("click", reset);
 colour.addEventListener("change", recolour);
-for (const link of document.querySelectorAll("[data-only]")) {
+for (const link of document.querySelectorAll("a[data-only]")) {
   link.addEventListener("click", (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     map.only = map.only === link.dataset.only ? null : link.dataset.only;
-    for (const one of document.querySelectorAll("[data-only]")) {
+    for (const one of document.querySelectorAll("a[data-only]")) {
       if (one.dataset.only === map.only) one.setAttribute("aria-current", "true");
       else one.removeAttribute("aria-current");
     }

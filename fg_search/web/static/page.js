@@ -14,7 +14,8 @@ for (const output of document.querySelectorAll("output[for]")) {
   show();
 }
 
-// A box that ticks all others of a name; Shift ticks those between two. The number of ticked ones stands in the menu.
+// A box that ticks all others of a name; Shift ticks those between two. The number of ticked ones stands beside it, and
+// what needs some waits for them.
 for (const all of document.querySelectorAll("[data-all]")) {
   const boxes = [...all.form.elements].filter((one) => one.name === all.dataset.all);
   const count = all.form.querySelector("[data-count]");
@@ -24,6 +25,7 @@ for (const all of document.querySelectorAll("[data-all]")) {
     const ticked = boxes.filter((box) => box.checked).length;
     all.checked = ticked === boxes.length;
     all.indeterminate = ticked > 0 && ticked < boxes.length;
+    for (const button of all.form.querySelectorAll(`[data-needs=${all.dataset.all}]`)) button.disabled = !ticked;
     if (count) count.textContent = ticked === 1 ? count.dataset.one : ticked ? `${ticked} ${name}` : name;
   };
   all.addEventListener("change", () => {

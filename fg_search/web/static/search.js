@@ -14,7 +14,8 @@ const typing = document.getElementById("typing");
 let timer = 0;
 let request = null; // on its way
 let asked = null; // address whose answer is shown
-let unlogged = null; // address that was searched for while typing alone
+let logged = null; // address that the log knows
+let isLeft = false; // whether the reader has gone on from the field
 
 function stored() {
   try {
@@ -37,10 +38,22 @@ function address() {
   return `/?${new URLSearchParams(new FormData(form))}`;
 }
 
+// Whoever goes on to the answer has asked the question: the log gets to know it, once.
+function log() {
+  if (!form.dataset.logs || asked === null || asked === logged || !field.value.trim()) return;
+  fetch(asked, { keepalive: true }).catch(() => {});
+  logged = asked;
+}
+
 async function search() {
+  timer = 0;
   const wanted = address();
   request?.abort(); // its answer would be shown for what is asked now
-  if (wanted === asked) return;
+  request = null;
+  if (wanted === asked) {
+    if (isLeft) log();
+    return;
+  }
   request = new AbortController();
   const begun = performance.now();
   try {
@@ -48,15 +61,18 @@ async function search() {
     if (response.redirected || !(response.ok || response.status === 422)) throw new Error("no answer");
     found.innerHTML = await response.text();
   } catch (error) {
-    if (error.name !== "AbortError") pause("Press Enter to search.");
+    if (error.name === "AbortError") return;
+    request = null;
+    pause("Press Enter to search.");
     return;
   }
+  request = null;
   const { said: heard, title } = found.firstElementChild.dataset;
   asked = wanted;
-  unlogged = field.value.trim() ? wanted : null;
   said.textContent = heard;
   document.title = title;
   history.replaceState(null, "", wanted);
+  if (isLeft) log();
   if (performance.now() - begun > SLOW) pause("Answers take a while here: press Enter to search.");
 }
 
@@ -80,12 +96,15 @@ field.addEventListener("compositionend", later);
 form.addEventListener("submit", () => {
   clearTimeout(timer);
   request?.abort();
-  unlogged = null; // it is asked again, as a question
+  logged = asked; // it is asked again, as a question
 });
 
-// Whoever goes on to the answer has asked the question: the log gets to know it, once.
+form.addEventListener("focusin", () => { isLeft = false; });
 form.addEventListener("focusout", (event) => {
-  if (!form.dataset.logs || unlogged === null || form.contains(event.relatedTarget)) return;
-  fetch(unlogged, { keepalive: true }).catch(() => {});
-  unlogged = null;
+  if (form.contains(event.relatedTarget)) return;
+  isLeft = true;
+  if (timer) {
+    clearTimeout(timer);
+    search(); // for what was typed last
+  } else if (!request) log(); // else once its answer is there
 });
