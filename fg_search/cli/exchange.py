@@ -20,7 +20,7 @@ from fg_search.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from fg_search.review.exchange import PullReport, PushReport
+    from fg_search.review.exchange_reports import PullReport, PushReport
 
 _Other = Annotated[str, typer.Argument(metavar="OTHER", help="Folder or URL of the other copy.", show_default=False)]
 _OtherCollection = Annotated[str | None, typer.Option(help="Name of the other copy.", show_default="same as the index")]

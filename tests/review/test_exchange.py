@@ -9,7 +9,10 @@ from qdrant_client import QdrantClient
 from fg_search import ConfidenceIndex
 from fg_search.errors import IndexNotFoundError, ServerError
 from fg_search.ids import point_id
-from fg_search.review import exchange
+from fg_search.layout.history import History
+from fg_search.review import giving
+from fg_search.review.exchange_reports import PullReport, PushReport
+from fg_search.review.lineage import order_of
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def test_what_people_decided_is_given(server, device, client, encoded):
     assert items(server) == items(device)
     assert "d3" not in items(server)
     assert log(server) == log(device)
-    assert device.push(client) == exchange.PushReport(0, 0)
+    assert device.push(client) == PushReport(0, 0)
     encoded.clear()
     assert server.undo(log(server)[-1][0], reviewer="Cy").id == "d3"  # what was deleted is brought back there
     assert encoded == []
@@ -96,8 +99,8 @@ def test_what_both_decided_stays_and_is_named(server, device, client):
     device.decide("d2", "keep", reviewer="Bo")
     before = items(server), items(device)
     pulled = device.pull(client)
-    assert (pulled.ahead, [(one.id, one.here, one.there) for one in pulled.conflicts]) == (1, [("d0", "food", "loan")])
-    assert pulled.written == 1  # d1 was decided about there, after it was deleted here
+    assert {(one.id, one.here, one.there) for one in pulled.conflicts} == {("d0", "food", "loan"), ("d1", None, "card")}
+    assert (pulled.ahead, pulled.written) == (1, 0)
     pushed = device.push(client)
     assert [one.id for one in pushed.conflicts] == ["d0", "d1"]
     assert "2 were left as they are in both, as people decided otherwise there: 'd0', 'd1'" in str(pushed)
@@ -127,7 +130,7 @@ def test_a_conflict_is_over_once_the_item_is_removed_here_and_pulled(server, dev
     server.decide("d0", "label", "food", reviewer="Ada")
     assert len(device.pull(client).conflicts) == 1
     device.delete(["d0"])
-    assert device.pull(client) == exchange.PullReport(48, 1, 0, 0, 0)
+    assert device.pull(client) == PullReport(48, 1, 0, 0, 0)
     assert items(device) == items(server)
     assert {entry[3] for entry in log(device)} == {"Ada", "Bo"}
     assert (device.push(client).conflicts, device.pull(client).conflicts) == ((), ())
@@ -136,13 +139,13 @@ def test_a_conflict_is_over_once_the_item_is_removed_here_and_pulled(server, dev
 
 def test_a_decision_there_in_the_same_moment_wins(server, device, client, monkeypatch):
     device.decide("d0", "label", "food", reviewer="Bo")
-    change = exchange.change_item
+    change = giving.change_item
 
     async def late(*given):
         server.decide("d0", "label", "loan", reviewer="Ada")
         return await change(*given)
 
-    monkeypatch.setattr(exchange, "change_item", late)
+    monkeypatch.setattr(giving, "change_item", late)
     (conflict,) = device.push(client).conflicts
     assert conflict.id == "d0"
     assert items(server)["d0"][0] == "loan"
@@ -161,7 +164,7 @@ def test_what_was_deleted_by_a_decision_goes_and_what_is_here_alone_stays(server
     assert (report.removed, report.only_here) == (2, 1)
     assert items(device).keys() - items(server).keys() == {"d2"}  # somebody decided about it here
     (conflict,) = device.push(client).conflicts
-    assert (conflict.id, conflict.reason) == ("d2", "it is gone there")
+    assert (conflict.id, conflict.reason) == ("d2", "people decided about it here, and it is not there")
 
 
 def test_what_add_has_changed_here_is_no_decision(server, device, client):
@@ -172,7 +175,7 @@ def test_what_add_has_changed_here_is_no_decision(server, device, client):
     device.add(["my other text"] * 3, ids=["d0", "d1", "d2"], labels=["loan"] * 3)
     for text in ("my pizza", "my loan"):
         device.add([text], ids=["mine"])  # twice, so that it has a history
-    assert device.push(client) == exchange.PushReport(0, 0)
+    assert device.push(client) == PushReport(0, 0)
     assert items(server) == before
     report = device.pull(client)
     assert (report.written, report.ahead, report.only_here, report.conflicts) == (3, 0, 1, ())
@@ -224,13 +227,13 @@ def test_another_copy_has_to_be_there(device, client):
 
 @pytest.mark.parametrize("writers", [0, 3, 20])
 def test_histories_are_compared_by_their_tokens(writers):
-    history = exchange.History()
+    history = History()
     for i in range(writers):
         history = history.changed(f"common{i}")
     here, there = history.changed("here"), history.changed("there")
-    assert exchange.order_of(history, history) == "same"
-    assert exchange.order_of(here, history) == "ahead"
-    assert exchange.order_of(history, here) == "behind"
-    assert exchange.order_of(here, there) == "apart"
-    assert exchange.order_of(here.changed("more"), there) == "apart"
-    assert exchange.order_of(here.changed("more"), here) == "ahead"
+    assert order_of(history, history) == "same"
+    assert order_of(here, history) == "ahead"
+    assert order_of(history, here) == "behind"
+    assert order_of(here, there) == "apart"
+    assert order_of(here.changed("more"), there) == "apart"
+    assert order_of(here.changed("more"), here) == "ahead"
