@@ -55,6 +55,7 @@ class Giving:
         theirs: Entries of its decisions that stand and are not known here, by the engine's id of the item.
         items: Number of items that it got.
         deleted: Number of items that were deleted there.
+        decided: Engine's ids of the items here that people decided about.
         taken_back: Entries that take back what was decided there, which are in the log here already.
         conflicts: Items that are left as they are, by engine's id.
     """
@@ -65,6 +66,7 @@ class Giving:
     theirs: Mapping[str, list[models.Record]]
     items: int = 0
     deleted: int = 0
+    decided: set[PointId] = field(default_factory=set)
     taken_back: list[models.Record] = field(default_factory=list)
     conflicts: dict[PointId, ExchangeConflict] = field(default_factory=dict)
 
@@ -80,6 +82,7 @@ class Giving:
         ):
             there = await retrieved(self.other, [id_of(record) for record in records])
             decided = {id_of(one): one for one in records if history_of(one).writers}
+            self.decided |= decided.keys()
             gone = await deleted_there(self.other, list(decided.keys() - there.keys()))
             for point, own in decided.items():
                 theirs = there.get(point)
@@ -90,12 +93,15 @@ class Giving:
             progress(len(records))
 
     async def delete(self, entry: models.Record) -> None:
-        """Delete an item that was deleted here, unless people have decided about it there since."""
+        """Delete an item that was deleted here, unless people have decided about it there since.
+
+        One that was added here again and decided about is not deleted any more.
+        """
         payload = payload_of(entry)
         decision, gone = ReviewDecision.of_payload(payload), history_of_deleted(payload)
         stored = models.Record(**{key: (decision.point or {})[key] for key in ("id", "payload")})
         seen, _ = await read_item(self.other, id_of(stored), with_vectors=True)
-        if seen is None:
+        if seen is None or seen.point in self.decided:
             await append_records(self.other, [entry])
             return
         if decision.id in self.choice.ids:
@@ -105,7 +111,7 @@ class Giving:
             return
         before = history_of(stored).logged()
         try:
-            if order_of(before, seen.history) == "ahead":  # what undo brings back is what was here
+            if has_decided(before, seen.history):  # what undo brings back is what was here
                 await change_item(self.other, seen, of_people(stored), before)
                 await self.delete(entry)
                 return

@@ -92,7 +92,7 @@ class Taking:
             leaving = []
             for point, own in gone.items():
                 known = deleted.get(str(point))
-                is_free = remove_extra and not own.version if known is None else not has_decided(own, known)
+                is_free = remove_extra and not own.writers if known is None else not has_decided(own, known)
                 if is_free or point in self._chosen:
                     leaving.append(point)
             if leaving:
