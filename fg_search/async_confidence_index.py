@@ -1418,7 +1418,8 @@ class AsyncConfidenceIndex:
 
         Labels, decisions and deletions are carried out there, each only if nobody has decided about the item there
         since it was pulled, and logged there under the names of who decided here. What was deleted in both and is back
-        here comes back there. Items that were added here are not given: add them there.
+        here comes back there. Items that were added here are not given: add them there. Decisions need no vectors: the
+        other copy may have got another encoder meanwhile.
 
         Args:
             location: Where the other copy is, as for the class.
@@ -1437,7 +1438,6 @@ class AsyncConfidenceIndex:
 
         Raises:
             IndexNotFoundError: If there is no other copy.
-            ModelMismatchError: If it is of another encoder.
             TypeError, ValueError: If ``overwrite`` is no list of ids, or the reviewer's name is empty.
             ValueError: If this is a view of one tenant.
         """

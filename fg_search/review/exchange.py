@@ -66,6 +66,11 @@ async def _pull(
     state: IndexState, other: IndexState, choice: Choice, *, remove_extra: bool, show_progress: bool | None
 ) -> PullReport:
     state, other = await _both(state, other)
+    if state.metadata.fingerprint != other.metadata.fingerprint:
+        raise ModelMismatchError(
+            f"{state.name} was filled by the encoder {state.metadata.fingerprint}, {other.name} by "
+            f"{other.metadata.fingerprint}; push what was decided here, then copy that one anew: `fg-search copy`"
+        )
     if state.metadata.has_base and not other.metadata.has_base:
         raise ValueError(f"{other.name} keeps no base vectors, and {state.name} does; name a copy that has them")
     entries, own_entries = await missing_entries(other, state), await missing_entries(state, other)
@@ -95,17 +100,8 @@ async def _push(state: IndexState, other: IndexState, choice: Choice, *, show_pr
 
 
 async def _both(state: IndexState, other: IndexState) -> tuple[IndexState, IndexState]:
-    """Both as they are now, with all decisions in their logs and all deletions carried out.
-
-    Raises:
-        ModelMismatchError: If they are of different encoders.
-    """
+    """Both as they are now, with all decisions in their logs and all deletions carried out."""
     state, other = await followed(state), await followed(other)
-    if state.metadata.fingerprint != other.metadata.fingerprint:
-        raise ModelMismatchError(
-            f"{state.name} was filled by the encoder {state.metadata.fingerprint}, {other.name} by "
-            f"{other.metadata.fingerprint}; copy the newer one anew: `fg-search copy`"
-        )
     await _settle(state)
     try:
         await _settle(other)

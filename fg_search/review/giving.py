@@ -101,17 +101,23 @@ class Giving:
         decision, gone = ReviewDecision.of_payload(payload), history_of_deleted(payload)
         stored = models.Record(**{key: (decision.point or {})[key] for key in ("id", "payload")})
         seen, _ = await read_item(self.other, id_of(stored), with_vectors=True)
+        if seen is None and await deleted_there(self.other, [id_of(stored)]):
+            # one of two deletions is enough: the item would be there with the other one, once it is brought back
+            self.taken_back += await take_back(self.state, [entry], decision.reviewer, known=decision.number)
         if seen is None or seen.point in self.decided:
             await append_records(self.other, [entry])
             return
         if decision.id in self.choice.ids:
             await self._take_back(seen.point, seen.history.number)
-        elif order_of(gone, seen.history) not in ("same", "ahead"):
+        elif order_of(gone, seen.history) not in ("same", "ahead") or (
+            features_of(stored)["text"] != features_of(seen.record)["text"]
+        ):
             self.conflicts[seen.point] = of_deleted(seen.record, gone)
             return
         before = history_of(stored).logged()
         try:
-            if has_decided(before, seen.history):  # what undo brings back is what was here
+            if has_decided(before, seen.history) and order_of(before, seen.history) == "ahead":
+                # what undo brings back there is what was here
                 await change_item(self.other, seen, of_people(stored), before)
                 await self.delete(entry)
                 return
@@ -167,6 +173,8 @@ class Giving:
     async def _write_item(self, own: models.Record, theirs: models.Record | None) -> None:
         if self.other.metadata.source is not None:
             raise DecisionConflictError("others write the items there: add it to their collection")
+        if self.other.metadata.fingerprint != self.state.metadata.fingerprint:
+            raise DecisionConflictError("its vectors here are another encoder's: add it there")
         if self.other.metadata.has_base and not self.state.metadata.has_base:
             raise DecisionConflictError("it has no base vector here, and needs one there: add it there")
         history = history_of(own).logged()

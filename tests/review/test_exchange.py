@@ -10,7 +10,7 @@ from fg_search import ConfidenceIndex
 from fg_search.errors import IndexNotFoundError, ServerError
 from fg_search.ids import point_id
 from fg_search.layout.history import History
-from fg_search.review import giving
+from fg_search.review import deletions, giving
 from fg_search.review.exchange_reports import PullReport, PushReport
 from fg_search.review.lineage import order_of
 
@@ -35,6 +35,14 @@ def device(server, client, tmp_path, encoder):
     """A copy of it in a folder."""
     server.copy_to(tmp_path / "device")
     with ConfidenceIndex(tmp_path / "device", encoder) as index:
+        yield index
+
+
+@pytest.fixture
+def twin(server, client, encoder):
+    """A copy of it in memory, which is made sooner."""
+    server.copy_to(client, collection="twin")
+    with ConfidenceIndex(client, encoder, collection="twin") as index:
         yield index
 
 
@@ -237,3 +245,146 @@ def test_histories_are_compared_by_their_tokens(writers):
     assert order_of(here, there) == "apart"
     assert order_of(here.changed("more"), there) == "apart"
     assert order_of(here.changed("more"), here) == "ahead"
+
+
+SETTLED = {  # what is done there and here, and the label and decision of the item once one of them is chosen
+    "both labelled it": (("label", "loan"), ("label", "food"), ("loan", "food")),
+    "it was deleted there": (("delete",), ("label", "food"), (None, "food")),
+    "it was deleted here": (("label", "loan"), ("delete",), ("loan", None)),
+}
+
+
+@pytest.mark.parametrize("call", ["pull", "push"])
+@pytest.mark.parametrize("name", SETTLED)
+def test_one_call_ends_a_conflict(server, twin, client, call, name):
+    there, here, labels = SETTLED[name]
+    server.decide("d0", *there, reviewer="Ada")
+    twin.decide("d0", *here, reviewer="Bo")
+    assert (
+        [one.id for one in twin.pull(client, collection=server.collection).conflicts]
+        == [one.id for one in twin.push(client, collection=server.collection).conflicts]
+        == ["d0"]
+    )
+    chosen = getattr(twin, call)(client, collection=server.collection, overwrite=["d0"], reviewer="Cy")
+    assert chosen.conflicts == ()
+    assert (
+        twin.push(client, collection=server.collection).conflicts,
+        twin.pull(client, collection=server.collection).conflicts,
+    ) == ((), ())
+    label = labels[call == "push"]
+    assert items(server) == items(twin)
+    assert items(server).get("d0", [None])[0] == label
+    assert log(server) == log(twin)
+    assert sorted(entry[2:] for entry in log(server)) == sorted([(there[0], "Ada"), (here[0], "Bo"), ("undo", "Cy")])
+    kept = server.decisions(standing=True)
+    assert [entry.reviewer for entry in kept] == ["Bo" if call == "push" else "Ada"]
+    latest = twin.decisions(item_id="d0", limit=1)[0].number
+    if label is not None:  # whoever saw the log on the page may go on
+        twin.decide("d0", "keep", reviewer="Bo", latest=latest)
+        assert twin.push(client, collection=server.collection).items == 1
+    else:
+        assert server.undo(kept[0].number, reviewer="Cy").id == "d0"
+        assert (twin.pull(client, collection=server.collection).written, items(twin)) == (1, items(server))
+
+
+def test_a_deletion_that_is_not_pushed_yet_is_not_undone_by_pull(server, twin, client):
+    twin.decide("d0", "delete", reviewer="Bo")
+    report = twin.pull(client, collection=server.collection)
+    assert (report.written, report.ahead, "d0" in items(twin)) == (0, 1, False)
+    assert twin.push(client, collection=server.collection).deleted == 1
+    assert "d0" not in items(server)
+
+
+@pytest.mark.parametrize("deletes", ["device", "server"])
+def test_an_undo_of_a_deletion_that_the_other_knows_travels(server, twin, client, encoded, deletes):
+    twin.decide("d0", "label", "food", reviewer="Bo")
+    {"device": twin, "server": server}[deletes].decide("d0", "delete", reviewer="Bo")
+    if deletes == "server":
+        twin.pull(client, collection=server.collection, overwrite=["d0"])
+    twin.push(client, collection=server.collection)
+    assert "d0" not in items(server)
+    twin.undo(twin.decisions(standing=True)[-1].number, reviewer="Bo")
+    assert (twin.pull(client, collection=server.collection).ahead, "d0" in items(server)) == (1, False)
+    encoded.clear()
+    assert twin.push(client, collection=server.collection) == PushReport(1, 0)
+    assert (encoded, items(server), log(server)) == ([], items(twin), log(twin))
+    assert server.search("my card", limit=48).hits[0].score == twin.search("my card", limit=48).hits[0].score
+    assert (
+        twin.push(client, collection=server.collection),
+        twin.pull(client, collection=server.collection).written,
+    ) == (PushReport(0, 0), 0)
+
+
+def test_what_was_deleted_in_both_is_deleted_once(server, twin, client):
+    for index, name in ((server, "Ada"), (twin, "Bo")):
+        index.decide("d0", "delete", reviewer=name)
+    assert twin.push(client, collection=server.collection) == PushReport(0, 0)
+    twin.pull(client, collection=server.collection)
+    (standing,) = twin.decisions(standing=True)
+    twin.undo(standing.number, reviewer="Bo")
+    assert twin.push(client, collection=server.collection).items == 1
+    assert (server.decisions(standing=True), items(server)) == ([], items(twin))
+
+
+def test_what_is_not_there_is_given_if_it_is_chosen(server, twin, client):
+    twin.add(["a card of mine"], ids=["mine"], labels=["card"])
+    twin.decide("mine", "label", "loan", reviewer="Bo")
+    (conflict,) = twin.push(client, collection=server.collection).conflicts
+    assert (conflict.id, conflict.reason) == ("mine", "people decided about it here, and it is not there")
+    assert twin.push(client, collection=server.collection, overwrite=["mine"]) == PushReport(1, 0)
+    assert server.search("a card of mine").hits[0].id == "mine"
+    assert items(server) == items(twin)
+
+
+def test_a_label_is_not_given_to_another_text(server, twin, client):
+    twin.add(["my other text", "my other text"], ids=["d0", "d1"], labels=["card", "card"])
+    twin.relabel({"d0": "food"})
+    twin.decide("d1", "delete")
+    before = items(server)
+    reasons = {one.id: one.reason for one in twin.push(client, collection=server.collection).conflicts}
+    assert reasons == {
+        "d0": "people decided about it here, where it was added with another text",
+        "d1": "it was deleted here, and added with other content there",
+    }
+    assert items(server) == before
+    assert twin.push(client, collection=server.collection, overwrite=["d0", "d1"]) == PushReport(1, 1)
+    assert server.items(["d0"])[0].text == "my other text"
+
+
+def test_decisions_are_given_to_a_copy_with_another_encoder(server, twin, client, other_encoder):
+    server.migrate(other_encoder)
+    twin.decide("d0", "label", "food", reviewer="Bo")
+    twin.decide("d1", "delete", reviewer="Bo")
+    assert twin.push(client, collection=server.collection) == PushReport(1, 1)
+    assert (items(server), log(server)) == (items(twin), log(twin))
+    twin.undo(reviewer="Bo")
+    (conflict,) = twin.push(client, collection=server.collection).conflicts
+    assert (conflict.id, conflict.reason) == ("d1", "its vectors here are another encoder's: add it there")
+
+
+def test_an_interrupted_deletion_is_carried_out(server, twin, client, monkeypatch):
+    twin.decide("d0", "delete", reviewer="Bo")
+    twin.decide("d1", "delete", reviewer="Bo")
+    append = deletions.append_waiting
+
+    async def dies(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deletions, "append_waiting", dies)  # the item there is marked, and nothing is logged
+    with pytest.raises(KeyboardInterrupt):
+        twin.push(client, collection=server.collection)
+    monkeypatch.setattr(deletions, "append_waiting", append)
+    monkeypatch.setattr(giving, "delete_item", dies)  # it is logged, and not carried out
+    with pytest.raises(KeyboardInterrupt):
+        twin.push(client, collection=server.collection)
+    monkeypatch.undo()
+    report = twin.push(client, collection=server.collection)
+    assert (report.deleted, report.conflicts) == (1, ())
+    assert (items(server), log(server)) == (items(twin), log(twin))
+
+
+def test_an_empty_index_is_filled_and_gives_nothing(server, client, tmp_path, encoder):
+    with ConfidenceIndex(tmp_path / "empty", encoder) as empty:
+        assert empty.push(client) == PushReport(0, 0)
+        assert empty.pull(client).written == 48
+        assert items(empty) == items(server)
