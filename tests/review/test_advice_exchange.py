@@ -98,15 +98,15 @@ def test_what_cannot_be_written_there_is_to_be_added_there(client, tmp_path, enc
                 assert device.push(client, collection=server.collection).conflicts == ()
 
 
-def test_nothing_is_written_to_a_collection_that_others_write(client, tmp_path, encoder):
+def test_nothing_is_written_to_a_collection_that_others_write(client, tmp_path, encoder, saved_encoder):
     advice = Advice("others write the items there: add it to their collection")
     vectors = encoder.embed(["my card"])
     client.create_collection("theirs", {"": models.VectorParams(size=vectors.shape[1], distance="Cosine")})
     points = [models.PointStruct(id=1, vector=vectors[0].tolist(), payload={"title": "my card", "kind": "card"})]
     client.upsert("theirs", points)
-    head = tmp_path / "encoder"
-    encoder.save(head)
-    with ConfidenceIndex.adopt(client, collection="theirs", text="title", label="kind", encoder=head) as theirs:
+    with ConfidenceIndex.adopt(
+        client, collection="theirs", text="title", label="kind", encoder=saved_encoder
+    ) as theirs:
         theirs.copy_to(tmp_path / "device")
         with ConfidenceIndex(tmp_path / "device", encoder, collection="theirs") as device:
             device.decide(1, "keep")
