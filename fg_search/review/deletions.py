@@ -120,7 +120,9 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
 
 
 def history_of_deleted(entry: Mapping[str, Any]) -> History:
-    """History of a deleted item, with the mark of its deletion.
+    """History of a deleted item, with tokens of its mark and its removal.
+
+    An item that is brought back goes on from it: whoever still waits for the removal sees that it took place.
 
     Args:
         entry: JSON values of the entry of a deletion, with the point.
@@ -128,7 +130,9 @@ def history_of_deleted(entry: Mapping[str, Any]) -> History:
     point: Mapping[str, Any] = entry["point"]
     history = history_of(models.Record(id=point["id"], payload=point["payload"])).logged()
     mark = point.get(_MARK)
-    return history if mark is None else _as_marked(history, mark["token"])  # none: by a release before 0.2
+    if mark is None:  # by a release before 0.2
+        return history
+    return _as_marked(history, mark["token"]).changed(_removal(mark["token"]))
 
 
 async def _carry_out(state: IndexState, entry: ReviewDecision) -> bool:
@@ -160,11 +164,18 @@ async def _carry_out(state: IndexState, entry: ReviewDecision) -> bool:
 async def _is_marked(state: IndexState, point: int | str, mark: Mapping[str, Any]) -> bool | None:
     """Whether the item is the one that was marked, changed since or not. ``None`` if it is gone."""
     records = await state.engine.retrieve(state.points, [point], with_payload=[ITEM_HISTORY_KEY], copies="most")
-    return mark["token"] in history_of(records[0]).writers if records else None
+    if not records:
+        return None
+    writers = history_of(records[0]).writers
+    return mark["token"] in writers and _removal(mark["token"]) not in writers
 
 
 def _as_marked(history: History, token: str) -> History:
     return history if history.writers[-1:] == (token,) else history.changed(token)
+
+
+def _removal(mark: str) -> str:
+    return f"{mark}-"
 
 
 async def _restored(state: IndexState, item: Item, point: Mapping[str, Any]) -> models.PointStruct:

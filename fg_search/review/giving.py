@@ -109,7 +109,7 @@ class Giving:
             return
         if decision.id in self.choice.ids:
             await self._take_back(seen.point, seen.history.number)
-        elif order_of(gone, seen.history) not in ("same", "ahead") or (
+        elif order_of(gone, seen.history) != "ahead" or (
             features_of(stored)["text"] != features_of(seen.record)["text"]
         ):
             self.conflicts[seen.point] = of_deleted(seen.record, gone)

@@ -113,7 +113,7 @@ class Taking:
             gone = self.deleted.get(str(point))
             if gone is None or is_chosen:
                 self._wanted[point] = None
-            elif order_of(gone, there) in ("same", "ahead"):
+            elif order_of(gone, there) == "ahead":
                 self.ahead += 1
             else:
                 self.conflicts[point] = of_deleted(theirs, gone)
