@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence, Sized
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence, Sized
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -86,7 +86,8 @@ from fg_search.queries.entries import MIN_SIZE, SIMILARITY, LoggedQuery, Logging
 from fg_search.queries.traffic import Traffic
 from fg_search.review import confused_labels, exchange, item_scores, label_scores, queue, workflow
 from fg_search.review.decisions import Action, ReviewDecision, check_reviewer
-from fg_search.review.exchange import PullReport, PushReport
+from fg_search.review.exchange_reports import PullReport, PushReport
+from fg_search.review.exchanged_log import Choice
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import Kind, ReviewItem
@@ -1359,6 +1360,8 @@ class AsyncConfidenceIndex:
         *,
         collection: str | None = None,
         api_key: str | None = None,
+        overwrite: Collection[UserId] = (),
+        reviewer: str = "anonymous",
         remove_extra: bool = False,
         prefer_grpc: bool = False,
         show_progress: bool | None = None,
@@ -1374,6 +1377,9 @@ class AsyncConfidenceIndex:
             location: Where the other copy is, as for the class.
             collection: Its name. By default it is that of this index.
             api_key: API key of its server; it may be one that may only read.
+            overwrite: Ids of items that are to be here as they are there, gone if they are gone there, whatever people
+                decided here. That is logged as taken back. In an index with tenants, an id is that of each tenant.
+            reviewer: Name of who says so, for the log.
             remove_extra: Remove items that it lacks as well, unless people have decided about them here. Items that
                 were deleted there by a decision are removed anyway, unless people have decided about them here since.
             prefer_grpc: Ask its server over gRPC.
@@ -1381,17 +1387,21 @@ class AsyncConfidenceIndex:
 
         Returns:
             What was taken, and the items that people decided about in both: they are left as they are, and named again
-            until one of them gives way. To take those of the other copy, :meth:`delete` them here and pull again.
+            until you choose one: by their ids as ``overwrite`` here, or of :meth:`push`.
 
         Raises:
             IndexNotFoundError: If there is no other copy.
             ModelMismatchError: If it is of another encoder.
+            TypeError, ValueError: If ``overwrite`` is no list of ids, or the reviewer's name is empty.
             UnsupportedError: If this is an adopted collection.
             ValueError: If this is a view of one tenant, or the other copy lacks the base vectors that this one has.
         """
+        choice = Choice.checked(overwrite, reviewer)
         await self._connected.check_writable(self.collection)
         async with self._other(location, collection, api_key, prefer_grpc) as other:
-            return await exchange.pull(self._state, other, remove_extra=remove_extra, show_progress=show_progress)
+            return await exchange.pull(
+                self._state, other, choice, remove_extra=remove_extra, show_progress=show_progress
+            )
 
     async def push(
         self,
@@ -1399,33 +1409,41 @@ class AsyncConfidenceIndex:
         *,
         collection: str | None = None,
         api_key: str | None = None,
+        overwrite: Collection[UserId] = (),
+        reviewer: str = "anonymous",
         prefer_grpc: bool = False,
         show_progress: bool | None = None,
     ) -> PushReport:
         """Give another copy of this index what people decided here, such as the server what was decided on a device.
 
         Labels, decisions and deletions are carried out there, each only if nobody has decided about the item there
-        since it was pulled, and logged there under the names of who decided here. Items that were added here are not
-        given: add them there.
+        since it was pulled, and logged there under the names of who decided here. What was deleted in both and is back
+        here comes back there. Items that were added here are not given: add them there. Decisions need no vectors: the
+        other copy may have got another encoder meanwhile.
 
         Args:
             location: Where the other copy is, as for the class.
             collection: Its name. By default it is that of this index.
             api_key: API key of its server, which has to be allowed to write.
+            overwrite: Ids of items that people decided about here, and that are to be there as they are here, whatever
+                people decided there. That is logged as taken back. In an index with tenants, an id is that of each
+                tenant.
+            reviewer: Name of who says so, for the log.
             prefer_grpc: Ask its server over gRPC.
             show_progress: Draw a progress bar. By default one is drawn when stderr is a terminal.
 
         Returns:
-            What was given, and the items that people decided about in both: they are left as they are. Decide about
-            them there, :meth:`delete` them here, and pull.
+            What was given, and the items that people decided about in both: they are left as they are, and named again
+            until you choose one: by their ids as ``overwrite`` here, or of :meth:`pull`.
 
         Raises:
             IndexNotFoundError: If there is no other copy.
-            ModelMismatchError: If it is of another encoder.
+            TypeError, ValueError: If ``overwrite`` is no list of ids, or the reviewer's name is empty.
             ValueError: If this is a view of one tenant.
         """
+        choice = Choice.checked(overwrite, reviewer)
         async with self._other(location, collection, api_key, prefer_grpc) as other:
-            return await exchange.push(self._state, other, show_progress=show_progress)
+            return await exchange.push(self._state, other, choice, show_progress=show_progress)
 
     @asynccontextmanager
     async def _other(

@@ -30,7 +30,7 @@ from fg_search.queries.clusters import MissingLabel
 from fg_search.queries.entries import LoggedQuery
 from fg_search.records.found_columns import FoundColumns
 from fg_search.review.decisions import ReviewDecision
-from fg_search.review.exchange import PullReport, PushReport
+from fg_search.review.exchange_reports import PullReport, PushReport
 from fg_search.review.issues.confusion import ConfusedLabels
 from fg_search.review.item_scores import ItemScores
 from fg_search.review.items import ReviewItem

@@ -154,6 +154,12 @@ def entries_that(
     return models.Filter(must=must)
 
 
+def waiting_entries(state: IndexState) -> models.Filter:
+    """Filter for entries that are to be carried out, those of all tenants if none was chosen."""
+    must: list[models.Condition] = [equals(STAGE, "waiting")]
+    return models.Filter(must=must if state.chosen_tenant is None else [*must, equals(TENANT, state.chosen_tenant)])
+
+
 async def read_entries(state: IndexState, condition: models.Filter, *, with_point: bool = True) -> list[LoggedEntry]:
     """Entries that match with their stages, the oldest first.
 

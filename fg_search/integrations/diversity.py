@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fg_search.arrays import unit_rows
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.index.search_results import SearchResult
-from fg_search.validation import check_count
+from fg_search.validation import check_count, check_fraction
 
 
 def diverse(
@@ -34,8 +34,7 @@ def diverse(
         ValueError: If the weight is out of range, or the index has no base vectors.
     """
     check_count(limit, name="number of hits")
-    if not 0 <= relevance <= 1:
-        raise ValueError(f"the weight of relevance must be in [0, 1], got {relevance}")
+    check_fraction(relevance, name="the weight of relevance")
     vectors = index.vectors_of([hit.id for hit in result.hits])
     there = [hit for hit in result.hits if hit.id in vectors]  # what was deleted in this moment is none
     if not there:

@@ -18,16 +18,16 @@ from qdrant_client import models
 from fg_search.errors import DecisionConflictError
 from fg_search.index.decision_log import (
     append_waiting,
-    entries_that,
     log_decisions,
     read_entries,
     read_entry,
     set_stage,
+    waiting_entries,
 )
 from fg_search.index.state import IndexState
 from fg_search.index.writes import acknowledge
 from fg_search.layout.conditions import equals, has_ids
-from fg_search.layout.history import new_token
+from fg_search.layout.history import History
 from fg_search.layout.items import Item
 from fg_search.layout.keys import BASE_VECTOR, FEATURES_VECTOR, HISTORY_VERSION_KEY, ITEM_HISTORY_KEY, PAYLOAD_KEY
 from fg_search.layout.points import history_of, to_points, vectors_of, with_review_state
@@ -45,16 +45,18 @@ async def log_deletion(state: IndexState, seen: SeenItem, entry: ReviewDecision,
         state: The index.
         seen: The item as it was read.
         entry: The decision.
-        key: Key of the entry.
+        key: Key of the entry, from which the mark follows: an item that was marked before an interruption, here or in
+            another copy of the index, is known again.
 
     Raises:
         DecisionConflictError: If somebody else changes the item in the same moment.
     """
     if seen.history.unlogged:
         await log_decisions(state)
-    token = new_token()
-    marked = seen.history.logged().changed(token)
-    await mark_item(state, seen, marked)
+    token = key.replace("-", "")[:12]
+    marked = _as_marked(seen.history.logged(), token)
+    if marked != seen.history.logged():
+        await mark_item(state, seen, marked)
     mark = {"token": token, "version": marked.version, "collection": state.points}
     entry = replace(entry, point={**_as_json(seen.record), _MARK: mark})
     await append_waiting(state, seen.point, entry.to_unlogged(key))
@@ -72,8 +74,11 @@ async def delete_item(state: IndexState, entry: ReviewDecision) -> None:
 
 
 async def finish_deletions(state: IndexState) -> None:
-    """Carry out deletions that were logged and then interrupted, or note why they cannot be."""
-    for payload, _ in await read_entries(state, entries_that(state, stage="waiting")):
+    """Carry out deletions that were logged and then interrupted, or note why they cannot be.
+
+    Those of all tenants if none was chosen.
+    """
+    for payload, _ in await read_entries(state, waiting_entries(state)):
         entry = ReviewDecision.of_payload(payload)
         if entry.action == "delete":
             await _carry_out(state, entry)
@@ -104,9 +109,7 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
     if there is not None:
         raise decision.out_of_date("there is an item with this id again")
     item = Item.of_record(models.Record(id=point["id"], payload=point["payload"]))
-    marked = (point.get(_MARK) or {}).get("version", 0)
-    before = replace(item.history.logged(), version=max(item.history.version, marked))
-    history = before.decided(token, entry.number, entry.to_unlogged(key))
+    history = history_of_deleted(read[0]).decided(token, entry.number, entry.to_unlogged(key))
     restored = await _restored(state, replace(item, history=history), point)
     await state.engine.upsert(state.points, [restored], insert_only=True)
     try:
@@ -114,6 +117,22 @@ async def bring_back(state: IndexState, decision: ReviewDecision, entry: ReviewD
     except DecisionConflictError as error:
         raise decision.out_of_date("there is an item with this id again") from error
     await acknowledge(state, [item.point_id])
+
+
+def history_of_deleted(entry: Mapping[str, Any]) -> History:
+    """History of a deleted item, with tokens of its mark and its removal.
+
+    An item that is brought back goes on from it: whoever still waits for the removal sees that it took place.
+
+    Args:
+        entry: JSON values of the entry of a deletion, with the point.
+    """
+    point: Mapping[str, Any] = entry["point"]
+    history = history_of(models.Record(id=point["id"], payload=point["payload"])).logged()
+    mark = point.get(_MARK)
+    if mark is None:  # by a release before 0.2
+        return history
+    return _as_marked(history, mark["token"]).changed(_removal(mark["token"]))
 
 
 async def _carry_out(state: IndexState, entry: ReviewDecision) -> bool:
@@ -145,7 +164,18 @@ async def _carry_out(state: IndexState, entry: ReviewDecision) -> bool:
 async def _is_marked(state: IndexState, point: int | str, mark: Mapping[str, Any]) -> bool | None:
     """Whether the item is the one that was marked, changed since or not. ``None`` if it is gone."""
     records = await state.engine.retrieve(state.points, [point], with_payload=[ITEM_HISTORY_KEY], copies="most")
-    return mark["token"] in history_of(records[0]).writers if records else None
+    if not records:
+        return None
+    writers = history_of(records[0]).writers
+    return mark["token"] in writers and _removal(mark["token"]) not in writers
+
+
+def _as_marked(history: History, token: str) -> History:
+    return history if history.writers[-1:] == (token,) else history.changed(token)
+
+
+def _removal(mark: str) -> str:
+    return f"{mark}-"
 
 
 async def _restored(state: IndexState, item: Item, point: Mapping[str, Any]) -> models.PointStruct:

@@ -273,10 +273,12 @@ async def _check_nothing_newer(state: IndexState, user_id: UserId, seen: SeenIte
     if latest is None:
         return
     if seen is not None and seen.history.number:
-        if seen.history.number != latest:
+        if seen.history.number > latest:
             raise await newer_decision(state, user_id, seen.history)
-        return
-    # an item that was decided about before it was deleted and added again, or by a release before 0.2
+        if seen.history.number == latest:
+            return
+    # an item that was taken from another copy of the index in place of what was decided here, that was decided about
+    # before it was deleted and added again, or by a release before 0.2
     found = await latest_entries(state, entries_that(state, item=user_id), 1)
     if found and found[0][0]["number"] != latest:
         raise conflict_with(user_id, ReviewDecision.of_payload(found[0][0]))

@@ -1088,3 +1088,12 @@ def test_two_copies_are_exchanged(run, own_index):
     assert "here food, there card" in " ".join(err.split())
     code, out, _ = run("push", own_index / "idx", "--index", device, "--json")
     assert (code, json.loads(out)["conflicts"][0]["id"]) == (3, "d0")
+    code, out, _ = run("pull", own_index / "idx", "--index", device, "--overwrite", "d0", "--reviewer", "Ada")
+    assert (code, "1 of 48 items were newer" in out) == (0, True)
+    with ConfidenceIndex(device) as index:
+        index.relabel({"d0": "loan"})
+    with ConfidenceIndex(own_index / "idx") as index:
+        index.relabel({"d0": "food"})
+    assert run("push", own_index / "idx", "--index", device, "--overwrite", '"d0"', "--ids", "json")[0] == 0
+    with ConfidenceIndex(own_index / "idx") as index:
+        assert index.labels_of(["d0"]) == {"d0": "loan"}

@@ -36,6 +36,7 @@ def workers():
     ray.init(
         "local",
         num_cpus=2,
+        num_gpus=1,  # which Ray shares out, whether or not there is one
         include_dashboard=False,
         log_to_driver=False,
         logging_level=quiet,
@@ -43,7 +44,7 @@ def workers():
     )
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(quiet)
-    with Workers(2, items=16) as workers:
+    with Workers(2, gpus=0.25, items=16) as workers:
         yield workers
     ray.shutdown()
 
@@ -99,6 +100,66 @@ def test_workers_write_what_the_plain_loop_writes_even_if_one_is_killed(
     assert (again.written, again.unchanged) == (0, 48)
     with ConfidenceIndex(tmp_path / "index") as index:
         assert index.labels_of(["d3"]) == {"d3": "corrected"}
+
+
+def test_workers_get_the_share_that_was_asked_for_and_batch_by_tokens(workers, files, tmp_path, saved_encoder):
+    seen = tmp_path / "seen"
+
+    def make() -> FeatureGroupEncoder:
+        made = FeatureGroupEncoder.load(saved_encoder, device="cpu")
+        encode = made.encode
+
+        def noted(texts: list[str], **options: Any) -> Any:
+            share = ray.get_runtime_context().get_assigned_resources()
+            with seen.open("a") as file:
+                file.write(json.dumps([share, len(texts), options.get("batch_size")]) + "\n")
+            return encode(texts, **options)
+
+        made.encode = noted  # type: ignore[method-assign]
+        return made
+
+    RayIndexer(tmp_path / "index", workers=workers).add(files, encoder=make, id="id", label="label", sampled=0)
+    noted = [json.loads(line) for line in seen.read_text().splitlines()]
+    assert {tuple(sorted(share.items())) for share, _, _ in noted} == {(("CPU", 0.5), ("GPU", 0.25))}
+    assert sum(count for _, count, _ in noted) == 48
+    assert {batch_size for _, _, batch_size in noted} == {None}  # the encoder cuts its batches by their tokens
+    assert max(count for _, count, _ in noted) <= workers.items
+
+
+def test_vectors_that_are_there_are_added_as_the_plain_loop_adds_them(
+    workers, tmp_path, rows, saved_encoder, points_of
+):
+    encoder = FeatureGroupEncoder.load(saved_encoder, device="cpu")
+    vectors = 3 * encoder.embed(rows["texts"])
+    items = {"id": rows["ids"], "text": rows["texts"], "label": rows["labels"], "vec": vectors.tolist()}
+    parquet.write_table(Table.from_pydict(items), tmp_path / "items.parquet")
+    named = {"id": "id", "label": "label", "vector": "vec"}
+    indexer = RayIndexer(tmp_path / "index", workers=workers)
+    report = indexer.add(tmp_path / "items.parquet", encoder=saved_encoder, **named)
+    assert (report.written, report.audit.is_exact, report.audit.sampled) == (48, True, 48)
+    with ConfidenceIndex(":memory:", encoder) as plain, ConfidenceIndex(tmp_path / "index") as index:
+        plain.add(rows["texts"], ids=rows["ids"], labels=rows["labels"], vectors=vectors)
+        wanted, found = points_of(plain), points_of(index)
+        assert {key: one.payload for key, one in found.items()} == {key: one.payload for key, one in wanted.items()}
+    items["vec"][0] = [-number for number in items["vec"][0]]
+    audit = indexer.audit(ray.data.from_arrow(Table.from_pydict(items)), **named)
+    assert (audit.changed, audit.missing, audit.extra, audit.other_vectors) == (1, 0, 0, 0)
+
+
+def test_vectors_that_do_not_fit_are_named(workers, tmp_path, saved_encoder):
+    indexer = RayIndexer(tmp_path / "index", workers=workers)
+    bad = jsonl(tmp_path / "bad.jsonl", {"id": 1, "v": [1.0, 2.0]}, {"id": 2, "v": None}, {"id": 3, "v": [0.0] * 24})
+    with pytest.raises(RecordError, match="3 bad rows; nothing was written") as raised:
+        indexer.add(bad, encoder=saved_encoder, text=None, id="id", vector="v")
+    for named in (":1: 'v' has 2 numbers, and the index takes 24", ":2: 'v' is None", ":3: 'v' holds zeros alone"):
+        assert f"{bad}{named}" in str(raised.value)
+    advice = Advice("without texts, vectors are the items, and ids are shown: name both columns, vector=… and id=…")
+    with advice.raised(ValueError):
+        indexer.add(bad, text=None, id="id")
+    jsonl(bad, {"id": 1, "v": [1.0] * 24})
+    assert indexer.add(bad, text=None, id="id", vector="v").written == 1
+    with ConfidenceIndex(tmp_path / "index") as index:
+        assert index.items([1])[0].text == "1"
 
 
 def test_an_audit_of_a_server_counts_by_slice_and_names_what_is_missing(workers, fake_server, saved_encoder, rows):

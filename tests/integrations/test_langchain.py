@@ -178,8 +178,9 @@ def test_a_store_finds_what_differs(calibrated, encoder):
     assert (first.metadata["fg_outcome"], first.metadata["fg_promised_precision"]) == ("answer", TARGET)
     assert first.id == store.similarity_search(ANSWERED, k=1, filter={"parity": 0})[0].id  # what the confidence is of
     assert (len(differing.invoke(ANSWERED)), differing.invoke(UNKNOWN), differing.invoke(UNREADABLE)) == (3, [], [])
-    with pytest.raises(ValueError, match=r"must be in \[0, 1\], got 2"):
-        store.max_marginal_relevance_search(ANSWERED, lambda_mult=2)
+    for wrong in (2, None, float("nan")):
+        with pytest.raises(ValueError, match=f"the weight of relevance must be between 0 and 1, got {wrong}"):
+            store.max_marginal_relevance_search(ANSWERED, lambda_mult=wrong)
 
 
 def test_ids_labels_and_lengths(encoder):

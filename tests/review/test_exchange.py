@@ -9,7 +9,10 @@ from qdrant_client import QdrantClient
 from fg_search import ConfidenceIndex
 from fg_search.errors import IndexNotFoundError, ServerError
 from fg_search.ids import point_id
-from fg_search.review import exchange
+from fg_search.layout.history import History
+from fg_search.review import deletions, giving
+from fg_search.review.exchange_reports import PullReport, PushReport
+from fg_search.review.lineage import order_of
 
 
 @pytest.fixture
@@ -32,6 +35,14 @@ def device(server, client, tmp_path, encoder):
     """A copy of it in a folder."""
     server.copy_to(tmp_path / "device")
     with ConfidenceIndex(tmp_path / "device", encoder) as index:
+        yield index
+
+
+@pytest.fixture
+def twin(server, client, encoder):
+    """A copy of it in memory, which is made sooner."""
+    server.copy_to(client, collection="twin")
+    with ConfidenceIndex(client, encoder, collection="twin") as index:
         yield index
 
 
@@ -80,7 +91,7 @@ def test_what_people_decided_is_given(server, device, client, encoded):
     assert items(server) == items(device)
     assert "d3" not in items(server)
     assert log(server) == log(device)
-    assert device.push(client) == exchange.PushReport(0, 0)
+    assert device.push(client) == PushReport(0, 0)
     encoded.clear()
     assert server.undo(log(server)[-1][0], reviewer="Cy").id == "d3"  # what was deleted is brought back there
     assert encoded == []
@@ -96,8 +107,8 @@ def test_what_both_decided_stays_and_is_named(server, device, client):
     device.decide("d2", "keep", reviewer="Bo")
     before = items(server), items(device)
     pulled = device.pull(client)
-    assert (pulled.ahead, [(one.id, one.here, one.there) for one in pulled.conflicts]) == (1, [("d0", "food", "loan")])
-    assert pulled.written == 1  # d1 was decided about there, after it was deleted here
+    assert {(one.id, one.here, one.there) for one in pulled.conflicts} == {("d0", "food", "loan"), ("d1", None, "card")}
+    assert (pulled.ahead, pulled.written) == (1, 0)
     pushed = device.push(client)
     assert [one.id for one in pushed.conflicts] == ["d0", "d1"]
     assert "2 were left as they are in both, as people decided otherwise there: 'd0', 'd1'" in str(pushed)
@@ -127,7 +138,7 @@ def test_a_conflict_is_over_once_the_item_is_removed_here_and_pulled(server, dev
     server.decide("d0", "label", "food", reviewer="Ada")
     assert len(device.pull(client).conflicts) == 1
     device.delete(["d0"])
-    assert device.pull(client) == exchange.PullReport(48, 1, 0, 0, 0)
+    assert device.pull(client) == PullReport(48, 1, 0, 0, 0)
     assert items(device) == items(server)
     assert {entry[3] for entry in log(device)} == {"Ada", "Bo"}
     assert (device.push(client).conflicts, device.pull(client).conflicts) == ((), ())
@@ -136,13 +147,13 @@ def test_a_conflict_is_over_once_the_item_is_removed_here_and_pulled(server, dev
 
 def test_a_decision_there_in_the_same_moment_wins(server, device, client, monkeypatch):
     device.decide("d0", "label", "food", reviewer="Bo")
-    change = exchange.change_item
+    change = giving.change_item
 
     async def late(*given):
         server.decide("d0", "label", "loan", reviewer="Ada")
         return await change(*given)
 
-    monkeypatch.setattr(exchange, "change_item", late)
+    monkeypatch.setattr(giving, "change_item", late)
     (conflict,) = device.push(client).conflicts
     assert conflict.id == "d0"
     assert items(server)["d0"][0] == "loan"
@@ -161,7 +172,7 @@ def test_what_was_deleted_by_a_decision_goes_and_what_is_here_alone_stays(server
     assert (report.removed, report.only_here) == (2, 1)
     assert items(device).keys() - items(server).keys() == {"d2"}  # somebody decided about it here
     (conflict,) = device.push(client).conflicts
-    assert (conflict.id, conflict.reason) == ("d2", "it is gone there")
+    assert (conflict.id, conflict.reason) == ("d2", "people decided about it here, and it is not there")
 
 
 def test_what_add_has_changed_here_is_no_decision(server, device, client):
@@ -172,7 +183,7 @@ def test_what_add_has_changed_here_is_no_decision(server, device, client):
     device.add(["my other text"] * 3, ids=["d0", "d1", "d2"], labels=["loan"] * 3)
     for text in ("my pizza", "my loan"):
         device.add([text], ids=["mine"])  # twice, so that it has a history
-    assert device.push(client) == exchange.PushReport(0, 0)
+    assert device.push(client) == PushReport(0, 0)
     assert items(server) == before
     report = device.pull(client)
     assert (report.written, report.ahead, report.only_here, report.conflicts) == (3, 0, 1, ())
@@ -224,13 +235,156 @@ def test_another_copy_has_to_be_there(device, client):
 
 @pytest.mark.parametrize("writers", [0, 3, 20])
 def test_histories_are_compared_by_their_tokens(writers):
-    history = exchange.History()
+    history = History()
     for i in range(writers):
         history = history.changed(f"common{i}")
     here, there = history.changed("here"), history.changed("there")
-    assert exchange.order_of(history, history) == "same"
-    assert exchange.order_of(here, history) == "ahead"
-    assert exchange.order_of(history, here) == "behind"
-    assert exchange.order_of(here, there) == "apart"
-    assert exchange.order_of(here.changed("more"), there) == "apart"
-    assert exchange.order_of(here.changed("more"), here) == "ahead"
+    assert order_of(history, history) == "same"
+    assert order_of(here, history) == "ahead"
+    assert order_of(history, here) == "behind"
+    assert order_of(here, there) == "apart"
+    assert order_of(here.changed("more"), there) == "apart"
+    assert order_of(here.changed("more"), here) == "ahead"
+
+
+SETTLED = {  # what is done there and here, and the label and decision of the item once one of them is chosen
+    "both labelled it": (("label", "loan"), ("label", "food"), ("loan", "food")),
+    "it was deleted there": (("delete",), ("label", "food"), (None, "food")),
+    "it was deleted here": (("label", "loan"), ("delete",), ("loan", None)),
+}
+
+
+@pytest.mark.parametrize("call", ["pull", "push"])
+@pytest.mark.parametrize("name", SETTLED)
+def test_one_call_ends_a_conflict(server, twin, client, call, name):
+    there, here, labels = SETTLED[name]
+    server.decide("d0", *there, reviewer="Ada")
+    twin.decide("d0", *here, reviewer="Bo")
+    assert (
+        [one.id for one in twin.pull(client, collection=server.collection).conflicts]
+        == [one.id for one in twin.push(client, collection=server.collection).conflicts]
+        == ["d0"]
+    )
+    chosen = getattr(twin, call)(client, collection=server.collection, overwrite=["d0"], reviewer="Cy")
+    assert chosen.conflicts == ()
+    assert (
+        twin.push(client, collection=server.collection).conflicts,
+        twin.pull(client, collection=server.collection).conflicts,
+    ) == ((), ())
+    label = labels[call == "push"]
+    assert items(server) == items(twin)
+    assert items(server).get("d0", [None])[0] == label
+    assert log(server) == log(twin)
+    assert sorted(entry[2:] for entry in log(server)) == sorted([(there[0], "Ada"), (here[0], "Bo"), ("undo", "Cy")])
+    kept = server.decisions(standing=True)
+    assert [entry.reviewer for entry in kept] == ["Bo" if call == "push" else "Ada"]
+    latest = twin.decisions(item_id="d0", limit=1)[0].number
+    if label is not None:  # whoever saw the log on the page may go on
+        twin.decide("d0", "keep", reviewer="Bo", latest=latest)
+        assert twin.push(client, collection=server.collection).items == 1
+    else:
+        assert server.undo(kept[0].number, reviewer="Cy").id == "d0"
+        assert (twin.pull(client, collection=server.collection).written, items(twin)) == (1, items(server))
+
+
+def test_a_deletion_that_is_not_pushed_yet_is_not_undone_by_pull(server, twin, client):
+    twin.decide("d0", "delete", reviewer="Bo")
+    report = twin.pull(client, collection=server.collection)
+    assert (report.written, report.ahead, "d0" in items(twin)) == (0, 1, False)
+    assert twin.push(client, collection=server.collection).deleted == 1
+    assert "d0" not in items(server)
+
+
+@pytest.mark.parametrize("deletes", ["device", "server"])
+def test_an_undo_of_a_deletion_that_the_other_knows_travels(server, twin, client, encoded, deletes):
+    twin.decide("d0", "label", "food", reviewer="Bo")
+    {"device": twin, "server": server}[deletes].decide("d0", "delete", reviewer="Bo")
+    if deletes == "server":
+        twin.pull(client, collection=server.collection, overwrite=["d0"])
+    twin.push(client, collection=server.collection)
+    assert "d0" not in items(server)
+    twin.undo(twin.decisions(standing=True)[-1].number, reviewer="Bo")
+    assert (twin.pull(client, collection=server.collection).ahead, "d0" in items(server)) == (1, False)
+    encoded.clear()
+    assert twin.push(client, collection=server.collection) == PushReport(1, 0)
+    assert (encoded, items(server), log(server)) == ([], items(twin), log(twin))
+    assert server.search("my card", limit=48).hits[0].score == twin.search("my card", limit=48).hits[0].score
+    assert (
+        twin.push(client, collection=server.collection),
+        twin.pull(client, collection=server.collection).written,
+    ) == (PushReport(0, 0), 0)
+
+
+def test_what_was_deleted_in_both_is_deleted_once(server, twin, client):
+    for index, name in ((server, "Ada"), (twin, "Bo")):
+        index.decide("d0", "delete", reviewer=name)
+    assert twin.push(client, collection=server.collection) == PushReport(0, 0)
+    twin.pull(client, collection=server.collection)
+    (standing,) = twin.decisions(standing=True)
+    twin.undo(standing.number, reviewer="Bo")
+    assert twin.push(client, collection=server.collection).items == 1
+    assert (server.decisions(standing=True), items(server)) == ([], items(twin))
+
+
+def test_what_is_not_there_is_given_if_it_is_chosen(server, twin, client):
+    twin.add(["a card of mine"], ids=["mine"], labels=["card"])
+    twin.decide("mine", "label", "loan", reviewer="Bo")
+    (conflict,) = twin.push(client, collection=server.collection).conflicts
+    assert (conflict.id, conflict.reason) == ("mine", "people decided about it here, and it is not there")
+    assert twin.push(client, collection=server.collection, overwrite=["mine"]) == PushReport(1, 0)
+    assert server.search("a card of mine").hits[0].id == "mine"
+    assert items(server) == items(twin)
+
+
+def test_a_label_is_not_given_to_another_text(server, twin, client):
+    twin.add(["my other text", "my other text"], ids=["d0", "d1"], labels=["card", "card"])
+    twin.relabel({"d0": "food"})
+    twin.decide("d1", "delete")
+    before = items(server)
+    reasons = {one.id: one.reason for one in twin.push(client, collection=server.collection).conflicts}
+    assert reasons == {
+        "d0": "people decided about it here, where it was added with another text",
+        "d1": "it was deleted here, and added with other content there",
+    }
+    assert items(server) == before
+    assert twin.push(client, collection=server.collection, overwrite=["d0", "d1"]) == PushReport(1, 1)
+    assert server.items(["d0"])[0].text == "my other text"
+
+
+def test_decisions_are_given_to_a_copy_with_another_encoder(server, twin, client, other_encoder):
+    server.migrate(other_encoder)
+    twin.decide("d0", "label", "food", reviewer="Bo")
+    twin.decide("d1", "delete", reviewer="Bo")
+    assert twin.push(client, collection=server.collection) == PushReport(1, 1)
+    assert (items(server), log(server)) == (items(twin), log(twin))
+    twin.undo(reviewer="Bo")
+    (conflict,) = twin.push(client, collection=server.collection).conflicts
+    assert (conflict.id, conflict.reason) == ("d1", "its vectors here are another encoder's: add it there")
+
+
+def test_an_interrupted_deletion_is_carried_out(server, twin, client, monkeypatch):
+    twin.decide("d0", "delete", reviewer="Bo")
+    twin.decide("d1", "delete", reviewer="Bo")
+    append = deletions.append_waiting
+
+    async def dies(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deletions, "append_waiting", dies)  # the item there is marked, and nothing is logged
+    with pytest.raises(KeyboardInterrupt):
+        twin.push(client, collection=server.collection)
+    monkeypatch.setattr(deletions, "append_waiting", append)
+    monkeypatch.setattr(giving, "delete_item", dies)  # it is logged, and not carried out
+    with pytest.raises(KeyboardInterrupt):
+        twin.push(client, collection=server.collection)
+    monkeypatch.undo()
+    report = twin.push(client, collection=server.collection)
+    assert (report.deleted, report.conflicts) == (1, ())
+    assert (items(server), log(server)) == (items(twin), log(twin))
+
+
+def test_an_empty_index_is_filled_and_gives_nothing(server, client, tmp_path, encoder):
+    with ConfidenceIndex(tmp_path / "empty", encoder) as empty:
+        assert empty.push(client) == PushReport(0, 0)
+        assert empty.pull(client).written == 48
+        assert items(empty) == items(server)

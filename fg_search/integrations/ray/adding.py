@@ -18,7 +18,7 @@ from fg_search.integrations.ray.audit import Audit
 from fg_search.integrations.ray.encoders import SharedEncoder
 from fg_search.integrations.ray.errors import as_raised
 from fg_search.integrations.ray.pool import Pool
-from fg_search.integrations.ray.rows import records_of
+from fg_search.integrations.ray.rows import added_of
 from fg_search.integrations.ray.target import Target
 
 if TYPE_CHECKING:
@@ -84,6 +84,5 @@ def _parts(items: Dataset, most: int) -> Iterator[tuple[Any, int, int]]:
 
 
 def _add(encoder: FeatureGroupEncoder, items: Any, start: int, count: int, target: Target) -> AddReport:
-    texts, ids, labels, payloads = records_of(items.slice(start, count))
     with target.index(encoder) as index:
-        return index.add(texts, ids=ids, labels=labels, payloads=payloads, show_progress=False)
+        return index.add(**added_of(items.slice(start, count)), show_progress=False)

@@ -85,7 +85,9 @@ class Audit:
         )
 
 
-def audit(target: Target, contents: Contents, encoder: SharedEncoder, pool: Pool, sampled: int) -> Audit:
+def audit(
+    target: Target, contents: Contents, encoder: SharedEncoder, pool: Pool, sampled: int, *, from_base: bool
+) -> Audit:
     """Compare an index with what data hold.
 
     Args:
@@ -94,6 +96,7 @@ def audit(target: Target, contents: Contents, encoder: SharedEncoder, pool: Pool
         encoder: Its encoder.
         pool: Workers, one of which encodes the sample.
         sampled: Number of items whose vectors are compared.
+        from_base: Base embeddings were brought along. Those that the index keeps say what the features are to be.
     """
     total = len(contents.slices)
     look = ray.remote(_of_slice).options(num_cpus=FEW_CPUS)
@@ -101,8 +104,8 @@ def audit(target: Target, contents: Contents, encoder: SharedEncoder, pool: Pool
         found: list[dict[str, Any]] = ray.get(
             [look.remote(target, total, one.index, one.items) for one in contents.slices]
         )
-        sample = contents.sample(sampled)
-        compared = pool.each(_other_vectors, encoder, [(sample,)] if sample else [], target)
+        sample = contents.sample(sampled) if not from_base or _has_base(target) else []
+        compared = pool.each(_other_vectors, encoder, [(sample,)] if sample else [], target, from_base)
         others = [line for lines in compared if lines is not None for line in lines]
     examples = [line for one in found for line in one["examples"]] + others
     counts = {name: sum(one[name] for one in found) for name in ("missing", "changed", "extra")}
@@ -151,8 +154,13 @@ def _stored(state: IndexState, points: Sequence[str], keys: Sequence[str], **opt
     return {str(id_of(record)): record for record in records if PAYLOAD_KEY in payload_of(record)}
 
 
-def _other_vectors(encoder: FeatureGroupEncoder, points: Sequence[str], target: Target) -> list[str]:
-    """Which of some points have other vectors than the encoder makes of their texts."""
+def _has_base(target: Target) -> bool:
+    with target.state() as state:
+        return state.metadata.has_base
+
+
+def _other_vectors(encoder: FeatureGroupEncoder, points: Sequence[str], target: Target, from_base: bool) -> list[str]:
+    """Which of some points have other vectors than the encoder makes of their texts, or of their base embeddings."""
     with target.state() as state:
         names = [*([BASE_VECTOR] if state.metadata.has_base else []), FEATURES_VECTOR]
         stored = _stored(state, points, [PAYLOAD_KEY], with_vectors=names)
@@ -160,8 +168,11 @@ def _other_vectors(encoder: FeatureGroupEncoder, points: Sequence[str], target: 
         if not records:
             return []
         state.check_encoder(encoder)
-        texts = [features_of(record)["text"] for record in records]
-        embeddings = encoder.encode(texts, role="document", show_progress=False, warn=False)
+        if from_base:
+            embeddings = encoder.features([vectors_of(record)[BASE_VECTOR] for record in records])
+        else:
+            texts = [features_of(record)["text"] for record in records]
+            embeddings = encoder.encode(texts, role="document", show_progress=False, warn=False)
         described = described_features(embeddings, state.metadata)
         wrong = []
         for record, base, (features, _) in zip(records, embeddings.base, described, strict=True):
@@ -171,7 +182,8 @@ def _other_vectors(encoder: FeatureGroupEncoder, points: Sequence[str], target: 
                 cosines.append(_cosine(dict(enumerate(vectors[BASE_VECTOR])), dict(enumerate(base.tolist()))))
             if min(cosines) < _SAME:
                 wrong.append(
-                    f"the item {features_of(record)['id']!r} has other vectors than its text: cosine {min(cosines):.3f}"
+                    f"the item {features_of(record)['id']!r} has other vectors than the encoder makes now: cosine "
+                    f"{min(cosines):.3f}"
                 )
     return wrong
 

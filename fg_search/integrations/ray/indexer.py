@@ -30,7 +30,7 @@ from fg_search.integrations.ray.audit import Audit, audit
 from fg_search.integrations.ray.contents import Contents, find_contents
 from fg_search.integrations.ray.crew import RayCrew
 from fg_search.integrations.ray.encoders import EncoderSource, SharedEncoder, made, shared
-from fg_search.integrations.ray.rows import Data, Layout, items_of
+from fg_search.integrations.ray.rows import Data, Layout, columns_of, items_of
 from fg_search.integrations.ray.slices import in_slice, knows_slices
 from fg_search.integrations.ray.target import Location, Target, reachable
 from fg_search.integrations.ray.workers import Workers
@@ -90,9 +90,10 @@ class RayIndexer:
         data: Data,
         *,
         encoder: EncoderSource | None = None,
-        text: str | Sequence[str] = "text",
+        text: str | Sequence[str] | None = "text",
         id: str | None = None,  # noqa: A002  # name of the column
         label: str | None = None,
+        vector: str | None = None,
         settings: IndexSettings | None = None,
         on_error: Literal["stop", "skip"] = "stop",
         sampled: int = SAMPLED,
@@ -107,21 +108,24 @@ class RayIndexer:
                 or a ``ray.data.Dataset``, whose rows have the columns.
             encoder: Folder of the encoder, under the same path on every node, or a function that makes one in each
                 worker. By default it is the folder that the index remembers.
-            text: Column with the text, or several, whose texts are joined.
+            text: Column with the text, or several, whose texts are joined. With ``vector`` they are only shown, and if
+                it is ``None``, the ids are.
             id: Column with the id. By default ids are derived from the texts. All other columns are payload.
             label: Column with the label.
+            vector: Column with the base embedding, a list of numbers, if you have it already; no text is encoded then.
             settings: Layout of a new index.
             on_error: What becomes of bad rows: ``"stop"`` raises before anything is written, ``"skip"`` leaves them
                 out.
-            sampled: Number of items whose vectors are compared with what the encoder makes of them.
+            sampled: Number of items whose vectors are compared with what the encoder makes of them: of the texts, or,
+                with ``vector``, of the base embeddings that the index keeps.
 
         Raises:
             RecordError: If rows are bad, or differ and share an id; some of them are named. Nothing was written.
             EncoderNotFoundError: If a node cannot read the encoder.
             StorageError: If the audit finds that items are missing, or not what they are in the data.
-            ValueError: If the workers find no room in the cluster.
+            ValueError: If the workers find no room in the cluster, or neither texts nor vectors with ids are named.
         """
-        columns = Columns((text,) if isinstance(text, str) else tuple(text), label, id)
+        columns = columns_of(text, label, id, vector)
         with self.workers.running() as pool, self._target(create=encoder is not None) as target:
             known = self._encoder(target, encoder, settings)
             pool.warm(known)
@@ -130,7 +134,7 @@ class RayIndexer:
             checked = time.monotonic()
             counts = write(items, target, known, pool, self.workers.items)
             written = time.monotonic()
-            found = audit(target, contents, known, pool, sampled)
+            found = audit(target, contents, known, pool, sampled, from_base=vector is not None)
             audited = time.monotonic()
         found.check()
         seconds = {"checking": checked - begun, "writing": written - checked, "auditing": audited - written}
@@ -141,9 +145,10 @@ class RayIndexer:
         data: Data,
         *,
         encoder: EncoderSource | None = None,
-        text: str | Sequence[str] = "text",
+        text: str | Sequence[str] | None = "text",
         id: str | None = None,  # noqa: A002  # name of the column
         label: str | None = None,
+        vector: str | None = None,
         on_error: Literal["stop", "skip"] = "stop",
         sampled: int = SAMPLED,
     ) -> Audit:
@@ -155,17 +160,18 @@ class RayIndexer:
             text: As in :meth:`add`.
             id: As in :meth:`add`.
             label: As in :meth:`add`.
+            vector: As in :meth:`add`.
             on_error: As in :meth:`add`.
             sampled: As in :meth:`add`.
 
         Raises:
             Exception: What :meth:`add` raises before it writes.
         """
-        columns = Columns((text,) if isinstance(text, str) else tuple(text), label, id)
+        columns = columns_of(text, label, id, vector)
         with self.workers.running() as pool, self._target() as target:
             known = self._encoder(target, encoder)
             contents, _ = self._contents(target, data, columns, on_error, sampled)
-            return audit(target, contents, known, pool, sampled)
+            return audit(target, contents, known, pool, sampled, from_base=vector is not None)
 
     def migrate(self, encoder: EncoderSource) -> None:
         """Give the index another encoder, whose vectors the workers make and write slice by slice.
@@ -330,5 +336,6 @@ class RayIndexer:
             tenant_key = state.metadata.settings.tenant_key
             sliced = knows_slices(state.engine)
             tenant = state.tenant
-        items = items_of(data, Layout(columns, tenant_key, tenant))
+            dimension = state.metadata.dimension
+        items = items_of(data, Layout(columns, dimension, tenant_key, tenant))
         return find_contents(items, data, skip=on_error == "skip", sliced=sliced, sampled=sampled), items

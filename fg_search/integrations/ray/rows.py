@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import ray.data
@@ -51,9 +51,10 @@ ITEMS = pa.schema(
         ("text", pa.string()),
         ("label", pa.string()),
         ("payload", pa.string()),  # as JSON
+        ("vector", pa.list_(pa.float32())),  # null unless it is brought along
     ]
 )
-"""Columns of a table of items: texts, whatever the columns of the data are, so that any two tables go together."""
+"""Columns of a table of items: the same, whatever the columns of the data are, so that any two tables go together."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,13 @@ class Layout:
 
     Attributes:
         columns: Names of the columns.
+        dimension: Numbers of a base embedding.
         tenant_key: Payload key of the tenant, in an index with tenants.
         tenant: Tenant that the items belong to.
     """
 
     columns: Columns
+    dimension: int
     tenant_key: str | None = None
     tenant: str | None = None
 
@@ -118,15 +121,30 @@ def files_of(data: FilePath | Sequence[FilePath]) -> list[str]:
     return found
 
 
-def records_of(items: pa.Table) -> tuple[list[str], list[str | int], list[str | None], list[dict[str, object]]]:
-    """Texts, ids, labels and payloads of a table of items, without bad rows."""
+def columns_of(text: str | Sequence[str] | None, label: str | None, id: str | None, vector: str | None) -> Columns:  # noqa: A002
+    """Names of the columns.
+
+    Raises:
+        ValueError: If they do not say what an item is.
+    """
+    if text is None and (vector is None or id is None):
+        raise ValueError(
+            "without texts, vectors are the items, and ids are shown: name both columns, vector=… and id=…"
+        )
+    return Columns(() if text is None else (text,) if isinstance(text, str) else tuple(text), label, id, vector)
+
+
+def added_of(items: pa.Table) -> dict[str, Any]:
+    """What ``ConfidenceIndex.add`` takes of a table of items, without bad rows."""
     good = items.filter(pa.compute.is_null(items["problem"]))
-    return (
-        good["text"].to_pylist(),
-        [json.loads(one) for one in good["id"].to_pylist()],
-        good["label"].to_pylist(),
-        [json.loads(one) for one in good["payload"].to_pylist()],
-    )
+    vectors = good["vector"]
+    return {
+        "texts": good["text"].to_pylist(),
+        "ids": [json.loads(one) for one in good["id"].to_pylist()],
+        "labels": good["label"].to_pylist(),
+        "payloads": [json.loads(one) for one in good["payload"].to_pylist()],
+        "vectors": None if vectors.null_count == len(vectors) else vectors.to_pylist(),
+    }
 
 
 def _items_of_files(files: pa.Table, layout: Layout) -> Iterator[pa.Table]:
@@ -153,7 +171,7 @@ def _tables(rows: Iterable[Row | RecordError], layout: Layout) -> Iterator[pa.Ta
         yield pa.Table.from_pylist(part, schema=ITEMS)
 
 
-def _made(row: Row | RecordError, layout: Layout) -> dict[str, str | None]:
+def _made(row: Row | RecordError, layout: Layout) -> dict[str, Any]:
     """The item of a row, or what is wrong with it."""
     if isinstance(row, RecordError):
         return {"place": row.place, "problem": row.problem}
@@ -165,15 +183,22 @@ def _made(row: Row | RecordError, layout: Layout) -> dict[str, str | None]:
         return {"place": row.place, "problem": str(error)}
 
 
-def _item(record: Record, layout: Layout) -> dict[str, str | None]:
+def _item(record: Record, layout: Layout) -> dict[str, Any]:
     user_id = text_id(record.text) if record.id is None else check_id(record.id, "the id")
+    text = record.text if layout.columns.text else str(user_id)
+    if record.vector is not None and len(record.vector) != layout.dimension:
+        raise RecordError(
+            record.place,
+            f"{layout.columns.vector!r} has {len(record.vector)} numbers, and the index takes {layout.dimension}",
+        )
     payload = checked_payload(record.payload, "the payload", tenant_key=layout.tenant_key, tenant=layout.tenant)
     return {
         "place": record.place,
         "id": json.dumps(user_id),
         "point": str(point_id(user_id, tenant=layout.tenant)),
-        "digest": item_digest(user_id, record.text, payload, "the payload"),
-        "text": record.text,
+        "digest": item_digest(user_id, text, payload, "the payload", record.vector),
+        "text": text,
         "label": record.label,
         "payload": json.dumps(payload),
+        "vector": record.vector,
     }
