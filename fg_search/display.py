@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import textwrap
@@ -66,13 +67,14 @@ _METRICS = (
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def result(console: Console, found: SearchResult, *, full: bool = False) -> None:
+def result(console: Console, found: SearchResult, *, full: bool = False, show: Sequence[str] = ()) -> None:
     """Print the decision and the hits for a query, or the labels to choose from.
 
     Args:
         console: Where to.
         found: The result.
         full: Whether to print long texts whole.
+        show: What else to print of each hit: keys of its payload, or ``id``.
     """
     console.print(f"[bold]{_shown(found.query)}[/bold]")
     style, name = _decided(found.decision, found.uncertain)
@@ -95,8 +97,29 @@ def result(console: Console, found: SearchResult, *, full: bool = False) -> None
     if found.hits:
         if found.uncertain and found.decision == "answer":
             console.print("  [dim]no answers, but what is nearest (--on-uncertain abstain leaves it out):[/dim]")
-        console.print(_hits(console, found.hits, full=full))
+        console.print(_hits(console, found.hits, full=full, show=show))
     console.print()
+
+
+def legend(console: Console, found: SearchResult) -> None:
+    """Print what the columns of a result's hits are."""
+    weighted, known, wide = _columns(console, found.hits)
+    console.print(
+        *(["ranking: what the hits are ordered by"] if weighted else []),
+        "score: how similar query and item are, at most 1",
+        _ITEM_CONFIDENCE,
+        *(["familiar: how far the item is like what was learned, 0 to 1"] if known else []),
+        *(["agree: groups in which query and item have the same code"] if wide else []),
+        sep="\n",
+        style="dim",
+        soft_wrap=True,
+    )
+
+
+def _columns(console: Console, hits: Sequence[Hit]) -> tuple[bool, bool, bool]:
+    """Whether hits have a ranking score of their own and a familiarity, and whether there is room for all columns."""
+    weighted = any(hit.score != hit.ranking_score for hit in hits)
+    return weighted, any(hit.familiarity is not None for hit in hits), console.width >= _WIDE
 
 
 def _decided(decision: str, uncertain: bool) -> tuple[str, str]:
@@ -106,12 +129,9 @@ def _decided(decision: str, uncertain: bool) -> tuple[str, str]:
     return ("bold cyan", decision) if decision == "clarify" else ("bold red", decision)
 
 
-def _hits(console: Console, hits: Sequence[Hit], *, full: bool) -> Table:
+def _hits(console: Console, hits: Sequence[Hit], *, full: bool, show: Sequence[str]) -> Table:
     """Hits as a table. Where it is narrow, it has neither bars nor the agreement of groups, so that texts have room."""
-    wide = console.width >= _WIDE
-    show = bar if wide else _share
-    weighted = any(hit.score != hit.ranking_score for hit in hits)
-    known = any(hit.familiarity is not None for hit in hits)
+    weighted, known, wide = _columns(console, hits)
     table = _table(
         *([("ranking", "right")] if weighted else []),
         ("score", "right"),
@@ -119,19 +139,29 @@ def _hits(console: Console, hits: Sequence[Hit], *, full: bool) -> Table:
         *([("familiar", "right")] if known else []),
         *([("agree", "right")] if wide else []),
         ("label", "left"),
+        *((_shown(key), "left") for key in show),
         ("text", "left"),
     )
     for hit in hits:
         table.add_row(
             *([f"{hit.ranking_score:.3f}"] if weighted else []),
             f"{hit.score:.3f}",
-            show(hit.confidence),
+            bar(hit.confidence) if wide else _share(hit.confidence),
             *([_share(hit.familiarity)] if known else []),
             *([f"{sum(hit.agreement)}/{len(hit.agreement)}"] if wide else []),
             _shown(hit.label or "-"),
+            *(_shown(_value(hit, key)) for key in show),
             _shown(_cut(hit.text, full=full)),
         )
     return table
+
+
+def _value(hit: Hit, key: str) -> str:
+    """A value of a hit's payload as it is written in JSON, a text without its quotes."""
+    value = hit.payload.get(key, hit.id if key == "id" else None)
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def review(console: Console, items: Sequence[ReviewItem], *, full: bool = False) -> None:

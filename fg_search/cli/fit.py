@@ -22,6 +22,7 @@ from fg_search.cli.options import (
     DEFAULT_COLLECTION,
     DEFAULT_MODEL,
     INPUT,
+    OF_LANGUAGES,
     ApiKey,
     AsJson,
     BatchSize,
@@ -108,7 +109,7 @@ def fit(
     vectors: Vectors = None,
     images: Images = None,
     model: Annotated[
-        str, typer.Option(help="Name or folder of a model, by default one of sentence-transformers.")
+        str, typer.Option(help=f"Name or folder of a model of sentence-transformers. {OF_LANGUAGES}")
     ] = DEFAULT_MODEL,
     embedder: EmbedderUrl = None,
     backend: Backend = "torch",

@@ -18,10 +18,10 @@ _ANSWERS = ("label", "right", "answer", "relevant", "expected", "category", "cla
 def check_judged_columns(
     path: Path, text: Sequence[str] | None, relevant: Sequence[str], form: dict[str, str | None]
 ) -> None:
-    """Make sure that the first row has the columns of the query and of the right answers.
+    """Say which options name the columns of a file that was refused, if it was because its first row lacks one.
 
     Raises:
-        RecordError: If it lacks one; the message says which options name those that seem to be meant.
+        RecordError: If it lacks the column of the query or of the right answers.
     """
     first = next((row for row in iterate_rows(path, **form) if isinstance(row, Row)), None)
     if first is None or first.hint:  # what is wrong with the whole file is told as it is read

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DEFAULT_COLLECTION = "fg_search"
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+MULTILINGUAL_MODEL = "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2"
+OF_LANGUAGES = f"The default one learned from English texts; {MULTILINGUAL_MODEL} knows fifty languages."
 
 NEEDS_ATTENTION = 3  # exit code: nothing failed, but something is wrong
 NOTHING_FOUND = 4  # exit code: nothing failed, but no query has an answer

@@ -16,6 +16,8 @@ from fg_search.cli.console import announced, console, counted, log, print_json, 
 from fg_search.cli.options import (
     DEFAULT_MODEL,
     INPUT,
+    MULTILINGUAL_MODEL,
+    OF_LANGUAGES,
     AsJson,
     Cache,
     Delimiter,
@@ -73,7 +75,9 @@ def quickstart(
     delimiter: Delimiter = None,
     encoding: Encoding = AUTO,
     on_error: OnError = "skip",
-    model: Annotated[str, typer.Option(help="Name or folder of a sentence-transformers model.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str, typer.Option(help=f"Name or folder of a sentence-transformers model. {OF_LANGUAGES}")
+    ] = DEFAULT_MODEL,
     trust_remote_code: TrustRemoteCode = False,
     cache: Cache = None,
     no_cache: NoCache = False,
@@ -94,7 +98,7 @@ def quickstart(
     if folder.exists():
         raise typer.BadParameter(f"there is {str(folder)!r} already; name another folder: --output FOLDER")
     if not as_json:
-        _say_columns(file, columns, form["encoding"])
+        _say_columns(file, columns, form["encoding"], model)
     read: dict[str, Any] = {"text": columns.text, "label": columns.label, "id": columns.id, **form}
     rows = ItemRows.scan(file, on_error, ids=None, types=types or (), **read)
     records = list(rows)
@@ -121,6 +125,8 @@ def quickstart(
     console.print("\n[bold]Three searches[/bold], since you have asked nothing yet:\n")
     for result in results:
         display.result(console, replace(result, hits=result.hits[:2]))
+    display.legend(console, results[0])
+    console.print()
     if results[-1].decision == "answer":
         say("The last one should not have been answered; judged queries teach to tell it (`fg-search calibrate`).\n")
     console.print("[bold]Go on with[/bold]")
@@ -129,7 +135,7 @@ def quickstart(
         console.print(f"  {command}", markup=False, soft_wrap=True)
 
 
-def _say_columns(file: Path, columns: FoundColumns, encoding: str | None) -> None:
+def _say_columns(file: Path, columns: FoundColumns, encoding: str | None, model: str) -> None:
     read = "" if encoding in (None, "utf-8") else f", read as {encoding}"
     console.print(f"[bold]{file.name}[/bold]{read}: what was taken, and why", highlight=False)
     taken = {"text": " + ".join(columns.text), "label": columns.label or "none", "id": columns.id or "none"}
@@ -137,6 +143,8 @@ def _say_columns(file: Path, columns: FoundColumns, encoding: str | None) -> Non
         say(f"  {what:<6} {name:<20} {columns.why[what]}")
     if columns.others:
         say(f"  others {', '.join(columns.others)}: kept with each item, to filter by (--where)")
+    if model == DEFAULT_MODEL:
+        say(f"  model  it learned from English texts; for texts or queries in others: --model {MULTILINGUAL_MODEL}")
     console.print()
 
 
@@ -181,7 +189,10 @@ def _calibrated(index: ConfidenceIndex) -> float | None:
     except ValueError as error:  # no labels, or too few: only familiarity tells then
         log.print(f"not calibrated: {error}", style="dim", markup=False, soft_wrap=True)
         return None
-    return next((target for target in TARGETS if learned.threshold(target)), None)
+    promised = next((target for target in TARGETS if learned.threshold(target)), None)
+    if promised is None:
+        log.print(f"no precision of {min(TARGETS):.0%} or more can be promised by the items alone", style="dim")
+    return promised
 
 
 def _three(

@@ -322,9 +322,12 @@ def queries_of(
     """
     records: list[Record] = []
     for path in paths:
-        check_judged_columns(path, text, relevant, {**form})
         with left_out(path, on_error) as bad:
-            records += read_judged(path, text=text, relevant=relevant, on_error=bad, vector=vector, **form)
+            try:
+                records += read_judged(path, text=text, relevant=relevant, on_error=bad, vector=vector, **form)
+            except RecordError:
+                check_judged_columns(path, text, relevant, {**form})
+                raise
     return JudgedRows.of(
         records,
         relevant=relevant,

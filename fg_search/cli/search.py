@@ -6,7 +6,6 @@ import io
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,12 +60,14 @@ from fg_search.cli.vectors import Vectors, text_column, vector_column, vectors_o
 from fg_search.records import Record, RecordError, SkippedRows, stop
 from fg_search.records.found_encoding import AUTO
 from fg_search.records.json_value import is_unicode
+from fg_search.records.record import listed
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from fg_search.confidence_index import ConfidenceIndex
+    from fg_search.index.search_results import SearchResult
 
 
 def search(
@@ -106,6 +107,14 @@ def search(
         typer.Option(help="Share of the uncertain queries whose right label `clarify` may miss, 0 to 1."),
     ] = 0.1,
     rank_by: RankByOption = "auto",
+    show: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="Also show this column of each hit, such as price, or its id. Repeatable. `--json` has all of them.",
+            show_default=False,
+        ),
+    ] = None,
     where: Where = None,
     payload_filter: Filter = None,
     explain: Annotated[
@@ -171,10 +180,10 @@ def search(
     column = text_column(context, queries[0], text, vectors) if queries else text
     named = {"text": column, "vector": vector_column(vectors), **form}
     records = [record for path in queries or [] for record in rows_of(path, on_error, **named)]
-    show = partial(_print_result, as_json=as_json, full=full)
+    printed = _Printed(as_json=as_json, full=full, show=show or ())
     texts = _texts([query, *(also or [])] if query is not None else None, records, on_error, encoding)
     if server is not None:
-        found = _ask_server(server, options, texts, show)
+        found = _ask_server(server, options, texts, printed)
     else:
         known = vectors_of(records, vectors, queries[0]) if queries else None
         with open_index(
@@ -184,9 +193,9 @@ def search(
             options["query_filter"] = chosen.of(target)
             target.log_queries("all" if log_all else "uncertain" if log_queries else "none")
             if records:
-                found = _ask_at_once(target, records, column, known, batch_size, options, show)
+                found = _ask_at_once(target, records, column, known, batch_size, options, printed)
             else:
-                found = sum(show(target.search(one, **options)) for one, _ in texts) > 0
+                found = sum(printed(target.search(one, **options)) for one, _ in texts) > 0
     if not found and (query is not None or records):  # who asks line by line sees for each
         raise typer.Exit(NOTHING_FOUND)
 
@@ -362,14 +371,34 @@ def _ask_at_once(
     return sum(show(result, row=record.payload) for record, result in zip(records, results, strict=True)) > 0
 
 
-def _print_result(result: Any, *, as_json: bool, full: bool, row: dict[str, Any] | None = None) -> bool:
-    """Print a result, and return whether it has hits, or labels to choose from."""
-    if as_json:
-        hits = [{**vars(hit), "weighted_score": hit.ranking_score} for hit in result.hits]  # until 0.3
-        print_json({**({} if row is None else {"row": row}), **vars(result), "hits": hits})
-    else:
-        display.result(console, result, full=full)
-    return bool(result.hits or result.choices)
+class _Printed:
+    """Prints results, and says once what their columns are."""
+
+    def __init__(self, *, as_json: bool, full: bool, show: Sequence[str]) -> None:
+        self._as_json, self._full, self._show = as_json, full, show
+        self._told = set[str]()  # what needs to be told once
+
+    def __call__(self, result: SearchResult, row: dict[str, Any] | None = None) -> bool:
+        """Print a result, and return whether it has hits, or labels to choose from."""
+        if self._as_json:
+            hits = [{**vars(hit), "weighted_score": hit.ranking_score} for hit in result.hits]  # until 0.3
+            print_json({**({} if row is None else {"row": row}), **vars(result), "hits": hits})
+        else:
+            display.result(console, result, full=self._full, show=self._show)
+            if result.hits:
+                self._explain(result)
+        return bool(result.hits or result.choices)
+
+    def _explain(self, result: SearchResult) -> None:
+        if not self._told:
+            display.legend(console, result)
+            console.print()
+            self._told.add("")
+        there = {"id", *(key for hit in result.hits for key in hit.payload)}
+        for key in self._show:
+            if key not in there and key not in self._told:
+                warn(f"no hit has a column {key!r} to show; there are {listed(sorted(there))}")
+                self._told.add(key)
 
 
 def _typed_in(on_error: OnBadRow, encoding: str | None) -> Iterator[str]:

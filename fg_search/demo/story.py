@@ -45,7 +45,10 @@ def run(console: Console, folder: Path) -> None:
         _search(console, index, "a clear question", _CLEAR)
         _search(console, index, "one about something else", _OUT_OF_SCOPE)
         console.print("   An unclear question, with less weight on hits of low confidence (confidence_weight=3)")
-        display.result(console, index.search(_UNCLEAR, limit=3, confidence_weight=3))
+        unclear = index.search(_UNCLEAR, limit=3, confidence_weight=3)
+        display.result(console, unclear)
+        display.legend(console, unclear)
+        console.print()
 
         console.print(f"[bold]5. Does abstaining help?[/bold] {len(fresh)} questions that nothing was learned from")
         results = index.search_many([row["text"] for row in fresh], limit=1, target_precision=TARGET_PRECISION)

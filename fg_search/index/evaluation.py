@@ -100,9 +100,10 @@ class IndexEvaluation:
 
     def __repr__(self) -> str:
         first = next(iter(self.reports.values()))
+        ece = "None" if self.ece is None else f"{self.ece:.3f}"
         return (
             f"IndexEvaluation({first.queries:,} queries, relevant_by={self.relevant_by!r}, "
-            f"recall_at_1={first.recall_at_1:.3f}, auroc={first.auroc:.3f}, ece={self.ece})"
+            f"recall_at_1={first.recall_at_1:.3f}, auroc={first.auroc:.3f}, ece={ece})"
         )
 
     def _repr_html_(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import itertools
 import math
 import uuid
 from collections import Counter
@@ -12,13 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import parquet, types
+from pyarrow import compute, parquet, types
 
 from fg_search.records.errors import RecordError
 from fg_search.records.record import Row, listed
 
-_BATCH_SIZE = 1024  # rows in memory at a time
+_BATCH_SIZE = 1024  # rows in memory at a time, at most
+_BATCH_BYTES = 32 << 20  # what rows may take in memory at a time, if one alone does not take more
+_VALUE_BYTES = 32  # of a number in a list of Python
 _BUFFER_SIZE = 1 << 20  # bytes per column; without a buffer pyarrow reads whole row groups
+_SMALL_CHUNK = 4 << 20  # bytes; of a smaller chunk, its distinct texts can be kept, each once
+_OF_DICTIONARIES = {"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"}  # others pyarrow cannot keep so
+_REPEATED = 100  # times that values take the bytes of the file: they are repeated on purpose
 # invalid UTF-8; a year beyond 9999; an unknown time zone or a repeated map key
 _UNREADABLE = (ValueError, OverflowError, KeyError)
 # what pyarrow raises for damaged files beside its own errors: names that are not UTF-8, impossible sizes and indices
@@ -32,7 +38,6 @@ _UNCHANGED = (
     types.is_decimal,
     types.is_string,
     types.is_large_string,
-    types.is_string_view,
     types.is_date,
 )
 
@@ -40,22 +45,101 @@ _UNCHANGED = (
 def read_parquet(path: Path) -> Iterator[Row | RecordError]:
     """Read rows in batches; a row with a value that Python cannot represent is yielded as an error.
 
+    Some hundred bytes of a file can stand for gigabytes of repeated values. So a batch has as many rows as fit, by
+    those before it, and texts that are repeated are read once.
+
     Raises:
         RecordError: The file is damaged, names a column twice, or has a column of a type that JSON lacks.
     """
     try:
         with parquet.ParquetFile(path, buffer_size=_BUFFER_SIZE, pre_buffer=False) as file:
             schema = _json_schema(file.schema_arrow, path)
+            texts, most = _texts_to_read_once(file), 1 if _repeats_lists(file) else _BATCH_SIZE
+        options = {"read_dictionary": texts, "buffer_size": _BUFFER_SIZE, "pre_buffer": False}
+        with parquet.ParquetFile(path, **options) as file:
             number = 0
-            for batch in file.iter_batches(batch_size=_BATCH_SIZE):
-                for values in _to_rows(batch.cast(schema, safe=False)):
-                    number += 1
-                    place = f"{path}:row {number}"
-                    yield RecordError(place, values) if isinstance(values, str) else Row(place, values)
+            for batch in _batches(file, most):
+                for part in _parts(batch):
+                    for values in _to_rows(part.cast(schema, safe=False)):
+                        number += 1
+                        place = f"{path}:row {number}"
+                        yield RecordError(place, values) if isinstance(values, str) else Row(place, values)
     except RecordError:
         raise
     except _DAMAGED as error:
         raise RecordError(path, f"not a Parquet file, or a damaged one: {error}") from None
+
+
+def _texts_to_read_once(file: Any) -> list[str]:
+    """Columns of texts, by their paths, whose distinct texts the file has once, and which are few bytes."""
+    groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+    return [
+        file.schema.column(column).path
+        for column in range(len(file.schema))
+        if file.schema.column(column).logical_type.type == "STRING"
+        and all(_is_small_dictionary(group.column(column)) for group in groups)
+    ]
+
+
+def _is_small_dictionary(chunk: Any) -> bool:
+    return chunk.total_uncompressed_size <= _SMALL_CHUNK and _OF_DICTIONARIES.issuperset(chunk.encodings)
+
+
+def _repeats_lists(file: Any) -> bool:
+    """Whether lists have so many more values than bytes that any row may be huge."""
+    lists = [column for column in range(len(file.schema)) if file.schema.column(column).max_repetition_level]
+    for number, column in itertools.product(range(file.num_row_groups), lists):
+        chunk = file.metadata.row_group(number).column(column)
+        taken = chunk.num_values * _VALUE_BYTES
+        if taken > max(_BATCH_BYTES, _REPEATED * chunk.total_uncompressed_size):
+            return True
+    return False
+
+
+def _batches(file: Any, most: int) -> Iterator[Any]:
+    """Batches of at most ``most`` rows: the first has one, each twice as many as that before, as long as they fit."""
+    rows = 1
+    for batch in file.iter_batches(batch_size=rows):
+        yield batch
+        if batch.num_rows:
+            fitting = _BATCH_BYTES * batch.num_rows // max(_taken(batch), 1)
+            rows = max(min(2 * rows, fitting, most), 1)
+            file.reader.set_batch_size(rows)  # holds from the next batch on
+
+
+def _parts(batch: Any) -> Iterator[Any]:
+    """A batch in parts whose rows fit into memory as Python's objects."""
+    if batch.num_rows < 2 or _taken(batch) <= _BATCH_BYTES:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from _parts(batch.slice(0, half))
+    yield from _parts(batch.slice(half))
+
+
+def _taken(batch: Any) -> int:
+    """Bytes that the values of a batch take at most as Python's objects."""
+    return sum(map(_taken_by, batch.columns))
+
+
+def _taken_by(values: Any) -> int:
+    taken: int = len(values) * _VALUE_BYTES
+    if types.is_dictionary(values.type):  # each text of it is made anew
+        longest = compute.max(compute.binary_length(values.dictionary)).as_py()
+        return taken + len(values) * (longest or 0)
+    if types.is_nested(values.type):
+        return taken + sum(map(_taken_by, _within(values)))
+    return taken + int(values.nbytes)
+
+
+def _within(values: Any) -> list[Any]:
+    """The fields of structs, the values in lists, keys and items of maps."""
+    if types.is_struct(values.type):
+        return list(values.flatten())
+    if types.is_map(values.type):
+        start, end = values.offsets[0].as_py(), values.offsets[-1].as_py()
+        return [values.keys.slice(start, end - start), values.items.slice(start, end - start)]
+    return [values.flatten()]
 
 
 def table_rows(table: Any, place: str) -> Iterator[dict[str, Any] | str]:
@@ -127,6 +211,8 @@ def _json_type(type_: Any, path: Path | str, column: str) -> Any:
         return pa.timestamp("us", type_.tz)
     if types.is_time(type_):
         return pa.time64("us")
+    if types.is_string_view(type_):
+        return pa.string()  # to which texts that are read once can be cast
     if types.is_dictionary(type_):
         return _json_type(type_.value_type, path, column)
     if types.is_struct(type_):

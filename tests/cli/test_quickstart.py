@@ -42,6 +42,7 @@ def test_from_a_file_to_an_answer_and_an_abstention(run, shop, model):
     assert "loading" not in err  # nothing new where nobody watches
     assert "read as cp1252" in out
     assert "title + description" in out
+    assert "English" not in out  # of a model that somebody chose, nothing is said
     assert "answer" in out
     assert "abstain" in out
     search = next(line.strip() for line in out.splitlines() if "fg-search search" in line)
@@ -58,8 +59,10 @@ def test_a_row_that_came_twice_is_one_item(run, shop, model, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)  # what takes time is said before, too
     rows = (shop / "shop.csv").read_text("cp1252").splitlines()
     (shop / "twice.csv").write_text("\n".join([*rows, rows[7]]).replace(".", ","), encoding="utf-8")
+    monkeypatch.setattr("fg_search.cli.quickstart.DEFAULT_MODEL", str(model))
     code, out, err = run("quickstart", "twice.csv", "--model", model)
     assert code == 0, err
+    assert "it learned from English texts" in out
     assert "1 row came twice" in out
     said = ("loading .*model …", "loaded in", "fitted on", "calibrating on the items .* …", "calibrated in")
     assert re.search("(.|\n)*".join(said), err)

@@ -123,3 +123,14 @@ def test_those_who_ask_at_the_same_time_are_no_server(tmp_path):
     (tmp_path / LOCK).unlink()
     assert RunningServer.of(str(tmp_path)) is None
     assert [path.name for path in tmp_path.iterdir()] == [FILE]  # who asks writes nothing
+
+
+def test_columns_of_hits_are_shown_and_explained_once(run, folder):
+    options = ("--index", folder, "--limit", 2)
+    columns = ("--show", "price", "--show", "id", "--show", "colour")
+    code, out, err = run("search", *options, *columns, stdin=b"my card\nloan")
+    assert code == 0, err
+    assert re.search(r" price +id +colour +text", out)
+    assert len(re.findall(r" (\d+) +\1 +- ", out)) == 4  # the price of an item is its number
+    assert out.count("item conf.: how clearly") == 1
+    assert err.count("no hit has a column 'colour' to show; there are 'id', 'price'") == 1

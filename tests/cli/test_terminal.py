@@ -1,6 +1,7 @@
 """How the command line looks in a terminal: help, versions, colours, narrow tables."""
 
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -56,6 +57,19 @@ def test_the_version_is_told(run):
     code, out, _ = run("--version")
     assert code == 0
     assert out.startswith(f"fg-search {fg_search.__version__} (Python ")
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_leave_their_cores_to_others_unless_told(monkeypatch, given, policy):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # put back afterwards
+    if given is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    else:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    monkeypatch.setattr(sys, "argv", ["fg-search", "--version"])
+    with pytest.raises(SystemExit):
+        cli.run()
+    assert os.environ["OMP_WAIT_POLICY"] == policy
 
 
 def test_completion_is_there(run):

@@ -36,6 +36,11 @@ def uncalibrated(encoder, corpus, asked):
         return index.evaluate(*asked)
 
 
+def test_in_a_line_it_is_short(calibrated, uncalibrated):
+    assert re.fullmatch(r"IndexEvaluation\(300 queries, .*, ece=0\.\d{3}\)", repr(calibrated))
+    assert repr(uncalibrated).endswith("ece=None)")
+
+
 def test_a_target_tells_who_is_answered(calibrated, asked):
     outcomes = calibrated.outcomes
     assert calibrated.lowest_promise == 0.9

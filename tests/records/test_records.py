@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 import uuid
 from pathlib import Path
 
@@ -710,6 +711,29 @@ def test_rows_are_read_when_they_are_asked_for(write):
     assert [record.text for record in itertools.islice(records, 2)] == ["one", "two"]
     with pytest.raises(RecordError, match=r"a\.jsonl:3"):
         next(records)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        pytest.param({"text": ["a"] * 600 + ["b" * 500_000] * 300}, 610, id="texts after short ones"),
+        pytest.param({"text": ["a"] * 300, "more": [["b" * 50_000] * 10] * 300}, 20, id="texts in lists"),
+        pytest.param({"text": ["a"] * 900, "more": [[0.5]] * 600 + [[0.5] * 50_000] * 300}, 605, id="lists of numbers"),
+    ],
+)
+def test_a_small_parquet_file_of_repeated_values_takes_little_memory(write_parquet, columns, rows):
+    path = write_parquet(columns, compression="zstd")
+    assert path.stat().st_size < 5000
+    pool = pa.proxy_memory_pool(before := pa.default_memory_pool())
+    pa.set_memory_pool(pool)
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in itertools.islice(iterate_records(path, text="text"), rows)) == rows
+        taken = pool.max_memory() + tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(before)
+    assert taken < 90 << 20  # all at once they are 120 to 150 MB to pyarrow, and as much again, or more, to Python
 
 
 def test_parquet_is_read_in_batches(write_parquet):
