@@ -42,9 +42,10 @@ from fg_search.cli.version import print_version
 from fg_search.errors import FgSearchError
 
 _INTERRUPTED = 130  # exit code after Ctrl-C
-# Threads that spin while they wait for one another keep each other from the cores that other processes leave: beside
-# those, fitting a head on 400 texts took 32 to 47 s on two cores, and 7 to 12 s with threads that sleep.
-_WAITING = "PASSIVE"
+# Threads that spin for long while they wait for one another keep each other from the cores that other processes leave.
+# On two cores, a head on 400 texts took 11 s beside a busy process, and 5 s with so few turns; without one 2.5 s in
+# both cases, and 3.3 s where threads sleep at once (OMP_WAIT_POLICY=PASSIVE).
+_SPINS = "1000"
 
 app = typer.Typer(
     name="fg-search",
@@ -140,7 +141,8 @@ def main() -> None:
 
 def run() -> None:
     """Run the command line as a process of its own: after Ctrl-C it ends at once, without unloading torch."""
-    os.environ.setdefault("OMP_WAIT_POLICY", _WAITING)  # torch reads it on import
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", _SPINS)  # torch reads it on import
     try:
         main()
     except SystemExit as end:

@@ -59,17 +59,21 @@ def test_the_version_is_told(run):
     assert out.startswith(f"fg-search {fg_search.__version__} (Python ")
 
 
-@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_that_wait_leave_their_cores_to_others_unless_told(monkeypatch, given, policy):
-    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # put back afterwards
-    if given is None:
-        monkeypatch.delenv("OMP_WAIT_POLICY")
-    else:
-        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+    ids=["nothing", "a number", "a policy"],
+)
+def test_threads_that_wait_soon_leave_their_cores_to_others_unless_told(monkeypatch, given, spins):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # put back afterwards
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "argv", ["fg-search", "--version"])
     with pytest.raises(SystemExit):
         cli.run()
-    assert os.environ["OMP_WAIT_POLICY"] == policy
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
 
 
 def test_completion_is_there(run):
