@@ -77,12 +77,10 @@ class ConfidenceDocumentStore:
             return self._given
         with self._opening:
             if self._opened is None:
-                is_folder = self.location != ":memory:" and not is_url(self.location)
-                self._opened = (
-                    shared(self, self.location, self.collection, self.encoder, self._open)
-                    if is_folder
-                    else self._open()
-                )
+                if self.location == ":memory:" or is_url(self.location):
+                    self._opened = self._open()
+                else:
+                    self._opened = shared(self, self.location, self.collection, self.encoder, self._open)
             return self._opened
 
     def _open(self) -> ConfidenceIndex:

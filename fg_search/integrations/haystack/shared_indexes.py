@@ -56,7 +56,7 @@ def let_go(user: object, index: ConfidenceIndex) -> None:
 
 
 def _is_usable(index: ConfidenceIndex, encoder: FeatureGroupEncoder | str | None) -> bool:
-    """Whether an index is open, and has this encoder. A pipeline that is loaded knows the folder of its encoder alone."""
+    """Whether an index is open, and has this encoder; a loaded pipeline knows the folder of its encoder alone."""
     try:
         known = index.metadata.encoder
     except IndexClosedError:  # by whoever took it from a store
