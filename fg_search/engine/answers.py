@@ -174,8 +174,9 @@ def explained(answer: Answer, url: str, call: str, api_key: str | None, waited: 
     """
     words = _words(answer, url, call, has_key=api_key is not None)
     if answer.may_pass:
+        end = "" if words.endswith("?") else "."
         asked = f" It was asked for {waited:.0f} s." if waited >= 1 else ""
-        words += f".{asked} What was acknowledged before is kept, so run it again when the server answers"
+        words += f"{end}{asked} What was acknowledged before is kept, so run it again when the server answers"
     return ServerError(words.replace(api_key, "…") if api_key else words, status=answer.status)
 
 

@@ -55,9 +55,18 @@ def one_of(key: str, values: Any) -> models.Condition:
     Raises:
         TypeError: If they are no list, or one is none that can be compared.
     """
+    return models.Filter(should=[equal(key, value) for value in values]) if listed(key, values) else NOTHING
+
+
+def listed(key: str, values: Any) -> list[Any]:
+    """The values.
+
+    Raises:
+        TypeError: If they are no list.
+    """
     if not isinstance(values, list):
         raise TypeError(f"{key} is compared with a list of values, got {type(values).__name__}")
-    return models.Filter(should=[equal(key, value) for value in values]) if values else NOTHING
+    return values
 
 
 def ordered(key: str, operator: str, value: Any) -> models.Condition:

@@ -81,6 +81,15 @@ def said(found: Outcome, reason: str) -> str:
     return f"{_SENTENCES.get(found, 'An answer was found')}: {reason}."
 
 
+def explanation(result: SearchResult, target_precision: float | None) -> tuple[str, dict[str, Any]]:
+    """What stands for hits that are held back: a sentence, and the metadata, with the labels to choose from."""
+    text, told = said(outcome(result), result.reason), result_metadata(result, target_precision)
+    if result.choices:
+        told["fg_choices"] = [choice.label for choice in result.choices]
+        text += f" It may be about: {', '.join(told['fg_choices'])}."
+    return text, told
+
+
 def _is_unknown(result: SearchResult) -> bool:
     """Whether an uncertain query is like nothing known, as opposed to one that is close to several things."""
     if result.query_familiarity is None:

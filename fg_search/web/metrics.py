@@ -14,8 +14,7 @@ from starlette.responses import Response
 
 from fg_search.confidence_index import ConfidenceIndex
 from fg_search.index.search_results import SearchResult
-
-METRICS_PATH = "/metrics"
+from fg_search.web.security import METRICS_PATH
 
 _SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)

@@ -24,6 +24,7 @@ LOGIN_PATH = "/login"
 STATIC_PATH = "/static"
 API_PATH = "/api"
 ALIVE_PATH, READY_PATH = "/healthz", "/readyz"
+METRICS_PATH = "/metrics"
 
 _POLICY = "; ".join(
     [
@@ -191,7 +192,7 @@ class TokenNeeded:
         return self.sessions.stands(request.cookies.get(SESSION_COOKIE))
 
     def _refuse(self, scope: Scope) -> Response:
-        if _is_api(scope):
+        if _is_for_programs(scope):
             return refusal(scope, 401, "a token is needed: Authorization: Bearer …", {"WWW-Authenticate": "Bearer"})
         if scope["method"] not in _READING:
             return RedirectResponse(LOGIN_PATH, 303)
@@ -240,6 +241,11 @@ def is_probe(path: str) -> bool:
 
 def _is_json(headers: Headers) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def _is_for_programs(scope: Scope) -> bool:
+    """Whether a program asks, which can do nothing with the page where people log in."""
+    return _is_api(scope) or scope["path"] == METRICS_PATH or "authorization" in Headers(scope=scope)
 
 
 def _is_api(scope: Scope) -> bool:

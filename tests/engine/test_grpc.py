@@ -113,7 +113,9 @@ def test_what_a_server_refuses_is_told_at_once(fake_grpc_server, clock, code, de
 
 
 def test_a_server_that_is_not_there_is_named(clock):
-    with pytest.raises(ServerError, match=r"no Qdrant server answers at grpc://127\.0\.0\.1:9.*asked for 60 s"):
+    with pytest.raises(
+        ServerError, match=r"no Qdrant server answers at grpc://127\.0\.0\.1:9.*right\? It was asked for 60 s"
+    ):
         connect("grpc://127.0.0.1:9")
 
 

@@ -51,13 +51,15 @@ def workers():
 
 @pytest.fixture
 def files(tmp_path, rows) -> Path:
-    """The corpus in a folder of two files, one of each kind."""
+    """The corpus in a folder of two files, one of each kind, and a third without rows."""
     folder = tmp_path / "items"
     folder.mkdir()
     columns = [rows["ids"], rows["texts"], rows["labels"], [payload["parity"] for payload in rows["payloads"]]]
     items = [dict(zip(("id", "text", "label", "parity"), row, strict=True)) for row in zip(*columns, strict=True)]
     (folder / "a.jsonl").write_text("".join(f"{json.dumps(item)}\n" for item in items[:20]), encoding="utf-8")
-    parquet.write_table(Table.from_pylist(items[20:]), folder / "b.parquet")
+    rest = Table.from_pylist(items[20:])
+    parquet.write_table(rest, folder / "b.parquet")
+    parquet.write_table(rest.slice(0, 0), folder / "c.parquet")  # as Spark leaves behind
     return folder
 
 
@@ -200,6 +202,8 @@ def test_bad_rows_are_named_before_anything_is_written(workers, tmp_path, saved_
     with advice.raised(RecordError) as raised:
         indexer.add(twins, id="id")
     assert f"{twins}:1 and {twins}:2 share the id 7 but differ" in str(raised.value)
+    with pytest.raises(RecordError, match="no row; nothing was written"):
+        indexer.add(jsonl(tmp_path / "void.jsonl"), id="id")
     with Advice("the ending is not known; use one of …").raised(RecordError):
         indexer.add(twins.rename(tmp_path / "twins.json5"), id="id")
     advice = Advice("… is no file that every node has; let Ray read it: pass ray.data.read_parquet(…) in its place")

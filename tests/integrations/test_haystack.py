@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 
 import pytest
 
@@ -11,6 +12,7 @@ pytest.importorskip("haystack", reason="needs haystack-ai: pip install 'fg-searc
 
 from asked import ANSWERED, TARGET, UNKNOWN, WEAK
 from haystack import Document, Pipeline, component
+from haystack.components.writers import DocumentWriter
 from haystack.document_stores.errors import DuplicateDocumentError
 from haystack.document_stores.in_memory import InMemoryDocumentStore
 from haystack.document_stores.types import DuplicatePolicy
@@ -19,7 +21,8 @@ from haystack.testing import document_store as standard
 from haystack.testing import document_store_async as asynchronous
 from words import WORDS
 
-from fg_search.errors import NotFittedError
+from fg_search import ConfidenceIndex
+from fg_search.errors import FolderLockedError, NotFittedError
 from fg_search.integrations.haystack import (
     ConfidenceDocumentStore,
     ConfidenceEmbeddingRetriever,
@@ -129,6 +132,36 @@ def test_a_store_remembers_where_it_is_and_is_opened_when_it_is_needed(saved_enc
     again = ConfidenceDocumentStore.from_dict(json.loads(json.dumps(store.to_dict())))
     assert [document.content for document in again.filter_documents()] == ["my card"]
     again.close()
+
+
+def test_stores_on_a_folder_share_its_index(saved_encoder, encoder, tmp_path):
+    store = ConfidenceDocumentStore(str(tmp_path / "index"), str(saved_encoder))
+    pipeline = Pipeline()
+    pipeline.add_component("writer", DocumentWriter(store))
+    pipeline.add_component("retriever", ConfidenceTextRetriever(store, on_uncertain="flag"))
+    again = Pipeline.loads(pipeline.dumps(), allowed_modules=TRUSTED)  # a store for each component
+    written, loaded = Document(content="my card"), Document(content="my pin")
+    pipeline.run({"writer": {"documents": [written]}, "retriever": {"query": "my card"}})
+    again.run({"writer": {"documents": [loaded]}, "retriever": {"query": "my card"}})
+    store.close()
+    assert again.get_component("retriever").document_store.count_documents() == 2
+    other = shutil.copytree(saved_encoder, tmp_path / "other")
+    for same in (None, encoder):  # an index remembers its encoder, and so does an encoder where it was saved
+        assert ConfidenceDocumentStore(str(tmp_path / "index"), same).count_documents() == 2
+    with pytest.raises(FolderLockedError):  # nobody gets an index with another encoder than asked for
+        ConfidenceDocumentStore(str(tmp_path / "index"), str(other)).count_documents()
+    for name in ("writer", "retriever"):
+        again.get_component(name).document_store.close()
+    ConfidenceIndex(tmp_path / "index").close()  # free for others
+    fresh = ConfidenceDocumentStore(str(tmp_path / "index"))
+    fresh.index.close()
+    assert ConfidenceDocumentStore(str(tmp_path / "index")).count_documents() == 2
+
+
+def test_an_empty_store_is_no_failure_of_a_pipeline(encoder):
+    found = ConfidenceTextRetriever(ConfidenceDocumentStore(encoder=encoder)).run("my card")
+    assert (found["documents"], found["result"]["fg_reason"]) == ([], "the store is empty")
+    assert ConfidenceRouter().run(**found) == {"no_answer": "Nothing is known about this: the store is empty."}
 
 
 def test_policies_for_documents_that_are_there_twice(encoder):
@@ -289,10 +322,15 @@ def test_a_gate_routes_what_any_retriever_has_found(questions):
     assert sum("no_answer" in one for one in outputs) > 0
     first = next(one["answer"][0] for one in outputs if "answer" in one)
     assert (first.meta["fg_outcome"], first.meta["fg_promised_precision"]) == ("answer", 0.9)
-    assert router.run([])["no_answer"] == "Nothing is known about this: nothing was retrieved."
+    assert first.meta == next(one["result"] for one in outputs if "answer" in one)
+    empty = router.run([])
+    assert empty["no_answer"] == "Nothing is known about this: nothing was retrieved."
+    assert (empty["result"]["fg_outcome"], empty["result"]["fg_decision"]) == ("nothing", "abstain")
 
 
 def test_a_gate_is_serialized_with_what_it_has_learned(questions):
+    with pytest.raises(ValueError, match="target_precision must be greater than 0 and less than 1, got 9"):
+        GateRouter(9)
     with pytest.raises(NotFittedError):
         GateRouter(0.9).run([Document(content="a", score=1.0)])
     assert GateRouter.from_dict(GateRouter(0.9).to_dict()).target_precision == 0.9

@@ -195,6 +195,11 @@ def test_ids_labels_and_lengths(encoder):
             store.add_texts(["a", "b"], [{}])
         store.delete(filter={"page": 2})
         assert [document.metadata["page"] for document in store.get_by_ids(first)] == [1]
+        with pytest.raises(TypeError, match="'where'"):  # a filter by another name does not delete all
+            store.delete(where={"page": 3})
+        with pytest.raises(ValueError, match="ids or query_filter"):
+            store.delete(first, filter={"page": 3})
+        assert len(index) == 1
         store.delete()
         assert (len(index), store.similarity_search("my card")) == (0, [])
 

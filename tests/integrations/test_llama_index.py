@@ -80,6 +80,7 @@ def test_nodes_are_deleted_by_id_filter_and_document(store):
     assert told(store.get_nodes(IDS)) == IDS[1:]
     store.delete_nodes()
     store.delete_nodes([])
+    store.delete_nodes(filters=MetadataFilters(filters=[]))
     assert len(store.index) == 2
     store.delete("test-1")
     assert told(store.get_nodes()) == IDS[2:]
@@ -140,6 +141,8 @@ def test_filters_are_joined_and_negated(store):
     cheap = MetadataFilter(key="price", value=100, operator=FilterOperator.LT)
     assert matching(store, cheap, not_two) == IDS[:1]
     assert matching(store) == IDS
+    with pytest.raises(TypeError, match="tags is compared with a list of values, got str"):
+        matching(store, MetadataFilter(key="tags", value="ab", operator=FilterOperator.ALL))
     with pytest.raises(ValueError, match="'text_match_insensitive' are not supported"):
         matching(store, MetadataFilter(key="a", value="b", operator=FilterOperator.TEXT_MATCH_INSENSITIVE))
 
@@ -239,6 +242,17 @@ def test_the_retriever_abstains_and_says_why_if_it_is_to(calibrated):
         assert said.metadata["fg_reason"] in said.text
     flagged = ConfidenceRetriever(calibrated, target_precision=TARGET, on_uncertain="flag").retrieve(UNKNOWN)
     assert {one.metadata["fg_outcome"] for one in flagged} == {"nothing"}
+    with pytest.raises(ValueError, match="on_abstain must be 'nothing' or 'say so', got 'say_so'"):
+        ConfidenceRetriever(calibrated, on_abstain="say_so")
+
+
+def test_the_retriever_asks_what_is_meant(calibrated):
+    retriever = ConfidenceRetriever(
+        calibrated, target_precision=0.95, on_uncertain="clarify", on_abstain="say so", similarity_top_k=4
+    )
+    (said,) = retriever.retrieve("my card with the")
+    assert said.metadata["fg_outcome"] == "choices"
+    assert f"It may be about: {', '.join(said.metadata['fg_choices'])}." in said.text
 
 
 def test_a_query_engine_gets_nothing_to_make_up_an_answer_from(calibrated):

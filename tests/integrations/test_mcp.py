@@ -105,6 +105,14 @@ def test_options_of_a_search(server, calibrated):
     assert len(limited.structured_content["hits"]) == 2
     assert {hit["payload"]["parity"] for hit in even.structured_content["hits"]} == {0}
     assert strict.structured_content["decision"] == "abstain"
+    half, wrong = calls(
+        server,
+        ("search", {"question": ANSWERED, "where": {"parity": 0.5}}),
+        ("search", {"question": ANSWERED, "where": {"partiy": 0}}),
+    )
+    assert "no point passes the filters" in half.structured_content["reason"]
+    assert wrong.is_error  # it would look as if nothing was known
+    assert "no item has a value under 'partiy'; did you mean 'parity'?" in wrong.content[0].text
     (unclear,) = calls(
         create_server(calibrated, target_precision=0.95, on_uncertain="clarify"),
         ("search", {"question": "my card with the"}),

@@ -18,9 +18,11 @@ from qdrant_client import models
 from typing_extensions import Self
 
 from fg_search.confidence_index import ConfidenceIndex
+from fg_search.engine.address import is_url
 from fg_search.index.items import IndexedItem
 from fg_search.integrations.haystack.documents import stored_document
 from fg_search.integrations.haystack.filters import key_of, to_qdrant
+from fg_search.integrations.haystack.shared_indexes import let_go, shared
 from fg_search.layout.settings import DEFAULT_COLLECTION
 from fg_search.model.encoder import FeatureGroupEncoder
 
@@ -29,7 +31,8 @@ class ConfidenceDocumentStore:
     """A document store that knows how sure it is, on a :class:`~fg_search.ConfidenceIndex`.
 
     Contents of documents are the texts of items, their metadata the payload. The index's encoder embeds the texts: the
-    ``embedding`` of a document is neither needed nor kept. The index is opened when it is first needed.
+    ``embedding`` of a document is neither needed nor kept. The index is opened when it is first needed; stores on the
+    same folder with the same encoder, such as those of a pipeline that was loaded, share it.
 
     Args:
         location: Folder or URL of the index, or ``":memory:"``.
@@ -74,15 +77,21 @@ class ConfidenceDocumentStore:
             return self._given
         with self._opening:
             if self._opened is None:
-                key = None if self.api_key is None else self.api_key.resolve_value()
-                self._opened = ConfidenceIndex(self.location, self.encoder, collection=self.collection, api_key=key)
+                if self.location == ":memory:" or is_url(self.location):
+                    self._opened = self._open()
+                else:
+                    self._opened = shared(self, self.location, self.collection, self.encoder, self._open)
             return self._opened
 
+    def _open(self) -> ConfidenceIndex:
+        key = None if self.api_key is None else self.api_key.resolve_value()
+        return ConfidenceIndex(self.location, self.encoder, collection=self.collection, api_key=key)
+
     def close(self) -> None:
-        """Close the index; it is opened again when it is needed."""
+        """Close the index, unless another store is on the same folder; it is opened again when it is needed."""
         with self._opening:
             if self._opened is not None:
-                self._opened.close()
+                let_go(self, self._opened)
                 self._opened = None
 
     def to_dict(self) -> dict[str, Any]:

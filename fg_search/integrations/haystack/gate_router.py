@@ -13,6 +13,7 @@ from typing_extensions import Self
 from fg_search.errors import NotFittedError
 from fg_search.integrations.outcomes import said
 from fg_search.integrations.score_gate import ScoreGate, scores_of
+from fg_search.validation import check_inner_fraction
 
 
 @component
@@ -31,7 +32,7 @@ class GateRouter:
     """
 
     def __init__(self, target_precision: float, gate: dict[str, Any] | None = None) -> None:
-        self.target_precision = target_precision
+        self.target_precision = check_inner_fraction(target_precision, name="target_precision")
         self.gate = ScoreGate() if gate is None else ScoreGate.from_dict(gate)
 
     def fit(self, documents: Sequence[list[Document]], relevant: Sequence[Collection[str]], *, seed: int = 0) -> Self:
@@ -68,7 +69,7 @@ class GateRouter:
         self.gate.adapt(scores, counts=counts, expected_unanswerable=expected_unanswerable)
         return self
 
-    @component.output_types(answer=list[Document], no_answer=str)
+    @component.output_types(answer=list[Document], no_answer=str, result=dict[str, Any])
     def run(self, documents: list[Document]) -> dict[str, Any]:
         """Route.
 
@@ -76,15 +77,17 @@ class GateRouter:
             documents: Documents of a query, best first, with scores.
 
         Returns:
-            ``answer``: the documents, or ``no_answer``: a sentence that says why not.
+            ``answer``: the documents, or ``no_answer``: a sentence that says why not; and ``result``: decision, reason
+            and confidence.
 
         Raises:
             NotFittedError: Before :meth:`fit`.
         """
         decision = self.gate.decide(_scores(documents), self.target_precision)
+        told = decision.metadata
         if not decision.answer:
-            return {"no_answer": said(decision.outcome, decision.reason)}
-        return {"answer": [replace(one, meta={**one.meta, **decision.metadata}) for one in documents]}
+            return {"no_answer": said(decision.outcome, decision.reason), "result": told}
+        return {"answer": [replace(one, meta={**one.meta, **told}) for one in documents], "result": told}
 
     def to_dict(self) -> dict[str, Any]:
         """Arguments of the class as JSON values, with what was learned."""

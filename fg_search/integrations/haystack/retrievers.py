@@ -10,10 +10,12 @@ from haystack.dataclasses import Document
 from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 from typing_extensions import Self
 
+from fg_search.errors import EmptyIndexError
 from fg_search.integrations.abstaining import abstaining
 from fg_search.integrations.haystack.document_store import ConfidenceDocumentStore
 from fg_search.integrations.haystack.documents import retrieved
 from fg_search.integrations.haystack.filters import to_qdrant
+from fg_search.integrations.outcomes import empty_result
 
 OnUncertain = Literal["abstain", "clarify", "flag"]
 
@@ -81,13 +83,16 @@ class _Retriever:
         self, query: str | None, filters: dict[str, Any] | None, top_k: int | None, **options: Any
     ) -> dict[str, Any]:
         wanted = apply_filter_policy(self.filter_policy, self.filters, filters)
-        result = self.document_store.index.search(
-            query,
-            limit=self.top_k if top_k is None else top_k,
-            query_filter=to_qdrant(wanted),
-            **abstaining(self.on_uncertain, self.target_precision, self.min_query_confidence),
-            **options,
-        )
+        try:
+            result = self.document_store.index.search(
+                query,
+                limit=self.top_k if top_k is None else top_k,
+                query_filter=to_qdrant(wanted),
+                **abstaining(self.on_uncertain, self.target_precision, self.min_query_confidence),
+                **options,
+            )
+        except EmptyIndexError:
+            result = empty_result(query)
         return retrieved(result, self.target_precision)
 
 

@@ -8,7 +8,7 @@ from langchain_core.documents import Document
 
 from fg_search.index.items import IndexedItem
 from fg_search.index.search_results import Hit, SearchResult
-from fg_search.integrations.outcomes import hit_metadata, outcome, result_metadata, said
+from fg_search.integrations.outcomes import explanation, hit_metadata, result_metadata
 
 OnAbstain = Literal["nothing", "say so"]
 """What stands for hits that are held back: no document, or one whose text says so."""
@@ -27,14 +27,10 @@ def stored_document(item: IndexedItem) -> Document:
 
 def documents(result: SearchResult, target_precision: float | None, on_abstain: OnAbstain) -> list[Document]:
     """Documents of a result; if it has no hits, none, or one that says so."""
-    metadata = result_metadata(result, target_precision)
     if result.hits or on_abstain == "nothing":
+        metadata = result_metadata(result, target_precision)
         return [document(hit, metadata) for hit in result.hits]
-    text = said(outcome(result), result.reason)
-    if result.choices:
-        metadata["fg_choices"] = [choice.label for choice in result.choices]
-        text += f" It may be about: {', '.join(metadata['fg_choices'])}."
-    return [notice(text, metadata)]
+    return [notice(*explanation(result, target_precision))]
 
 
 def notice(text: str, metadata: dict[str, Any]) -> Document:

@@ -109,18 +109,23 @@ class ConfidenceVectorStore(VectorStore):
             self.index.add(listed, ids=named, labels=labels, payloads=payloads, show_progress=False, **kwargs)
         return named
 
-    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool:
-        """Delete documents by id, or by ``filter``; without either, all.
+    def delete(  # type: ignore[override]  # of LangChain's further options, an unknown one would delete all
+        self,
+        ids: list[str] | None = None,
+        *,
+        filter: Any = None,  # noqa: A002
+    ) -> bool:
+        """Delete documents by id or by filter; without either, all.
 
         Args:
             ids: Ids; unknown ones are ignored.
-            **kwargs: ``filter``: a Qdrant filter, or a mapping of values by metadata.
+            filter: Qdrant filter, or a mapping of values by metadata.
+
+        Raises:
+            ValueError: If both are given.
         """
-        if ids is not None:
-            self.index.delete(ids)
-            return True
-        chosen = as_filter(kwargs.get("filter"))
-        self.index.delete(query_filter=models.Filter() if chosen is None else chosen)
+        everything = models.Filter() if ids is None else None
+        self.index.delete(ids, query_filter=everything if filter is None else as_filter(filter))
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:

@@ -8,7 +8,7 @@ from typing import Any
 from llama_index.core.vector_stores import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
 from qdrant_client import models
 
-from fg_search.integrations.filters import equal, negated, one_of, ordered
+from fg_search.integrations.filters import equal, listed, negated, one_of, ordered
 from fg_search.layout.conditions import is_empty
 
 
@@ -39,7 +39,7 @@ def _condition(part: MetadataFilter | MetadataFilters) -> models.Condition:
 
 
 def _all_of(key: str, values: Any) -> models.Condition:
-    return models.Filter(must=[equal(key, value) for value in values])
+    return models.Filter(must=[equal(key, value) for value in listed(key, values)])
 
 
 def _with_text(key: str, text: Any) -> models.Condition:

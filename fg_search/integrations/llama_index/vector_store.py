@@ -127,8 +127,9 @@ class ConfidenceVectorStore(BasePydanticVectorStore):
         **delete_kwargs: Any,  # noqa: ARG002  LlamaIndex's interface
     ) -> None:
         """Remove the nodes with these ids that match a filter. With neither, none is removed: :meth:`clear`."""
-        if node_ids is not None or filters is not None:
-            self._index.delete(query_filter=_filter(node_ids, filters) or models.Filter())
+        chosen = _filter(node_ids, filters)  # none, too, if the filter has no conditions
+        if chosen is not None:
+            self._index.delete(query_filter=chosen)
 
     def clear(self) -> None:
         """Remove all nodes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ from fg_search.errors import FgSearchError
 from fg_search.integrations.abstaining import abstaining
 from fg_search.integrations.answers import SearchAnswer
 from fg_search.integrations.filters import as_filter
+from fg_search.records.conditions import Payloads
 
 _MOST_HITS = 50
 _MOST_LABELS = 100
@@ -30,7 +31,7 @@ INSTRUCTIONS = (
 )
 
 Question = Annotated[str, Field(description="The question, in plain words.", min_length=1, max_length=10_000)]
-Value = str | int | bool
+Value = str | int | float | bool
 
 
 class IndexDescription(BaseModel):
@@ -119,6 +120,8 @@ class _Tools:
                 explain=self._index.metadata.has_base,
                 **abstaining(on_uncertain, target),
             )
+            if where and not result.hits:
+                _check_fields(self._index, where)
         return SearchAnswer.of(result, target)
 
     def describe_index(self) -> IndexDescription:
@@ -149,6 +152,18 @@ class _Tools:
         with _told("the report was not noted"):
             self._index.report_missing(question, note=note)
         return MissingReport(question=question, logged=True)
+
+
+def _check_fields(index: ConfidenceIndex, where: Mapping[str, object]) -> None:
+    """Tell an agent that has found nothing because it asked for a field that no item has.
+
+    Raises:
+        ValueError: If there is such a field.
+    """
+    payloads = Payloads(index)
+    wrong = [sentence for sentence in map(payloads.lacking, where) if sentence]
+    if wrong:
+        raise ValueError("; ".join(wrong))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import ray
 from ray.data import Dataset
 
 from fg_search.integrations.ray.errors import as_raised
-from fg_search.integrations.ray.rows import Data
+from fg_search.integrations.ray.rows import ITEMS, Data
 from fg_search.integrations.ray.slices import point_hashes
 from fg_search.integrations.ray.workers import FEW_CPUS
 from fg_search.records.errors import RecordError
@@ -28,6 +28,7 @@ SHOWN = 10
 _ROWS_PER_SLICE = 1_000_000
 _FEWEST, _MOST = 4, 256  # slices; with more, there would be too many small objects
 _KEPT = ("place", "id", "point", "digest", "label")
+_KNOWN = pa.schema([*(ITEMS.field(name) for name in ("problem", *_KEPT)), pa.field("hash", pa.uint64())])
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ def _without_texts(items: pa.Table) -> Iterator[pa.Table]:
 
 def _split(items: pa.Table, total: int) -> list[pa.Table]:
     """The items of each slice, and the bad rows."""
+    items = items if items.num_rows else _KNOWN.empty_table()  # of files without rows Ray makes tables without columns
     is_good = pc.is_null(items["problem"])
     bad = items.filter(pc.invert(is_good)).select(["place", "problem"])
     good = items.filter(is_good).select([*_KEPT, "hash"])
