@@ -20,8 +20,8 @@ def _judged(count, unanswerable, seed=0):
 
 
 @pytest.fixture
-def index(encoder, rows, questions):
-    with ConfidenceIndex(":memory:", encoder) as new:
+def index(tmp_path, encoder, rows, questions):
+    with ConfidenceIndex(tmp_path / "index", encoder) as new:
         new.add(**rows)
         new.calibrate(*questions(300, 0))
         yield new
@@ -167,9 +167,9 @@ def test_items_taken_for_queries_promise_nothing_by_label(index, questions):
     assert index.calibrate(*questions(300, 0), promise_by="label").promise_by == "label"
 
 
-def test_a_promise_by_tenant_takes_the_tenant_of_each_query(encoder, rows, questions):
+def test_a_promise_by_tenant_takes_the_tenant_of_each_query(tmp_path, encoder, rows, questions):
     texts, labels = questions(200, 0)
-    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="owner")) as index:
+    with ConfidenceIndex(tmp_path / "index", encoder, settings=IndexSettings(tenant_key="owner")) as index:
         index.tenant("one").add(**rows)
         with Advice("promise_by='tenant' takes the tenant of each query; give tenants=[…]").raised():
             index.calibrate(texts, labels, promise_by="tenant")
@@ -219,10 +219,10 @@ def test_the_traffic_is_given_or_taken_from_the_log(index, questions):
     assert index.adapt(texts).share.queries == index.adapt().share.queries == 60
 
 
-def test_queries_of_an_index_with_tenants_are_given_with_theirs(encoder, rows, questions):
+def test_queries_of_an_index_with_tenants_are_given_with_theirs(tmp_path, encoder, rows, questions):
     unnamed = Advice("… has tenants; say of which each query is: tenants=[…]")
     too_few = Advice("tenants has … items, queries …; give one for each query")
-    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="shop")) as index:
+    with ConfidenceIndex(tmp_path / "index", encoder, settings=IndexSettings(tenant_key="shop")) as index:
         index.tenant("north").add(**rows)
         texts, labels = questions(300, 0)
         of_each = ["north"] * 300

@@ -19,11 +19,11 @@ def test_the_better_way_is_recommended():
 
 
 @pytest.mark.parametrize("vectors", ["float32", "none"])
-def test_the_ways_of_an_index_are_compared(encoder, corpus, questions, vectors, caplog):
+def test_the_ways_of_an_index_are_compared(tmp_path, encoder, corpus, questions, vectors, caplog):
     from fg_search import IndexSettings
 
     texts, labels = corpus
-    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(base_vectors=vectors)) as index:
+    with ConfidenceIndex(tmp_path / "index", encoder, settings=IndexSettings(base_vectors=vectors)) as index:
         index.add(texts, labels=labels)
         index.calibrate(*questions(200, 3))
         found = compared(index, *questions(60, 3), {})

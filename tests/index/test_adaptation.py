@@ -62,8 +62,8 @@ def test_a_stated_share_is_kept_with_the_index_until_it_is_calibrated_anew(tmp_p
         assert index.search(QUESTION).confidence == before
 
 
-def test_following_the_traffic_overwrites_no_calibration_of_somebody_else(encoder, rows, questions):
-    with ConfidenceIndex(":memory:", encoder) as index:
+def test_following_the_traffic_overwrites_no_calibration_of_somebody_else(tmp_path, encoder, rows, questions):
+    with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(**rows)
         index.calibrate(*questions(300, 0))
         index.adapt(expected_unanswerable=0.5)
@@ -143,9 +143,9 @@ def test_an_open_index_learns_what_others_calibrate_and_adapt(encoder, rows, que
     client.close()
 
 
-def test_the_calibration_follows_the_traffic_of_all_tenants(encoder, rows, questions, traffic):
+def test_the_calibration_follows_the_traffic_of_all_tenants(tmp_path, encoder, rows, questions, traffic):
     settings = IndexSettings(tenant_key="shop")
-    with ConfidenceIndex(":memory:", encoder, settings=settings) as index:
+    with ConfidenceIndex(tmp_path / "index", encoder, settings=settings) as index:
         views = {name: index.tenant(name) for name in ("north", "south")}
         for view in views.values():
             view.add(**rows)
@@ -171,8 +171,8 @@ def test_the_calibration_follows_the_traffic_of_all_tenants(encoder, rows, quest
             index.check_traffic(tenants=["north"])
 
 
-def test_a_share_that_is_not_known_is_not_told(encoder, rows, questions):
-    with ConfidenceIndex(":memory:", encoder) as index:
+def test_a_share_that_is_not_known_is_not_told(tmp_path, encoder, rows, questions):
+    with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(**rows)
         texts, labels = questions(400, 0)
         known = [i for i, label in enumerate(labels) if label is not None]

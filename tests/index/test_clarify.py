@@ -12,11 +12,10 @@ CLEAR = "please help my card is stolen"
 ASKING = {"target_precision": 0.9, "on_uncertain": "clarify"}
 
 
-@pytest.fixture(scope="module", params=["edge", "memory"])
-def calibrated(request, tmp_path_factory, encoder, corpus, questions):
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory, encoder, corpus, questions):
     """The corpus, calibrated on questions of which some are torn between two labels; no test changes it."""
-    location = tmp_path_factory.mktemp("clarify") if request.param == "edge" else ":memory:"
-    with ConfidenceIndex(location, encoder) as index:
+    with ConfidenceIndex(tmp_path_factory.mktemp("clarify"), encoder) as index:
         texts, labels = corpus
         index.add(texts, ids=[f"d{i}" for i in range(len(texts))], labels=labels)
         index.calibrate(*questions(500, 0))

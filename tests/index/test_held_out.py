@@ -10,8 +10,10 @@ from fg_search import ConfidenceIndex, FeatureGroupEncoder
 from fg_search.model.learned_texts import LearnedTexts
 
 
-def test_queries_that_the_head_has_learned_from_are_left_out_and_named(encoder, rows, corpus, questions, caplog):
-    with ConfidenceIndex(":memory:", encoder) as index:
+def test_queries_that_the_head_has_learned_from_are_left_out_and_named(
+    tmp_path, encoder, rows, corpus, questions, caplog
+):
+    with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(**rows)
         texts, labels = questions(200, 0)
         alone = index.calibrate(texts, labels)
@@ -29,8 +31,8 @@ def test_queries_that_the_head_has_learned_from_are_left_out_and_named(encoder, 
         assert found.reports == index.evaluate(texts, labels).reports
 
 
-def test_learned_queries_alone_are_refused(encoder, rows, corpus, questions):
-    with ConfidenceIndex(":memory:", encoder) as index:
+def test_learned_queries_alone_are_refused(tmp_path, encoder, rows, corpus, questions):
+    with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(**rows)
         advice = Advice(
             "the encoder has learned from all … queries, such as …; they tell nothing of new ones: judge others"

@@ -20,11 +20,10 @@ def confused(questions, count, seed, name="loan"):
     return texts, ["card" if label == name and rng.random() < 0.5 else label for label in labels]
 
 
-@pytest.fixture(scope="module", params=["edge", "memory"])
-def by_label(request, tmp_path_factory, encoder, corpus, questions):
+@pytest.fixture(scope="module")
+def by_label(tmp_path_factory, encoder, corpus, questions):
     """An index that was calibrated by label; no test changes it."""
-    location = tmp_path_factory.mktemp("by-label") if request.param == "edge" else ":memory:"
-    with ConfidenceIndex(location, encoder) as index:
+    with ConfidenceIndex(tmp_path_factory.mktemp("by-label"), encoder) as index:
         texts, labels = corpus
         index.add(texts, labels=labels)
         index.calibrate(*confused(questions, 700, 0), promise_by="label")
@@ -32,9 +31,10 @@ def by_label(request, tmp_path_factory, encoder, corpus, questions):
 
 
 @pytest.fixture(scope="module")
-def by_tenant(encoder, corpus, questions):
+def by_tenant(tmp_path_factory, encoder, corpus, questions):
     """Two tenants with the same items; the queries of one are wrong half of the time."""
-    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="owner")) as index:
+    folder = tmp_path_factory.mktemp("by-tenant")
+    with ConfidenceIndex(folder, encoder, settings=IndexSettings(tenant_key="owner")) as index:
         texts, labels = corpus
         for tenant in TENANTS:
             index.tenant(tenant).add(texts, labels=labels)

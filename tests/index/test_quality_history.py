@@ -83,8 +83,8 @@ def test_it_goes_into_copies_and_snapshots_and_stays_with_another_encoder(index,
     assert index.history() == before
 
 
-def test_a_tenant_sees_its_own_evaluations_and_what_holds_for_all(encoder, corpus, questions):
-    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="team")) as index:
+def test_a_tenant_sees_its_own_evaluations_and_what_holds_for_all(tmp_path, encoder, corpus, questions):
+    with ConfidenceIndex(tmp_path / "index", encoder, settings=IndexSettings(tenant_key="team")) as index:
         for name in ("a", "b"):
             index.tenant(name).add(corpus[0], labels=corpus[1])
         index.tenant("a").calibrate(*questions(200, 3))

@@ -11,9 +11,9 @@ from fg_search.layout.keys import CALIBRATION_KEY
 
 
 @pytest.fixture
-def memory(encoder):
-    """An empty index in memory."""
-    with ConfidenceIndex(":memory:", encoder) as index:
+def empty(tmp_path, encoder):
+    """An empty index in a folder."""
+    with ConfidenceIndex(tmp_path / "empty", encoder) as index:
         yield index
 
 
@@ -60,29 +60,29 @@ def test_what_was_found_out_is_kept_with_the_index(local, rows, questions, other
     assert local.check().problems == ()
 
 
-def test_a_calibration_of_an_earlier_release_says_what_to_do(memory, rows, questions, other_questions):
-    memory.add(**rows)
-    memory.calibrate(*questions(400, 0))
-    metadata = dict(memory.client.get_collection(memory.collection).config.metadata)
+def test_a_calibration_of_an_earlier_release_says_what_to_do(empty, rows, questions, other_questions):
+    empty.add(**rows)
+    empty.calibrate(*questions(400, 0))
+    metadata = dict(empty.client.get_collection(empty.collection).config.metadata)
     kept = metadata[CALIBRATION_KEY]
     earlier = {name: value for name, value in kept["promise"].items() if name != "judged_features"}
-    memory.client.update_collection(memory.collection, metadata={CALIBRATION_KEY: {**kept, "promise": earlier}})
-    assert memory.adapt(other_questions).shift is None
+    empty.client.update_collection(empty.collection, metadata={CALIBRATION_KEY: {**kept, "promise": earlier}})
+    assert empty.adapt(other_questions).shift is None
     with pytest.raises(ValueError, match="kept nothing of the judged queries to compare others with; calibrate again"):
-        memory.check_traffic(other_questions)
-    memory.calibrate(*questions(400, 0))
-    assert not memory.check_traffic(other_questions).holds
+        empty.check_traffic(other_questions)
+    empty.calibrate(*questions(400, 0))
+    assert not empty.check_traffic(other_questions).holds
 
 
-def test_both_faces_say_the_same(tmp_path, encoder, rows, questions, other_questions, memory):
+def test_both_faces_say_the_same(tmp_path, encoder, rows, questions, other_questions, empty):
     async def compare():
         async with AsyncConfidenceIndex(tmp_path / "asynchronous", encoder) as index:
             await index.add(**rows)
             await index.calibrate(*questions(400, 0))
             return await index.check_traffic(other_questions)
 
-    memory.add(**rows)
-    memory.calibrate(*questions(400, 0))
-    found, expected = asyncio.run(compare()), memory.check_traffic(other_questions)
+    empty.add(**rows)
+    empty.calibrate(*questions(400, 0))
+    found, expected = asyncio.run(compare()), empty.check_traffic(other_questions)
     assert (found.holds, found.feature, found.queries) == (expected.holds, expected.feature, expected.queries)
     assert found.unanswerable == pytest.approx(expected.unanswerable, abs=0.001)

@@ -12,8 +12,8 @@ TARGET = {"target_precision": 0.8}
 
 
 @pytest.fixture
-def full(encoder, corpus):
-    with ConfidenceIndex(":memory:", encoder) as index:
+def full(tmp_path, encoder, corpus):
+    with ConfidenceIndex(tmp_path / "index", encoder) as index:
         index.add(corpus[0], labels=corpus[1])
         yield index
 

@@ -445,8 +445,8 @@ def test_the_same_as_coroutines(encoder, rows, questions):
     assert (found.bounds.judged, len(judged)) == (1, 1)
 
 
-def test_what_one_tenants_answers_have_shown_raises_no_other_tenants_threshold(encoder, rows, questions):
-    with ConfidenceIndex(":memory:", encoder, settings=IndexSettings(tenant_key="shop")) as index:
+def test_what_one_tenants_answers_have_shown_raises_no_other_tenants_threshold(tmp_path, encoder, rows, questions):
+    with ConfidenceIndex(tmp_path / "index", encoder, settings=IndexSettings(tenant_key="shop")) as index:
         north, south = index.tenant("north"), index.tenant("south")
         for view in (north, south):
             view.add(**rows)
