@@ -86,14 +86,14 @@ def drawing(searches: list[Search]) -> str:
     height = TOP + len(searches) * (PANEL + 16) + 8
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        'role="img" aria-label="Group confidence, confidence, score and chance to be right of two questions">',
+        'role="img" aria-label="Group, query and item confidence, score and chance to be right of two questions">',
         f"<style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}" rx="6" fill="#ffffff"/>',
         f'<text class="title" x="{MARGIN}" y="36">From groups to an answer: one clear question, one unclear</text>',
         f'<text class="note" x="{MARGIN}" y="62">Left: one group of the question, its probability for each code. The '
         "largest is the group confidence.</text>",
-        f'<text class="note" x="{MARGIN}" y="82">Right: all groups, one bar each, from 0 to 1. The mean of the bars is '
-        "the number beside them.</text>",
+        f'<text class="note" x="{MARGIN}" y="82">Right: all groups, one bar each, from 0 to 1. Their mean is the '
+        "number beside them, of a query with its familiarity.</text>",
     ]
     for number, one in enumerate(searches):
         parts += panel(one, TOP + number * (PANEL + 16))
@@ -119,13 +119,16 @@ def panel(one: Search, y: int) -> list[str]:
         parts += strip(title, values, ink, top)
         parts.append(f'<text class="number" x="{NUMBER_X}" y="{top + 26}">{name} {mean:.2f}</text>')
         top += STRIP + STRIP_GAP
+    parts.append(
+        f'<text class="note" x="{NUMBER_X}" y="{y + 136}">familiarity {result.query_familiarity:.2f} is in it</text>'
+    )
     verdict = "doubtful" if result.uncertain else result.decision
     parts += [
         f'<text class="number" x="{NUMBER_X}" y="{top - STRIP_GAP + 16}">'
         f"chance to be right {result.confidence:.2f}</text>",
         f'<text class="note" x="{NUMBER_X}" y="{top - STRIP_GAP + 34}">calibrated, out of all these</text>',
         f'<text class="note" x="{MARGIN}" y="{y + PANEL - 34}">{verdict}: {escape(result.reason)}</text>',
-        f'<text class="note" x="{MARGIN}" y="{y + PANEL - 14}">confidence of the promise that {PRECISION:.0%} of the '
+        f'<text class="note" x="{MARGIN}" y="{y + PANEL - 14}">certainty of the promise that {PRECISION:.0%} of the '
         "answers are right: 90%</text>",
     ]
     return parts

@@ -64,6 +64,19 @@ _METRICS = (
     "cov@95 is the share that is answered if 95 % of the answers are to be right\n"
     "AUROC oos is how well the number tells queries that have no answer"
 )
+_CALIBRATION = (
+    "expected calibration error is the mean gap between the chance and the share that is right; Brier score the mean "
+    "squared one of a query; of both, lower is better"
+)
+_REACHED = (
+    "right is the share of answers that are, answered that of all queries\n"
+    "answerable and unanswerable are the shares answered of queries with and without an answer"
+)
+_HISTORY = (
+    "AUROC is how well the chance to be right tells right answers from wrong ones; .5 is not at all\n"
+    "ECE is the expected calibration error: the mean gap between that chance and the share that is right\n"
+    "answered is the share of queries that is answered, at each precision"
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -425,7 +438,7 @@ def _sharded(placement: Placement | None) -> str:
 
 
 def thresholds(console: Console, found: Sequence[PrecisionThreshold]) -> None:
-    """Print the confidence threshold for each target precision."""
+    """Print the least chance to be right for each target precision."""
     table = _table(("precision", "right"), ("least chance", "right"), ("coverage", "right"), ("why", "left"))
     for each in found:
         threshold = "none" if each.threshold is None else f"{each.threshold:.3f}"
@@ -455,14 +468,14 @@ def history(console: Console, found: Sequence[QualityEntry]) -> None:
         told = ", ".join(answered) or "nothing promised"
         table.add_row(f"{when:%Y-%m-%d %H:%M}", f"{entry.queries:,}", *figures, what, told)
     console.print(table)
-    console.print("the last column has the share of queries that is answered, at each precision", style="dim")
+    console.print(_HISTORY, style="dim")
 
 
 def groups(console: Console, by: str, found: Mapping[float, Sequence[GroupPromise]]) -> None:
     """Print the labels or tenants that fall short of each target precision, and how many are not promised it."""
     table = _table(
         ("precision", "right"), (by, "left"), ("judged", "right"), ("right at the threshold of all", "left"),
-        ("confidence", "right"),
+        ("least chance", "right"),
     )  # fmt: skip
     for target, rows in found.items():
         short = [row for row in rows if row.falls_short]
@@ -522,7 +535,9 @@ def evaluation(console: Console, found: IndexEvaluation, by: Sequence[str] = ())
         console.print(f"nothing is promised for these searches: {found.no_promise}", style="dim")
     else:
         console.print(f"chance to be right: expected calibration error {found.ece:.3f}, Brier score {found.brier:.3f}")
+        console.print(_CALIBRATION, style="dim")
         console.print(_reached(found.precisions))
+        console.print(_REACHED, style="dim")
     for name in by:
         _slices(console, name, found.slices(name, target=found.lowest_promise))
     if by and found.lowest_promise is not None:

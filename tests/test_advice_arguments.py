@@ -271,7 +271,7 @@ def test_few_results_are_calibrated_with_the_other_method():
 
 def test_a_precision_is_shown_by_more_queries_or_asked_for_lower():
     advice = Advice(
-        " queries cannot show a precision of … with a confidence of …: even without an error it takes …; "
+        " queries cannot show a precision of … with a certainty of …: even without an error it takes …; "
         "calibrate on more, or ask for less"
     )
     found = threshold_for_precision(np.linspace(0.5, 1, 10), np.ones(10), 0.95)

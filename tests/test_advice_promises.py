@@ -51,7 +51,7 @@ def test_the_share_is_estimated_from_enough_queries_or_stated():
 
 def test_a_precision_that_cannot_be_promised_is_asked_for_lower_or_calibrated_on_more():
     advice = Advice(
-        "no threshold reaches a precision of … with a confidence of … by these … queries, if …; the most that they can "
+        "no threshold reaches a precision of … with a certainty of … by these … queries, if …; the most that they can "
         "promise is …: ask for less, or calibrate on more queries, with more that have no answer"
     )
     few = PrecisionPromise.learn(*_judged(150, 0.1)).adapted(expected_unanswerable=0.6)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import shlex
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +32,7 @@ from fg_search.cli.options import (
     text_form,
 )
 from fg_search.cli.rows import ItemRows
-from fg_search.records import Record
+from fg_search.records import Record, RecordError
 from fg_search.records.found_encoding import AUTO, find_encoding
 from fg_search.records.read import has_encoding
 
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from fg_search.records.found_columns import FoundColumns
 
 TARGETS = (0.95, 0.9, 0.8)
+_NUMBERS = {2: "Two", 3: "Three"}
+_FEWEST_TEXTS = 2
 _WORDS = 8  # of a text that is taken for a query
 _ASKED = 40  # texts that are tried as queries
 _ELSEWHERE = (
@@ -96,14 +100,18 @@ def quickstart(
     columns = find_columns(file, text=text, label=label, id=id, **form)
     folder = output or Path(f"{file.name.split('.')[0]}-search")
     if folder.exists():
-        raise typer.BadParameter(f"there is {str(folder)!r} already; name another folder: --output FOLDER")
+        raise _taken(folder)
     if not as_json:
         _say_columns(file, columns, form["encoding"], model)
     read: dict[str, Any] = {"text": columns.text, "label": columns.label, "id": columns.id, **form}
     rows = ItemRows.scan(file, on_error, ids=None, types=types or (), **read)
     records = list(rows)
-    with _made(folder, columns, records, model, cache_folder(cache, no_cache=no_cache), trust_remote_code) as index:
-        target = _calibrated(index)
+    _check_texts(file, records)
+    with (
+        _claimed(folder),
+        _made(folder, columns, records, model, cache_folder(cache, no_cache=no_cache), trust_remote_code) as index,
+    ):
+        target = _calibrated(index, columns)
         least = HARDLY_ANSWERABLE if target is None else None
         doubt: dict[str, Any] = {"target_precision": target, "min_query_confidence": least, "on_uncertain": "abstain"}
         results = _three(index, records, columns, doubt)
@@ -122,7 +130,7 @@ def quickstart(
             }
         )
         return
-    console.print("\n[bold]Three searches[/bold], since you have asked nothing yet:\n")
+    console.print(f"\n[bold]{_NUMBERS[len(results)]} searches[/bold], since you have asked nothing yet:\n")
     for result in results:
         display.result(console, replace(result, hits=result.hits[:2]))
     display.legend(console, results[0])
@@ -133,6 +141,35 @@ def quickstart(
     for what, command in following.items():
         console.print(f"  [dim]# {what}[/dim]", soft_wrap=True)
         console.print(f"  {command}", markup=False, soft_wrap=True)
+
+
+def _taken(folder: Path) -> typer.BadParameter:
+    return typer.BadParameter(f"there is {str(folder)!r} already; name another folder: --output FOLDER")
+
+
+def _check_texts(file: Path, records: Sequence[Record]) -> None:
+    """Refuse what no head can learn from.
+
+    Raises:
+        RecordError: There are not two different texts.
+    """
+    different = len({record.text for record in records})
+    if different < _FEWEST_TEXTS:
+        raise RecordError(file, f"{counted(different, 'text', 'different texts')} to learn from; it takes two at least")
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """A new folder, which goes again if it is not finished: the same command can be given once more."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:  # another process was first
+        raise _taken(folder) from None
+    try:
+        yield
+    except BaseException:  # Ctrl-C, too
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _say_columns(file: Path, columns: FoundColumns, encoding: str | None, model: str) -> None:
@@ -181,12 +218,15 @@ def _twice(rows: int) -> str:
     return f", {counted(rows, 'row', 'rows')} twice" if rows else ""
 
 
-def _calibrated(index: ConfidenceIndex) -> float | None:
+def _calibrated(index: ConfidenceIndex, columns: FoundColumns) -> float | None:
     """The highest usual precision that can be promised, estimated from the items; ``None`` if there is none."""
+    if columns.label is None:
+        log.print("not calibrated: there are no labels to learn it from; judged queries teach it", style="dim")
+        return None
     try:
         with announced("calibrating on the items themselves: three heads learn from parts of them", "calibrated"):
             learned = index.calibrate()
-    except ValueError as error:  # no labels, or too few: only familiarity tells then
+    except ValueError as error:  # too few labels: only familiarity tells then
         log.print(f"not calibrated: {error}", style="dim", markup=False, soft_wrap=True)
         return None
     promised = next((target for target in TARGETS if learned.threshold(target)), None)

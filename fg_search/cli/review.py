@@ -43,6 +43,7 @@ MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Only items w
 Diverse = Annotated[
     bool, typer.Option("--diverse", help="Keep near-duplicates apart, so that a reviewer sees different items.")
 ]
+_BY_ENDING = "by the file's ending: jsonl, else csv"
 _ISSUES: list[Kind] = ["contradicted", "outlier", "conflicting", "duplicate"]
 
 
@@ -159,7 +160,9 @@ def confused(
 def export(
     file: Annotated[Path, typer.Argument(help="File to write.", show_default=False)],
     location: IndexLocation,
-    form: Annotated[TableForm, typer.Option("--format", help="Format of the file.")] = "csv",
+    chosen: Annotated[
+        TableForm | None, typer.Option("--format", help="Format of the file.", show_default=_BY_ENDING)
+    ] = None,
     kind: Annotated[
         Kind | None,
         typer.Option(
@@ -189,6 +192,7 @@ def export(
     from fg_search.integrations import argilla
     from fg_search.review.exports import formats as forms
 
+    form = chosen or _form_of(file)
     _check_export(file, kind)
     likely = min_score is None and form != "cleanlab" and kind in (None, "contradicted")
     least = LIKELY_WRONG if likely else min_score
@@ -232,6 +236,14 @@ def export(
         say(f"settings of the dataset: {argilla.ARGILLA_SETTINGS} with labels = {labels!r}")
 
 
+def _form_of(file: Path) -> Literal["csv", "jsonl"]:
+    """The format that a file's ending tells."""
+    ending = file.suffix.lower()
+    if ending == ".json":
+        raise typer.BadParameter(f"{str(file)!r} may be for Label Studio or Argilla; say which: --format label-studio")
+    return "jsonl" if ending in (".jsonl", ".ndjson") else "csv"
+
+
 def _check_export(file: Path, kind: Kind | None) -> None:
     if file.exists():
         raise typer.BadParameter(f"there is a file {str(file)!r} already")
@@ -245,7 +257,9 @@ def _check_export(file: Path, kind: Kind | None) -> None:
 def import_(
     file: Annotated[Path, typer.Argument(help="File with the chosen labels.", show_default=False)],
     location: IndexLocation,
-    form: Annotated[Form, typer.Option("--format", help="Format of the file.")] = "csv",
+    chosen: Annotated[
+        Form | None, typer.Option("--format", help="Format of the file.", show_default=_BY_ENDING)
+    ] = None,
     ids: Annotated[
         IdsAs,
         typer.Option("--ids", help="Read ids as JSON, as they are exported, or as text, as in a table of your own."),
@@ -274,6 +288,7 @@ def import_(
     from fg_search.cli.corrections import CorrectionsForm, read_corrections
     from fg_search.review.decisions import labels_decided
 
+    form = chosen or _form_of(file)
     if control is not None and form not in ("label-studio", "argilla"):
         raise typer.BadParameter(f"a {form} file has no controls; leave --control out")
     if delimiter is not None and form != "csv":

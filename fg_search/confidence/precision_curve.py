@@ -124,7 +124,7 @@ class PrecisionCurve:
             precision,
             self.queries,
             f"at {threshold:.4g} and above, {coverage:.1%} of the queries are answered, {precision:.1%} of them right, "
-            f"if {self.share}; new ones reach a precision of {target:.1%} with a confidence of {1 - self.delta:.0%} "
+            f"if {self.share}; new ones reach a precision of {target:.1%} with a certainty of {1 - self.delta:.0%} "
             f"({self.queries:,} judged queries)",
             self.share,
         )
@@ -133,12 +133,12 @@ class PrecisionCurve:
         needed = fewest_answers(target, self.delta)
         if needed > self.queries:
             return (
-                f"{self.queries} queries cannot show a precision of {target:.1%} with a confidence of "
+                f"{self.queries} queries cannot show a precision of {target:.1%} with a certainty of "
                 f"{1 - self.delta:.0%}: even without an error it takes {needed}; calibrate on more, or ask for less"
             )
         best = float(self.lower.max())
         return (
-            f"no threshold reaches a precision of {target:.1%} with a confidence of {1 - self.delta:.0%} by these "
+            f"no threshold reaches a precision of {target:.1%} with a certainty of {1 - self.delta:.0%} by these "
             f"{self.queries:,} queries, if {self.share}; the most that they can promise is {_floor(best)}: ask for "
             "less, or calibrate on more queries, with more that have no answer"
         )

@@ -123,7 +123,7 @@ def threshold_for_precision(
         len(scores),
         f"at {scores[chosen - 1]:.4g} and above, {coverage:.1%} of {len(scores):,} queries are answered, "
         f"{precision:.1%} of them right; "
-        f"new ones reach a precision of {target:.1%} with a confidence of {1 - delta:.0%}",
+        f"new ones reach a precision of {target:.1%} with a certainty of {1 - delta:.0%}",
     )
 
 
@@ -157,10 +157,10 @@ def _why_none(queries: int, target: float, delta: float) -> str:
     needed = fewest_answers(target, delta)
     if needed > queries:
         return (
-            f"{queries} queries cannot show a precision of {target:.1%} with a confidence of {1 - delta:.0%}: "
+            f"{queries} queries cannot show a precision of {target:.1%} with a certainty of {1 - delta:.0%}: "
             f"even without an error it takes {needed}; calibrate on more, or ask for less"
         )
     return (
-        f"no threshold reaches a precision of {target:.1%} with a confidence of {1 - delta:.0%} on these {queries:,} "
+        f"no threshold reaches a precision of {target:.1%} with a certainty of {1 - delta:.0%} on these {queries:,} "
         "queries: the most confident answers contain too many errors"
     )

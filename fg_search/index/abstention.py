@@ -84,8 +84,12 @@ def assess_hits(
     share = None if calibration is None else calibration.share
     result = replace(assessed, hits=hits, unanswerable_share=None if share is None else share.value)
     confidence = result.confidence
-    if confidence is None or threshold is None:
+    if confidence is None:
         return result
+    if threshold is None:
+        if result.uncertain or options.min_query_confidence is not None:  # decided by the query's own confidence
+            return result
+        return replace(result, reason=f"chance to be right {confidence:.2f}; no precision was asked for")
     result = replace(result, threshold=threshold.threshold)
     before = f"{result.reason}; " if result.uncertain else ""
     if threshold.threshold is None:

@@ -65,7 +65,7 @@ def pretended_queries(
     if len(kinds) < _FEWEST_LABELS or counts.max() < 2:
         raise ValueError(
             f"{len(kinds)} labels are too few to pretend that some are unknown, or none has two items; calibrate on "
-            "judged queries: index.calibrate(queries, relevant=labels_or_ids)"
+            "judged queries"
         )
     rng = np.random.default_rng(seed)
     part_of_label = {str(label): i % _LEFT_OUT for i, label in enumerate(rng.permutation(kinds).tolist())}

@@ -65,12 +65,12 @@ class AnswerAudit:
 
     @property
     def is_proved(self) -> bool:
-        """Whether the target is proved, with a confidence of 90 %."""
+        """Whether the target is proved, with a certainty of 90 %."""
         return self.bounds.lower >= self.target
 
     @property
     def is_refuted(self) -> bool:
-        """Whether the target is refuted, with a confidence of 90 %."""
+        """Whether the target is refuted, with a certainty of 90 %."""
         return self.bounds.upper < self.target
 
     def __str__(self) -> str:
@@ -84,7 +84,7 @@ class AnswerAudit:
             said = "proved" if self.is_proved else refuted if self.is_refuted else "neither proved nor refuted yet"
             parts.append(
                 f"{found.right} of {found.judged} judged answers are right: the precision is {found.lower:.1%} to "
-                f"{found.upper:.1%}, each with a confidence of 90.0%; {self.target:.1%} is {said}"
+                f"{found.upper:.1%}, each with a certainty of 90.0%; {self.target:.1%} is {said}"
             )
         if self.was_raised and self.threshold.threshold is not None:
             parts.append(f"the promise was broken, and the threshold is higher now: {self.threshold.reason}")

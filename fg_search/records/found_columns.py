@@ -20,6 +20,8 @@ _TITLES = ("title", "name", "headline", "subject", "product")
 _LABELS = ("label", "category", "class", "intent", "topic", "kind", "type", "department", "group", "genre", "tag")
 _IDS = ("id", "uuid", "guid", "sku", "key", "isbn", "asin", "ean", "number", "no", "nr", "code")
 _FEW_WORDS = 3  # a text has at least so many, on average
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+"""A character of Thai, Lao, Burmese, Khmer, Japanese or Chinese, which are written without spaces."""
 _CHOSEN = "chosen"
 _NEARLY = 0.9  # share of values that are different
 _EXAMPLES = 2  # of a label, on average
@@ -87,13 +89,28 @@ def find_columns(
     free.pop(found_id[0] or "", None)
     found_label = (label, _CHOSEN) if label else _label(free)
     free.pop(found_label[0] or "", None)
+    _check_header(path, texts[0], columns[found_label[0]] if found_label[0] else None)
     why = {"text": texts[1], "label": found_label[1], "id": found_id[1]}
     return FoundColumns(texts[0], found_label[0], found_id[0], why, tuple(free))
 
 
+def _check_header(path: Path, texts: Sequence[str], label: _Column | None) -> None:
+    """Refuse a file without names of columns, whose first row would be lost to them.
+
+    Raises:
+        RecordError: The text's name is a text, and the label's one of the labels.
+    """
+    if label is not None and label.is_own_value and all(_words(name) >= _FEW_WORDS for name in texts):
+        raise RecordError(
+            path,
+            f"the first line looks like a row: {texts[0]!r}, {label.name!r}; put a line with the names of the columns "
+            "before it, such as text,label",
+        )
+
+
 @dataclass(frozen=True)
 class _Column:
-    """What is known of a column: values, those that are filled, and words of a value on average."""
+    """What is known of a column: values, those that are filled, words of a value, and whether its name is one."""
 
     name: str
     rows: int
@@ -101,6 +118,7 @@ class _Column:
     distinct: int
     words: float
     is_text: bool
+    is_own_value: bool
 
     @classmethod
     def of(cls, name: str, rows: Sequence[Mapping[str, Any]], *, decimal_commas: bool) -> _Column:
@@ -110,9 +128,9 @@ class _Column:
         for value in filled:
             types.add({name: value})
         texts = [value for value in filled if isinstance(value, str)]
-        words = sum(len(text.split()) for text in texts) / max(len(texts), 1)
+        words = sum(map(_words, texts)) / max(len(texts), 1)
         is_text = bool(texts) and len(texts) == len(filled) and not types.found()
-        return cls(name, len(rows), len(filled), len(set(map(repr, filled))), words, is_text)
+        return cls(name, len(rows), len(filled), len(set(map(repr, filled))), words, is_text, name in filled)
 
     @property
     def is_nearly_unique(self) -> bool:
@@ -121,6 +139,18 @@ class _Column:
     @property
     def is_label(self) -> bool:
         return 2 <= self.distinct <= self.filled / _EXAMPLES
+
+    @property
+    def why_no_label(self) -> str:
+        """What keeps a column from being a label, in words."""
+        if self.distinct < 2:
+            return "has no value" if self.distinct == 0 else "has one value only"
+        return f"has {self.distinct:,} values in {self.filled:,} rows, fewer than {_EXAMPLES} rows each"
+
+
+def _words(text: str) -> int:
+    """Words of a text, where two characters of a script without spaces count as one."""
+    return len(_UNSPACED.sub(" ", text).split()) + (len(_UNSPACED.findall(text)) + 1) // 2
 
 
 def find_named(columns: Iterable[str], known: Sequence[str]) -> str | None:
@@ -199,4 +229,8 @@ def _label(columns: Mapping[str, _Column]) -> tuple[str | None, str]:
         return texts[0], f"no other column has a few texts again and again; it has {possible[texts[0]].distinct:,}"
     if texts:
         return None, f"{listed(texts)} could be one: say which (--label). Without, groups of like texts are learned"
-    return None, "no column has a few values again and again. Groups of like texts are learned in its place"
+    in_its_place = "Groups of like texts are learned in its place"
+    called = find_named(columns, _LABELS)
+    if called is not None:
+        return None, f"{called!r} is called so, but {columns[called].why_no_label}. {in_its_place}"
+    return None, f"no column has a few values again and again. {in_its_place}"

@@ -26,6 +26,8 @@ _UNUSED = bytes([0x81, 0x8D, 0x8F, 0x90, 0x9D])  # which cp1252 gives no meaning
 def find_encoding(path: Path) -> str:
     """Find the encoding: by its mark, else UTF-8 if it is that, else the usual one of spreadsheets on Windows.
 
+    Zero bytes are of no text in these two: where they are in every other place, it is UTF-16 without its mark.
+
     Raises:
         RecordError: The file cannot be read.
     """
@@ -37,6 +39,9 @@ def find_encoding(path: Path) -> str:
         raise RecordError(path, f"cannot be read: {error}") from None
     for mark, name in _MARKS:
         if start.startswith(mark):
+            return name
+    for name, zeros, others in (("utf-16-le", start[1::2], start[::2]), ("utf-16-be", start[::2], start[1::2])):
+        if zeros.count(0) > len(zeros) / 2 and not others.count(0):
             return name
     try:
         codecs.getincrementaldecoder("utf-8")().decode(start)  # its last character may be cut in two

@@ -33,9 +33,10 @@ class ItemScores:
     outliers: int
 
     def __str__(self) -> str:
+        outliers = "outlier" if self.outliers == 1 else "outliers"
         return (
             f"{self.items:,} items compared: {self.conflicting:,} with near-duplicates of another label, "
-            f"{self.duplicates:,} with the same text as others, {self.outliers:,} outliers"
+            f"{self.duplicates:,} with the same text as others, {self.outliers:,} {outliers}"
         )
 
 

@@ -34,7 +34,7 @@ from fg_search.web.parameters import (
 from fg_search.web.site import FormFields, FormLists
 
 LISTED = 50  # items on a page
-COLUMNS = {"label": "Label", "confidence": "Confidence", "familiarity": "Familiarity", "wrong": "Label wrong"}
+COLUMNS = {"label": "Label", "confidence": "Item confidence", "familiarity": "Familiarity", "wrong": "Label wrong"}
 
 _LABELS = 1000  # labels offered for completion
 _SHOWN = 4  # values of the payload

@@ -20,7 +20,7 @@ from fg_search.web.site import Site, link
 
 COLOURS = {
     "label": "Label",
-    "confidence": "Confidence",
+    "confidence": "Item confidence",
     "familiarity": "Familiarity",
     "wrong": "Suggested label differs",
 }

@@ -53,7 +53,7 @@ class Found:
 
     Attributes:
         result: The decision and the hits.
-        threshold: Confidence that the result had to reach, if a target precision was set.
+        threshold: Chance to be right that the result had to reach, if a target precision was set.
         is_checked: Whether the query set any requirement that the result could fail.
         doubt: Why the page doubts a result that the index, of which no precision was asked, does not.
         notices: Notes for the user on how the search was done.

@@ -101,6 +101,19 @@ def test_the_form_of_a_file_is_chosen_with_format(run, own, tmp_path):
     assert "2 decisions" in _done(run("import", file, "--format", "jsonl", "--index", own))[0]
 
 
+def test_the_form_of_a_file_is_that_of_its_ending(run, own, tmp_path):
+    file = tmp_path / "e.jsonl"
+    export = ("--kind", "ambiguous", "--limit", 2, "--index", own)
+    _done(run("export", file, *export))
+    rows = [{**json.loads(row), "corrected_label": "loan"} for row in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert "2 decisions" in _done(run("import", file, "--index", own))[0]
+    advice = Advice("… may be for Label Studio or Argilla; say which: --format label-studio")
+    for command in (("export", tmp_path / "e.json", *export), ("import", tmp_path / "e.json", "--index", own)):
+        assert advice.is_in(_failed(run(*command)).replace("│", ""))
+    _done(run("export", tmp_path / "e.json", "--format", "label-studio", *export))
+
+
 def test_an_import_is_saved_as_utf_8_or_its_encoding_is_named(run, own, tmp_path):
     file = tmp_path / "e.csv"
     content = 'id,corrected_label\n"""c""",café\n'

@@ -54,6 +54,17 @@ def test_a_column_is_named_where_none_is_found(tmp_path):
     assert find_columns(tmp_path / "b.csv", label="brand").label == "brand"
 
 
+def test_a_first_row_is_not_taken_for_names_of_columns(tmp_path):
+    rows = "where is my parcel,post\nI lost my card,card\n" * 3
+    (tmp_path / "a.csv").write_text(rows)
+    with Advice(
+        "the first line looks like a row: …, …; put a line with the names of the columns before it, such as text,label"
+    ).raised(RecordError):
+        find_columns(tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text(f"text,label\n{rows}")
+    assert find_columns(tmp_path / "a.csv").label == "label"
+
+
 def test_columns_of_judged_queries_are_named(run, tmp_path):
     (tmp_path / "asked.csv").write_text("nr;Question;right\n1;my card pin;card\n2;zebra;\n")
     command = ("calibrate", "--queries", tmp_path / "asked.csv", "--index", tmp_path / "idx")

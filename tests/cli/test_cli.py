@@ -359,7 +359,7 @@ def test_evaluate_slices_and_writes_a_report(run, own_index, tmp_path):
     code, out, err = run(*evaluate)
     assert code == 0, err
     assert "R@1 is over the" in out
-    for name in ("nAUC", "unanswerable", "by colour", "blue"):
+    for name in ("nAUC", "unanswerable are the shares", "Brier score the mean squared", "by colour", "blue"):
         assert name in out
     assert "short of" in out
     targets = {each["target"] for each in json.loads(run(*evaluate, "--json")[1])["slices"]}

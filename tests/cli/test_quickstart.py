@@ -99,3 +99,20 @@ def test_types_of_columns_can_be_chosen(run, shop, model):
     assert (code, "no column 'weight'" in err) == (1, True)
     code, _, err = run(*again, "--types", "note=float")
     assert (code, "'note' holds 'größe', which is no float" in err) == (1, True)
+
+
+def test_what_is_not_finished_leaves_no_folder(run, shop, model, monkeypatch):
+    quick = ("quickstart", "shop.csv", "--model", model, "--json", "-o", shop / "new")
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(ConfidenceIndex, "calibrate", _interrupt)
+        assert run(*quick)[0] == 130
+    assert not (shop / "new").exists()
+    (shop / "one.csv").write_text("text\nmy card\nmy card\n")
+    code, _, err = run("quickstart", "one.csv", "--model", model)
+    assert (code, "1 text to learn from; it takes two at least" in err) == (1, True)
+    assert not (shop / "one-search").exists()
+    assert run(*quick)[0] == 0
+
+
+def _interrupt(*args, **options):
+    raise KeyboardInterrupt

@@ -64,8 +64,7 @@ def test_what_needs_judged_queries_says_so(encoder, rows, questions):
     with ConfidenceIndex(":memory:", encoder) as index:
         index.add(rows["texts"][:20], labels=["one"] * 10 + ["two"] * 10)
         advice = Advice(
-            "… labels are too few to pretend that some are unknown, or none has two items; calibrate on judged "
-            "queries: index.calibrate(queries, relevant=labels_or_ids)"
+            "… labels are too few to pretend that some are unknown, or none has two items; calibrate on judged queries"
         )
         with advice.raised():
             index.calibrate()

@@ -121,6 +121,12 @@ def test_both_confidences_can_make_a_result_uncertain(calibrated):
     assert calibrated.search(UNKNOWN, target_precision=0.9, min_query_confidence=0.0).uncertain
 
 
+def test_without_a_target_the_reason_is_the_chance_to_be_right(calibrated):
+    result = calibrated.search(QUESTION)
+    assert result.reason == f"chance to be right {result.confidence:.2f}; no precision was asked for"
+    assert calibrated.search(QUESTION, min_query_confidence=0.1).reason.startswith("query confidence")
+
+
 def test_a_precision_that_nothing_can_promise_makes_every_result_uncertain(calibrated):
     result = calibrated.search(QUESTION, target_precision=0.9999)
     assert result.uncertain

@@ -27,6 +27,7 @@ SHOP = [f"A{i},Tent {i},A tent for {i} people on tour,{('tents', 'boots')[i % 2]
         ("question,answer_id", ["where is it,7", "what is that,8"], (("question",), None, "answer_id")),
         ("name,colour,brand", ["a,red,x", "b,blue,y", "c,red,x", "d,blue,y"], (("name",), None, None)),
         ("name", ["one", "two"], (("name",), None, None)),
+        ("文本,类别", ["我的包裹在哪里呢,物流", "请退还我的钱,付款"] * 2, (("文本",), "类别", None)),
     ],
 )
 def test_columns_are_found_by_their_names_and_values(tmp_path, header, rows, expected):
@@ -50,6 +51,20 @@ def test_columns_that_are_named_are_taken(tmp_path):
 def test_a_file_without_texts_says_which_option_names_one(tmp_path):
     with pytest.raises(RecordError, match="--text COLUMN; there are 'x', 'y'"):
         find_columns(table(tmp_path, "x,y", ["1,2", "3,4"]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "why"),
+    [
+        ("xx", "has one value only"),
+        ("xy", "has 2 values in 2 rows, fewer than 2 rows each"),
+        (["", ""], "has no value"),
+    ],
+)
+def test_why_a_column_is_no_label_is_said(tmp_path, labels, why):
+    found = find_columns(table(tmp_path, "text,label", [f"a text,{label}" for label in labels]))
+    assert found.label is None
+    assert found.why["label"].startswith(f"'label' is called so, but {why}.")
 
 
 def test_types_are_those_of_all_cells():
@@ -147,7 +162,7 @@ def test_several_columns_make_one_text_and_are_kept(tmp_path):
         read_records(table(tmp_path, "title,description,more", [", ,x"]), text=["title", "description"])
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252"])
 def test_an_encoding_is_found(tmp_path, encoding):
     path = table(tmp_path, "text,label", ["Größe | 5 €,x", "Schön,y"], encoding=encoding)
     assert read_records(path, text="text", encoding="auto")[0].text == "Größe | 5 €"

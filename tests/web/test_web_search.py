@@ -126,7 +126,7 @@ def test_familiarity_is_shown_and_asked_for(browse, common, encoder):
     client = browse(common)
     page = client.get("/", params={"q": "zebra my pizza", "limit": 3, "doubtful": "show"})
     familiarity = encoder.encode(["zebra my pizza"]).familiarity[0]
-    assert f"Familiarity of the question {familiarity:.2f}" in shown(page)
+    assert f"Query familiarity {familiarity:.2f}" in shown(page)
     assert shown(page).count(" Familiarity 1.00") == 3
     least = client.get("/", params={"q": "card", "min_familiarity": "1", "familiarity_weight": "2"})
     assert 'value="2"' in least.text

@@ -305,7 +305,7 @@ async function show(row) {
   here.replaceChildren(
     element("p", item.text, { className: "text", dir: "auto" }),
     labels,
-    element("p", `Confidence ${number(map.confidence[row])}, familiarity ${number(map.familiarity[row])}`, { className: "hint" }),
+    element("p", `Item confidence ${number(map.confidence[row])}, familiarity ${number(map.familiarity[row])}`, { className: "hint" }),
     links,
   );
 }
