@@ -206,12 +206,13 @@ def relabel(
     location: IndexLocation,
     id: Annotated[str, typer.Option("--id", help="Column of the id.")] = "id",  # noqa: A002
     label: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--label",
             help="Column of the right label; an empty value means unknown, and in corrected_label no correction.",
+            show_default="label, and of an export corrected_label",
         ),
-    ] = "label",
+    ] = None,
     ids: Ids = None,
     delimiter: Delimiter = None,
     encoding: Encoding = None,

@@ -20,9 +20,9 @@ from fg_search.ids import UserId, id_from_json, other_forms, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, iterate_records, read_records
 from fg_search.records.column_types import ColumnType, ColumnTypes, chosen_types, typed
 from fg_search.records.judged import JudgedRows, read_judged
-from fg_search.records.read import is_table, may_have_decimal_commas
-from fg_search.records.record import listed
-from fg_search.review.exports.fields import CORRECTED, FIELDS
+from fg_search.records.read import is_table, iterate_rows, may_have_decimal_commas
+from fg_search.records.record import Row, listed
+from fg_search.review.exports.fields import CORRECTED, SUGGESTED
 from fg_search.review.exports.spreadsheet import unescape
 
 if TYPE_CHECKING:
@@ -256,23 +256,24 @@ class LabelRows:
 def read_labels(
     path: Path,
     *,
-    label: str,
+    label: str | None,
     id: str,  # noqa: A002  # name of the column
     ids: IdsAs | None,
     form: Mapping[str, str | None],
     on_error: OnError,
 ) -> list[Record]:
-    """The rows of a file with right labels, also of one that ``fg-search export`` wrote.
+    """The rows of a file with right labels, also of one that ``fg-search export`` or the page wrote.
 
-    An empty cell of its column for corrections is no correction, and the ids of its CSV tables are JSON.
+    The right labels of such a file are in its column for corrections, unless another is named. An empty cell of that
+    is no correction, and the ids of its tables are JSON.
     """
+    first = next((row for row in iterate_rows(path, **form) if isinstance(row, Row)), None)
+    names = set() if first is None else set(first.values)
+    if label is None:
+        label = CORRECTED if {CORRECTED, SUGGESTED} & names else "label"
     columns: dict[str, str | None] = {"label": label, "id": id, **form}
     records = read_records(path, text=None, on_error=on_error, **columns)
-    names = {label, id, *records[0].payload}
-    is_exported = {*FIELDS, CORRECTED} <= names
-    is_exported_table = is_exported and is_table(path)
-    if is_exported and label != CORRECTED:
-        warn(f"{path} was written by `fg-search export`; its corrections are in another column: --label {CORRECTED}")
+    is_exported_table = {CORRECTED, SUGGESTED} <= names and is_table(path)
     if label == CORRECTED:
         records = [record for record in records if record.label is not None]
         if not records:

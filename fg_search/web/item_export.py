@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from fg_search.index.items import IndexedItem
-from fg_search.review.exports.fields import CORRECTED
+from fg_search.review.exports.fields import CORRECTED, SUGGESTED
 from fg_search.review.exports.spreadsheet import escape
 
 ExportForm = Literal["csv", "jsonl"]
 MEDIA_TYPES: dict[ExportForm, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
 
-_FIELDS = ("text", "label", "confidence", "familiarity", "suggested_label", "wrong", "decided")
+_FIELDS = ("text", "label", "confidence", "familiarity", SUGGESTED, "wrong", "decided")
 
 
 def exported(items: Iterable[IndexedItem], form: ExportForm) -> Iterator[str]:

@@ -180,16 +180,14 @@ def test_the_delimiter_is_said_as_the_shell_takes_it(run, own, tmp_path, delimit
     _done(run("index", tmp_path / "a.csv", "--delimiter", said, "--index", own))
 
 
-def test_corrections_are_taken_from_the_column_that_is_named(run, own, tmp_path):
+def test_new_labels_of_an_export_are_made_if_they_are_meant(run, own, tmp_path):
     _done(run("export", tmp_path / "e.csv", "--kind", "ambiguous", "--index", own))
     header, *rows = (tmp_path / "e.csv").read_text().splitlines()
     (tmp_path / "e.csv").write_text("\n".join([header, *(row + "loan" for row in rows)]) + "\n")
     arguments = ("relabel", tmp_path / "e.csv", "--id", "id", "--index", own)
-    _, err = _done(run(*arguments, "--label", "label"))
-    assert "--label corrected_label" in err
     advice = Advice("nothing was changed: … new; pass --new-label")
-    assert advice.is_in(_failed(run(*arguments, "--label", "corrected_label")))
-    out, _ = _done(run(*arguments, "--label", "corrected_label", "--new-label"))
+    assert advice.is_in(_failed(run(*arguments)))
+    out, _ = _done(run(*arguments, "--new-label"))
     assert "2 of 2 items" in out
 
 

@@ -121,7 +121,7 @@ def test_what_export_writes_as_a_table_is_what_relabel_and_import_take(run, made
     for row in rows:
         row["corrected_label"] = "'-new" if cell_id(row["id"]) in IDS else ""
     table(file, [list(rows[0]), *(row.values() for row in rows)])
-    code, out, err = run("relabel", file, "--index", made / "idx", "--label", "corrected_label", "--new-label")
+    code, out, err = run("relabel", file, "--index", made / "idx", "--new-label")
     assert (code, out) == (0, f"{len(IDS)} of {len(IDS)} items have another label now\n"), err
     assert labels_of(made, IDS) == dict.fromkeys(IDS, "-new")
     assert labels_of(made, ["d20"])["d20"] is not None
@@ -129,13 +129,16 @@ def test_what_export_writes_as_a_table_is_what_relabel_and_import_take(run, made
     assert (code, out.startswith(f"{len(IDS)} decisions taken")) == (0, True)
 
 
-def test_relabel_says_where_the_corrections_of_an_exported_table_are(run, made):
-    file = exported(run, made, "csv", "items.csv")
-    code, out, err = run("relabel", file, "--index", made / "idx")
-    assert (code, out.startswith("0 of 48 items")) == (0, True)
-    assert "--label corrected_label" in err
-    code, _, err = run("relabel", file, "--index", made / "idx", "--label", "corrected_label")
-    assert (code, "no row has a 'corrected_label'" in err) == (1, True)
+@pytest.mark.parametrize(("form", "name"), [("csv", "items.csv"), ("jsonl", "items.jsonl")])
+def test_an_export_without_corrections_takes_none_back(run, made, form, name):
+    file = exported(run, made, form, name)
+    with ConfidenceIndex(made / "idx") as index:
+        index.relabel({"3": "loan"})
+    code, _, err = run("relabel", file, "--index", made / "idx")
+    assert (code, "'corrected_label'" in err) == (1, True)
+    assert labels_of(made, ["3"]) == {"3": "loan"}
+    assert run("relabel", file, "--index", made / "idx", "--label", "label")[0] == 0  # asked for by name
+    assert labels_of(made, ["3"]) != {"3": "loan"}
 
 
 def test_what_export_writes_as_lines_is_what_relabel_and_import_take(run, made):
@@ -144,7 +147,7 @@ def test_what_export_writes_as_lines_is_what_relabel_and_import_take(run, made):
     for row in rows:
         row["corrected_label"] = "new" if row["id"] in IDS else None
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    code, out, _ = run("relabel", file, "--index", made / "idx", "--label", "corrected_label", "--new-label")
+    code, out, _ = run("relabel", file, "--index", made / "idx", "--new-label")
     assert (code, out) == (0, f"{len(IDS)} of {len(IDS)} items have another label now\n")
     assert labels_of(made, IDS) == dict.fromkeys(IDS, "new")
     assert run("import", file, "--index", made / "idx", "--format", "jsonl")[0] == 0

@@ -1,5 +1,6 @@
 """Fields of an item that the CSV and JSONL exports share."""
 
-FIELDS = ("id", "text", "label", "kind", "score", "suggested_label", "suggested_probability", "reason")
 ID = "id"
+SUGGESTED = "suggested_label"
+FIELDS = (ID, "text", "label", "kind", "score", SUGGESTED, "suggested_probability", "reason")
 CORRECTED = "corrected_label"  # the field to fill in
