@@ -68,7 +68,8 @@ def decide(
             raise ItemNotFoundError(no_item(user_id, ids_meant(target, [user_id])))
         check_new_labels(target, [label], allowed=new_label)
         done = target.decide(user_id, action, label, reviewer=reviewer, opinion_on=opinion_on)
-    what = {"delete": "is deleted", "unsure": "is left to somebody else"}.get(action, f"has the label {done.after!r}")
+    labelled = f"has the label {done.after!r}" + ("" if action == "keep" else ", by which searches go after a new fit")
+    what = {"delete": "is deleted", "unsure": "is left to somebody else"}.get(action, labelled)
     report(f"{done.id!r} {what}; `fg-search undo {done.number}` takes it back", done, as_json=as_json)
 
 

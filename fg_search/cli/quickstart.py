@@ -116,7 +116,7 @@ def quickstart(
         doubt: dict[str, Any] = {"target_precision": target, "min_query_confidence": least, "on_uncertain": "abstain"}
         results = _three(index, records, columns, doubt)
         items = len(index)
-    following = _following(folder, results, doubt)
+    following = _following(folder, results, doubt, has_ids=columns.id is not None)
     if as_json:
         print_json(
             {
@@ -219,7 +219,9 @@ def _twice(rows: int) -> str:
 
 
 def _calibrated(index: ConfidenceIndex, columns: FoundColumns) -> float | None:
-    """The highest usual precision that can be promised, estimated from the items; ``None`` if there is none."""
+    """What can be promised by an estimate from the items, a usual precision if there is one, or ``None``."""
+    from fg_search.index.calibration import WORTH_PROMISING
+
     if columns.label is None:
         log.print("not calibrated: there are no labels to learn it from; judged queries teach it", style="dim")
         return None
@@ -230,9 +232,14 @@ def _calibrated(index: ConfidenceIndex, columns: FoundColumns) -> float | None:
         log.print(f"not calibrated: {error}", style="dim", markup=False, soft_wrap=True)
         return None
     promised = next((target for target in TARGETS if learned.threshold(target)), None)
-    if promised is None:
-        log.print(f"no precision of {min(TARGETS):.0%} or more can be promised by the items alone", style="dim")
-    return promised
+    if promised is not None:
+        return promised
+    best = learned.best_precision
+    if best is None or best < WORTH_PROMISING:
+        log.print("nothing can be promised by the items alone; judged queries may promise something", style="dim")
+        return None
+    log.print(f"the items alone promise {best:.1%} right answers; judged queries may promise more", style="dim")
+    return best
 
 
 def _three(
@@ -264,17 +271,23 @@ def _label(result: SearchResult) -> str | None:
     return result.hits[0].label if result.hits else None
 
 
-def _following(folder: Path, results: Sequence[SearchResult], doubt: dict[str, Any]) -> dict[str, str]:
+def _following(
+    folder: Path, results: Sequence[SearchResult], doubt: dict[str, Any], *, has_ids: bool
+) -> dict[str, str]:
     """Commands to go on with, by what they do."""
     where = f"--index {shlex.quote(str(folder / 'index'))}"
     sure = "".join(f" --{name.replace('_', '-')} {value}" for name, value in doubt.items() if value is not None)
     return {
         "ask something; without a query it stays open and answers line by line": (
-            f"fg-search search {shlex.quote(results[0].query)} {where}{sure}"
+            f"fg-search search {shlex.quote(results[0].query)} {where}{sure}{' --show id' if has_ids else ''}"
         ),
         "look around on a page, and correct labels": f"fg-search serve {where}",
         "list labels that are probably wrong": (
             f"fg-search score {where} && fg-search review --kind contradicted {where}"
+        ),
+        "once some are corrected: have searches go by the right ones": (
+            f"fg-search fit --refresh {shlex.quote(str(folder / 'index'))} --output "
+            f"{shlex.quote(str(folder / 'encoder-2'))} && fg-search calibrate {where}"
         ),
         "once you have queries with their right label (columns text and label; an empty label: nothing here is right): "
         "how far to trust it": (f"fg-search calibrate --queries queries.csv --relevant label {where}"),

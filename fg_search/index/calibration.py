@@ -35,6 +35,8 @@ RelevantBy = Literal["label", "id"]
 
 TARGETS = (0.8, 0.9, 0.95, 0.99)
 """Target precisions that are usual."""
+WORTH_PROMISING = 0.5
+"""Least precision that is offered: a promise of less would be one of more wrong answers than right ones."""
 _FORMAT = 3
 _OF_CALIBRATOR = 2  # format up to which a calibration was one calibrator, and the queries that it was not fitted on
 _OF_FAMILIARITY = ("min_familiarity", "familiarity_weight")

@@ -45,12 +45,21 @@ def test_from_a_file_to_an_answer_and_an_abstention(run, shop, model):
     assert "English" not in out  # of a model that somebody chose, nothing is said
     assert "answer" in out
     assert "abstain" in out
-    search = next(line.strip() for line in out.splitlines() if "fg-search search" in line)
+    said = out.splitlines()
+    search = next(line.strip() for line in said if "fg-search search" in line)
+    assert search.endswith("--show id")
     with ConfidenceIndex(shop / "shop-search" / "index") as index:
         assert len(index) == 48
     code, out, err = run(*shlex.split(search)[1:], "--where", "price<6", "--json")
     assert code in (0, 4), err
     assert all(hit["payload"]["price"] < 6 for hit in json.loads(out)["hits"])
+    correct = next(line.strip() for line in said if "fit --refresh" in line)
+    with ConfidenceIndex(shop / "shop-search" / "index") as index:
+        index.relabel({"A0": "loan"})
+    for command in correct.split(" && "):
+        code, _, err = run(*shlex.split(command)[1:])
+        assert code == 0, err
+    assert (shop / "shop-search" / "encoder-2").is_dir()
     code, _, err = run("quickstart", "shop.csv", "--model", model)
     assert (code, "name another folder" in err) == (2, True)
 
