@@ -16,11 +16,10 @@ QUESTION = "please help my card is stolen"
 UNKNOWN = "my quantum"
 
 
-@pytest.fixture(scope="module", params=["edge", "memory"])
-def calibrated(request, tmp_path_factory, encoder, corpus, questions):
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory, encoder, corpus, questions):
     """The corpus, calibrated for searches with the usual options; no test changes it."""
-    location = tmp_path_factory.mktemp("calibrated") if request.param == "edge" else ":memory:"
-    with ConfidenceIndex(location, encoder) as index:
+    with ConfidenceIndex(tmp_path_factory.mktemp("calibrated"), encoder) as index:
         texts, labels = corpus
         ids = [f"d{i}" for i in range(len(texts))]
         index.add(texts, ids=ids, labels=labels, payloads=[{"parity": i % 2} for i in range(len(texts))])
