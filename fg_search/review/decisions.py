@@ -10,7 +10,7 @@ from warnings import warn
 from fg_search.errors import DecisionConflictError
 from fg_search.ids import UserId
 from fg_search.layout.keys import REVIEWED_KEY
-from fg_search.layout.logs import KEY
+from fg_search.layout.logs import KEY, now
 from fg_search.validation import check_label, check_text
 
 Action = Literal["accept", "keep", "label", "delete", "unsure", "undo"]
@@ -65,6 +65,20 @@ class ReviewDecision:
         """Rebuild an entry from what :meth:`to_payload` returned."""
         names = {attribute.name for attribute in fields(cls)}
         return cls(**{"before": None, "after": None, **{key: payload[key] for key in names & payload.keys()}})
+
+    def taken_back(self, number: int, reviewer: str) -> ReviewDecision:
+        """The entry that takes this one back, now."""
+        return ReviewDecision(
+            number=number,
+            id=self.id,
+            action="undo",
+            before=self.after,
+            after=self.before,
+            reviewer=reviewer,
+            time=now(),
+            undoes=self.number,
+            tenant=self.tenant,
+        )
 
     def to_unlogged(self, key: str) -> dict[str, Any]:
         """JSON values of an entry that is not in the log yet.

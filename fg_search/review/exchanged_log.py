@@ -15,7 +15,7 @@ from fg_search.index.decision_log import append_records, next_number
 from fg_search.index.logs import entries_in, in_log
 from fg_search.index.state import IndexState
 from fg_search.layout.history import History
-from fg_search.layout.logs import DECISION_LOG_INDEXES, ITEM, NUMBER, STAGE, decision_log, now
+from fg_search.layout.logs import DECISION_LOG_INDEXES, ITEM, NUMBER, STAGE, decision_log
 from fg_search.layout.points import payload_of
 from fg_search.review.decisions import ReviewDecision, check_reviewer
 from fg_search.review.deletions import history_of_deleted
@@ -112,17 +112,7 @@ async def take_back(
     undone = []
     for entry in standing:
         decision = ReviewDecision.of_payload(payload_of(entry))
-        undo = ReviewDecision(
-            number=next_number(state, max(known, decision.number)),
-            id=decision.id,
-            action="undo",
-            before=decision.after,
-            after=decision.before,
-            reviewer=reviewer,
-            time=now(),
-            undoes=decision.number,
-            tenant=decision.tenant,
-        )
+        undo = decision.taken_back(next_number(state, max(known, decision.number)), reviewer)
         values = {name: value for name, value in undo.to_payload().items() if value is not None}
         undone.append(models.Record(id=str(uuid4()), payload={**values, STAGE: "over", ITEM: payload_of(entry)[ITEM]}))
     if undone:

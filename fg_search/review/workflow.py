@@ -154,17 +154,7 @@ async def undo(state: IndexState, number: int | None, reviewer: str) -> ReviewDe
         logged = made if made is not None and await is_logged(state, key) else None
         if decision is None:
             decision = await _latest_standing(state) if number is None else await _standing(state, number)
-        made = logged or ReviewDecision(
-            number=next_number(state, max(newest, decision.number)),
-            id=decision.id,
-            action="undo",
-            before=decision.after,
-            after=decision.before,
-            reviewer=reviewer,
-            time=now(),
-            undoes=decision.number,
-            tenant=decision.tenant,
-        )
+        made = logged or decision.taken_back(next_number(state, max(newest, decision.number)), reviewer)
         try:
             await _take_back(state, decision, made, unlogged, token, key)
         except DecisionConflictError:
