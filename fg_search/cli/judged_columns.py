@@ -8,8 +8,8 @@ from pathlib import Path
 
 from fg_search.records import RecordError
 from fg_search.records.found_columns import find_named
-from fg_search.records.read import iterate_rows
-from fg_search.records.record import Row, listed
+from fg_search.records.read import first_row
+from fg_search.records.record import listed
 
 _QUERIES = ("query", "question", "text", "utterance", "search", "sentence", "message")
 _ANSWERS = ("label", "right", "answer", "relevant", "expected", "category", "class", "intent", "topic")
@@ -23,7 +23,7 @@ def check_judged_columns(
     Raises:
         RecordError: If it lacks the column of the query or of the right answers.
     """
-    first = next((row for row in iterate_rows(path, **form) if isinstance(row, Row)), None)
+    first = first_row(path, **form)
     if first is None or first.hint:  # what is wrong with the whole file is told as it is read
         return
     missing = [column for column in (*(text or ()), *relevant) if column not in first.values]

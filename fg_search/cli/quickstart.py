@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fg_search.index.search_results import SearchResult
     from fg_search.records.found_columns import FoundColumns
 
-TARGETS = (0.95, 0.9, 0.8)
+_HIGHEST = 0.95  # precision that is asked for
 _NUMBERS = {2: "Two", 3: "Three"}
 _FEWEST_TEXTS = 2
 _WORDS = 8  # of a text that is taken for a query
@@ -220,7 +220,7 @@ def _twice(rows: int) -> str:
 
 def _calibrated(index: ConfidenceIndex, columns: FoundColumns) -> float | None:
     """What can be promised by an estimate from the items, a usual precision if there is one, or ``None``."""
-    from fg_search.index.calibration import WORTH_PROMISING
+    from fg_search.index.calibration import TARGETS, offered_thresholds
 
     if columns.label is None:
         log.print("not calibrated: there are no labels to learn it from; judged queries teach it", style="dim")
@@ -231,15 +231,13 @@ def _calibrated(index: ConfidenceIndex, columns: FoundColumns) -> float | None:
     except ValueError as error:  # too few labels: only familiarity tells then
         log.print(f"not calibrated: {error}", style="dim", markup=False, soft_wrap=True)
         return None
-    promised = next((target for target in TARGETS if learned.threshold(target)), None)
-    if promised is not None:
-        return promised
-    best = learned.best_precision
-    if best is None or best < WORTH_PROMISING:
+    offered = [threshold.target for threshold in offered_thresholds(learned) if threshold]
+    promised = max((target for target in offered if target <= _HIGHEST), default=None)
+    if promised is None:
         log.print("nothing can be promised by the items alone; judged queries may promise something", style="dim")
-        return None
-    log.print(f"the items alone promise {best:.1%} right answers; judged queries may promise more", style="dim")
-    return best
+    elif promised < min(TARGETS):
+        log.print(f"the items alone promise {promised:.1%} right answers; judged queries may promise more", style="dim")
+    return promised
 
 
 def _three(

@@ -20,8 +20,8 @@ from fg_search.ids import UserId, id_from_json, other_forms, point_id, text_id
 from fg_search.records import OnError, Record, RecordError, iterate_records, read_records
 from fg_search.records.column_types import ColumnType, ColumnTypes, chosen_types, typed
 from fg_search.records.judged import JudgedRows, read_judged
-from fg_search.records.read import is_table, iterate_rows, may_have_decimal_commas
-from fg_search.records.record import Row, listed
+from fg_search.records.read import first_row, is_table, may_have_decimal_commas
+from fg_search.records.record import listed
 from fg_search.review.exports.fields import CORRECTED, SUGGESTED
 from fg_search.review.exports.spreadsheet import unescape
 
@@ -267,7 +267,7 @@ def read_labels(
     The right labels of such a file are in its column for corrections, unless another is named. An empty cell of that
     is no correction, and the ids of its tables are JSON.
     """
-    first = next((row for row in iterate_rows(path, **form) if isinstance(row, Row)), None)
+    first = first_row(path, **form)
     names = set() if first is None else set(first.values)
     if label is None:
         label = CORRECTED if {CORRECTED, SUGGESTED} & names else "label"

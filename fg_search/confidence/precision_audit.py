@@ -28,7 +28,7 @@ class PrecisionBounds:
 
     Attributes:
         lower: It is at least this, with a certainty of 90 % unless the audit was told otherwise; in [0, 1].
-        upper: It is at most this, with the same confidence, in [0, 1].
+        upper: It is at most this, with the same certainty, in [0, 1].
         estimate: Unbiased estimate, in about [0, 1]; NaN before anything was judged.
         judged: Number of judged answers.
         right: Number of right ones among them.

@@ -35,8 +35,7 @@ RelevantBy = Literal["label", "id"]
 
 TARGETS = (0.8, 0.9, 0.95, 0.99)
 """Target precisions that are usual."""
-WORTH_PROMISING = 0.5
-"""Least precision that is offered: a promise of less would be one of more wrong answers than right ones."""
+_WORTH_PROMISING = 0.5  # a promise of less would be one of more wrong answers than right ones
 _FORMAT = 3
 _OF_CALIBRATOR = 2  # format up to which a calibration was one calibrator, and the queries that it was not fitted on
 _OF_FAMILIARITY = ("min_familiarity", "familiarity_weight")
@@ -401,6 +400,15 @@ def check_label_sets(calibration: Calibration, name: str) -> None:
             f"the calibration of {name} does not tell how probable right labels are, as on_uncertain='clarify' needs; "
             "calibrate again, with the encoder at hand: index.calibrate(held_out_queries, relevant=labels)"
         )
+
+
+def offered_thresholds(calibration: Calibration) -> list[PrecisionThreshold]:
+    """Thresholds for :data:`TARGETS`; before them, if none of these can be promised, for the best that can be."""
+    usual = [calibration.threshold(target) for target in TARGETS]
+    best = calibration.best_precision
+    if any(usual) or best is None or best < _WORTH_PROMISING:
+        return usual
+    return [calibration.threshold(best), *usual]
 
 
 def _digest(judged: Mapping[str, Any]) -> str:

@@ -70,6 +70,11 @@ def iterate_rows(
     return _read(path, delimiter, encoding)
 
 
+def first_row(path: Path, **form: str | None) -> Row | None:
+    """The first good row of a file as it is, or ``None``; errors are those of :func:`iterate_rows`."""
+    return next((row for row in iterate_rows(path, **form) if isinstance(row, Row)), None)
+
+
 def read_records(
     path: Path,
     *,

@@ -16,19 +16,10 @@ from fg_search.evaluation import (
     reliability_bins,
     risk_coverage_curve,
 )
-from fg_search.index.calibration import TARGETS, WORTH_PROMISING, Calibration
+from fg_search.index.calibration import TARGETS, Calibration
 from fg_search.report import charts
 
 _USUAL = 0.95
-
-
-def offered_thresholds(calibration: Calibration) -> list[PrecisionThreshold]:
-    """Thresholds for :data:`TARGETS`; before them, if none of these can be promised, for the best that can be."""
-    usual = [calibration.threshold(target) for target in TARGETS]
-    best = calibration.best_precision
-    if any(usual) or best is None or best < WORTH_PROMISING:
-        return usual
-    return [calibration.threshold(best), *usual]
 
 
 @dataclass(frozen=True)

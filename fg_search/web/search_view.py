@@ -16,11 +16,11 @@ from starlette.responses import Response
 
 from fg_search.confidence.thresholds import PrecisionThreshold
 from fg_search.errors import NotCalibratedError
+from fg_search.index.calibration import offered_thresholds
 from fg_search.index.search_results import SearchResult
 from fg_search.layout.conditions import equals
 from fg_search.layout.keys import LABEL_KEY
 from fg_search.queries.entries import Logging
-from fg_search.web.calibration_report import offered_thresholds
 from fg_search.web.facets import Facet, facets_of
 from fg_search.web.item_filter import search_filter
 from fg_search.web.parameters import MAX_CONDITION, MAX_OFFSET, MAX_QUERY, SearchRequest, problems
